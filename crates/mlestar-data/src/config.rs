@@ -1,0 +1,239 @@
+//! The `[data]` section of a project's config: where the pictures come from and how they are split.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{DataError, Result};
+use crate::synthetic::SyntheticConfig;
+
+/// The largest height or width that pictures can be brought to.
+pub const MAX_IMAGE_SIDE: usize = 2048;
+
+/// What kind of data set it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// The built-in procedural set; needs no files.
+    Synthetic,
+    /// The binary version of CIFAR-10.
+    Cifar10,
+    /// The binary version of CIFAR-100, with the fine labels.
+    Cifar100,
+    /// A folder of pictures, one folder a class.
+    Folder,
+}
+
+impl fmt::Display for SourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Synthetic => "synthetic",
+            Self::Cifar10 => "cifar10",
+            Self::Cifar100 => "cifar100",
+            Self::Folder => "folder",
+        })
+    }
+}
+
+/// Where the pictures come from and how they are split.
+///
+/// | key | default | meaning | range |
+/// |---|---|---|---|
+/// | `source` | `"synthetic"` | kind of data set | `synthetic`, `cifar10`, `cifar100`, `folder` |
+/// | `path` | none | folder of the data; every source but `synthetic` needs it | |
+/// | `validation_fraction` | 0.1 | share of the training pictures that is split off for validation when the source has no validation split | above 0, below 1 |
+/// | `test_fraction` | 0.2 | share of all pictures that is split off for testing when the source has no test split | above 0, below 1 |
+/// | `subset` | none | use only so many training and validation pictures together, stratified by class; the test pictures are reduced in the same proportion, but to no fewer than one a class | at least 1 |
+/// | `image_size` | none | `[height, width]` that the pictures of a folder are brought to; without it 32 x 32 if most pictures are 32 x 32, else 64 x 64 | 1 to 2048 |
+/// | `background` | `[255, 255, 255]` | red, green and blue that transparent pictures are laid on | 0 to 255 |
+/// | `synthetic` | see there | the built-in set | |
+///
+/// ```
+/// use mlestar_data::DataConfig;
+/// let config = DataConfig { validation_fraction: 1.5, ..DataConfig::default() };
+/// assert_eq!(
+///     config.check().unwrap_err().to_string(),
+///     "data.validation_fraction is 1.5, but must be above 0 and below 1; write 10% as 0.1"
+/// );
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// What kind of data set it is.
+    pub source: SourceKind,
+    /// Folder of the data; not used by the synthetic set.
+    pub path: Option<PathBuf>,
+    /// Share of the training pictures that is split off for validation, when the source has no
+    /// validation split (a fraction, 0-1).
+    pub validation_fraction: f64,
+    /// Share of all pictures that is split off for testing, when the source has no test split (a
+    /// fraction, 0-1).
+    pub test_fraction: f64,
+    /// Number of training and validation pictures to use, together; all when absent.
+    pub subset: Option<usize>,
+    /// `[height, width]` in pixels that the pictures of a folder are brought to.
+    pub image_size: Option<[usize; 2]>,
+    /// Red, green and blue that transparent pictures are laid on.
+    pub background: [u8; 3],
+    /// The built-in set.
+    pub synthetic: SyntheticConfig,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            source: SourceKind::Synthetic,
+            path: None,
+            validation_fraction: 0.1,
+            test_fraction: 0.2,
+            subset: None,
+            image_size: None,
+            background: [255, 255, 255],
+            synthetic: SyntheticConfig::default(),
+        }
+    }
+}
+
+impl DataConfig {
+    /// A config that reads `path` as `source`, with defaults for everything else.
+    pub fn new(source: SourceKind, path: impl Into<PathBuf>) -> Self {
+        Self {
+            source,
+            path: Some(path.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Checks the ranges of the settings; reads nothing.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range, or absent though the source needs it.
+    pub fn check(&self) -> Result<()> {
+        check_fraction("data.validation_fraction", self.validation_fraction)?;
+        check_fraction("data.test_fraction", self.test_fraction)?;
+        if self.subset == Some(0) {
+            return Err(DataError::invalid_setting(
+                "data.subset",
+                0,
+                "at least 1; leave it out to use all pictures",
+            ));
+        }
+        if let Some([height, width]) = self.image_size {
+            let allowed = 1..=MAX_IMAGE_SIDE;
+            if !allowed.contains(&height) || !allowed.contains(&width) {
+                return Err(DataError::invalid_setting(
+                    "data.image_size",
+                    format!("[{height}, {width}]"),
+                    format!(
+                        "[height, width] from 1 to {MAX_IMAGE_SIDE} pixels; leave it out to have it chosen"
+                    ),
+                ));
+            }
+        }
+        if self.source != SourceKind::Synthetic {
+            self.folder()?;
+        }
+        Ok(())
+    }
+
+    /// The folder of the data.
+    ///
+    /// # Errors
+    /// When `path` is not set.
+    pub fn folder(&self) -> Result<&Path> {
+        self.path
+            .as_deref()
+            .filter(|p| !p.as_os_str().is_empty())
+            .ok_or_else(|| DataError::MissingSetting {
+                key: "data.path".to_string(),
+                remedy: format!("the source {} needs the folder of its files", self.source),
+            })
+    }
+}
+
+fn check_fraction(key: &str, value: f64) -> Result<()> {
+    if value > 0.0 && value < 1.0 {
+        return Ok(());
+    }
+    Err(DataError::invalid_setting(
+        key,
+        value,
+        "above 0 and below 1; write 10% as 0.1",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(config: DataConfig, expect: &str) {
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains(expect), "{error}");
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused() {
+        let base = DataConfig::default;
+        for value in [0.0, 1.0, -0.1, 10.0, f64::NAN, f64::INFINITY] {
+            refused(
+                DataConfig {
+                    validation_fraction: value,
+                    ..base()
+                },
+                "data.validation_fraction is",
+            );
+            refused(
+                DataConfig {
+                    test_fraction: value,
+                    ..base()
+                },
+                "data.test_fraction is",
+            );
+        }
+        refused(
+            DataConfig {
+                subset: Some(0),
+                ..base()
+            },
+            "data.subset is 0, but must be at least 1",
+        );
+        for size in [[0, 32], [32, 0], [2049, 32], [32, usize::MAX]] {
+            refused(
+                DataConfig {
+                    image_size: Some(size),
+                    ..base()
+                },
+                "data.image_size is [",
+            );
+        }
+        for source in [
+            SourceKind::Cifar10,
+            SourceKind::Cifar100,
+            SourceKind::Folder,
+        ] {
+            refused(DataConfig { source, ..base() }, "data.path is not set");
+            refused(DataConfig::new(source, ""), "data.path is not set");
+        }
+        base().check().unwrap();
+    }
+
+    #[test]
+    fn unknown_keys_and_sources_are_refused() {
+        let parse = |text: &str| toml::from_str::<DataConfig>(text).map_err(|e| e.to_string());
+        assert_eq!(
+            parse("source = 'cifar100'").unwrap().source,
+            SourceKind::Cifar100
+        );
+        assert!(
+            parse("sourse = 'cifar100'")
+                .unwrap_err()
+                .contains("unknown field `sourse`")
+        );
+        assert!(
+            parse("source = 'mnist'")
+                .unwrap_err()
+                .contains("unknown variant `mnist`")
+        );
+    }
+}

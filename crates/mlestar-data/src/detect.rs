@@ -1,0 +1,116 @@
+//! What kind of data set a folder holds, from the names in it.
+
+use std::path::Path;
+
+use crate::config::SourceKind;
+use crate::error::{DataError, Result};
+use crate::readers::cifar::CifarKind;
+
+/// Says what kind of data set `folder` holds: the binary files of CIFAR-10 or CIFAR-100 (in it, or in
+/// the official archive's folder inside it), else a folder of pictures. Reads names only; whether
+/// the files are complete is found when they are loaded.
+///
+/// # Errors
+/// When the folder does not exist or is a file, and for the Python and Matlab versions of CIFAR, which
+/// are not read.
+///
+/// ```
+/// use mlestar_data::{SourceKind, detect::detect};
+/// let folder = tempfile::tempdir()?;
+/// std::fs::create_dir_all(folder.path().join("train/cat"))?;
+/// assert_eq!(detect(folder.path())?, SourceKind::Folder);
+/// std::fs::write(folder.path().join("data_batch_1.bin"), b"")?;
+/// assert_eq!(detect(folder.path())?, SourceKind::Cifar10);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn detect(folder: &Path) -> Result<SourceKind> {
+    if folder.is_file() {
+        return Err(DataError::NotAFolder {
+            path: folder.to_owned(),
+            remedy: "give the folder that holds the data; unpack an archive first".to_string(),
+        });
+    }
+    if !folder.is_dir() {
+        return Err(DataError::MissingPath {
+            path: folder.to_owned(),
+            what: "there is no such folder".to_string(),
+            remedy: "check the path in data.path or --data".to_string(),
+        });
+    }
+    let has = |name: &str| folder.join(name).is_file();
+    for (kind, source) in [
+        (CifarKind::Cifar10, SourceKind::Cifar10),
+        (CifarKind::Cifar100, SourceKind::Cifar100),
+    ] {
+        let is_inside = folder.join(kind.folder_name()).is_dir();
+        let named = kind
+            .train_names()
+            .iter()
+            .chain([&kind.test_name()])
+            .any(|name| has(name));
+        if is_inside || named {
+            return Ok(source);
+        }
+    }
+    if has("data_batch_1")
+        || has("data_batch_1.mat")
+        || (has("meta") && has("train") && has("test"))
+    {
+        return Err(DataError::Layout {
+            path: folder.to_owned(),
+            problem: "it holds the Python or Matlab version of CIFAR, which is not read"
+                .to_string(),
+            remedy: "fetch the binary version".to_string(),
+        });
+    }
+    Ok(SourceKind::Folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn check(files: &[&str], expect: Result<SourceKind, &str>) {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"x").unwrap();
+        }
+        match (detect(folder.path()), expect) {
+            (Ok(found), Ok(expect)) => assert_eq!(found, expect),
+            (Err(found), Err(expect)) => assert!(found.to_string().contains(expect), "{found}"),
+            (found, expect) => panic!("{found:?} is not {expect:?}"),
+        }
+    }
+
+    #[test]
+    fn kinds_are_told_by_names() {
+        check(&["data_batch_3.bin"], Ok(SourceKind::Cifar10));
+        check(&["cifar-10-batches-bin/x"], Ok(SourceKind::Cifar10));
+        check(&["train.bin", "test.bin"], Ok(SourceKind::Cifar100));
+        check(&["cifar-100-binary/x"], Ok(SourceKind::Cifar100));
+        check(&["train/cat/1.png"], Ok(SourceKind::Folder));
+        check(&[], Ok(SourceKind::Folder));
+        check(&["data_batch_1"], Err("the Python or Matlab version"));
+        check(&["meta", "train", "test"], Err("fetch the binary version"));
+    }
+
+    #[test]
+    fn what_is_no_folder_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(
+            detect(file.path())
+                .unwrap_err()
+                .to_string()
+                .contains("is not a folder; give the folder")
+        );
+        assert!(
+            detect(&file.path().join("x"))
+                .unwrap_err()
+                .to_string()
+                .contains("there is no such folder")
+        );
+    }
+}

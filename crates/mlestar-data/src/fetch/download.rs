@@ -1,0 +1,306 @@
+//! Downloads a file whose size and hash are known, and resumes where it was interrupted.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use ureq::Agent;
+use ureq::http::StatusCode;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+use super::{ArchiveManifest, FetchOptions, FetchProgress, FetchStage};
+use crate::error::{DataError, Result};
+
+/// Downloads the archive to `place`. Until it is complete and verified it is named `place` with
+/// `.part` added; what is found under that name is continued.
+///
+/// # Errors
+/// [`DataError::Download`] when the address cannot be reached or does not have the file, and
+/// [`DataError::Verification`] when what was downloaded is not the file that the manifest names.
+pub(super) fn download(
+    archive: &ArchiveManifest,
+    place: &Path,
+    options: &FetchOptions,
+    progress: &mut dyn FnMut(FetchProgress),
+) -> Result<()> {
+    let url = options.url.as_deref().unwrap_or(&archive.url);
+    let part = part_of(place);
+    let failed = |reason: String| DataError::Download {
+        url: url.to_string(),
+        reason,
+        bytes: archive.bytes,
+        sha256: archive.sha256.clone(),
+        place: place.to_owned(),
+    };
+    let agent = agent(url, options.certificates.as_deref())?;
+    let mut is_resumed = length(&part) > 0;
+    let (mut n_failures, mut furthest) = (0, length(&part));
+    loop {
+        let have = length(&part);
+        if have >= archive.bytes {
+            match verify(archive, &part, progress) {
+                Ok(()) => return fs::rename(&part, place).map_err(|e| DataError::write(place, e)),
+                // What was there before may have been damaged or of another version: once more, from the start.
+                Err(DataError::Verification { .. }) if is_resumed => {
+                    remove(&part)?;
+                    (is_resumed, furthest) = (false, 0);
+                    continue;
+                }
+                Err(error) => {
+                    if matches!(error, DataError::Verification { .. }) {
+                        remove(&part)?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        let reason = match transfer(&agent, url, archive.bytes, &part, have, progress) {
+            Ok(()) if length(&part) >= archive.bytes => continue,
+            Ok(()) => format!(
+                "the connection ended after {} of {} bytes",
+                length(&part),
+                archive.bytes
+            ),
+            Err(Failure::Disk(error)) => return Err(error),
+            Err(Failure::Final(reason)) => return Err(failed(reason)),
+            Err(Failure::Passing(reason)) => reason,
+        };
+        let now = length(&part);
+        n_failures = if now > furthest { 0 } else { n_failures + 1 };
+        furthest = furthest.max(now);
+        is_resumed |= now > 0;
+        if n_failures >= options.attempts.max(1) {
+            return Err(failed(reason));
+        }
+        thread::sleep(options.retry_wait);
+    }
+}
+
+/// Checks a file's size and SHA-256 against the manifest.
+pub(super) fn verify(
+    archive: &ArchiveManifest,
+    path: &Path,
+    progress: &mut dyn FnMut(FetchProgress),
+) -> Result<()> {
+    let different = |what, expected: String, found: String| {
+        Err(DataError::Verification {
+            path: path.to_owned(),
+            what,
+            expected,
+            found,
+        })
+    };
+    let bytes = fs::metadata(path)
+        .map_err(|e| DataError::read(path, e))?
+        .len();
+    if bytes != archive.bytes {
+        return different(
+            "size in bytes",
+            archive.bytes.to_string(),
+            bytes.to_string(),
+        );
+    }
+    let file = File::open(path).map_err(|e| DataError::read(path, e))?;
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut done = 0;
+    loop {
+        let n = reader
+            .read(&mut buffer)
+            .map_err(|e| DataError::read(path, e))?;
+        if n == 0 {
+            break;
+        }
+        hash.update(&buffer[..n]);
+        done += n as u64;
+        progress(FetchProgress {
+            stage: FetchStage::Verifying,
+            bytes_done: done,
+            bytes_total: archive.bytes,
+        });
+    }
+    let found: String = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    if found != archive.sha256 {
+        return different("SHA-256", archive.sha256.clone(), found);
+    }
+    Ok(())
+}
+
+enum Failure {
+    /// Trying again may help.
+    Passing(String),
+    /// Trying again will not help.
+    Final(String),
+    /// Our side cannot write.
+    Disk(DataError),
+}
+
+/// One request: continues `part`, which has `have` bytes, as far as the connection holds.
+fn transfer(
+    agent: &Agent,
+    url: &str,
+    total: u64,
+    part: &Path,
+    have: u64,
+    progress: &mut dyn FnMut(FetchProgress),
+) -> Result<(), Failure> {
+    let mut request = agent.get(url);
+    if have > 0 {
+        request = request.header("range", format!("bytes={have}-"));
+    }
+    let mut response = request.call().map_err(|e| match e {
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::TooManyRedirects => {
+            Failure::Final(e.to_string())
+        }
+        other => Failure::Passing(other.to_string()),
+    })?;
+    let status = response.status();
+    let header = |name: &str| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .map(String::from)
+    };
+    let have = match status {
+        StatusCode::PARTIAL_CONTENT
+            if header("content-range")
+                .is_some_and(|r| r.starts_with(&format!("bytes {have}-"))) =>
+        {
+            have
+        }
+        // The server sends everything: begin again.
+        StatusCode::OK => 0,
+        StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+            remove(part).map_err(Failure::Disk)?;
+            return Err(Failure::Passing(format!(
+                "the server cannot continue at byte {have}"
+            )));
+        }
+        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            return Err(Failure::Passing(format!("the server answered {status}")));
+        }
+        status => return Err(Failure::Final(format!("the server answered {status}"))),
+    };
+    let offered = header("content-length").and_then(|v| v.parse::<u64>().ok());
+    if let Some(offered) = offered.filter(|offered| have.saturating_add(*offered) != total) {
+        return Err(Failure::Final(format!(
+            "the server offers {} bytes, but the file has {total}; it is another file, or a page in its place",
+            have.saturating_add(offered)
+        )));
+    }
+    // One byte more than there should be is enough to see that it is another file.
+    let body = response.body_mut().as_reader().take(total + 1 - have);
+    append(body, part, have, total, progress)
+}
+
+fn append(
+    mut body: impl Read,
+    part: &Path,
+    have: u64,
+    total: u64,
+    progress: &mut dyn FnMut(FetchProgress),
+) -> Result<(), Failure> {
+    let disk = |e| Failure::Disk(DataError::write(part, e));
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(part)
+        .map_err(disk)?;
+    file.set_len(have).map_err(disk)?;
+    let mut buffer = vec![0; 1 << 17];
+    let mut done = have;
+    progress(FetchProgress {
+        stage: FetchStage::Downloading,
+        bytes_done: done,
+        bytes_total: total,
+    });
+    loop {
+        let n = body
+            .read(&mut buffer)
+            .map_err(|e| Failure::Passing(e.to_string()))?;
+        if n == 0 {
+            return file.sync_all().map_err(disk);
+        }
+        file.write_all(&buffer[..n]).map_err(disk)?;
+        done += n as u64;
+        progress(FetchProgress {
+            stage: FetchStage::Downloading,
+            bytes_done: done,
+            bytes_total: total,
+        });
+    }
+}
+
+fn agent(url: &str, certificates: Option<&Path>) -> Result<Agent> {
+    let mut builder = Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_resolve(Some(Duration::from_secs(20)))
+        .timeout_connect(Some(Duration::from_secs(20)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
+        // A connection that stalls is given up and resumed.
+        .timeout_per_read(Some(Duration::from_secs(60)));
+    if is_local(url) {
+        // A proxy from the environment cannot reach this machine's own servers.
+        builder = builder.proxy(None);
+    }
+    if let Some(path) = certificates {
+        builder = builder.tls_config(
+            TlsConfig::builder()
+                .root_certs(read_certificates(path)?)
+                .build(),
+        );
+    }
+    Ok(builder.build().into())
+}
+
+fn read_certificates(path: &Path) -> Result<RootCerts> {
+    let pem = fs::read(path).map_err(|e| DataError::read(path, e))?;
+    let certificates: Vec<_> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err(DataError::Layout {
+            path: path.to_owned(),
+            problem: "it holds no certificate in PEM form".to_string(),
+            remedy:
+                "name a file of trusted certificate authorities, or none to use the built-in ones"
+                    .to_string(),
+        });
+    }
+    Ok(RootCerts::new_with_certs(&certificates))
+}
+
+fn is_local(url: &str) -> bool {
+    ["http://127.0.0.1", "http://localhost", "http://[::1]"]
+        .iter()
+        .any(|start| url.starts_with(start))
+}
+
+fn part_of(place: &Path) -> PathBuf {
+    let mut name = place.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}
+
+fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |m| m.len())
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(DataError::write(path, e)),
+        _ => Ok(()),
+    }
+}

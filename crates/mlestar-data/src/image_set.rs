@@ -1,0 +1,478 @@
+//! Labelled 8-bit RGB pictures of one size, in memory.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Component, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{DataError, Result};
+
+/// Where a picture came from, so that a finding can name it.
+///
+/// ```
+/// use mlestar_data::Origin;
+/// assert_eq!(Origin::File("train/cat/0001.jpg".into()).to_string(), "train/cat/0001.jpg");
+/// assert_eq!(Origin::Record { file: "data_batch_1.bin".into(), record: 17 }.to_string(), "data_batch_1.bin#17");
+/// assert_eq!(Origin::Synthetic { index: 17 }.to_string(), "synthetic#17");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A file, relative to the data folder.
+    File(PathBuf),
+    /// A record (from 0) of a file of records.
+    Record {
+        /// The file's name.
+        file: Arc<str>,
+        /// The record, from 0.
+        record: u64,
+    },
+    /// A generated picture.
+    Synthetic {
+        /// Its number, from 0.
+        index: u64,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => {
+                // Slashes on every platform, so that reports are the same everywhere.
+                for (i, part) in path.components().enumerate() {
+                    match part {
+                        Component::Normal(name) if i > 0 => write!(f, "/{}", name.display())?,
+                        other => write!(f, "{}", other.as_os_str().display())?,
+                    }
+                }
+                Ok(())
+            }
+            Self::Record { file, record } => write!(f, "{file}#{record}"),
+            Self::Synthetic { index } => write!(f, "synthetic#{index}"),
+        }
+    }
+}
+
+/// The pictures that one or more image sets show; shared, never copied.
+#[derive(Debug)]
+struct Store {
+    pixels: Vec<u8>,
+    origins: Vec<Origin>,
+}
+
+/// 8-bit RGB pictures of one size, all in memory, with labels and origins.
+///
+/// Pictures are planar: channel `c` of the pixel in row `y` and column `x` is at
+/// `(c * height + y) * width + x` of [`pixels`](Self::pixels). [`select`](Self::select) and `clone`
+/// share the pixels with the set that they are made from.
+///
+/// ```
+/// use mlestar_data::{ImageSet, Origin};
+/// # fn main() -> Result<(), mlestar_data::DataError> {
+/// let classes = vec!["dark".to_string(), "bright".to_string()].into();
+/// let pixels = [vec![10; 3 * 4 * 4], vec![240; 3 * 4 * 4]].concat();
+/// let origins = vec![Origin::Synthetic { index: 0 }, Origin::Synthetic { index: 1 }];
+/// let set = ImageSet::new(classes, 4, 4, pixels, vec![0, 1], origins)?;
+/// assert_eq!(set.len(), 2);
+/// assert_eq!(set.select(&[1])?.pixels(0)[0], 240);
+/// assert!(set.select(&[2]).is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ImageSet {
+    classes: Arc<[String]>,
+    height: usize,
+    width: usize,
+    store: Arc<Store>,
+    /// The store's picture that each index shows.
+    rows: Arc<[u32]>,
+    labels: Arc<[u32]>,
+}
+
+impl ImageSet {
+    /// Red, green and blue.
+    pub const CHANNELS: usize = 3;
+
+    /// A set of `labels.len()` pictures of `height` x `width` pixels.
+    ///
+    /// `pixels` holds 3 x `height` x `width` bytes a picture, planar. A set may be empty (a split
+    /// that nothing was put into), but its size and classes are checked all the same.
+    ///
+    /// # Errors
+    /// When a length does not fit the others, a size is zero, a label is not below the number of
+    /// classes, or a class name is empty or there twice.
+    pub fn new(
+        classes: Arc<[String]>,
+        height: usize,
+        width: usize,
+        pixels: Vec<u8>,
+        labels: Vec<u32>,
+        origins: Vec<Origin>,
+    ) -> Result<Self> {
+        check_classes(&classes)?;
+        let n = labels.len();
+        let expected = Self::CHANNELS
+            .checked_mul(height)
+            .and_then(|v| v.checked_mul(width))
+            .and_then(|v| v.checked_mul(n));
+        let problem = if height == 0 || width == 0 {
+            Some(format!("pictures of {height} x {width} pixels"))
+        } else if expected != Some(pixels.len()) {
+            Some(format!(
+                "{n} pictures of 3 x {height} x {width} need {} bytes of pixels, but there are {}",
+                expected.map_or_else(|| "too many".to_string(), |v| v.to_string()),
+                pixels.len()
+            ))
+        } else if origins.len() != n {
+            Some(format!("{n} labels, but {} origins", origins.len()))
+        } else if u32::try_from(n).is_err() {
+            Some(format!(
+                "{n} pictures, but at most {} are supported",
+                u32::MAX
+            ))
+        } else {
+            labels
+                .iter()
+                .enumerate()
+                .find(|(_, l)| **l as usize >= classes.len())
+                .map(|(i, label)| {
+                    format!(
+                        "picture {i} ({}) has the label {label}, but there are {} classes",
+                        origins[i],
+                        classes.len()
+                    )
+                })
+        };
+        if let Some(problem) = problem {
+            return Err(DataError::Inconsistent { problem });
+        }
+        // The conversion was checked above.
+        let rows = (0..n as u32).collect();
+        Ok(Self {
+            classes,
+            height,
+            width,
+            store: Arc::new(Store { pixels, origins }),
+            rows,
+            labels: labels.into(),
+        })
+    }
+
+    /// The number of pictures.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are no pictures.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The class names; a label is an index into them.
+    pub fn classes(&self) -> &Arc<[String]> {
+        &self.classes
+    }
+
+    /// The number of classes.
+    pub fn n_classes(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// The height of every picture, in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The width of every picture, in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The number of bytes of a picture: 3 x height x width.
+    pub fn bytes_per_picture(&self) -> usize {
+        Self::CHANNELS * self.height * self.width
+    }
+
+    /// The picture's pixels, planar: `[3, height, width]`.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len), as slices do.
+    pub fn pixels(&self, index: usize) -> &[u8] {
+        let size = self.bytes_per_picture();
+        let row = self.rows[index] as usize;
+        &self.store.pixels[row * size..(row + 1) * size]
+    }
+
+    /// The picture's pixels, interleaved: `[height, width, 3]`, as image files and displays have them.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    pub fn interleaved(&self, index: usize) -> Vec<u8> {
+        let planar = self.pixels(index);
+        let area = self.height * self.width;
+        let mut out = vec![0; planar.len()];
+        for (c, plane) in planar.chunks_exact(area).enumerate() {
+            for (i, value) in plane.iter().enumerate() {
+                out[i * Self::CHANNELS + c] = *value;
+            }
+        }
+        out
+    }
+
+    /// The picture's label: an index into [`classes`](Self::classes).
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    pub fn label(&self, index: usize) -> u32 {
+        self.labels[index]
+    }
+
+    /// All labels, in order.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// Where the picture came from.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    pub fn origin(&self, index: usize) -> &Origin {
+        &self.store.origins[self.rows[index] as usize]
+    }
+
+    /// The number of pictures of each class.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.n_classes()];
+        for label in self.labels.iter() {
+            counts[*label as usize] += 1;
+        }
+        counts
+    }
+
+    /// The pictures at `indices`, in that order. The pixels are shared, not copied.
+    ///
+    /// # Errors
+    /// When an index is not below [`len`](Self::len).
+    pub fn select(&self, indices: &[usize]) -> Result<ImageSet> {
+        if let Some(index) = indices.iter().copied().find(|i| *i >= self.len()) {
+            return Err(DataError::IndexOutOfRange {
+                index,
+                len: self.len(),
+            });
+        }
+        Ok(Self {
+            classes: self.classes.clone(),
+            height: self.height,
+            width: self.width,
+            store: self.store.clone(),
+            rows: indices.iter().map(|i| self.rows[*i]).collect(),
+            labels: indices.iter().map(|i| self.labels[*i]).collect(),
+        })
+    }
+
+    /// The same pictures with pixels of their own, so that those of the set which they were
+    /// selected from can be freed.
+    pub fn compact(&self) -> ImageSet {
+        let mut pixels = Vec::with_capacity(self.len() * self.bytes_per_picture());
+        let mut origins = Vec::with_capacity(self.len());
+        for index in 0..self.len() {
+            pixels.extend_from_slice(self.pixels(index));
+            origins.push(self.origin(index).clone());
+        }
+        Self {
+            classes: self.classes.clone(),
+            height: self.height,
+            width: self.width,
+            store: Arc::new(Store { pixels, origins }),
+            // There are no more rows than in a set whose size was checked.
+            rows: (0..self.len() as u32).collect(),
+            labels: self.labels.clone(),
+        }
+    }
+}
+
+fn check_classes(classes: &[String]) -> Result<()> {
+    let mut seen = HashSet::new();
+    for (i, name) in classes.iter().enumerate() {
+        let problem = if name.trim().is_empty() {
+            format!("class {i} has an empty name")
+        } else if !seen.insert(name) {
+            format!("the class name {name} is there twice")
+        } else {
+            continue;
+        };
+        return Err(DataError::Inconsistent { problem });
+    }
+    if classes.is_empty() {
+        return Err(DataError::Inconsistent {
+            problem: "there are no classes".to_string(),
+        });
+    }
+    Ok(())
+}
+
+/// One of the three splits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SplitName {
+    /// What the model is fitted to.
+    Train,
+    /// What every choice is made on.
+    Validation,
+    /// What the result is measured on, once.
+    Test,
+}
+
+impl SplitName {
+    /// `"train"`, `"validation"` or `"test"`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for SplitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The pictures for fitting, for choosing, and for the one figure that is reported at the end.
+///
+/// The functions of this crate that make splits make them disjoint by construction: each picture of
+/// the source goes to exactly one of the three.
+#[derive(Debug, Clone)]
+pub struct ImageSplits {
+    /// What the model is fitted to.
+    pub train: ImageSet,
+    /// What every choice is made on.
+    pub validation: ImageSet,
+    /// What the result is measured on, once.
+    pub test: ImageSet,
+}
+
+impl ImageSplits {
+    /// The three splits with their names.
+    pub fn named(&self) -> [(SplitName, &ImageSet); 3] {
+        [
+            (SplitName::Train, &self.train),
+            (SplitName::Validation, &self.validation),
+            (SplitName::Test, &self.test),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Arc<[String]> {
+        names.iter().map(|n| n.to_string()).collect()
+    }
+
+    fn origins(n: u64) -> Vec<Origin> {
+        (0..n).map(|index| Origin::Synthetic { index }).collect()
+    }
+
+    fn small() -> ImageSet {
+        let pixels = (0..3 * 3 * 2 * 2).collect();
+        ImageSet::new(names(&["a", "b"]), 2, 2, pixels, vec![0, 1, 1], origins(3)).unwrap()
+    }
+
+    fn refused(
+        classes: &[&str],
+        height: usize,
+        width: usize,
+        n_bytes: usize,
+        labels: Vec<u32>,
+        n_origins: u64,
+        expect: &str,
+    ) {
+        let error = ImageSet::new(
+            names(classes),
+            height,
+            width,
+            vec![0; n_bytes],
+            labels,
+            origins(n_origins),
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains(expect), "{error}");
+    }
+
+    #[test]
+    fn planar_and_interleaved_agree() {
+        let set = small();
+        assert_eq!(set.pixels(1), (12..24).collect::<Vec<u8>>());
+        assert_eq!(
+            set.interleaved(1),
+            [12, 16, 20, 13, 17, 21, 14, 18, 22, 15, 19, 23]
+        );
+    }
+
+    #[test]
+    fn selecting_follows_the_order_given_and_compacting_changes_nothing() {
+        let set = small().select(&[2, 0, 2]).unwrap().select(&[1, 2]).unwrap();
+        for set in [set.compact(), set] {
+            assert_eq!(set.labels(), [0, 1]);
+            assert_eq!(set.pixels(0)[0], 0);
+            assert_eq!(set.pixels(1)[0], 24);
+            assert_eq!(set.origin(1), &Origin::Synthetic { index: 2 });
+            assert_eq!(set.class_counts(), [1, 1]);
+        }
+        let error = small().select(&[3]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "index 3 is out of range: the image set has 3 pictures"
+        );
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_are_refused() {
+        refused(
+            &["a"],
+            2,
+            2,
+            11,
+            vec![0],
+            1,
+            "need 12 bytes of pixels, but there are 11",
+        );
+        refused(&["a"], 0, 2, 0, vec![0], 1, "0 x 2 pixels");
+        refused(&["a"], 2, 2, 12, vec![0], 2, "1 labels, but 2 origins");
+        refused(
+            &["a"],
+            2,
+            2,
+            12,
+            vec![1],
+            1,
+            "(synthetic#0) has the label 1, but there are 1 classes",
+        );
+        refused(&["a", "a"], 2, 2, 12, vec![1], 1, "a is there twice");
+        refused(
+            &["a", " "],
+            2,
+            2,
+            12,
+            vec![1],
+            1,
+            "class 1 has an empty name",
+        );
+        refused(&[], 2, 2, 0, vec![], 0, "no classes");
+        refused(&["a"], usize::MAX, 2, 12, vec![0], 1, "too many");
+    }
+
+    #[test]
+    fn an_empty_set_is_allowed() {
+        let set = ImageSet::new(names(&["a", "b"]), 2, 2, vec![], vec![], vec![]).unwrap();
+        assert!(set.is_empty());
+        assert_eq!(set.select(&[]).unwrap().len(), 0);
+    }
+}

@@ -1,0 +1,54 @@
+//! Image data sets: read, verify, fetch, split, describe, check, augment and batch them.
+//!
+//! [`load()`] turns a [`DataConfig`] into three disjoint [`ImageSet`]s and a report of what was read.
+//! It reads the binary versions of CIFAR-10 and CIFAR-100, folders of pictures, and a built-in
+//! procedural set that needs no files. [`fetch`] downloads and verifies the official archives,
+//! [`describe()`] and [`quality`] look at what is there, and [`Loader`] makes augmented, normalised
+//! batches of it.
+//!
+//! Everything random derives from a seed and is independent of threads and of the order of work.
+//!
+//! ```
+//! use mlestar_data::{DataConfig, load};
+//! # fn main() -> Result<(), mlestar_data::DataError> {
+//! let loaded = load(&DataConfig::default(), 7)?;
+//! let train = &loaded.splits.train;
+//! assert_eq!((train.n_classes(), train.height(), train.width()), (10, 32, 32));
+//! for (name, set) in loaded.splits.named() {
+//!     println!("{name}: {} pictures, {:?} a class", set.len(), set.class_counts());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod augment;
+#[cfg(feature = "burn-dataset")]
+pub mod burn_dataset;
+pub mod config;
+pub mod describe;
+pub mod detect;
+pub mod error;
+pub mod fetch;
+pub mod fingerprint;
+pub mod image_set;
+pub mod load;
+pub mod loader;
+pub mod normalization;
+mod plan;
+pub mod quality;
+pub mod readers;
+pub mod split;
+pub mod subset;
+pub mod synthetic;
+
+pub use augment::{AugmentationConfig, Augmenter, PaddingMode};
+pub use config::{DataConfig, SourceKind};
+pub use describe::{Description, describe};
+pub use error::DataError;
+pub use fingerprint::fingerprint;
+pub use image_set::{ImageSet, ImageSplits, Origin, SplitName};
+pub use load::{LoadedData, SourceReport, SplitReport, load};
+pub use loader::{Batch, EpochIter, Loader, LoaderConfig};
+pub use normalization::{Normalization, normalize_into};
+pub use quality::QualityReport;
+pub use synthetic::SyntheticConfig;

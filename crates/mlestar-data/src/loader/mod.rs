@@ -1,0 +1,247 @@
+//! Batches of augmented, normalised pictures, made ahead by threads and never reordered.
+//!
+//! The order of an epoch is fixed by (seed, epoch) and the augmentation of a picture by (seed,
+//! epoch, its index), so neither the number of threads nor how far they work ahead changes a bit
+//! of any batch, and an epoch can be continued in its middle ([`Loader::epoch_from`]).
+
+mod prefetch;
+
+use crate::augment::{AugmentationConfig, Augmenter};
+use crate::normalization::{Normalization, NormalizationTable};
+use crate::{DataError, ImageSet};
+use mlestar_random::Stream;
+use prefetch::Prefetch;
+use std::iter::FusedIterator;
+use std::sync::Arc;
+
+/// Pictures and labels of one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Normalised pictures, `[n, 3, height, width]` in row-major order.
+    pub images: Vec<f32>,
+    /// Labels, `[n]`.
+    pub labels: Vec<u32>,
+    /// Index of every picture in the set, `[n]`.
+    pub indices: Vec<usize>,
+    /// Number of pictures.
+    pub n: usize,
+    /// Height of every picture, in pixels.
+    pub height: usize,
+    /// Width of every picture, in pixels.
+    pub width: usize,
+}
+
+/// How a [`Loader`] makes batches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoaderConfig {
+    /// Pictures in a batch, at least 1; the last batch of an epoch may have fewer.
+    pub batch_size: usize,
+    /// Whether every epoch has a random order of its own; otherwise that of the set.
+    pub shuffle: bool,
+    /// Whether a last batch with fewer pictures is left out.
+    pub drop_last: bool,
+    /// Batches made ahead, at most; with 0 each batch is made when it is asked for.
+    pub prefetch: usize,
+    /// Threads that make batches, at least 1; no more than `prefetch` are started.
+    pub threads: usize,
+    /// Seed of the order and of the augmentation.
+    pub seed: u64,
+}
+
+impl Default for LoaderConfig {
+    /// Batches of 128, shuffled, 4 ahead on one thread, seed 0.
+    fn default() -> Self {
+        Self {
+            batch_size: 128,
+            shuffle: true,
+            drop_last: false,
+            prefetch: 4,
+            threads: 1,
+            seed: 0,
+        }
+    }
+}
+
+/// Makes the batches of any epoch of a set.
+///
+/// ```
+/// use mlestar_data::loader::{Loader, LoaderConfig};
+/// use mlestar_data::normalization::Normalization;
+/// use mlestar_data::synthetic::{SyntheticConfig, generate};
+/// use std::sync::Arc;
+///
+/// let sizes = SyntheticConfig { n_train: 100, n_validation: 10, n_test: 10, ..SyntheticConfig::default() };
+/// let train = Arc::new(generate(&sizes.without_flaws(), 42)?.splits.train);
+/// let config = LoaderConfig { batch_size: 32, ..LoaderConfig::default() };
+/// let loader = Loader::new(train, None, Normalization::new([0.5; 3], [0.25; 3])?, config)?;
+/// let sizes: Vec<usize> = loader.epoch(0).map(|batch| batch.n).collect();
+/// assert_eq!(sizes, [32, 32, 32, 4]);
+/// assert_eq!(loader.epoch_from(0, 3).next(), loader.epoch(0).last());
+/// # Ok::<(), mlestar_data::DataError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Loader {
+    source: Arc<Source>,
+    config: LoaderConfig,
+}
+
+/// What the threads need to make a batch, apart from its indices.
+#[derive(Debug)]
+struct Source {
+    set: Arc<ImageSet>,
+    augmenter: Option<Augmenter>,
+    table: NormalizationTable,
+    seed: u64,
+}
+
+impl Loader {
+    /// A loader of `set`; without `augmentation` the pictures are only normalised.
+    ///
+    /// # Errors
+    /// When the set is empty, the batch size or the number of threads is 0, `drop_last` would
+    /// leave no batch, or `augmentation` or `normalization` is out of range.
+    pub fn new(
+        set: Arc<ImageSet>,
+        augmentation: Option<AugmentationConfig>,
+        normalization: Normalization,
+        config: LoaderConfig,
+    ) -> Result<Self, DataError> {
+        check(&set, &config)?;
+        normalization.check()?;
+        let augmenter = match augmentation.filter(|augmentation| !augmentation.is_off()) {
+            Some(augmentation) => Some(Augmenter::new(
+                &augmentation,
+                normalization,
+                set.height(),
+                set.width(),
+            )?),
+            None => None,
+        };
+        let table = normalization.table();
+        let seed = config.seed;
+        Ok(Self {
+            source: Arc::new(Source {
+                set,
+                augmenter,
+                table,
+                seed,
+            }),
+            config,
+        })
+    }
+
+    /// Number of batches in every epoch.
+    pub fn batches_per_epoch(&self) -> usize {
+        let n = self.source.set.len();
+        if self.config.drop_last {
+            n / self.config.batch_size
+        } else {
+            n.div_ceil(self.config.batch_size)
+        }
+    }
+
+    /// The batches of `epoch`.
+    pub fn epoch(&self, epoch: u64) -> EpochIter {
+        self.epoch_from(epoch, 0)
+    }
+
+    /// The batches of `epoch` from `first_batch` on: exactly the tail of [`Loader::epoch`].
+    pub fn epoch_from(&self, epoch: u64, first_batch: usize) -> EpochIter {
+        let source = Arc::clone(&self.source);
+        let order = self.order(epoch);
+        let batch_size = self.config.batch_size;
+        let make = move |number: usize| {
+            let start = number * batch_size;
+            let end = (start + batch_size).min(order.len());
+            source.batch(epoch, &order[start..end])
+        };
+        let range = first_batch..self.batches_per_epoch();
+        EpochIter {
+            batches: Prefetch::new(range, self.config.prefetch, self.config.threads, make),
+        }
+    }
+
+    /// Indices of the set in the order of `epoch`.
+    pub fn order(&self, epoch: u64) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.source.set.len()).collect();
+        if self.config.shuffle {
+            Stream::new(self.config.seed, "shuffle", epoch, 0).shuffle(&mut order);
+        }
+        order
+    }
+}
+
+fn check(set: &ImageSet, config: &LoaderConfig) -> Result<(), DataError> {
+    if set.is_empty() {
+        return Err(DataError::invalid_setting(
+            "the set to load",
+            "empty",
+            "at least one picture; check the sizes of the splits",
+        ));
+    }
+    for (key, value) in [
+        ("batch_size", config.batch_size),
+        ("threads", config.threads),
+    ] {
+        if value == 0 {
+            return Err(DataError::invalid_setting(key, value, "at least 1"));
+        }
+    }
+    if config.drop_last && config.batch_size > set.len() {
+        return Err(DataError::invalid_setting(
+            "batch_size",
+            config.batch_size,
+            format!(
+                "at most {}, the size of the set, while drop_last is on",
+                set.len()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+impl Source {
+    fn batch(&self, epoch: u64, indices: &[usize]) -> Batch {
+        let (height, width) = (self.set.height(), self.set.width());
+        let values_per_picture = ImageSet::CHANNELS * height * width;
+        let mut images = vec![0.0_f32; indices.len() * values_per_picture];
+        for (index, out) in indices
+            .iter()
+            .zip(images.chunks_exact_mut(values_per_picture))
+        {
+            let pixels = self.set.pixels(*index);
+            match &self.augmenter {
+                Some(augmenter) => augmenter.apply(pixels, self.seed, epoch, *index as u64, out),
+                None => self.table.apply(pixels, out),
+            }
+        }
+        Batch {
+            images,
+            labels: indices.iter().map(|index| self.set.label(*index)).collect(),
+            indices: indices.to_vec(),
+            n: indices.len(),
+            height,
+            width,
+        }
+    }
+}
+
+/// The batches of one epoch, in order. Dropping it stops its threads.
+pub struct EpochIter {
+    batches: Prefetch<Batch>,
+}
+
+impl Iterator for EpochIter {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        self.batches.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.batches.size_hint()
+    }
+}
+
+impl ExactSizeIterator for EpochIter {}
+impl FusedIterator for EpochIter {}

@@ -1,0 +1,345 @@
+//! One picture file to 8-bit RGB.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage};
+
+/// File name extensions of pictures, in lower case; the case of a file's own does not matter.
+pub const EXTENSIONS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
+
+/// The longest side, in pixels, that is decoded.
+pub const MAX_SIDE: u32 = 32_768;
+
+/// The most memory, in bytes, that a decoded picture may take.
+pub const MAX_DECODED_BYTES: u64 = 256 << 20;
+
+/// A decoded picture.
+#[derive(Debug)]
+pub struct Picture {
+    /// The pixels, upright.
+    pub rgb: RgbImage,
+    /// Whether it was grey and was given three equal channels.
+    pub was_grey: bool,
+    /// Whether it had an alpha channel and was laid on the background.
+    pub had_alpha: bool,
+    /// Whether it had more than 8 bits a channel.
+    pub was_deep: bool,
+}
+
+/// Decodes PNG, JPEG, WebP or BMP to 8-bit RGB.
+///
+/// The content decides which it is, not the file's name. Grey pictures get three equal channels;
+/// 16-bit channels are rounded to 8; pictures with an alpha channel are laid on `background`; an
+/// EXIF orientation is applied; of an animation the first frame is taken; a colour profile is
+/// ignored (the values are taken as sRGB).
+///
+/// # Errors
+/// A text that says what is wrong: the file is empty, no picture, truncated, damaged, or larger than
+/// [`MAX_SIDE`] or [`MAX_DECODED_BYTES`]. The size is checked before memory is taken for it.
+pub fn decode(bytes: &[u8], background: [u8; 3]) -> Result<Picture, String> {
+    let mut decoder = open(bytes)?;
+    let orientation = decoder.orientation().map_err(|e| damaged(&e))?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| damaged(&e))?;
+    picture.apply_orientation(orientation);
+    let color = picture.color();
+    Ok(Picture {
+        was_grey: !color.has_color(),
+        had_alpha: color.has_alpha(),
+        was_deep: color.bits_per_pixel() > 8 * u16::from(color.channel_count()),
+        rgb: if color.has_alpha() {
+            lay_on(picture, background)
+        } else {
+            picture.into_rgb8()
+        },
+    })
+}
+
+/// Height and width of a picture once it is upright, from its header.
+///
+/// # Errors
+/// As [`decode`], but damage behind the header is not seen.
+pub fn size(bytes: &[u8]) -> Result<[u32; 2], String> {
+    let mut decoder = open(bytes)?;
+    let (width, height) = decoder.dimensions();
+    use image::metadata::Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    match decoder.orientation() {
+        Ok(Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH) => Ok([width, height]),
+        _ => Ok([height, width]),
+    }
+}
+
+fn open(bytes: &[u8]) -> Result<impl ImageDecoder, String> {
+    if bytes.is_empty() {
+        return Err("the file is empty".to_string());
+    }
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|e| format!("it cannot be read: {e}"))?;
+    // The limits that count are checked below, where both sides are known.
+    reader.no_limits();
+    match reader.format() {
+        None => {
+            return Err(format!(
+                "its content is no picture; it begins with {}",
+                beginning(bytes)
+            ));
+        }
+        Some(ImageFormat::Jpeg) if !is_complete_jpeg(bytes) => {
+            return Err(
+                "it is a truncated JPEG: the data ends before the end-of-image marker".to_string(),
+            );
+        }
+        Some(ImageFormat::Png) if !is_complete_png(bytes) => {
+            return Err(
+                "it is a truncated PNG: the data ends before the end of the IEND chunk".to_string(),
+            );
+        }
+        Some(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Bmp) => {}
+        Some(other) => {
+            return Err(format!(
+                "its content is {other:?}, which is not supported: convert it to PNG or JPEG"
+            ));
+        }
+    }
+    let decoder = reader.into_decoder().map_err(|e| damaged(&e))?;
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
+        return Err(format!(
+            "it has {height} x {width} pixels (height x width), but 1 to {MAX_SIDE} a side are supported"
+        ));
+    }
+    if decoder.total_bytes() > MAX_DECODED_BYTES {
+        return Err(format!(
+            "its {height} x {width} pixels (height x width) take {} MiB, but at most {} MiB are decoded: make it smaller",
+            decoder.total_bytes() >> 20,
+            MAX_DECODED_BYTES >> 20
+        ));
+    }
+    Ok(decoder)
+}
+
+fn damaged(error: &image::ImageError) -> String {
+    format!("it is damaged: {error}")
+}
+
+/// The first bytes of something that is no picture, for an error message.
+fn beginning(bytes: &[u8]) -> String {
+    format!("\"{}\"", bytes[..bytes.len().min(16)].escape_ascii())
+}
+
+/// Composites a picture with an alpha channel over `background`, in 8 bits, rounding to nearest.
+fn lay_on(picture: DynamicImage, background: [u8; 3]) -> RgbImage {
+    let rgba = picture.into_rgba8();
+    let (width, height) = rgba.dimensions();
+    let mut out = RgbImage::new(width, height);
+    for (from, to) in rgba.pixels().zip(out.pixels_mut()) {
+        let [r, g, b, alpha] = from.0.map(u32::from);
+        let blend = |value: u32, back: u8| {
+            ((value * alpha + u32::from(back) * (255 - alpha) + 127) / 255) as u8
+        };
+        *to = Rgb([
+            blend(r, background[0]),
+            blend(g, background[1]),
+            blend(b, background[2]),
+        ]);
+    }
+    out
+}
+
+/// Whether a JPEG goes on to its end-of-image marker. Decoders fill what is missing with grey and
+/// report nothing, so this has to be looked for. Segments are skipped by their lengths, because an
+/// embedded thumbnail has an end of its own.
+fn is_complete_jpeg(bytes: &[u8]) -> bool {
+    const END_OF_IMAGE: u8 = 0xd9;
+    let mut at = 2;
+    while let Some(found) = bytes
+        .get(at..)
+        .and_then(|rest| rest.iter().position(|b| *b == 0xff))
+    {
+        at += found + 1;
+        // Any number of 0xff may stand before a marker's code.
+        while bytes.get(at) == Some(&0xff) {
+            at += 1;
+        }
+        let Some(code) = bytes.get(at) else {
+            return false;
+        };
+        at += 1;
+        match code {
+            &END_OF_IMAGE => return true,
+            // A stuffed zero, restart markers and the marker without content carry no length.
+            0x00 | 0x01 | 0xd0..=0xd8 => {}
+            _ => {
+                let Some(length) = bytes.get(at..at + 2) else {
+                    return false;
+                };
+                at += usize::from(u16::from_be_bytes([length[0], length[1]]));
+            }
+        }
+    }
+    false
+}
+
+/// Whether a PNG goes on to its last chunk. Each chunk is a length, a name of four letters, that many
+/// bytes, and a checksum.
+fn is_complete_png(bytes: &[u8]) -> bool {
+    const SIGNATURE_BYTES: usize = 8;
+    let mut at = SIGNATURE_BYTES;
+    while let Some(&[a, b, c, d, ref name @ ..]) = bytes.get(at..at + 8) {
+        at = at
+            .saturating_add(12)
+            .saturating_add(u32::from_be_bytes([a, b, c, d]) as usize);
+        if name == b"IEND" {
+            return at <= bytes.len();
+        }
+        if at > bytes.len() {
+            return false;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{GrayImage, ImageBuffer, LumaA, Rgba};
+
+    fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.into().write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn gradient() -> RgbImage {
+        RgbImage::from_fn(21, 13, |x, y| Rgb([(x * 12) as u8, (y * 19) as u8, 77]))
+    }
+
+    fn refused(bytes: &[u8], expect: &str) {
+        let error = decode(bytes, [0; 3]).unwrap_err();
+        assert!(error.contains(expect), "{error}");
+        assert!(!error.contains('\n'));
+    }
+
+    #[test]
+    fn lossless_formats_give_the_same_pixels() {
+        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP] {
+            let bytes = encoded(gradient(), format);
+            assert_eq!(
+                decode(&bytes, [0; 3]).unwrap().rgb,
+                gradient(),
+                "{format:?}"
+            );
+            assert_eq!(size(&bytes), Ok([13, 21]));
+        }
+        let jpeg = decode(&encoded(gradient(), ImageFormat::Jpeg), [0; 3]).unwrap();
+        let furthest = jpeg
+            .rgb
+            .iter()
+            .zip(gradient().iter())
+            .map(|(a, b)| a.abs_diff(*b))
+            .max();
+        assert!(furthest < Some(40), "{furthest:?}");
+    }
+
+    #[test]
+    fn grey_gets_three_equal_channels() {
+        let grey = GrayImage::from_fn(4, 4, |x, y| image::Luma([(x * 60 + y) as u8]));
+        let picture = decode(&encoded(grey.clone(), ImageFormat::Png), [0; 3]).unwrap();
+        assert!(picture.was_grey && !picture.had_alpha && !picture.was_deep);
+        assert!(
+            picture
+                .rgb
+                .pixels()
+                .zip(grey.pixels())
+                .all(|(a, b)| a.0 == [b.0[0]; 3])
+        );
+    }
+
+    #[test]
+    fn sixteen_bits_are_rounded_to_eight() {
+        let deep: ImageBuffer<Rgb<u16>, Vec<u16>> =
+            ImageBuffer::from_pixel(2, 2, Rgb([65535, 257 * 100 + 100, 0]));
+        let picture = decode(&encoded(deep, ImageFormat::Png), [0; 3]).unwrap();
+        assert!(picture.was_deep && !picture.was_grey);
+        assert_eq!(picture.rgb.get_pixel(1, 1).0, [255, 100, 0]);
+    }
+
+    #[test]
+    fn transparency_is_laid_on_the_background() {
+        let rgba = ImageBuffer::from_fn(3, 1, |x, _| {
+            Rgba([200_u8, 100, 0, [0, 255, 51][x as usize]])
+        });
+        let picture = decode(&encoded(rgba, ImageFormat::Png), [10, 20, 255]).unwrap();
+        assert!(picture.had_alpha);
+        // 51 / 255 is a fifth: 0.2 x 200 + 0.8 x 10 = 48.
+        assert_eq!(
+            picture.rgb.into_raw(),
+            [10, 20, 255, 200, 100, 0, 48, 36, 204]
+        );
+        let grey = ImageBuffer::from_pixel(1, 1, LumaA([0_u8, 0]));
+        let picture = decode(&encoded(grey, ImageFormat::Png), [1, 2, 3]).unwrap();
+        assert!(picture.had_alpha && picture.was_grey);
+        assert_eq!(picture.rgb.into_raw(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused() {
+        refused(b"", "the file is empty");
+        refused(
+            b"hello, I am text\nreally",
+            "no picture; it begins with \"hello, I am text\"",
+        );
+        refused(
+            b"GIF89a\x01\x00\x01\x00",
+            "its content is Gif, which is not supported",
+        );
+    }
+
+    #[test]
+    fn truncated_pictures_are_refused() {
+        for format in [
+            ImageFormat::Jpeg,
+            ImageFormat::Png,
+            ImageFormat::Bmp,
+            ImageFormat::WebP,
+        ] {
+            let bytes = encoded(gradient(), format);
+            for share in [0.3, 0.6, 0.9, 0.99] {
+                let cut = (bytes.len() as f64 * share) as usize;
+                let error = decode(&bytes[..cut], [0; 3]).unwrap_err();
+                assert!(
+                    error.starts_with("it is "),
+                    "{format:?} at {share}: {error}"
+                );
+            }
+        }
+        let (jpeg, png) = (
+            encoded(gradient(), ImageFormat::Jpeg),
+            encoded(gradient(), ImageFormat::Png),
+        );
+        refused(&jpeg[..jpeg.len() - 2], "truncated JPEG");
+        refused(&png[..png.len() - 1], "truncated PNG");
+    }
+
+    #[test]
+    fn bytes_behind_the_end_of_a_jpeg_are_allowed() {
+        let mut jpeg = encoded(gradient(), ImageFormat::Jpeg);
+        jpeg.extend_from_slice(b"appended by a camera");
+        decode(&jpeg, [0; 3]).unwrap();
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused_before_memory_is_taken() {
+        // Headers that claim more than the format, a side, and the bytes may have.
+        for (side, expect) in [
+            (2_000_000_i32, "Image too large"),
+            (40_000, "40000 x 40000 pixels"),
+            (30_000, "at most 256 MiB are decoded"),
+        ] {
+            let mut bmp = encoded(gradient(), ImageFormat::Bmp);
+            bmp[18..22].copy_from_slice(&side.to_le_bytes());
+            bmp[22..26].copy_from_slice(&side.to_le_bytes());
+            refused(&bmp, expect);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Augmentation against a slow reference that follows the documentation pixel by pixel.
+
+use mlestar_data::augment::{AugmentationConfig, Augmenter, Draws, PaddingMode};
+use mlestar_data::normalization::{Normalization, normalize_into};
+use mlestar_random::Stream;
+use proptest::prelude::*;
+use std::collections::HashSet;
+
+const NORMALIZATION: Normalization = Normalization {
+    mean: [0.49, 0.48, 0.44],
+    std: [0.25, 0.24, 0.26],
+};
+
+fn picture(height: usize, width: usize, seed: u64) -> Vec<u8> {
+    let mut stream = Stream::new(seed, "test-picture", 0, 0);
+    (0..3 * height * width)
+        .map(|_| stream.next_u32() as u8)
+        .collect()
+}
+
+/// The documented result, in f64 and one operation after the other.
+struct Reference<'a> {
+    config: &'a AugmentationConfig,
+    draws: Draws,
+    height: usize,
+    width: usize,
+}
+
+impl Reference<'_> {
+    fn padded(&self, pixels: &[u8], channel: usize, y: i64, x: i64) -> f64 {
+        let inside = |position: i64, side: usize| -> Option<usize> {
+            let last = side as i64 - 1;
+            match self.config.padding_mode {
+                PaddingMode::Zero => (0..=last).contains(&position).then_some(position as usize),
+                PaddingMode::Reflect if position < 0 => Some(-position as usize),
+                PaddingMode::Reflect if position > last => Some((2 * last - position) as usize),
+                PaddingMode::Reflect => Some(position as usize),
+            }
+        };
+        match (inside(y, self.height), inside(x, self.width)) {
+            (Some(y), Some(x)) => {
+                f64::from(pixels[(channel * self.height + y) * self.width + x]) / 255.0
+            }
+            _ => 0.0,
+        }
+    }
+
+    fn cropped(&self, pixels: &[u8]) -> Vec<[f64; 3]> {
+        let padding = self.config.random_crop_padding as i64;
+        let mut picture = Vec::new();
+        for y in 0..self.height {
+            for x in 0..self.width {
+                let x = if self.draws.flip {
+                    self.width - 1 - x
+                } else {
+                    x
+                };
+                let source_y = (y + self.draws.offset[0]) as i64 - padding;
+                let source_x = (x + self.draws.offset[1]) as i64 - padding;
+                picture.push([0, 1, 2].map(|c| self.padded(pixels, c, source_y, source_x)));
+            }
+        }
+        picture
+    }
+
+    fn jittered(&self, mut picture: Vec<[f64; 3]>) -> Vec<[f64; 3]> {
+        let grey = |pixel: &[f64; 3]| 0.2989 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
+        let [brightness, contrast, saturation] = self.draws.factors.map(f64::from);
+        let blend = |value: f64, other: f64, factor: f64| {
+            (factor * value + (1.0 - factor) * other).clamp(0.0, 1.0)
+        };
+        for pixel in &mut picture {
+            *pixel = pixel.map(|value| blend(value, 0.0, brightness));
+        }
+        let mean = picture.iter().map(grey).sum::<f64>() / picture.len() as f64;
+        for pixel in &mut picture {
+            *pixel = pixel.map(|value| blend(value, mean, contrast));
+            let own = grey(pixel);
+            *pixel = pixel.map(|value| blend(value, own, saturation));
+        }
+        picture
+    }
+
+    fn apply(&self, pixels: &[u8]) -> Vec<f64> {
+        let picture = self.jittered(self.cropped(pixels));
+        let size = self.config.cutout_size as i64;
+        let [hole_y, hole_x] = self
+            .draws
+            .hole_center
+            .map(|center| center as i64 - size / 2);
+        let mut out = Vec::new();
+        for channel in 0..3 {
+            for (position, pixel) in picture.iter().enumerate() {
+                let (y, x) = (
+                    (position / self.width) as i64,
+                    (position % self.width) as i64,
+                );
+                let in_hole =
+                    (hole_y..hole_y + size).contains(&y) && (hole_x..hole_x + size).contains(&x);
+                let (mean, std) = (NORMALIZATION.mean[channel], NORMALIZATION.std[channel]);
+                let normalized = (pixel[channel] - f64::from(mean)) / f64::from(std);
+                out.push(if in_hole { 0.0 } else { normalized });
+            }
+        }
+        out
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn equals_the_reference(
+        (height, width, padding, cutout_size) in (1_usize..14, 1_usize..14).prop_flat_map(|(height, width)| {
+            let side = height.min(width);
+            (Just(height), Just(width), 0..side, 0..=side)
+        }),
+        reflect: bool,
+        horizontal_flip_probability in 0.0..=1.0,
+        (brightness, contrast, saturation) in prop_oneof![
+            Just((0.0, 0.0, 0.0)),
+            (0.0..=1.0, 0.0..=1.0, 0.0..=1.0),
+        ],
+        (seed, epoch, index) in any::<(u64, u64, u64)>(),
+    ) {
+        let config = AugmentationConfig {
+            random_crop_padding: padding,
+            padding_mode: if reflect { PaddingMode::Reflect } else { PaddingMode::Zero },
+            horizontal_flip_probability,
+            brightness,
+            contrast,
+            saturation,
+            cutout_size,
+        };
+        let pixels = picture(height, width, seed ^ index);
+        let augmenter = Augmenter::new(&config, NORMALIZATION, height, width).unwrap();
+        let mut out = vec![f32::NAN; pixels.len()];
+        augmenter.apply(&pixels, seed, epoch, index, &mut out);
+        let draws = augmenter.draws(seed, epoch, index);
+        let expected = Reference { config: &config, draws, height, width }.apply(&pixels);
+        for (value, expected) in out.iter().zip(&expected) {
+            prop_assert!((f64::from(*value) - expected).abs() < 5e-6, "{} {}", value, expected);
+        }
+    }
+}
+
+#[test]
+fn everything_off_is_plain_normalisation() {
+    let pixels = picture(5, 7, 1);
+    let augmenter = Augmenter::new(&AugmentationConfig::default(), NORMALIZATION, 5, 7).unwrap();
+    let (mut augmented, mut plain) = (vec![0.0; pixels.len()], vec![0.0; pixels.len()]);
+    augmenter.apply(&pixels, 1, 2, 3, &mut augmented);
+    normalize_into(&pixels, &NORMALIZATION, &mut plain);
+    assert_eq!(augmented, plain);
+}
+
+#[test]
+fn a_flip_probability_of_0_never_and_of_1_always_flips() {
+    for (probability, expected) in [(0.0, false), (1.0, true)] {
+        let config = AugmentationConfig {
+            horizontal_flip_probability: probability,
+            ..AugmentationConfig::default()
+        };
+        let augmenter = Augmenter::new(&config, NORMALIZATION, 3, 3).unwrap();
+        assert!((0..200).all(|index| augmenter.draws(9, 0, index).flip == expected));
+    }
+}
+
+#[test]
+fn draws_cover_their_ranges_and_change_with_every_part_of_the_key() {
+    let config = AugmentationConfig {
+        random_crop_padding: 2,
+        horizontal_flip_probability: 0.5,
+        brightness: 0.4,
+        contrast: 0.1,
+        ..AugmentationConfig::default()
+    };
+    let augmenter = Augmenter::new(&config, NORMALIZATION, 9, 9).unwrap();
+    let draws: Vec<Draws> = (0..2000)
+        .map(|index| augmenter.draws(1, 0, index))
+        .collect();
+    let offsets: HashSet<[usize; 2]> = draws.iter().map(|draws| draws.offset).collect();
+    assert_eq!(offsets.len(), 25);
+    assert!(
+        draws
+            .iter()
+            .all(|draws| draws.offset.iter().all(|offset| *offset <= 4))
+    );
+    let n_flips = draws.iter().filter(|draws| draws.flip).count();
+    // Five standard errors of a fair coin.
+    assert!(n_flips.abs_diff(1000) < 112, "{n_flips}");
+    for (factor, half_width) in [(0, 0.4_f32), (1, 0.1), (2, 0.0)] {
+        let values = draws.iter().map(|draws| draws.factors[factor]);
+        let (low, high) = values.fold((f32::MAX, f32::MIN), |(low, high), v| {
+            (low.min(v), high.max(v))
+        });
+        assert!(
+            (low - (1.0 - half_width)).abs() < 0.01 && (high - (1.0 + half_width)).abs() < 0.01
+        );
+    }
+    let base = augmenter.draws(1, 2, 3);
+    for other in [
+        augmenter.draws(2, 2, 3),
+        augmenter.draws(1, 3, 3),
+        augmenter.draws(1, 2, 4),
+    ] {
+        assert_ne!(base, other);
+    }
+}
+
+#[test]
+fn settings_out_of_range_are_refused_with_their_key() {
+    let off = AugmentationConfig::default();
+    for (config, expected) in [
+        (
+            AugmentationConfig {
+                random_crop_padding: 5,
+                ..off.clone()
+            },
+            "augmentation.random_crop_padding is 5",
+        ),
+        (
+            AugmentationConfig {
+                cutout_size: 6,
+                ..off.clone()
+            },
+            "augmentation.cutout_size is 6",
+        ),
+        (
+            AugmentationConfig {
+                horizontal_flip_probability: 1.5,
+                ..off.clone()
+            },
+            "augmentation.horizontal_flip_probability is 1.5",
+        ),
+        (
+            AugmentationConfig {
+                brightness: -0.1,
+                ..off.clone()
+            },
+            "augmentation.brightness is -0.1",
+        ),
+        (
+            AugmentationConfig {
+                contrast: f64::NAN,
+                ..off.clone()
+            },
+            "augmentation.contrast is NaN",
+        ),
+        (
+            AugmentationConfig {
+                saturation: f64::INFINITY,
+                ..off.clone()
+            },
+            "augmentation.saturation is inf",
+        ),
+    ] {
+        let message = Augmenter::new(&config, NORMALIZATION, 5, 9)
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+    assert!(Augmenter::new(&off, NORMALIZATION, 0, 9).is_err());
+    assert!(
+        Augmenter::new(
+            &off,
+            Normalization {
+                mean: [0.5; 3],
+                std: [0.0; 3]
+            },
+            5,
+            5
+        )
+        .is_err()
+    );
+    let error = serde_json::from_str::<AugmentationConfig>(r#"{"flip": true}"#).unwrap_err();
+    assert!(
+        error.to_string().contains("unknown field `flip`"),
+        "{error}"
+    );
+    assert!(serde_json::from_str::<AugmentationConfig>(r#"{"padding_mode": "wrap"}"#).is_err());
+}

@@ -1,0 +1,496 @@
+//! Folders of pictures, well formed and not.
+
+use std::fs;
+use std::path::Path;
+
+use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgba};
+use mlestar_data::readers::folder::SizeCount;
+use mlestar_data::{DataConfig, SourceKind, load};
+use mlestar_random::Stream;
+use proptest::prelude::*;
+
+use crate::support::{load_folder, picture, pictures, refused, split_folder};
+
+#[test]
+fn train_and_test_folders_are_read() {
+    let root = tempfile::tempdir().unwrap();
+    split_folder(root.path());
+    let loaded = load_folder(root.path()).unwrap();
+    let splits = &loaded.splits;
+    assert_eq!(&splits.train.classes()[..], ["cat", "dog", "fox"]);
+    assert_eq!(splits.train.class_counts(), [9; 3]);
+    assert_eq!(splits.validation.class_counts(), [1; 3]);
+    assert_eq!(splits.test.class_counts(), [4; 3]);
+    assert_eq!((splits.test.height(), splits.test.width()), (32, 32));
+    assert_eq!(splits.test.origin(5).to_string(), "test/dog/0001.png");
+    assert_eq!(splits.test.interleaved(5), picture(101, 32, 32).into_raw());
+    let made: Vec<&str> = loaded
+        .source
+        .splits
+        .iter()
+        .map(|s| s.made_from.as_str())
+        .collect();
+    assert_eq!(
+        made,
+        [
+            "the rest of train/",
+            "0.1 of train/, stratified by class",
+            "test/"
+        ]
+    );
+    assert_eq!(loaded.source.conversions.n_resized, 0);
+    assert_eq!(
+        loaded.source.layout,
+        "one folder a class in each of train, test"
+    );
+}
+
+#[test]
+fn a_validation_folder_is_used_by_any_of_its_names() {
+    for name in ["val", "valid", "validation"] {
+        let root = tempfile::tempdir().unwrap();
+        split_folder(root.path());
+        pictures(&root.path().join(name), &["dog", "fox"], 2);
+        let loaded = load_folder(root.path()).unwrap();
+        assert_eq!(loaded.splits.train.class_counts(), [10; 3]);
+        assert_eq!(loaded.splits.validation.class_counts(), [0, 2, 2]);
+        assert_eq!(loaded.source.splits[1].made_from, format!("{name}/"));
+        assert_eq!(
+            loaded.source.notes,
+            ["the validation split has no picture of cat"]
+        );
+        fs::create_dir(
+            root.path()
+                .join(if name == "val" { "valid" } else { "val" }),
+        )
+        .unwrap();
+        refused(
+            load_folder(root.path()),
+            &["it has two validation folders, val", "keep one of them"],
+        );
+    }
+}
+
+#[test]
+fn one_folder_of_classes_is_split() {
+    let root = tempfile::tempdir().unwrap();
+    // A class may be called train, as long as it holds pictures and not folders.
+    pictures(root.path(), &["car", "train"], 20);
+    let loaded = load_folder(root.path()).unwrap();
+    let splits = &loaded.splits;
+    assert_eq!(&splits.train.classes()[..], ["car", "train"]);
+    assert_eq!(splits.test.class_counts(), [4; 2]);
+    assert_eq!(splits.validation.len(), 3);
+    assert_eq!(splits.train.len(), 29);
+    let made: Vec<&str> = loaded
+        .source
+        .splits
+        .iter()
+        .map(|s| s.made_from.as_str())
+        .collect();
+    assert_eq!(made[2], "0.2 of all pictures, stratified by class");
+    assert_eq!(
+        made[1],
+        "0.1 of all pictures that are not for testing, stratified by class"
+    );
+
+    let config = DataConfig {
+        subset: Some(16),
+        ..DataConfig::new(SourceKind::Folder, root.path())
+    };
+    let smaller = load(&config, 1).unwrap().splits;
+    assert_eq!(
+        (
+            smaller.train.len() + smaller.validation.len(),
+            smaller.test.len()
+        ),
+        (16, 4)
+    );
+    let all: Vec<String> = (0..8).map(|i| splits.test.origin(i).to_string()).collect();
+    assert!((0..4).all(|i| all.contains(&smaller.test.origin(i).to_string())));
+}
+
+#[test]
+fn every_form_of_picture_is_brought_to_one() {
+    let root = tempfile::tempdir().unwrap();
+    pictures(root.path(), &["a", "b"], 3);
+    let save = |name: &str, picture: DynamicImage, format| {
+        picture
+            .save_with_format(root.path().join(name), format)
+            .unwrap()
+    };
+    save(
+        "a/grey.PNG",
+        GrayImage::from_pixel(40, 20, Luma([99])).into(),
+        ImageFormat::Png,
+    );
+    save(
+        "a/deep.png",
+        ImageBuffer::from_pixel(32, 32, Luma([257_u16 * 9])).into(),
+        ImageFormat::Png,
+    );
+    save(
+        "a/glass.webp",
+        ImageBuffer::from_pixel(32, 32, Rgba([0_u8, 0, 0, 0])).into(),
+        ImageFormat::WebP,
+    );
+    save(
+        "b/photo.jpeg",
+        picture(7, 400, 300).into(),
+        ImageFormat::Jpeg,
+    );
+    save("b/old.bmp", picture(8, 20, 50).into(), ImageFormat::Bmp);
+    save(
+        "b/named_wrongly.jpg",
+        picture(9, 32, 32).into(),
+        ImageFormat::Png,
+    );
+    let loaded = load_folder(root.path()).unwrap();
+    let conversions = &loaded.source.conversions;
+    assert_eq!(
+        loaded.source.image_size,
+        [32, 32],
+        "nine of twelve are 32 x 32"
+    );
+    assert_eq!(
+        (
+            conversions.n_resized,
+            conversions.n_grey,
+            conversions.n_alpha,
+            conversions.n_deep
+        ),
+        (3, 2, 1, 1)
+    );
+    assert_eq!(conversions.n_sizes, 4);
+    assert_eq!(
+        conversions.sizes[0],
+        SizeCount {
+            height: 32,
+            width: 32,
+            n: 9
+        }
+    );
+    assert!(loaded.source.resize_rule.contains("triangle filter"));
+    let find = |name: &str| {
+        let of = loaded.splits.named();
+        let mut all = of
+            .iter()
+            .flat_map(|(_, set)| (0..set.len()).map(move |i| (set, i)));
+        let (set, i) = all
+            .find(|(set, i)| set.origin(*i).to_string() == name)
+            .unwrap();
+        set.pixels(i).to_vec()
+    };
+    assert_eq!(find("a/grey.PNG"), [99; 3072]);
+    assert_eq!(find("a/deep.png"), [9; 3072]);
+    assert_eq!(
+        find("a/glass.webp"),
+        [255; 3072],
+        "transparent pictures are laid on white"
+    );
+}
+
+#[test]
+fn the_size_is_chosen_by_the_majority_or_set() {
+    let root = tempfile::tempdir().unwrap();
+    pictures(root.path(), &["a", "b"], 5);
+    let size = |size: Option<[usize; 2]>| {
+        let config = DataConfig {
+            image_size: size,
+            ..DataConfig::new(SourceKind::Folder, root.path())
+        };
+        load(&config, 1).unwrap().source.image_size
+    };
+    assert_eq!(size(None), [32, 32]);
+    assert_eq!(size(Some([20, 28])), [20, 28]);
+    for i in 0..10 {
+        picture(i, 50, 40)
+            .save(root.path().join(format!("a/big{i}.png")))
+            .unwrap();
+    }
+    assert_eq!(
+        size(None),
+        [64, 64],
+        "half of the pictures are not most of them"
+    );
+}
+
+#[test]
+fn what_is_no_picture_is_listed_as_skipped() {
+    let root = tempfile::tempdir().unwrap();
+    split_folder(root.path());
+    for name in [
+        "README.md",
+        "stray.png",
+        "train/cat/.DS_Store",
+        "train/cat/.hidden.png",
+        "test/dog/Thumbs.db",
+    ] {
+        fs::write(root.path().join(name), b"x").unwrap();
+    }
+    pictures(&root.path().join("train/cat"), &["inner"], 1);
+    pictures(root.path(), &["extra"], 1);
+    let source = load_folder(root.path()).unwrap().source;
+    let skipped: Vec<(&str, &str)> = source
+        .skipped
+        .iter()
+        .map(|s| (s.path.as_str(), s.reason.as_str()))
+        .collect();
+    let extension = "its extension is none of png, jpg, jpeg, webp, bmp";
+    let expect = [
+        ("README.md", extension),
+        ("extra", "a folder beside the split folders"),
+        ("stray.png", "a picture outside the split folders"),
+        ("test/dog/Thumbs.db", extension),
+        ("train/cat/.DS_Store", "hidden"),
+        ("train/cat/.hidden.png", "hidden"),
+        ("train/cat/inner", "a folder inside a class folder"),
+    ];
+    assert_eq!(skipped, expect);
+    assert_eq!(source.n_skipped, 7);
+}
+
+#[test]
+fn corrupt_pictures_are_listed_together() {
+    let root = tempfile::tempdir().unwrap();
+    split_folder(root.path());
+    let path = |name: &str| root.path().join(name);
+    picture(1, 64, 64).save(path("train/cat/cut.jpg")).unwrap();
+    let jpeg = fs::read(path("train/cat/cut.jpg")).unwrap();
+    fs::write(path("train/cat/cut.jpg"), &jpeg[..jpeg.len() / 2]).unwrap();
+    fs::write(path("train/dog/empty.png"), b"").unwrap();
+    fs::write(path("test/fox/text.png"), b"I am a text file").unwrap();
+    let mut bmp = Vec::new();
+    DynamicImage::from(picture(1, 4, 4))
+        .write_to(&mut std::io::Cursor::new(&mut bmp), ImageFormat::Bmp)
+        .unwrap();
+    bmp[18..22].copy_from_slice(&40_000_u32.to_le_bytes());
+    bmp[22..26].copy_from_slice(&40_000_u32.to_le_bytes());
+    fs::write(path("test/fox/vast.bmp"), &bmp).unwrap();
+    let expect = [
+        "4 picture(s) cannot be decoded; mend or delete them:",
+        "train/cat/cut.jpg: it is a truncated JPEG",
+        "train/dog/empty.png: the file is empty",
+        "test/fox/text.png: its content is no picture; it begins with \"I am a text file\"",
+        "test/fox/vast.bmp: it has 40000 x 40000 pixels (height x width), but 1 to 32768 a side are supported",
+    ];
+    refused(load_folder(root.path()), &expect);
+    for i in 0..20 {
+        fs::write(path(&format!("train/dog/{i}.jpg")), b"").unwrap();
+    }
+    refused(
+        load_folder(root.path()),
+        &["24 picture(s) cannot be decoded", "and 14 more"],
+    );
+}
+
+#[test]
+fn long_and_thin_pictures_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    split_folder(root.path());
+    picture(1, 30_000, 1)
+        .save(root.path().join("train/cat/thin.png"))
+        .unwrap();
+    let config = DataConfig {
+        image_size: Some([256, 256]),
+        ..DataConfig::new(SourceKind::Folder, root.path())
+    };
+    refused(
+        load(&config, 1),
+        &[
+            "thin.png: its 1 x 30000 pixels",
+            "scaled to 256 x 7680000",
+            "crop it",
+        ],
+    );
+}
+
+#[test]
+fn class_folders_are_checked() {
+    let root = tempfile::tempdir().unwrap();
+    split_folder(root.path());
+    fs::create_dir_all(root.path().join("train/empty")).unwrap();
+    refused(
+        load_folder(root.path()),
+        &["empty holds no picture;", "or delete the folder"],
+    );
+    fs::write(root.path().join("train/empty/notes.txt"), b"x").unwrap();
+    refused(
+        load_folder(root.path()),
+        &["empty holds no picture, only 1 other file(s)"],
+    );
+    fs::remove_dir_all(root.path().join("train/empty")).unwrap();
+
+    pictures(&root.path().join("test"), &["wolf"], 1);
+    refused(
+        load_folder(root.path()),
+        &[
+            "wolf is a class that",
+            "does not have (it has: cat, dog, fox)",
+        ],
+    );
+    fs::remove_dir_all(root.path().join("test/wolf")).unwrap();
+
+    fs::remove_dir_all(root.path().join("train")).unwrap();
+    refused(
+        load_folder(root.path()),
+        &["train is missing: the folder has a test split, but no training split"],
+    );
+}
+
+#[test]
+fn one_class_is_too_few() {
+    let root = tempfile::tempdir().unwrap();
+    pictures(root.path(), &["cat"], 5);
+    refused(
+        load_folder(root.path()),
+        &["has 1 class(es) (cat), but at least 2 are needed"],
+    );
+}
+
+#[test]
+fn folders_without_pictures_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    refused(
+        load_folder(root.path()),
+        &["holds no pictures: there are no class folders in it"],
+    );
+    picture(1, 8, 8).save(root.path().join("a.png")).unwrap();
+    refused(
+        load_folder(root.path()),
+        &["holds no pictures: its 1 picture(s) are not in class folders"],
+    );
+    fs::write(root.path().join("test_batch.bin"), b"x").unwrap();
+    refused(
+        load_folder(root.path()),
+        &["it holds the binary files of cifar10; set data.source = \"cifar10\""],
+    );
+    refused(
+        load_folder(&root.path().join("nowhere")),
+        &[
+            "nowhere is missing: there is no such folder",
+            "check the path",
+        ],
+    );
+    refused(
+        load_folder(&root.path().join("a.png")),
+        &["a.png is not a folder"],
+    );
+}
+
+#[test]
+fn too_few_pictures_to_split_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    pictures(root.path(), &["cat"], 5);
+    pictures(root.path(), &["dog"], 2);
+    refused(
+        load_folder(root.path()),
+        &["class dog has 2 picture(s), but splitting off a test split needs at least 3"],
+    );
+    pictures(root.path(), &["dog"], 3);
+    let splits = load_folder(root.path()).unwrap().splits;
+    assert!(
+        splits
+            .named()
+            .iter()
+            .all(|(_, set)| set.class_counts()[1] == 1)
+    );
+}
+
+/// A link to itself cannot be opened by anyone, not even by a user who may read everything.
+#[cfg(unix)]
+#[test]
+fn unreadable_folders_and_pictures_are_errors() {
+    use std::os::unix::fs::symlink;
+    let root = tempfile::tempdir().unwrap();
+    split_folder(root.path());
+    symlink("loop", root.path().join("train/loop")).unwrap();
+    refused(
+        load_folder(root.path()),
+        &[
+            "cannot read",
+            "train/loop",
+            "check that it exists and that you may read it",
+        ],
+    );
+    fs::remove_file(root.path().join("train/loop")).unwrap();
+    symlink("nowhere.png", root.path().join("train/cat/gone.png")).unwrap();
+    refused(
+        load_folder(root.path()),
+        &["train/cat/gone.png: it cannot be read"],
+    );
+}
+
+/// What a user without special rights sees.
+#[cfg(unix)]
+#[test]
+fn folders_without_permission_are_errors() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = tempfile::tempdir().unwrap();
+    split_folder(root.path());
+    let locked = root.path().join("train/dog");
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
+    let may_read_everything = fs::read_dir(&locked).is_ok();
+    let result = load_folder(root.path());
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o755)).unwrap();
+    if may_read_everything {
+        result.unwrap();
+    } else {
+        refused(result, &["cannot read", "train/dog", "you may read it"]);
+    }
+}
+
+fn random_bytes(seed: u64, n: usize) -> Vec<u8> {
+    let mut stream = Stream::new(seed, "test", 0, 0);
+    (0..n).map(|_| stream.next_u32() as u8).collect()
+}
+
+/// A valid picture in which a few bytes are changed: gets further into decoders than noise does.
+fn mangled(format: ImageFormat, seed: u64) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    DynamicImage::from(picture(3, 24, 17))
+        .write_to(&mut bytes, format)
+        .unwrap();
+    let mut bytes = bytes.into_inner();
+    let mut stream = Stream::new(seed, "mangle", 0, 0);
+    for _ in 0..stream.below(6) {
+        let at = stream.below(bytes.len() as u64) as usize;
+        bytes[at] = stream.next_u32() as u8;
+    }
+    bytes
+}
+
+fn must_not_panic(root: &Path) {
+    // Whether it is an error depends on the bytes; the message must be there if it is.
+    if let Err(error) = load_folder(root) {
+        assert!(error.to_string().contains("cannot be decoded"), "{error}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn random_bytes_never_panic(seed in any::<u64>(), n in 0_usize..600) {
+        let root = tempfile::tempdir().unwrap();
+        pictures(root.path(), &["a", "b"], 3);
+        let formats = [
+            ("png", ImageFormat::Png, &b"\x89PNG\r\n\x1a\n"[..]),
+            ("jpg", ImageFormat::Jpeg, b"\xff\xd8\xff"),
+            ("bmp", ImageFormat::Bmp, b"BM"),
+            ("webp", ImageFormat::WebP, b"RIFF\x40\x00\x00\x00WEBPVP8 "),
+        ];
+        for (extension, format, magic) in formats {
+            let write = |name: &str, bytes: Vec<u8>| fs::write(root.path().join(format!("a/{name}.{extension}")), bytes).unwrap();
+            write("noise", random_bytes(seed, n));
+            write("headed", [magic, &random_bytes(seed, n)].concat());
+            write("mangled", mangled(format, seed));
+        }
+        must_not_panic(root.path());
+        for extension in ["png", "jpg", "bmp", "webp"] {
+            for name in ["noise", "headed"] {
+                fs::remove_file(root.path().join(format!("a/{name}.{extension}"))).unwrap();
+            }
+        }
+        must_not_panic(root.path());
+    }
+}

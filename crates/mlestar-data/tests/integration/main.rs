@@ -1,0 +1,13 @@
+//! The crate from outside: files on disk, a server on this machine, whole data sets.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // a test fails by panicking
+
+mod augment;
+mod cifar;
+mod fetch;
+mod fingerprint;
+mod folder;
+mod loader;
+mod quality;
+mod subset;
+mod support;
+mod synthetic;

@@ -1,0 +1,451 @@
+//! The quality check and the description: planted flaws are found, clean pictures are left alone.
+
+use mlestar_data::describe::describe;
+use mlestar_data::quality::{
+    Finding, FindingKind, QualityConfig, QualityReport, check, check_with,
+};
+use mlestar_data::synthetic::{FlawKind, SyntheticConfig, SyntheticData, generate};
+use mlestar_data::{ImageSet, ImageSplits, Origin, SplitName};
+use mlestar_random::Stream;
+use proptest::prelude::*;
+use std::collections::HashSet;
+
+type Places = HashSet<(SplitName, usize)>;
+
+fn found(report: &QualityReport, kind: FindingKind) -> Places {
+    report
+        .of(kind)
+        .map(|finding| (finding.split, finding.index))
+        .collect()
+}
+
+fn planted(data: &SyntheticData, is: impl Fn(&FlawKind) -> bool) -> Places {
+    let flaws = data.flaws.iter().filter(|flaw| is(&flaw.kind));
+    flaws.map(|flaw| (flaw.split, flaw.index)).collect()
+}
+
+#[test]
+fn planted_flaws_are_found_without_false_alarms() {
+    let data = generate(&SyntheticConfig::default(), 42).unwrap();
+    let report = check(&data.splits);
+    assert_eq!(report.n_checked, [4000, 1000, 2000]);
+    for (kind, expected) in [
+        (
+            FindingKind::ExactDuplicate,
+            planted(&data, |kind| {
+                matches!(kind, FlawKind::ExactDuplicate { .. })
+            }),
+        ),
+        (
+            FindingKind::Leakage,
+            planted(&data, |kind| matches!(kind, FlawKind::Leaked { .. })),
+        ),
+        (
+            FindingKind::NearDuplicate,
+            planted(&data, |kind| matches!(kind, FlawKind::NearDuplicate { .. })),
+        ),
+        (
+            FindingKind::Blank,
+            planted(&data, |kind| matches!(kind, FlawKind::Blank)),
+        ),
+        (
+            FindingKind::OverDark,
+            planted(&data, |kind| matches!(kind, FlawKind::OverDark)),
+        ),
+    ] {
+        assert_eq!(found(&report, kind), expected, "{kind}");
+    }
+    for kind in [
+        FindingKind::NearLeakage,
+        FindingKind::OverBright,
+        FindingKind::LowContrast,
+    ] {
+        assert_eq!(report.count(kind), 0, "{kind}");
+    }
+    let mislabelled = planted(&data, |kind| matches!(kind, FlawKind::Mislabelled { .. }));
+    let suspected = found(&report, FindingKind::SuspectedMislabel);
+    let n_right = suspected.intersection(&mislabelled).count();
+    assert!(n_right >= 5, "{n_right} of {} suspicions", suspected.len());
+    // By chance it would be less than one in a hundred.
+    assert!(
+        n_right * 5 >= suspected.len(),
+        "{n_right} of {} suspicions",
+        suspected.len()
+    );
+    assert!(report.neighbour_accuracy.unwrap() > 0.5);
+}
+
+#[test]
+fn findings_carry_their_evidence() {
+    let data = generate(&SyntheticConfig::default(), 7).unwrap();
+    let report = check(&data.splits);
+    for Finding {
+        kind,
+        split,
+        index,
+        origin,
+        class,
+        value,
+        threshold,
+        related,
+        ..
+    } in &report.findings
+    {
+        let (_, set) = data
+            .splits
+            .named()
+            .into_iter()
+            .find(|(name, _)| name == split)
+            .unwrap();
+        assert_eq!(*origin, set.origin(*index).to_string());
+        assert_eq!(*class, set.classes()[set.label(*index) as usize]);
+        let beyond = match kind {
+            FindingKind::SuspectedMislabel | FindingKind::OverBright => value >= threshold,
+            _ => value <= threshold,
+        };
+        assert!(beyond, "{kind}: {value} {threshold}");
+        let is_pair = !matches!(
+            kind,
+            FindingKind::Blank
+                | FindingKind::OverDark
+                | FindingKind::OverBright
+                | FindingKind::LowContrast
+        );
+        assert_eq!(related.is_some(), is_pair);
+    }
+    for flaw in &data.flaws {
+        if let FlawKind::ExactDuplicate { source } = flaw.kind {
+            let mut duplicates = report.of(FindingKind::ExactDuplicate);
+            let finding = duplicates
+                .find(|f| (f.split, f.index) == (flaw.split, flaw.index))
+                .unwrap();
+            assert_eq!(finding.related.as_ref().unwrap().index, source);
+        }
+    }
+    let text = serde_json::to_string(&report).unwrap();
+    assert_eq!(
+        serde_json::from_str::<QualityReport>(&text).unwrap(),
+        report
+    );
+}
+
+fn classes(n: usize) -> std::sync::Arc<[String]> {
+    (0..n).map(|class| format!("class {class}")).collect()
+}
+
+fn set(n_classes: usize, side: usize, pixels: Vec<u8>, labels: Vec<u32>) -> ImageSet {
+    let origins = (0..labels.len() as u64)
+        .map(|index| Origin::Synthetic { index })
+        .collect();
+    ImageSet::new(classes(n_classes), side, side, pixels, labels, origins).unwrap()
+}
+
+/// Pictures with two straight edges, nearly level for label 0 and nearly upright for label 1.
+fn edges(labels: &[u32], seed: u64) -> ImageSet {
+    let mut pixels = Vec::new();
+    for (index, label) in labels.iter().enumerate() {
+        let mut stream = Stream::new(seed, "edges", 0, index as u64);
+        let (low, high) = (stream.range_f32(0.0, 110.0), stream.range_f32(140.0, 230.0));
+        let (at, slope) = (stream.range_f32(10.0, 22.0), stream.range_f32(-0.3, 0.3));
+        for _ in 0..3 {
+            for y in 0..32 {
+                for x in 0..32 {
+                    let (along, across) = if *label == 0 { (x, y) } else { (y, x) };
+                    let is_above = across as f32 > at + slope * (along as f32 - 16.0);
+                    let level = if is_above { high } else { low };
+                    pixels.push((level + stream.range_f32(0.0, 20.0)) as u8);
+                }
+            }
+        }
+    }
+    set(2, 32, pixels, labels.to_vec())
+}
+
+/// `set` with the label of `index` turned from 0 to 1 or back.
+fn with_wrong_label(source: &ImageSet, index: usize) -> ImageSet {
+    let pixels = (0..source.len())
+        .flat_map(|index| source.pixels(index).to_vec())
+        .collect();
+    let mut labels = source.labels().to_vec();
+    labels[index] = 1 - labels[index];
+    set(2, 32, pixels, labels)
+}
+
+#[test]
+fn a_wrong_label_among_clear_classes_is_the_only_suspicion() {
+    let labels: Vec<u32> = (0..120).map(|index| index % 2).collect();
+    let splits = ImageSplits {
+        train: with_wrong_label(&edges(&labels, 1), 17),
+        validation: with_wrong_label(&edges(&labels[..20], 2), 4),
+        test: edges(&labels[..20], 3),
+    };
+    let report = check(&splits);
+    let expected = [(SplitName::Train, 17), (SplitName::Validation, 4)]
+        .into_iter()
+        .collect();
+    assert_eq!(found(&report, FindingKind::SuspectedMislabel), expected);
+    let suspicion = report
+        .of(FindingKind::SuspectedMislabel)
+        .find(|f| f.split == SplitName::Train)
+        .unwrap();
+    assert_eq!(
+        (
+            suspicion.class.as_str(),
+            suspicion.suggested_class.as_deref()
+        ),
+        ("class 0", Some("class 1"))
+    );
+    assert!(report.neighbour_accuracy.unwrap() > 0.95);
+
+    let strict = QualityConfig {
+        min_neighbour_accuracy: 0.999,
+        ..QualityConfig::default()
+    };
+    let report = check_with(&splits, &strict).unwrap();
+    assert_eq!(report.count(FindingKind::SuspectedMislabel), 0);
+    assert!(
+        report.notes[0].starts_with("no label is suspected"),
+        "{:?}",
+        report.notes
+    );
+
+    let limited = QualityConfig {
+        max_suspected_mislabels: 1,
+        max_references: 40,
+        ..QualityConfig::default()
+    };
+    let report = check_with(&splits, &limited).unwrap();
+    assert_eq!(report.count(FindingKind::SuspectedMislabel), 1);
+    assert_eq!(report.notes.len(), 2, "{:?}", report.notes);
+}
+
+#[test]
+fn a_copy_with_another_label_or_in_another_split_says_so() {
+    let base = edges(&[0, 1, 0, 1], 5);
+    let pixels = [base.pixels(0), base.pixels(1), base.pixels(0)].concat();
+    let splits = ImageSplits {
+        train: set(2, 32, pixels, vec![0, 1, 1]),
+        validation: base.select(&[2]).unwrap(),
+        test: base.select(&[1, 3]).unwrap(),
+    };
+    let report = check(&splits);
+    let duplicate = report.of(FindingKind::ExactDuplicate).next().unwrap();
+    assert_eq!(
+        duplicate.detail,
+        "the same bytes as synthetic#0 of train, which is labelled class 0 instead"
+    );
+    let leak = report.of(FindingKind::Leakage).next().unwrap();
+    assert_eq!((leak.split, leak.index), (SplitName::Test, 0));
+    assert_eq!(leak.detail, "the same bytes as synthetic#1 of train");
+    assert_eq!(
+        report.count(FindingKind::ExactDuplicate) + report.count(FindingKind::Leakage),
+        2
+    );
+}
+
+#[test]
+fn bright_and_faint_pictures_are_told_apart() {
+    let mut stream = Stream::new(1, "faint", 0, 0);
+    let mut noisy = |base: u8, spread: u64| -> Vec<u8> {
+        (0..3 * 16 * 16)
+            .map(|_| base + stream.below(spread) as u8)
+            .collect()
+    };
+    let pixels = [
+        noisy(245, 11),
+        noisy(100, 12),
+        noisy(0, 12),
+        noisy(100, 2),
+        noisy(10, 240),
+    ]
+    .concat();
+    let empty = set(1, 16, vec![], vec![]);
+    let splits = ImageSplits {
+        train: set(1, 16, pixels, vec![0; 5]),
+        validation: empty.clone(),
+        test: empty,
+    };
+    let kinds: Vec<_> = check(&splits)
+        .findings
+        .iter()
+        .map(|f| (f.kind, f.index))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            (FindingKind::Blank, 3),
+            (FindingKind::OverDark, 2),
+            (FindingKind::OverBright, 0),
+            (FindingKind::LowContrast, 1),
+        ]
+    );
+}
+
+#[test]
+fn ugly_sets_are_described_and_checked_without_a_panic() {
+    let empty = set(3, 1, vec![], vec![]);
+    let one_pixel = set(3, 1, vec![1, 2, 3], vec![2]);
+    let all_equal = set(3, 5, vec![77; 40 * 75], vec![0; 40]);
+    let narrow = ImageSet::new(
+        classes(2),
+        2,
+        40,
+        vec![9; 2 * 240],
+        vec![0, 1],
+        vec![
+            Origin::Synthetic { index: 0 },
+            Origin::Synthetic { index: 1 },
+        ],
+    )
+    .unwrap();
+    for train in [&empty, &one_pixel, &all_equal, &narrow] {
+        let splits = ImageSplits {
+            train: train.clone(),
+            validation: empty.clone(),
+            test: one_pixel.clone(),
+        };
+        let report = check(&splits);
+        assert_eq!(report.count(FindingKind::SuspectedMislabel), 0);
+        assert_eq!(describe(train).n_images, train.len());
+        serde_json::to_string(&(report, describe(train))).unwrap();
+    }
+    let splits = ImageSplits {
+        train: all_equal.clone(),
+        validation: empty.clone(),
+        test: empty,
+    };
+    let report = check(&splits);
+    assert_eq!(report.count(FindingKind::ExactDuplicate), 39);
+    assert_eq!(report.count(FindingKind::NearDuplicate), 0);
+    assert_eq!(report.count(FindingKind::Blank), 40);
+}
+
+#[test]
+fn large_sets_are_sampled_and_the_report_says_so() {
+    let data = generate(
+        &SyntheticConfig {
+            n_train: 300,
+            n_validation: 100,
+            n_test: 100,
+            ..SyntheticConfig::default()
+        },
+        3,
+    )
+    .unwrap();
+    let few = QualityConfig {
+        max_compared_pictures: 50,
+        max_references: 100,
+        ..QualityConfig::default()
+    };
+    let report = check_with(&data.splits, &few).unwrap();
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("sample of 50")),
+        "{:?}",
+        report.notes
+    );
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("at most 10 a class")),
+        "{:?}",
+        report.notes
+    );
+}
+
+#[test]
+fn thresholds_out_of_range_are_refused() {
+    let data = generate(
+        &SyntheticConfig {
+            n_train: 10,
+            n_validation: 10,
+            n_test: 10,
+            ..SyntheticConfig::default()
+        }
+        .without_flaws(),
+        3,
+    )
+    .unwrap();
+    let base = QualityConfig::default();
+    for (config, expected) in [
+        (
+            QualityConfig {
+                blank_std: f64::NAN,
+                ..base.clone()
+            },
+            "quality.blank_std is NaN",
+        ),
+        (
+            QualityConfig {
+                dark_brightness: 20.0,
+                ..base.clone()
+            },
+            "quality.dark_brightness is 20",
+        ),
+        (
+            QualityConfig {
+                near_duplicate_bits: 65,
+                ..base.clone()
+            },
+            "quality.near_duplicate_bits is 65",
+        ),
+        (
+            QualityConfig {
+                max_compared_pictures: 1,
+                ..base.clone()
+            },
+            "quality.max_compared_pictures is 1",
+        ),
+        (
+            QualityConfig {
+                neighbours: 0,
+                ..base.clone()
+            },
+            "quality.neighbours is 0",
+        ),
+        (
+            QualityConfig {
+                neighbour_agreement: 0.5,
+                ..base.clone()
+            },
+            "quality.neighbour_agreement is 0.5",
+        ),
+        (
+            QualityConfig {
+                max_references: 0,
+                ..base.clone()
+            },
+            "quality.max_references is 0",
+        ),
+    ] {
+        let message = check_with(&data.splits, &config).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(30))]
+
+    #[test]
+    fn channel_statistics_equal_two_passes_in_f64(n in 1_usize..700, seed: u64) {
+        let mut stream = Stream::new(seed, "pixels", 0, 0);
+        let pixels: Vec<u8> = (0..n * 12).map(|_| stream.next_u32() as u8).collect();
+        let labels = (0..n as u32).map(|index| index % 3).collect();
+        let description = describe(&set(3, 2, pixels.clone(), labels));
+        for (channel, found) in description.channels.iter().enumerate() {
+            let values: Vec<f64> = pixels
+                .chunks_exact(12)
+                .flat_map(|picture| &picture[channel * 4..][..4])
+                .map(|level| f64::from(*level) / 255.0)
+                .collect();
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;
+            prop_assert!((found.mean.unwrap() - mean).abs() < 1e-12);
+            prop_assert!((found.std.unwrap() - variance.sqrt()).abs() < 1e-12);
+            prop_assert_eq!(found.histogram.iter().sum::<u64>(), 4 * n as u64);
+        }
+    }
+}

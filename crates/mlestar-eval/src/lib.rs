@@ -1,0 +1,97 @@
+//! Classification metrics, curves, calibration, intervals and comparisons on plain slices.
+//!
+//! Everything starts from [`Predictions`]: true labels and one row of class probabilities a sample, checked once.
+//! [`summarize`] computes the lot; each metric is also a function of its own. All arithmetic is `f64`, fractions are
+//! 0-1, nothing panics on bad input, and the same input gives the same bits.
+//!
+//! ```
+//! use mlestar_eval::{Predictions, accuracy, summarize, wilson};
+//!
+//! let labels = vec![0, 1, 2, 2];
+//! let probabilities = vec![
+//!     0.8, 0.1, 0.1, //
+//!     0.3, 0.6, 0.1, //
+//!     0.2, 0.5, 0.3, //
+//!     0.1, 0.1, 0.8,
+//! ];
+//! let predictions = Predictions::new(labels, probabilities, 3)?;
+//! assert_eq!(accuracy(&predictions), 0.75);
+//!
+//! let interval = wilson(3, 4, 0.95)?;
+//! assert!(interval.low < 0.75 && 0.75 < interval.high);
+//!
+//! let classes = ["cat", "dog", "ship"].map(String::from);
+//! let summary = summarize(&predictions, &classes, 0.95)?;
+//! assert_eq!(summary.per_class[2].recall, Some(0.5));
+//! assert_eq!(summary.most_confused[0].count, 1); // a ship taken for a dog
+//! # Ok::<(), mlestar_eval::EvalError>(())
+//! ```
+//!
+//! # Conventions
+//! Where scikit-learn has the metric, the values agree with it to 1e-9 (held by the tests); `labels` there means all
+//! classes here. What the definitions leave open is settled like this:
+//!
+//! | case | here |
+//! |---|---|
+//! | several classes share the highest probability | the lowest class index is predicted, as by `numpy.argmax` |
+//! | class never true | recall is `None`; counts as 0 in macro averages (`zero_division=0`), weight 0 in weighted ones |
+//! | class never predicted | precision is `None`; counts as 0 in averages |
+//! | class neither true nor predicted | F1 is `None` too; counts as 0 in macro averages |
+//! | class always or never true | its ROC curve and AUC are `None` and left out of averages |
+//! | class never true | its precision-recall curve and average precision are `None` and left out of averages |
+//! | equal scores | one step of a curve; midranks in the AUC |
+//! | probability 0 of the true class | log loss clips to the machine epsilon, as scikit-learn does |
+//! | all samples of one class and all predicted so | Cohen's kappa is `None` (0/0), Matthews' correlation is 0 |
+
+mod accuracy;
+mod balanced_accuracy;
+mod binomial;
+mod bootstrap;
+mod brier;
+mod calibration;
+mod class_metrics;
+mod confused_pairs;
+mod confusion;
+mod difference;
+mod error;
+mod interval;
+mod kappa;
+mod log_loss;
+mod matthews;
+mod mcnemar;
+mod normal;
+mod paired_difference;
+mod precision_recall;
+mod predictions;
+mod roc;
+mod summary;
+mod thresholds;
+mod top_k;
+mod wilson;
+
+pub use accuracy::accuracy;
+pub use balanced_accuracy::balanced_accuracy;
+pub use bootstrap::{bootstrap, bootstrap_many, quantile};
+pub use brier::brier_score;
+pub use calibration::{Reliability, ReliabilityBin, expected_calibration_error, reliability};
+pub use class_metrics::{Averages, ClassMetrics, MeanMetrics, averages, class_metrics};
+pub use confused_pairs::{ConfusedPair, most_confused_pairs};
+pub use confusion::ConfusionMatrix;
+pub use difference::difference_interval;
+pub use error::EvalError;
+pub use interval::Interval;
+pub use kappa::cohen_kappa;
+pub use log_loss::log_loss;
+pub use matthews::matthews_correlation;
+pub use mcnemar::{McNemar, mcnemar, mcnemar_from_counts};
+pub use normal::normal_quantile;
+pub use paired_difference::paired_difference_interval;
+pub use precision_recall::{
+    PerClassAveragePrecision, PrecisionRecallCurve, average_precision,
+    average_precision_one_vs_rest, precision_recall_curve,
+};
+pub use predictions::Predictions;
+pub use roc::{PerClassAuc, RocCurve, roc_auc, roc_auc_one_vs_rest, roc_curve};
+pub use summary::{ClassSummary, Estimate, EvaluationSummary, TopKAccuracy, summarize};
+pub use top_k::top_k_accuracy;
+pub use wilson::wilson;

@@ -1,0 +1,10 @@
+//! Tests of the public interface.
+
+// Clippy sees only the `#[test]` functions themselves as tests, not the helpers beside them.
+#![allow(clippy::unwrap_used)]
+
+mod fixtures;
+mod literature;
+mod naive;
+mod properties;
+mod strategies;

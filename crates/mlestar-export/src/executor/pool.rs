@@ -1,0 +1,29 @@
+//! Scratch memory that is handed out and taken back.
+
+use std::sync::{Mutex, PoisonError};
+
+/// Values that are made on demand and reused.
+pub(super) struct Pool<T>(Mutex<Vec<T>>);
+
+impl<T: Default> Pool<T> {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    /// An unused value, or a new one.
+    pub(super) fn take(&self) -> T {
+        // Scratch holds nothing that a panic elsewhere could have left half-done.
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+            .unwrap_or_default()
+    }
+
+    pub(super) fn give_back(&self, value: T) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(value);
+    }
+}

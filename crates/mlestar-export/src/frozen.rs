@@ -1,0 +1,139 @@
+//! The frozen model: a plain description of a trained classifier, free of Burn.
+
+use crate::error::ExportError;
+use crate::executor::Executor;
+use crate::graph::{self, BufferShape, Operation, PixelNormalization};
+
+/// A trained classifier with batch norm folded into its convolutions, checked as a whole.
+///
+/// It holds everything that is needed to classify raw 8-bit pictures: the operations with their
+/// weights, how pixels are normalised, the picture size and the class names.
+///
+/// ```
+/// use mlestar_export::{FrozenModel, Layer, Linear, Operation, PixelNormalization};
+///
+/// // Mean colour, then red against blue.
+/// let model = FrozenModel::new(
+///     vec!["red".to_owned(), "blue".to_owned()],
+///     PixelNormalization { mean: [0.0; 3], std: [1.0; 3] },
+///     2,
+///     2,
+///     vec![
+///         Operation { name: "pool".to_owned(), input: 0, layer: Layer::GlobalAveragePool },
+///         Operation {
+///             name: "head".to_owned(),
+///             input: 1,
+///             layer: Layer::Linear(Linear {
+///                 weight_shape: [2, 3],
+///                 weight: vec![1.0, 0.0, 0.0, 0.0, 0.0, 1.0],
+///                 bias: vec![0.0, 0.0],
+///             }),
+///         },
+///     ],
+/// )?;
+/// let red_picture = [255, 0, 0].repeat(4);
+/// assert_eq!(model.logits(&red_picture, 1)?, [1.0, 0.0]);
+/// # Ok::<(), mlestar_export::ExportError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrozenModel {
+    classes: Vec<String>,
+    normalization: PixelNormalization,
+    height: usize,
+    width: usize,
+    operations: Vec<Operation>,
+    shapes: Vec<BufferShape>,
+}
+
+impl FrozenModel {
+    /// Checks the parts and puts them together.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::InvalidGraph`] when shapes do not chain, a size is outside its limit, a value
+    /// is not finite, a name is not unique, the graph does not end with its only linear layer, or
+    /// the number of classes is not that of the outputs.
+    pub fn new(
+        classes: Vec<String>,
+        normalization: PixelNormalization,
+        height: usize,
+        width: usize,
+        operations: Vec<Operation>,
+    ) -> Result<Self, ExportError> {
+        let shapes = graph::check_graph(&classes, &normalization, height, width, &operations)?;
+        Ok(Self {
+            classes,
+            normalization,
+            height,
+            width,
+            operations,
+            shapes,
+        })
+    }
+
+    /// Class names; position is class index.
+    #[must_use]
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub fn n_classes(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// How pixels are normalised.
+    #[must_use]
+    pub fn normalization(&self) -> &PixelNormalization {
+        &self.normalization
+    }
+
+    /// Height of the pictures, in pixels.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Width of the pictures, in pixels.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The operations in the order in which they run.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// Shape `[channels, height, width]` of every buffer; 0 is the normalised picture.
+    #[must_use]
+    pub fn buffer_shapes(&self) -> &[BufferShape] {
+        &self.shapes
+    }
+
+    /// Number of weights and biases after folding.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        self.operations.iter().map(Operation::parameters).sum()
+    }
+
+    /// Multiplications with addition that one picture takes (convolutions and linear layer).
+    #[must_use]
+    pub fn multiply_adds(&self) -> u64 {
+        graph::multiply_adds(&self.operations, &self.shapes)
+    }
+
+    /// Logits, row-major `[n, classes]`, of `n` pictures of interleaved RGB bytes
+    /// (`[n, height, width, 3]`).
+    ///
+    /// This prepares the weights on every call: keep an [`Executor`] for repeated use.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::PixelCount`] when `pixels` is not of `n` pictures' length.
+    pub fn logits(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>, ExportError> {
+        Executor::new(self).logits(pixels, n)
+    }
+}

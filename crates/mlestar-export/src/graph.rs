@@ -1,0 +1,341 @@
+//! Operations of a frozen network, their shapes and their limits.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ExportError;
+
+/// Longest side of a picture, in pixels, that a frozen model may declare.
+pub const MAX_SIDE: usize = 8192;
+/// Most operations that a graph may have.
+pub const MAX_OPERATIONS: usize = 4096;
+/// Most activation values (all buffers together) that one picture may need: 1 GiB as `f32`.
+pub const MAX_ACTIVATIONS: usize = 1 << 28;
+/// Largest kernel side, stride and padding of a convolution.
+pub const MAX_KERNEL: usize = 64;
+
+/// Mean and standard deviation per RGB channel of pixels scaled to 0-1.
+///
+/// The network sees `(pixel / 255 - mean) / std`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PixelNormalization {
+    /// Mean of red, green and blue, in 0-1.
+    pub mean: [f32; 3],
+    /// Standard deviation of red, green and blue, above 0.
+    pub std: [f32; 3],
+}
+
+impl PixelNormalization {
+    /// The value that the network sees for `pixel` of `channel` (0 red, 1 green, 2 blue).
+    #[must_use]
+    pub fn apply(&self, pixel: u8, channel: usize) -> f32 {
+        (f32::from(pixel) / 255.0 - self.mean[channel]) / self.std[channel]
+    }
+
+    fn check(&self) -> Result<(), ExportError> {
+        for channel in 0..3 {
+            let (mean, std) = (self.mean[channel], self.std[channel]);
+            if !mean.is_finite() || !std.is_finite() || std <= 0.0 {
+                return Err(ExportError::graph(
+                    "normalization",
+                    format!(
+                        "channel {channel} has mean {mean} and standard deviation {std}, but the \
+                         mean must be finite and the deviation finite and above 0"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A convolution with bias, an optional residual input and an optional ReLU, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Convolution {
+    /// Shape of `weight`: `[out_channels, in_channels, kernel_height, kernel_width]`.
+    pub weight_shape: [usize; 4],
+    /// Weights in row-major order of `weight_shape`.
+    pub weight: Vec<f32>,
+    /// One value for each output channel.
+    pub bias: Vec<f32>,
+    /// Stride down and across.
+    pub stride: [usize; 2],
+    /// Zero padding above and below (equal), and left and right (equal).
+    pub padding: [usize; 2],
+    /// Buffer that is added to the result before the ReLU.
+    pub add_from: Option<usize>,
+    /// Whether negative results become 0.
+    pub relu: bool,
+}
+
+/// A fully connected layer: `weight x features + bias`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Linear {
+    /// Shape of `weight`: `[outputs, inputs]`.
+    pub weight_shape: [usize; 2],
+    /// Weights in row-major order of `weight_shape`.
+    pub weight: Vec<f32>,
+    /// One value for each output.
+    pub bias: Vec<f32>,
+}
+
+/// What an operation computes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Layer {
+    /// Convolution with its fused bias, residual sum and ReLU.
+    Convolution(Convolution),
+    /// Mean over height and width of every channel.
+    GlobalAveragePool,
+    /// Fully connected layer on a buffer of height and width 1.
+    Linear(Linear),
+}
+
+/// One operation. The operation at position `i` of a graph writes buffer `i + 1`; buffer 0 is the
+/// normalised picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operation {
+    /// Unique name of letters, digits, `_` and `.`, for example `stages.0.1.conv2`.
+    pub name: String,
+    /// Buffer that is read.
+    pub input: usize,
+    /// What is computed.
+    pub layer: Layer,
+}
+
+impl Operation {
+    /// Number of weights and biases.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        match &self.layer {
+            Layer::Convolution(convolution) => convolution.weight.len() + convolution.bias.len(),
+            Layer::GlobalAveragePool => 0,
+            Layer::Linear(linear) => linear.weight.len() + linear.bias.len(),
+        }
+    }
+}
+
+/// Shape of the weights, weights and biases of one layer, as readers find them.
+pub(crate) type LayerWeights<const N: usize> = ([usize; N], Vec<f32>, Vec<f32>);
+
+/// Shape `[channels, height, width]` of one picture's buffer.
+pub type BufferShape = [usize; 3];
+
+/// Checks a graph and gives the shape of every buffer (`operations.len() + 1` of them).
+pub(crate) fn check_graph(
+    classes: &[String],
+    normalization: &PixelNormalization,
+    height: usize,
+    width: usize,
+    operations: &[Operation],
+) -> Result<Vec<BufferShape>, ExportError> {
+    normalization.check()?;
+    check_classes(classes)?;
+    for (side, value) in [("height", height), ("width", width)] {
+        if value == 0 || value > MAX_SIDE {
+            return Err(ExportError::graph(
+                side,
+                format!("{value} is outside 1..={MAX_SIDE}"),
+            ));
+        }
+    }
+    if operations.is_empty() || operations.len() > MAX_OPERATIONS {
+        return Err(ExportError::graph(
+            "operations",
+            format!(
+                "{} of them, but 1..={MAX_OPERATIONS} are allowed",
+                operations.len()
+            ),
+        ));
+    }
+    let mut names = BTreeSet::new();
+    let mut shapes = vec![[3, height, width]];
+    let mut activations = 3 * height * width;
+    for (index, operation) in operations.iter().enumerate() {
+        check_name(&operation.name)?;
+        if !names.insert(operation.name.as_str()) {
+            return Err(ExportError::graph(
+                &operation.name,
+                "the name is used twice",
+            ));
+        }
+        let is_last = index + 1 == operations.len();
+        if is_last != matches!(operation.layer, Layer::Linear(_)) {
+            return Err(ExportError::graph(
+                &operation.name,
+                "a graph ends with its only linear layer",
+            ));
+        }
+        let shape = output_shape(operation, &shapes)
+            .map_err(|reason| ExportError::graph(&operation.name, reason))?;
+        let elements = shape
+            .iter()
+            .try_fold(1_usize, |product, &side| product.checked_mul(side));
+        activations = elements
+            .and_then(|elements| activations.checked_add(elements))
+            .filter(|&sum| sum <= MAX_ACTIVATIONS)
+            .ok_or_else(|| {
+                ExportError::graph(
+                    &operation.name,
+                    format!("one picture would need more than {MAX_ACTIVATIONS} activations"),
+                )
+            })?;
+        shapes.push(shape);
+    }
+    let outputs = shapes[operations.len()][0];
+    if outputs != classes.len() {
+        return Err(ExportError::graph(
+            "classes",
+            format!("{} class names for {outputs} outputs", classes.len()),
+        ));
+    }
+    Ok(shapes)
+}
+
+fn check_classes(classes: &[String]) -> Result<(), ExportError> {
+    let mut seen = BTreeSet::new();
+    for class in classes {
+        if class.is_empty() || !seen.insert(class) {
+            return Err(ExportError::graph(
+                "classes",
+                format!("the name {class:?} is empty or used twice"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), ExportError> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    // `normalization.*` names the values that the ONNX writer puts before the first operation.
+    if name.is_empty() || name.len() > 200 || !name.chars().all(is_plain) || name == "normalization"
+    {
+        return Err(ExportError::graph(
+            format!("operation name {name:?}"),
+            "1 to 200 letters, digits, `_` and `.` are allowed, other than `normalization`",
+        ));
+    }
+    Ok(())
+}
+
+fn output_shape(operation: &Operation, shapes: &[BufferShape]) -> Result<BufferShape, String> {
+    let &input = shapes
+        .get(operation.input)
+        .ok_or_else(|| format!("reads buffer {}, which is not written yet", operation.input))?;
+    match &operation.layer {
+        Layer::Convolution(convolution) => {
+            let shape = convolution_shape(convolution, input)?;
+            if let Some(add_from) = convolution.add_from {
+                let added = shapes
+                    .get(add_from)
+                    .ok_or_else(|| format!("adds buffer {add_from}, which is not written yet"))?;
+                if *added != shape {
+                    return Err(format!(
+                        "adds a buffer of shape {added:?} to one of {shape:?}"
+                    ));
+                }
+            }
+            Ok(shape)
+        }
+        Layer::GlobalAveragePool => Ok([input[0], 1, 1]),
+        Layer::Linear(linear) => linear_shape(linear, input),
+    }
+}
+
+fn convolution_shape(
+    convolution: &Convolution,
+    [channels, height, width]: BufferShape,
+) -> Result<BufferShape, String> {
+    let [out_channels, in_channels, kernel_height, kernel_width] = convolution.weight_shape;
+    if in_channels != channels {
+        return Err(format!(
+            "takes {in_channels} channels, but its input has {channels}"
+        ));
+    }
+    check_values("weight", &convolution.weight_shape, &convolution.weight)?;
+    check_values("bias", &[out_channels], &convolution.bias)?;
+    let side = |what: &str, size: usize, kernel: usize, stride: usize, padding: usize| {
+        if kernel > MAX_KERNEL || padding > MAX_KERNEL || stride == 0 || stride > MAX_KERNEL {
+            return Err(format!(
+                "{what}: kernel {kernel}, stride {stride}, padding {padding} are outside \
+                 1..={MAX_KERNEL}"
+            ));
+        }
+        let padded = size + 2 * padding;
+        if padded < kernel {
+            return Err(format!(
+                "{what}: kernel {kernel} does not fit in {padded} padded pixels"
+            ));
+        }
+        Ok((padded - kernel) / stride + 1)
+    };
+    let out_height = side(
+        "height",
+        height,
+        kernel_height,
+        convolution.stride[0],
+        convolution.padding[0],
+    )?;
+    let out_width = side(
+        "width",
+        width,
+        kernel_width,
+        convolution.stride[1],
+        convolution.padding[1],
+    )?;
+    Ok([out_channels, out_height, out_width])
+}
+
+fn linear_shape(
+    linear: &Linear,
+    [channels, height, width]: BufferShape,
+) -> Result<BufferShape, String> {
+    if [height, width] != [1, 1] {
+        return Err(format!(
+            "takes features of height and width 1, but gets {height}x{width}"
+        ));
+    }
+    let [outputs, inputs] = linear.weight_shape;
+    if inputs != channels {
+        return Err(format!(
+            "takes {inputs} features, but its input has {channels}"
+        ));
+    }
+    check_values("weight", &linear.weight_shape, &linear.weight)?;
+    check_values("bias", &[outputs], &linear.bias)?;
+    Ok([outputs, 1, 1])
+}
+
+/// Checks that `values` fill `shape`, that no side is 0 and that every value is finite.
+fn check_values(what: &str, shape: &[usize], values: &[f32]) -> Result<(), String> {
+    let elements = shape
+        .iter()
+        .try_fold(1_usize, |product, &side| product.checked_mul(side));
+    if shape.contains(&0) || elements != Some(values.len()) {
+        return Err(format!(
+            "{what} of shape {shape:?} has {} values",
+            values.len()
+        ));
+    }
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(format!(
+            "{what} holds {} at position {index}",
+            values[index]
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Multiply-adds of one picture.
+pub(crate) fn multiply_adds(operations: &[Operation], shapes: &[BufferShape]) -> u64 {
+    operations
+        .iter()
+        .zip(&shapes[1..])
+        .map(|(operation, &[_, height, width])| match &operation.layer {
+            Layer::Convolution(convolution) => (convolution.weight.len() * height * width) as u64,
+            Layer::GlobalAveragePool => 0,
+            Layer::Linear(linear) => linear.weight.len() as u64,
+        })
+        .sum()
+}

@@ -1,0 +1,58 @@
+//! Deployable models: from a trained classifier to files that predict anywhere, and the proof that
+//! they predict the same.
+//!
+//! [`FrozenModel::freeze`] turns a trained `mlestar-model` classifier into a plain description with
+//! batch norm folded into its convolutions. From there:
+//!
+//! - [`Executor`] and [`Predictor`] run it on the CPU, on raw 8-bit pictures, without Burn's
+//!   backends: convolutions as blocked matrix products, spread over the threads of the rayon pool.
+//! - [`package`] writes it as a folder of safetensors, ONNX and a manifest with hashes, which
+//!   [`Predictor::open`] verifies.
+//! - [`onnx`] and [`safetensors_file`] write and read the single files.
+//! - [`parity`] compares two models' logits, [`benchmark`] measures what a prediction costs.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use burn::tensor::Device;
+//! use mlestar_export::{FrozenModel, Predictor, package};
+//! use mlestar_model::ModelConfig;
+//!
+//! let spec = ModelConfig::small().check(2, 32, 32)?;
+//! let trained = spec.init(0, &Device::flex());
+//!
+//! let classes = ["cat".to_owned(), "dog".to_owned()];
+//! let frozen = FrozenModel::freeze(&trained, &spec, ([0.5; 3], [0.25; 3]), &classes)?;
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let dir = folder.path();
+//! package::write_package(dir, &frozen, &BTreeMap::new())?;
+//! let predictor = Predictor::open(dir)?;
+//! let picture = vec![128_u8; 32 * 32 * 3];
+//! let prediction = predictor.predict(&picture, 32, 32)?;
+//! println!("{} ({:.3})", prediction.class, prediction.probability);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod benchmark;
+mod bytes;
+mod error;
+mod executor;
+mod freeze;
+mod frozen;
+mod graph;
+pub mod onnx;
+pub mod package;
+pub mod parity;
+mod predictor;
+pub mod safetensors_file;
+
+pub use error::ExportError;
+pub use executor::Executor;
+pub use frozen::FrozenModel;
+pub use graph::{
+    BufferShape, Convolution, Layer, Linear, MAX_ACTIVATIONS, MAX_KERNEL, MAX_OPERATIONS, MAX_SIDE,
+    Operation, PixelNormalization,
+};
+pub use predictor::{Prediction, Predictor, RankedClass};
+pub use safetensors_file::write_state_safetensors;

@@ -1,0 +1,111 @@
+//! ONNX files, written and read without an ONNX library.
+//!
+//! The graph takes raw pictures and does everything else itself:
+//!
+//! | | name | type | shape |
+//! |---|---|---|---|
+//! | input | `images` | uint8 | `[batch, height, width, 3]`, interleaved RGB |
+//! | output | `logits` | float | `[batch, classes]` |
+//! | output | `probabilities` | float | `[batch, classes]`, rows sum to 1 |
+//!
+//! `batch` is symbolic: any number of pictures. The file uses operator set 18 (`Cast`, `Div`,
+//! `Sub`, `Transpose`, `Conv`, `Add`, `Relu`, `GlobalAveragePool`, `Flatten`, `Gemm`, `Softmax`).
+//! Its metadata hold the class names (`classes`, a JSON list; position is index) and the
+//! normalisation (`normalization`, JSON; for information, as the graph contains it).
+//!
+//! [`read`] reads the files that [`write`] writes, of this version of the format, and refuses
+//! every other ONNX file.
+//!
+//! ```
+//! use mlestar_export::onnx;
+#![doc = include_str!("../doc_model.in")]
+//! # let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("model.onnx");
+//! onnx::write(&model, &path)?;
+//! assert_eq!(onnx::read(&path)?, model);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod graph;
+mod proto;
+mod read;
+mod wire;
+
+pub(crate) use graph::{INPUT, LOGITS, PROBABILITIES};
+
+use std::path::Path;
+
+use mlestar_artifact::write_atomically;
+
+use crate::bytes::read_file;
+use crate::error::ExportError;
+use crate::frozen::FrozenModel;
+
+/// Operator set of the files.
+pub const OPSET: i64 = 18;
+/// Version of the ONNX format; 8 came with operator set 18.
+const IR_VERSION: i64 = 8;
+const CLASSES_KEY: &str = "classes";
+const NORMALIZATION_KEY: &str = "normalization";
+
+/// The bytes of the ONNX file of `model`.
+#[must_use]
+pub fn to_bytes(model: &FrozenModel) -> Vec<u8> {
+    proto::encode(&proto::Model {
+        ir_version: IR_VERSION,
+        producer_name: env!("CARGO_PKG_NAME").to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        doc_string:
+            "Picture classifier. Feed raw 8-bit RGB pictures as `images`; `metadata_props` \
+                     has the class names."
+                .to_owned(),
+        graph: graph::graph_of(model),
+        opsets: vec![(String::new(), OPSET)],
+        metadata: vec![
+            (
+                CLASSES_KEY.to_owned(),
+                serde_json::json!(model.classes()).to_string(),
+            ),
+            (
+                NORMALIZATION_KEY.to_owned(),
+                serde_json::json!(model.normalization()).to_string(),
+            ),
+        ],
+    })
+}
+
+/// Writes `model` as an ONNX file, atomically.
+///
+/// # Errors
+///
+/// [`ExportError::Artifact`] when the file cannot be written.
+pub fn write(model: &FrozenModel, path: &Path) -> Result<(), ExportError> {
+    Ok(write_atomically(path, &to_bytes(model))?)
+}
+
+/// Reads an ONNX file that [`write`] has written.
+///
+/// # Errors
+///
+/// [`ExportError::Read`] when the file cannot be read, [`ExportError::Malformed`] when it is not
+/// such a file.
+pub fn read(path: &Path) -> Result<FrozenModel, ExportError> {
+    from_bytes(&read_file(path)?).map_err(|reason| ExportError::malformed(path, reason))
+}
+
+/// Reads the content of an ONNX file that this crate has written.
+///
+/// # Errors
+///
+/// What is wrong with it, as text.
+pub fn from_bytes(bytes: &[u8]) -> Result<FrozenModel, String> {
+    let model = proto::decode(bytes)?;
+    if model.opsets != [(String::new(), OPSET)] || model.ir_version != IR_VERSION {
+        return Err(format!(
+            "operator sets {:?} and format version {}, but this reader knows operator set {OPSET} \
+             and format version {IR_VERSION}",
+            model.opsets, model.ir_version
+        ));
+    }
+    read::model_of(&model)
+}

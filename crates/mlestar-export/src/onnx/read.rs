@@ -1,0 +1,245 @@
+//! From an ONNX graph that this crate wrote back to the frozen model.
+
+use std::collections::HashMap;
+
+use super::graph::{INPUT, MEAN, PREFIX, STD, graph_of};
+use super::proto::{Attribute, Dimension, Graph, Model, Node, Tensor};
+use crate::frozen::FrozenModel;
+use crate::graph::{Convolution, Layer, LayerWeights, Linear, Operation, PixelNormalization};
+
+/// The model that `read` describes.
+///
+/// The nodes are taken apart leniently; then the result is turned into a graph again and must equal
+/// what was read, so that nothing in the file can go unnoticed.
+pub(super) fn model_of(read: &Model) -> Result<FrozenModel, String> {
+    let classes = classes_of(read)?;
+    let [height, width] = picture_size(&read.graph)?;
+    let mut tensors: HashMap<&str, &Tensor> = read
+        .graph
+        .initializers
+        .iter()
+        .map(|tensor| (tensor.name.as_str(), tensor))
+        .collect();
+    let channels = |name: &str| -> Result<[f32; 3], String> {
+        let values = tensors
+            .get(name)
+            .ok_or_else(|| format!("initializer {name:?} is missing"))?;
+        <[f32; 3]>::try_from(values.values.as_slice())
+            .map_err(|_| format!("initializer {name:?} does not have 3 values"))
+    };
+    let normalization = PixelNormalization {
+        mean: channels(MEAN)?,
+        std: channels(STD)?,
+    };
+    let operations = operations_of(&read.graph, &mut tensors)?;
+    let model = FrozenModel::new(classes, normalization, height, width, operations)
+        .map_err(|error| error.to_string())?;
+    match difference(&graph_of(&model), &read.graph) {
+        None => Ok(model),
+        Some(place) => Err(format!("{place} is not what mlestar-export writes")),
+    }
+}
+
+fn classes_of(model: &Model) -> Result<Vec<String>, String> {
+    let mut values = model
+        .metadata
+        .iter()
+        .filter(|(key, _)| key == super::CLASSES_KEY);
+    let (Some((_, json)), None) = (values.next(), values.next()) else {
+        return Err(format!(
+            "the metadata has not exactly one {:?}",
+            super::CLASSES_KEY
+        ));
+    };
+    serde_json::from_str(json)
+        .map_err(|error| format!("metadata {:?}: {error}", super::CLASSES_KEY))
+}
+
+fn picture_size(graph: &Graph) -> Result<[usize; 2], String> {
+    let images = graph.inputs.iter().find(|input| input.name == INPUT);
+    match images.map(|images| images.dimensions.as_slice()) {
+        Some([_, Dimension::Fixed(height), Dimension::Fixed(width), _]) => {
+            let side = |side: i64| {
+                usize::try_from(side).map_err(|_| format!("a side of the pictures is {side}"))
+            };
+            Ok([side(*height)?, side(*width)?])
+        }
+        _ => Err(format!(
+            "the graph has no input {INPUT:?} of four dimensions"
+        )),
+    }
+}
+
+fn operations_of(
+    graph: &Graph,
+    tensors: &mut HashMap<&str, &Tensor>,
+) -> Result<Vec<Operation>, String> {
+    // Buffers that hold each value so far; 0 is the normalised picture.
+    let mut buffers: HashMap<&str, usize> = HashMap::from([("normalization.output", 0)]);
+    let mut operations: Vec<Operation> = Vec::new();
+    for node in graph.nodes.iter().skip(PREFIX.len()) {
+        let [output] = node.outputs.as_slice() else {
+            return Err(format!("node {:?} has not exactly one output", node.name));
+        };
+        let input = node
+            .inputs
+            .first()
+            .and_then(|input| buffers.get(input.as_str()).copied())
+            .ok_or_else(|| format!("node {:?} reads a value that is not there", node.name))?;
+        let layer = match node.operator.as_str() {
+            "Conv" => Some(convolution_of(node, tensors)?),
+            "GlobalAveragePool" => Some(Layer::GlobalAveragePool),
+            "Gemm" => Some(linear_of(node, tensors)?),
+            "Add" | "Relu" => {
+                fuse(node, operations.last_mut(), &buffers)?;
+                None
+            }
+            "Flatten" | "Softmax" => None,
+            other => return Err(format!("node {:?} has operator {other:?}", node.name)),
+        };
+        let buffer = match layer {
+            Some(layer) => {
+                operations.push(Operation {
+                    name: node.name.clone(),
+                    input,
+                    layer,
+                });
+                operations.len()
+            }
+            None => input,
+        };
+        buffers.insert(output, buffer);
+    }
+    Ok(operations)
+}
+
+/// Makes `Add` and `Relu` part of the convolution before them.
+fn fuse(
+    node: &Node,
+    last: Option<&mut Operation>,
+    buffers: &HashMap<&str, usize>,
+) -> Result<(), String> {
+    let Some(Operation {
+        layer: Layer::Convolution(convolution),
+        ..
+    }) = last
+    else {
+        return Err(format!(
+            "node {:?} does not follow a convolution",
+            node.name
+        ));
+    };
+    if node.operator == "Relu" {
+        convolution.relu = true;
+        return Ok(());
+    }
+    let added = node
+        .inputs
+        .get(1)
+        .and_then(|input| buffers.get(input.as_str()));
+    convolution.add_from =
+        Some(*added.ok_or_else(|| format!("node {:?} adds a value that is not there", node.name))?);
+    Ok(())
+}
+
+fn convolution_of(node: &Node, tensors: &mut HashMap<&str, &Tensor>) -> Result<Layer, String> {
+    let (weight_shape, weight, bias) = weights_of(node, tensors)?;
+    let pair = |name: &str| match node.attributes.iter().find(|(found, _)| found == name) {
+        Some((_, Attribute::Ints(values))) if values.len() >= 2 => {
+            let size = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
+            Ok([size(values[0]), size(values[1])])
+        }
+        _ => Err(format!(
+            "node {:?} has no attribute {name:?} of two integers",
+            node.name
+        )),
+    };
+    Ok(Layer::Convolution(Convolution {
+        weight_shape,
+        weight,
+        bias,
+        stride: pair("strides")?,
+        padding: pair("pads")?,
+        add_from: None,
+        relu: false,
+    }))
+}
+
+fn linear_of(node: &Node, tensors: &mut HashMap<&str, &Tensor>) -> Result<Layer, String> {
+    let (weight_shape, weight, bias) = weights_of(node, tensors)?;
+    Ok(Layer::Linear(Linear {
+        weight_shape,
+        weight,
+        bias,
+    }))
+}
+
+/// The second and third input of `node`, which must be initializers; the second of `N` dimensions.
+fn weights_of<const N: usize>(
+    node: &Node,
+    tensors: &mut HashMap<&str, &Tensor>,
+) -> Result<LayerWeights<N>, String> {
+    // Taken out of the map: many nodes that name one tensor would multiply the memory it needs.
+    let mut initializer = |index: usize| {
+        node.inputs
+            .get(index)
+            .and_then(|name| tensors.remove(name.as_str()))
+            .ok_or_else(|| {
+                format!(
+                    "node {:?} has no initializer of its own as input {index}",
+                    node.name
+                )
+            })
+    };
+    let (weight, bias) = (initializer(1)?, initializer(2)?);
+    let sides: Vec<usize> = weight
+        .dimensions
+        .iter()
+        .map(|&side| usize::try_from(side).unwrap_or(usize::MAX))
+        .collect();
+    let shape = <[usize; N]>::try_from(sides).map_err(|sides| {
+        format!(
+            "node {:?} has weights of shape {sides:?}, not of {N} dimensions",
+            node.name
+        )
+    })?;
+    Ok((shape, weight.values.clone(), bias.values.clone()))
+}
+
+/// The first part in which two graphs differ.
+fn difference(expected: &Graph, found: &Graph) -> Option<String> {
+    fn first<T: PartialEq>(
+        kind: &str,
+        expected: &[T],
+        found: &[T],
+        name: fn(&T) -> &str,
+    ) -> Option<String> {
+        if let Some((_, found)) = expected.iter().zip(found).find(|(a, b)| a != b) {
+            return Some(format!("{kind} {:?}", name(found)));
+        }
+        (expected.len() != found.len()).then(|| {
+            format!(
+                "the number of {kind}s, {} where {} belong,",
+                found.len(),
+                expected.len()
+            )
+        })
+    }
+    first("node", &expected.nodes, &found.nodes, |node| &node.name)
+        .or_else(|| {
+            first(
+                "initializer",
+                &expected.initializers,
+                &found.initializers,
+                |tensor| &tensor.name,
+            )
+        })
+        .or_else(|| first("input", &expected.inputs, &found.inputs, |info| &info.name))
+        .or_else(|| {
+            first("output", &expected.outputs, &found.outputs, |info| {
+                &info.name
+            })
+        })
+        .or_else(|| first("value", &expected.values, &found.values, |info| &info.name))
+        .or_else(|| (expected != found).then(|| "the graph's name or description".to_owned()))
+}

@@ -1,0 +1,277 @@
+//! A deployable model as a folder.
+//!
+//! | file | content |
+//! |---|---|
+//! | `model.safetensors` | folded weights, operations, classes, normalisation: what [`Predictor`] runs |
+//! | `model.onnx` | the same model for any ONNX runtime |
+//! | `model.json` | [`Manifest`]: input and output contract, hashes and sizes of the files, provenance |
+//!
+//! [`Predictor::open`] checks every recorded hash, so that a damaged or altered file is refused by
+//! name and never predicts. Hashes find damage and mix-ups; they are no signature, and do not
+//! protect from someone who rewrites the manifest too.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use mlestar_artifact::{Artifact, ContentHash, read_artifact, write_artifact, write_atomically};
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::read_file;
+use crate::error::ExportError;
+use crate::frozen::FrozenModel;
+use crate::graph::PixelNormalization;
+use crate::predictor::Predictor;
+use crate::{onnx, safetensors_file};
+
+/// Name of the weights' file in a package.
+pub const SAFETENSORS_FILE: &str = "model.safetensors";
+/// Name of the ONNX file in a package.
+pub const ONNX_FILE: &str = "model.onnx";
+/// Name of the manifest in a package.
+pub const MANIFEST_FILE: &str = "model.json";
+
+/// What a package says about itself: the content of `model.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Class names; position is class index.
+    pub classes: Vec<String>,
+    /// What the model takes.
+    pub input: InputContract,
+    /// How the model normalises pixels, itself: callers pass raw bytes.
+    pub normalization: PixelNormalization,
+    /// What the model gives.
+    pub outputs: Vec<OutputContract>,
+    /// Weights and biases, batch norm folded.
+    pub parameters: u64,
+    /// Multiply-adds of one picture.
+    pub multiply_adds_per_image: u64,
+    /// The other files of the package.
+    pub files: Vec<PackageFile>,
+    /// Where the model comes from, as the exporter was told: run, data, code version ...
+    pub provenance: BTreeMap<String, String>,
+}
+
+impl Artifact for Manifest {
+    const SCHEMA: &'static str = "mlestar.model_package";
+    const VERSION: u32 = 1;
+}
+
+/// What a model takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputContract {
+    /// Name of the ONNX input.
+    pub name: String,
+    /// Type of a value: `uint8`.
+    pub element_type: String,
+    /// Order of the values: `batch, height, width, channel`.
+    pub layout: String,
+    /// Meaning of the channels, in order: `RGB`.
+    pub channels: String,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+}
+
+/// One output of a model, `[batch, classes]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputContract {
+    /// Name of the ONNX output.
+    pub name: String,
+    /// Type of a value: `float32`.
+    pub element_type: String,
+    /// What it is.
+    pub meaning: String,
+}
+
+/// A file of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackageFile {
+    /// Name inside the package's folder.
+    pub name: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// BLAKE3 of the content.
+    pub blake3: ContentHash,
+}
+
+/// Writes the package of `model` into the folder `dir`, which is created when it is missing.
+///
+/// Every file is written atomically, the manifest last: a package that was not finished is refused
+/// on opening. Equal models and provenance give equal bytes.
+///
+/// # Errors
+///
+/// [`ExportError::Artifact`] when a file cannot be written.
+pub fn write_package(
+    dir: &Path,
+    model: &FrozenModel,
+    provenance: &BTreeMap<String, String>,
+) -> Result<Manifest, ExportError> {
+    let contents = [
+        (SAFETENSORS_FILE, safetensors_file::to_bytes(model)),
+        (ONNX_FILE, onnx::to_bytes(model)),
+    ];
+    let mut files = Vec::new();
+    for (name, content) in &contents {
+        write_atomically(&dir.join(name), content)?;
+        files.push(PackageFile {
+            name: (*name).to_owned(),
+            bytes: content.len() as u64,
+            blake3: ContentHash::of_bytes(content),
+        });
+    }
+    let manifest = manifest_of(model, files, provenance.clone());
+    write_artifact(&dir.join(MANIFEST_FILE), &manifest)?;
+    Ok(manifest)
+}
+
+/// Reads and verifies the package in the folder `dir`.
+///
+/// # Errors
+///
+/// [`ExportError::Artifact`] when the manifest is missing or not one, [`ExportError::Altered`] when a
+/// file is not the recorded one or the manifest contradicts the model,
+/// [`ExportError::Read`] and [`ExportError::Malformed`] as their files deserve.
+pub fn open(dir: &Path) -> Result<(FrozenModel, Manifest), ExportError> {
+    let manifest_path = dir.join(MANIFEST_FILE);
+    let manifest: Manifest = read_artifact(&manifest_path)?;
+    let mut model = None;
+    for name in [SAFETENSORS_FILE, ONNX_FILE] {
+        let path = dir.join(name);
+        let recorded = manifest
+            .files
+            .iter()
+            .find(|file| file.name == name)
+            .ok_or_else(|| {
+                ExportError::malformed(&manifest_path, format!("`files` lacks {name}"))
+            })?;
+        let content = read_file(&path)?;
+        verify(&path, &content, recorded)?;
+        if name == SAFETENSORS_FILE {
+            let read = safetensors_file::from_bytes(&content)
+                .map_err(|reason| ExportError::malformed(&path, reason))?;
+            model = Some(read);
+        }
+    }
+    let Some(model) = model else {
+        return Err(ExportError::malformed(
+            &manifest_path,
+            "the package has no weights",
+        ));
+    };
+    let expected = manifest_of(&model, manifest.files.clone(), manifest.provenance.clone());
+    match contradiction(&expected, &manifest) {
+        Some((what, recorded, found)) => Err(ExportError::Altered {
+            path: manifest_path,
+            what: format!("`{what}`"),
+            recorded: format!("{recorded} in {SAFETENSORS_FILE}"),
+            found,
+        }),
+        None => Ok((model, manifest)),
+    }
+}
+
+impl Predictor {
+    /// Opens and verifies a package that [`write_package`] wrote.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use mlestar_export::{Predictor, package};
+    #[doc = include_str!("doc_model.in")]
+    /// # let folder = tempfile::tempdir()?;
+    /// let dir = folder.path().join("package");
+    /// package::write_package(&dir, &model, &BTreeMap::new())?;
+    /// let predictor = Predictor::open(&dir)?;
+    /// assert_eq!(predictor.predict(&[255, 0, 0].repeat(4), 2, 2)?.class, "red");
+    ///
+    /// std::fs::write(dir.join("model.safetensors"), "something else")?;
+    /// let error = Predictor::open(&dir).unwrap_err();
+    /// assert!(error.to_string().contains("model.safetensors: altered"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`open`].
+    pub fn open(dir: &Path) -> Result<Self, ExportError> {
+        Ok(Self::new(open(dir)?.0))
+    }
+}
+
+fn manifest_of(
+    model: &FrozenModel,
+    files: Vec<PackageFile>,
+    provenance: BTreeMap<String, String>,
+) -> Manifest {
+    let output = |name: &str, meaning: &str| OutputContract {
+        name: name.to_owned(),
+        element_type: "float32".to_owned(),
+        meaning: meaning.to_owned(),
+    };
+    Manifest {
+        classes: model.classes().to_vec(),
+        input: InputContract {
+            name: onnx::INPUT.to_owned(),
+            element_type: "uint8".to_owned(),
+            layout: "batch, height, width, channel".to_owned(),
+            channels: "RGB".to_owned(),
+            height: model.height(),
+            width: model.width(),
+        },
+        normalization: *model.normalization(),
+        outputs: vec![
+            output(onnx::LOGITS, "one score for each class, before the softmax"),
+            output(onnx::PROBABILITIES, "softmax of the logits"),
+        ],
+        parameters: model.parameters() as u64,
+        multiply_adds_per_image: model.multiply_adds(),
+        files,
+        provenance,
+    }
+}
+
+fn verify(path: &Path, content: &[u8], recorded: &PackageFile) -> Result<(), ExportError> {
+    let altered = |what: &str, recorded: String, found: String| ExportError::Altered {
+        path: path.to_owned(),
+        what: what.to_owned(),
+        recorded,
+        found,
+    };
+    let bytes = content.len() as u64;
+    if bytes != recorded.bytes {
+        return Err(altered(
+            "its size in bytes",
+            recorded.bytes.to_string(),
+            bytes.to_string(),
+        ));
+    }
+    let hash = ContentHash::of_bytes(content);
+    if hash != recorded.blake3 {
+        return Err(altered(
+            "its BLAKE3 hash",
+            recorded.blake3.to_string(),
+            hash.to_string(),
+        ));
+    }
+    Ok(())
+}
+
+/// The first field in which the manifest differs from what the model says: its name, the model's
+/// value and the manifest's.
+fn contradiction(expected: &Manifest, found: &Manifest) -> Option<(String, String, String)> {
+    let json = |manifest: &Manifest| serde_json::to_value(manifest).unwrap_or_default();
+    let (expected, found) = (json(expected), json(found));
+    let fields = expected.as_object()?;
+    fields
+        .iter()
+        .find(|(key, value)| found.get(key) != Some(value))
+        .map(|(key, value)| {
+            let found = found.get(key).map(ToString::to_string).unwrap_or_default();
+            (key.clone(), value.to_string(), found)
+        })
+}

@@ -1,0 +1,211 @@
+//! Classifies raw pictures.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ExportError;
+use crate::executor::Executor;
+use crate::frozen::FrozenModel;
+
+/// What the model says about one picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Index of the most probable class; of equally probable ones the lowest.
+    pub class_index: usize,
+    /// Name of that class.
+    pub class: String,
+    /// Its probability, 0-1.
+    pub probability: f64,
+    /// Probability of every class, in the order of the class indices; they sum to 1.
+    pub probabilities: Vec<f64>,
+}
+
+/// A class with its probability.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RankedClass {
+    /// Index of the class.
+    pub class_index: usize,
+    /// Name of the class.
+    pub class: String,
+    /// Probability, 0-1.
+    pub probability: f64,
+}
+
+/// A model that is ready to classify raw 8-bit RGB pictures.
+///
+/// It can be shared between threads (`Send + Sync`); each call uses the threads of the rayon pool
+/// that it runs in. Pictures are interleaved (`[row, column, channel]`, as image libraries give
+/// them) and of exactly the size that the model was trained on: how to resize a picture is a choice
+/// that belongs to the training data, so that it is not made here.
+///
+/// ```
+/// use mlestar_export::Predictor;
+#[doc = include_str!("doc_model.in")]
+/// let predictor = Predictor::new(model);
+/// let blue_picture = [0, 0, 255].repeat(4);
+/// let prediction = predictor.predict(&blue_picture, 2, 2)?;
+/// assert_eq!(prediction.class, "blue");
+/// assert!(prediction.probability > 0.7);
+///
+/// let error = predictor.predict(&blue_picture, 1, 4).unwrap_err();
+/// assert!(error.to_string().contains("takes pictures of 2x2"));
+/// # Ok::<(), mlestar_export::ExportError>(())
+/// ```
+#[derive(Debug)]
+pub struct Predictor {
+    model: FrozenModel,
+    executor: Executor,
+}
+
+impl Predictor {
+    /// Prepares `model`. [`Predictor::open`] reads one from a package.
+    #[must_use]
+    pub fn new(model: FrozenModel) -> Self {
+        Self {
+            executor: Executor::new(&model),
+            model,
+        }
+    }
+
+    /// The model that predicts.
+    #[must_use]
+    pub fn model(&self) -> &FrozenModel {
+        &self.model
+    }
+
+    /// Classifies one picture of `height * width * 3` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::PictureSize`] when the picture is not of the model's size,
+    /// [`ExportError::PixelCount`] when `picture` does not have as many bytes as it should.
+    pub fn predict(
+        &self,
+        picture: &[u8],
+        height: usize,
+        width: usize,
+    ) -> Result<Prediction, ExportError> {
+        let mut predictions = self.predict_batch(picture, 1, height, width)?;
+        // One picture gives one row of logits, because `logits` has checked the length.
+        predictions
+            .pop()
+            .ok_or_else(|| ExportError::argument("picture", "the model gave no prediction"))
+    }
+
+    /// Classifies `n` pictures that lie one after the other in `pictures`.
+    ///
+    /// A picture gets the same prediction, to the bit, alone and in any batch.
+    ///
+    /// # Errors
+    ///
+    /// As [`Predictor::predict`].
+    pub fn predict_batch(
+        &self,
+        pictures: &[u8],
+        n: usize,
+        height: usize,
+        width: usize,
+    ) -> Result<Vec<Prediction>, ExportError> {
+        let (expected_height, expected_width) = (self.model.height(), self.model.width());
+        if (height, width) != (expected_height, expected_width) {
+            return Err(ExportError::PictureSize {
+                expected_height,
+                expected_width,
+                height,
+                width,
+            });
+        }
+        let logits = self.logits(pictures, n)?;
+        let rows = logits.chunks_exact(self.model.n_classes());
+        Ok(rows.map(|row| self.prediction(row)).collect())
+    }
+
+    /// Logits, row-major `[n, classes]`, of `n` pictures of the model's size.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::PixelCount`] when `pictures` is not of `n` pictures' length.
+    pub fn logits(&self, pictures: &[u8], n: usize) -> Result<Vec<f32>, ExportError> {
+        self.executor.logits(pictures, n)
+    }
+
+    /// The `k` most probable classes of a prediction, most probable first (all when there are
+    /// fewer); equally probable ones by class index.
+    #[must_use]
+    pub fn top_k(&self, prediction: &Prediction, k: usize) -> Vec<RankedClass> {
+        let probability = |index: usize| prediction.probabilities.get(index).copied();
+        let mut ranked: Vec<usize> = (0..self.model.n_classes()).collect();
+        ranked.sort_by(|&a, &b| {
+            let (a, b) = (probability(a).unwrap_or(0.0), probability(b).unwrap_or(0.0));
+            b.total_cmp(&a)
+        });
+        ranked
+            .into_iter()
+            .take(k)
+            .map(|class_index| RankedClass {
+                class_index,
+                class: self.model.classes()[class_index].clone(),
+                probability: probability(class_index).unwrap_or(0.0),
+            })
+            .collect()
+    }
+
+    fn prediction(&self, logits: &[f32]) -> Prediction {
+        let probabilities = softmax(logits);
+        let class_index = argmax(logits);
+        Prediction {
+            class_index,
+            class: self.model.classes()[class_index].clone(),
+            probability: probabilities[class_index],
+            probabilities,
+        }
+    }
+}
+
+/// Softmax in `f64`, shifted by the largest logit so that nothing overflows.
+fn softmax(logits: &[f32]) -> Vec<f64> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exponentials: Vec<f64> = logits
+        .iter()
+        .map(|&logit| (f64::from(logit) - f64::from(largest)).exp())
+        .collect();
+    let sum: f64 = exponentials.iter().sum();
+    exponentials
+        .into_iter()
+        .map(|exponential| exponential / sum)
+        .collect()
+}
+
+/// Index of the largest value; of equal ones the lowest. 0 for an empty slice.
+pub(crate) fn argmax(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn softmax_sums_to_one_for_extreme_logits() {
+        let probabilities = softmax(&[3e38, -3e38, 3e38, 0.0]);
+        assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert_eq!(probabilities[0], probabilities[2]);
+        assert_eq!(probabilities[1], 0.0);
+    }
+
+    #[test]
+    fn ties_go_to_the_lowest_index() {
+        assert_eq!(argmax(&[1.0, 2.0, 2.0]), 1);
+    }
+
+    #[test]
+    fn predictors_are_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Predictor>();
+    }
+}

@@ -1,0 +1,363 @@
+//! Safetensors files: the folded weights with everything needed to run them, and plain tensors.
+//!
+//! The file of a frozen model holds `<operation>.weight` and `<operation>.bias` (`f32`) for every
+//! convolution and linear layer; its metadata say how they are joined:
+//!
+//! | key | value |
+//! |---|---|
+//! | `format` | `mlestar.frozen_model` |
+//! | `format_version` | `1` |
+//! | `classes` | JSON list of names; position is class index |
+//! | `normalization` | JSON `{"mean": [r, g, b], "std": [r, g, b]}` of pixels in 0-1 |
+//! | `picture` | JSON `{"height": h, "width": w}` |
+//! | `operations` | JSON list of [`OperationRecord`]; operation `i` writes buffer `i + 1` |
+//!
+//! Equal models give equal bytes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use mlestar_artifact::write_atomically;
+use mlestar_model::NamedTensor;
+use safetensors::{Dtype, SafeTensors};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::bytes::{floats, read_file};
+use crate::error::ExportError;
+use crate::frozen::FrozenModel;
+use crate::graph::{Convolution, Layer, LayerWeights, Linear, Operation};
+
+const FORMAT: &str = "mlestar.frozen_model";
+const FORMAT_VERSION: &str = "1";
+
+/// One operation of a frozen model without its weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperationRecord {
+    /// Unique name.
+    pub name: String,
+    /// Buffer that is read; 0 is the normalised picture.
+    pub input: usize,
+    /// What is computed.
+    #[serde(flatten)]
+    pub kind: OperationKind,
+}
+
+/// What an operation computes, without its weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum OperationKind {
+    /// Convolution with bias, then the residual sum, then the ReLU.
+    Convolution {
+        /// Stride down and across.
+        stride: [usize; 2],
+        /// Zero padding of height and width.
+        padding: [usize; 2],
+        /// Buffer that is added.
+        add_from: Option<usize>,
+        /// Whether negative results become 0.
+        relu: bool,
+    },
+    /// Mean over height and width.
+    GlobalAveragePool,
+    /// Fully connected layer.
+    Linear,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PictureSize {
+    height: usize,
+    width: usize,
+}
+
+/// The bytes of the safetensors file of `model`.
+#[must_use]
+pub fn to_bytes(model: &FrozenModel) -> Vec<u8> {
+    let records: Vec<OperationRecord> = model.operations().iter().map(record_of).collect();
+    let picture = PictureSize {
+        height: model.height(),
+        width: model.width(),
+    };
+    let metadata = BTreeMap::from([
+        ("format", FORMAT.to_owned()),
+        ("format_version", FORMAT_VERSION.to_owned()),
+        ("classes", json!(model.classes()).to_string()),
+        ("normalization", json!(model.normalization()).to_string()),
+        ("picture", json!(picture).to_string()),
+        ("operations", json!(records).to_string()),
+    ]);
+    let mut tensors = Vec::new();
+    for operation in model.operations() {
+        let (shape, weight, bias): (&[usize], _, _) = match &operation.layer {
+            Layer::Convolution(layer) => (&layer.weight_shape, &layer.weight, &layer.bias),
+            Layer::Linear(layer) => (&layer.weight_shape, &layer.weight, &layer.bias),
+            Layer::GlobalAveragePool => continue,
+        };
+        tensors.push((
+            format!("{}.weight", operation.name),
+            shape.to_vec(),
+            weight.as_slice(),
+        ));
+        tensors.push((
+            format!("{}.bias", operation.name),
+            vec![bias.len()],
+            bias.as_slice(),
+        ));
+    }
+    let borrowed = tensors
+        .iter()
+        .map(|(name, shape, values)| TensorRef {
+            name,
+            shape,
+            values,
+        })
+        .collect::<Vec<_>>();
+    encode(&borrowed, &metadata)
+}
+
+/// Writes `model` as a safetensors file, atomically.
+///
+/// # Errors
+///
+/// [`ExportError::Artifact`] when the file cannot be written.
+pub fn write(model: &FrozenModel, path: &Path) -> Result<(), ExportError> {
+    Ok(write_atomically(path, &to_bytes(model))?)
+}
+
+/// Reads a model from its safetensors file alone.
+///
+/// # Errors
+///
+/// [`ExportError::Read`] when the file cannot be read, [`ExportError::Malformed`] when it is not
+/// the file of a frozen model.
+pub fn read(path: &Path) -> Result<FrozenModel, ExportError> {
+    from_bytes(&read_file(path)?).map_err(|reason| ExportError::malformed(path, reason))
+}
+
+/// Reads a model from the content of its safetensors file.
+///
+/// # Errors
+///
+/// What is wrong with it, as text.
+pub fn from_bytes(bytes: &[u8]) -> Result<FrozenModel, String> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    for (key, expected) in [("format", FORMAT), ("format_version", FORMAT_VERSION)] {
+        if metadata.get(key).map(String::as_str) != Some(expected) {
+            let found = metadata.get(key);
+            return Err(format!("metadata {key:?} is {found:?}, not {expected:?}"));
+        }
+    }
+    let picture: PictureSize = parse(&metadata, "picture")?;
+    let records: Vec<OperationRecord> = parse(&metadata, "operations")?;
+    // Serde lets unknown keys pass in a flattened enum, but one of them could change the result.
+    if json!(records) != parse::<serde_json::Value>(&metadata, "operations")? {
+        return Err("metadata \"operations\" has keys that this reader does not know".to_owned());
+    }
+    let mut reader = TensorReader {
+        tensors: tensors.iter().collect(),
+    };
+    let operations: Vec<Operation> = records
+        .into_iter()
+        .map(|record| reader.operation(record))
+        .collect::<Result<_, _>>()?;
+    if let Some(name) = reader.tensors.keys().min() {
+        return Err(format!("tensor {name:?} belongs to no operation"));
+    }
+    FrozenModel::new(
+        parse(&metadata, "classes")?,
+        parse(&metadata, "normalization")?,
+        picture.height,
+        picture.width,
+        operations,
+    )
+    .map_err(|error| error.to_string())
+}
+
+/// Writes `tensors` (for example [`mlestar_model::ImageClassifier::state`]: unfolded, with the names
+/// that PyTorch would use) as a safetensors file, atomically.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use mlestar_export::safetensors_file::write_state_safetensors;
+/// use mlestar_model::NamedTensor;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("state.safetensors");
+/// let bias = NamedTensor { name: "head.bias".to_owned(), shape: vec![2], values: vec![0.5, -0.5] };
+/// write_state_safetensors(&[bias], &BTreeMap::from([("epoch", "3")]), &path)?;
+/// assert!(path.exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`ExportError::InvalidArgument`] when a name is used twice or values do not fill their shape,
+/// [`ExportError::Artifact`] when the file cannot be written.
+pub fn write_state_safetensors(
+    tensors: &[NamedTensor],
+    metadata: &BTreeMap<&str, &str>,
+    path: &Path,
+) -> Result<(), ExportError> {
+    let mut names = std::collections::BTreeSet::new();
+    for NamedTensor {
+        name,
+        shape,
+        values,
+    } in tensors
+    {
+        if !names.insert(name) || name == "__metadata__" {
+            return Err(ExportError::argument(
+                "tensors",
+                format!("the name `{name}` is taken"),
+            ));
+        }
+        let elements = shape
+            .iter()
+            .try_fold(1_usize, |product, &side| product.checked_mul(side));
+        if elements != Some(values.len()) {
+            let reason = format!("`{name}` of shape {shape:?} has {} values", values.len());
+            return Err(ExportError::argument("tensors", reason));
+        }
+    }
+    let borrowed: Vec<TensorRef> = tensors
+        .iter()
+        .map(|tensor| TensorRef {
+            name: &tensor.name,
+            shape: &tensor.shape,
+            values: &tensor.values,
+        })
+        .collect();
+    let metadata = metadata
+        .iter()
+        .map(|(&key, &value)| (key, value.to_owned()))
+        .collect();
+    Ok(write_atomically(path, &encode(&borrowed, &metadata))?)
+}
+
+struct TensorRef<'a> {
+    name: &'a str,
+    shape: &'a [usize],
+    values: &'a [f32],
+}
+
+/// Length of the header, the header padded to 8 bytes, the data. Written here and not by the
+/// `safetensors` crate because that one orders metadata differently on every run.
+fn encode(tensors: &[TensorRef], metadata: &BTreeMap<&str, String>) -> Vec<u8> {
+    let mut header = serde_json::Map::new();
+    header.insert("__metadata__".to_owned(), json!(metadata));
+    let mut end = 0;
+    for tensor in tensors {
+        let start = end;
+        end += 4 * tensor.values.len();
+        let entry = json!({"dtype": "F32", "shape": tensor.shape, "data_offsets": [start, end]});
+        header.insert(tensor.name.to_owned(), entry);
+    }
+    let mut header = serde_json::Value::Object(header).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut bytes = Vec::with_capacity(8 + header.len() + end);
+    bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&header);
+    for tensor in tensors {
+        bytes.extend(tensor.values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    bytes
+}
+
+fn record_of(operation: &Operation) -> OperationRecord {
+    let kind = match &operation.layer {
+        Layer::Convolution(layer) => OperationKind::Convolution {
+            stride: layer.stride,
+            padding: layer.padding,
+            add_from: layer.add_from,
+            relu: layer.relu,
+        },
+        Layer::GlobalAveragePool => OperationKind::GlobalAveragePool,
+        Layer::Linear(_) => OperationKind::Linear,
+    };
+    OperationRecord {
+        name: operation.name.clone(),
+        input: operation.input,
+        kind,
+    }
+}
+
+fn parse<T: DeserializeOwned>(metadata: &HashMap<String, String>, key: &str) -> Result<T, String> {
+    let text = metadata
+        .get(key)
+        .ok_or_else(|| format!("metadata {key:?} is missing"))?;
+    serde_json::from_str(text).map_err(|error| format!("metadata {key:?}: {error}"))
+}
+
+struct TensorReader<'a> {
+    tensors: HashMap<&'a str, safetensors::tensor::TensorView<'a>>,
+}
+
+impl TensorReader<'_> {
+    fn operation(&mut self, record: OperationRecord) -> Result<Operation, String> {
+        let layer = match record.kind {
+            OperationKind::Convolution {
+                stride,
+                padding,
+                add_from,
+                relu,
+            } => {
+                let (weight_shape, weight, bias) = self.weights(&record.name)?;
+                Layer::Convolution(Convolution {
+                    weight_shape,
+                    weight,
+                    bias,
+                    stride,
+                    padding,
+                    add_from,
+                    relu,
+                })
+            }
+            OperationKind::GlobalAveragePool => Layer::GlobalAveragePool,
+            OperationKind::Linear => {
+                let (weight_shape, weight, bias) = self.weights(&record.name)?;
+                Layer::Linear(Linear {
+                    weight_shape,
+                    weight,
+                    bias,
+                })
+            }
+        };
+        Ok(Operation {
+            name: record.name,
+            input: record.input,
+            layer,
+        })
+    }
+
+    /// Weight (of `N` dimensions) and bias of the operation `name`.
+    fn weights<const N: usize>(&mut self, name: &str) -> Result<LayerWeights<N>, String> {
+        let (weight_shape, weight) = self.take(&format!("{name}.weight"))?;
+        let ([_], bias) = self.take(&format!("{name}.bias"))?;
+        Ok((weight_shape, weight, bias))
+    }
+
+    /// Takes a tensor out, so that no two operations can read it and multiply the memory it needs.
+    fn take<const N: usize>(&mut self, name: &str) -> Result<([usize; N], Vec<f32>), String> {
+        let view = self
+            .tensors
+            .remove(name)
+            .ok_or_else(|| format!("tensor {name:?} is missing or used twice"))?;
+        if view.dtype() != Dtype::F32 {
+            return Err(format!(
+                "tensor {name:?} has type {:?}, not F32",
+                view.dtype()
+            ));
+        }
+        let shape = <[usize; N]>::try_from(view.shape()).map_err(|_| {
+            format!(
+                "tensor {name:?} has shape {:?}, not {N} dimensions",
+                view.shape()
+            )
+        })?;
+        Ok((shape, floats(view.data())))
+    }
+}

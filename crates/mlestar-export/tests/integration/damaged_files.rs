@@ -1,0 +1,139 @@
+//! Damaged files give errors: never a panic, never another model in silence.
+
+use mlestar_export::{FrozenModel, onnx, safetensors_file};
+use proptest::prelude::*;
+
+use crate::models::small_frozen;
+
+type Reader = fn(&[u8]) -> Result<FrozenModel, String>;
+
+fn formats() -> [(Vec<u8>, Reader); 2] {
+    let model = small_frozen(1);
+    [
+        (onnx::to_bytes(&model), onnx::from_bytes),
+        (
+            safetensors_file::to_bytes(&model),
+            safetensors_file::from_bytes,
+        ),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        for (_, read) in formats() {
+            prop_assert!(read(&bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn altered_bytes_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        for (bytes, read) in formats() {
+            let mut altered = bytes.clone();
+            for (index, value) in &changes {
+                altered[index.index(bytes.len())] = *value;
+            }
+            // A changed weight, class name or description is a valid file of another model, which
+            // only the hashes of a package can tell; what is read has to run.
+            if let Ok(model) = read(&altered) {
+                prop_assert!(model.operations().len() == 6);
+            }
+        }
+    }
+
+    #[test]
+    fn inserted_and_removed_parts_never_panic(
+        place: prop::sample::Index,
+        removed in 0_usize..40,
+        inserted in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        for (bytes, read) in formats() {
+            let start = place.index(bytes.len());
+            let mut altered = bytes.clone();
+            altered.splice(start..bytes.len().min(start + removed), inserted.iter().copied());
+            if altered.len() != bytes.len() {
+                // Another length breaks a length that encloses it, or the data's.
+                let _ = read(&altered);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    for (bytes, read) in formats() {
+        for length in 0..bytes.len() {
+            // An ONNX file without its last metadata is one that was never written whole: the
+            // class names, which are needed, come before the normalisation, which is not.
+            if let Ok(model) = read(&bytes[..length]) {
+                assert_eq!(
+                    model,
+                    small_frozen(1),
+                    "truncated to {length} of {}",
+                    bytes.len()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_an_onnx_header_is_handled() {
+    let (bytes, read) = &formats()[0];
+    for position in 0..bytes.len().min(2000) {
+        for bit in 0..8 {
+            let mut altered = bytes.clone();
+            altered[position] ^= 1 << bit;
+            let _ = read(&altered);
+        }
+    }
+}
+
+/// Replaces text of the same length inside a file.
+fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let start = bytes
+        .windows(from.len())
+        .position(|part| part == from.as_bytes())
+        .unwrap();
+    let mut altered = bytes.to_vec();
+    altered[start..start + to.len()].copy_from_slice(to.as_bytes());
+    altered
+}
+
+#[test]
+fn an_onnx_graph_that_computes_something_else_is_refused() {
+    let bytes = onnx::to_bytes(&small_frozen(1));
+    for (from, to) in [("Relu", "Tanh"), ("Softmax", "Sigmoid"), ("Cast", "Ceil")] {
+        let error = onnx::from_bytes(&replaced(&bytes, from, to)).unwrap_err();
+        assert!(!error.is_empty());
+    }
+}
+
+#[test]
+fn safetensors_with_other_operations_are_refused() {
+    let bytes = safetensors_file::to_bytes(&small_frozen(1));
+    for (from, to, reason) in [
+        (
+            "mlestar.frozen_model",
+            "mlestar.another_file",
+            "mlestar.another_file",
+        ),
+        (r#"\"height\":9"#, r#"\"weight\":9"#, "picture"),
+        (r#"\"input\":2"#, r#"\"input\":9"#, "reads buffer 9"),
+        (
+            r#"\"add_from\":3"#,
+            r#"\"add_from\":1"#,
+            "adds a buffer of shape",
+        ),
+        (r#"\"stride\":[2,2]"#, r#"\"stride\":[0,2]"#, "stride 0"),
+        (r#"\"padding\":[1,1]"#, r#"\"padding\":[1,1e"#, "operations"),
+    ] {
+        let error = safetensors_file::from_bytes(&replaced(&bytes, from, to)).unwrap_err();
+        assert!(error.contains(reason), "{error}");
+    }
+}

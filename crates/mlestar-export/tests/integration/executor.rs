@@ -1,0 +1,282 @@
+//! The executor against a naive convolution in `f64`, and its independence of batch and threads.
+
+use mlestar_export::{
+    Convolution, Executor, ExportError, FrozenModel, Layer, Operation, PixelNormalization,
+};
+use mlestar_random::Stream;
+use proptest::prelude::*;
+
+use crate::models::{MEAN, STD, class_names, convolution, random_pictures, small_frozen, tail};
+
+/// Runs the graph with plain loops in `f64`, from the definition of each operation.
+fn naive_logits(model: &FrozenModel, picture: &[u8]) -> Vec<f64> {
+    let (height, width) = (model.height(), model.width());
+    let mut buffers: Vec<Vec<f64>> = vec![
+        (0..3)
+            .flat_map(|c| (0..height * width).map(move |p| (c, p)))
+            .map(|(c, p)| f64::from(model.normalization().apply(picture[p * 3 + c], c)))
+            .collect(),
+    ];
+    for (index, operation) in model.operations().iter().enumerate() {
+        let shape = model.buffer_shapes()[operation.input];
+        let out_shape = model.buffer_shapes()[index + 1];
+        let input = &buffers[operation.input];
+        let output = match &operation.layer {
+            Layer::Convolution(layer) => {
+                let add = layer.add_from.map(|buffer| buffers[buffer].as_slice());
+                naive_convolution(layer, input, shape, out_shape, add)
+            }
+            Layer::GlobalAveragePool => input
+                .chunks(shape[1] * shape[2])
+                .map(|plane| plane.iter().sum::<f64>() / plane.len() as f64)
+                .collect(),
+            Layer::Linear(layer) => layer
+                .weight
+                .chunks(layer.weight_shape[1])
+                .zip(&layer.bias)
+                .map(|(row, &bias)| {
+                    let sum: f64 = row.iter().zip(input).map(|(&w, &x)| f64::from(w) * x).sum();
+                    sum + f64::from(bias)
+                })
+                .collect(),
+        };
+        buffers.push(output);
+    }
+    buffers.pop().unwrap()
+}
+
+fn naive_convolution(
+    layer: &Convolution,
+    input: &[f64],
+    [channels, height, width]: [usize; 3],
+    [out_channels, out_height, out_width]: [usize; 3],
+    add: Option<&[f64]>,
+) -> Vec<f64> {
+    let [_, _, kernel_height, kernel_width] = layer.weight_shape;
+    let mut output = Vec::new();
+    for o in 0..out_channels {
+        for y in 0..out_height {
+            for x in 0..out_width {
+                let mut sum = f64::from(layer.bias[o]);
+                for c in 0..channels {
+                    for ky in 0..kernel_height {
+                        for kx in 0..kernel_width {
+                            let row =
+                                (y * layer.stride[0] + ky) as isize - layer.padding[0] as isize;
+                            let col =
+                                (x * layer.stride[1] + kx) as isize - layer.padding[1] as isize;
+                            if (0..height as isize).contains(&row)
+                                && (0..width as isize).contains(&col)
+                            {
+                                let at = (c * height + row as usize) * width + col as usize;
+                                let weight =
+                                    ((o * channels + c) * kernel_height + ky) * kernel_width + kx;
+                                sum += f64::from(layer.weight[weight]) * input[at];
+                            }
+                        }
+                    }
+                }
+                sum += add.map_or(0.0, |add| add[output.len()]);
+                output.push(if layer.relu { sum.max(0.0) } else { sum });
+            }
+        }
+    }
+    output
+}
+
+fn agrees_with_naive(model: &FrozenModel, pictures: &[u8], n: usize) {
+    let logits = model.logits(pictures, n).unwrap();
+    for (picture, logits) in pictures
+        .chunks(pictures.len() / n)
+        .zip(logits.chunks(model.n_classes()))
+    {
+        for (found, expected) in logits.iter().zip(naive_logits(model, picture)) {
+            let difference = (f64::from(*found) - expected).abs();
+            assert!(
+                difference < 1e-4 * (1.0 + expected.abs()),
+                "{found} against {expected}"
+            );
+        }
+    }
+}
+
+prop_compose! {
+    fn any_model()(
+        seed: u64,
+        height in 1_usize..14,
+        width in 1_usize..14,
+        channels in 1_usize..70,
+        out_channels in 1_usize..140,
+        kernels in prop::array::uniform4(1_usize..5),
+        strides in prop::array::uniform4(1_usize..4),
+        paddings in prop::array::uniform4(0_usize..4),
+        flags: [bool; 3],
+        n_classes in 1_usize..20,
+    ) -> FrozenModel {
+        let mut stream = Stream::new(seed, "any model", 0, 0);
+        let [relu, second_relu, add] = flags;
+        // A kernel that does not fit gets the padding that it needs.
+        let fits = |size: usize, kernel: usize, padding: usize| {
+            if size + 2 * padding < kernel { kernel } else { padding }
+        };
+        let first_padding = [fits(height, kernels[0], paddings[0]), fits(width, kernels[1], paddings[1])];
+        let first = convolution(
+            &mut stream, [channels, 3, kernels[0], kernels[1]], [strides[0], strides[1]], first_padding);
+        let side = |size: usize, axis: usize| {
+            (size + 2 * first_padding[axis] - kernels[axis]) / strides[axis] + 1
+        };
+        let (height_1, width_1) = (side(height, 0), side(width, 1));
+        let mut operations = vec![Operation {
+            name: "first".into(), input: 0, layer: Layer::Convolution(Convolution { relu, ..first }),
+        }];
+        let features = if add {
+            // Same shape in and out, so that the input can be added.
+            let second = convolution(&mut stream, [channels, channels, 3, 1], [1, 1], [1, 0]);
+            let layer = Convolution { relu: second_relu, add_from: Some(1), ..second };
+            operations.push(Operation { name: "second".into(), input: 1, layer: Layer::Convolution(layer) });
+            channels
+        } else {
+            let padding = [fits(height_1, kernels[2], paddings[2]), fits(width_1, kernels[3], paddings[3])];
+            let second = convolution(
+                &mut stream, [out_channels, channels, kernels[2], kernels[3]], [strides[2], strides[3]], padding);
+            let layer = Convolution { relu: second_relu, ..second };
+            operations.push(Operation { name: "second".into(), input: 1, layer: Layer::Convolution(layer) });
+            out_channels
+        };
+        tail(&mut stream, &mut operations, features, n_classes);
+        FrozenModel::new(
+            class_names(n_classes), PixelNormalization { mean: MEAN, std: STD }, height, width, operations,
+        ).unwrap()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_graph_agrees_with_the_naive_convolution(model in any_model(), seed: u64) {
+        let pictures = random_pictures(seed, 2, model.height(), model.width());
+        agrees_with_naive(&model, &pictures, 2);
+    }
+
+    #[test]
+    fn any_graph_gives_the_same_bits_in_any_batch(model in any_model(), n in 1_usize..40) {
+        let pictures = random_pictures(5, n, model.height(), model.width());
+        let together = model.logits(&pictures, n).unwrap();
+        let executor = Executor::new(&model);
+        let alone: Vec<f32> = pictures
+            .chunks(model.height() * model.width() * 3)
+            .flat_map(|picture| executor.logits(picture, 1).unwrap())
+            .collect();
+        prop_assert_eq!(bits(&together), bits(&alone));
+    }
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn residual_graph_agrees_with_the_naive_convolution() {
+    let model = small_frozen(1);
+    agrees_with_naive(&model, &random_pictures(2, 6, 9, 7), 6);
+}
+
+#[test]
+fn deep_sums_are_split_and_agree() {
+    let mut stream = Stream::new(4, "deep", 0, 0);
+    let conv = |name: &str, input, layer| Operation {
+        name: name.into(),
+        input,
+        layer: Layer::Convolution(layer),
+    };
+    // 520 channels are more than one part of a sum may have, 130 x 9 taps are several parts.
+    let mut operations = vec![
+        conv(
+            "a",
+            0,
+            convolution(&mut stream, [130, 3, 3, 3], [1, 1], [1, 1]),
+        ),
+        conv(
+            "b",
+            1,
+            convolution(&mut stream, [520, 130, 3, 3], [2, 2], [1, 1]),
+        ),
+        conv(
+            "c",
+            2,
+            convolution(&mut stream, [33, 520, 2, 2], [1, 1], [0, 0]),
+        ),
+    ];
+    tail(&mut stream, &mut operations, 33, 3);
+    let normalization = PixelNormalization {
+        mean: MEAN,
+        std: STD,
+    };
+    let model = FrozenModel::new(class_names(3), normalization, 5, 5, operations).unwrap();
+    agrees_with_naive(&model, &random_pictures(9, 3, 5, 5), 3);
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let mut stream = Stream::new(8, "threads", 0, 0);
+    let conv = |name: &str, input, layer| Operation {
+        name: name.into(),
+        input,
+        layer: Layer::Convolution(layer),
+    };
+    let mut operations = vec![
+        conv(
+            "wide",
+            0,
+            convolution(&mut stream, [70, 3, 3, 3], [1, 1], [1, 1]),
+        ),
+        conv(
+            "narrow",
+            1,
+            convolution(&mut stream, [200, 70, 3, 3], [8, 8], [1, 1]),
+        ),
+    ];
+    tail(&mut stream, &mut operations, 200, 5);
+    let normalization = PixelNormalization {
+        mean: MEAN,
+        std: STD,
+    };
+    let model = FrozenModel::new(class_names(5), normalization, 31, 33, operations).unwrap();
+    for n in [1, 2, 5, 37] {
+        let pictures = random_pictures(n as u64, n, 31, 33);
+        let mut seen = Vec::new();
+        for threads in [1, 2, 3, 8] {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            seen.push(bits(&pool.install(|| model.logits(&pictures, n).unwrap())));
+        }
+        assert!(seen.iter().all(|logits| *logits == seen[0]), "batch of {n}");
+    }
+}
+
+#[test]
+fn repeated_calls_reuse_memory_without_leaking_values_between_pictures() {
+    let model = small_frozen(2);
+    let executor = Executor::new(&model);
+    let (a, b) = (random_pictures(1, 5, 9, 7), random_pictures(2, 2, 9, 7));
+    let first = executor.logits(&a, 5).unwrap();
+    let other = executor.logits(&b, 2).unwrap();
+    assert_eq!(executor.logits(&a, 5).unwrap(), first);
+    assert_eq!(executor.logits(&b, 2).unwrap(), other);
+    assert!(executor.logits(&[], 0).unwrap().is_empty());
+}
+
+#[test]
+fn wrong_lengths_are_refused_with_both_sizes() {
+    let model = small_frozen(1);
+    let error = model.logits(&[0; 100], 2).unwrap_err();
+    assert!(matches!(error, ExportError::PixelCount { .. }));
+    assert_eq!(
+        error.to_string(),
+        "2 pictures of 9x7 RGB pixels have 378 bytes, but 100 were given"
+    );
+    assert!(model.logits(&[0; 100], usize::MAX).is_err());
+}

@@ -1,0 +1,13 @@
+//! Behaviour across modules: the executor against a naive convolution and Burn, files against each
+//! other and against an independent ONNX runtime, damaged files.
+
+// Clippy's exemption of tests covers functions marked `#[test]`, not the helpers that they call.
+#![allow(clippy::unwrap_used)]
+
+mod burn_parity;
+mod damaged_files;
+mod executor;
+mod models;
+mod onnx_runtime;
+mod packages;
+mod round_trips;

@@ -1,0 +1,175 @@
+//! Models and pictures that the tests share.
+
+use burn::tensor::{Device, Tensor};
+use mlestar_export::{Convolution, FrozenModel, Layer, Linear, Operation, PixelNormalization};
+use mlestar_model::{ImageClassifier, ModelConfig, ModelSpec, NamedTensor};
+use mlestar_random::Stream;
+
+pub const MEAN: [f32; 3] = [0.4914, 0.4822, 0.4465];
+pub const STD: [f32; 3] = [0.2470, 0.2435, 0.2616];
+
+pub fn class_names(n: usize) -> Vec<String> {
+    (0..n).map(|index| format!("class \"{index}\" é")).collect()
+}
+
+pub fn random_values(stream: &mut Stream, n: usize, scale: f32) -> Vec<f32> {
+    (0..n).map(|_| stream.range_f32(-scale, scale)).collect()
+}
+
+pub fn random_pictures(seed: u64, n: usize, height: usize, width: usize) -> Vec<u8> {
+    let mut stream = Stream::new(seed, "test pictures", 0, 0);
+    (0..n * height * width * 3)
+        .map(|_| stream.below(256) as u8)
+        .collect()
+}
+
+pub fn convolution(
+    stream: &mut Stream,
+    weight_shape: [usize; 4],
+    stride: [usize; 2],
+    padding: [usize; 2],
+) -> Convolution {
+    let [out_channels, in_channels, kernel_height, kernel_width] = weight_shape;
+    let fan_in = in_channels * kernel_height * kernel_width;
+    let weight = random_values(stream, out_channels * fan_in, (3.0 / fan_in as f32).sqrt());
+    let bias = random_values(stream, out_channels, 0.5);
+    Convolution {
+        weight_shape,
+        weight,
+        bias,
+        stride,
+        padding,
+        add_from: None,
+        relu: false,
+    }
+}
+
+/// Average pool and a linear layer, the end of every graph.
+pub fn tail(
+    stream: &mut Stream,
+    operations: &mut Vec<Operation>,
+    features: usize,
+    n_classes: usize,
+) {
+    let input = operations.len();
+    operations.push(Operation {
+        name: "pool".into(),
+        input,
+        layer: Layer::GlobalAveragePool,
+    });
+    operations.push(Operation {
+        name: "head".into(),
+        input: input + 1,
+        layer: Layer::Linear(Linear {
+            weight_shape: [n_classes, features],
+            weight: random_values(stream, n_classes * features, 1.0),
+            bias: random_values(stream, n_classes, 0.1),
+        }),
+    });
+}
+
+/// A small graph with a residual sum, a strided shortcut, odd sizes and every kind of layer.
+pub fn small_frozen(seed: u64) -> FrozenModel {
+    let mut stream = Stream::new(seed, "test model", 0, 0);
+    let mut operations = Vec::new();
+    let mut push = |name: &str, input: usize, layer: Convolution| {
+        operations.push(Operation {
+            name: name.into(),
+            input,
+            layer: Layer::Convolution(layer),
+        });
+    };
+    let stem = convolution(&mut stream, [5, 3, 3, 3], [1, 1], [1, 1]);
+    push("stem", 0, Convolution { relu: true, ..stem });
+    let first = convolution(&mut stream, [7, 5, 3, 3], [2, 2], [1, 1]);
+    push(
+        "block.conv1",
+        1,
+        Convolution {
+            relu: true,
+            ..first
+        },
+    );
+    push(
+        "block.shortcut",
+        1,
+        convolution(&mut stream, [7, 5, 1, 1], [2, 2], [0, 0]),
+    );
+    let second = convolution(&mut stream, [7, 7, 3, 3], [1, 1], [1, 1]);
+    push(
+        "block.conv2",
+        2,
+        Convolution {
+            relu: true,
+            add_from: Some(3),
+            ..second
+        },
+    );
+    tail(&mut stream, &mut operations, 7, 4);
+    let normalization = PixelNormalization {
+        mean: MEAN,
+        std: STD,
+    };
+    FrozenModel::new(class_names(4), normalization, 9, 7, operations).unwrap()
+}
+
+/// A classifier whose batch norms have statistics and parameters as after training.
+pub fn trained_like(
+    config: ModelConfig,
+    n_classes: usize,
+    side: usize,
+) -> (ModelSpec, ImageClassifier) {
+    let spec = config.check(n_classes, side, side).unwrap();
+    let device = Device::flex();
+    let model = spec.init(3, &device);
+    let state: Vec<NamedTensor> = model
+        .state()
+        .into_iter()
+        .map(|mut tensor| {
+            let mut stream = Stream::new(11, &tensor.name, 0, 0);
+            let range = match tensor.name.rsplit('.').next() {
+                Some("running_mean") => Some((-0.3, 0.3)),
+                Some("running_var") => Some((0.2, 1.5)),
+                Some("weight") if tensor.name.contains("bn") => Some((0.5, 1.2)),
+                Some("bias") => Some((-0.2, 0.2)),
+                _ => None,
+            };
+            if let Some((low, high)) = range {
+                tensor.values.fill_with(|| stream.range_f32(low, high));
+            }
+            tensor
+        })
+        .collect();
+    let model = model.load_state(&state, &device).unwrap();
+    (spec, model)
+}
+
+/// Logits of the Burn model's own evaluation.
+pub fn burn_logits(model: &ImageClassifier, pictures: &[u8], n: usize, side: usize) -> Vec<f32> {
+    let normalization = PixelNormalization {
+        mean: MEAN,
+        std: STD,
+    };
+    let mut planar = Vec::with_capacity(pictures.len());
+    for picture in pictures.chunks_exact(side * side * 3) {
+        for channel in 0..3 {
+            let pixels = picture.iter().skip(channel).step_by(3);
+            planar.extend(pixels.map(|&pixel| normalization.apply(pixel, channel)));
+        }
+    }
+    let data = burn::tensor::TensorData::new(planar, [n, 3, side, side]);
+    let images = Tensor::<4>::from_data(data, &Device::flex());
+    model
+        .forward(images)
+        .into_data()
+        .try_to_vec::<f32>()
+        .unwrap()
+}
+
+pub fn max_difference(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs())
+        .fold(0.0, f64::max)
+}

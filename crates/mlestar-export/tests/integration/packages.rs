@@ -1,0 +1,166 @@
+//! Packages and the predictor.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use mlestar_export::{ExportError, Predictor, package};
+
+use crate::models::{random_pictures, small_frozen};
+
+fn written() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let provenance = BTreeMap::from([("run".to_owned(), "a run".to_owned())]);
+    package::write_package(folder.path(), &small_frozen(1), &provenance).unwrap();
+    folder
+}
+
+fn refusal(dir: &Path) -> String {
+    Predictor::open(dir).unwrap_err().to_string()
+}
+
+#[test]
+fn a_package_opens_as_the_model_that_was_written() {
+    let folder = written();
+    let (model, manifest) = package::open(folder.path()).unwrap();
+    assert_eq!(model, small_frozen(1));
+    assert_eq!(manifest.provenance["run"], "a run");
+    assert_eq!(manifest.parameters, model.parameters() as u64);
+    for file in &manifest.files {
+        assert_eq!(
+            fs::metadata(folder.path().join(&file.name)).unwrap().len(),
+            file.bytes
+        );
+    }
+    let again = written();
+    for name in ["model.json", "model.onnx", "model.safetensors"] {
+        let read = |dir: &Path| fs::read(dir.join(name)).unwrap();
+        assert_eq!(
+            read(folder.path()),
+            read(again.path()),
+            "{name} differs between two exports"
+        );
+    }
+}
+
+#[test]
+fn an_altered_file_is_refused_by_name() {
+    for name in [package::SAFETENSORS_FILE, package::ONNX_FILE] {
+        let folder = written();
+        let path = folder.path().join(name);
+        let original = fs::read(&path).unwrap();
+        for position in [0, original.len() / 2, original.len() - 1] {
+            let mut altered = original.clone();
+            altered[position] ^= 1;
+            fs::write(&path, altered).unwrap();
+            let message = refusal(folder.path());
+            assert!(
+                message.contains(name) && message.contains("altered"),
+                "{message}"
+            );
+        }
+        fs::write(&path, &original[..original.len() - 4]).unwrap();
+        assert!(refusal(folder.path()).contains("its size in bytes"));
+        fs::remove_file(&path).unwrap();
+        assert!(refusal(folder.path()).contains(name));
+        fs::write(&path, original).unwrap();
+        assert!(Predictor::open(folder.path()).is_ok());
+    }
+}
+
+#[test]
+fn a_manifest_that_contradicts_the_model_is_refused() {
+    let folder = written();
+    let path = folder.path().join(package::MANIFEST_FILE);
+    let original = fs::read_to_string(&path).unwrap();
+    for (from, to, field) in [
+        ("class \\\"2\\\" é", "another class", "classes"),
+        ("\"height\": 9", "\"height\": 8", "input"),
+        ("\"parameters\": ", "\"parameters\": 1", "parameters"),
+        ("RGB", "BGR", "input"),
+    ] {
+        let altered = original.replacen(from, to, 1);
+        assert_ne!(altered, original);
+        fs::write(&path, altered).unwrap();
+        let message = refusal(folder.path());
+        assert!(
+            message.contains("model.json") && message.contains(field),
+            "{message}"
+        );
+    }
+    fs::write(
+        &path,
+        original.replacen("mlestar.model_package", "other", 1),
+    )
+    .unwrap();
+    assert!(refusal(folder.path()).contains("model.json"));
+    fs::write(
+        &path,
+        original.replacen("\"model.onnx\"", "\"../model.onnx\"", 1),
+    )
+    .unwrap();
+    assert!(refusal(folder.path()).contains("`files` lacks model.onnx"));
+    fs::remove_file(&path).unwrap();
+    assert!(refusal(folder.path()).contains("model.json"));
+}
+
+#[test]
+fn predictions_are_probabilities_and_batches_agree_with_single_pictures() {
+    let folder = written();
+    let predictor = Predictor::open(folder.path()).unwrap();
+    let pictures = random_pictures(3, 7, 9, 7);
+    let batch = predictor.predict_batch(&pictures, 7, 9, 7).unwrap();
+    for (picture, expected) in pictures.chunks(9 * 7 * 3).zip(&batch) {
+        let prediction = predictor.predict(picture, 9, 7).unwrap();
+        assert_eq!(&prediction, expected);
+        assert!((prediction.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert_eq!(
+            prediction.probability,
+            prediction.probabilities[prediction.class_index]
+        );
+        assert_eq!(
+            prediction.class,
+            predictor.model().classes()[prediction.class_index]
+        );
+        let ranked = predictor.top_k(&prediction, 3);
+        assert_eq!(ranked.len(), 3);
+        assert_eq!(ranked[0].class_index, prediction.class_index);
+        assert!(
+            ranked
+                .windows(2)
+                .all(|pair| pair[0].probability >= pair[1].probability)
+        );
+        assert_eq!(predictor.top_k(&prediction, 100).len(), 4);
+    }
+    assert!(predictor.predict_batch(&[], 0, 9, 7).unwrap().is_empty());
+}
+
+#[test]
+fn pictures_of_another_size_are_refused_with_both_sizes() {
+    let predictor = Predictor::new(small_frozen(1));
+    let error = predictor.predict(&[0; 7 * 9 * 3], 7, 9).unwrap_err();
+    assert!(matches!(error, ExportError::PictureSize { .. }));
+    let message = error.to_string();
+    assert!(
+        message.contains("9x7 (height x width)") && message.contains("7x9"),
+        "{message}"
+    );
+    let error = predictor.predict(&[0; 10], 9, 7).unwrap_err();
+    assert!(error.to_string().contains("189 bytes, but 10"), "{error}");
+}
+
+#[test]
+fn threads_share_a_predictor() {
+    let predictor = Predictor::new(small_frozen(1));
+    let picture = random_pictures(3, 1, 9, 7);
+    let expected = predictor.predict(&picture, 9, 7).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    assert_eq!(predictor.predict(&picture, 9, 7).unwrap(), expected);
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,74 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a gate says about one criterion, a stage or a run. Serialised as `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"`, `"MISSING"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Status {
+    /// The evidence shows that the criterion is met.
+    Pass,
+    /// The evidence shows that the criterion is not met, or the evidence cannot be trusted.
+    Fail,
+    /// The evidence is too thin to tell: the confidence interval straddles the limit.
+    Inconclusive,
+    /// There is no evidence: an artifact was not written.
+    Missing,
+}
+
+impl Status {
+    /// All four, in the order of the table in the crate's documentation.
+    pub const ALL: [Status; 4] = [
+        Status::Pass,
+        Status::Fail,
+        Status::Inconclusive,
+        Status::Missing,
+    ];
+
+    /// 0 for [`Status::Pass`] up to 3 for [`Status::Fail`]: fail > missing > inconclusive > pass.
+    pub fn severity(self) -> u8 {
+        match self {
+            Status::Pass => 0,
+            Status::Inconclusive => 1,
+            Status::Missing => 2,
+            Status::Fail => 3,
+        }
+    }
+
+    /// The more severe of the two.
+    pub fn worst(self, other: Status) -> Status {
+        if other.severity() > self.severity() {
+            other
+        } else {
+            self
+        }
+    }
+
+    /// The most severe of all; [`Status::Pass`] when there are none, since nothing was demanded.
+    ///
+    /// ```
+    /// use mlestar_gates::Status;
+    /// assert_eq!(Status::worst_of([Status::Pass, Status::Inconclusive]), Status::Inconclusive);
+    /// assert_eq!(Status::worst_of([Status::Missing, Status::Fail]), Status::Fail);
+    /// assert_eq!(Status::worst_of([]), Status::Pass);
+    /// ```
+    pub fn worst_of(statuses: impl IntoIterator<Item = Status>) -> Status {
+        statuses.into_iter().fold(Status::Pass, Status::worst)
+    }
+
+    /// `PASS`, `FAIL`, `INCONCLUSIVE` or `MISSING`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Pass => "PASS",
+            Status::Fail => "FAIL",
+            Status::Inconclusive => "INCONCLUSIVE",
+            Status::Missing => "MISSING",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}

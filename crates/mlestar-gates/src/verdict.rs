@@ -1,0 +1,94 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Criterion, Evidence, Limit, Measurement, Status, message};
+
+/// The outcome for one criterion.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What was demanded.
+    pub criterion: Criterion,
+    /// The outcome.
+    pub status: Status,
+    /// What was found.
+    pub evidence: Evidence,
+    /// Distance of the measured value from the limit in the criterion's unit, positive or zero inside it; none
+    /// when no usable figure was found.
+    pub margin: Option<f64>,
+    /// One line for a human.
+    pub message: String,
+}
+
+/// `PASS accuracy 0.8712 ...`
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.status, self.message)
+    }
+}
+
+/// Compares the evidence with the criterion's limit. Never fails: whatever is wrong with the evidence is a verdict.
+///
+/// A measured value passes when it and its whole interval keep the limit (bounds are inclusive), fails when neither
+/// it nor any part of the interval does, and is inconclusive otherwise. A limit that is not finite fails.
+///
+/// ```
+/// use mlestar_gates::{Criterion, Evidence, Limit, Status, Unit, judge};
+/// let criterion = Criterion {
+///     id: "model_size".into(),
+///     title: "model size".into(),
+///     limit: Limit::AtMost(50e6),
+///     unit: Unit::Bytes,
+///     remedy: "use fewer channels".into(),
+/// };
+/// let verdict = judge(&criterion, Evidence::missing("package/model.onnx", "the deployment stage has not run"));
+/// assert_eq!(verdict.status, Status::Missing);
+/// assert_eq!(verdict.message, "model size: package/model.onnx is missing (the deployment stage has not run)");
+/// ```
+pub fn judge(criterion: &Criterion, evidence: Evidence) -> Verdict {
+    let (status, margin) = match &evidence {
+        Evidence::Measured { measurement, .. } => judge_measurement(criterion.limit, measurement),
+        Evidence::Altered { .. } | Evidence::Contradiction { .. } => (Status::Fail, None),
+        Evidence::Missing { .. } => (Status::Missing, None),
+    };
+    Verdict {
+        message: message::message(criterion, status, &evidence),
+        criterion: criterion.clone(),
+        status,
+        evidence,
+        margin,
+    }
+}
+
+fn judge_measurement(limit: Limit, measurement: &Measurement) -> (Status, Option<f64>) {
+    let value = measurement.value;
+    if limit.check().is_err() || defect(measurement).is_some() {
+        return (Status::Fail, None);
+    }
+    // A percentile interval need not contain the value, so both are looked at.
+    let interval = measurement.interval.unwrap_or([value, value]);
+    let status = if limit.allows(value) && limit.allows_all(interval) {
+        Status::Pass
+    } else if !limit.allows(value) && limit.allows_none(interval) {
+        Status::Fail
+    } else {
+        Status::Inconclusive
+    };
+    (status, Some(limit.margin(value)))
+}
+
+/// What makes a measurement unusable.
+pub(crate) fn defect(measurement: &Measurement) -> Option<String> {
+    if !measurement.value.is_finite() {
+        return Some(format!(
+            "the measured value is {}, not a number that can be compared",
+            measurement.value
+        ));
+    }
+    match measurement.interval {
+        Some([low, high]) if low.is_nan() || high.is_nan() || low > high => Some(format!(
+            "the interval [{low}, {high}] of the measured value is malformed"
+        )),
+        _ => None,
+    }
+}

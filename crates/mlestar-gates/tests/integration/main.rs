@@ -1,0 +1,5 @@
+//! Tests of the public interface.
+
+mod messages;
+mod properties;
+mod serde_forms;

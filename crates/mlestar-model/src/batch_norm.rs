@@ -1,0 +1,85 @@
+use burn::{
+    module::{Module, Param, RunningState},
+    tensor::{Device, Tensor, module::batch_norm_train},
+};
+
+/// Batch normalisation over `[n, channels, height, width]` (Ioffe and Szegedy 2015,
+/// <https://arxiv.org/abs/1502.03167>), with PyTorch's names and conventions.
+///
+/// Unlike Burn's own it does not look at the device to decide whether it trains: the caller picks
+/// [`forward_train`](Self::forward_train) or the running statistics. The running variance is the
+/// unbiased one, as in PyTorch; the batch itself is normalised with the biased one.
+#[derive(Module, Debug)]
+pub struct BatchNorm {
+    /// Scale of each channel, `[channels]`; 1 at first.
+    pub weight: Param<Tensor<1>>,
+    /// Shift of each channel, `[channels]`; 0 at first.
+    pub bias: Param<Tensor<1>>,
+    running_mean: RunningState<Tensor<1>>,
+    running_var: RunningState<Tensor<1>>,
+}
+
+impl BatchNorm {
+    /// Added to the variance before its square root is taken.
+    pub const EPSILON: f64 = 1e-5;
+    /// Weight of the newest batch in the running statistics.
+    pub const MOMENTUM: f64 = 0.1;
+
+    pub(crate) fn new(channels: usize, device: &Device) -> Self {
+        Self {
+            weight: Param::from_tensor(Tensor::ones([channels], device)),
+            bias: Param::from_tensor(Tensor::zeros([channels], device)),
+            running_mean: RunningState::new(Tensor::zeros([channels], device)),
+            running_var: RunningState::new(Tensor::ones([channels], device)),
+        }
+    }
+
+    /// The mean used in evaluation, `[channels]`.
+    #[must_use]
+    pub fn running_mean(&self) -> Tensor<1> {
+        self.running_mean.value()
+    }
+
+    /// The variance used in evaluation, `[channels]`.
+    #[must_use]
+    pub fn running_var(&self) -> Tensor<1> {
+        self.running_var.value()
+    }
+
+    /// Scale and shift, `[channels]` each, that this layer applies in evaluation:
+    /// `y = x * scale + shift`.
+    #[must_use]
+    pub fn scale_and_shift(&self) -> (Tensor<1>, Tensor<1>) {
+        let deviation = self.running_var().add_scalar(Self::EPSILON).sqrt();
+        let scale = self.weight.val() / deviation;
+        let shift = self.bias.val() - self.running_mean() * scale.clone();
+        (scale, shift)
+    }
+
+    /// Normalises `[n, channels, height, width]` with the statistics of the batch and moves the
+    /// running statistics towards them.
+    #[must_use]
+    pub fn forward_train(&self, input: Tensor<4>) -> Tensor<4> {
+        let [n, _, height, width] = input.dims();
+        let batch = batch_norm_train(input, self.weight.val(), self.bias.val(), Self::EPSILON);
+        // Bessel's correction; a single value a channel has no unbiased variance.
+        let count = (n * height * width) as f64;
+        let unbiased = if count > 1.0 {
+            count / (count - 1.0)
+        } else {
+            1.0
+        };
+        advance(&self.running_mean, batch.mean, 1.0);
+        advance(&self.running_var, batch.variance, unbiased);
+        batch.output
+    }
+}
+
+fn advance(running: &RunningState<Tensor<1>>, batch: Tensor<1>, factor: f64) {
+    let kept = running.value().mul_scalar(1.0 - BatchNorm::MOMENTUM);
+    let added = batch.detach().mul_scalar(BatchNorm::MOMENTUM * factor);
+    running.update((kept + added).detach());
+    // A `RunningState` holds an update back until it is asked for; asking at once keeps `value`
+    // current for every later reader, on whichever thread.
+    running.value_sync();
+}

@@ -1,0 +1,221 @@
+use burn::{
+    module::{Module, Param},
+    nn::conv::Conv2d,
+    tensor::{
+        Device, Tensor,
+        activation::relu,
+        module::{conv2d, linear},
+        ops::ConvOptions,
+    },
+};
+
+use crate::{BatchNorm, ModelSpec, StageConfig, init};
+
+/// The first convolution (3x3, stride 1) with its batch normalisation and ReLU.
+#[derive(Module, Debug)]
+pub struct Stem {
+    /// `[stem_channels, 3, 3, 3]`, no bias.
+    pub conv: Conv2d,
+    /// Normalisation of its output.
+    pub bn: BatchNorm,
+}
+
+/// The 1x1 convolution with which a block's input reaches its output where the shapes differ.
+#[derive(Module, Debug)]
+pub struct Shortcut {
+    /// `[channels_out, channels_in, 1, 1]` with the block's stride, no bias.
+    pub conv: Conv2d,
+    /// Normalisation of its output.
+    pub bn: BatchNorm,
+}
+
+/// Two 3x3 convolutions whose result is added to the block's input:
+/// `relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x))`.
+#[derive(Module, Debug)]
+pub struct ResidualBlock {
+    /// First convolution, with the block's stride, no bias.
+    pub conv1: Conv2d,
+    /// Normalisation of the first convolution's output.
+    pub bn1: BatchNorm,
+    /// Second convolution, stride 1, no bias.
+    pub conv2: Conv2d,
+    /// Normalisation of the second convolution's output.
+    pub bn2: BatchNorm,
+    /// Present where stride or channels change; otherwise the input is added as it is.
+    pub shortcut: Option<Shortcut>,
+}
+
+/// The linear layer that turns features into logits.
+#[derive(Module, Debug)]
+pub struct Head {
+    /// `[classes, features]`, as PyTorch has it.
+    pub weight: Param<Tensor<2>>,
+    /// `[classes]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+/// A residual CNN for pictures of 3 channels. Built by [`ModelSpec::init`].
+///
+/// Cloning shares the running statistics (Burn's `RunningState` is shared): use
+/// [`Module::valid`] for a snapshot that later training does not change.
+#[derive(Module, Debug)]
+pub struct ImageClassifier {
+    /// First convolution.
+    pub stem: Stem,
+    /// `stages[i][j]` is the `j`-th residual block of the `i`-th stage.
+    pub stages: Vec<Vec<ResidualBlock>>,
+    /// Linear layer after global average pooling.
+    pub head: Head,
+}
+
+impl ImageClassifier {
+    pub(crate) fn init(spec: &ModelSpec, seed: u64, device: &Device) -> Self {
+        let config = spec.config();
+        let stem = Stem {
+            conv: init::convolution(
+                "stem.conv",
+                [ModelSpec::CHANNELS, config.stem_channels],
+                3,
+                1,
+                seed,
+                device,
+            ),
+            bn: init::batch_norm(config.stem_channels, device),
+        };
+        let mut channels = config.stem_channels;
+        let mut stages = Vec::with_capacity(config.stages.len());
+        for (index, stage) in config.stages.iter().enumerate() {
+            stages.push(init_stage(index, stage, channels, seed, device));
+            channels = stage.channels;
+        }
+        let head = init::head("head", channels, spec.n_classes(), seed, device);
+        Self { stem, stages, head }
+    }
+
+    /// Logits `[n, classes]` of normalised pictures `[n, 3, height, width]`, as in deployment:
+    /// running statistics, no dropout, on any device. Nothing in the model changes.
+    #[must_use]
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let mut x = relu(convolve_normalized(&self.stem.conv, &self.stem.bn, images));
+        for block in self.stages.iter().flatten() {
+            x = block.forward(x);
+        }
+        self.head.forward(average_pool(x))
+    }
+
+    /// Logits `[n, classes]` of a training batch: statistics of the batch, which also move the
+    /// running statistics. `dropout_mask` is `[n, features]`, already scaled by `1 / (1 - p)`
+    /// (see [`dropout_mask`](crate::dropout_mask)); `None` drops nothing.
+    #[must_use]
+    pub fn forward_train(&self, images: Tensor<4>, dropout_mask: Option<Tensor<2>>) -> Tensor<2> {
+        let mut x = relu(self.stem.bn.forward_train(self.stem.conv.forward(images)));
+        for block in self.stages.iter().flatten() {
+            x = block.forward_train(x);
+        }
+        let features = average_pool(x);
+        self.head.forward(match dropout_mask {
+            Some(mask) => features * mask,
+            None => features,
+        })
+    }
+}
+
+impl ResidualBlock {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let y = relu(convolve_normalized(&self.conv1, &self.bn1, x.clone()));
+        let y = convolve_normalized(&self.conv2, &self.bn2, y);
+        let x = match &self.shortcut {
+            Some(shortcut) => convolve_normalized(&shortcut.conv, &shortcut.bn, x),
+            None => x,
+        };
+        relu(y + x)
+    }
+
+    fn forward_train(&self, x: Tensor<4>) -> Tensor<4> {
+        let y = relu(self.bn1.forward_train(self.conv1.forward(x.clone())));
+        let y = self.bn2.forward_train(self.conv2.forward(y));
+        let x = match &self.shortcut {
+            Some(shortcut) => shortcut.bn.forward_train(shortcut.conv.forward(x)),
+            None => x,
+        };
+        relu(y + x)
+    }
+}
+
+impl Head {
+    fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        linear(
+            features,
+            self.weight.val().transpose(),
+            Some(self.bias.val()),
+        )
+    }
+}
+
+/// Convolution and evaluation-mode batch normalisation as one convolution with a bias: the
+/// normalisation is linear, and folding it saves its passes over the activations.
+fn convolve_normalized(conv: &Conv2d, bn: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+    let (scale, shift) = bn.scale_and_shift();
+    let [channels] = scale.dims();
+    let weight = conv.weight.val() * scale.reshape([channels, 1, 1, 1]);
+    let padding = conv.kernel_size.map(|size| size / 2);
+    let options = ConvOptions::new(conv.stride, padding, conv.dilation, conv.groups);
+    conv2d(x, weight, Some(shift), options)
+}
+
+/// Mean over height and width: `[n, c, h, w]` to `[n, c]`.
+fn average_pool(x: Tensor<4>) -> Tensor<2> {
+    let [n, channels, height, width] = x.dims();
+    x.reshape([n, channels, height * width])
+        .mean_dim(2)
+        .reshape([n, channels])
+}
+
+fn init_stage(
+    index: usize,
+    stage: &StageConfig,
+    channels_in: usize,
+    seed: u64,
+    device: &Device,
+) -> Vec<ResidualBlock> {
+    let block = |block: usize| {
+        let (channels_in, stride) = match block {
+            0 => (channels_in, stage.stride),
+            _ => (stage.channels, 1),
+        };
+        let name = format!("stages.{index}.{block}");
+        init_block(&name, [channels_in, stage.channels], stride, seed, device)
+    };
+    (0..stage.blocks).map(block).collect()
+}
+
+fn init_block(
+    name: &str,
+    [channels_in, channels_out]: [usize; 2],
+    stride: usize,
+    seed: u64,
+    device: &Device,
+) -> ResidualBlock {
+    let convolution = |field: &str, channels_in, kernel, stride| {
+        let name = format!("{name}.{field}");
+        init::convolution(
+            &name,
+            [channels_in, channels_out],
+            kernel,
+            stride,
+            seed,
+            device,
+        )
+    };
+    let reshapes = stride != 1 || channels_in != channels_out;
+    ResidualBlock {
+        conv1: convolution("conv1", channels_in, 3, stride),
+        bn1: init::batch_norm(channels_out, device),
+        conv2: convolution("conv2", channels_out, 3, 1),
+        bn2: init::batch_norm(channels_out, device),
+        shortcut: reshapes.then(|| Shortcut {
+            conv: convolution("shortcut.conv", channels_in, 1, stride),
+            bn: init::batch_norm(channels_out, device),
+        }),
+    }
+}

@@ -1,0 +1,276 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{ModelError, ModelSpec};
+
+/// The families of architectures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Architecture {
+    /// A stem convolution and stages of residual blocks of two 3x3 convolutions each, then global
+    /// average pooling, dropout and a linear layer (He et al. 2015, <https://arxiv.org/abs/1512.03385>,
+    /// basic blocks).
+    #[default]
+    ResidualCnn,
+}
+
+/// One stage of residual blocks, all of the same width.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageConfig {
+    /// Channels of the stage's output, 1 to 4096.
+    pub channels: usize,
+    /// Residual blocks in the stage, 1 to 64.
+    pub blocks: usize,
+    /// Stride of the stage's first convolution, 1 to 4; the other blocks have stride 1.
+    pub stride: usize,
+}
+
+/// An architecture as a user writes it, section `[model]`.
+///
+/// | key | default | meaning | range |
+/// |---|---|---|---|
+/// | `architecture` | `"residual-cnn"` | the family | `"residual-cnn"` |
+/// | `stem_channels` | 64 | channels after the first convolution (3x3, stride 1) | 1 to 4096 |
+/// | `stages` | 64, 128, 256 channels, 2 blocks each, stride 2 | the residual stages | 1 to 8 of them |
+/// | `dropout` | 0.5 | probability of dropping a feature before the linear layer | 0 <= p < 1 |
+///
+/// ```
+/// let config: mlestar_model::ModelConfig = toml::from_str(
+///     "stem_channels = 16\ndropout = 0.0\nstages = [{ channels = 16, blocks = 1, stride = 2 }]",
+/// )?;
+/// let error = config.check(1, 32, 32).unwrap_err();
+/// assert_eq!(error.to_string(), "n_classes = 1 is out of range: it must be 2 to 100000");
+/// # Ok::<(), toml::de::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// The family of the architecture.
+    pub architecture: Architecture,
+    /// Channels after the first convolution.
+    pub stem_channels: usize,
+    /// The residual stages, in order.
+    pub stages: Vec<StageConfig>,
+    /// Probability with which a feature is dropped before the linear layer, in training only.
+    pub dropout: f64,
+}
+
+impl Default for ModelConfig {
+    /// The same as [`ModelConfig::reference`].
+    fn default() -> Self {
+        Self::reference()
+    }
+}
+
+/// More parameters than this (2 GB of f32 weights) are refused.
+const MAX_PARAMETERS: u64 = 500_000_000;
+const MAX_CHANNELS: usize = 4096;
+const MAX_BLOCKS: usize = 64;
+const MAX_STAGES: usize = 8;
+const MAX_STRIDE: usize = 4;
+const MAX_CLASSES: usize = 100_000;
+const MAX_PICTURE_SIDE: usize = 4096;
+
+impl ModelConfig {
+    /// The reference CNN: stem of 64 channels, stages of 64, 128 and 256 channels with two blocks
+    /// and stride 2 each, dropout 0.5. With 10 classes it has 2,786,506 parameters: 2,781,898 that
+    /// are trained and 4,608 running statistics.
+    #[must_use]
+    pub fn reference() -> Self {
+        Self::with_stages(64, &[64, 128, 256], 2, 0.5)
+    }
+
+    /// A small CNN for quick runs: stem of 16 channels, stages of 16, 32 and 64 channels with one
+    /// block and stride 2 each, no dropout.
+    #[must_use]
+    pub fn small() -> Self {
+        Self::with_stages(16, &[16, 32, 64], 1, 0.0)
+    }
+
+    fn with_stages(stem_channels: usize, channels: &[usize], blocks: usize, dropout: f64) -> Self {
+        let stage = |&channels| StageConfig {
+            channels,
+            blocks,
+            stride: 2,
+        };
+        Self {
+            architecture: Architecture::ResidualCnn,
+            stem_channels,
+            stages: channels.iter().map(stage).collect(),
+            dropout,
+        }
+    }
+
+    /// Checks the architecture for RGB pictures of `height` x `width` pixels and `n_classes`
+    /// classes.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] naming the key, the value and what is allowed: a value out of its range, a
+    /// stride larger than the feature map it is applied to, or more than 500 million parameters.
+    pub fn check(
+        &self,
+        n_classes: usize,
+        height: usize,
+        width: usize,
+    ) -> Result<ModelSpec, ModelError> {
+        in_range("n_classes", n_classes, 2, MAX_CLASSES)?;
+        in_range("height", height, 1, MAX_PICTURE_SIDE)?;
+        in_range("width", width, 1, MAX_PICTURE_SIDE)?;
+        in_range("stem_channels", self.stem_channels, 1, MAX_CHANNELS)?;
+        in_range("stages.len()", self.stages.len(), 1, MAX_STAGES)?;
+        // `contains` is false for NaN, which is what is wanted.
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(out_of_range(
+                "dropout",
+                self.dropout,
+                "at least 0 and below 1",
+            ));
+        }
+        for (index, stage) in self.stages.iter().enumerate() {
+            let key = |field| format!("stages[{index}].{field}");
+            in_range(&key("channels"), stage.channels, 1, MAX_CHANNELS)?;
+            in_range(&key("blocks"), stage.blocks, 1, MAX_BLOCKS)?;
+            in_range(&key("stride"), stage.stride, 1, MAX_STRIDE)?;
+        }
+        self.check_strides(height, width)?;
+        let spec = ModelSpec::unchecked(self.clone(), n_classes, height, width);
+        let parameters = spec.summary().parameters;
+        if parameters > MAX_PARAMETERS {
+            return Err(ModelError::TooLarge {
+                parameters,
+                limit: MAX_PARAMETERS,
+            });
+        }
+        Ok(spec)
+    }
+
+    /// A stride that is larger than the feature map would throw most of the map away.
+    fn check_strides(&self, height: usize, width: usize) -> Result<(), ModelError> {
+        let (mut at_height, mut at_width) = (height, width);
+        for (index, stage) in self.stages.iter().enumerate() {
+            if stage.stride > at_height.min(at_width) {
+                return Err(ModelError::PictureTooSmall {
+                    key: format!("stages[{index}].stride"),
+                    stride: stage.stride,
+                    height,
+                    width,
+                    at_height,
+                    at_width,
+                });
+            }
+            at_height = at_height.div_ceil(stage.stride);
+            at_width = at_width.div_ceil(stage.stride);
+        }
+        Ok(())
+    }
+}
+
+fn in_range(key: &str, value: usize, low: usize, high: usize) -> Result<(), ModelError> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(out_of_range(key, value, format!("{low} to {high}")))
+}
+
+fn out_of_range(key: &str, value: impl std::fmt::Display, limit: impl Into<String>) -> ModelError {
+    ModelError::OutOfRange {
+        key: key.to_owned(),
+        value: value.to_string(),
+        limit: limit.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut ModelConfig), expected: &str) {
+        let mut config = ModelConfig::small();
+        change(&mut config);
+        let error = config.check(10, 32, 32).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn absurd_values_are_refused_with_key_value_and_limit() {
+        refused(
+            |c| c.stem_channels = 0,
+            "stem_channels = 0 is out of range: it must be 1 to 4096",
+        );
+        refused(
+            |c| c.stages.clear(),
+            "stages.len() = 0 is out of range: it must be 1 to 8",
+        );
+        refused(
+            |c| c.stages[1].channels = 0,
+            "stages[1].channels = 0 is out of range: it must be 1 to 4096",
+        );
+        refused(
+            |c| c.stages[2].blocks = 1000,
+            "stages[2].blocks = 1000 is out of range: it must be 1 to 64",
+        );
+        refused(
+            |c| c.stages[0].stride = 0,
+            "stages[0].stride = 0 is out of range: it must be 1 to 4",
+        );
+        refused(
+            |c| c.dropout = 1.0,
+            "dropout = 1 is out of range: it must be at least 0 and below 1",
+        );
+        refused(
+            |c| c.dropout = f64::NAN,
+            "dropout = NaN is out of range: it must be at least 0 and below 1",
+        );
+        refused(
+            |c| c.stages[2].channels = 5000,
+            "stages[2].channels = 5000 is out of range: it must be 1 to 4096",
+        );
+    }
+
+    #[test]
+    fn pictures_too_small_for_the_strides_are_refused() {
+        let error = ModelConfig::small().check(10, 32, 3).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "stages[2].stride = 2 does not fit: the pictures of 32x3 pixels are only 8x1 when they \
+             get there; lower the stride, drop a stage or use larger pictures"
+        );
+        assert!(ModelConfig::small().check(10, 5, 5).is_ok());
+        assert!(ModelConfig::small().check(10, 0, 32).is_err());
+        assert!(ModelConfig::small().check(10, 32, 5000).is_err());
+        assert!(ModelConfig::small().check(usize::MAX, 32, 32).is_err());
+    }
+
+    #[test]
+    fn a_model_too_large_is_refused() {
+        let mut config = ModelConfig::reference();
+        for stage in &mut config.stages {
+            stage.channels = 4096;
+        }
+        let error = config.check(10, 32, 32).unwrap_err();
+        assert!(matches!(error, ModelError::TooLarge { .. }), "{error}");
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_and_missing_ones_have_the_reference_default() {
+        let error = toml::from_str::<ModelConfig>("chanels = 3").unwrap_err();
+        assert!(error.to_string().contains("chanels"), "{error}");
+        let error = toml::from_str::<ModelConfig>(
+            "stages = [{ channels = 1, blocks = 1, stride = 1, kernel = 3 }]",
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains("kernel"), "{error}");
+        assert_eq!(
+            toml::from_str::<ModelConfig>("").unwrap(),
+            ModelConfig::reference()
+        );
+        let written = toml::to_string(&ModelConfig::small()).unwrap();
+        assert!(written.contains("architecture = \"residual-cnn\""));
+        assert_eq!(
+            toml::from_str::<ModelConfig>(&written).unwrap(),
+            ModelConfig::small()
+        );
+    }
+}

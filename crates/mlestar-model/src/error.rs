@@ -1,0 +1,96 @@
+use thiserror::Error;
+
+/// What can be wrong with a model's configuration or with weights that are loaded into it.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A configuration value is outside its range.
+    #[error("{key} = {value} is out of range: it must be {limit}")]
+    OutOfRange {
+        /// Dotted key below the model's section, e.g. `stages[1].channels`.
+        key: String,
+        /// The value found.
+        value: String,
+        /// What is allowed, in words.
+        limit: String,
+    },
+    /// The pictures are too small for the strides of the architecture.
+    #[error(
+        "{key} = {stride} does not fit: the pictures of {height}x{width} pixels are only \
+         {at_height}x{at_width} when they get there; lower the stride, drop a stage or use larger \
+         pictures"
+    )]
+    PictureTooSmall {
+        /// Dotted key of the stride, e.g. `stages[2].stride`.
+        key: String,
+        /// The stride.
+        stride: usize,
+        /// Height of the pictures in pixels.
+        height: usize,
+        /// Width of the pictures in pixels.
+        width: usize,
+        /// Height of the feature map that enters the stage.
+        at_height: usize,
+        /// Width of the feature map that enters the stage.
+        at_width: usize,
+    },
+    /// The architecture is larger than the crate builds.
+    #[error(
+        "the architecture has {parameters} parameters, more than the limit of {limit}; use fewer \
+         channels, blocks or classes"
+    )]
+    TooLarge {
+        /// Parameters of the architecture.
+        parameters: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A saved state lacks a tensor of the model.
+    #[error(
+        "the saved state has no tensor `{name}`, which the model needs: it is of another model"
+    )]
+    MissingTensor {
+        /// Name of the tensor.
+        name: String,
+    },
+    /// A saved state has a tensor that the model does not know, or has it twice.
+    #[error("the saved state has the tensor `{name}`, {reason}")]
+    UnexpectedTensor {
+        /// Name of the tensor.
+        name: String,
+        /// Why it is unexpected.
+        reason: &'static str,
+    },
+    /// A tensor of a saved state has another shape than the model's.
+    #[error("tensor `{name}` has shape {found:?}, the model needs {expected:?}")]
+    ShapeMismatch {
+        /// Name of the tensor.
+        name: String,
+        /// Shape in the model.
+        expected: Vec<usize>,
+        /// Shape in the saved state.
+        found: Vec<usize>,
+    },
+    /// The number of values does not fit the shape.
+    #[error("tensor `{name}` of shape {shape:?} has {values} values")]
+    ValueCount {
+        /// Name of the tensor.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// The number of values found.
+        values: usize,
+    },
+    /// A value cannot be a weight.
+    #[error("tensor `{name}` has the value {value} at position {position}: {reason}")]
+    InvalidValue {
+        /// Name of the tensor.
+        name: String,
+        /// Position in row-major order.
+        position: usize,
+        /// The value.
+        value: f32,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+}

@@ -1,0 +1,72 @@
+//! Initial weights. Every tensor draws from its own stream, keyed by the seed and the tensor's
+//! name, so that neither the device nor the order of building matters.
+
+use burn::{
+    module::Param,
+    nn::{PaddingConfig2d, conv::Conv2d},
+    tensor::{Device, TensorData},
+};
+use mlestar_random::Stream;
+
+use crate::{BatchNorm, Head};
+
+fn stream(seed: u64, name: &str) -> Stream {
+    Stream::new(seed, &format!("initial weights of {name}"), 0, 0)
+}
+
+/// A square convolution without bias, `name.weight` from N(0, 2 / fan-out).
+pub(crate) fn convolution(
+    name: &str,
+    [channels_in, channels_out]: [usize; 2],
+    kernel: usize,
+    stride: usize,
+    seed: u64,
+    device: &Device,
+) -> Conv2d {
+    let shape = [channels_out, channels_in, kernel, kernel];
+    let fan_out = (channels_out * kernel * kernel) as f64;
+    let standard_deviation = (2.0 / fan_out).sqrt();
+    let mut draws = stream(seed, &format!("{name}.weight"));
+    let values: Vec<f32> = (0..shape.iter().product())
+        .map(|_| (draws.normal() * standard_deviation) as f32)
+        .collect();
+    let padding = kernel / 2;
+    Conv2d {
+        weight: Param::from_data(TensorData::new(values, shape), device),
+        bias: None,
+        stride: [stride, stride],
+        kernel_size: [kernel, kernel],
+        dilation: [1, 1],
+        groups: 1,
+        padding: PaddingConfig2d::Explicit(padding, padding, padding, padding),
+    }
+}
+
+/// Weight 1, bias 0, running mean 0, running variance 1.
+pub(crate) fn batch_norm(channels: usize, device: &Device) -> BatchNorm {
+    BatchNorm::new(channels, device)
+}
+
+/// A linear layer, `name.weight` and `name.bias` uniform in +-1/sqrt(features).
+pub(crate) fn head(
+    name: &str,
+    features: usize,
+    n_classes: usize,
+    seed: u64,
+    device: &Device,
+) -> Head {
+    let bound = (1.0 / (features as f64).sqrt()) as f32;
+    let uniform = |field: &str, n: usize| -> Vec<f32> {
+        let mut draws = stream(seed, &format!("{name}.{field}"));
+        (0..n).map(|_| draws.range_f32(-bound, bound)).collect()
+    };
+    let weight = TensorData::new(
+        uniform("weight", n_classes * features),
+        [n_classes, features],
+    );
+    let bias = TensorData::new(uniform("bias", n_classes), [n_classes]);
+    Head {
+        weight: Param::from_data(weight, device),
+        bias: Param::from_data(bias, device),
+    }
+}

@@ -1,0 +1,259 @@
+use std::collections::HashMap;
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::{Device, Tensor, TensorData},
+};
+
+use crate::{ImageClassifier, ModelError};
+
+/// One tensor of a model's state, on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedTensor {
+    /// Name as PyTorch would have it, e.g. `stages.0.1.bn2.running_var` or `head.weight`.
+    pub name: String,
+    /// Shape; convolution weights are `[out, in, height, width]`, the head's `[classes, features]`.
+    pub shape: Vec<usize>,
+    /// Values in row-major order.
+    pub values: Vec<f32>,
+}
+
+/// What a tensor of the state is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateKind {
+    /// Changed by the optimizer.
+    Parameter,
+    /// A batch normalisation's running mean or variance.
+    RunningStatistic,
+}
+
+impl StateKind {
+    /// The kind of the tensor called `name`.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        match name.rsplit('.').next() {
+            Some("running_mean" | "running_var") => Self::RunningStatistic,
+            _ => Self::Parameter,
+        }
+    }
+}
+
+impl ImageClassifier {
+    /// All parameters and running statistics, in a fixed order (that of the layers), on the host.
+    #[must_use]
+    pub fn state(&self) -> Vec<NamedTensor> {
+        let mut collector = Collector::default();
+        self.visit(&mut collector);
+        collector.tensors
+    }
+
+    /// The number of parameters that training changes by gradient, without the running statistics
+    /// (which Burn's `Module::num_params` includes).
+    #[must_use]
+    pub fn n_trainable(&self) -> usize {
+        let mut counter = Counter::default();
+        self.visit(&mut counter);
+        counter.trainable
+    }
+
+    /// The same architecture with the values of `state`, on `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] naming the tensor when one is missing, unknown or there twice, has another
+    /// shape, a number of values that does not fit its shape, a value that is not finite, or a
+    /// negative running variance.
+    pub fn load_state(self, state: &[NamedTensor], device: &Device) -> Result<Self, ModelError> {
+        let mut known = HashMap::with_capacity(state.len());
+        for tensor in state {
+            check_values(tensor)?;
+            if known.insert(tensor.name.as_str(), tensor).is_some() {
+                return Err(ModelError::UnexpectedTensor {
+                    name: tensor.name.clone(),
+                    reason: "which it already had",
+                });
+            }
+        }
+        // The shared running statistics of other clones must not move or change.
+        let snapshot = self.valid();
+        let mut checker = Checker {
+            path: Path::default(),
+            known: &mut known,
+            error: None,
+        };
+        snapshot.visit(&mut checker);
+        if let Some(error) = checker.error {
+            return Err(error);
+        }
+        if let Some(name) = known.keys().min() {
+            return Err(ModelError::UnexpectedTensor {
+                name: (*name).to_owned(),
+                reason: "which the model does not have: it is of another model",
+            });
+        }
+        let mut loader = Loader {
+            path: Path::default(),
+            state: state.iter().map(|t| (t.name.as_str(), t)).collect(),
+            device,
+        };
+        Ok(snapshot.map(&mut loader))
+    }
+}
+
+fn check_values(tensor: &NamedTensor) -> Result<(), ModelError> {
+    let elements = tensor
+        .shape
+        .iter()
+        .try_fold(1_usize, |product, &size| product.checked_mul(size));
+    if elements != Some(tensor.values.len()) {
+        return Err(ModelError::ValueCount {
+            name: tensor.name.clone(),
+            shape: tensor.shape.clone(),
+            values: tensor.values.len(),
+        });
+    }
+    let is_variance = tensor.name.ends_with("running_var");
+    for (position, &value) in tensor.values.iter().enumerate() {
+        let reason = match value {
+            _ if !value.is_finite() => "it must be finite",
+            _ if is_variance && value < 0.0 => "a variance cannot be negative",
+            _ => continue,
+        };
+        return Err(ModelError::InvalidValue {
+            name: tensor.name.clone(),
+            position,
+            value,
+            reason,
+        });
+    }
+    Ok(())
+}
+
+/// The dotted name of the tensor that a visitor or mapper is at.
+#[derive(Default)]
+struct Path(Vec<String>);
+
+impl Path {
+    fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    fn name(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+#[derive(Default)]
+struct Collector {
+    path: Path,
+    tensors: Vec<NamedTensor>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let data = param.val().into_data();
+        self.tensors.push(NamedTensor {
+            name: self.path.name(),
+            shape: param.shape().to_vec(),
+            values: data.iter::<f32>().collect(),
+        });
+    }
+}
+
+#[derive(Default)]
+struct Counter {
+    path: Path,
+    trainable: usize,
+}
+
+impl ModuleVisitor for Counter {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if StateKind::of(&self.path.name()) == StateKind::Parameter {
+            self.trainable += param.shape().num_elements();
+        }
+    }
+}
+
+struct Checker<'a, 'b> {
+    path: Path,
+    /// What the model has not asked for yet.
+    known: &'b mut HashMap<&'a str, &'a NamedTensor>,
+    error: Option<ModelError>,
+}
+
+impl ModuleVisitor for Checker<'_, '_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.error.is_some() {
+            return;
+        }
+        let name = self.path.name();
+        let expected = param.shape().to_vec();
+        self.error = match self.known.remove(name.as_str()) {
+            None => Some(ModelError::MissingTensor { name }),
+            Some(found) if found.shape != expected => Some(ModelError::ShapeMismatch {
+                name,
+                expected,
+                found: found.shape.clone(),
+            }),
+            Some(_) => None,
+        };
+    }
+}
+
+struct Loader<'a> {
+    path: Path,
+    state: HashMap<&'a str, &'a NamedTensor>,
+    device: &'a Device,
+}
+
+impl ModuleMapper for Loader<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.path.name();
+        let Some(tensor) = self.state.get(name.as_str()) else {
+            return param;
+        };
+        let data = TensorData::new(tensor.values.clone(), tensor.shape.clone());
+        match StateKind::of(&name) {
+            StateKind::Parameter => Param::from_data(data, self.device),
+            StateKind::RunningStatistic => {
+                Param::initialized(param.id, Tensor::from_data(data, self.device))
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+use burn::tensor::Device;
+
+use crate::{naive::Network, random_images, random_state, random_values, tiny_spec, to_vec};
+
+/// The forward pass against the naive f64 one, on sizes where strides do not divide evenly.
+fn check(height: usize, width: usize, n: usize) {
+    let device = Device::flex();
+    let spec = tiny_spec(height, width);
+    let state = random_state(&spec, 11);
+    let model = spec.init(0, &device).load_state(&state, &device).unwrap();
+    let logits = to_vec(model.forward(random_images(5, [n, 3, height, width], &device)));
+
+    let network = Network::new(&spec, &state);
+    let pixels = random_values(5, n * 3 * height * width);
+    let expected: Vec<f64> = pixels
+        .chunks(3 * height * width)
+        .flat_map(|picture| network.logits(picture, height, width))
+        .collect();
+    assert_eq!(logits.len(), expected.len());
+    for (found, expected) in logits.iter().zip(&expected) {
+        let difference = (f64::from(*found) - expected).abs();
+        assert!(
+            difference < 1e-4,
+            "{height}x{width}: {found} and {expected}"
+        );
+    }
+    // Logits that are all alike would make the comparison empty.
+    let spread = expected
+        .iter()
+        .fold(0.0_f64, |a, &b| a.max((b - expected[0]).abs()));
+    assert!(spread > 0.05, "spread {spread}");
+}
+
+#[test]
+fn evaluation_equals_the_naive_forward_pass() {
+    check(9, 7, 1);
+    check(5, 13, 3);
+    check(2, 2, 1);
+    check(8, 8, 2);
+}
+
+#[test]
+fn evaluation_changes_nothing_and_is_the_same_on_an_autodiff_device() {
+    let plain = Device::flex();
+    let autodiff = Device::flex().autodiff();
+    let spec = tiny_spec(9, 9);
+    let state = random_state(&spec, 3);
+    let on_plain = spec.init(0, &plain).load_state(&state, &plain).unwrap();
+    let on_autodiff = spec
+        .init(0, &autodiff)
+        .load_state(&state, &autodiff)
+        .unwrap();
+
+    let expected = to_vec(on_plain.forward(random_images(1, [2, 3, 9, 9], &plain)));
+    let found = to_vec(on_autodiff.forward(random_images(1, [2, 3, 9, 9], &autodiff)));
+    assert_eq!(expected, found);
+    assert_eq!(on_plain.state(), state);
+    assert_eq!(on_autodiff.state(), state);
+}
+
+#[test]
+fn a_picture_s_logits_do_not_depend_on_its_batch() {
+    let device = Device::flex();
+    let spec = tiny_spec(9, 7);
+    let model = spec.init(2, &device);
+    let batch = random_images(8, [5, 3, 9, 7], &device);
+    let together = to_vec(model.forward(batch.clone()));
+    for index in 0..5 {
+        let alone = to_vec(model.forward(batch.clone().narrow(0, index, 1)));
+        for (a, b) in alone.iter().zip(&together[index * 3..]) {
+            assert!((a - b).abs() < 1e-5);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+use burn::{
+    module::Module,
+    nn::conv::Conv2d,
+    tensor::{Device, activation::relu},
+};
+use mlestar_model::{ImageClassifier, LayerKind, ModelConfig, ModelSpec, ModelSummary};
+use proptest::prelude::*;
+
+use crate::{random_images, tiny_config};
+
+fn find<'a>(summary: &'a ModelSummary, name: &str) -> &'a mlestar_model::LayerSummary {
+    summary
+        .layers
+        .iter()
+        .find(|layer| layer.name == name)
+        .unwrap()
+}
+
+#[test]
+fn the_reference_has_exactly_2_786_506_parameters() {
+    let spec = ModelConfig::reference().check(10, 32, 32).unwrap();
+    let summary = spec.summary();
+    assert_eq!(summary.parameters, 2_786_506);
+    assert_eq!(summary.trainable, 2_781_898);
+    let model = spec.init(0, &Device::flex());
+    assert_eq!(model.num_params(), 2_786_506);
+    assert_eq!(model.n_trainable(), 2_781_898);
+    assert_eq!(
+        summary
+            .layers
+            .iter()
+            .filter(|l| l.kind == LayerKind::Convolution)
+            .count(),
+        16
+    );
+}
+
+/// Worked out by hand from the shapes.
+#[test]
+fn the_reference_s_operations_and_bytes() {
+    let summary = ModelConfig::reference()
+        .check(10, 32, 32)
+        .unwrap()
+        .summary();
+    let stem = find(&summary, "stem.conv");
+    assert_eq!(stem.multiply_adds, 3 * 64 * 9 * 32 * 32);
+    assert_eq!(stem.output_shape, [64, 32, 32]);
+    assert_eq!(stem.activation_bytes, 64 * 32 * 32 * 4);
+    let conv = find(&summary, "stages.2.0.conv1");
+    assert_eq!(conv.multiply_adds, 128 * 256 * 9 * 4 * 4);
+    let shortcut = find(&summary, "stages.2.0.shortcut.conv");
+    assert_eq!(shortcut.multiply_adds, 128 * 256 * 4 * 4);
+    assert_eq!(find(&summary, "stages.2.1.relu2").output_shape, [256, 4, 4]);
+    assert_eq!(find(&summary, "head").parameters, 256 * 10 + 10);
+    let macs = 3 * 64 * 9 * 1024 // stem
+        + 256 * (4 * 64 * 64 * 9 + 64 * 64) // stage 0 at 16x16
+        + 64 * (64 * 128 * 9 + 3 * 128 * 128 * 9 + 64 * 128) // stage 1 at 8x8
+        + 16 * (128 * 256 * 9 + 3 * 256 * 256 * 9 + 128 * 256) // stage 2 at 4x4
+        + 2560; // head
+    assert_eq!(summary.multiply_adds_per_image, macs);
+    // The largest moment: the stem's output before and after normalisation.
+    assert_eq!(
+        summary.inference_activation_bytes_per_image,
+        2 * 64 * 1024 * 4
+    );
+    // The stem keeps three maps of 64x32x32 and the picture; a block with a shortcut seven maps of
+    // its output's shape, one without six.
+    let kept = 3 * 1024 + 3 * 64 * 1024 + 13 * (64 * 256 + 128 * 64 + 256 * 16) + 3 * 256 + 10;
+    assert_eq!(summary.training_activation_bytes_per_image, 4 * kept);
+    assert_eq!(summary.weight_bytes, 4 * 2_786_506);
+}
+
+/// Compares every convolution of the summary with the shape that the module really computes.
+fn check_against_module(spec: &ModelSpec) {
+    let device = Device::flex();
+    let model = spec.init(0, &device);
+    let summary = spec.summary();
+    assert_eq!(summary.trainable, model.n_trainable() as u64);
+    let state = model.state();
+    let values: usize = state.iter().map(|tensor| tensor.values.len()).sum();
+    assert_eq!(summary.weight_bytes, 4 * values as u64);
+    for layer in summary.layers.iter().filter(|layer| layer.parameters > 0) {
+        let prefix = format!("{}.", layer.name);
+        let in_state: usize = state
+            .iter()
+            .filter(|t| t.name.starts_with(&prefix))
+            .map(|t| t.values.len())
+            .sum();
+        assert_eq!(layer.parameters, in_state as u64, "{}", layer.name);
+    }
+    check_shapes(spec, &model, &summary);
+}
+
+fn check_shapes(spec: &ModelSpec, model: &ImageClassifier, summary: &ModelSummary) {
+    let device = Device::flex();
+    let images = random_images(0, [1, 3, spec.height(), spec.width()], &device);
+    let check = |name: &str, conv: &Conv2d, x: &burn::tensor::Tensor<4>| {
+        let y = conv.forward(x.clone());
+        assert_eq!(find(summary, name).output_shape, y.dims()[1..], "{name}");
+        y
+    };
+    let mut x = relu(check("stem.conv", &model.stem.conv, &images));
+    for (i, stage) in model.stages.iter().enumerate() {
+        for (j, block) in stage.iter().enumerate() {
+            let name = |field: &str| format!("stages.{i}.{j}.{field}");
+            let y = check(&name("conv1"), &block.conv1, &x);
+            let y = check(&name("conv2"), &block.conv2, &y);
+            x = match &block.shortcut {
+                Some(shortcut) => y + check(&name("shortcut.conv"), &shortcut.conv, &x),
+                None => y + x,
+            };
+            assert_eq!(find(summary, &name("relu2")).output_shape, x.dims()[1..]);
+        }
+    }
+    let logits = model.forward(images);
+    assert_eq!(find(summary, "head").output_shape, logits.dims()[1..]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn the_summary_agrees_with_the_module(
+        height in 4_usize..20, width in 4_usize..20, classes in 2_usize..6,
+        stem in 1_usize..6, first in 1_usize..6, second in 1_usize..6,
+        blocks in 1_usize..3, stride in 1_usize..4,
+    ) {
+        let mut config = tiny_config();
+        config.stem_channels = stem;
+        config.stages[0].channels = first;
+        config.stages[1].channels = second;
+        config.stages[0].blocks = blocks;
+        config.stages[1].stride = stride;
+        check_against_module(&config.check(classes, height, width).unwrap());
+    }
+}
+
+#[test]
+fn the_small_model_agrees_too() {
+    check_against_module(&ModelConfig::small().check(10, 32, 32).unwrap());
+}
+
+#[test]
+fn the_summary_is_plain_data() {
+    let summary = ModelConfig::small().check(10, 32, 32).unwrap().summary();
+    let text = serde_json::to_string(&summary).unwrap();
+    assert!(text.contains("\"kind\":\"convolution\""));
+    assert_eq!(
+        serde_json::from_str::<ModelSummary>(&text).unwrap(),
+        summary
+    );
+}

@@ -1,0 +1,220 @@
+use maud::{Markup, html};
+
+use super::{Badge, Link, Tone};
+
+/// On which side of a column its cells stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// Text.
+    Left,
+    /// Numbers, which then line up by their digits.
+    Right,
+}
+
+/// The head of a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its title.
+    pub title: String,
+    /// The unit of its numbers; may be empty.
+    pub unit: String,
+    /// Where its cells stand.
+    pub align: Align,
+}
+
+impl Column {
+    /// A column of text or badges.
+    pub fn text(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            unit: String::new(),
+            align: Align::Left,
+        }
+    }
+
+    /// A column of numbers with a unit; the unit may be empty.
+    pub fn number(title: impl Into<String>, unit: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            unit: unit.into(),
+            align: Align::Right,
+        }
+    }
+}
+
+/// A cell. Text, badges and links convert with `into()`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// Plain text, or a number as text (see [`format`](crate::format)).
+    Text(String),
+    /// Text in a fixed-width font: a path, a key, a hash.
+    Code(String),
+    /// A status.
+    Badge(Badge),
+    /// A link.
+    Link(Link),
+    /// Nothing.
+    Empty,
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_string())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&String> for Cell {
+    fn from(text: &String) -> Self {
+        Self::Text(text.clone())
+    }
+}
+
+impl From<Badge> for Cell {
+    fn from(badge: Badge) -> Self {
+        Self::Badge(badge)
+    }
+}
+
+impl From<Link> for Cell {
+    fn from(link: Link) -> Self {
+        Self::Link(link)
+    }
+}
+
+/// A row of a [`Table`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// One cell for each column; missing ones are left empty.
+    pub cells: Vec<Cell>,
+    /// The tone of its background, if it is to stand out.
+    pub highlight: Option<Tone>,
+}
+
+impl Row {
+    /// A row of cells.
+    pub fn new<T: Into<Cell>>(cells: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            cells: cells.into_iter().map(Into::into).collect(),
+            highlight: None,
+        }
+    }
+
+    /// Makes the row stand out.
+    pub fn highlight(mut self, tone: Tone) -> Self {
+        self.highlight = Some(tone);
+        self
+    }
+}
+
+/// A table with a caption and a head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// What the table shows.
+    pub caption: String,
+    /// The columns, from the left.
+    pub columns: Vec<Column>,
+    /// The rows, from the top.
+    pub rows: Vec<Row>,
+    /// A remark below the table; may be empty.
+    pub note: String,
+}
+
+impl Table {
+    /// A table without columns and rows.
+    pub fn new(caption: impl Into<String>) -> Self {
+        Self {
+            caption: caption.into(),
+            columns: Vec::new(),
+            rows: Vec::new(),
+            note: String::new(),
+        }
+    }
+
+    /// Adds a column at the right.
+    pub fn column(mut self, column: Column) -> Self {
+        self.columns.push(column);
+        self
+    }
+
+    /// Adds a row at the bottom.
+    pub fn row(mut self, row: Row) -> Self {
+        self.rows.push(row);
+        self
+    }
+
+    /// Adds rows at the bottom.
+    pub fn rows(mut self, rows: impl IntoIterator<Item = Row>) -> Self {
+        self.rows.extend(rows);
+        self
+    }
+
+    /// Puts a remark below the table.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
+        self
+    }
+
+    pub(crate) fn render(&self) -> Markup {
+        let widest = self.rows.iter().map(|row| row.cells.len()).max();
+        let width = self.columns.len().max(widest.unwrap_or(0)).max(1);
+        html! {
+            div class="card table" {
+                div class="scroll" tabindex="0" role="region" aria-label=(self.caption) {
+                    table {
+                        @if !self.caption.is_empty() { caption { (self.caption) } }
+                        @if !self.columns.is_empty() {
+                            thead { tr { @for index in 0..width { (self.head_cell(index)) } } }
+                        }
+                        tbody {
+                            @for row in &self.rows { (self.body_row(row, width)) }
+                            @if self.rows.is_empty() {
+                                tr { td class="muted" colspan=(width) { "None." } }
+                            }
+                        }
+                    }
+                }
+                @if !self.note.is_empty() { p class="table-note" { (self.note) } }
+            }
+        }
+    }
+
+    fn align_class(&self, index: usize) -> Option<&'static str> {
+        let align = self.columns.get(index)?.align;
+        (align == Align::Right).then_some("number")
+    }
+
+    fn head_cell(&self, index: usize) -> Markup {
+        html! {
+            th scope="col" class=[self.align_class(index)] {
+                @if let Some(column) = self.columns.get(index) {
+                    (column.title)
+                    @if !column.unit.is_empty() { " " span class="unit" { (column.unit) } }
+                }
+            }
+        }
+    }
+
+    fn body_row(&self, row: &Row, width: usize) -> Markup {
+        html! {
+            tr class=[row.highlight.map(Tone::class)] {
+                @for index in 0..width {
+                    td class=[self.align_class(index)] {
+                        @match row.cells.get(index) {
+                            Some(Cell::Text(text)) => { (text) },
+                            Some(Cell::Code(text)) => { code { (text) } },
+                            Some(Cell::Badge(badge)) => { (badge.render()) },
+                            Some(Cell::Link(link)) => { (link.render()) },
+                            Some(Cell::Empty) | None => {},
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

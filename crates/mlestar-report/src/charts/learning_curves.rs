@@ -1,0 +1,227 @@
+use super::{Svg, check_length};
+use crate::ReportError;
+use crate::drawing::{
+    Area, Axis, Canvas, Header, INK, LegendEntry, Mark, Range, Scale, Stroke, WIDE_WIDTH,
+    draw_axes, draw_curve, draw_no_data, draw_svg, series_colour, short_number,
+};
+
+const CHART: &str = "learning curves";
+const PLOT_HEIGHT: f64 = 250.0;
+
+/// Loss and accuracy of each epoch, on training and on validation pictures.
+#[derive(Debug, Clone, Copy)]
+pub struct LearningCurves<'a> {
+    /// The title of the chart.
+    pub title: &'a str,
+    /// The numbers of the epochs.
+    pub epochs: &'a [f64],
+    /// Mean loss over the training pictures as the training saw them.
+    pub train_loss: &'a [f64],
+    /// Mean loss over the validation pictures.
+    pub validation_loss: &'a [f64],
+    /// Accuracy (0 to 1) on the training pictures.
+    pub train_accuracy: &'a [f64],
+    /// Accuracy (0 to 1) on the validation pictures.
+    pub validation_accuracy: &'a [f64],
+    /// The epoch whose weights were kept; marked in both panels.
+    pub best_epoch: Option<f64>,
+}
+
+/// Draws loss and accuracy beside each other over the epochs.
+///
+/// # Errors
+/// [`ReportError::LengthMismatch`] when a curve has not one value for each epoch.
+pub fn learning_curves(spec: &LearningCurves<'_>) -> Result<Svg, ReportError> {
+    let expected = (spec.epochs.len(), "one for each epoch");
+    for (what, values) in [
+        ("train_loss", spec.train_loss),
+        ("validation_loss", spec.validation_loss),
+        ("train_accuracy", spec.train_accuracy),
+        ("validation_accuracy", spec.validation_accuracy),
+    ] {
+        check_length(CHART, what, values.len(), expected)?;
+    }
+    let mut entries = vec![
+        LegendEntry::new("train", Mark::Line(stroke(0))),
+        LegendEntry::new("validation", Mark::Line(stroke(1))),
+    ];
+    let best_epoch = spec.best_epoch.filter(|epoch| epoch.is_finite());
+    if let Some(epoch) = best_epoch {
+        let label = best_words(spec, epoch);
+        entries.push(LegendEntry::new(label, Mark::Line(best_stroke())));
+    }
+    let header = Header::new(spec.title, entries, WIDE_WIDTH);
+    let top = header.height() + 28.0;
+    let panel = |left: f64, right: f64| Area {
+        left,
+        top,
+        right,
+        bottom: top + PLOT_HEIGHT,
+    };
+    let middle = WIDE_WIDTH / 2.0;
+    let size = (WIDE_WIDTH, top + PLOT_HEIGHT + 50.0);
+    draw_svg(CHART, spec.title, &description(spec), size, |canvas| {
+        header.draw(canvas)?;
+        let loss = Panel {
+            label: "loss (mean over pictures)",
+            train: spec.train_loss,
+            validation: spec.validation_loss,
+            is_fraction: false,
+        };
+        loss.draw(canvas, panel(58.0, middle - 18.0), spec, best_epoch)?;
+        let accuracy = Panel {
+            label: "accuracy (fraction)",
+            train: spec.train_accuracy,
+            validation: spec.validation_accuracy,
+            is_fraction: true,
+        };
+        accuracy.draw(
+            canvas,
+            panel(middle + 48.0, WIDE_WIDTH - 18.0),
+            spec,
+            best_epoch,
+        )
+    })
+}
+
+fn stroke(index: usize) -> Stroke {
+    Stroke::new(series_colour(index), 2.0)
+}
+
+fn best_stroke() -> Stroke {
+    Stroke::new(INK, 1.25).opacity(0.65).dash(&[3.0, 3.0])
+}
+
+struct Panel<'a> {
+    label: &'a str,
+    train: &'a [f64],
+    validation: &'a [f64],
+    is_fraction: bool,
+}
+
+impl Panel<'_> {
+    fn draw(
+        &self,
+        canvas: &mut Canvas<'_>,
+        area: Area,
+        spec: &LearningCurves<'_>,
+        best_epoch: Option<f64>,
+    ) -> Result<(), ReportError> {
+        let x_range = Range::of(spec.epochs.iter().copied());
+        let values = self.train.iter().chain(self.validation).copied();
+        let (Some(x_range), Some(mut y_range)) = (x_range, Range::of(values)) else {
+            return draw_no_data(canvas, area);
+        };
+        if !self.is_fraction && y_range.low >= 0.0 {
+            y_range = y_range.with(0.0);
+        }
+        let x = Scale::linear(x_range, area.left, area.right);
+        let mut y = Scale::rounded(y_range, area.bottom, area.top, 5);
+        if self.is_fraction && y_range.high <= 1.0 && y.high() > 1.0 {
+            y = Scale::linear(Range::new(y.low(), 1.0), area.bottom, area.top);
+        }
+        let x_axis = Axis::whole(x, "epoch", 8);
+        draw_axes(canvas, area, &x_axis, &Axis::new(y, self.label, 5))?;
+        let curves = [(0, self.train), (1, self.validation)];
+        for (index, values) in curves {
+            let points = spec.epochs.iter().copied().zip(values.iter().copied());
+            draw_curve(canvas, (&x, &y), points, stroke(index))?;
+        }
+        let Some(best) = best_epoch.filter(|&epoch| epoch >= x.low() && epoch <= x.high()) else {
+            return Ok(());
+        };
+        let at = x.at(best);
+        canvas.line((at, area.top), (at, area.bottom), best_stroke())?;
+        let index = spec.epochs.iter().position(|&epoch| epoch == best);
+        let Some(value) = index.map(|i| self.validation[i]).filter(|v| v.is_finite()) else {
+            return Ok(());
+        };
+        canvas.disc((at, y.at(value)), 4.5, series_colour(1), 1.0)
+    }
+}
+
+/// The best epoch with its figures, which would lie on the curves if they stood in the panels.
+fn best_words(spec: &LearningCurves<'_>, epoch: f64) -> String {
+    let number = short_number(epoch);
+    match spec.epochs.iter().position(|&other| other == epoch) {
+        Some(index) => format!(
+            "best epoch {number}: validation loss {}, accuracy {}",
+            crate::format::number(spec.validation_loss[index], 4),
+            crate::format::number(spec.validation_accuracy[index], 4)
+        ),
+        None => format!("best epoch {number}"),
+    }
+}
+
+fn description(spec: &LearningCurves<'_>) -> String {
+    let last = |values: &[f64]| {
+        let value = values.iter().rev().find(|value| value.is_finite());
+        value.map_or_else(|| "undefined".to_string(), |value| short_number(*value))
+    };
+    let best = spec.best_epoch.map_or_else(String::new, |epoch| {
+        format!(" The best epoch is {}.", short_number(epoch))
+    });
+    format!(
+        "Loss and accuracy over {} epochs. At the end: training loss {}, validation loss {}, training accuracy {}, validation accuracy {}.{best}",
+        spec.epochs.len(),
+        last(spec.train_loss),
+        last(spec.validation_loss),
+        last(spec.train_accuracy),
+        last(spec.validation_accuracy),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_epoch_is_marked_with_its_values() {
+        let svg = learning_curves(&LearningCurves {
+            title: "Learning curves",
+            epochs: &[1.0, 2.0, 3.0],
+            train_loss: &[2.0, 1.0, 0.5],
+            validation_loss: &[1.9, 1.2345, 1.3],
+            train_accuracy: &[0.3, 0.6, 0.8],
+            validation_accuracy: &[0.35, 0.5678, 0.55],
+            best_epoch: Some(2.0),
+        })
+        .unwrap();
+        for text in ["best epoch 2", "1.2345", "0.5678", "accuracy (fraction)"] {
+            assert!(svg.as_str().contains(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_single_epoch_is_drawn_as_dots() {
+        let svg = learning_curves(&LearningCurves {
+            title: "t",
+            epochs: &[1.0],
+            train_loss: &[2.0],
+            validation_loss: &[f64::NAN],
+            train_accuracy: &[0.3],
+            validation_accuracy: &[0.25],
+            best_epoch: None,
+        })
+        .unwrap();
+        assert_eq!(svg.as_str().matches("<circle ").count(), 3);
+    }
+
+    #[test]
+    fn a_curve_of_the_wrong_length_is_named() {
+        let error = learning_curves(&LearningCurves {
+            title: "t",
+            epochs: &[1.0, 2.0],
+            train_loss: &[2.0, 1.0],
+            validation_loss: &[2.0],
+            train_accuracy: &[0.3, 0.4],
+            validation_accuracy: &[0.25, 0.3],
+            best_epoch: None,
+        })
+        .unwrap_err();
+        assert!(
+            error.to_string().contains("validation_loss has 1 values"),
+            "{error}"
+        );
+    }
+}

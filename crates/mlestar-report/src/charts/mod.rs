@@ -1,0 +1,80 @@
+//! Charts as SVG: one file for each kind, one function for each, plain slices in.
+//!
+//! Every function takes a specification and returns an [`Svg`]. Values that are not finite mean
+//! "undefined" and are left out; with nothing left the chart says "no data". Slices that belong
+//! together must have the same length: otherwise the error names the one that has not.
+//!
+//! Series are told apart by the colours of Okabe and Ito, which hold for the common kinds of
+//! colour blindness, and by dashes when there are more than six; heat maps use viridis. Axes and
+//! text take the colour of the text around the chart, so that it can be read on light and dark.
+
+mod class_bars;
+mod class_distribution;
+mod confusion_matrix;
+mod horizontal_bars;
+mod learning_curves;
+mod learning_rate;
+mod lines;
+mod pixel_histograms;
+mod precision_recall;
+mod reliability;
+mod roc;
+mod svg;
+mod trials;
+
+pub use class_bars::{ClassBars, class_bars};
+pub use class_distribution::{ClassDistribution, CountSeries, class_distribution};
+pub use confusion_matrix::{CellValue, ConfusionMatrixChart, confusion_matrix};
+pub use horizontal_bars::{HorizontalBar, HorizontalBars, horizontal_bars};
+pub use learning_curves::{LearningCurves, learning_curves};
+pub use learning_rate::{LearningRateChart, learning_rate};
+pub use lines::{LineChart, LineSeries, lines};
+pub use pixel_histograms::{PixelHistograms, pixel_histograms};
+pub use precision_recall::{PrecisionRecallCurve, PrecisionRecallCurves, precision_recall_curves};
+pub use reliability::{ReliabilityBin, ReliabilityDiagram, reliability};
+pub use roc::{RocCurve, RocCurves, roc_curves};
+pub use svg::Svg;
+pub use trials::{TrialPoint, TrialState, TrialsChart, trials};
+
+use crate::ReportError;
+
+/// The most classes, bars or series that any chart takes.
+const MAX_ITEMS: usize = 400;
+
+/// More curves of classes than this are drawn without telling them apart.
+const MAX_NAMED_CURVES: usize = 10;
+
+fn check_length(
+    chart: &'static str,
+    what: impl Into<String>,
+    found: usize,
+    (expected, reason): (usize, &'static str),
+) -> Result<(), ReportError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(ReportError::LengthMismatch {
+        chart,
+        what: what.into(),
+        expected,
+        found,
+        reason,
+    })
+}
+
+fn check_count(
+    chart: &'static str,
+    what: &'static str,
+    count: usize,
+    limit: usize,
+) -> Result<(), ReportError> {
+    if count > limit {
+        return Err(ReportError::TooMany {
+            chart,
+            what,
+            count,
+            limit,
+        });
+    }
+    Ok(())
+}

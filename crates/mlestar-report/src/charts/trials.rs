@@ -1,0 +1,242 @@
+use super::Svg;
+use crate::ReportError;
+use crate::drawing::{
+    Area, Axis, Canvas, HALF_WIDTH, Header, INK, LegendEntry, Mark, Range, Scale, Stroke,
+    bar_colour, draw_axes, draw_curve, draw_limit, draw_no_data, draw_svg, series_colour,
+    short_number,
+};
+
+const CHART: &str = "trials";
+const PLOT_HEIGHT: f64 = 250.0;
+
+/// How a trial ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrialState {
+    /// It ran to its end.
+    Complete,
+    /// It was stopped because others were better at the same point.
+    Pruned,
+    /// It has no value.
+    Failed,
+}
+
+/// One trial of a search.
+#[derive(Debug, Clone, Copy)]
+pub struct TrialPoint {
+    /// Its number.
+    pub number: u64,
+    /// What it reached; NaN when it failed.
+    pub value: f64,
+    /// How it ended.
+    pub state: TrialState,
+}
+
+/// The trials of a hyper-parameter search.
+#[derive(Debug, Clone, Copy)]
+pub struct TrialsChart<'a> {
+    /// The title of the chart.
+    pub title: &'a str,
+    /// What the values are, with their unit.
+    pub value_label: &'a str,
+    /// The trials.
+    pub trials: &'a [TrialPoint],
+    /// Larger values are better.
+    pub maximize: bool,
+    /// The value to compare the trials with.
+    pub baseline: Option<f64>,
+}
+
+/// Draws the value of each trial over its number, with the best value so far as a stepped line.
+/// Failed trials are crosses on the axis; pruned ones do not count as best.
+///
+/// # Errors
+/// [`ReportError::Drawing`] when the backend refuses a shape.
+pub fn trials(spec: &TrialsChart<'_>) -> Result<Svg, ReportError> {
+    let mut ordered = spec.trials.to_vec();
+    ordered.sort_by_key(|trial| trial.number);
+    let has = |state| ordered.iter().any(|trial| trial.state == state);
+    let mut entries = vec![
+        LegendEntry::new("trial", Mark::Disc(bar_colour())),
+        LegendEntry::new("best so far", Mark::Line(best_stroke())),
+    ];
+    if has(TrialState::Pruned) {
+        entries.push(LegendEntry::new("pruned", Mark::Ring(ring_stroke())));
+    }
+    if has(TrialState::Failed) {
+        entries.push(LegendEntry::new("failed", Mark::Cross(cross_stroke())));
+    }
+    let header = Header::new(spec.title, entries, HALF_WIDTH);
+    let top = header.height() + 28.0;
+    let area = Area {
+        left: 58.0,
+        top,
+        right: HALF_WIDTH - 18.0,
+        bottom: top + PLOT_HEIGHT,
+    };
+    let size = (HALF_WIDTH, area.bottom + 50.0);
+    draw_svg(CHART, spec.title, &description(spec), size, |canvas| {
+        header.draw(canvas)?;
+        draw_trials(canvas, area, spec, &ordered)
+    })
+}
+
+fn best_stroke() -> Stroke {
+    Stroke::new(series_colour(1), 2.0)
+}
+
+fn ring_stroke() -> Stroke {
+    Stroke::new(INK, 1.5).opacity(0.55)
+}
+
+fn cross_stroke() -> Stroke {
+    Stroke::new(series_colour(1), 1.75)
+}
+
+fn draw_trials(
+    canvas: &mut Canvas<'_>,
+    area: Area,
+    spec: &TrialsChart<'_>,
+    ordered: &[TrialPoint],
+) -> Result<(), ReportError> {
+    let values = ordered
+        .iter()
+        .filter(|trial| trial.state != TrialState::Failed)
+        .map(|trial| trial.value);
+    let Some(mut y_range) = Range::of(values) else {
+        return draw_no_data(canvas, area);
+    };
+    if let Some(baseline) = spec.baseline {
+        y_range = y_range.with(baseline);
+    }
+    let numbers = Range::of(ordered.iter().map(|trial| trial.number as f64));
+    let numbers = numbers.unwrap_or(Range::new(0.0, 0.0));
+    // Half a trial of room keeps the first and the last mark inside.
+    let x_range = Range::new(numbers.low - 0.5, numbers.high + 0.5);
+    let x = Scale::linear(x_range, area.left, area.right);
+    let y = Scale::rounded(y_range, area.bottom, area.top, 5);
+    let x_axis = Axis::whole(x, "trial", 8);
+    draw_axes(canvas, area, &x_axis, &Axis::new(y, spec.value_label, 5))?;
+    if let Some(baseline) = spec.baseline.filter(|baseline| baseline.is_finite()) {
+        let words = format!("baseline {}", short_number(baseline));
+        draw_limit(canvas, area, y.at(baseline), &words)?;
+    }
+    draw_curve(
+        canvas,
+        (&x, &y),
+        best_steps(ordered, spec.maximize),
+        best_stroke(),
+    )?;
+    for trial in ordered {
+        let at = (x.at(trial.number as f64), y.at(trial.value));
+        match trial.state {
+            TrialState::Failed => draw_cross(canvas, (at.0, area.bottom))?,
+            _ if !trial.value.is_finite() => {}
+            TrialState::Complete => canvas.disc(at, 3.8, bar_colour(), 0.9)?,
+            TrialState::Pruned => canvas.ring(at, 3.5, ring_stroke())?,
+        }
+    }
+    Ok(())
+}
+
+fn draw_cross(canvas: &mut Canvas<'_>, (x, y): (f64, f64)) -> Result<(), ReportError> {
+    let size = 4.0;
+    canvas.line((x - size, y - size), (x + size, y + size), cross_stroke())?;
+    canvas.line((x - size, y + size), (x + size, y - size), cross_stroke())
+}
+
+/// The corners of the line of the best value of all complete trials so far.
+fn best_steps(ordered: &[TrialPoint], maximize: bool) -> Vec<(f64, f64)> {
+    let mut steps: Vec<(f64, f64)> = Vec::new();
+    let mut best: Option<f64> = None;
+    for trial in ordered {
+        let number = trial.number as f64;
+        let counts = trial.state == TrialState::Complete && trial.value.is_finite();
+        if let Some(best) = best {
+            steps.push((number, best));
+        }
+        let is_better = |best: f64| {
+            if maximize {
+                trial.value > best
+            } else {
+                trial.value < best
+            }
+        };
+        if counts && best.is_none_or(is_better) {
+            best = Some(trial.value);
+            steps.push((number, trial.value));
+        }
+    }
+    steps
+}
+
+fn description(spec: &TrialsChart<'_>) -> String {
+    let count = |state| {
+        spec.trials
+            .iter()
+            .filter(|trial| trial.state == state)
+            .count()
+    };
+    let values = spec
+        .trials
+        .iter()
+        .filter(|trial| trial.state == TrialState::Complete)
+        .map(|trial| trial.value);
+    let best = Range::of(values).map_or_else(
+        || "none".to_string(),
+        |range| short_number(if spec.maximize { range.high } else { range.low }),
+    );
+    format!(
+        "{} of {} trials: {} complete, {} pruned, {} failed; best value {best}.",
+        spec.value_label,
+        spec.trials.len(),
+        count(TrialState::Complete),
+        count(TrialState::Pruned),
+        count(TrialState::Failed),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(number: u64, value: f64, state: TrialState) -> TrialPoint {
+        TrialPoint {
+            number,
+            value,
+            state,
+        }
+    }
+
+    #[test]
+    fn pruned_and_failed_trials_are_never_the_best() {
+        let ordered = [
+            trial(0, 0.5, TrialState::Complete),
+            trial(1, 0.9, TrialState::Pruned),
+            trial(2, f64::NAN, TrialState::Failed),
+            trial(3, 0.7, TrialState::Complete),
+        ];
+        let steps = best_steps(&ordered, true);
+        assert_eq!(steps.last(), Some(&(3.0, 0.7)));
+        assert!(steps.iter().all(|step| step.1 < 0.9));
+        let steps = best_steps(&ordered, false);
+        assert_eq!(steps.last(), Some(&(3.0, 0.5)));
+    }
+
+    #[test]
+    fn only_states_that_occur_are_in_the_legend() {
+        let draw = |trials_: &[TrialPoint]| {
+            let svg = trials(&TrialsChart {
+                title: "Search",
+                value_label: "validation accuracy (fraction)",
+                trials: trials_,
+                maximize: true,
+                baseline: Some(0.6),
+            });
+            svg.unwrap().into_string()
+        };
+        let svg = draw(&[trial(0, 0.5, TrialState::Complete)]);
+        assert!(svg.contains("baseline 0.6") && !svg.contains("\npruned\n"));
+        assert!(draw(&[]).contains("no data"));
+        assert!(draw(&[trial(0, f64::NAN, TrialState::Failed)]).contains("no data"));
+    }
+}

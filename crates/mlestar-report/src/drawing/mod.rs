@@ -1,0 +1,23 @@
+//! What the charts are drawn with: a canvas over plotters' SVG backend, scales, axes, legends.
+//!
+//! plotters' own chart builder needs font metrics for its layout; the canvas lays out by the
+//! estimates of [`text`], so that no font has to be found on the machine.
+
+mod axes;
+mod bar_rows;
+mod canvas;
+mod legend;
+mod palette;
+mod scale;
+mod simplify;
+mod text;
+
+pub(crate) use axes::{Area, Axis, draw_axes, draw_curve, draw_limit, draw_no_data};
+pub(crate) use bar_rows::{BarRow, BarRows, Segment};
+pub(crate) use canvas::{Anchor, Canvas, HALF_WIDTH, Stroke, TextLook, WIDE_WIDTH, draw_svg};
+pub(crate) use legend::{Header, LegendEntry, Mark};
+pub(crate) use palette::{
+    INK, Rgb, bar_colour, contrast_text, series_colour, series_dash, viridis,
+};
+pub(crate) use scale::{Range, Scale};
+pub(crate) use text::{clean, short_number, text_width, truncate};

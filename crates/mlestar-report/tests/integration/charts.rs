@@ -1,0 +1,319 @@
+//! Every chart once, with plain data: well-formed, labelled, described.
+
+use mlestar_report::Svg;
+use mlestar_report::charts::{
+    self, CellValue, ClassBars, ClassDistribution, ConfusionMatrixChart, CountSeries,
+    HorizontalBar, HorizontalBars, LearningCurves, LearningRateChart, LineChart, LineSeries,
+    PixelHistograms, PrecisionRecallCurve, PrecisionRecallCurves, ReliabilityBin,
+    ReliabilityDiagram, RocCurve, RocCurves, TrialPoint, TrialState, TrialsChart,
+};
+
+use crate::markup::parse;
+
+/// Draws every chart about `classes`, with `values` where a chart takes numbers.
+///
+/// Slices that must have equal lengths get them by repeating or cutting.
+pub fn every_chart(classes: &[String], values: &[f64], title: &str) -> Vec<Svg> {
+    let n = classes.len();
+    let value = |index: usize| {
+        let at = index.checked_rem(values.len());
+        at.map_or(f64::NAN, |index| values[index])
+    };
+    let cut: Vec<f64> = (0..n).map(value).collect();
+    let shifted: Vec<f64> = (0..n).map(|index| value(index + 1)).collect();
+    let counts: Vec<u64> = cut.iter().map(|v| (v.abs() * 100.0) as u64).collect();
+    let cells: Vec<u64> = (0..n * n)
+        .map(|index| (value(index).abs() * 100.0) as u64)
+        .collect();
+    let intervals: Vec<[f64; 2]> = (0..n)
+        .map(|index| [value(index), value(index + 1)])
+        .collect();
+    let limit = Some(value(0));
+    let matrix = |cells_show| {
+        charts::confusion_matrix(&ConfusionMatrixChart {
+            title,
+            classes,
+            counts: &cells,
+            cells: cells_show,
+        })
+    };
+    let series: Vec<LineSeries<'_>> = classes
+        .iter()
+        .map(|label| LineSeries {
+            label,
+            x: &cut,
+            y: &shifted,
+        })
+        .collect();
+    let lines = |x_log, y_log| {
+        charts::lines(&LineChart {
+            title,
+            x_label: "position",
+            y_label: "value (units)",
+            x_log,
+            y_log,
+            series: &series,
+            markers: true,
+            y_limit: limit,
+        })
+    };
+    let roc: Vec<RocCurve<'_>> = (0..n)
+        .map(|index| RocCurve {
+            label: &classes[index],
+            false_positive_rate: &cut,
+            true_positive_rate: &shifted,
+            auc: Some(value(index)),
+        })
+        .collect();
+    let precision_recall: Vec<PrecisionRecallCurve<'_>> = (0..n)
+        .map(|index| PrecisionRecallCurve {
+            label: &classes[index],
+            recall: &cut,
+            precision: &shifted,
+            average_precision: (index % 2 == 0).then(|| value(index)),
+        })
+        .collect();
+    let bins: Vec<ReliabilityBin> = (0..n)
+        .map(|index| ReliabilityBin {
+            low: value(index),
+            high: value(index + 1),
+            mean_confidence: value(index + 2),
+            accuracy: value(index + 3),
+            count: counts[index],
+        })
+        .collect();
+    let bars: Vec<HorizontalBar<'_>> = (0..n)
+        .map(|index| HorizontalBar {
+            label: &classes[index],
+            value: value(index),
+            interval: (index % 2 == 0).then(|| intervals[index]),
+            note: &classes[n - 1 - index],
+        })
+        .collect();
+    let trials: Vec<TrialPoint> = (0..n)
+        .map(|index| TrialPoint {
+            number: counts[index],
+            value: value(index),
+            state: [TrialState::Complete, TrialState::Pruned, TrialState::Failed][index % 3],
+        })
+        .collect();
+    let results = [
+        charts::class_distribution(&ClassDistribution {
+            title,
+            classes,
+            series: &[
+                CountSeries {
+                    label: "train",
+                    counts: &counts,
+                },
+                CountSeries {
+                    label: title,
+                    counts: &counts,
+                },
+            ],
+        }),
+        charts::class_bars(&ClassBars {
+            title,
+            value_label: "recall (fraction)",
+            classes,
+            values: &cut,
+            intervals: Some(&intervals),
+            limit,
+            range: Some([value(1), value(2)]),
+        }),
+        matrix(CellValue::Counts),
+        matrix(CellValue::RowFractions),
+        charts::learning_curves(&LearningCurves {
+            title,
+            epochs: &cut,
+            train_loss: &shifted,
+            validation_loss: &cut,
+            train_accuracy: &shifted,
+            validation_accuracy: &cut,
+            best_epoch: limit,
+        }),
+        charts::learning_rate(&LearningRateChart {
+            title,
+            positions: &cut,
+            position_label: "epoch",
+            learning_rates: &shifted,
+        }),
+        charts::pixel_histograms(&PixelHistograms {
+            title,
+            red: &counts,
+            green: &counts,
+            blue: &counts,
+        }),
+        charts::roc_curves(&RocCurves {
+            title,
+            classes: &roc,
+            macro_average: roc.first().copied(),
+        }),
+        charts::precision_recall_curves(&PrecisionRecallCurves {
+            title,
+            classes: &precision_recall,
+            macro_average: None,
+        }),
+        charts::reliability(&ReliabilityDiagram {
+            title,
+            bins: &bins,
+            expected_calibration_error: limit,
+        }),
+        charts::horizontal_bars(&HorizontalBars {
+            title,
+            value_label: "importance (fraction)",
+            bars: &bars,
+            limit,
+        }),
+        lines(false, false),
+        lines(true, false),
+        lines(false, true),
+        lines(true, true),
+        charts::trials(&TrialsChart {
+            title,
+            value_label: "accuracy (fraction)",
+            trials: &trials,
+            maximize: counts.first().is_none_or(|count| count % 2 == 0),
+            baseline: limit,
+        }),
+    ];
+    results
+        .into_iter()
+        .map(|result| result.expect("equal lengths draw"))
+        .collect()
+}
+
+pub fn names(n: usize) -> Vec<String> {
+    (0..n).map(|index| format!("class {index}")).collect()
+}
+
+fn plain_values(n: usize) -> Vec<f64> {
+    (0..n)
+        .map(|index| (index as f64 + 1.0) / (n as f64 + 1.0))
+        .collect()
+}
+
+#[test]
+fn every_chart_is_well_formed_and_describes_itself() {
+    for n in [2, 10, 21, 100] {
+        for svg in every_chart(&names(n), &plain_values(n), "A title") {
+            let document = parse(svg.as_str()).unwrap();
+            let root = &document.elements[0];
+            assert_eq!(root.name, "svg");
+            assert_eq!(root.attribute("role"), Some("img"));
+            assert_eq!(root.attribute("aria-label"), Some("A title"));
+            assert_eq!(root.attribute("xmlns"), Some("http://www.w3.org/2000/svg"));
+            let texts_of = |name: &str| {
+                let found = document.texts.iter().filter(|(parent, _)| parent == name);
+                found.map(|(_, text)| text.clone()).collect::<Vec<_>>()
+            };
+            assert_eq!(texts_of("title"), ["A title"]);
+            let description = texts_of("desc");
+            assert!(
+                description.len() == 1 && description[0].len() > 20,
+                "{description:?}"
+            );
+            assert!(!svg.as_str().contains("NaN") && !svg.as_str().contains("inf"));
+        }
+    }
+}
+
+#[test]
+fn shapes_lie_within_the_picture() {
+    for svg in every_chart(&names(12), &plain_values(12), "A title") {
+        let document = parse(svg.as_str()).unwrap();
+        let view_box: Vec<f64> = document.elements[0]
+            .attribute("viewBox")
+            .unwrap()
+            .split(' ')
+            .map(|number| number.parse().unwrap())
+            .collect();
+        let within =
+            |x: f64, y: f64| (0.0..=view_box[2]).contains(&x) && (0.0..=view_box[3]).contains(&y);
+        for element in &document.elements {
+            let number = |name: &str| {
+                element
+                    .attribute(name)
+                    .map(|text| text.parse::<f64>().unwrap())
+            };
+            for (x, y) in [("x", "y"), ("x1", "y1"), ("x2", "y2"), ("cx", "cy")] {
+                if let (Some(x), Some(y)) = (number(x), number(y)) {
+                    assert!(within(x, y), "{}: {element:?}", svg.title());
+                }
+            }
+            for point in element
+                .attribute("points")
+                .unwrap_or_default()
+                .split_whitespace()
+            {
+                let (x, y) = point.split_once(',').unwrap();
+                assert!(
+                    within(x.parse().unwrap(), y.parse().unwrap()),
+                    "{element:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn axes_say_what_they_show_and_in_which_unit() {
+    let drawn: String = every_chart(&names(10), &plain_values(10), "A title")
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    for label in [
+        "pictures",
+        "recall (fraction)",
+        "predicted class →",
+        "← true class",
+        "loss (mean over pictures)",
+        "accuracy (fraction)",
+        "epoch",
+        "learning rate",
+        "pixel value (0 to 255)",
+        "fraction of pixels",
+        "false positive rate (fraction)",
+        "true positive rate (fraction)",
+        "precision (fraction)",
+        "confidence (probability of the predicted class)",
+        "importance (fraction)",
+        "value (units)",
+        "trial",
+    ] {
+        assert!(drawn.contains(&format!("\n{label}\n")), "{label}");
+    }
+}
+
+#[test]
+fn text_takes_the_colour_of_the_page_and_generic_fonts() {
+    for svg in every_chart(&names(4), &plain_values(4), "A title") {
+        let document = parse(svg.as_str()).unwrap();
+        for element in document.named("text") {
+            assert_eq!(element.attribute("font-family"), Some("sans-serif"));
+        }
+        let title = document.named("text").next().unwrap();
+        assert_eq!(title.attribute("fill"), Some("currentColor"));
+    }
+}
+
+#[test]
+fn nothing_to_draw_says_no_data() {
+    let undefined = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    for classes in [names(0), names(3)] {
+        let drawn = every_chart(&classes, &undefined, "Nothing");
+        let no_data = drawn
+            .iter()
+            .filter(|svg| svg.as_str().contains("\nno data\n"));
+        // |inf| is a count, so the charts of counts have data when there are classes.
+        let expected = if classes.is_empty() {
+            drawn.len()
+        } else {
+            drawn.len() - 4
+        };
+        assert!(no_data.count() >= expected, "{} classes", classes.len());
+        for svg in drawn {
+            parse(svg.as_str()).unwrap();
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Checkpoints: everything that a training needs to go on as if it had never stopped.
+//!
+//! A checkpoint is a folder with
+//!
+//! - `model.safetensors`: parameters and running statistics (f32, the names of
+//!   [`ImageClassifier::state`]),
+//! - `best_model.safetensors`: those of the best epoch so far, unless that is this epoch,
+//! - `optimizer.safetensors`: the optimizer's moments,
+//! - `checkpoint.json`: a [`CheckpointRecord`] with the hashes of the other files.
+//!
+//! Random choices need no state of their own: they derive from the seed, the epoch and the step.
+//!
+//! Folders are written beside their place and renamed into it; a crash leaves the old or the new
+//! one. `last` moves to `previous` first.
+
+mod identity;
+mod tensors;
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::Device;
+use mlestar_artifact::{Artifact, ContentHash, read_artifact, write_artifact, write_atomically};
+use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor};
+use serde::{Deserialize, Serialize};
+
+pub use identity::TrainingIdentity;
+pub(crate) use identity::hash_of_set;
+
+use crate::{EpochRecord, TrainError, history::Progress};
+
+/// `checkpoint.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointRecord {
+    /// Epochs finished; 0 is the initial state.
+    pub epoch: usize,
+    /// Optimizer steps taken.
+    pub optimizer_steps: u64,
+    /// What every finished epoch gave.
+    pub history: Vec<EpochRecord>,
+    /// The best epoch and the state of early stopping.
+    pub progress: Progress,
+    /// What the training depends on.
+    pub identity: TrainingIdentity,
+    /// The other files of the checkpoint and the hashes of their contents.
+    pub files: BTreeMap<String, ContentHash>,
+}
+
+impl Artifact for CheckpointRecord {
+    const SCHEMA: &'static str = "mlestar.checkpoint";
+    const VERSION: u32 = 1;
+}
+
+/// A checkpoint in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// What `checkpoint.json` says; `files` is filled in by [`save`].
+    pub record: CheckpointRecord,
+    /// The model after `record.epoch` epochs.
+    pub model: Vec<NamedTensor>,
+    /// The model of the best epoch, if that is an earlier one.
+    pub best_model: Option<Vec<NamedTensor>>,
+    /// The optimizer's moments.
+    pub optimizer: Vec<NamedTensor>,
+}
+
+const RECORD: &str = "checkpoint.json";
+const MODEL: &str = "model.safetensors";
+const BEST_MODEL: &str = "best_model.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+
+/// The checkpoint of the last finished epoch.
+pub(crate) const LAST: &str = "last";
+/// The one that `last` was before.
+pub(crate) const PREVIOUS: &str = "previous";
+/// The checkpoint of the best epoch.
+pub(crate) const BEST: &str = "best";
+/// Checkpoints that are kept for good: `epoch-0010` and so on.
+pub(crate) const EPOCH_PREFIX: &str = "epoch-";
+
+impl Checkpoint {
+    /// The weights of the best epoch; of the initial state before any epoch has ended.
+    #[must_use]
+    pub fn best_state(&self) -> &[NamedTensor] {
+        self.best_model.as_deref().unwrap_or(&self.model)
+    }
+}
+
+/// Writes a checkpoint as the folder `folder`, replacing what is there. If the folder is called
+/// `last`, the one it replaces is kept as `previous` beside it.
+///
+/// # Errors
+///
+/// [`TrainError::Io`] or [`TrainError::Artifact`] naming the file; the folder is then unchanged.
+pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+    let staging = beside(folder, "new");
+    remove_folder(&staging)?;
+    fs::create_dir_all(&staging).map_err(TrainError::io("creating", &staging))?;
+    let written = write_files(&staging, checkpoint).and_then(|()| put_in_place(&staging, folder));
+    if written.is_err() {
+        // The first error is the one worth reporting.
+        let _ = fs::remove_dir_all(&staging);
+    }
+    written
+}
+
+fn write_files(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+    let mut record = checkpoint.record.clone();
+    record.files.clear();
+    let mut write = |name: &str, state: &[NamedTensor]| -> Result<(), TrainError> {
+        let bytes = tensors::to_bytes(state).map_err(|reason| TrainError::DamagedCheckpoint {
+            path: folder.into(),
+            reason,
+        })?;
+        record
+            .files
+            .insert(name.to_owned(), ContentHash::of_bytes(&bytes));
+        Ok(write_atomically(&folder.join(name), &bytes)?)
+    };
+    write(MODEL, &checkpoint.model)?;
+    write(OPTIMIZER, &checkpoint.optimizer)?;
+    if let Some(best) = &checkpoint.best_model {
+        write(BEST_MODEL, best)?;
+    }
+    Ok(write_artifact(&folder.join(RECORD), &record)?)
+}
+
+fn put_in_place(staging: &Path, folder: &Path) -> Result<(), TrainError> {
+    let retired = match folder.file_name() {
+        Some(name) if name == LAST => folder.with_file_name(PREVIOUS),
+        _ => beside(folder, "old"),
+    };
+    if folder.exists() {
+        remove_folder(&retired)?;
+        fs::rename(folder, &retired).map_err(TrainError::io("renaming", folder))?;
+    }
+    fs::rename(staging, folder).map_err(TrainError::io("renaming", staging))?;
+    if retired.file_name().is_some_and(|name| name != PREVIOUS) {
+        remove_folder(&retired)?;
+    }
+    Ok(())
+}
+
+/// `.last.new` beside `last`.
+fn beside(folder: &Path, suffix: &str) -> PathBuf {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    folder.with_file_name(format!(".{name}.{suffix}"))
+}
+
+fn remove_folder(folder: &Path) -> Result<(), TrainError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(TrainError::io("removing", folder)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads a checkpoint and checks every file against its hash.
+///
+/// # Errors
+///
+/// [`TrainError::DamagedCheckpoint`] with the file and what is wrong with it.
+pub fn load(folder: &Path) -> Result<Checkpoint, TrainError> {
+    let record = read_record(folder)?;
+    let read = |name: &str| -> Result<Vec<NamedTensor>, TrainError> {
+        let bytes = read_checked(folder, &record, name)?;
+        tensors::from_bytes(&bytes).map_err(|reason| damaged(folder, format!("{name}: {reason}")))
+    };
+    let model = read(MODEL)?;
+    let optimizer = read(OPTIMIZER)?;
+    let best_is_other = record
+        .progress
+        .best
+        .as_ref()
+        .is_some_and(|best| best.epoch != record.epoch);
+    let best_model = best_is_other.then(|| read(BEST_MODEL)).transpose()?;
+    Ok(Checkpoint {
+        record,
+        model,
+        best_model,
+        optimizer,
+    })
+}
+
+/// Checks every file of a checkpoint against its hash, without building anything of it.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn verify(folder: &Path) -> Result<CheckpointRecord, TrainError> {
+    let record = read_record(folder)?;
+    for name in record.files.keys() {
+        read_checked(folder, &record, name)?;
+    }
+    Ok(record)
+}
+
+/// The model of a checkpoint, on `device`.
+///
+/// # Errors
+///
+/// As [`load`], and [`TrainError::Model`] when the weights are not those of the recorded
+/// architecture.
+pub fn load_model(folder: &Path, device: &Device) -> Result<ImageClassifier, TrainError> {
+    let checkpoint = load(folder)?;
+    let spec = &checkpoint.record.identity.model;
+    let model = spec.init(checkpoint.record.identity.seed, device);
+    Ok(model.load_state(&checkpoint.model, device)?)
+}
+
+/// The model whose weights stand in `file`, a `model.safetensors` taken out of its checkpoint, on
+/// `device`.
+///
+/// # Errors
+///
+/// [`TrainError::DamagedCheckpoint`] when the file cannot be read or is no safetensors file of 32-bit
+/// floats; [`TrainError::Model`] when the weights are not those of `spec`.
+pub fn load_weights(
+    file: &Path,
+    spec: &ModelSpec,
+    device: &Device,
+) -> Result<ImageClassifier, TrainError> {
+    let bytes = fs::read(file).map_err(TrainError::io("reading", file))?;
+    let state = tensors::from_bytes(&bytes).map_err(|reason| damaged(file, reason))?;
+    Ok(spec.init(0, device).load_state(&state, device)?)
+}
+
+fn read_record(folder: &Path) -> Result<CheckpointRecord, TrainError> {
+    let path = folder.join(RECORD);
+    let record: CheckpointRecord =
+        read_artifact(&path).map_err(|error| damaged(folder, error.to_string()))?;
+    for name in [MODEL, OPTIMIZER] {
+        if !record.files.contains_key(name) {
+            return Err(damaged(folder, format!("{RECORD} does not list {name}")));
+        }
+    }
+    if record.history.len() != record.epoch {
+        let epochs = record.history.len();
+        let reason = format!("{RECORD} is of epoch {} but records {epochs}", record.epoch);
+        return Err(damaged(folder, reason));
+    }
+    Ok(record)
+}
+
+fn read_checked(
+    folder: &Path,
+    record: &CheckpointRecord,
+    name: &str,
+) -> Result<Vec<u8>, TrainError> {
+    let Some(expected) = record.files.get(name) else {
+        return Err(damaged(folder, format!("{RECORD} does not list {name}")));
+    };
+    let bytes = fs::read(folder.join(name))
+        .map_err(|error| damaged(folder, format!("{name} cannot be read: {error}")))?;
+    let found = ContentHash::of_bytes(&bytes);
+    if found != *expected {
+        let reason = format!(
+            "{name} has {} bytes and hash {found}, but {expected} was recorded",
+            bytes.len()
+        );
+        return Err(damaged(folder, reason));
+    }
+    Ok(bytes)
+}
+
+fn damaged(folder: &Path, reason: String) -> TrainError {
+    TrainError::DamagedCheckpoint {
+        path: folder.to_owned(),
+        reason,
+    }
+}
+
+/// The folders in `folder` that may be checkpoints, the newest epoch first; among equals `last`.
+pub(crate) fn candidates(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(TrainError::io("reading", folder)(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(TrainError::io("reading", folder))?;
+        if is_checkpoint_name(&entry.file_name().to_string_lossy()) {
+            let path = entry.path();
+            // A record that cannot be read sorts first, so that its refusal is reported.
+            let epoch = read_record(&path).map_or(usize::MAX, |record| record.epoch);
+            let is_last = path.ends_with(LAST);
+            found.push((epoch, is_last, path));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().rev().map(|(_, _, path)| path).collect())
+}
+
+/// Removes the checkpoints that an earlier training left in `folder`.
+pub(crate) fn clear(folder: &Path) -> Result<(), TrainError> {
+    for path in candidates(folder)? {
+        remove_folder(&path)?;
+    }
+    Ok(())
+}
+
+fn is_checkpoint_name(name: &str) -> bool {
+    [LAST, PREVIOUS, BEST].contains(&name) || name.starts_with(EPOCH_PREFIX)
+}

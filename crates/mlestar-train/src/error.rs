@@ -1,0 +1,170 @@
+use std::{io, path::PathBuf};
+
+use mlestar_artifact::ArtifactError;
+use mlestar_data::DataError;
+use mlestar_model::ModelError;
+use thiserror::Error;
+
+/// Why training or prediction stopped without a result.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A configuration value is outside its range.
+    #[error("{key} = {value} is out of range: it must be {limit}")]
+    OutOfRange {
+        /// Dotted key below the training section, e.g. `optimizer.learning_rate`.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// What is allowed, in words.
+        limit: String,
+    },
+    /// A split has no pictures.
+    #[error("the {split} set is empty; it needs at least one picture")]
+    EmptySet {
+        /// `training` or `validation`.
+        split: &'static str,
+    },
+    /// A split does not fit the model.
+    #[error("the {split} set has {found} but the model was specified for {expected}")]
+    SetMismatch {
+        /// `training` or `validation`.
+        split: &'static str,
+        /// What the model needs, e.g. `10 classes`.
+        expected: String,
+        /// What the set has.
+        found: String,
+    },
+    /// The loss or the gradient left the range of numbers. The checkpoints of the epochs before are
+    /// intact.
+    #[error(
+        "training diverged in epoch {epoch}, step {step}: loss {loss}, gradient norm \
+         {gradient_norm}, training pictures {indices:?}; lower the learning rate, clip the gradient \
+         or look at these pictures"
+    )]
+    NonFinite {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Step within the epoch, from 1.
+        step: usize,
+        /// The loss of the step.
+        loss: f64,
+        /// The global gradient norm of the step.
+        gradient_norm: f64,
+        /// Indices, in the training set, of the pictures of the step's batch.
+        indices: Vec<usize>,
+    },
+    /// A weight or running statistic left the range of numbers. The checkpoints of the epochs before
+    /// are intact.
+    #[error(
+        "training diverged: after epoch {epoch} the tensor `{tensor}` holds a value that is not \
+         finite; lower the learning rate or clip the gradient"
+    )]
+    NonFiniteWeights {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Name of the first such tensor.
+        tensor: String,
+    },
+    /// The model gives logits that are not finite.
+    #[error(
+        "the model's logits for picture {index} of the {split} set are not finite in epoch {epoch}; \
+         lower the learning rate or clip the gradient"
+    )]
+    NonFiniteLogits {
+        /// `training` or `validation`.
+        split: &'static str,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Index of the first such picture.
+        index: usize,
+    },
+    /// A file or folder cannot be read or written.
+    #[error("{action} {path} failed: {source}", path = path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A checkpoint's files do not match what was written.
+    #[error("the checkpoint {path} is damaged: {reason}", path = path.display())]
+    DamagedCheckpoint {
+        /// The checkpoint's folder.
+        path: PathBuf,
+        /// What is wrong with which file.
+        reason: String,
+    },
+    /// A checkpoint belongs to another training.
+    #[error("the checkpoint {path} is of another training: {differences}", path = path.display())]
+    ForeignCheckpoint {
+        /// The checkpoint's folder.
+        path: PathBuf,
+        /// The settings that differ, with both values.
+        differences: String,
+    },
+    /// Resuming was asked for, and no checkpoint can be used.
+    #[error(
+        "no checkpoint in {folder} can be resumed from: {reasons}; restore the settings or start anew \
+         without resuming",
+        folder = folder.display()
+    )]
+    NoUsableCheckpoint {
+        /// The folder of the checkpoints.
+        folder: PathBuf,
+        /// One reason for each checkpoint.
+        reasons: String,
+    },
+    /// Saved moments cannot be given to an optimizer.
+    #[error("the optimizer's saved state cannot be used: {reason}")]
+    OptimizerState {
+        /// Which tensor is wrong, and how.
+        reason: String,
+    },
+    /// The compute device failed.
+    #[error("the compute device failed while {action}: {message}")]
+    Device {
+        /// What was being done.
+        action: &'static str,
+        /// What the device said.
+        message: String,
+    },
+    /// An artifact cannot be read or written.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The model refuses its configuration or weights.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The data refuses its configuration.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+impl TrainError {
+    pub(crate) fn out_of_range(
+        key: &'static str,
+        value: impl std::fmt::Display,
+        limit: impl Into<String>,
+    ) -> Self {
+        Self::OutOfRange {
+            key,
+            value: value.to_string(),
+            limit: limit.into(),
+        }
+    }
+
+    /// For `map_err`: an I/O error with what was tried on which path.
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The training loop.
+
+mod session;
+
+use std::{path::Path, sync::Arc};
+
+use burn::tensor::Device;
+use mlestar_data::{ImageSet, augment::AugmentationConfig, normalization::Normalization};
+use mlestar_model::{ImageClassifier, ModelSpec};
+
+use crate::{EpochRecord, Observer, StopReason, StopSignal, TrainError, config::TrainingConfig};
+
+/// What to train, on what and how.
+pub struct FitRequest<'a> {
+    /// The model; its initial weights come from `seed`.
+    pub model: &'a ModelSpec,
+    /// The training configuration, checked by [`fit`].
+    pub training: &'a TrainingConfig,
+    /// Random changes to the training pictures.
+    pub augmentation: &'a AugmentationConfig,
+    /// Normalisation of all pictures.
+    pub normalization: Normalization,
+    /// Pictures to learn from. With more than one batch of them, a last batch that is not full is
+    /// left out of each epoch (the order changes, so no picture is left out for good).
+    pub train: Arc<ImageSet>,
+    /// Pictures that choose the best epoch and decide early stopping.
+    pub validation: Arc<ImageSet>,
+    /// Seed of the initial weights, the order, the augmentation and dropout.
+    pub seed: u64,
+    /// Where to compute, with or without autodiff.
+    pub device: &'a Device,
+    /// Folder for the results: `metrics.jsonl`, `tensorboard/`, `checkpoints/`.
+    pub output: &'a Path,
+    /// Whether to go on from the newest usable checkpoint in `output`. Without one, training starts
+    /// at the beginning. When false, what an earlier training left in `output` is removed.
+    pub resume: bool,
+    /// Asks for an early end.
+    pub stop: &'a StopSignal,
+    /// Threads that prepare batches, at least 1. They do not change any result.
+    pub threads: usize,
+}
+
+/// What a training gave.
+#[derive(Debug)]
+pub struct FitOutcome {
+    /// Every finished epoch, those before a resume included.
+    pub history: Vec<EpochRecord>,
+    /// The epoch with the highest validation accuracy (see
+    /// [`Progress::best`](crate::history::Progress::best)); 0 if none has ended.
+    pub best_epoch: usize,
+    /// The model of the best epoch, on the device without autodiff; the initial model if no epoch
+    /// has ended.
+    pub best_model: ImageClassifier,
+    /// Why training ended.
+    pub stopped: StopReason,
+    /// Seconds of training and validation in all finished epochs.
+    pub train_seconds: f64,
+}
+
+/// Trains a model.
+///
+/// On the CPU the same request gives the same bits, however often it is interrupted and resumed and
+/// however many threads prepare the batches. A GPU picks its kernels by timing them, so its results
+/// differ in the last digits.
+///
+/// When the stop signal is given, the running epoch is given up: `checkpoints/last` holds the last
+/// finished epoch, or the initial state if there is none. A stop during validation lets the epoch
+/// finish.
+///
+/// # Errors
+///
+/// [`TrainError`]: a setting out of range, an empty set or one that does not fit the model, a folder
+/// that cannot be written, no usable checkpoint among those found, a loss that is not finite (the
+/// checkpoints of earlier epochs stay), or a failing device.
+pub fn fit(
+    request: &FitRequest<'_>,
+    observer: &mut dyn Observer,
+) -> Result<FitOutcome, TrainError> {
+    check(request)?;
+    let mut session = session::Session::start(request, observer)?;
+    let stopped = loop {
+        if let Some(reason) = session.finished() {
+            break reason;
+        }
+        if request.stop.is_requested() || !session.train_epoch(observer)? {
+            break StopReason::Interrupted;
+        }
+    };
+    session.announce(&stopped, observer);
+    session.into_outcome(stopped)
+}
+
+fn check(request: &FitRequest<'_>) -> Result<(), TrainError> {
+    request.training.check()?;
+    let spec = request.model;
+    request.augmentation.check(spec.height(), spec.width())?;
+    request.normalization.check()?;
+    if request.threads == 0 {
+        return Err(TrainError::out_of_range("threads", 0, "at least 1"));
+    }
+    for (split, set) in [
+        ("training", &request.train),
+        ("validation", &request.validation),
+    ] {
+        check_set(split, set, spec)?;
+    }
+    Ok(())
+}
+
+fn check_set(split: &'static str, set: &ImageSet, spec: &ModelSpec) -> Result<(), TrainError> {
+    if set.is_empty() {
+        return Err(TrainError::EmptySet { split });
+    }
+    let mismatch = |expected: String, found: String| {
+        Err(TrainError::SetMismatch {
+            split,
+            expected,
+            found,
+        })
+    };
+    if set.n_classes() != spec.n_classes() {
+        return mismatch(
+            format!("{} classes", spec.n_classes()),
+            format!("{} classes", set.n_classes()),
+        );
+    }
+    if (set.height(), set.width()) != (spec.height(), spec.width()) {
+        return mismatch(
+            format!("pictures of {}x{} pixels", spec.height(), spec.width()),
+            format!("pictures of {}x{} pixels", set.height(), set.width()),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! What is remembered of the epochs of a training.
+
+use serde::{Deserialize, Serialize};
+
+/// What one epoch gave. Accuracies are fractions (0-1).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochRecord {
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// Learning rate of the epoch's last step.
+    pub learning_rate: f64,
+    /// Mean loss of the training batches as they were seen: augmented, with dropout and label
+    /// smoothing, each before its own step.
+    pub train_loss: f64,
+    /// Share of training pictures classified correctly as they were seen.
+    pub train_accuracy: f64,
+    /// Mean cross-entropy over the validation set, without label smoothing.
+    pub validation_loss: f64,
+    /// Share of validation pictures classified correctly.
+    pub validation_accuracy: f64,
+    /// Training pictures a second, validation not counted.
+    pub images_per_second: f64,
+    /// Seconds spent on the epoch's training steps.
+    pub seconds: f64,
+    /// Seconds spent on its validation.
+    pub validation_seconds: f64,
+    /// Mean over the steps of the norm of all gradients together, before clipping.
+    pub gradient_norm_mean: f64,
+}
+
+/// Why training ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// All epochs were trained.
+    Completed,
+    /// The validation accuracy did not rise for `patience` epochs.
+    EarlyStopping {
+        /// Epochs since it last rose.
+        epochs_without_progress: usize,
+    },
+    /// The stop signal was given. `last` holds the last finished epoch (or the initial state).
+    Interrupted,
+}
+
+/// The best epoch so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BestEpoch {
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// Its validation accuracy.
+    pub validation_accuracy: f64,
+    /// Its validation loss.
+    pub validation_loss: f64,
+}
+
+/// What is known about progress: the best epoch, and how long there has been none.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// The epoch with the highest validation accuracy, among equals the one with the lowest loss,
+    /// among those the earliest. `None` before the first epoch has ended.
+    pub best: Option<BestEpoch>,
+    /// The accuracy that the next epoch has to exceed by `min_delta` to count as progress.
+    pub reference_accuracy: Option<f64>,
+    /// Epochs since there was progress.
+    pub epochs_without_progress: usize,
+}
+
+impl Progress {
+    /// Takes note of an epoch; true if it is the best so far.
+    pub(crate) fn record(&mut self, record: &EpochRecord, min_delta: f64) -> bool {
+        let accuracy = record.validation_accuracy;
+        match self.reference_accuracy {
+            Some(reference) if accuracy <= reference + min_delta => {
+                self.epochs_without_progress += 1;
+            }
+            _ => {
+                self.reference_accuracy = Some(accuracy);
+                self.epochs_without_progress = 0;
+            }
+        }
+        let is_best = self.best.as_ref().is_none_or(|best| {
+            accuracy > best.validation_accuracy
+                || (accuracy == best.validation_accuracy
+                    && record.validation_loss < best.validation_loss)
+        });
+        if is_best {
+            self.best = Some(BestEpoch {
+                epoch: record.epoch,
+                validation_accuracy: accuracy,
+                validation_loss: record.validation_loss,
+            });
+        }
+        is_best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(epoch: usize, accuracy: f64, loss: f64) -> EpochRecord {
+        EpochRecord {
+            epoch,
+            learning_rate: 0.1,
+            train_loss: 1.0,
+            train_accuracy: 0.5,
+            validation_loss: loss,
+            validation_accuracy: accuracy,
+            images_per_second: 1.0,
+            seconds: 1.0,
+            validation_seconds: 1.0,
+            gradient_norm_mean: 1.0,
+        }
+    }
+
+    fn run(epochs: &[(f64, f64)], min_delta: f64) -> Progress {
+        let mut progress = Progress::default();
+        for (index, &(accuracy, loss)) in epochs.iter().enumerate() {
+            progress.record(&record(index + 1, accuracy, loss), min_delta);
+        }
+        progress
+    }
+
+    #[test]
+    fn the_best_epoch_has_the_highest_accuracy_then_the_lowest_loss_then_comes_first() {
+        let best = |epochs| run(epochs, 0.0).best.unwrap().epoch;
+        assert_eq!(best(&[(0.5, 1.0), (0.7, 2.0), (0.6, 0.1)]), 2);
+        assert_eq!(best(&[(0.7, 1.0), (0.7, 0.9), (0.7, 0.95)]), 2);
+        assert_eq!(best(&[(0.7, 1.0), (0.7, 1.0)]), 1);
+    }
+
+    #[test]
+    fn patience_counts_epochs_since_the_accuracy_last_rose() {
+        let waited = |epochs, min_delta| run(epochs, min_delta).epochs_without_progress;
+        assert_eq!(waited(&[(0.5, 1.0)], 0.0), 0);
+        assert_eq!(waited(&[(0.5, 1.0), (0.5, 0.5), (0.4, 0.1)], 0.0), 2);
+        assert_eq!(waited(&[(0.5, 1.0), (0.4, 1.0), (0.6, 1.0)], 0.0), 0);
+        // Small steps add up: the reference is the last epoch that counted as progress.
+        let creeping = [(0.50, 1.0), (0.54, 1.0), (0.58, 1.0), (0.62, 1.0)];
+        assert_eq!(waited(&creeping[..3], 0.1), 2);
+        assert_eq!(waited(&creeping, 0.1), 0);
+    }
+}

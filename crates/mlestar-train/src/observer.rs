@@ -1,0 +1,140 @@
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::EpochRecord;
+
+/// Watches a training, for example to draw it in a terminal.
+///
+/// Any `FnMut(&TrainEvent)` is one.
+pub trait Observer {
+    /// Something happened. Called on the training thread: it should return quickly.
+    fn event(&mut self, event: &TrainEvent);
+}
+
+impl<F: FnMut(&TrainEvent)> Observer for F {
+    fn event(&mut self, event: &TrainEvent) {
+        self(event);
+    }
+}
+
+/// What happens during a training.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum TrainEvent {
+    /// A checkpoint could not be used for resuming; an older one is tried.
+    CheckpointRefused {
+        /// Its folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Training goes on from a checkpoint.
+    Resumed {
+        /// Its folder.
+        path: PathBuf,
+        /// Its epoch; 0 is the initial state.
+        epoch: usize,
+    },
+    /// Training begins.
+    Started {
+        /// The epoch that comes first, from 1.
+        first_epoch: usize,
+        /// The last epoch.
+        epochs: usize,
+        /// Steps in an epoch.
+        steps: usize,
+        /// Pictures in the training set.
+        train_images: usize,
+        /// Pictures in the validation set.
+        validation_images: usize,
+    },
+    /// Steps were taken. Not every step has its event: steps are reported together when the device
+    /// is asked for their results, several times a second at most.
+    Step(StepProgress),
+    /// Part of the validation set was evaluated.
+    Validation {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Pictures evaluated.
+        done: usize,
+        /// Pictures in the validation set.
+        of: usize,
+    },
+    /// An epoch ended.
+    Epoch(EpochRecord),
+    /// A checkpoint was written.
+    Checkpoint {
+        /// Its folder.
+        path: PathBuf,
+        /// Its epoch.
+        epoch: usize,
+    },
+    /// Training stops for lack of progress.
+    EarlyStop {
+        /// The best epoch.
+        best_epoch: usize,
+        /// Epochs since the validation accuracy last rose.
+        epochs_without_progress: usize,
+    },
+    /// Training stops because it was asked to.
+    Interrupted {
+        /// The last finished epoch, whose checkpoint is `last`; 0 is the initial state.
+        finished_epochs: usize,
+        /// Steps of the epoch after it that are given up.
+        lost_steps: usize,
+    },
+}
+
+/// Where a training is, within an epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepProgress {
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// The last epoch.
+    pub epochs: usize,
+    /// Steps of this epoch whose results are known.
+    pub step: usize,
+    /// Steps in an epoch.
+    pub steps: usize,
+    /// Mean loss of the epoch so far.
+    pub loss: f64,
+    /// Share of the epoch's pictures so far that were classified correctly.
+    pub accuracy: f64,
+    /// Learning rate of the last of these steps.
+    pub learning_rate: f64,
+    /// Norm of all gradients together in the last of these steps, before clipping.
+    pub gradient_norm: f64,
+    /// Training pictures a second in this epoch so far.
+    pub images_per_second: f64,
+    /// Seconds until all epochs are done at this speed, validation included once its duration is
+    /// known.
+    pub eta_seconds: f64,
+}
+
+/// Asks a training to stop at the next step. Clones share the request.
+#[derive(Debug, Clone, Default)]
+pub struct StopSignal(Arc<AtomicBool>);
+
+impl StopSignal {
+    /// A signal that has not been given.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks for the stop. Safe to call from a signal handler's thread, more than once.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether the stop was asked for.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,96 @@
+use std::path::{Path, PathBuf};
+
+use mlestar_artifact::ArtifactError;
+
+/// Everything that can go wrong with a study itself.
+///
+/// A trial that fails is not among them: it is recorded with its message and the study goes on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TuneError {
+    /// The search space names no parameter.
+    #[error("search space is empty: give at least one parameter to search")]
+    EmptySpace,
+    /// One parameter of the search space makes no sense.
+    #[error("search space, `{key}`: {message}")]
+    BadParameter {
+        /// The parameter's key.
+        key: String,
+        /// What is wrong with it, the value and the limit.
+        message: String,
+    },
+    /// A number of the study's settings is outside its limits.
+    #[error("study setting `{key}` is {value}; it must be {limits}")]
+    OutOfRange {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What is allowed.
+        limits: &'static str,
+    },
+    /// A set of parameters to try first does not belong to the search space.
+    #[error("parameters to try first, set {index}, `{key}`: {message}")]
+    BadEnqueued {
+        /// Position in the list given to the study.
+        index: usize,
+        /// The parameter's key.
+        key: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A line of the log is not a trial.
+    #[error("{}, line {line}: not a trial of a study: {message}; move the log away to start anew", path.display())]
+    DamagedLog {
+        /// The log.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The log belongs to a study with other settings, and continuing it would mix the two.
+    #[error(
+        "{}, line {line}: this trial belongs to another study ({found} instead of {expected}): seed, \
+         search space, sampler, pruner or first parameters differ; move the log away to start anew",
+        path.display()
+    )]
+    ForeignLog {
+        /// The log.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Hash of the settings of this study.
+        expected: String,
+        /// Hash that the line carries.
+        found: String,
+    },
+    /// The log could not be read.
+    #[error("cannot read the log of trials {}: {source}", path.display())]
+    ReadLog {
+        /// The log.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The log could not be written.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+}
+
+impl TuneError {
+    pub(crate) fn bad_parameter(key: &str, message: impl Into<String>) -> Self {
+        Self::BadParameter {
+            key: key.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn damaged_log(path: &Path, line: usize, message: impl ToString) -> Self {
+        Self::DamagedLog {
+            path: path.to_owned(),
+            line,
+            message: message.to_string(),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Hyper-parameter search: typed search spaces, seeded and resumable studies, pruning, importance.
+//!
+//! A study proposes a set of parameters, an objective measures it, and the study keeps the best. Every
+//! trial is one line of a log, so that a study that was interrupted continues from its log with the
+//! suggestions that it would have made without the interruption.
+//!
+//! ```
+//! use mlestar_tune::{Decision, StudyConfig, TrialError, run_study};
+//!
+//! let config: StudyConfig = toml::from_str(
+//!     r#"
+//!     trials = 12
+//!     startup_trials = 4
+//!     [space."training.optimizer.learning_rate"]
+//!     type = "float"
+//!     low = 1e-4
+//!     high = 1e-1
+//!     log = true
+//!     [space."training.batch_size"]
+//!     type = "categorical"
+//!     choices = [64, 128, 256]
+//!     "#,
+//! )?;
+//! let folder = tempfile::tempdir()?;
+//! let log = folder.path().join("trials.jsonl");
+//! let report = run_study(
+//!     &config,
+//!     7,
+//!     &log,
+//!     &[],
+//!     &mut |trial| {
+//!         let rate = trial.float("training.optimizer.learning_rate")?;
+//!         let mut accuracy = 0.0;
+//!         for epoch in 1..=3_u32 {
+//!             // Stands for an epoch of training: best near a rate of 0.01.
+//!             accuracy = 0.9 - 0.1 * (rate.log10() + 2.0).powi(2) - 0.1 / f64::from(epoch);
+//!             if trial.report(u64::from(epoch), accuracy) == Decision::Prune {
+//!                 return Err(TrialError::Pruned);
+//!             }
+//!         }
+//!         Ok(accuracy)
+//!     },
+//!     &mut |_event| {},
+//! )?;
+//! assert_eq!(report.trials.len(), 12);
+//! assert!(report.best_trial().is_some());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How it searches
+//!
+//! The samplers (random, and the Tree-structured Parzen Estimator) are this crate's; the median pruner
+//! and the functional ANOVA behind the importances are those of the `optimizer` crate, which keeps no
+//! state that a log could not rebuild. See [`Sampler`] for the reasons.
+
+mod error;
+mod importance;
+mod log;
+mod sampler;
+mod space;
+mod study;
+mod trial;
+
+pub use error::TuneError;
+pub use importance::MIN_TRIALS_FOR_IMPORTANCE;
+pub use sampler::Sampler;
+pub use space::{ParameterSpace, ParameterValue, Parameters, SearchSpace};
+pub use study::{Pruner, StudyConfig, StudyEvent, StudyReport, run_study};
+pub use trial::{Decision, IntermediateValue, Trial, TrialError, TrialRecord, TrialState};

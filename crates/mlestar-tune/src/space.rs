@@ -1,0 +1,437 @@
+//! What may be searched, and the values found there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::TuneError;
+
+/// One set of values, by key.
+pub type Parameters = BTreeMap<String, ParameterValue>;
+
+/// The parameters of a study by key, usually the dotted keys of a configuration
+/// (`training.optimizer.learning_rate`).
+///
+/// ```
+/// use mlestar_tune::SearchSpace;
+///
+/// let space: SearchSpace = toml::from_str(
+///     r#"
+///     "model.dropout" = { type = "float", low = 0.3, high = 0.7 }
+///     "training.batch_size" = { type = "categorical", choices = [64, 128, 256] }
+///     "#,
+/// )?;
+/// space.check()?;
+/// assert_eq!(space.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SearchSpace(BTreeMap<String, ParameterSpace>);
+
+impl SearchSpace {
+    /// A space of the given parameters, not yet checked.
+    pub fn new(parameters: impl IntoIterator<Item = (String, ParameterSpace)>) -> Self {
+        Self(parameters.into_iter().collect())
+    }
+
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no parameter at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The parameter of that key.
+    pub fn get(&self, key: &str) -> Option<&ParameterSpace> {
+        self.0.get(key)
+    }
+
+    /// Keys and parameters, sorted by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &ParameterSpace)> {
+        self.0.iter().map(|(key, space)| (key.as_str(), space))
+    }
+
+    /// Checks every parameter.
+    ///
+    /// # Errors
+    ///
+    /// [`TuneError::EmptySpace`] without parameters, and [`TuneError::BadParameter`] with the key for a
+    /// range that is empty, not finite, or not positive on a logarithmic scale, and for choices that
+    /// are missing, not finite or given twice.
+    pub fn check(&self) -> Result<(), TuneError> {
+        if self.0.is_empty() {
+            return Err(TuneError::EmptySpace);
+        }
+        for (key, space) in &self.0 {
+            space.problem().map_or(Ok(()), |message| {
+                Err(TuneError::bad_parameter(key, message))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The values that one parameter may take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ParameterSpace {
+    /// A real number in `[low, high]`, uniform, or uniform in its logarithm.
+    Float {
+        /// Lowest value, included.
+        low: f64,
+        /// Highest value, included.
+        high: f64,
+        /// Whether to draw the logarithm uniformly; `low` must then be above 0.
+        #[serde(default)]
+        log: bool,
+    },
+    /// A whole number in `[low, high]`, uniform, or uniform in its logarithm.
+    Int {
+        /// Lowest value, included.
+        low: i64,
+        /// Highest value, included.
+        high: i64,
+        /// Whether to draw the logarithm uniformly; `low` must then be above 0.
+        #[serde(default)]
+        log: bool,
+    },
+    /// One of the given values.
+    Categorical {
+        /// The values, at least one, none twice.
+        choices: Vec<ParameterValue>,
+    },
+}
+
+impl ParameterSpace {
+    /// What is wrong with this parameter, or `None`.
+    fn problem(&self) -> Option<String> {
+        match self {
+            Self::Float { low, high, log } => {
+                let range = range_problem(low, high, *log && *low <= 0.0);
+                let finite = low.is_finite() && high.is_finite();
+                (!finite)
+                    .then(|| format!("low = {low} and high = {high} must be finite numbers"))
+                    .or(range)
+            }
+            Self::Int { low, high, log } => {
+                // Wider ranges would not survive the way through a real number in [0, 1].
+                let too_wide = high.checked_sub(*low).is_none_or(|width| width > 1 << 50);
+                range_problem(low, high, *log && *low <= 0).or_else(|| {
+                    too_wide.then(|| format!("low = {low} to high = {high} is wider than 2^50"))
+                })
+            }
+            Self::Categorical { choices } => choices_problem(choices),
+        }
+    }
+
+    /// Whether a suggestion of this parameter may have that value.
+    ///
+    /// ```
+    /// use mlestar_tune::{ParameterSpace, ParameterValue};
+    ///
+    /// let space = ParameterSpace::Float { low: 0.0, high: 1.0, log: false };
+    /// assert!(space.contains(&ParameterValue::Float(0.5)));
+    /// assert!(!space.contains(&ParameterValue::Float(1.5)));
+    /// ```
+    pub fn contains(&self, value: &ParameterValue) -> bool {
+        match self {
+            Self::Float { low, high, .. } => {
+                value.as_f64().is_some_and(|v| (*low..=*high).contains(&v))
+            }
+            Self::Int { low, high, .. } => {
+                value.as_i64().is_some_and(|v| (*low..=*high).contains(&v))
+            }
+            Self::Categorical { choices } => choices.contains(value),
+        }
+    }
+
+    /// The value at `unit`, which runs over `[0, 1]`; for choices, each has the same share.
+    pub(crate) fn at(&self, unit: f64) -> ParameterValue {
+        let unit = unit.clamp(0.0, 1.0);
+        match self {
+            Self::Float { low, high, log } => {
+                let value = if *log {
+                    (low.ln() + unit * (high.ln() - low.ln())).exp()
+                } else {
+                    // Weighted so that a range as wide as f64 itself does not overflow.
+                    low * (1.0 - unit) + high * unit
+                };
+                ParameterValue::Float(value.clamp(*low, *high))
+            }
+            Self::Int { low, high, log } => {
+                let (from, to) = int_edges(*low, *high, *log);
+                let edge = from + unit * (to - from);
+                let value = if *log { edge.exp() } else { edge };
+                ParameterValue::Int((value.round() as i64).clamp(*low, *high))
+            }
+            Self::Categorical { choices } => {
+                let index = (unit * choices.len() as f64) as usize;
+                choices[index.min(choices.len() - 1)].clone()
+            }
+        }
+    }
+
+    /// The inverse of [`Self::at`]; a value outside the range counts as the nearest end.
+    /// `None` for a value of another kind.
+    pub(crate) fn unit(&self, value: &ParameterValue) -> Option<f64> {
+        let unit = match self {
+            Self::Float {
+                low,
+                high,
+                log: true,
+            } => (value.as_f64()?.max(*low).ln() - low.ln()) / (high.ln() - low.ln()),
+            Self::Float {
+                low,
+                high,
+                log: false,
+            } => {
+                // Halved first, so that a range as wide as f64 itself does not overflow.
+                (value.as_f64()? / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0)
+            }
+            Self::Int { low, high, log } => {
+                let (from, to) = int_edges(*low, *high, *log);
+                let value = value.as_i64()?.max(*low) as f64;
+                ((if *log { value.ln() } else { value }) - from) / (to - from)
+            }
+            Self::Categorical { choices } => {
+                let index = choices.iter().position(|choice| choice == value)?;
+                (index as f64 + 0.5) / choices.len() as f64
+            }
+        };
+        Some(unit.clamp(0.0, 1.0))
+    }
+
+    /// The value as this parameter has it: a whole number given for a real one becomes real.
+    pub(crate) fn coerce(&self, value: &ParameterValue) -> Result<ParameterValue, String> {
+        let found = || format!("found {value}");
+        match self {
+            Self::Float { .. } => value
+                .as_f64()
+                .filter(|v| v.is_finite())
+                .map(ParameterValue::Float)
+                .ok_or_else(|| format!("must be a finite number, {}", found())),
+            Self::Int { .. } => value
+                .as_i64()
+                .map(ParameterValue::Int)
+                .ok_or_else(|| format!("must be a whole number, {}", found())),
+            Self::Categorical { .. } => Ok(value.clone()),
+        }
+    }
+}
+
+/// Half a step beyond the ends, so that the ends are drawn as often as the values between them.
+fn int_edges(low: i64, high: i64, log: bool) -> (f64, f64) {
+    let (from, to) = (low as f64 - 0.5, high as f64 + 0.5);
+    if log {
+        (from.ln(), to.ln())
+    } else {
+        (from, to)
+    }
+}
+
+fn range_problem<T: PartialOrd + fmt::Display>(
+    low: &T,
+    high: &T,
+    log_without_positive: bool,
+) -> Option<String> {
+    if low >= high {
+        Some(format!("low = {low} must be below high = {high}"))
+    } else if log_without_positive {
+        Some(format!(
+            "low = {low} must be above 0 on a logarithmic scale"
+        ))
+    } else {
+        None
+    }
+}
+
+fn choices_problem(choices: &[ParameterValue]) -> Option<String> {
+    if choices.is_empty() {
+        return Some("choices is empty: give at least one value".to_owned());
+    }
+    choices.iter().enumerate().find_map(|(index, choice)| {
+        if matches!(choice, ParameterValue::Float(v) if !v.is_finite()) {
+            Some(format!("choice {choice} is not a finite number"))
+        } else if choices[..index].contains(choice) {
+            Some(format!("choice {choice} is given twice"))
+        } else {
+            None
+        }
+    })
+}
+
+/// A value of a parameter. In files it is a plain number, string or boolean.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ParameterValue {
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A real number.
+    Float(f64),
+    /// A word, such as the name of an optimizer.
+    Text(String),
+}
+
+impl ParameterValue {
+    /// The number, whole or real.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Int(value) => Some(*value as f64),
+            Self::Float(value) => Some(*value),
+            Self::Bool(_) | Self::Text(_) => None,
+        }
+    }
+
+    /// The whole number.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Int(value) => Some(*value),
+            Self::Bool(_) | Self::Float(_) | Self::Text(_) => None,
+        }
+    }
+
+    /// The word.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(value) => Some(value),
+            Self::Bool(_) | Self::Int(_) | Self::Float(_) => None,
+        }
+    }
+
+    /// True or false.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            Self::Int(_) | Self::Float(_) | Self::Text(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ParameterValue {
+    /// As in a TOML file: `0.001`, `128`, `"adam"`, `true`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => write!(formatter, "{value}"),
+            Self::Int(value) => write!(formatter, "{value}"),
+            Self::Float(value) => write!(formatter, "{value:?}"),
+            Self::Text(value) => write!(formatter, "{value:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let space: SearchSpace = toml::from_str(text).unwrap();
+        assert_eq!(space.check().unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn bad_spaces_are_named() {
+        check(
+            "",
+            "search space is empty: give at least one parameter to search",
+        );
+        check(
+            "x = { type = 'float', low = 1.0, high = 1.0 }",
+            "search space, `x`: low = 1 must be below high = 1",
+        );
+        check(
+            "x = { type = 'float', low = 0.0, high = 1.0, log = true }",
+            "search space, `x`: low = 0 must be above 0 on a logarithmic scale",
+        );
+        check(
+            "x = { type = 'float', low = nan, high = 1.0 }",
+            "search space, `x`: low = NaN and high = 1 must be finite numbers",
+        );
+        check(
+            "x = { type = 'int', low = -1, high = 4, log = true }",
+            "search space, `x`: low = -1 must be above 0 on a logarithmic scale",
+        );
+        check(
+            "x = { type = 'int', low = -9223372036854775808, high = 9223372036854775807 }",
+            "search space, `x`: low = -9223372036854775808 to high = 9223372036854775807 is wider than 2^50",
+        );
+        check(
+            "x = { type = 'categorical', choices = [] }",
+            "search space, `x`: choices is empty: give at least one value",
+        );
+        check(
+            "x = { type = 'categorical', choices = ['a', 'b', 'a'] }",
+            "search space, `x`: choice \"a\" is given twice",
+        );
+        check(
+            "x = { type = 'categorical', choices = [1.0, inf] }",
+            "search space, `x`: choice inf is not a finite number",
+        );
+    }
+
+    #[test]
+    fn unknown_keys_and_types_are_refused() {
+        let error = toml::from_str::<SearchSpace>("x = { type = 'float', low = 0.0, hihg = 1.0 }")
+            .unwrap_err();
+        assert!(error.to_string().contains("hihg"), "{error}");
+        let error = toml::from_str::<SearchSpace>("x = { type = 'flaot', low = 0.0, high = 1.0 }")
+            .unwrap_err();
+        assert!(error.to_string().contains("flaot"), "{error}");
+    }
+
+    #[test]
+    fn values_keep_their_kind_through_json() {
+        for value in [
+            ParameterValue::Bool(true),
+            ParameterValue::Int(1),
+            ParameterValue::Float(1.0),
+            ParameterValue::Text("1".to_owned()),
+        ] {
+            let json = serde_json::to_string(&value).unwrap();
+            assert_eq!(
+                serde_json::from_str::<ParameterValue>(&json).unwrap(),
+                value
+            );
+        }
+    }
+
+    #[test]
+    fn every_whole_number_has_the_same_share() {
+        let space = ParameterSpace::Int {
+            low: 1,
+            high: 4,
+            log: false,
+        };
+        let mut counts = [0; 4];
+        for step in 0..4000 {
+            let value = space.at((f64::from(step) + 0.5) / 4000.0).as_i64().unwrap();
+            counts[usize::try_from(value - 1).unwrap()] += 1;
+        }
+        assert_eq!(counts, [1000; 4]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_unit_interval_maps_into_the_space_and_back(unit in 0.0..=1.0_f64, low in 1e-6..10.0_f64, width in 1e-3..1e3_f64, log: bool) {
+            let space = ParameterSpace::Float { low, high: low + width, log };
+            let value = space.at(unit);
+            prop_assert!(space.contains(&value));
+            prop_assert!((space.unit(&value).unwrap() - unit).abs() < 1e-6);
+        }
+
+        #[test]
+        fn whole_numbers_survive_the_unit_interval(low in -1000..1000_i64, width in 1..1000_i64, step in 0..1000_i64) {
+            let space = ParameterSpace::Int { low, high: low + width, log: false };
+            let value = ParameterValue::Int(low + step % (width + 1));
+            prop_assert_eq!(space.at(space.unit(&value).unwrap()), value);
+        }
+    }
+}

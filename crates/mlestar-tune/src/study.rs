@@ -1,0 +1,333 @@
+//! The study: suggestions, objective, pruning, log.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use mlestar_artifact::ContentHash;
+use optimizer::Direction;
+use optimizer::pruner::MedianPruner;
+use optimizer::sampler::CompletedTrial;
+use serde::{Deserialize, Serialize};
+
+use crate::TuneError;
+use crate::importance::importance;
+use crate::log;
+use crate::sampler::{Sampler, suggest};
+use crate::space::{Parameters, SearchSpace};
+use crate::trial::{Decision, Trial, TrialError, TrialRecord, TrialState};
+
+/// When an unpromising trial is given up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pruner {
+    /// When its value at a step is below the median of the complete trials at that step.
+    #[default]
+    Median,
+    /// Never.
+    None,
+}
+
+/// Settings of a study.
+///
+/// | key | default | purpose | range |
+/// |---|---|---|---|
+/// | `trials` | 20 | trials in all, those tried first included | 1 to 100,000 |
+/// | `sampler` | `"tpe"` | how parameters are chosen | `"tpe"`, `"random"` |
+/// | `pruner` | `"median"` | when a trial is given up | `"median"`, `"none"` |
+/// | `startup_trials` | 5 | random trials before the estimator is used, and complete trials before anything is pruned | 1 to 100,000 |
+/// | `warmup_steps` | 1 | steps below this are never pruned | any |
+/// | `space` | empty | the parameters to search | at least one |
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StudyConfig {
+    /// Trials in all, those tried first and those of the log included.
+    pub trials: usize,
+    /// How parameters are chosen.
+    pub sampler: Sampler,
+    /// When a trial is given up.
+    pub pruner: Pruner,
+    /// Random trials before the estimator is used, and complete trials before anything is pruned.
+    pub startup_trials: usize,
+    /// Reports of a step below this one never prune.
+    pub warmup_steps: u64,
+    /// The parameters to search.
+    pub space: SearchSpace,
+}
+
+impl Default for StudyConfig {
+    fn default() -> Self {
+        Self {
+            trials: 20,
+            sampler: Sampler::Tpe,
+            pruner: Pruner::Median,
+            startup_trials: 5,
+            warmup_steps: 1,
+            space: SearchSpace::default(),
+        }
+    }
+}
+
+impl StudyConfig {
+    /// Checks the settings and the search space.
+    ///
+    /// # Errors
+    ///
+    /// [`TuneError::OutOfRange`], [`TuneError::EmptySpace`] and [`TuneError::BadParameter`].
+    ///
+    /// ```
+    /// use mlestar_tune::StudyConfig;
+    ///
+    /// let config = StudyConfig { trials: 0, ..StudyConfig::default() };
+    /// assert_eq!(
+    ///     config.check().unwrap_err().to_string(),
+    ///     "study setting `trials` is 0; it must be 1 to 100000"
+    /// );
+    /// ```
+    pub fn check(&self) -> Result<(), TuneError> {
+        for (key, value) in [
+            ("trials", self.trials),
+            ("startup_trials", self.startup_trials),
+        ] {
+            if !(1..=100_000).contains(&value) {
+                return Err(TuneError::OutOfRange {
+                    key,
+                    value: value.to_string(),
+                    limits: "1 to 100000",
+                });
+            }
+        }
+        self.space.check()
+    }
+}
+
+/// What happens while a study runs.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StudyEvent<'a> {
+    /// Trials were found in the log and are not run again.
+    Resumed {
+        /// How many.
+        trials: usize,
+    },
+    /// A trial begins.
+    Started {
+        /// Its number, from 0.
+        number: u64,
+        /// Trials of the study in all.
+        trials: usize,
+        /// What is tried.
+        parameters: &'a Parameters,
+    },
+    /// The objective reported a step.
+    Reported {
+        /// Number of the trial.
+        number: u64,
+        /// The step.
+        step: u64,
+        /// The value there.
+        value: f64,
+        /// What the pruner said.
+        decision: Decision,
+    },
+    /// A trial ended and is in the log.
+    Ended {
+        /// The trial.
+        trial: &'a TrialRecord,
+    },
+}
+
+/// The result of a study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudyReport {
+    /// All trials, in order.
+    pub trials: Vec<TrialRecord>,
+    /// Number of the complete trial with the highest value, of equals the first; `None` without one.
+    pub best: Option<u64>,
+    /// Share of the objective's variance that each parameter explains by itself (0 to 1; what is
+    /// missing to 1 belongs to interactions). `None` below [`MIN_TRIALS_FOR_IMPORTANCE`] complete
+    /// trials, or when their values are all equal.
+    ///
+    /// [`MIN_TRIALS_FOR_IMPORTANCE`]: crate::MIN_TRIALS_FOR_IMPORTANCE
+    pub importance: Option<BTreeMap<String, f64>>,
+    /// Whether the study was stopped before all trials were run.
+    pub stopped: bool,
+}
+
+impl StudyReport {
+    /// The complete trial with the highest value.
+    pub fn best_trial(&self) -> Option<&TrialRecord> {
+        let best = self.best?;
+        self.trials.iter().find(|trial| trial.number == best)
+    }
+
+    /// How many trials ended so.
+    pub fn count(&self, state: TrialState) -> usize {
+        self.trials
+            .iter()
+            .filter(|trial| trial.state == state)
+            .count()
+    }
+}
+
+/// The median rule, and the complete trials it compares with.
+pub(crate) struct PruningRule {
+    pub(crate) pruner: MedianPruner,
+    pub(crate) completed: Vec<CompletedTrial>,
+}
+
+impl PruningRule {
+    fn new(config: &StudyConfig, trials: &[TrialRecord]) -> Option<Self> {
+        match config.pruner {
+            Pruner::None => None,
+            Pruner::Median => Some(Self {
+                pruner: MedianPruner::new(Direction::Maximize)
+                    .n_warmup_steps(config.warmup_steps)
+                    .n_min_trials(config.startup_trials),
+                completed: trials.iter().filter_map(completed_trial).collect(),
+            }),
+        }
+    }
+}
+
+fn completed_trial(trial: &TrialRecord) -> Option<CompletedTrial> {
+    let reported = trial
+        .intermediate
+        .iter()
+        .map(|at| (at.step, at.value))
+        .collect();
+    (trial.state == TrialState::Complete).then_some(CompletedTrial::with_intermediate_values(
+        trial.number,
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        trial.value?,
+        reported,
+        HashMap::new(),
+    ))
+}
+
+/// Runs a study that maximises `objective`, and continues one whose trials are already in `log`.
+///
+/// The sets in `enqueue` are tried first; what they leave out is suggested, and their values may lie
+/// outside the search space (a baseline deserves its trial wherever it is). The objective returns
+/// the value, or [`TrialError`]; a trial that fails, or whose value is not finite, is recorded and the
+/// study goes on. With [`TrialError::Stopped`] the report of the trials so far is returned.
+///
+/// Same settings, seed and log give the same next suggestions: a study that was interrupted and resumed
+/// makes the suggestions of one that was not, provided that the objective returns the same values.
+///
+/// # Errors
+///
+/// Settings out of range, a bad search space or set to try first, a log that cannot be read or written,
+/// is damaged, or belongs to a study with other settings.
+pub fn run_study(
+    config: &StudyConfig,
+    seed: u64,
+    log: &Path,
+    enqueue: &[Parameters],
+    objective: &mut dyn FnMut(&mut Trial<'_>) -> Result<f64, TrialError>,
+    observer: &mut dyn FnMut(&StudyEvent<'_>),
+) -> Result<StudyReport, TuneError> {
+    config.check()?;
+    let enqueue = check_enqueued(&config.space, enqueue)?;
+    let study = identity(config, seed, &enqueue)?;
+    let mut trials = log::read(log, &study)?;
+    if !trials.is_empty() {
+        observer(&StudyEvent::Resumed {
+            trials: trials.len(),
+        });
+    }
+    let mut stopped = false;
+    while trials.len() < config.trials {
+        let number = trials.len() as u64;
+        let mut parameters = suggest(
+            config.sampler,
+            &config.space,
+            config.startup_trials,
+            seed,
+            number,
+            &trials,
+        );
+        if let Some(first) = enqueue.get(trials.len()) {
+            parameters.extend(first.clone());
+        }
+        observer(&StudyEvent::Started {
+            number,
+            trials: config.trials,
+            parameters: &parameters,
+        });
+        let pruning = PruningRule::new(config, &trials);
+        let mut trial = Trial::new(number, parameters, pruning.as_ref(), observer);
+        let outcome = objective(&mut trial);
+        let Some(record) = trial.finish(outcome) else {
+            stopped = true;
+            break;
+        };
+        log::append(log, &study, &record)?;
+        observer(&StudyEvent::Ended { trial: &record });
+        trials.push(record);
+    }
+    Ok(StudyReport {
+        best: best(&trials),
+        importance: importance(&config.space, &trials),
+        trials,
+        stopped,
+    })
+}
+
+fn best(trials: &[TrialRecord]) -> Option<u64> {
+    let mut best: Option<(f64, u64)> = None;
+    for trial in trials
+        .iter()
+        .filter(|trial| trial.state == TrialState::Complete)
+    {
+        if let Some(value) = trial.value
+            && best.is_none_or(|(highest, _)| value > highest)
+        {
+            best = Some((value, trial.number));
+        }
+    }
+    best.map(|(_, number)| number)
+}
+
+fn check_enqueued(
+    space: &SearchSpace,
+    enqueue: &[Parameters],
+) -> Result<Vec<Parameters>, TuneError> {
+    let coerce = |index: usize, key: &str, value| {
+        space
+            .get(key)
+            .ok_or_else(|| "is not in the search space".to_owned())
+            .and_then(|parameter| parameter.coerce(value))
+            .map(|value| (key.to_owned(), value))
+            .map_err(|message| TuneError::BadEnqueued {
+                index,
+                key: key.to_owned(),
+                message,
+            })
+    };
+    enqueue
+        .iter()
+        .enumerate()
+        .map(|(index, set)| {
+            set.iter()
+                .map(|(key, value)| coerce(index, key, value))
+                .collect()
+        })
+        .collect()
+}
+
+/// Hash of everything that decides the suggestions; not of `trials`, so that a study can be prolonged.
+fn identity(config: &StudyConfig, seed: u64, enqueue: &[Parameters]) -> Result<String, TuneError> {
+    let decisive = (
+        seed,
+        config.sampler,
+        config.pruner,
+        config.startup_trials,
+        config.warmup_steps,
+        &config.space,
+        enqueue,
+    );
+    Ok(ContentHash::of_json(&decisive)?.to_string())
+}

@@ -1,0 +1,87 @@
+//! The audit log: everything that happened in a run, one JSON line an event.
+
+use crate::{RunFolder, Stage, WorkflowError};
+use mlestar_artifact::append_json_line;
+use serde::{Deserialize, Serialize};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// One line of `audit.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// Seconds since 1970-01-01 UTC.
+    pub unix_seconds: f64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: AuditEvent,
+}
+
+/// What can happen in a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum AuditEvent {
+    /// A stage began, for the reasons given.
+    StageStarted {
+        /// The stage.
+        stage: Stage,
+        /// Which inputs made it stale.
+        reasons: Vec<String>,
+        /// The code that runs it.
+        code_version: String,
+        /// The device that it computes on.
+        device: String,
+    },
+    /// A stage ended well.
+    StageFinished {
+        /// The stage.
+        stage: Stage,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// A stage ended with an error or was interrupted.
+    StageFailed {
+        /// The stage.
+        stage: Stage,
+        /// The message that the user saw.
+        error: String,
+    },
+    /// A gate was judged.
+    GateJudged {
+        /// The stage.
+        stage: Stage,
+        /// `PASS`, `FAIL`, `INCONCLUSIVE` or `MISSING`.
+        status: String,
+    },
+    /// The test split was read. Each reading is for one reported figure.
+    TestSplitRead {
+        /// The stage that read it.
+        stage: Stage,
+        /// What for.
+        purpose: String,
+        /// How many pictures.
+        pictures: usize,
+    },
+    /// A failed gate sent the chain back, with these settings changed.
+    ReturnedToStage {
+        /// The stage whose gate failed.
+        from: Stage,
+        /// The stage that runs again.
+        to: Stage,
+        /// `key = value` of each changed setting.
+        settings: Vec<String>,
+    },
+}
+
+/// Appends an event to the run's log.
+///
+/// # Errors
+/// When the log cannot be written.
+pub fn record(run: &RunFolder, event: AuditEvent) -> Result<(), WorkflowError> {
+    let unix_seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |elapsed| elapsed.as_secs_f64());
+    let line = AuditRecord {
+        unix_seconds,
+        event,
+    };
+    Ok(append_json_line(&run.audit_path(), &line)?)
+}

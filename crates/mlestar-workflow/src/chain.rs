@@ -1,0 +1,369 @@
+//! The chain: runs what is stale, judges every gate, and knows what to do when one is not met.
+
+use crate::audit::{self, AuditEvent};
+use crate::config::{Config, OnFailure, ReturnTo};
+use crate::context::DataCache;
+use crate::freshness::{Surroundings, changed_inputs, current_inputs, staleness};
+use crate::machine::MachineInfo;
+use crate::manifest::{Hashes, Manifest, StageRecord, hash_folder};
+use crate::remedies::Remedies;
+use crate::validation::ValidationReport;
+use crate::{CODE_VERSION, Reporter, RunFolder, Stage, StageContext, WorkflowError};
+use crate::{gates, stages, summary};
+use burn::tensor::Device;
+use mlestar_artifact::{Artifact, ContentHash, write_artifact, write_atomically};
+use mlestar_gates::{ExitCode, StageVerdict, Status};
+use mlestar_train::StopSignal;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// What is to be run, where, and with what.
+pub struct RunRequest<'a> {
+    /// The checked config.
+    pub config: &'a Config,
+    /// The run's folder.
+    pub run: &'a RunFolder,
+    /// The device that computes.
+    pub device: &'a Device,
+    /// Its name, such as `cpu`.
+    pub device_name: &'a str,
+    /// Worker threads for loading and augmenting.
+    pub threads: usize,
+    /// The first stage to look at.
+    pub from: Stage,
+    /// The last stage to look at.
+    pub to: Stage,
+    /// Run stages even when they are fresh.
+    pub force: bool,
+    /// Asks the run to stop at its next safe point.
+    pub stop: &'a StopSignal,
+}
+
+/// What became of one stage.
+#[derive(Clone, Debug)]
+pub struct StageOutcome {
+    /// The stage.
+    pub stage: Stage,
+    /// Whether it ran, or nothing that it depends on had changed.
+    pub ran: bool,
+    /// Its gate.
+    pub verdict: StageVerdict,
+}
+
+/// What became of a run.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// The stages that were looked at, in order; a stage that the chain returned to stands once,
+    /// as it ended.
+    pub stages: Vec<StageOutcome>,
+    /// The stage at which an unmet gate stopped the chain.
+    pub stopped_at: Option<Stage>,
+    /// The exit code of the whole run.
+    pub exit_code: ExitCode,
+}
+
+/// `run.json`: what was run, by which code, on which machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// The project's name.
+    pub project: String,
+    /// The seed of every random choice.
+    pub seed: u64,
+    /// The version of the code.
+    pub code_version: String,
+    /// The device that computes.
+    pub device: String,
+    /// Worker threads.
+    pub threads: usize,
+    /// The machine.
+    pub machine: MachineInfo,
+}
+
+impl Artifact for RunInfo {
+    const SCHEMA: &'static str = "mlestar.run";
+    const VERSION: u32 = 1;
+}
+
+/// Where content hashes of data files are remembered, so that a second look at 60,000 pictures
+/// takes no time.
+pub fn fingerprint_cache(run: &RunFolder) -> PathBuf {
+    run.root().join(".fingerprints.json")
+}
+
+/// Runs the stages from `from` to `to` that are stale and judges their gates.
+///
+/// # Errors
+/// Whatever keeps a stage from leaving its artifacts. An unmet gate is no error: it is in the
+/// report and its exit code.
+pub fn run(
+    request: &RunRequest<'_>,
+    reporter: &mut dyn Reporter,
+) -> Result<RunReport, WorkflowError> {
+    if request.from > request.to {
+        return Err(WorkflowError::Usage(format!(
+            "--from {} comes after --to {}; swap them",
+            request.from.number(),
+            request.to.number()
+        )));
+    }
+    let _lock = request.run.lock()?;
+    let mut remedies = Remedies::read(request.run, request.config)?;
+    let mut chain = Chain {
+        config: remedies.apply(request.config)?,
+        manifest: Manifest::read(request.run)?,
+        data: None,
+        fingerprint: mlestar_data::fingerprint(
+            &request.config.data,
+            Some(&fingerprint_cache(request.run)),
+        )?,
+        request,
+        reporter,
+    };
+    chain.write_run_info()?;
+    let report = chain.run_stages(&mut remedies)?;
+    ValidationReport::judge(&Stage::ALL, &chain.config, request.run, &chain.manifest)
+        .write(request.run)?;
+    summary::write(&chain.config, request.run, &chain.manifest)?;
+    Ok(report)
+}
+
+struct Chain<'a> {
+    request: &'a RunRequest<'a>,
+    config: Config,
+    manifest: Manifest,
+    data: Option<DataCache>,
+    fingerprint: ContentHash,
+    reporter: &'a mut dyn Reporter,
+}
+
+impl Chain<'_> {
+    fn write_run_info(&self) -> Result<(), WorkflowError> {
+        let run = self.request.run;
+        let info = RunInfo {
+            project: self.config.project.name.clone(),
+            seed: self.config.seed,
+            code_version: CODE_VERSION.into(),
+            device: self.request.device_name.into(),
+            threads: self.request.threads,
+            machine: MachineInfo::detect(),
+        };
+        write_artifact(&run.run_info_path(), &info)?;
+        Ok(write_atomically(
+            &run.config_path(),
+            self.config.to_toml()?.as_bytes(),
+        )?)
+    }
+
+    fn run_stages(&mut self, remedies: &mut Remedies) -> Result<RunReport, WorkflowError> {
+        let mut outcomes: Vec<StageOutcome> = Vec::new();
+        let mut stopped_at = None;
+        let mut stage = self.request.from;
+        loop {
+            let outcome = self.look_at(stage)?;
+            let status = outcome.verdict.status();
+            outcomes.retain(|earlier| earlier.stage != stage);
+            outcomes.push(outcome);
+            if status != Status::Pass {
+                match self.after_failure(stage, remedies)? {
+                    Next::Continue => {}
+                    Next::Stop => {
+                        stopped_at = Some(stage);
+                        break;
+                    }
+                    // What the remedy changed may have made stages before that one stale too.
+                    Next::ReturnTo(earlier) => {
+                        stage = self.request.from.min(earlier);
+                        continue;
+                    }
+                }
+            }
+            match Stage::ALL.get(stage.number()) {
+                Some(next) if *next <= self.request.to => stage = *next,
+                _ => break,
+            }
+        }
+        outcomes.sort_by_key(|outcome| outcome.stage);
+        let verdicts = outcomes.iter().map(|outcome| outcome.verdict.clone());
+        let exit_code = mlestar_gates::RunVerdict {
+            stages: verdicts.collect(),
+        }
+        .exit_code();
+        Ok(RunReport {
+            stages: outcomes,
+            stopped_at,
+            exit_code,
+        })
+    }
+
+    /// Runs one stage if it is stale and judges its gate.
+    fn look_at(&mut self, stage: Stage) -> Result<StageOutcome, WorkflowError> {
+        let run = self.request.run;
+        let surroundings = Surroundings {
+            config: &self.config,
+            data_fingerprint: &self.fingerprint,
+            device: self.request.device_name,
+        };
+        let inputs = current_inputs(stage, &surroundings, run, &self.manifest)?;
+        let mut reasons = staleness(stage, &inputs, run, &self.manifest)?.reasons;
+        if reasons.is_empty() && self.request.force {
+            reasons.push("--force".into());
+        }
+        let ran = !reasons.is_empty();
+        if ran {
+            self.run_stage(stage, inputs, &reasons)?;
+        } else {
+            self.reporter.stage_fresh(stage);
+        }
+        let verdict = gates::judge_stage(stage, &self.config, run, &self.manifest);
+        if ran {
+            let status = verdict.status().to_string();
+            audit::record(run, AuditEvent::GateJudged { stage, status })?;
+        }
+        self.reporter.gate_judged(stage, &verdict);
+        Ok(StageOutcome {
+            stage,
+            ran,
+            verdict,
+        })
+    }
+
+    fn run_stage(
+        &mut self,
+        stage: Stage,
+        inputs: Hashes,
+        reasons: &[String],
+    ) -> Result<(), WorkflowError> {
+        let run = self.request.run;
+        let resume = !self.request.force
+            && self.manifest.stage(stage).is_some_and(|record| {
+                !record.complete && changed_inputs(record, &inputs).is_empty()
+            });
+        if !resume {
+            set_aside(run, stage)?;
+        }
+        self.manifest.set(
+            stage,
+            StageRecord {
+                complete: false,
+                inputs: inputs.clone(),
+                outputs: Hashes::new(),
+            },
+        );
+        self.manifest.write(run)?;
+        let started = AuditEvent::StageStarted {
+            stage,
+            reasons: reasons.to_vec(),
+            code_version: CODE_VERSION.into(),
+            device: self.request.device_name.into(),
+        };
+        audit::record(run, started)?;
+        self.reporter.stage_started(stage, reasons);
+        let clock = Instant::now();
+        if let Err(error) = self.call_stage(stage, resume) {
+            let message = error.to_string();
+            let event = AuditEvent::StageFailed {
+                stage,
+                error: message,
+            };
+            audit::record(run, event)?;
+            return Err(error);
+        }
+        let seconds = clock.elapsed().as_secs_f64();
+        let record = StageRecord {
+            complete: true,
+            inputs,
+            outputs: hash_folder(&run.stage_folder(stage))?,
+        };
+        self.manifest.set(stage, record);
+        self.manifest.write(run)?;
+        audit::record(run, AuditEvent::StageFinished { stage, seconds })?;
+        self.reporter.stage_finished(stage, seconds);
+        Ok(())
+    }
+
+    fn call_stage(&mut self, stage: Stage, resume: bool) -> Result<(), WorkflowError> {
+        let mut context = StageContext {
+            stage,
+            config: &self.config,
+            run: self.request.run,
+            device: self.request.device,
+            device_name: self.request.device_name,
+            threads: self.request.threads,
+            stop: self.request.stop,
+            reporter: self.reporter,
+            resume,
+            manifest: &self.manifest,
+            data: &mut self.data,
+        };
+        context.check_stop()?;
+        stages::run(&mut context)
+    }
+
+    fn after_failure(
+        &mut self,
+        stage: Stage,
+        remedies: &mut Remedies,
+    ) -> Result<Next, WorkflowError> {
+        match self.config.gates.on_failure(stage) {
+            OnFailure::Stop => Ok(Next::Stop),
+            OnFailure::Continue => Ok(Next::Continue),
+            OnFailure::Return(ReturnTo {
+                return_to: to,
+                max_returns,
+                set,
+            }) => {
+                if remedies.returns_from(stage) >= max_returns as usize {
+                    let text = format!(
+                        "the gate of stage {stage} is still not met after {max_returns} returns"
+                    );
+                    self.reporter.note(&text);
+                    return Ok(Next::Continue);
+                }
+                let settings = remedies.add(stage, to, &set);
+                self.config = remedies.apply(self.request.config)?;
+                remedies.write(self.request.run)?;
+                self.write_run_info()?;
+                self.reporter.note(&format!(
+                    "the gate of stage {stage} is not met: returning to stage {to} with {}",
+                    settings.join(", ")
+                ));
+                let event = AuditEvent::ReturnedToStage {
+                    from: stage,
+                    to,
+                    settings,
+                };
+                audit::record(self.request.run, event)?;
+                Ok(Next::ReturnTo(to))
+            }
+        }
+    }
+}
+
+enum Next {
+    Continue,
+    Stop,
+    ReturnTo(Stage),
+}
+
+/// Moves what a stage left before into `.previous/`, so that a rerun starts clean and loses nothing
+/// that the last run made.
+fn set_aside(run: &RunFolder, stage: Stage) -> Result<(), WorkflowError> {
+    let folder = run.stage_folder(stage);
+    if !folder.exists() {
+        return Ok(());
+    }
+    let previous = run.root().join(".previous").join(stage.folder());
+    let fail = |source| WorkflowError::RunFolder {
+        path: folder.clone(),
+        source,
+    };
+    if previous.exists() {
+        fs::remove_dir_all(&previous).map_err(fail)?;
+    }
+    if let Some(parent) = previous.parent() {
+        fs::create_dir_all(parent).map_err(fail)?;
+    }
+    fs::rename(&folder, &previous).map_err(fail)
+}

@@ -1,0 +1,420 @@
+//! Ranges, and what the sections must say together.
+
+use std::fmt::Display;
+
+use mlestar_data::{DataConfig, DataError, SourceKind};
+use mlestar_tune::{ParameterSpace, ParameterValue, TuneError};
+
+use super::document::{Document, nearest_name};
+use super::{Config, ConfigError, CriterionSetting, OnFailure, Override, RawConfig, toml_value};
+use crate::Stage;
+
+/// Sections whose keys may be searched.
+const SEARCHABLE: [&str; 3] = ["model", "augmentation", "training"];
+
+pub(super) fn check(raw: &RawConfig, document: &Document<'_>) -> Result<(), ConfigError> {
+    check_values(raw, document)?;
+    let config = Config {
+        sections: raw.clone(),
+    };
+    check_space(&config, document)?;
+    Stage::ALL
+        .into_iter()
+        .try_for_each(|stage| check_gate(&config, stage, document))
+}
+
+fn check_values(raw: &RawConfig, document: &Document<'_>) -> Result<(), ConfigError> {
+    check_project(raw, document)?;
+    check_data_and_model(raw, document)?;
+    check_task(raw, document)?;
+    check_evaluation_and_deployment(raw, document)?;
+    check_refinement(raw, document)
+}
+
+fn check_project(raw: &RawConfig, document: &Document<'_>) -> Result<(), ConfigError> {
+    let require = Require { document };
+    require.that(
+        i64::try_from(raw.seed).is_ok(),
+        "seed",
+        raw.seed,
+        "0 to 9223372036854775807, the largest number in TOML",
+    )?;
+    let name_length = raw.project.name.chars().count();
+    require.that(
+        (1..=100).contains(&name_length) && !raw.project.name.trim().is_empty(),
+        "project.name",
+        format!("{:?}", raw.project.name),
+        "1 to 100 characters",
+    )
+}
+
+/// The sections of other crates, which check themselves.
+fn check_data_and_model(raw: &RawConfig, document: &Document<'_>) -> Result<(), ConfigError> {
+    let invalid = |section: &str, message: String| invalid(document, section, message);
+    raw.data.check().map_err(|error| match error {
+        DataError::MissingSetting { .. } => {
+            invalid("data", format!("{error}; name it with --data FOLDER"))
+        }
+        error => invalid("data", error.to_string()),
+    })?;
+    raw.data
+        .synthetic
+        .check()
+        .map_err(|error| invalid("data", error.to_string()))?;
+    let assumed = AssumedPictures::of(&raw.data);
+    raw.augmentation
+        .check(assumed.height, assumed.width)
+        .map_err(|error| invalid("augmentation", error.to_string()))?;
+    raw.model
+        .check(assumed.n_classes, assumed.height, assumed.width)
+        .map_err(|error| invalid("model", error.to_string()))?;
+    raw.training
+        .check()
+        .map_err(|error| invalid("training", error.to_string()))
+}
+
+/// What is known of the pictures before they are read. Where a folder decides, the checks of its stage
+/// know more; these must not refuse what could be right.
+struct AssumedPictures {
+    n_classes: usize,
+    height: usize,
+    width: usize,
+}
+
+impl AssumedPictures {
+    fn of(data: &DataConfig) -> Self {
+        let [height, width] = match (data.source, data.image_size) {
+            (SourceKind::Folder, Some(size)) => size,
+            (SourceKind::Folder, None) => [64, 64],
+            _ => [32, 32],
+        };
+        let n_classes = match data.source {
+            SourceKind::Cifar100 => 100,
+            SourceKind::Folder => 2,
+            SourceKind::Cifar10 | SourceKind::Synthetic => 10,
+        };
+        Self {
+            n_classes,
+            height,
+            width,
+        }
+    }
+}
+
+/// Puts the section before a key that another crate named without it, and finds its line.
+fn invalid(document: &Document<'_>, section: &str, message: String) -> ConfigError {
+    let message = match message.starts_with(&format!("{section}.")) {
+        true => message,
+        false => format!("{section}.{message}"),
+    };
+    let key = message.split_whitespace().next().unwrap_or(section);
+    ConfigError::Invalid {
+        place: document.place_of(key.trim_matches(['`', ',', ':'])),
+        message,
+    }
+}
+
+fn check_task(raw: &RawConfig, document: &Document<'_>) -> Result<(), ConfigError> {
+    let require = Require { document };
+    let task = &raw.task;
+    require.that(
+        !task.target_variable.trim().is_empty(),
+        "task.target_variable",
+        format!("{:?}", task.target_variable),
+        "a name, for example \"class_label\"",
+    )?;
+    require.fraction("task.primary.target", task.primary.target)?;
+    for (metric, target) in task.secondary.iter() {
+        require.fraction(&format!("task.secondary.{metric}"), target)?;
+    }
+    for (key, value) in [
+        (
+            "training_time_seconds_max",
+            task.constraints.training_time_seconds_max,
+        ),
+        (
+            "inference_latency_ms_max",
+            task.constraints.inference_latency_ms_max,
+        ),
+    ] {
+        let key = format!("task.constraints.{key}");
+        require.that(
+            value.is_finite() && value > 0.0,
+            &key,
+            value,
+            "above 0 and finite",
+        )?;
+    }
+    for (key, value) in [
+        ("model_bytes_max", task.constraints.model_bytes_max),
+        ("memory_bytes_max", task.constraints.memory_bytes_max),
+    ] {
+        let fits = value >= 1 && i64::try_from(value).is_ok();
+        require.that(
+            fits,
+            &format!("task.constraints.{key}"),
+            value,
+            "at least 1",
+        )?;
+    }
+    for (key, value) in [
+        (
+            "validation_accuracy_min",
+            task.quality.validation_accuracy_min,
+        ),
+        ("overfitting_gap_max", task.quality.overfitting_gap_max),
+        ("per_class_recall_min", task.quality.per_class_recall_min),
+    ] {
+        require.fraction(&format!("task.quality.{key}"), value)?;
+    }
+    Ok(())
+}
+
+fn check_evaluation_and_deployment(
+    raw: &RawConfig,
+    document: &Document<'_>,
+) -> Result<(), ConfigError> {
+    let require = Require { document };
+    let confidence = raw.evaluation.confidence;
+    require.that(
+        confidence > 0.0 && confidence < 1.0,
+        "evaluation.confidence",
+        confidence,
+        "above 0 and below 1",
+    )?;
+    require.count(
+        "evaluation.batch_size",
+        raw.evaluation.batch_size,
+        1,
+        65_536,
+    )?;
+    let benchmark = &raw.deployment.benchmark;
+    require.count(
+        "deployment.benchmark.latency_runs",
+        benchmark.latency_runs,
+        10,
+        100_000,
+    )?;
+    let sizes = &benchmark.throughput_batch_sizes;
+    require.that(
+        (1..=16).contains(&sizes.len()) && sizes.iter().all(|size| (1..=4096).contains(size)),
+        "deployment.benchmark.throughput_batch_sizes",
+        format!("{sizes:?}"),
+        "1 to 16 sizes, each 1 to 4096",
+    )?;
+    let difference = raw.deployment.parity.max_abs_difference;
+    require.that(
+        difference > 0.0 && difference <= 1.0,
+        "deployment.parity.max_abs_difference",
+        difference,
+        "above 0 and at most 1",
+    )
+}
+
+fn check_refinement(raw: &RawConfig, document: &Document<'_>) -> Result<(), ConfigError> {
+    let require = Require { document };
+    let refinement = &raw.refinement;
+    require.count("refinement.trials", refinement.trials, 1, 100_000)?;
+    require.count(
+        "refinement.startup_trials",
+        refinement.startup_trials,
+        1,
+        100_000,
+    )?;
+    require.count(
+        "refinement.epochs_per_trial",
+        refinement.epochs_per_trial,
+        1,
+        10_000,
+    )?;
+    if let Some(epochs) = refinement.final_epochs {
+        require.count("refinement.final_epochs", epochs, 1, 10_000)?;
+    }
+    require.that(
+        refinement.warmup_epochs <= 10_000,
+        "refinement.warmup_epochs",
+        refinement.warmup_epochs,
+        "0 to 10000",
+    )?;
+    let fraction = refinement.train_fraction_per_trial;
+    require.that(
+        fraction > 0.0 && fraction <= 1.0,
+        "refinement.train_fraction_per_trial",
+        fraction,
+        "above 0 and at most 1",
+    )?;
+    refinement.space.check().map_err(|error| {
+        let mut path = vec!["refinement".to_owned(), "space".to_owned()];
+        if let TuneError::BadParameter { key, .. } = &error {
+            path.push(key.clone());
+        }
+        ConfigError::Invalid {
+            place: document.place(&path),
+            message: format!("refinement.space: {error}"),
+        }
+    })
+}
+
+/// Every key of the space must be one of the config, and every value that the search may suggest must be
+/// one that the config accepts.
+fn check_space(config: &Config, document: &Document<'_>) -> Result<(), ConfigError> {
+    for (key, space) in config.refinement.space.iter() {
+        let path = ["refinement", "space", key].map(str::to_owned);
+        let section = key.split('.').next().unwrap_or_default();
+        if !SEARCHABLE.contains(&section) {
+            return Err(ConfigError::Invalid {
+                place: document.place(&path),
+                message: format!(
+                    "`refinement.space` searches `{key}`, but only keys of {} can be searched",
+                    SEARCHABLE.join(", ")
+                ),
+            });
+        }
+        for value in extremes(space) {
+            let set = Override::new(key, toml_value(&value))?;
+            try_override(config, &set).map_err(|error| ConfigError::Invalid {
+                place: document.place(&path),
+                message: format!(
+                    "`refinement.space` may set {key} = {value}: {}",
+                    without_place(&error)
+                ),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn extremes(space: &ParameterSpace) -> Vec<ParameterValue> {
+    match space {
+        ParameterSpace::Float { low, high, .. } => {
+            vec![ParameterValue::Float(*low), ParameterValue::Float(*high)]
+        }
+        ParameterSpace::Int { low, high, .. } => {
+            vec![ParameterValue::Int(*low), ParameterValue::Int(*high)]
+        }
+        ParameterSpace::Categorical { choices } => choices.clone(),
+    }
+}
+
+/// Whether the config is right with one more key set. Searches and returns are not followed: they are
+/// what is being checked.
+fn try_override(config: &Config, set: &Override) -> Result<(), ConfigError> {
+    let text = config.to_toml()?;
+    let overrides = std::slice::from_ref(set);
+    let document = Document::parse(&text, "config", overrides)?;
+    check_values(&document.read()?, &document)
+}
+
+/// The message without the place, which the caller knows better.
+fn without_place(error: &ConfigError) -> String {
+    match error {
+        ConfigError::UnknownKey { key, advice, .. } => format!("unknown key `{key}`; {advice}"),
+        ConfigError::WrongType { key, message, .. } => format!("`{key}`: {message}"),
+        ConfigError::OutOfRange {
+            key, value, limits, ..
+        } => format!("`{key}` is {value}; it must be {limits}"),
+        ConfigError::Invalid { message, .. } | ConfigError::BadOverride { message, .. } => {
+            message.clone()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn check_gate(config: &Config, stage: Stage, document: &Document<'_>) -> Result<(), ConfigError> {
+    let stem = stage.stem();
+    let section = config.gates.section(stage);
+    let ids: Vec<String> = crate::gates::checks(stage, config)
+        .iter()
+        .map(|check| check.id.to_owned())
+        .collect();
+    if let Some(id) = section.criteria.keys().find(|id| !ids.contains(id)) {
+        let path = ["gates", stem, "criteria", id].map(str::to_owned);
+        return Err(ConfigError::UnknownKey {
+            place: document.place(&path),
+            key: path.join("."),
+            advice: nearest_name(&["gates", stem, "criteria"], id, &ids),
+        });
+    }
+    for check in crate::gates::checks(stage, config) {
+        if let Some(CriterionSetting::Limit(limit)) = section.criteria.get(check.id) {
+            check
+                .criterion(*limit)
+                .check()
+                .map_err(|error| ConfigError::Invalid {
+                    place: document
+                        .place(&["gates", stem, "criteria", check.id].map(str::to_owned)),
+                    message: error.to_string(),
+                })?;
+        }
+    }
+    let Some(OnFailure::Return(to)) = &section.on_failure else {
+        return Ok(());
+    };
+    let require = Require { document };
+    let key = format!("gates.{stem}.on_failure");
+    require.that(
+        to.return_to <= stage,
+        &format!("{key}.return_to"),
+        format!("{:?}", to.return_to.stem()),
+        &format!("{stem} or a stage before it"),
+    )?;
+    require.that(
+        (1..=10).contains(&to.max_returns),
+        &format!("{key}.max_returns"),
+        to.max_returns,
+        "1 to 10",
+    )?;
+    for (set_key, value) in &to.set {
+        let set = Override::new(set_key, value.clone())?;
+        try_override(config, &set).map_err(|error| ConfigError::Invalid {
+            place: document.place_of(&format!("{key}.set")),
+            message: format!(
+                "`{key}` sets {set_key} = {value}: {}",
+                without_place(&error)
+            ),
+        })?;
+    }
+    Ok(())
+}
+
+struct Require<'a> {
+    document: &'a Document<'a>,
+}
+
+impl Require<'_> {
+    fn that(
+        &self,
+        holds: bool,
+        key: &str,
+        value: impl Display,
+        limits: &str,
+    ) -> Result<(), ConfigError> {
+        if holds {
+            return Ok(());
+        }
+        Err(ConfigError::OutOfRange {
+            place: self.document.place_of(key),
+            key: key.to_owned(),
+            value: value.to_string(),
+            limits: limits.to_owned(),
+        })
+    }
+
+    fn fraction(&self, key: &str, value: f64) -> Result<(), ConfigError> {
+        self.that(
+            (0.0..=1.0).contains(&value),
+            key,
+            value,
+            "0 to 1; write 85% as 0.85",
+        )
+    }
+
+    fn count(&self, key: &str, value: usize, low: usize, high: usize) -> Result<(), ConfigError> {
+        self.that(
+            (low..=high).contains(&value),
+            key,
+            value,
+            &format!("{low} to {high}"),
+        )
+    }
+}

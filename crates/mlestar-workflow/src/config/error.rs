@@ -1,0 +1,77 @@
+use std::path::PathBuf;
+
+/// What is wrong with a config. `place` is the file and line, or the override, that it comes from.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the config {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The text is not TOML.
+    #[error("{place}: not valid TOML: {message}")]
+    Syntax {
+        /// Where.
+        place: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// No such key.
+    #[error("{place}: unknown key `{key}`; {advice}")]
+    UnknownKey {
+        /// Where.
+        place: String,
+        /// The key, dotted.
+        key: String,
+        /// The nearest valid key, or all of them.
+        advice: String,
+    },
+    /// A value of the wrong type, or a word that is not among the valid ones.
+    #[error("{place}: `{key}`: {message}")]
+    WrongType {
+        /// Where.
+        place: String,
+        /// The key, dotted.
+        key: String,
+        /// What was found and what is expected.
+        message: String,
+    },
+    /// A value outside its limits.
+    #[error("{place}: `{key}` is {value}; it must be {limits}")]
+    OutOfRange {
+        /// Where.
+        place: String,
+        /// The key, dotted.
+        key: String,
+        /// The value.
+        value: String,
+        /// What is allowed.
+        limits: String,
+    },
+    /// A section that does not make sense as a whole.
+    #[error("{place}: {message}")]
+    Invalid {
+        /// Where.
+        place: String,
+        /// What is wrong, with key, value and limit.
+        message: String,
+    },
+    /// An override that cannot be understood or applied.
+    #[error("--set {text}: {message}")]
+    BadOverride {
+        /// The override.
+        text: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A value that does not exist in TOML.
+    #[error("the config cannot be written as TOML: {message}")]
+    Unwritable {
+        /// What is wrong.
+        message: String,
+    },
+}

@@ -1,0 +1,241 @@
+//! The config of a project: one TOML file, one section a part of the work.
+//!
+//! [`RawConfig`] is what a file may say; [`Config`] is a [`RawConfig`] that was checked, and cannot be
+//! changed except through another check. Unknown keys, wrong types and values out of range are refused
+//! with the file, the line and the dotted key. Relative paths in a config are relative to the current
+//! folder.
+//!
+//! ```
+//! use mlestar_workflow::config::{Config, Override};
+//!
+//! let overrides = [Override::parse("training.epochs=3")?];
+//! let config = Config::parse("seed = 7\n[data]\nsource = 'synthetic'\n", "project.toml", &overrides)?;
+//! assert_eq!((config.seed, config.training.epochs), (7, 3));
+//!
+//! let error = Config::parse("[training]\nepoch = 3\n", "project.toml", &[]).unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     "project.toml, line 2: unknown key `training.epoch`; did you mean `training.epochs`?"
+//! );
+//! # Ok::<(), mlestar_workflow::config::ConfigError>(())
+//! ```
+
+mod check;
+mod deployment;
+mod document;
+mod error;
+mod evaluation;
+mod gates;
+mod overrides;
+mod project;
+mod refinement;
+mod task;
+
+pub use deployment::{BenchmarkConfig, DeploymentConfig, ParityConfig};
+pub use error::ConfigError;
+pub use evaluation::EvaluationConfig;
+pub use gates::{CriterionSetting, GateSection, GatesConfig, OnFailure, ReturnTo};
+pub use overrides::Override;
+pub use project::ProjectConfig;
+pub use refinement::RefinementConfig;
+pub use task::{
+    Constraints, Interpretability, MetricName, MetricTarget, ProblemType, Quality,
+    SecondaryTargets, TaskConfig,
+};
+
+use std::ops::Deref;
+use std::path::Path;
+
+use document::Document;
+use mlestar_data::DataConfig;
+use mlestar_data::augment::AugmentationConfig;
+use mlestar_model::ModelConfig;
+use mlestar_train::TrainingConfig;
+use mlestar_tune::{ParameterValue, Parameters};
+use serde::{Deserialize, Serialize};
+
+/// Everything that a config file may say, with its defaults, not yet checked.
+///
+/// `configs/reference.toml` documents every key with its default, purpose and range.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawConfig {
+    /// The one seed from which every random choice is derived; 0 to 2^63 - 1, as TOML has it.
+    pub seed: u64,
+    /// Name and purpose of the project.
+    pub project: ProjectConfig,
+    /// Where the pictures come from.
+    pub data: DataConfig,
+    /// Random changes to training pictures.
+    pub augmentation: AugmentationConfig,
+    /// The architecture.
+    pub model: ModelConfig,
+    /// Optimizer, schedule, length.
+    pub training: TrainingConfig,
+    /// What is to be reached.
+    pub task: TaskConfig,
+    /// How the model is evaluated.
+    pub evaluation: EvaluationConfig,
+    /// How a better model is searched.
+    pub refinement: RefinementConfig,
+    /// How the package is measured.
+    pub deployment: DeploymentConfig,
+    /// What each stage must prove.
+    pub gates: GatesConfig,
+}
+
+/// A checked config. Its sections are read through it: `config.training.epochs`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    sections: RawConfig,
+}
+
+impl Deref for Config {
+    type Target = RawConfig;
+
+    fn deref(&self) -> &RawConfig {
+        &self.sections
+    }
+}
+
+impl Default for Config {
+    /// What an empty file says: the synthetic pictures, the reference model and the reference recipe.
+    fn default() -> Self {
+        Self::resolved(RawConfig::default())
+    }
+}
+
+impl Config {
+    /// Reads a config file, applies the overrides in order, and checks the result.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Read`] when the file cannot be read; otherwise as [`Config::parse`].
+    pub fn load(path: &Path, overrides: &[Override]) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, &path.display().to_string(), overrides)
+    }
+
+    /// Reads a config from text; `name` is what messages call it.
+    ///
+    /// # Errors
+    ///
+    /// Bad TOML, unknown keys, wrong types and values out of range, each with the line or the override
+    /// that it comes from.
+    pub fn parse(text: &str, name: &str, overrides: &[Override]) -> Result<Self, ConfigError> {
+        let document = Document::parse(text, name, overrides)?;
+        let sections: RawConfig = document.read()?;
+        check::check(&sections, &document)?;
+        Ok(Self::resolved(sections))
+    }
+
+    /// Checks a config that was put together in a program.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::parse`].
+    ///
+    /// ```
+    /// use mlestar_workflow::config::{Config, RawConfig};
+    ///
+    /// let mut raw = RawConfig::default();
+    /// raw.evaluation.confidence = 95.0;
+    /// assert_eq!(
+    ///     Config::check(raw).unwrap_err().to_string(),
+    ///     "config: `evaluation.confidence` is 95; it must be above 0 and below 1"
+    /// );
+    /// ```
+    pub fn check(sections: RawConfig) -> Result<Self, ConfigError> {
+        check::check(&sections, &Document::nameless())?;
+        Ok(Self::resolved(sections))
+    }
+
+    /// What depends on the stage is filled in, so that the resolved config says it.
+    fn resolved(mut sections: RawConfig) -> Self {
+        sections.gates = sections.gates.resolved();
+        Self { sections }
+    }
+
+    /// This config with some keys set to other values, checked anew.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::parse`].
+    pub fn with_overrides(&self, overrides: &[Override]) -> Result<Self, ConfigError> {
+        Self::parse(&self.to_toml()?, "config", overrides)
+    }
+
+    /// This config with the parameters of a trial.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::parse`].
+    pub fn with_parameters(&self, parameters: &Parameters) -> Result<Self, ConfigError> {
+        let overrides: Vec<Override> = parameters
+            .iter()
+            .map(|(key, value)| Override::new(key, toml_value(value)))
+            .collect::<Result<_, _>>()?;
+        self.with_overrides(&overrides)
+    }
+
+    /// The parameters that this config has for the keys of the search space: the baseline of a search.
+    ///
+    /// Keys without a value here, such as those of an optional table that is absent, are left out.
+    pub fn baseline_parameters(&self) -> Parameters {
+        let value = serde_json::to_value(&self.sections).unwrap_or_default();
+        self.refinement
+            .space
+            .iter()
+            .filter_map(|(key, _)| {
+                let found = value.pointer(&format!("/{}", key.replace('.', "/")))?;
+                Some((key.to_owned(), serde_json::from_value(found.clone()).ok()?))
+            })
+            .collect()
+    }
+
+    /// The resolved config: every key with its value, as TOML that reads back equal.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Unwritable`] when a value does not exist in TOML; no checked config holds one.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string(&self.sections).map_err(|error| ConfigError::Unwritable {
+            message: error.to_string(),
+        })
+    }
+
+    /// What decides whether work that rests on a section is still good: the section's values, keys sorted.
+    ///
+    /// `data.path` is left out: the content of the data counts, not where it is. An unknown section is
+    /// `null`.
+    pub fn section_hash_input(&self, section: &str) -> serde_json::Value {
+        let mut value = serde_json::to_value(&self.sections).unwrap_or_default();
+        let mut found = value
+            .get_mut(section)
+            .map(serde_json::Value::take)
+            .unwrap_or_default();
+        if section == "data"
+            && let Some(table) = found.as_object_mut()
+        {
+            table.remove("path");
+        }
+        found.sort_all_objects();
+        found
+    }
+}
+
+/// The value as TOML has it.
+fn toml_value(value: &ParameterValue) -> toml::Value {
+    match value {
+        ParameterValue::Bool(value) => toml::Value::Boolean(*value),
+        ParameterValue::Int(value) => toml::Value::Integer(*value),
+        ParameterValue::Float(value) => toml::Value::Float(*value),
+        ParameterValue::Text(value) => toml::Value::String(value.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

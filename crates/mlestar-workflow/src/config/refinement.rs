@@ -1,0 +1,88 @@
+use mlestar_tune::{ParameterSpace, ParameterValue, Pruner, Sampler, SearchSpace, StudyConfig};
+use serde::{Deserialize, Serialize};
+
+/// Section `[refinement]`: the search for better hyper-parameters, and the final training.
+///
+/// | key | default | purpose | range |
+/// |---|---|---|---|
+/// | `enabled` | true | whether to search; without it the final model is the baseline | true, false |
+/// | `trials` | 20 | trials, the baseline's included | 1 to 100,000 |
+/// | `sampler` | `"tpe"` | how parameters are chosen | `"tpe"`, `"random"` |
+/// | `pruner` | `"median"` | when a trial is given up | `"median"`, `"none"` |
+/// | `startup_trials` | 5 | random trials before the estimator is used, and complete ones before anything is pruned | 1 to 100,000 |
+/// | `warmup_epochs` | 2 | epochs of a trial before it may be pruned | 0 to 10,000 |
+/// | `epochs_per_trial` | 10 | length of a trial | 1 to 10,000 |
+/// | `train_fraction_per_trial` | 1 | share of the training pictures that a trial uses, by class | above 0, at most 1 |
+/// | `final_epochs` | none | length of the final training; without it `training.epochs` | 1 to 10,000 |
+/// | `space` | learning rate, batch size, dropout, weight decay | what is searched, by dotted key of `model`, `augmentation` or `training` | at least one |
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RefinementConfig {
+    /// Whether to search.
+    pub enabled: bool,
+    /// Trials, the baseline's included.
+    pub trials: usize,
+    /// How parameters are chosen.
+    pub sampler: Sampler,
+    /// When a trial is given up.
+    pub pruner: Pruner,
+    /// Random trials before the estimator is used, and complete ones before anything is pruned.
+    pub startup_trials: usize,
+    /// Epochs of a trial before it may be pruned.
+    pub warmup_epochs: u64,
+    /// Length of a trial.
+    pub epochs_per_trial: usize,
+    /// Share of the training pictures that a trial uses.
+    pub train_fraction_per_trial: f64,
+    /// Length of the final training; `training.epochs` when absent.
+    pub final_epochs: Option<usize>,
+    /// What is searched. Naming a space replaces the whole default.
+    pub space: SearchSpace,
+}
+
+impl Default for RefinementConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            trials: 20,
+            sampler: Sampler::Tpe,
+            pruner: Pruner::Median,
+            startup_trials: 5,
+            warmup_epochs: 2,
+            epochs_per_trial: 10,
+            train_fraction_per_trial: 1.0,
+            final_epochs: None,
+            space: default_space(),
+        }
+    }
+}
+
+impl RefinementConfig {
+    /// The study that these settings describe, whose steps are epochs counted from 1.
+    pub fn study(&self) -> StudyConfig {
+        StudyConfig {
+            trials: self.trials,
+            sampler: self.sampler,
+            pruner: self.pruner,
+            startup_trials: self.startup_trials,
+            warmup_steps: self.warmup_epochs.saturating_add(1),
+            space: self.space.clone(),
+        }
+    }
+}
+
+fn default_space() -> SearchSpace {
+    let float = |low, high, log| ParameterSpace::Float { low, high, log };
+    let batch_sizes = ParameterSpace::Categorical {
+        choices: [64, 128, 256].map(ParameterValue::Int).to_vec(),
+    };
+    SearchSpace::new(
+        [
+            ("training.optimizer.learning_rate", float(1e-4, 1e-2, true)),
+            ("training.optimizer.weight_decay", float(1e-5, 1e-3, true)),
+            ("training.batch_size", batch_sizes),
+            ("model.dropout", float(0.3, 0.7, false)),
+        ]
+        .map(|(key, space)| (key.to_owned(), space)),
+    )
+}

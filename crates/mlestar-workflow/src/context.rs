@@ -1,0 +1,184 @@
+//! What a stage is given.
+
+use crate::audit::{self, AuditEvent};
+use crate::config::Config;
+use crate::manifest::Manifest;
+use crate::{Reporter, RunFolder, Stage, WorkflowError};
+use burn::tensor::Device;
+use mlestar_artifact::{Artifact, ContentHash, read_artifact, read_json_lines};
+use mlestar_data::{ImageSet, ImageSplits, LoadedData, SourceReport};
+use mlestar_train::StopSignal;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The three splits, loaded once a process. The test split is handed out only through
+/// [`StageContext::read_test`], which records the reading.
+#[derive(Debug)]
+pub(crate) struct DataCache {
+    train: Arc<ImageSet>,
+    validation: Arc<ImageSet>,
+    test: Arc<ImageSet>,
+    report: SourceReport,
+}
+
+impl DataCache {
+    pub(crate) fn load(config: &Config) -> Result<Self, WorkflowError> {
+        let LoadedData { splits, source } = mlestar_data::load(&config.data, config.seed)?;
+        let ImageSplits {
+            train,
+            validation,
+            test,
+        } = splits;
+        Ok(Self {
+            train: Arc::new(train),
+            validation: Arc::new(validation),
+            test: Arc::new(test),
+            report: source,
+        })
+    }
+}
+
+/// Everything that a running stage may use: its inputs, its folder, and whom to tell.
+pub struct StageContext<'a> {
+    /// The stage that runs.
+    pub stage: Stage,
+    /// The checked config.
+    pub config: &'a Config,
+    /// The run's folder.
+    pub run: &'a RunFolder,
+    /// The device that computes, without autodiff.
+    pub device: &'a Device,
+    /// The device's name, such as `cpu`.
+    pub device_name: &'a str,
+    /// Worker threads for loading and augmenting pictures.
+    pub threads: usize,
+    /// Asks a long computation to stop at its next safe point.
+    pub stop: &'a StopSignal,
+    /// Whom to tell.
+    pub reporter: &'a mut dyn Reporter,
+    /// Whether the stage was cut off before with the same inputs, so that what it saved is good.
+    pub resume: bool,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) data: &'a mut Option<DataCache>,
+}
+
+impl StageContext<'_> {
+    /// The training and validation pictures.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub fn training_sets(&mut self) -> Result<(Arc<ImageSet>, Arc<ImageSet>), WorkflowError> {
+        let data = self.loaded()?;
+        Ok((Arc::clone(&data.train), Arc::clone(&data.validation)))
+    }
+
+    /// What was read, and from where.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub fn source_report(&mut self) -> Result<SourceReport, WorkflowError> {
+        Ok(self.loaded()?.report.clone())
+    }
+
+    /// The test pictures. The reading and its purpose go into the audit log.
+    ///
+    /// # Errors
+    /// When the data cannot be read or the log cannot be written.
+    pub fn read_test(&mut self, purpose: &str) -> Result<Arc<ImageSet>, WorkflowError> {
+        let test = Arc::clone(&self.loaded()?.test);
+        let event = AuditEvent::TestSplitRead {
+            stage: self.stage,
+            purpose: purpose.into(),
+            pictures: test.len(),
+        };
+        audit::record(self.run, event)?;
+        Ok(test)
+    }
+
+    fn loaded(&mut self) -> Result<&DataCache, WorkflowError> {
+        let data = match self.data.take() {
+            Some(data) => data,
+            None => DataCache::load(self.config)?,
+        };
+        Ok(self.data.insert(data))
+    }
+
+    /// A file in this stage's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.run.artifact(self.stage, name)
+    }
+
+    /// The folder of this stage.
+    pub fn folder(&self) -> PathBuf {
+        self.run.stage_folder(self.stage)
+    }
+
+    /// Reads an artifact that an earlier stage left, after checking that it is still what that
+    /// stage wrote.
+    ///
+    /// # Errors
+    /// [`WorkflowError::MissingInput`] when it is gone or was altered; otherwise as
+    /// [`read_artifact`].
+    pub fn upstream<A: Artifact>(&self, from: Stage, name: &str) -> Result<A, WorkflowError> {
+        Ok(read_artifact(&self.upstream_path(from, name)?)?)
+    }
+
+    /// Reads a JSON Lines file that an earlier stage left.
+    ///
+    /// # Errors
+    /// As [`StageContext::upstream`].
+    pub fn upstream_lines<T: DeserializeOwned>(
+        &self,
+        from: Stage,
+        name: &str,
+    ) -> Result<Vec<T>, WorkflowError> {
+        Ok(read_json_lines(&self.upstream_path(from, name)?)?)
+    }
+
+    /// The path of a file that an earlier stage left, after checking that it is still what that
+    /// stage wrote.
+    ///
+    /// # Errors
+    /// [`WorkflowError::MissingInput`].
+    pub fn upstream_path(&self, from: Stage, name: &str) -> Result<PathBuf, WorkflowError> {
+        let path = self.run.artifact(from, name);
+        let missing = |reason: String| WorkflowError::MissingInput {
+            stage: self.stage,
+            needs: RunFolder::display_name(from, name),
+            reason,
+        };
+        let recorded = self
+            .manifest
+            .complete_stage(from)
+            .and_then(|record| record.outputs.get(name))
+            .ok_or_else(|| missing(format!("stage {from} has not left it")))?;
+        let found = ContentHash::of_file(&path).map_err(|error| missing(error.to_string()))?;
+        if found != *recorded {
+            return Err(missing("it was altered after it was written".into()));
+        }
+        Ok(path)
+    }
+
+    /// Ends the stage when a stop was requested.
+    ///
+    /// # Errors
+    /// [`WorkflowError::Interrupted`].
+    pub fn check_stop(&self) -> Result<(), WorkflowError> {
+        match self.stop.is_requested() {
+            true => Err(WorkflowError::Interrupted { stage: self.stage }),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes a page or another text into this stage's folder.
+    ///
+    /// # Errors
+    /// When the run folder cannot be written.
+    pub fn write_text(&self, name: &str, text: &str) -> Result<(), WorkflowError> {
+        Ok(mlestar_artifact::write_atomically(
+            Path::new(&self.path(name)),
+            text.as_bytes(),
+        )?)
+    }
+}

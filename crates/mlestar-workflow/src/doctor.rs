@@ -1,0 +1,423 @@
+//! Looks whether a machine has what a run needs, and says what to do where it does not.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use mlestar_data::SourceKind;
+use serde::{Deserialize, Serialize};
+use sysinfo::Disks;
+
+use crate::config::Config;
+use crate::device::{Backend, DeviceError};
+use crate::machine::{available_memory_bytes, logical_cores};
+
+/// Below this much free disk space a run may fail half-way.
+const LITTLE_DISK_BYTES: u64 = 2_000_000_000;
+/// Below this much free memory training may be killed.
+const LITTLE_MEMORY_BYTES: u64 = 2_000_000_000;
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckStatus {
+    /// As it should be.
+    Ok,
+    /// Something works less well, or not at all that this config does not need.
+    Warn,
+    /// A run with this config cannot succeed.
+    Fail,
+}
+
+impl fmt::Display for CheckStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        })
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// What was looked at.
+    pub name: String,
+    /// How it is.
+    pub status: CheckStatus,
+    /// What was found.
+    pub found: String,
+    /// What to do; empty when there is nothing to do.
+    pub advice: String,
+}
+
+impl Check {
+    fn new(
+        name: &str,
+        status: CheckStatus,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            status,
+            found: found.into(),
+            advice: advice.into(),
+        }
+    }
+
+    fn ok(name: &str, found: impl Into<String>) -> Self {
+        Self::new(name, CheckStatus::Ok, found, "")
+    }
+}
+
+/// Looks at this machine for a run in the folder `runs` below the current one, see [`doctor_in`].
+pub fn doctor(config: Option<&Config>) -> Vec<Check> {
+    doctor_in(config, Path::new("runs"))
+}
+
+/// Looks at the toolchain, the backends, the memory, the threads, the folder of the runs and the disk it
+/// lies on, and, with a config, at its data.
+///
+/// ```
+/// use mlestar_workflow::doctor::{CheckStatus, doctor_in};
+///
+/// let folder = tempfile::tempdir()?;
+/// let checks = doctor_in(None, &folder.path().join("runs"));
+/// assert!(checks.iter().any(|check| check.name == "threads" && check.status == CheckStatus::Ok));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn doctor_in(config: Option<&Config>, runs: &Path) -> Vec<Check> {
+    let mut checks = toolchain();
+    checks.extend(Backend::ALL.map(backend));
+    checks.push(memory());
+    checks.push(Check::ok(
+        "threads",
+        format!("{} logical cores", logical_cores()),
+    ));
+    checks.push(runs_folder(runs));
+    checks.push(disk_space(runs));
+    checks.extend(config.map(data));
+    checks
+}
+
+/// What building needs; a program that is already built runs without.
+fn toolchain() -> Vec<Check> {
+    let rust = |program: &str| match first_line(program, &["--version"]) {
+        Some(version) => Check::ok(program, version),
+        None => Check::new(
+            program,
+            CheckStatus::Warn,
+            "not on the PATH",
+            "needed to build only; install Rust from https://rustup.rs",
+        ),
+    };
+    vec![rust("cargo"), rust("rustc"), linker()]
+}
+
+fn linker() -> Check {
+    const NAME: &str = "C linker";
+    if cfg!(target_env = "msvc") {
+        // rustc finds Microsoft's linker through the registry; it is on the PATH in special shells only.
+        return Check::ok(
+            NAME,
+            "looked up by rustc through Visual Studio's build tools",
+        );
+    }
+    let found = ["cc", "gcc", "clang"].into_iter().find_map(|program| {
+        Some(format!(
+            "{program}: {}",
+            first_line(program, &["--version"])?
+        ))
+    });
+    match found {
+        Some(version) => Check::ok(NAME, version),
+        None => Check::new(
+            NAME,
+            CheckStatus::Warn,
+            "none of cc, gcc and clang is on the PATH",
+            "needed to build only; install gcc or clang, on a Mac with `xcode-select --install`",
+        ),
+    }
+}
+
+/// The first line that a program prints; `None` when it does not run.
+fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().next().map(|line| line.trim().to_owned())
+}
+
+fn backend(backend: Backend) -> Check {
+    let name = match backend {
+        Backend::Cuda => "backend cuda",
+        Backend::Wgpu => "backend wgpu",
+        Backend::Cpu => "backend cpu",
+    };
+    match backend.first().open() {
+        Ok(opened) => Check::ok(name, format!("{} computes", opened.name)),
+        Err(DeviceError::NotCompiled { how, .. }) if backend == Backend::Cpu => {
+            Check::new(name, CheckStatus::Warn, "not compiled in", how)
+        }
+        // Few machines want every backend: that one is absent is no problem.
+        Err(DeviceError::NotCompiled { how, .. }) => {
+            Check::ok(name, format!("not compiled in; to have it, {how}"))
+        }
+        Err(error) => {
+            let advice = match backend {
+                Backend::Cuda => {
+                    "install the NVIDIA driver and the CUDA toolkit, or use --device cpu"
+                }
+                Backend::Wgpu => "install a Vulkan driver, or use --device cpu",
+                Backend::Cpu => "build the program anew",
+            };
+            Check::new(name, CheckStatus::Warn, error.to_string(), advice)
+        }
+    }
+}
+
+fn memory() -> Check {
+    let Some(available) = available_memory_bytes() else {
+        let advice = format!("see to it that {} are free", gigabytes(LITTLE_MEMORY_BYTES));
+        return Check::new(
+            "memory",
+            CheckStatus::Warn,
+            "the system does not tell",
+            advice,
+        );
+    };
+    let found = format!("{} available", gigabytes(available));
+    if available >= LITTLE_MEMORY_BYTES {
+        return Check::ok("memory", found);
+    }
+    let advice = format!(
+        "close other programs, or lower training.batch_size; {} should be free",
+        gigabytes(LITTLE_MEMORY_BYTES)
+    );
+    Check::new("memory", CheckStatus::Warn, found, advice)
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
+/// The nearest folder at or above `path` that exists.
+fn existing_ancestor(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute
+        .ancestors()
+        .find(|ancestor| ancestor.exists())
+        .map_or_else(|| absolute.clone(), Path::to_owned)
+}
+
+/// Whether a file can be made where the runs are to lie. Nothing is left behind.
+fn runs_folder(runs: &Path) -> Check {
+    const NAME: &str = "run folder";
+    let base = existing_ancestor(runs);
+    let fail = |found: String| {
+        Check::new(
+            NAME,
+            CheckStatus::Fail,
+            found,
+            "make it writable, or choose another folder with --run",
+        )
+    };
+    if !base.is_dir() {
+        return fail(format!("{} is not a folder", base.display()));
+    }
+    match tempfile::tempfile_in(&base) {
+        Ok(_) => Check::ok(NAME, format!("{} is writable", base.display())),
+        Err(error) => fail(format!("{} is not writable: {error}", base.display())),
+    }
+}
+
+fn disk_space(runs: &Path) -> Check {
+    const NAME: &str = "disk space";
+    let base = existing_ancestor(runs);
+    let base = base.canonicalize().unwrap_or(base);
+    let disks = Disks::new_with_refreshed_list().ok();
+    let disk = disks
+        .iter()
+        .flat_map(|disks| disks.iter())
+        .filter(|disk| base.starts_with(disk.mount_point()))
+        .max_by_key(|disk| disk.mount_point().components().count());
+    let Some(disk) = disk else {
+        return Check::new(
+            NAME,
+            CheckStatus::Warn,
+            format!("the disk of {} is not known", base.display()),
+            format!("see to it that {} are free", gigabytes(LITTLE_DISK_BYTES)),
+        );
+    };
+    let found = format!(
+        "{} free for {}",
+        gigabytes(disk.available_space()),
+        base.display()
+    );
+    if disk.available_space() >= LITTLE_DISK_BYTES {
+        return Check::ok(NAME, found);
+    }
+    let advice = format!(
+        "a run wants {}; remove old runs",
+        gigabytes(LITTLE_DISK_BYTES)
+    );
+    Check::new(NAME, CheckStatus::Warn, found, advice)
+}
+
+/// Whether the data of the config can be read, and in which layout they are.
+fn data(config: &Config) -> Check {
+    const NAME: &str = "data";
+    if config.data.source == SourceKind::Synthetic {
+        return Check::ok(NAME, "synthetic: generated, no files needed");
+    }
+    let fail = |found: String, advice: &str| Check::new(NAME, CheckStatus::Fail, found, advice);
+    let advice = "name the folder of the data with --data, or as data.path in the config";
+    let folder = match config.data.folder() {
+        Ok(folder) => folder,
+        Err(error) => return fail(error.to_string(), advice),
+    };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return fail(format!("cannot read {}: {error}", folder.display()), advice),
+    };
+    let names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    match layout(&names, folder) {
+        Some((layout, source)) if source == config.data.source => {
+            Check::ok(NAME, format!("{}: {layout}", folder.display()))
+        }
+        Some((layout, source)) => fail(
+            format!(
+                "{}: {layout}, but data.source is \"{}\"",
+                folder.display(),
+                config.data.source
+            ),
+            &format!("set data.source to \"{source}\", or name another folder with --data"),
+        ),
+        None => fail(
+            format!(
+                "{}: neither CIFAR files nor folders of pictures",
+                folder.display()
+            ),
+            advice,
+        ),
+    }
+}
+
+/// The layout of a data folder by the names in it.
+fn layout(names: &[String], folder: &Path) -> Option<(&'static str, SourceKind)> {
+    let has = |name: &str| names.iter().any(|found| found == name);
+    if has("test_batch.bin") || has("data_batch_1.bin") {
+        Some(("CIFAR-10, binary version", SourceKind::Cifar10))
+    } else if has("train.bin") || has("test.bin") {
+        Some(("CIFAR-100, binary version", SourceKind::Cifar100))
+    } else if folder.join("train").is_dir() {
+        Some((
+            "pictures in train, test and class folders",
+            SourceKind::Folder,
+        ))
+    } else if names.iter().any(|name| folder.join(name).is_dir()) {
+        Some(("pictures in class folders", SourceKind::Folder))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Override;
+
+    fn data_check(source: &str, path: &Path) -> Check {
+        let overrides = [
+            Override::new("data.source", toml::Value::String(source.to_owned())).unwrap(),
+            Override::new("data.path", toml::Value::String(path.display().to_string())).unwrap(),
+        ];
+        data(&Config::parse("", "test", &overrides).unwrap())
+    }
+
+    #[test]
+    fn every_part_is_looked_at_and_problems_have_advice() {
+        let folder = tempfile::tempdir().unwrap();
+        let checks = doctor_in(
+            Some(&Config::default()),
+            &folder.path().join("runs").join("deep"),
+        );
+        let names: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "cargo",
+                "rustc",
+                "C linker",
+                "backend cuda",
+                "backend wgpu",
+                "backend cpu",
+                "memory",
+                "threads",
+                "run folder",
+                "disk space",
+                "data",
+            ]
+        );
+        for check in &checks {
+            assert!(!check.found.is_empty(), "{check:?}");
+            assert!(
+                check.status == CheckStatus::Ok || !check.advice.is_empty(),
+                "{check:?}"
+            );
+        }
+        assert!(
+            fs::read_dir(folder.path()).unwrap().next().is_none(),
+            "nothing is left behind"
+        );
+    }
+
+    #[test]
+    fn a_file_in_the_way_of_the_runs_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("runs");
+        fs::write(&file, "").unwrap();
+        assert_eq!(runs_folder(&file).status, CheckStatus::Fail);
+        assert_eq!(
+            runs_folder(&folder.path().join("others")).status,
+            CheckStatus::Ok
+        );
+    }
+
+    #[test]
+    fn layouts_are_told_apart_and_compared_with_the_config() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = data_check("cifar10", &folder.path().join("none"));
+        assert_eq!(missing.status, CheckStatus::Fail);
+        assert!(missing.found.starts_with("cannot read"), "{missing:?}");
+
+        let empty = data_check("cifar10", folder.path());
+        assert!(
+            empty.found.contains("neither CIFAR files nor folders"),
+            "{empty:?}"
+        );
+
+        fs::create_dir(folder.path().join("cat")).unwrap();
+        assert_eq!(data_check("folder", folder.path()).status, CheckStatus::Ok);
+
+        fs::write(folder.path().join("test_batch.bin"), "").unwrap();
+        assert_eq!(data_check("cifar10", folder.path()).status, CheckStatus::Ok);
+        let other = data_check("cifar100", folder.path());
+        assert_eq!(other.status, CheckStatus::Fail);
+        assert!(
+            other.advice.contains("set data.source to \"cifar10\""),
+            "{other:?}"
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! What can go wrong in a workflow, and the exit code that says so.
+
+use crate::config::ConfigError;
+use crate::device::DeviceError;
+use crate::{Stage, UnknownStage};
+use mlestar_artifact::ArtifactError;
+use mlestar_data::DataError;
+use mlestar_eval::EvalError;
+use mlestar_export::ExportError;
+use mlestar_gates::ExitCode;
+use mlestar_model::ModelError;
+use mlestar_report::ReportError;
+use mlestar_train::TrainError;
+use mlestar_tune::TuneError;
+use std::io;
+use std::path::PathBuf;
+
+/// A failure of a workflow. A gate that is not met is no failure: it is a verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkflowError {
+    /// The config is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The device cannot be used.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A word names no stage.
+    #[error(transparent)]
+    UnknownStage(#[from] UnknownStage),
+    /// The command makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The data cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The model cannot be built.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Training failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The search failed.
+    #[error(transparent)]
+    Tune(#[from] TuneError),
+    /// The export failed.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A metric cannot be computed.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+    /// A chart or page cannot be drawn.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The run folder cannot be used.
+    #[error("cannot use the run folder {path}: {source}; choose another with --run", path = path.display())]
+    RunFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Another process writes the run folder.
+    #[error(
+        "the run folder {path} is in use by another process; wait for it, or choose another with --run",
+        path = path.display()
+    )]
+    RunLocked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A stage needs what an earlier one has not left.
+    #[error("stage {stage} needs {needs}; {reason}. Run `cargo xtask run --to {before}` first", before = stage.number() - 1)]
+    MissingInput {
+        /// The stage that cannot run.
+        stage: Stage,
+        /// What it needs.
+        needs: String,
+        /// Why it cannot have it.
+        reason: String,
+    },
+    /// Ctrl-C, or another request to stop. What was done is saved.
+    #[error("stopped during stage {stage}; what was done is saved. Go on with the same command")]
+    Interrupted {
+        /// The stage that was running.
+        stage: Stage,
+    },
+}
+
+impl WorkflowError {
+    /// The exit code of a program that ends with this error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) | Self::Device(_) | Self::UnknownStage(_) | Self::Usage(_) => {
+                ExitCode::Usage
+            }
+            Self::MissingInput { .. } => ExitCode::MissingArtifact,
+            Self::Artifact(error) if error.is_missing() => ExitCode::MissingArtifact,
+            _ => ExitCode::ProgramFailure,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The state of a run without running it: which stages are fresh, and why the others are not.
+
+use crate::chain::fingerprint_cache;
+use crate::config::Config;
+use crate::freshness::{Surroundings, current_inputs, staleness};
+use crate::manifest::Manifest;
+use crate::{RunFolder, Stage, WorkflowError, gates};
+use mlestar_gates::StageVerdict;
+
+/// What is known of one stage.
+#[derive(Clone, Debug)]
+pub struct StageState {
+    /// The stage.
+    pub stage: Stage,
+    /// Whether it would run.
+    pub freshness: Freshness,
+    /// Its gate; absent while the stage has not finished.
+    pub verdict: Option<StageVerdict>,
+}
+
+/// Whether a stage would run, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Nothing that it depends on has changed.
+    Fresh,
+    /// It would run, for these reasons.
+    Stale(Vec<String>),
+    /// Whether it would run depends on what this stale stage will leave.
+    WaitsFor(Stage),
+}
+
+/// Looks at every stage of a run.
+///
+/// # Errors
+/// When the data or the run folder cannot be read.
+pub fn survey(
+    config: &Config,
+    run: &RunFolder,
+    device_name: &str,
+) -> Result<Vec<StageState>, WorkflowError> {
+    let manifest = Manifest::read(run)?;
+    // A survey changes nothing: it uses the cache of an existing run and makes none.
+    let cache = fingerprint_cache(run);
+    let cache = run.root().is_dir().then_some(cache.as_path());
+    let fingerprint = mlestar_data::fingerprint(&config.data, cache)?;
+    let surroundings = Surroundings {
+        config,
+        data_fingerprint: &fingerprint,
+        device: device_name,
+    };
+    let mut states: Vec<StageState> = Vec::new();
+    for stage in Stage::ALL {
+        let first_stale = states
+            .iter()
+            .find(|state| matches!(state.freshness, Freshness::Stale(_)))
+            .map(|state| state.stage);
+        let freshness = match current_inputs(stage, &surroundings, run, &manifest) {
+            Ok(inputs) => match staleness(stage, &inputs, run, &manifest)?.reasons {
+                reasons if !reasons.is_empty() => Freshness::Stale(reasons),
+                _ => first_stale.map_or(Freshness::Fresh, Freshness::WaitsFor),
+            },
+            Err(WorkflowError::MissingInput { needs, .. }) => first_stale.map_or_else(
+                || Freshness::Stale(vec![format!("{needs} is not there")]),
+                Freshness::WaitsFor,
+            ),
+            Err(error) => return Err(error),
+        };
+        let verdict = manifest
+            .complete_stage(stage)
+            .map(|_| gates::judge_stage(stage, config, run, &manifest));
+        states.push(StageState {
+            stage,
+            freshness,
+            verdict,
+        });
+    }
+    Ok(states)
+}

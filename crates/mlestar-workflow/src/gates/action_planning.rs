@@ -1,0 +1,266 @@
+//! The gate of stage 3. Resources are computed again from the architecture, checks from the figures
+//! of the probe, and answers from the settings of the plan.
+
+use super::{ArtifactReader, Check, Found, agree};
+use crate::config::Config;
+use crate::stages::action_planning::{
+    ActionPlan, ArchitectureCheck, CHECK, PLAN, ResourceFigures, Settings, answer_all, check,
+};
+use crate::stages::situation_analysis::{self, SituationAnalysis};
+use crate::stages::task_definition::{self, TaskSpec};
+use crate::{RunFolder, Stage};
+use mlestar_data::SplitName;
+use mlestar_gates::{Limit, Measurement, Unit};
+
+const STAGE: Stage = Stage::ActionPlanning;
+
+/// The checks of stage 3.
+pub fn checks(config: &Config) -> Vec<Check> {
+    let constraints = &config.task.constraints;
+    vec![
+        Check {
+            id: "architecture_check",
+            title: "the architecture works and fits",
+            unit: Unit::Flag,
+            limit: Limit::Equals(1.0),
+            remedy: "action_plan.html names the check that failed.",
+            measure: architecture_check,
+        },
+        Check {
+            id: "parameters",
+            title: "parameters",
+            unit: Unit::Count,
+            limit: Limit::AtMost(5_000_000.0),
+            remedy: "Fewer channels or blocks in model.stages.",
+            measure: parameters,
+        },
+        Check {
+            id: "model_bytes",
+            title: "size of the weights",
+            unit: Unit::Bytes,
+            limit: Limit::AtMost(constraints.model_bytes_max as f64),
+            remedy: "Fewer channels or blocks in model.stages.",
+            measure: model_bytes,
+        },
+        Check {
+            id: "training_memory_bytes",
+            title: "memory of training, computed",
+            unit: Unit::Bytes,
+            limit: Limit::AtMost(constraints.memory_bytes_max as f64),
+            remedy: "A smaller training.batch_size, fewer channels in model.stages, or a subset \
+                     (data.subset).",
+            measure: training_memory,
+        },
+        Check {
+            id: "estimated_training_time_seconds",
+            title: "time of training, extrapolated from measured steps",
+            unit: Unit::Seconds,
+            limit: Limit::AtMost(constraints.training_time_seconds_max),
+            remedy: "Fewer training.epochs, a smaller model, a subset (data.subset), or a GPU \
+                     (--device).",
+            measure: training_time,
+        },
+        Check {
+            id: "flops_per_image",
+            title: "floating-point operations a picture",
+            unit: Unit::Count,
+            limit: Limit::AtMost(1e9),
+            remedy: "Larger strides in the first stages of model.stages, or fewer channels.",
+            measure: flops,
+        },
+        Check {
+            id: "challenges_answered",
+            title: "challenges of stage 1 that a choice of the plan answers",
+            unit: Unit::Fraction,
+            limit: Limit::AtLeast(0.8),
+            remedy: "action_plan.html names the key that would answer each of the others.",
+            measure: challenges_answered,
+        },
+    ]
+}
+
+fn plan(reader: &ArtifactReader<'_>) -> Found<ActionPlan> {
+    reader.artifact(STAGE, PLAN)
+}
+
+fn analysis(reader: &ArtifactReader<'_>) -> Found<SituationAnalysis> {
+    reader.artifact(Stage::SituationAnalysis, situation_analysis::ARTIFACT)
+}
+
+fn agree_with(name: &str, what: &str, claimed: f64, recomputed: f64) -> Found<()> {
+    agree(
+        RunFolder::display_name(STAGE, name),
+        what,
+        claimed,
+        recomputed,
+    )
+}
+
+/// The needs of the planned model and training, computed again.
+fn resources(plan: &ActionPlan, analysis: &SituationAnalysis) -> ResourceFigures {
+    let found = &analysis.measurements;
+    let n_train = found.n_pictures(SplitName::Train);
+    ResourceFigures::of(
+        &plan.architecture.model,
+        &plan.training,
+        n_train,
+        found.n_all(),
+    )
+}
+
+fn architecture_check(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let plan = plan(reader)?;
+    let claimed: ArchitectureCheck = reader.artifact(STAGE, CHECK)?;
+    let parameters = plan.architecture.model.summary().parameters;
+    agree_with(
+        CHECK,
+        "parameters",
+        claimed.figures.resources.parameters as f64,
+        parameters as f64,
+    )?;
+    let rows = check(&claimed.figures);
+    let n_passed = rows.iter().filter(|row| row.passed).count();
+    let n_claimed = claimed.checks.iter().filter(|row| row.passed).count();
+    agree_with(
+        CHECK,
+        "checks that passed",
+        n_claimed as f64,
+        n_passed as f64,
+    )?;
+    let all_passed = n_passed == rows.len();
+    let flag = |holds: bool| if holds { 1.0 } else { 0.0 };
+    agree_with(CHECK, "passed", flag(claimed.passed), flag(all_passed))?;
+    let failed: Vec<String> = rows
+        .iter()
+        .filter(|row| !row.passed)
+        .map(|row| format!("{}: {}", row.title, row.method))
+        .collect();
+    let note = match failed.is_empty() {
+        true => format!("{n_passed} checks passed"),
+        false => format!("failed: {}", failed.join("; ")),
+    };
+    Ok(Measurement::flag(all_passed).noted(note))
+}
+
+fn parameters(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let plan = plan(reader)?;
+    let summary = plan.architecture.model.summary();
+    agree_with(
+        PLAN,
+        "parameters",
+        plan.summary.parameters as f64,
+        summary.parameters as f64,
+    )?;
+    Ok(Measurement::exact(summary.parameters as f64).noted("computed from the architecture"))
+}
+
+fn model_bytes(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let plan = plan(reader)?;
+    let summary = plan.architecture.model.summary();
+    let bytes = summary.weight_bytes as f64;
+    agree_with(
+        PLAN,
+        "size of the weights",
+        plan.resources.model_bytes as f64,
+        bytes,
+    )?;
+    Ok(Measurement::exact(bytes).noted("all parameters in f32"))
+}
+
+fn training_memory(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let plan = plan(reader)?;
+    let needs = resources(&plan, &analysis(reader)?);
+    let bytes = needs.training_memory_bytes() as f64;
+    agree_with(
+        PLAN,
+        "memory of training",
+        plan.resources.training_memory_bytes() as f64,
+        bytes,
+    )?;
+    Ok(Measurement::exact(bytes).noted(format!(
+        "batches of {}, data set in memory; without the backend's work space",
+        needs.batch_size
+    )))
+}
+
+fn training_time(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let plan = plan(reader)?;
+    let claimed: ArchitectureCheck = reader.artifact(STAGE, CHECK)?;
+    let timing = &claimed.figures.timing;
+    let seconds = |step: f64| timing.training_seconds(step, &plan.work);
+    let estimate = seconds(timing.median_step_seconds());
+    let what = "estimated time of training";
+    agree_with(
+        CHECK,
+        what,
+        claimed.figures.estimated_training_seconds,
+        estimate,
+    )?;
+    let [shortest, longest] = timing.step_range_seconds();
+    let interval = [seconds(shortest), seconds(longest)];
+    Ok(
+        Measurement::with_interval(estimate, interval).noted(format!(
+            "{} measured steps on {}, shortest to longest",
+            timing.step_seconds.len(),
+            claimed.figures.device
+        )),
+    )
+}
+
+fn flops(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let plan = plan(reader)?;
+    let flops = plan.architecture.model.summary().flops_per_image as f64;
+    agree_with(
+        PLAN,
+        "operations a picture",
+        plan.resources.flops_per_image as f64,
+        flops,
+    )?;
+    Ok(Measurement::exact(flops).noted("computed from the architecture"))
+}
+
+fn challenges_answered(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let plan = plan(reader)?;
+    let analysis = analysis(reader)?;
+    let task: TaskSpec = reader.artifact(Stage::TaskDefinition, task_definition::SPEC)?;
+    let settings = Settings {
+        architecture: &plan.architecture,
+        training: &plan.training,
+        augmentation: &plan.augmentation,
+        task: &task,
+        measurements: &analysis.measurements,
+    };
+    let answers = answer_all(&analysis.challenges, &settings);
+    let n_answered = answers.iter().filter(|answer| answer.is_answered).count();
+    agree_with(
+        PLAN,
+        "challenges",
+        plan.summary.n_challenges as f64,
+        answers.len() as f64,
+    )?;
+    agree_with(
+        PLAN,
+        "answered challenges",
+        plan.summary.n_answered as f64,
+        n_answered as f64,
+    )?;
+    let open: Vec<&str> = answers
+        .iter()
+        .filter(|answer| !answer.is_answered)
+        .map(|answer| answer.challenge.as_str())
+        .collect();
+    let note = match open.is_empty() {
+        true => format!("all {n_answered} challenges"),
+        false => format!(
+            "{n_answered} of {}; open: {}",
+            answers.len(),
+            open.join(", ")
+        ),
+    };
+    // Without challenges there is nothing to answer.
+    let fraction = match answers.len() {
+        0 => 1.0,
+        n => n_answered as f64 / n as f64,
+    };
+    Ok(Measurement::exact(fraction).noted(note))
+}

@@ -1,0 +1,143 @@
+//! Reads artifacts for a gate, and only such as are what their stage wrote.
+
+use crate::manifest::Manifest;
+use crate::{RunFolder, Stage};
+use mlestar_artifact::{Artifact, ArtifactError, ContentHash, read_artifact, read_json_lines};
+use mlestar_eval::Predictions;
+use mlestar_gates::Evidence;
+use serde::de::DeserializeOwned;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::predictions::PredictionRow;
+
+/// What a check found, or the evidence that speaks against looking further.
+pub type Found<T> = Result<T, Box<Evidence>>;
+
+/// Reads the artifacts of a run for one criterion and remembers which.
+pub struct ArtifactReader<'a> {
+    run: &'a RunFolder,
+    manifest: &'a Manifest,
+    files: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> ArtifactReader<'a> {
+    pub(crate) fn new(run: &'a RunFolder, manifest: &'a Manifest) -> Self {
+        Self {
+            run,
+            manifest,
+            files: RefCell::default(),
+        }
+    }
+
+    /// The files read so far, as messages name them.
+    pub(crate) fn files_read(&self) -> Vec<String> {
+        self.files.borrow().iter().cloned().collect()
+    }
+
+    /// The path of a file that `stage` wrote, after checking its hash.
+    ///
+    /// # Errors
+    /// [`Evidence::Missing`] or [`Evidence::Altered`].
+    pub fn path(&self, stage: Stage, name: &str) -> Found<PathBuf> {
+        let file = RunFolder::display_name(stage, name);
+        let Some(record) = self.manifest.complete_stage(stage) else {
+            let reason = format!("stage {stage} has not finished");
+            return Err(Box::new(Evidence::missing(file, reason)));
+        };
+        let Some(recorded) = record.outputs.get(name) else {
+            let reason = format!("stage {stage} did not write it");
+            return Err(Box::new(Evidence::missing(file, reason)));
+        };
+        let path = self.run.artifact(stage, name);
+        let found = ContentHash::of_file(&path).map_err(|error| missing(&file, &error))?;
+        if found != *recorded {
+            return Err(Box::new(Evidence::Altered {
+                file,
+                recorded: recorded.short().into(),
+                found: found.short().into(),
+            }));
+        }
+        self.files.borrow_mut().insert(file);
+        Ok(path)
+    }
+
+    /// A JSON artifact.
+    ///
+    /// # Errors
+    /// As [`ArtifactReader::path`]; [`Evidence::Missing`] when it cannot be understood.
+    pub fn artifact<A: Artifact>(&self, stage: Stage, name: &str) -> Found<A> {
+        let path = self.path(stage, name)?;
+        read_artifact(&path).map_err(|error| missing(&RunFolder::display_name(stage, name), &error))
+    }
+
+    /// A JSON Lines file.
+    ///
+    /// # Errors
+    /// As [`ArtifactReader::artifact`].
+    pub fn lines<T: DeserializeOwned>(&self, stage: Stage, name: &str) -> Found<Vec<T>> {
+        let path = self.path(stage, name)?;
+        read_json_lines(&path)
+            .map_err(|error| missing(&RunFolder::display_name(stage, name), &error))
+    }
+
+    /// A file of predictions, one row a picture.
+    ///
+    /// # Errors
+    /// As [`ArtifactReader::artifact`]; [`Evidence::Missing`] when the rows are no predictions.
+    pub fn predictions(&self, stage: Stage, name: &str) -> Found<Predictions> {
+        let rows: Vec<PredictionRow> = self.lines(stage, name)?;
+        crate::predictions::from_rows(&rows).map_err(|error| {
+            let file = RunFolder::display_name(stage, name);
+            Box::new(Evidence::missing(file, error.to_string()))
+        })
+    }
+
+    /// Whether `stage` wrote files whose names start with `prefix`, all of them unaltered and none
+    /// of them empty. Returns their names.
+    ///
+    /// # Errors
+    /// As [`ArtifactReader::path`] for the first file that is not as it was written.
+    pub fn files_under(&self, stage: Stage, prefix: &str) -> Found<Vec<String>> {
+        let names: Vec<String> = self
+            .manifest
+            .complete_stage(stage)
+            .map(|record| record.outputs.keys().cloned().collect())
+            .unwrap_or_default();
+        let mut found = Vec::new();
+        for name in names.into_iter().filter(|name| name.starts_with(prefix)) {
+            self.path(stage, &name)?;
+            found.push(name);
+        }
+        match found.is_empty() {
+            false => Ok(found),
+            true => Err(Box::new(Evidence::missing(
+                RunFolder::display_name(stage, prefix),
+                format!("stage {stage} has not left it"),
+            ))),
+        }
+    }
+}
+
+fn missing(file: &str, error: &ArtifactError) -> Box<Evidence> {
+    Box::new(Evidence::missing(file, error.to_string()))
+}
+
+/// [`Evidence::Contradiction`] unless `claimed` equals `recomputed` to 1e-9.
+///
+/// # Errors
+/// The contradiction, naming `file`.
+pub fn agree(file: String, what: &str, claimed: f64, recomputed: f64) -> Found<()> {
+    // NaN disagrees with everything but itself.
+    let same = (claimed - recomputed).abs() <= 1e-9 || (claimed.is_nan() && recomputed.is_nan());
+    match same {
+        true => Ok(()),
+        false => Err(Box::new(Evidence::Contradiction {
+            file,
+            claimed,
+            recomputed,
+            what: what.into(),
+        })),
+    }
+}

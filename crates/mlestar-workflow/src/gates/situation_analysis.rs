@@ -1,0 +1,209 @@
+//! The gate of stage 1. Challenges are derived again from the measurements in the artifact, and
+//! samples are counted on the page itself.
+
+use super::{ArtifactReader, Check, Found, agree};
+use crate::config::Config;
+use crate::stages::situation_analysis::{
+    ARTIFACT, Advice, PAGE, SituationAnalysis, detect_all, n_samples_shown,
+};
+use crate::{RunFolder, Stage};
+use mlestar_gates::{Evidence, Limit, Measurement, Unit};
+
+const STAGE: Stage = Stage::SituationAnalysis;
+
+/// The checks of stage 1.
+pub fn checks(_config: &Config) -> Vec<Check> {
+    vec![
+        Check {
+            id: "artifacts_complete",
+            title: "analysis and exploration page are there and whole",
+            unit: Unit::Flag,
+            limit: Limit::Equals(1.0),
+            remedy: "Provide training, validation and test pictures of every class, and run the \
+                     stage again: cargo xtask stage situation_analysis --force.",
+            measure: artifacts_complete,
+        },
+        Check {
+            id: "challenges",
+            title: "challenges with evidence beyond its threshold",
+            unit: Unit::Count,
+            limit: Limit::AtLeast(3.0),
+            remedy: "The data show fewer difficulties than usual: read the evidence on the \
+                     exploration page, and lower this limit if it convinces you.",
+            measure: challenges,
+        },
+        Check {
+            id: "preprocessing_recommendations",
+            title: "preprocessing recommendations that follow from a finding",
+            unit: Unit::Count,
+            limit: Limit::AtLeast(1.0),
+            remedy: "Run the stage again: cargo xtask stage situation_analysis --force.",
+            measure: preprocessing,
+        },
+        Check {
+            id: "classes_explored",
+            title: "classes with samples on the exploration page",
+            unit: Unit::Fraction,
+            limit: Limit::AtLeast(1.0),
+            remedy: "Add training pictures to the classes that have none.",
+            measure: classes_explored,
+        },
+    ]
+}
+
+fn analysis(reader: &ArtifactReader<'_>) -> Found<SituationAnalysis> {
+    reader.artifact(STAGE, ARTIFACT)
+}
+
+fn page(reader: &ArtifactReader<'_>) -> Found<String> {
+    let path = reader.path(STAGE, PAGE)?;
+    std::fs::read_to_string(path).map_err(|error| {
+        let file = RunFolder::display_name(STAGE, PAGE);
+        Box::new(Evidence::missing(file, error.to_string()))
+    })
+}
+
+fn agree_count(what: &str, claimed: usize, recomputed: usize) -> Found<()> {
+    let file = RunFolder::display_name(STAGE, ARTIFACT);
+    agree(file, what, claimed as f64, recomputed as f64)
+}
+
+fn artifacts_complete(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let analysis = analysis(reader)?;
+    let page = page(reader)?;
+    let summary = &analysis.summary;
+    let found = &analysis.measurements;
+    agree_count("number of pictures", summary.n_images, found.n_all())?;
+    agree_count("number of classes", summary.n_classes, found.classes.len())?;
+    for split in &summary.splits {
+        let counted: usize = split.classes.iter().map(|class| class.n_images).sum();
+        agree_count(&format!("{} pictures", split.name), split.n_images, counted)?;
+        agree_count(
+            &format!("{} pictures", split.name),
+            counted,
+            found.n_pictures(split.name),
+        )?;
+    }
+    let listed: usize = analysis
+        .quality
+        .groups
+        .iter()
+        .map(|group| group.n_findings)
+        .sum();
+    agree_count(
+        "number of quality findings",
+        summary.quality.n_findings,
+        listed,
+    )?;
+    let is_whole = summary.splits.len() == 3
+        && summary.splits.iter().all(|split| split.n_images > 0)
+        && summary.channels.len() == 3
+        && summary
+            .channels
+            .iter()
+            .all(|channel| channel.mean.is_some() && channel.std.is_some())
+        && [
+            "Samples of every class",
+            "Class distribution",
+            "Pixels",
+            "Augmentation preview",
+        ]
+        .iter()
+        .all(|section| page.contains(section))
+        && page.contains("<svg");
+    let n_images = summary.n_images;
+    Ok(Measurement::flag(is_whole).noted(format!(
+        "{n_images} pictures in {} classes",
+        summary.n_classes
+    )))
+}
+
+fn challenges(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let analysis = analysis(reader)?;
+    let derived = detect_all(&analysis.measurements);
+    let n_confirmed = analysis
+        .challenges
+        .iter()
+        .filter(|listed| derived.contains(listed))
+        .count();
+    agree_count(
+        "number of challenges",
+        analysis.summary.n_challenges,
+        derived.len(),
+    )?;
+    agree_count(
+        "challenges that the measurements show",
+        analysis.challenges.len(),
+        n_confirmed,
+    )?;
+    let n_shown = derived
+        .iter()
+        .filter(|challenge| challenge.is_shown())
+        .count();
+    let ids: Vec<&str> = derived
+        .iter()
+        .map(|challenge| challenge.id.as_str())
+        .collect();
+    Ok(Measurement::exact(n_shown as f64).noted(ids.join(", ")))
+}
+
+fn preprocessing(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let analysis = analysis(reader)?;
+    let claimed = analysis.summary.n_preprocessing_recommendations;
+    agree_count(
+        "number of preprocessing recommendations",
+        claimed,
+        analysis.preprocessing.len(),
+    )?;
+    let n_founded = analysis
+        .preprocessing
+        .iter()
+        .filter(|advice| is_founded(advice, &analysis))
+        .count();
+    Ok(Measurement::exact(n_founded as f64).noted(format!(
+        "{n_founded} of {} name their finding",
+        analysis.preprocessing.len()
+    )))
+}
+
+/// Whether advice follows from challenges or measurements that are in the artifact.
+fn is_founded(advice: &Advice, analysis: &SituationAnalysis) -> bool {
+    let measurements = serde_json::to_value(&analysis.measurements).unwrap_or_default();
+    let exists = |source: &String| {
+        let pointer = format!("/{}", source.replace('.', "/"));
+        analysis
+            .challenges
+            .iter()
+            .any(|challenge| challenge.id == *source)
+            || measurements
+                .pointer(&pointer)
+                .is_some_and(|found| !found.is_null())
+    };
+    !advice.follows_from.is_empty() && advice.follows_from.iter().all(exists)
+}
+
+fn classes_explored(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let analysis = analysis(reader)?;
+    let page = page(reader)?;
+    let classes = &analysis.measurements.classes;
+    let shown: Vec<bool> = (0..classes.len())
+        .map(|class| n_samples_shown(&page, class) > 0)
+        .collect();
+    let n_shown = shown.iter().filter(|shown| **shown).count();
+    agree_count(
+        "classes with samples",
+        analysis.classes_explored.len(),
+        n_shown,
+    )?;
+    let missing: Vec<&str> = classes
+        .iter()
+        .zip(&shown)
+        .filter(|(_, shown)| !**shown)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let note = match missing.is_empty() {
+        true => format!("all {n_shown} classes"),
+        false => format!("none of {}", missing.join(", ")),
+    };
+    Ok(Measurement::exact(n_shown as f64 / classes.len().max(1) as f64).noted(note))
+}

@@ -1,0 +1,192 @@
+//! The gate of stage 2. Every assessment is derived again from the specification and the raw
+//! figures.
+
+use super::{ArtifactReader, Check, Found, agree};
+use crate::config::Config;
+use crate::stages::situation_analysis::{self, SituationAnalysis};
+use crate::stages::task_definition::{
+    Assessment, FeasibilityReport, FeasibilitySummary, REPORT, SPEC, Subject, TaskSpec, Verdict,
+    assess, is_realistic,
+};
+use crate::{RunFolder, Stage};
+use mlestar_gates::{Limit, Measurement, Unit};
+
+const STAGE: Stage = Stage::TaskDefinition;
+
+/// The checks of stage 2.
+pub fn checks(_config: &Config) -> Vec<Check> {
+    vec![
+        Check {
+            id: "measurable_targets",
+            title: "targets that can be measured",
+            unit: Unit::Fraction,
+            limit: Limit::Equals(1.0),
+            remedy: "Provide test pictures of every class, and targets above 0.",
+            measure: measurable_targets,
+        },
+        Check {
+            id: "realistic_targets",
+            title: "targets between a blind guess and what the labels allow",
+            unit: Unit::Fraction,
+            limit: Limit::AtLeast(1.0),
+            remedy: "feasibility_report.html names the bound; change [task.primary] or \
+                     [task.secondary], or check the suspected labels.",
+            measure: realistic_targets,
+        },
+        Check {
+            id: "feasible_constraints",
+            title: "constraints that the measurements allow",
+            unit: Unit::Fraction,
+            limit: Limit::AtLeast(1.0),
+            remedy: "feasibility_report.html names the figure and what would lower it; otherwise \
+                     change [task.constraints].",
+            measure: feasible_constraints,
+        },
+        Check {
+            id: "quality_requirements_consistent",
+            title: "requirements and targets fit each other",
+            unit: Unit::Flag,
+            limit: Limit::Equals(1.0),
+            remedy: "feasibility_report.html names the two keys that contradict each other.",
+            measure: consistent,
+        },
+    ]
+}
+
+/// The specification, the report, and the assessments that follow from both.
+struct Derived {
+    spec: TaskSpec,
+    report: FeasibilityReport,
+    assessments: Vec<Assessment>,
+}
+
+fn derive(reader: &ArtifactReader<'_>) -> Found<Derived> {
+    let spec: TaskSpec = reader.artifact(STAGE, SPEC)?;
+    let report: FeasibilityReport = reader.artifact(STAGE, REPORT)?;
+    let assessments = assess(&spec, &report.figures);
+    let same_verdict = |row: &&Assessment| {
+        let claimed = report
+            .assessments
+            .iter()
+            .find(|claimed| claimed.id == row.id);
+        claimed.is_some_and(|claimed| claimed.verdict == row.verdict)
+    };
+    let n_same = assessments.iter().filter(same_verdict).count();
+    let file = || RunFolder::display_name(STAGE, REPORT);
+    let n_claimed = report.assessments.len();
+    agree(
+        file(),
+        "verdicts that follow from the figures",
+        n_claimed as f64,
+        n_same as f64,
+    )?;
+    let counted = FeasibilitySummary::of(&assessments);
+    for (what, claimed, recomputed) in [
+        ("feasible", report.summary.n_feasible, counted.n_feasible),
+        ("doubtful", report.summary.n_doubtful, counted.n_doubtful),
+        (
+            "infeasible",
+            report.summary.n_infeasible,
+            counted.n_infeasible,
+        ),
+        (
+            "not measurable",
+            report.summary.n_not_measurable,
+            counted.n_not_measurable,
+        ),
+    ] {
+        let what = format!("demands that are {what}");
+        agree(file(), &what, claimed as f64, recomputed as f64)?;
+    }
+    Ok(Derived {
+        spec,
+        report,
+        assessments,
+    })
+}
+
+fn measurable_targets(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let Derived { spec, report, .. } = derive(reader)?;
+    let analysis: SituationAnalysis =
+        reader.artifact(Stage::SituationAnalysis, situation_analysis::ARTIFACT)?;
+    let data = &report.figures.data;
+    let n_test = analysis
+        .measurements
+        .class_counts
+        .test
+        .iter()
+        .sum::<usize>();
+    let file = RunFolder::display_name(STAGE, REPORT);
+    agree(file, "test pictures", data.n_test() as f64, n_test as f64)?;
+    // Averages over classes are undefined for a class without a test picture.
+    let has_all_classes =
+        data.n_smallest_test_class() > 0 && data.test_class_counts.len() == spec.classes.len();
+    let is_measurable = |target: f64| has_all_classes && target > 0.0 && target <= 1.0;
+    let n_targets = spec.targets().count();
+    let n_measurable = spec
+        .targets()
+        .filter(|target| is_measurable(target.target))
+        .count();
+    Ok(
+        Measurement::exact(n_measurable as f64 / n_targets as f64).noted(format!(
+            "{n_measurable} of {n_targets} targets, on {n_test} test pictures"
+        )),
+    )
+}
+
+fn realistic_targets(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let Derived { spec, report, .. } = derive(reader)?;
+    let n_targets = spec.targets().count();
+    let unrealistic: Vec<String> = spec
+        .targets()
+        .filter(|target| !is_realistic(target, &spec, &report.figures.data))
+        .map(|target| format!("{} {}", target.metric, target.target))
+        .collect();
+    let n_realistic = n_targets - unrealistic.len();
+    let note = match unrealistic.is_empty() {
+        true => format!("{n_realistic} of {n_targets} targets"),
+        false => format!("not realistic: {}", unrealistic.join(", ")),
+    };
+    Ok(Measurement::exact(n_realistic as f64 / n_targets as f64).noted(note))
+}
+
+/// A doubtful constraint counts as neither met nor broken: it widens the interval.
+fn feasible_constraints(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let Derived { assessments, .. } = derive(reader)?;
+    let constraints: Vec<&Assessment> = assessments
+        .iter()
+        .filter(|row| row.subject == Subject::Constraint)
+        .collect();
+    let n = constraints.len().max(1) as f64;
+    let with = |verdict| constraints.iter().filter(move |row| row.verdict == verdict);
+    let n_feasible = with(Verdict::Feasible).count() as f64;
+    let n_doubtful = with(Verdict::Doubtful).count() as f64;
+    let others = constraints
+        .iter()
+        .filter(|row| row.verdict != Verdict::Feasible);
+    let named: Vec<String> = others
+        .map(|row| format!("{} is {}: {}", row.title, row.verdict.as_str(), row.reason))
+        .collect();
+    let note = match named.is_empty() {
+        true => format!("{n} constraints"),
+        false => named.join("; "),
+    };
+    let value = n_feasible / n;
+    Ok(match n_doubtful > 0.0 {
+        true => Measurement::with_interval(value, [value, (n_feasible + n_doubtful) / n]),
+        false => Measurement::exact(value),
+    }
+    .noted(note))
+}
+
+fn consistent(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let Derived { assessments, .. } = derive(reader)?;
+    let rows = assessments
+        .iter()
+        .filter(|row| row.subject == Subject::Consistency);
+    let contradictions: Vec<String> = rows
+        .filter(|row| row.verdict != Verdict::Feasible)
+        .map(|row| row.recommendation.clone())
+        .collect();
+    Ok(Measurement::flag(contradictions.is_empty()).noted(contradictions.join(" ")))
+}

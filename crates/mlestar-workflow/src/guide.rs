@@ -1,0 +1,330 @@
+//! What each stage is for: the text behind `help stage N`.
+
+use crate::Stage;
+use crate::config::Config;
+use crate::gates;
+
+/// What a newcomer needs to know of a stage.
+#[derive(Clone, Copy, Debug)]
+pub struct StageGuide {
+    /// What the stage is for.
+    pub purpose: &'static str,
+    /// What it reads.
+    pub inputs: &'static [&'static str],
+    /// What it leaves in its folder, and what each file is.
+    pub artifacts: &'static [(&'static str, &'static str)],
+    /// What usually goes wrong, and what to do.
+    pub problems: &'static [(&'static str, &'static str)],
+}
+
+/// The guide to a stage.
+pub fn guide(stage: Stage) -> StageGuide {
+    match stage {
+        Stage::SituationAnalysis => SITUATION_ANALYSIS,
+        Stage::TaskDefinition => TASK_DEFINITION,
+        Stage::ActionPlanning => ACTION_PLANNING,
+        Stage::Implementation => IMPLEMENTATION,
+        Stage::Evaluation => EVALUATION,
+        Stage::Refinement => REFINEMENT,
+        Stage::Deployment => DEPLOYMENT,
+    }
+}
+
+/// The guide as text, with the gate's criteria and limits as `config` has them.
+pub fn help_text(stage: Stage, config: &Config) -> String {
+    let guide = guide(stage);
+    let mut text = format!("Stage {stage}\n\n{}\n\nReads\n", guide.purpose);
+    for input in guide.inputs {
+        text.push_str(&format!("  - {input}\n"));
+    }
+    text.push_str(&format!("\nLeaves in runs/<run>/{}/\n", stage.folder()));
+    for (file, meaning) in guide.artifacts {
+        text.push_str(&format!("  {file}\n      {meaning}\n"));
+    }
+    text.push_str(&format!(
+        "\nGate ([gates.{}] in the config; `criteria.<id> = false` switches one off)\n",
+        stage.stem()
+    ));
+    for check in gates::checks(stage, config) {
+        let limit = gates::limit_of(&check, stage, config).map_or_else(
+            || "(off)".to_owned(),
+            |limit| format!("{} {}", limit.name(), check.unit.format(limit.value())),
+        );
+        text.push_str(&format!("  {:<32} {} {limit}\n", check.id, check.title));
+    }
+    text.push_str("\nUsual problems\n");
+    for (problem, advice) in guide.problems {
+        text.push_str(&format!("  {problem}\n      {advice}\n"));
+    }
+    text
+}
+
+const SITUATION_ANALYSIS: StageGuide = StageGuide {
+    purpose: "What the data are and what is hard about them. Every challenge is derived from a \
+              measurement, and the measurement stands beside it.",
+    inputs: &[
+        "the pictures and labels of all three splits",
+        "[data], [augmentation] and seed of the config",
+    ],
+    artifacts: &[
+        (
+            "situation_analysis.json",
+            "counts, class balance, per-channel statistics, quality findings with the offending \
+             files, challenges with their evidence, advice; `.summary` is the short form",
+        ),
+        (
+            "exploration.html",
+            "samples of every class, class distribution, pixel histograms, augmentation preview",
+        ),
+    ],
+    problems: &[
+        (
+            "A picture cannot be read.",
+            "The message names the files. Repair or remove them: a data set is never shrunk silently.",
+        ),
+        (
+            "Train and test share pictures.",
+            "Remove one copy of each; every figure of stage 5 is too good otherwise.",
+        ),
+    ],
+};
+
+const TASK_DEFINITION: StageGuide = StageGuide {
+    purpose: "What is to be reached, as numbers, and whether it can be: each target and constraint \
+              is compared with a measurement or a computed bound.",
+    inputs: &[
+        "1-situation-analysis/situation_analysis.json",
+        "[task], [model], [training] and [evaluation] of the config",
+        "a few training steps and predictions on this machine",
+    ],
+    artifacts: &[
+        (
+            "task_spec.json",
+            "the problem, its metrics, targets and constraints",
+        ),
+        (
+            "feasibility_report.json",
+            "each target and constraint beside what was measured or computed",
+        ),
+        ("feasibility_report.html", "the same, as a page"),
+    ],
+    problems: &[
+        (
+            "A target is above what the labels allow.",
+            "Look at the suspected mislabels of stage 1, or lower the target.",
+        ),
+        (
+            "The training time does not fit.",
+            "Fewer epochs, a smaller model, a subset (data.subset), or a GPU (--device).",
+        ),
+    ],
+};
+
+const ACTION_PLANNING: StageGuide = StageGuide {
+    purpose: "The architecture and the training strategy, which challenge each choice answers, and \
+              proof that the model builds, learns in principle and fits, before hours are spent.",
+    inputs: &[
+        "1-situation-analysis/situation_analysis.json",
+        "2-task-definition/task_spec.json",
+        "[model], [training] and [augmentation] of the config",
+    ],
+    artifacts: &[
+        (
+            "action_plan.json",
+            "architecture, training strategy, answers to the challenges, computed resources",
+        ),
+        (
+            "architecture_check.json",
+            "forward and backward pass on real pictures, limits, measured step time",
+        ),
+        ("action_plan.html", "the same, as a page"),
+    ],
+    problems: &[
+        (
+            "A challenge is not answered.",
+            "The plan names the config key that would answer it.",
+        ),
+        (
+            "The activations do not fit into memory.",
+            "A smaller training.batch_size or fewer channels.",
+        ),
+    ],
+};
+
+const IMPLEMENTATION: StageGuide = StageGuide {
+    purpose: "Training: batches in an order fixed by the seed, augmentation, optimizer, schedule, \
+              early stopping on the validation split, checkpoints.",
+    inputs: &[
+        "the training and validation pictures",
+        "the normalization that stage 1 measured",
+        "[model], [training], [augmentation] and seed of the config",
+    ],
+    artifacts: &[
+        ("metrics.jsonl", "one line an epoch"),
+        ("tensorboard/", "the same, for `tensorboard --logdir`"),
+        (
+            "checkpoints/{best,last,epoch-NNNN}/",
+            "weights, optimizer state, history; verified when read",
+        ),
+        (
+            "validation_predictions.jsonl, train_predictions.jsonl",
+            "what the best model says, one line a picture; the gate recomputes from these",
+        ),
+        (
+            "training_summary.json",
+            "how the training ended, and its figures",
+        ),
+        ("training_timing.json", "how long it took"),
+        ("training_report.html", "learning curves and learning rate"),
+    ],
+    problems: &[
+        (
+            "It was interrupted.",
+            "Run the same command again: it goes on from the last finished epoch.",
+        ),
+        (
+            "The loss is not finite.",
+            "The message names epoch, step and pictures. Lower training.optimizer.learning_rate or \
+             set training.max_gradient_norm.",
+        ),
+        (
+            "Training is much better than validation.",
+            "More augmentation, more dropout, more weight decay, or more data.",
+        ),
+    ],
+};
+
+const EVALUATION: StageGuide = StageGuide {
+    purpose: "What the trained model does on pictures that it has never seen, with intervals, and \
+              where it is wrong.",
+    inputs: &[
+        "the test pictures (the reading is recorded in audit.jsonl)",
+        "4-implementation/checkpoints/best",
+        "[evaluation] of the config",
+    ],
+    artifacts: &[
+        (
+            "predictions.jsonl",
+            "one line a test picture: label and probabilities",
+        ),
+        (
+            "evaluation_results.json",
+            "metrics overall and per class, confusion matrix, curves, calibration, confused pairs",
+        ),
+        (
+            "evaluation_report.html",
+            "the same with charts and the worst mistakes",
+        ),
+        ("visualizations/", "each chart as an SVG file"),
+    ],
+    problems: &[
+        (
+            "The gate is INCONCLUSIVE.",
+            "The interval straddles the limit: more test pictures are needed to decide.",
+        ),
+        (
+            "One class is far below the others.",
+            "Look at its confused pairs and at the mislabels that stage 1 suspects.",
+        ),
+    ],
+};
+
+const REFINEMENT: StageGuide = StageGuide {
+    purpose: "Something better: what the mistakes suggest, a hyper-parameter search judged on the \
+              validation split, a final training, and a comparison with the baseline on the same \
+              test pictures.",
+    inputs: &[
+        "5-evaluation/evaluation_results.json and predictions.jsonl",
+        "4-implementation/checkpoints/best",
+        "[refinement] of the config",
+    ],
+    artifacts: &[
+        (
+            "improvement_analysis.json",
+            "what the mistakes suggest, each with its evidence",
+        ),
+        (
+            "trials.jsonl, study.json",
+            "every trial of the search, and what mattered",
+        ),
+        (
+            "optimized_config.toml",
+            "the best settings, ready for `--config`",
+        ),
+        ("training/", "the final training, laid out as in stage 4"),
+        ("final/", "the chosen model"),
+        (
+            "test_predictions.jsonl",
+            "what the final model says on the test split",
+        ),
+        (
+            "comparison.json",
+            "baseline and final model, paired, with interval and p-value",
+        ),
+        ("refinement_report.html", "the same, as a page"),
+    ],
+    problems: &[
+        (
+            "No improvement beyond chance.",
+            "A wider space or more trials (refinement.trials), longer trials, or accept the baseline: \
+             the comparison says how large a gain could have been missed.",
+        ),
+        (
+            "It takes too long.",
+            "refinement.epochs_per_trial and refinement.train_fraction make trials cheaper.",
+        ),
+    ],
+};
+
+const DEPLOYMENT: StageGuide = StageGuide {
+    purpose: "A package that others can run, proven equal to what was trained, with its speed, size \
+              and memory measured and documented.",
+    inputs: &[
+        "6-refinement/final",
+        "the test pictures, for the proof of equality",
+        "[deployment] of the config",
+    ],
+    artifacts: &[
+        (
+            "package/",
+            "model.onnx (8-bit pictures in, probabilities out), model.safetensors, model.json",
+        ),
+        (
+            "parity.json",
+            "trained against exported model over the whole test split",
+        ),
+        ("benchmark.json", "latency, throughput, memory, CPU use"),
+        (
+            "docs/",
+            "model card, interface, requirements, monitoring, troubleshooting",
+        ),
+        ("deployment_report.html", "all of it, as a page"),
+    ],
+    problems: &[
+        (
+            "Parity fails.",
+            "The report lists the pictures that differ. Please report it: it is a defect of ours.",
+        ),
+        (
+            "Too slow.",
+            "Fewer channels or blocks in [model]; latency grows with multiply-adds.",
+        ),
+    ],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_of_every_stage_names_its_criteria() {
+        let config = Config::default();
+        for stage in Stage::ALL {
+            let text = help_text(stage, &config);
+            for check in gates::checks(stage, &config) {
+                assert!(text.contains(check.id), "{text}");
+            }
+            assert!(text.contains(&stage.folder()));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What each stage read and wrote, as content hashes.
+
+use crate::{RunFolder, Stage, WorkflowError};
+use mlestar_artifact::{Artifact, ArtifactError, ContentHash, read_artifact, write_artifact};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{fs, io};
+
+/// Hashes by name.
+pub type Hashes = BTreeMap<String, ContentHash>;
+
+/// `manifest.json` of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The stages that have begun, by stem.
+    pub stages: BTreeMap<String, StageRecord>,
+}
+
+impl Artifact for Manifest {
+    const SCHEMA: &'static str = "mlestar.manifest";
+    const VERSION: u32 = 1;
+}
+
+/// What is known of one stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// Whether it ended well. A stage that was cut off keeps its inputs, so that it can resume.
+    pub complete: bool,
+    /// What it depends on.
+    pub inputs: Hashes,
+    /// What it wrote: path inside the stage's folder (with `/`) to content hash.
+    pub outputs: Hashes,
+}
+
+impl Manifest {
+    /// Reads the manifest of `run`; an absent one is empty.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn read(run: &RunFolder) -> Result<Self, WorkflowError> {
+        match read_artifact(&run.manifest_path()) {
+            Ok(manifest) => Ok(manifest),
+            Err(error) if error.is_missing() => Ok(Self::default()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When the run folder cannot be written.
+    pub fn write(&self, run: &RunFolder) -> Result<(), WorkflowError> {
+        Ok(write_artifact(&run.manifest_path(), self)?)
+    }
+
+    /// The record of a stage, if it has ever begun.
+    pub fn stage(&self, stage: Stage) -> Option<&StageRecord> {
+        self.stages.get(stage.stem())
+    }
+
+    /// The record of a stage that ended well.
+    pub fn complete_stage(&self, stage: Stage) -> Option<&StageRecord> {
+        self.stage(stage).filter(|record| record.complete)
+    }
+
+    /// Replaces the record of a stage.
+    pub fn set(&mut self, stage: Stage, record: StageRecord) {
+        self.stages.insert(stage.stem().into(), record);
+    }
+}
+
+/// Hashes every file below `folder` whose name does not begin with a dot: such are what a killed
+/// process was still writing. An absent folder has no files.
+///
+/// # Errors
+/// When a file or folder cannot be read.
+pub fn hash_folder(folder: &Path) -> Result<Hashes, WorkflowError> {
+    let mut hashes = Hashes::new();
+    walk(folder, "", &mut hashes)?;
+    Ok(hashes)
+}
+
+fn walk(folder: &Path, prefix: &str, hashes: &mut Hashes) -> Result<(), WorkflowError> {
+    let fail = |source| {
+        WorkflowError::from(ArtifactError::Read {
+            path: folder.to_owned(),
+            source,
+        })
+    };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(fail(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(fail)?;
+        let file_name = entry.file_name().to_string_lossy().into_owned();
+        if file_name.starts_with('.') {
+            continue;
+        }
+        let name = format!("{prefix}{file_name}");
+        if entry.file_type().map_err(fail)?.is_dir() {
+            walk(&entry.path(), &format!("{name}/"), hashes)?;
+        } else {
+            hashes.insert(name, ContentHash::of_file(&entry.path())?);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_hashed_by_relative_path() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        fs::write(folder.path().join("a/b/c"), "x").unwrap();
+        fs::write(folder.path().join("d"), "y").unwrap();
+        fs::write(folder.path().join(".partial-x"), "z").unwrap();
+        let hashes = hash_folder(folder.path()).unwrap();
+        assert_eq!(hashes.keys().collect::<Vec<_>>(), ["a/b/c", "d"]);
+        assert_eq!(hashes["d"], ContentHash::of_bytes(b"y"));
+        assert!(hash_folder(&folder.path().join("none")).unwrap().is_empty());
+    }
+}

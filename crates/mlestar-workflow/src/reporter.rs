@@ -1,0 +1,45 @@
+//! What a run tells whoever watches it.
+
+use crate::Stage;
+use mlestar_gates::StageVerdict;
+use mlestar_train::TrainEvent;
+
+/// Receives the progress of a run. The command line draws it; tests collect it; `()` ignores it.
+pub trait Reporter {
+    /// A stage is about to run, because of `reasons`.
+    fn stage_started(&mut self, stage: Stage, reasons: &[String]) {
+        let _ = (stage, reasons);
+    }
+
+    /// A stage was skipped: nothing that it depends on has changed.
+    fn stage_fresh(&mut self, stage: Stage) {
+        let _ = stage;
+    }
+
+    /// A stage has run.
+    fn stage_finished(&mut self, stage: Stage, seconds: f64) {
+        let _ = (stage, seconds);
+    }
+
+    /// A stage's gate has been judged.
+    fn gate_judged(&mut self, stage: Stage, verdict: &StageVerdict) {
+        let _ = (stage, verdict);
+    }
+
+    /// A piece of work with a known length advances: `done` of `total` units.
+    fn progress(&mut self, task: &str, done: u64, total: u64) {
+        let _ = (task, done, total);
+    }
+
+    /// The training loop speaks; `label` tells the trainings of a search apart.
+    fn training(&mut self, label: &str, event: &TrainEvent) {
+        let _ = (label, event);
+    }
+
+    /// One line worth knowing.
+    fn note(&mut self, text: &str) {
+        let _ = text;
+    }
+}
+
+impl Reporter for () {}

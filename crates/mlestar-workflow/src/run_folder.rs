@@ -1,0 +1,131 @@
+//! The folder of one run.
+
+use crate::{Stage, WorkflowError};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// The folder that holds all that one run leaves behind, and the paths inside it.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    root: PathBuf,
+}
+
+/// Held while a run writes its folder; released when dropped.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: File,
+}
+
+impl RunFolder {
+    /// The run at `root`, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The run's name: the last part of its path.
+    pub fn name(&self) -> String {
+        self.root
+            .file_name()
+            .map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// A stage's folder.
+    pub fn stage_folder(&self, stage: Stage) -> PathBuf {
+        self.root.join(stage.folder())
+    }
+
+    /// A file that a stage leaves behind.
+    pub fn artifact(&self, stage: Stage, name: &str) -> PathBuf {
+        self.stage_folder(stage).join(name)
+    }
+
+    /// How messages name a stage's file: `5-evaluation/predictions.jsonl`.
+    pub fn display_name(stage: Stage, name: &str) -> String {
+        format!("{}/{name}", stage.folder())
+    }
+
+    /// The resolved config of the run.
+    pub fn config_path(&self) -> PathBuf {
+        self.root.join("config.toml")
+    }
+
+    /// What each stage read and wrote, as content hashes.
+    pub fn manifest_path(&self) -> PathBuf {
+        self.root.join("manifest.json")
+    }
+
+    /// Seed, code version and machine.
+    pub fn run_info_path(&self) -> PathBuf {
+        self.root.join("run.json")
+    }
+
+    /// The audit log.
+    pub fn audit_path(&self) -> PathBuf {
+        self.root.join("audit.jsonl")
+    }
+
+    /// All verdicts.
+    pub fn validation_report_path(&self) -> PathBuf {
+        self.root.join("validation_report.json")
+    }
+
+    /// The page about the whole run.
+    pub fn summary_path(&self) -> PathBuf {
+        self.root.join("summary.html")
+    }
+
+    /// Makes the folder and takes it for this process.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written, or another process holds it.
+    pub fn lock(&self) -> Result<RunLock, WorkflowError> {
+        let fail = |source| WorkflowError::RunFolder {
+            path: self.root.clone(),
+            source,
+        };
+        fs::create_dir_all(&self.root).map_err(fail)?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.root.join(".lock"))
+            .map_err(fail)?;
+        match file.try_lock() {
+            Ok(()) => Ok(RunLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(WorkflowError::RunLocked {
+                path: self.root.clone(),
+            }),
+            Err(TryLockError::Error(source)) => Err(fail(source)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_written_by_one_process_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path().join("runs/a"));
+        let lock = run.lock().unwrap();
+        let error = run.lock().unwrap_err().to_string();
+        assert!(error.contains("another process"), "{error}");
+        drop(lock);
+        run.lock().unwrap();
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "").unwrap();
+        let error = RunFolder::new(&path).lock().unwrap_err().to_string();
+        assert!(error.contains("file"), "{error}");
+    }
+}

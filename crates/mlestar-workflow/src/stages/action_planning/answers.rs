@@ -1,0 +1,419 @@
+//! Which choice of the plan answers which challenge. An answer is derived from the settings that
+//! are in force; a challenge that nothing answers is listed as such, with what would answer it.
+
+use super::artifact::{ArchitecturePlan, ChallengeAnswer, Choice};
+use crate::config::MetricName;
+use crate::stages::situation_analysis::{Challenge, Measurements};
+use crate::stages::task_definition::TaskSpec;
+use mlestar_data::SplitName;
+use mlestar_data::augment::AugmentationConfig;
+use mlestar_data::quality::FindingKind;
+use mlestar_train::TrainingConfig;
+
+/// What answers are derived from.
+pub(crate) struct Settings<'a> {
+    pub(crate) architecture: &'a ArchitecturePlan,
+    pub(crate) training: &'a TrainingConfig,
+    pub(crate) augmentation: &'a AugmentationConfig,
+    pub(crate) task: &'a TaskSpec,
+    pub(crate) measurements: &'a Measurements,
+}
+
+/// The answer to every challenge, in their order.
+pub(crate) fn answer_all(
+    challenges: &[Challenge],
+    settings: &Settings<'_>,
+) -> Vec<ChallengeAnswer> {
+    challenges
+        .iter()
+        .map(|challenge| answer(challenge, settings))
+        .collect()
+}
+
+fn answer(challenge: &Challenge, settings: &Settings<'_>) -> ChallengeAnswer {
+    let (choices, suggestion) = rules(&challenge.id, settings);
+    let choices: Vec<Choice> = choices.into_iter().flatten().collect();
+    ChallengeAnswer {
+        challenge: challenge.id.clone(),
+        title: challenge.title.clone(),
+        severity: challenge.severity,
+        is_answered: !choices.is_empty(),
+        suggestion: choices.is_empty().then(|| suggestion.to_owned()),
+        choices,
+    }
+}
+
+/// The choices that can answer a challenge, present where they are in force, and what to do when
+/// none is.
+fn rules(id: &str, settings: &Settings<'_>) -> (Vec<Option<Choice>>, &'static str) {
+    match id {
+        "low_resolution" => (
+            vec![settings.full_resolution()],
+            "Set the first stride of model.stages to 1, so that the last feature map is larger.",
+        ),
+        "few_samples" => (
+            vec![
+                settings.crop("pictures are never seen twice at the same place"),
+                settings.flip("twice as many pictures"),
+                settings.weight_decay(),
+                settings.dropout("no feature can be relied on alone"),
+                settings.early_stopping("training ends before pictures are learned by heart"),
+            ],
+            "augmentation.random_crop_padding = 4, training.optimizer.weight_decay = 0.0001",
+        ),
+        "class_imbalance" => (
+            vec![settings.class_minimum(), settings.balanced_metric()],
+            "task.quality.per_class_recall_min = 0.7",
+        ),
+        "duplicates" => (
+            vec![
+                settings.crop(
+                    "copies are changed differently, so that they are not the same picture twice",
+                ),
+                settings.flip("copies are mirrored differently"),
+            ],
+            "Delete the duplicates that stage 1 lists, or set augmentation.random_crop_padding = 4.",
+        ),
+        "leakage" => (
+            vec![settings.clean_test()],
+            "Delete the shared pictures that stage 1 lists.",
+        ),
+        "bad_exposure" => (
+            vec![
+                settings.brightness("dark and bright versions of every picture are seen"),
+                settings
+                    .label_smoothing("a picture that shows nothing is not fitted with certainty"),
+            ],
+            "Delete the pictures that stage 1 lists, or set augmentation.brightness = 0.2.",
+        ),
+        "label_noise" => (
+            vec![
+                settings.label_smoothing("a wrong label is not fitted with certainty"),
+                settings.early_stopping("training ends before wrong labels are learned by heart"),
+            ],
+            "training.label_smoothing = 0.1",
+        ),
+        "low_separability" => (
+            vec![settings.depth()],
+            "Add a stage or blocks to model.stages.",
+        ),
+        "confusable_classes" => (
+            vec![settings.class_minimum()],
+            "task.quality.per_class_recall_min = 0.7",
+        ),
+        "intra_class_variance" => (
+            vec![
+                settings.crop("more of what a class can look like is seen"),
+                settings.flip("more of what a class can look like is seen"),
+                settings.brightness("more of what a class can look like is seen"),
+                settings.cutout("parts of an object have to be enough"),
+            ],
+            "augmentation.random_crop_padding = 4",
+        ),
+        "lighting" => (
+            vec![
+                settings.brightness("brightness says nothing about the class"),
+                settings.contrast("contrast says nothing about the class"),
+            ],
+            "augmentation.brightness = 0.2",
+        ),
+        "background" => (
+            vec![
+                settings.crop("the background moves and is cut off"),
+                settings.cutout("parts of object and background are hidden in turn"),
+            ],
+            "augmentation.random_crop_padding = 4",
+        ),
+        "object_position" => (
+            vec![
+                settings.crop("objects are seen at more places"),
+                settings.pooling(),
+            ],
+            "augmentation.random_crop_padding = 4",
+        ),
+        "grey_pictures" => (vec![settings.saturation()], "augmentation.saturation = 0.3"),
+        "many_classes" => (
+            vec![settings.features()],
+            "More channels in the last of model.stages.",
+        ),
+        "small_evaluation" => (vec![settings.intervals()], "evaluation.confidence = 0.95"),
+        _ => (Vec::new(), "No choice of this plan is known to answer it."),
+    }
+}
+
+fn choice(holds: bool, what: &str, value: impl ToString, how: &str) -> Option<Choice> {
+    holds.then(|| Choice {
+        what: what.to_owned(),
+        value: value.to_string(),
+        how: how.to_owned(),
+    })
+}
+
+impl Settings<'_> {
+    fn crop(&self, how: &str) -> Option<Choice> {
+        let padding = self.augmentation.random_crop_padding;
+        choice(
+            padding > 0,
+            "augmentation.random_crop_padding",
+            padding,
+            how,
+        )
+    }
+
+    fn flip(&self, how: &str) -> Option<Choice> {
+        let probability = self.augmentation.horizontal_flip_probability;
+        choice(
+            probability > 0.0,
+            "augmentation.horizontal_flip_probability",
+            probability,
+            how,
+        )
+    }
+
+    fn brightness(&self, how: &str) -> Option<Choice> {
+        let width = self.augmentation.brightness;
+        choice(width > 0.0, "augmentation.brightness", width, how)
+    }
+
+    fn contrast(&self, how: &str) -> Option<Choice> {
+        let width = self.augmentation.contrast;
+        choice(width > 0.0, "augmentation.contrast", width, how)
+    }
+
+    fn saturation(&self) -> Option<Choice> {
+        let width = self.augmentation.saturation;
+        choice(
+            width > 0.0,
+            "augmentation.saturation",
+            width,
+            "colour cannot be relied on",
+        )
+    }
+
+    fn cutout(&self, how: &str) -> Option<Choice> {
+        let side = self.augmentation.cutout_size;
+        choice(side > 0, "augmentation.cutout_size", side, how)
+    }
+
+    fn weight_decay(&self) -> Option<Choice> {
+        let decay = self.training.optimizer.weight_decay;
+        let how = "weights stay small, so that single pictures are not learned by heart";
+        choice(decay > 0.0, "training.optimizer.weight_decay", decay, how)
+    }
+
+    fn label_smoothing(&self, how: &str) -> Option<Choice> {
+        let share = self.training.label_smoothing;
+        choice(share > 0.0, "training.label_smoothing", share, how)
+    }
+
+    fn early_stopping(&self, how: &str) -> Option<Choice> {
+        let stopping = self.training.early_stopping.as_ref()?;
+        // A patience as long as the training never stops anything.
+        let can_stop = stopping.patience < self.training.epochs;
+        choice(
+            can_stop,
+            "training.early_stopping.patience",
+            stopping.patience,
+            how,
+        )
+    }
+
+    fn dropout(&self, how: &str) -> Option<Choice> {
+        let probability = self.architecture.model.config().dropout;
+        choice(probability > 0.0, "model.dropout", probability, how)
+    }
+
+    fn class_minimum(&self) -> Option<Choice> {
+        let minimum = self.task.quality.per_class_recall_min;
+        let how = "the gate of stage 5 demands it of every class";
+        choice(
+            minimum > 0.0,
+            "task.quality.per_class_recall_min",
+            minimum,
+            how,
+        )
+    }
+
+    fn balanced_metric(&self) -> Option<Choice> {
+        let metric = self.task.primary.metric;
+        let how = "every class counts the same in the metric that decides";
+        choice(
+            metric == MetricName::BalancedAccuracy,
+            "task.primary.name",
+            metric,
+            how,
+        )
+    }
+
+    /// Leaks that only touch validation do not falsify the result.
+    fn clean_test(&self) -> Option<Choice> {
+        let kinds = [FindingKind::Leakage, FindingKind::NearLeakage];
+        let n_leaked = self.measurements.n_findings_in(&kinds, SplitName::Test);
+        let n_test = self.measurements.n_pictures(SplitName::Test);
+        let how = "the result is measured on test pictures, none of which an earlier split has; only \
+                   the choices made on validation pictures are slightly too optimistic";
+        choice(
+            n_test > 0 && n_leaked == 0,
+            "test split",
+            format!("{n_leaked} of {n_test} shared"),
+            how,
+        )
+    }
+
+    fn full_resolution(&self) -> Option<Choice> {
+        let [height, width] = self.architecture.last_map;
+        let how = "the first convolution has stride 1, and so much of the picture is left before \
+                   pooling";
+        choice(
+            height.min(width) >= 2,
+            "model.stages, last feature map",
+            format!("{height} x {width}"),
+            how,
+        )
+    }
+
+    /// Shape is seen by positions that look at half of the picture or more.
+    fn depth(&self) -> Option<Choice> {
+        let plan = self.architecture;
+        let side = plan.model.height().min(plan.model.width());
+        let value = format!(
+            "{} convolutions that see {} of {side} pixels",
+            plan.n_convolutions, plan.receptive_field_pixels
+        );
+        let how = "features of the last layer are shapes, not colours at places";
+        choice(
+            2 * plan.receptive_field_pixels >= side,
+            "model.stages",
+            value,
+            how,
+        )
+    }
+
+    fn features(&self) -> Option<Choice> {
+        let (features, classes) = (
+            self.architecture.n_features,
+            self.architecture.model.n_classes(),
+        );
+        let how = "at least one feature a class enters the linear layer";
+        choice(features >= classes, "model.stages, features", features, how)
+    }
+
+    fn pooling(&self) -> Option<Choice> {
+        let [height, width] = self.architecture.last_map;
+        let how = "the mean over all places is the same wherever the object is";
+        choice(
+            height * width > 1,
+            "global average pooling over",
+            format!("{height} x {width} places"),
+            how,
+        )
+    }
+
+    fn intervals(&self) -> Option<Choice> {
+        let confidence = self.task.confidence;
+        let how = "gates on proportions judge the interval: too few pictures end inconclusive, not in \
+                   a false pass";
+        choice(confidence >= 0.9, "evaluation.confidence", confidence, how)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::receptive_field;
+    use super::super::testing::{challenges, measurements, task_spec};
+    use super::*;
+    use mlestar_model::ModelConfig;
+    use mlestar_train::{EarlyStoppingConfig, OptimizerConfig};
+
+    fn answers(
+        change: impl FnOnce(&mut TrainingConfig, &mut AugmentationConfig),
+    ) -> Vec<ChallengeAnswer> {
+        let mut training = TrainingConfig {
+            optimizer: OptimizerConfig {
+                weight_decay: 0.0,
+                ..OptimizerConfig::default()
+            },
+            ..TrainingConfig::default()
+        };
+        let mut augmentation = AugmentationConfig::default();
+        change(&mut training, &mut augmentation);
+        let measurements = measurements();
+        let architecture = receptive_field::plan(&ModelConfig::small().check(4, 32, 32).unwrap());
+        let settings = Settings {
+            architecture: &architecture,
+            training: &training,
+            augmentation: &augmentation,
+            task: &task_spec(),
+            measurements: &measurements,
+        };
+        answer_all(&challenges(&measurements), &settings)
+    }
+
+    fn is_answered(answers: &[ChallengeAnswer], id: &str) -> bool {
+        let found: Vec<_> = answers
+            .iter()
+            .filter(|answer| answer.challenge == id)
+            .collect();
+        assert_eq!(found.len(), 1, "{id}");
+        assert_eq!(found[0].is_answered, !found[0].choices.is_empty());
+        assert_eq!(found[0].is_answered, found[0].suggestion.is_none());
+        found[0].is_answered
+    }
+
+    #[test]
+    fn settings_that_are_off_answer_nothing() {
+        let answers = answers(|_, _| {});
+        for id in [
+            "few_samples",
+            "lighting",
+            "background",
+            "intra_class_variance",
+            "duplicates",
+            "label_noise",
+        ] {
+            assert!(!is_answered(&answers, id), "{id}");
+        }
+        for id in [
+            "low_resolution",
+            "low_separability",
+            "class_imbalance",
+            "small_evaluation",
+        ] {
+            assert!(is_answered(&answers, id), "{id}");
+        }
+    }
+
+    #[test]
+    fn each_setting_answers_what_it_helps_with() {
+        let cropped = answers(|_, augmentation| augmentation.random_crop_padding = 4);
+        for id in [
+            "few_samples",
+            "background",
+            "intra_class_variance",
+            "duplicates",
+        ] {
+            assert!(is_answered(&cropped, id), "{id}");
+        }
+        assert!(!is_answered(&cropped, "lighting"));
+        let jittered = answers(|_, augmentation| augmentation.contrast = 0.2);
+        assert!(is_answered(&jittered, "lighting"));
+        let patient = |patience| {
+            let answers = answers(|training, _| {
+                training.early_stopping = Some(EarlyStoppingConfig {
+                    patience,
+                    ..EarlyStoppingConfig::default()
+                });
+            });
+            is_answered(&answers, "label_noise")
+        };
+        assert_eq!((patient(10), patient(100)), (true, false));
+    }
+
+    #[test]
+    fn every_detected_challenge_has_rules() {
+        for answer in answers(|_, _| {}) {
+            let suggestion = answer.suggestion.unwrap_or_default();
+            assert!(!suggestion.starts_with("No choice"), "{}", answer.challenge);
+        }
+    }
+}

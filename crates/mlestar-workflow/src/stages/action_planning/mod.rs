@@ -1,0 +1,109 @@
+//! Stage 3: the architecture and the training strategy, which challenge each choice answers, and
+//! proof that the model works and fits before hours are spent on it.
+
+mod answers;
+mod artifact;
+mod checks;
+mod page;
+#[cfg(test)]
+mod pipeline_tests;
+mod plan;
+mod receptive_field;
+mod resources;
+mod step_probe;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub(crate) use answers::{Settings, answer_all};
+pub use artifact::{
+    ActionPlan, ArchitectureCheck, ArchitectureFigures, ArchitecturePlan, ChallengeAnswer,
+    CheckRow, Choice, PlanSummary, TaskLimits,
+};
+pub(crate) use checks::check;
+pub use resources::ResourceFigures;
+pub(crate) use step_probe::probe;
+pub use step_probe::{GradientFigure, StepTiming, TrainingWork};
+
+use crate::stages::situation_analysis::{self, SituationAnalysis};
+use crate::stages::task_definition::{self, TaskSpec};
+use crate::{Stage, StageContext, WorkflowError};
+use mlestar_artifact::write_artifact;
+use mlestar_model::ModelSpec;
+use step_probe::StepProbe;
+
+/// The plan.
+pub const PLAN: &str = "action_plan.json";
+/// The architecture check.
+pub const CHECK: &str = "architecture_check.json";
+/// The page.
+pub const PAGE: &str = "action_plan.html";
+
+/// Runs the stage.
+///
+/// # Errors
+/// When stages 1 and 2 have left nothing, the model does not fit the pictures, the device fails, or
+/// the run folder cannot be written.
+pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
+    let analysis: SituationAnalysis =
+        context.upstream(Stage::SituationAnalysis, situation_analysis::ARTIFACT)?;
+    let task: TaskSpec = context.upstream(Stage::TaskDefinition, task_definition::SPEC)?;
+    let found = &analysis.measurements;
+    let model = context
+        .config
+        .model
+        .check(found.classes.len(), found.height, found.width)?;
+    let plan = plan::plan(context.config, &model, &analysis, &task);
+    write_artifact(&context.path(PLAN), &plan)?;
+    let probe = step_probe::probe(context, &model, analysis.normalization)?;
+    let figures = figures(context, &plan, &task, probe);
+    let checks = check(&figures);
+    let check = ArchitectureCheck {
+        passed: checks.iter().all(|row| row.passed),
+        checks,
+        figures,
+        layers: ModelSpec::summary(&model).layers,
+    };
+    write_artifact(&context.path(CHECK), &check)?;
+    context.write_text(PAGE, &page::render(&plan, &check))?;
+    context.reporter.note(&format!(
+        "{} of {} challenges answered; {} of {} checks passed",
+        plan.summary.n_answered,
+        plan.summary.n_challenges,
+        check.checks.iter().filter(|row| row.passed).count(),
+        check.checks.len()
+    ));
+    Ok(())
+}
+
+fn figures(
+    context: &StageContext<'_>,
+    plan: &ActionPlan,
+    task: &TaskSpec,
+    probe: StepProbe,
+) -> ArchitectureFigures {
+    let timing = probe.timing;
+    ArchitectureFigures {
+        device: context.device_name.to_owned(),
+        n_classes: task.classes.len(),
+        batch_size: timing.batch_size,
+        output_shape: probe.output_shape,
+        n_not_finite_logits: probe.n_not_finite_logits,
+        losses: probe
+            .losses
+            .into_iter()
+            .map(|loss| Some(loss).filter(|loss| loss.is_finite()))
+            .collect(),
+        gradients: probe.gradients,
+        resources: plan.resources.clone(),
+        work: plan.work,
+        estimated_training_seconds: timing
+            .training_seconds(timing.median_step_seconds(), &plan.work),
+        timing,
+        limits: TaskLimits {
+            model_bytes: task.constraints.model_bytes_max,
+            memory_bytes: task.constraints.memory_bytes_max,
+            training_seconds: task.constraints.training_time_seconds_max,
+            latency_ms: task.constraints.inference_latency_ms_max,
+        },
+    }
+}

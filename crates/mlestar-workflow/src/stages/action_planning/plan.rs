@@ -1,0 +1,131 @@
+//! Puts the plan together.
+
+use super::answers::{Settings, answer_all};
+use super::artifact::{ActionPlan, ArchitecturePlan, PlanSummary};
+use super::{ResourceFigures, TrainingWork, receptive_field};
+use crate::config::Config;
+use crate::stages::situation_analysis::SituationAnalysis;
+use crate::stages::task_definition::TaskSpec;
+use mlestar_data::SplitName;
+use mlestar_data::augment::AugmentationConfig;
+use mlestar_model::ModelSpec;
+use mlestar_train::{OptimizerKind, ScheduleKind, TrainingConfig};
+
+/// The plan: a function of config, data and specification.
+pub(super) fn plan(
+    config: &Config,
+    model: &ModelSpec,
+    analysis: &SituationAnalysis,
+    task: &TaskSpec,
+) -> ActionPlan {
+    let found = &analysis.measurements;
+    let (n_train, n_validation) = (
+        found.n_pictures(SplitName::Train),
+        found.n_pictures(SplitName::Validation),
+    );
+    let architecture = receptive_field::plan(model);
+    let settings = Settings {
+        architecture: &architecture,
+        training: &config.training,
+        augmentation: &config.augmentation,
+        task,
+        measurements: found,
+    };
+    let answers = answer_all(&analysis.challenges, &settings);
+    let resources = ResourceFigures::of(model, &config.training, n_train, found.n_all());
+    let unanswered = answers.iter().filter(|answer| !answer.is_answered);
+    ActionPlan {
+        summary: PlanSummary {
+            architecture: in_words(&architecture),
+            parameters: resources.parameters,
+            n_challenges: answers.len(),
+            n_answered: answers.iter().filter(|answer| answer.is_answered).count(),
+            unanswered: unanswered.map(|answer| answer.challenge.clone()).collect(),
+        },
+        strategy: strategy(&config.training, &config.augmentation, task),
+        training: config.training.clone(),
+        augmentation: config.augmentation.clone(),
+        training_flops: resources.training_flops(config.training.epochs, n_train),
+        work: TrainingWork::new(&config.training, n_train, n_validation),
+        architecture,
+        answers,
+        resources,
+    }
+}
+
+fn in_words(plan: &ArchitecturePlan) -> String {
+    let config = plan.model.config();
+    let stages: Vec<String> = config
+        .stages
+        .iter()
+        .map(|stage| {
+            format!(
+                "{} x {} (stride {})",
+                stage.blocks, stage.channels, stage.stride
+            )
+        })
+        .collect();
+    format!(
+        "residual CNN, stem {}, blocks {}, global average pooling, dropout {}, linear to {} classes",
+        config.stem_channels,
+        stages.join(", "),
+        config.dropout,
+        plan.model.n_classes()
+    )
+}
+
+fn strategy(
+    training: &TrainingConfig,
+    augmentation: &AugmentationConfig,
+    task: &TaskSpec,
+) -> Vec<String> {
+    let optimizer = &training.optimizer;
+    let rule = match optimizer.kind {
+        OptimizerKind::Adam => "Adam",
+        OptimizerKind::AdamW => "AdamW",
+        OptimizerKind::Sgd => "SGD",
+        _ => "the configured optimizer",
+    };
+    let shape = match training.schedule.kind {
+        ScheduleKind::Constant => "kept constant",
+        ScheduleKind::Cosine => "annealed along half a cosine",
+        ScheduleKind::OneCycle => "raised and lowered in one cycle",
+        _ => "scheduled as configured",
+    };
+    let mut lines = vec![
+        format!(
+            "Train for at most {} epochs in batches of {}.",
+            training.epochs, training.batch_size
+        ),
+        format!(
+            "{rule} with a highest learning rate of {}, {shape}; weight decay {}.",
+            optimizer.learning_rate, optimizer.weight_decay
+        ),
+        match &training.early_stopping {
+            Some(stopping) => format!(
+                "Stop when validation accuracy has not risen by more than {} for {} epochs; keep the best epoch.",
+                stopping.min_delta, stopping.patience
+            ),
+            None => "Run all epochs; keep the best one by validation accuracy.".to_owned(),
+        },
+    ];
+    if training.label_smoothing > 0.0 {
+        lines.push(format!(
+            "Smooth the labels by {}.",
+            training.label_smoothing
+        ));
+    }
+    if let Some(norm) = training.max_gradient_norm {
+        lines.push(format!("Shorten gradients to a norm of {norm}."));
+    }
+    lines.push(match augmentation.is_off() {
+        true => "No augmentation: every epoch sees the same pictures.".to_owned(),
+        false => "Augment the training pictures anew in every epoch (settings below).".to_owned(),
+    });
+    lines.push(format!(
+        "Choose on validation pictures; judge {} once on test pictures, with intervals at {}.",
+        task.primary.metric.as_str().replace('_', " "),
+        task.confidence
+    ));
+    lines
+}

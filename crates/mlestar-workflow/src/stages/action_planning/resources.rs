@@ -1,0 +1,133 @@
+//! What a model and its training need, computed from the architecture and the config.
+
+use mlestar_model::ModelSpec;
+use mlestar_train::{OptimizerKind, TrainingConfig};
+use serde::{Deserialize, Serialize};
+
+/// Bytes of a value in f32.
+const F32_BYTES: u64 = 4;
+/// Batches that the loader makes ahead.
+const BATCHES_AHEAD: u64 = 4;
+
+/// Computed needs; figures of a picture are in f32.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceFigures {
+    /// Values that make up the model: weights and running statistics.
+    pub parameters: u64,
+    /// Those that training changes by gradient.
+    pub trainable: u64,
+    /// All parameters in f32, in bytes.
+    pub model_bytes: u64,
+    /// Floating-point operations to predict one picture.
+    pub flops_per_image: u64,
+    /// Activations that must exist at one time to predict one picture, in bytes.
+    pub inference_activation_bytes_per_image: u64,
+    /// Activations that a training step keeps for each picture, in bytes.
+    pub training_activation_bytes_per_image: u64,
+    /// Pictures a training step.
+    pub batch_size: usize,
+    /// Activations of a training step, in bytes.
+    pub activation_bytes: u64,
+    /// Gradients, in bytes.
+    pub gradient_bytes: u64,
+    /// Moments that the optimizer keeps, in bytes.
+    pub optimizer_bytes: u64,
+    /// Batches that are made ahead, in bytes.
+    pub loader_bytes: u64,
+    /// All pictures of all splits as 8-bit values, in bytes.
+    pub data_bytes: u64,
+}
+
+impl ResourceFigures {
+    /// The needs of training `spec` on a data set of `n_pictures` pictures.
+    pub fn of(
+        spec: &ModelSpec,
+        training: &TrainingConfig,
+        n_train: usize,
+        n_pictures: usize,
+    ) -> Self {
+        let summary = spec.summary();
+        let batch_size = training.batch_size.min(n_train.max(1));
+        let trainable_bytes = summary.trainable * F32_BYTES;
+        let values = (ModelSpec::CHANNELS * spec.height() * spec.width()) as u64;
+        let moments = match training.optimizer.kind {
+            OptimizerKind::Sgd if training.optimizer.momentum == 0.0 => 0,
+            OptimizerKind::Sgd => 1,
+            // Adam and its relatives keep two.
+            _ => 2,
+        };
+        Self {
+            parameters: summary.parameters,
+            trainable: summary.trainable,
+            model_bytes: summary.weight_bytes,
+            flops_per_image: summary.flops_per_image,
+            inference_activation_bytes_per_image: summary.inference_activation_bytes_per_image,
+            training_activation_bytes_per_image: summary.training_activation_bytes_per_image,
+            batch_size,
+            activation_bytes: summary.training_activation_bytes_per_image * batch_size as u64,
+            gradient_bytes: trainable_bytes,
+            optimizer_bytes: moments * trainable_bytes,
+            loader_bytes: BATCHES_AHEAD * batch_size as u64 * values * F32_BYTES,
+            data_bytes: n_pictures as u64 * values,
+        }
+    }
+
+    /// Memory of training: data, batches, weights, gradients, moments and activations, in bytes. The
+    /// backend's work space comes on top.
+    pub fn training_memory_bytes(&self) -> u64 {
+        self.model_bytes
+            + self.gradient_bytes
+            + self.optimizer_bytes
+            + self.activation_bytes
+            + self.loader_bytes
+            + self.data_bytes
+    }
+
+    /// Operations of a whole training: a backward pass costs about twice a forward pass.
+    pub fn training_flops(&self, epochs: usize, n_train: usize) -> f64 {
+        3.0 * self.flops_per_image as f64 * n_train as f64 * epochs as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mlestar_model::ModelConfig;
+    use mlestar_train::OptimizerConfig;
+
+    #[test]
+    fn needs_add_up_and_follow_the_optimizer() {
+        let spec = ModelConfig::small().check(10, 32, 32).unwrap();
+        let of = |kind, momentum| {
+            let optimizer = OptimizerConfig {
+                kind,
+                momentum,
+                ..OptimizerConfig::default()
+            };
+            let training = TrainingConfig {
+                optimizer,
+                batch_size: 64,
+                ..TrainingConfig::default()
+            };
+            ResourceFigures::of(&spec, &training, 1_000, 1_500)
+        };
+        let adam = of(OptimizerKind::Adam, 0.9);
+        assert_eq!(adam.optimizer_bytes, 2 * adam.gradient_bytes);
+        assert_eq!(adam.gradient_bytes, 4 * adam.trainable);
+        assert!(adam.trainable < adam.parameters);
+        assert_eq!(adam.data_bytes, 1_500 * 3 * 32 * 32);
+        assert_eq!(
+            adam.activation_bytes,
+            64 * adam.training_activation_bytes_per_image
+        );
+        assert!(adam.training_memory_bytes() > adam.activation_bytes + adam.data_bytes);
+        assert_eq!(
+            of(OptimizerKind::Sgd, 0.9).optimizer_bytes,
+            adam.gradient_bytes
+        );
+        assert_eq!(of(OptimizerKind::Sgd, 0.0).optimizer_bytes, 0);
+        let few = ResourceFigures::of(&spec, &TrainingConfig::default(), 5, 9);
+        assert_eq!(few.batch_size, 5);
+    }
+}

@@ -1,0 +1,233 @@
+//! The documents of a deployable model, written from what was measured.
+
+use super::{BenchmarkArtifact, ParityArtifact};
+use crate::config::Config;
+use crate::stages::refinement::{Choice, Comparison, FinalModel};
+use mlestar_export::package::Manifest;
+use mlestar_report::format;
+use std::fmt::Write;
+
+/// The documents, by file name.
+pub(crate) const DOCUMENTS: [&str; 5] = [
+    "model-card.md",
+    "interface.md",
+    "requirements.md",
+    "monitoring.md",
+    "troubleshooting.md",
+];
+
+/// All that the documents are written from.
+pub(super) struct Facts<'a> {
+    pub(super) config: &'a Config,
+    pub(super) chosen: &'a FinalModel,
+    pub(super) comparison: &'a Comparison,
+    pub(super) manifest: &'a Manifest,
+    pub(super) parity: &'a ParityArtifact,
+    pub(super) measured: &'a BenchmarkArtifact,
+}
+
+/// Each document's name and text, in the order of [`DOCUMENTS`].
+pub(super) fn write(facts: &Facts<'_>) -> [(&'static str, String); 5] {
+    let texts = [
+        model_card(facts),
+        interface(facts),
+        requirements(facts),
+        monitoring(facts),
+        troubleshooting(facts),
+    ];
+    let mut texts = texts.into_iter();
+    DOCUMENTS.map(|name| (name, texts.next().unwrap_or_default()))
+}
+
+fn model_card(facts: &Facts<'_>) -> String {
+    let Facts {
+        config,
+        chosen,
+        comparison,
+        manifest,
+        ..
+    } = facts;
+    let paired = &comparison.paired;
+    let n_test = paired.both + paired.only_a + paired.only_b + paired.neither;
+    let origin = match chosen.choice {
+        Choice::Baseline => "the baseline training",
+        Choice::Refined => "the final training after a hyper-parameter search",
+    };
+    let mut text = format!("# Model card: {}\n\n", config.project.name);
+    if !config.project.description.is_empty() {
+        let _ = writeln!(text, "{}\n", config.project.description);
+    }
+    let _ = write!(
+        text,
+        "A residual convolutional network that sorts {width} x {height} RGB pictures into \
+         {n_classes} classes: {classes}.\n\n\
+         | | |\n|---|---|\n\
+         | test accuracy | {accuracy} on {n_test} pictures |\n\
+         | validation accuracy | {validation} |\n\
+         | baseline's test accuracy | {baseline} |\n\
+         | parameters | {parameters} |\n\
+         | multiply-adds a picture | {multiply_adds} |\n\
+         | comes from | {origin}, epoch {epoch} |\n\
+         | weights (BLAKE3) | `{weights}` |\n\
+         | seed | {seed} |\n\n",
+        width = manifest.input.width,
+        height = manifest.input.height,
+        n_classes = chosen.classes.len(),
+        classes = chosen.classes.join(", "),
+        accuracy = format::fraction(paired.accuracy_b),
+        validation = format::fraction(chosen.validation_accuracy),
+        baseline = format::fraction(paired.accuracy_a),
+        parameters = format::count(chosen.parameters),
+        multiply_adds = format::count(manifest.multiply_adds_per_image),
+        epoch = chosen.best_epoch,
+        weights = chosen.weights,
+        seed = config.seed,
+    );
+    text.push_str(
+        "Settings were chosen on validation pictures. The test figures hold for pictures like the test \
+         pictures; other cameras, crops or classes need an evaluation of their own. The model always \
+         names one of its classes, also for a picture of none of them.\n",
+    );
+    text
+}
+
+fn interface(facts: &Facts<'_>) -> String {
+    let manifest = facts.manifest;
+    let mut text = format!(
+        "# Interface\n\n## Input\n\n\
+         `{name}`: {element}, layout {layout}, {channels}; {height} x {width} pixels. Values are raw 8-bit \
+         intensities: normalisation (mean {mean:?}, standard deviation {std:?} of values scaled to 0-1) is \
+         part of the model.\n\n## Output\n\n",
+        name = manifest.input.name,
+        element = manifest.input.element_type,
+        layout = manifest.input.layout,
+        channels = manifest.input.channels,
+        height = manifest.input.height,
+        width = manifest.input.width,
+        mean = facts.chosen.normalization.mean,
+        std = facts.chosen.normalization.std,
+    );
+    for output in &manifest.outputs {
+        let _ = writeln!(
+            text,
+            "- `{}`: {}, {}",
+            output.name, output.element_type, output.meaning
+        );
+    }
+    text.push_str("\n## Classes\n\n");
+    for (index, class) in manifest.classes.iter().enumerate() {
+        let _ = writeln!(text, "{index}. {class}");
+    }
+    let _ = write!(
+        text,
+        "\n## Rust\n\n\
+         ```rust\nlet predictor = mlestar_export::Predictor::open(\"package\".as_ref())?;\n\
+         let prediction = predictor.predict(&rgb, {height}, {width})?; // rows of red, green, blue bytes\n\
+         println!(\"{{}} {{:.3}}\", prediction.class, prediction.probability);\n```\n\n\
+         ## Anything that runs ONNX\n\n\
+         ```python\nimport numpy, onnxruntime\n\
+         session = onnxruntime.InferenceSession(\"package/model.onnx\")\n\
+         pictures = numpy.zeros((1, {height}, {width}, 3), numpy.uint8)\n\
+         logits, probabilities = session.run([\"logits\", \"probabilities\"], {{\"{name}\": pictures}})\n```\n",
+        height = manifest.input.height,
+        width = manifest.input.width,
+        name = manifest.input.name,
+    );
+    text
+}
+
+fn requirements(facts: &Facts<'_>) -> String {
+    let benchmark = &facts.measured.benchmark;
+    let machine = &facts.measured.machine;
+    let mut text =
+        String::from("# Requirements\n\n## Files\n\n| file | size | BLAKE3 |\n|---|---|---|\n");
+    for file in &facts.manifest.files {
+        let _ = writeln!(
+            text,
+            "| {} | {} | `{}` |",
+            file.name,
+            format::bytes(file.bytes),
+            file.blake3
+        );
+    }
+    let latency = &benchmark.latency;
+    let _ = write!(
+        text,
+        "\n## Speed\n\nMeasured on {cpu} ({cores} logical cores, {threads} threads).\n\n\
+         | one picture | |\n|---|---|\n\
+         | median | {median} |\n| 95th percentile | {p95} |\n| 99th percentile | {p99} |\n\
+         | measurements | {n}, after {warm_up} to warm up |\n\n\
+         | batch | pictures a second |\n|---|---|\n",
+        cpu = machine.cpu_model,
+        cores = machine.logical_cores,
+        threads = benchmark.threads,
+        median = format::milliseconds(latency.median_ms),
+        p95 = format::milliseconds(latency.p95_ms),
+        p99 = format::milliseconds(latency.p99_ms),
+        n = latency.n,
+        warm_up = latency.warm_up,
+    );
+    for throughput in &benchmark.throughput {
+        let _ = writeln!(
+            text,
+            "| {} | {} |",
+            throughput.batch_size,
+            format::number(throughput.images_per_second, 0)
+        );
+    }
+    let memory = benchmark.peak_memory_bytes.map_or_else(
+        || "not measured on this operating system".to_owned(),
+        |bytes| {
+            format!(
+                "at most {}: the peak of the whole process, with whatever ran in it before",
+                format::bytes(bytes)
+            )
+        },
+    );
+    let cores = benchmark
+        .cpu_cores_used
+        .map_or_else(|| "not measured".to_owned(), |cores| format!("{cores:.2}"));
+    let _ = write!(
+        text,
+        "\n## Memory and processor\n\n- memory: {memory}\n- cores in use at full load: {cores}\n"
+    );
+    text
+}
+
+fn monitoring(facts: &Facts<'_>) -> String {
+    let paired = &facts.comparison.paired;
+    let p95 = facts.measured.benchmark.latency.p95_ms;
+    format!(
+        "# Monitoring\n\n\
+         | watch | expected | act when |\n|---|---|---|\n\
+         | accuracy on pictures labelled later | {accuracy} | its interval lies below that |\n\
+         | share of each predicted class | as in the application's own history | a class doubles or vanishes |\n\
+         | mean probability of the predicted class | as in the first week | it falls: the pictures have changed |\n\
+         | latency, 95th percentile | {p95} on the machine of requirements.md | it doubles |\n\
+         | pictures of another size | none | any: they are refused with an error |\n\n\
+         Keep a sample of pictures with the model's answers, and label some of them: accuracy is the only \
+         measure that cannot be fooled by a change of the pictures.\n\n\
+         The exported file agreed with the trained network on {same} of {n} test pictures, logits to {difference:.1e}. \
+         The same comparison on a new machine or runtime tells whether it computes the same.\n",
+        accuracy = format::fraction(paired.accuracy_b),
+        p95 = format::milliseconds(p95),
+        same = facts.parity.parity.same_top1,
+        n = facts.parity.pictures,
+        difference = facts.parity.parity.max_abs_difference,
+    )
+}
+
+fn troubleshooting(facts: &Facts<'_>) -> String {
+    let input = &facts.manifest.input;
+    format!(
+        "# Troubleshooting\n\n\
+         | symptom | cause | remedy |\n|---|---|---|\n\
+         | the package is refused: a file was altered | a copy was cut short or edited | copy `package/` again; `model.json` holds the hashes |\n\
+         | a picture is refused for its size | it is not {height} x {width} | scale the shorter side and crop the centre, as in training |\n\
+         | nonsense for every picture | channels in another order, or values already scaled | pass red, green, blue as raw bytes, rows from the top |\n\
+         | slower than in requirements.md | fewer cores, or another process uses them | set the number of threads; send larger batches |\n\
+         | other answers than in training | another runtime, or a damaged file | repeat the comparison with `logits.jsonl` |\n",
+        height = input.height,
+        width = input.width,
+    )
+}

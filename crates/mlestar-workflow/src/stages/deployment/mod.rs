@@ -1,0 +1,171 @@
+//! Stage 7, deployment preparation: a package, proof that it equals what was trained, its speed,
+//! size and memory, and documentation.
+
+mod artifact;
+mod documentation;
+mod page;
+
+pub use artifact::{BenchmarkArtifact, LogitsRow, ParityArtifact};
+pub(crate) use documentation::DOCUMENTS;
+
+use crate::stages::refinement::{Comparison, FinalModel};
+use crate::{CODE_VERSION, Stage, StageContext, WorkflowError};
+use mlestar_artifact::{AtomicFile, write_artifact};
+use mlestar_data::ImageSet;
+use mlestar_export::benchmark::{BenchmarkOptions, benchmark};
+use mlestar_export::package::{ONNX_FILE, write_package};
+use mlestar_export::{FrozenModel, Predictor, onnx, parity};
+use mlestar_train::{checkpoint, predict};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+
+/// Pictures that the benchmark predicts in turn.
+const BENCHMARK_PICTURES: usize = 256;
+
+/// Packages the final model, proves and measures the package, and documents it.
+///
+/// # Errors
+/// When stage 6's artifacts or the data cannot be read, the export fails, the run is interrupted,
+/// or the run folder cannot be written.
+pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
+    let chosen: FinalModel = context.upstream(Stage::Refinement, "final/final_model.json")?;
+    let comparison: Comparison = context.upstream(Stage::Refinement, "comparison.json")?;
+    let weights = context.upstream_path(Stage::Refinement, "final/model.safetensors")?;
+    let model = checkpoint::load_weights(&weights, &chosen.model, context.device)?;
+    let normalization = (chosen.normalization.mean, chosen.normalization.std);
+    let frozen = FrozenModel::freeze(&model, &chosen.model, normalization, &chosen.classes)?;
+    let folder = context.path("package");
+    let manifest = write_package(&folder, &frozen, &provenance(context, &chosen))?;
+
+    let test = context.read_test("equality of the exported model with the trained one")?;
+    let trained = {
+        let reporter = &mut *context.reporter;
+        let mut progress = |done: usize, total: usize| {
+            reporter.progress("trained model", done as u64, total as u64);
+        };
+        predict(
+            &model,
+            &test,
+            &chosen.normalization,
+            context.config.evaluation.batch_size,
+            context.device,
+            &mut progress,
+        )?
+    };
+    // What is compared is what a user will load: the file, not what was just in memory.
+    let exported = onnx::read(&folder.join(ONNX_FILE))?;
+    let exported = exported_logits(context, &exported, &test)?;
+    let n_classes = chosen.classes.len();
+    write_logits(context, &test, &trained, &exported, n_classes)?;
+    let parity = ParityArtifact {
+        pictures: test.len(),
+        parity: parity::compare(&trained, &exported, n_classes)?,
+    };
+    write_artifact(&context.path("parity.json"), &parity)?;
+    context.check_stop()?;
+
+    let predictor = Predictor::open(&folder)?;
+    context.reporter.note("measuring latency and throughput");
+    let measured = BenchmarkArtifact {
+        machine: crate::machine::MachineInfo::detect(),
+        benchmark: benchmark(&predictor, &sample(&test), &benchmark_options(context))?,
+    };
+    write_artifact(&context.path("benchmark.json"), &measured)?;
+
+    let facts = documentation::Facts {
+        config: context.config,
+        chosen: &chosen,
+        comparison: &comparison,
+        manifest: &manifest,
+        parity: &parity,
+        measured: &measured,
+    };
+    for (name, text) in documentation::write(&facts) {
+        context.write_text(&format!("docs/{name}"), &text)?;
+    }
+    let page = page::render(&facts)?;
+    context.write_text("deployment_report.html", &page)
+}
+
+/// What the package says of where it comes from.
+fn provenance(context: &StageContext<'_>, chosen: &FinalModel) -> BTreeMap<String, String> {
+    [
+        ("project", context.config.project.name.clone()),
+        ("seed", context.config.seed.to_string()),
+        ("code_version", CODE_VERSION.to_owned()),
+        ("weights_blake3", chosen.weights.to_string()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect()
+}
+
+fn exported_logits(
+    context: &mut StageContext<'_>,
+    model: &FrozenModel,
+    test: &ImageSet,
+) -> Result<Vec<f32>, WorkflowError> {
+    let batch_size = context.config.evaluation.batch_size.max(1);
+    let mut logits = Vec::with_capacity(test.len() * model.n_classes());
+    for start in (0..test.len()).step_by(batch_size) {
+        context.check_stop()?;
+        let end = (start + batch_size).min(test.len());
+        let mut pixels = Vec::new();
+        for index in start..end {
+            pixels.extend(test.interleaved(index));
+        }
+        logits.extend(model.logits(&pixels, end - start)?);
+        context
+            .reporter
+            .progress("exported model", end as u64, test.len() as u64);
+    }
+    Ok(logits)
+}
+
+/// `logits.jsonl`: what both models say of every test picture.
+fn write_logits(
+    context: &StageContext<'_>,
+    test: &Arc<ImageSet>,
+    trained: &[f32],
+    exported: &[f32],
+    n_classes: usize,
+) -> Result<(), WorkflowError> {
+    let path = context.path("logits.jsonl");
+    let mut file = AtomicFile::create(&path)?;
+    let rows = trained
+        .chunks_exact(n_classes)
+        .zip(exported.chunks_exact(n_classes));
+    for (index, (trained, exported)) in rows.enumerate() {
+        let row = LogitsRow {
+            origin: test.origin(index).to_string(),
+            trained: trained.to_vec(),
+            exported: exported.to_vec(),
+        };
+        serde_json::to_writer(&mut file, &row)
+            .map_err(std::io::Error::from)
+            .and_then(|()| file.write_all(b"\n"))
+            .map_err(|source| mlestar_artifact::ArtifactError::Write {
+                path: path.clone(),
+                source,
+            })?;
+    }
+    Ok(file.commit()?)
+}
+
+/// Some test pictures, interleaved, for the benchmark. Only their number matters: the work does not
+/// depend on what they show.
+fn sample(test: &ImageSet) -> Vec<u8> {
+    (0..test.len().min(BENCHMARK_PICTURES))
+        .flat_map(|index| test.interleaved(index))
+        .collect()
+}
+
+fn benchmark_options(context: &StageContext<'_>) -> BenchmarkOptions {
+    let config = &context.config.deployment.benchmark;
+    BenchmarkOptions {
+        repetitions: config.latency_runs,
+        batch_sizes: config.throughput_batch_sizes.clone(),
+        ..BenchmarkOptions::default()
+    }
+}

@@ -1,0 +1,94 @@
+//! The page about a deployment.
+
+use super::documentation::{DOCUMENTS, Facts};
+use crate::WorkflowError;
+use mlestar_report::{
+    ChartFigure, Column, KeyFigure, Link, Page, Row, Section, Table, charts, format,
+};
+
+pub(super) fn render(facts: &Facts<'_>) -> Result<String, WorkflowError> {
+    let manifest = facts.manifest;
+    let benchmark = &facts.measured.benchmark;
+    let parity = &facts.parity.parity;
+    let mut files = Table::new("The package")
+        .column(Column::text("file"))
+        .column(Column::number("size", ""))
+        .column(Column::text("BLAKE3"));
+    for file in &manifest.files {
+        files = files.row(Row::new([
+            file.name.clone(),
+            format::bytes(file.bytes),
+            file.blake3.short().to_owned(),
+        ]));
+    }
+    let figures = Section::new("Result").block(vec![
+        KeyFigure::new(
+            "test accuracy",
+            format::fraction(facts.comparison.paired.accuracy_b),
+        ),
+        KeyFigure::new(
+            "latency, median",
+            format::milliseconds(benchmark.latency.median_ms),
+        ),
+        KeyFigure::new(
+            "latency, p95",
+            format::milliseconds(benchmark.latency.p95_ms),
+        ),
+        KeyFigure::new(
+            "largest logit difference",
+            format!("{:.1e}", parity.max_abs_difference),
+        ),
+        KeyFigure::new(
+            "same class",
+            format!("{} of {}", parity.same_top1, parity.n),
+        ),
+        KeyFigure::new(
+            "peak memory",
+            benchmark
+                .peak_memory_bytes
+                .map_or_else(|| "not measured".into(), format::bytes),
+        ),
+    ]);
+    let documents: Vec<Link> = DOCUMENTS
+        .iter()
+        .map(|name| Link::new(*name, format!("docs/{name}")))
+        .collect();
+    Ok(Page::new("Deployment")
+        .project("MLE-Star")
+        .subtitle(&facts.config.project.name)
+        .fact("machine", &facts.measured.machine.cpu_model)
+        .fact("threads", benchmark.threads.to_string())
+        .section(figures)
+        .section(Section::new("Package").block(files))
+        .section(Section::new("Speed").block(
+            ChartFigure::new(throughput(facts)?).caption(
+                "Pictures a second by batch size, on this machine, preprocessing included.",
+            ),
+        ))
+        .section(Section::new("Documents").block(documents))
+        .render())
+}
+
+fn throughput(facts: &Facts<'_>) -> Result<mlestar_report::Svg, WorkflowError> {
+    let measured = &facts.measured.benchmark.throughput;
+    let labels: Vec<String> = measured
+        .iter()
+        .map(|throughput| format!("batch {}", throughput.batch_size))
+        .collect();
+    let bars: Vec<charts::HorizontalBar> = measured
+        .iter()
+        .zip(&labels)
+        .map(|(throughput, label)| charts::HorizontalBar {
+            label,
+            value: throughput.images_per_second,
+            interval: None,
+            note: "",
+        })
+        .collect();
+    Ok(charts::horizontal_bars(&charts::HorizontalBars {
+        title: "Throughput",
+        value_label: "pictures a second",
+        bars: &bars,
+        limit: None,
+    })?)
+}

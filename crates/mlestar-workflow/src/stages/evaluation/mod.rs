@@ -1,0 +1,106 @@
+//! Stage 5, results evaluation: what the trained model does on pictures that it has never seen.
+
+mod artifact;
+mod drawings;
+mod mistakes;
+mod page;
+
+pub use artifact::{ClassCurves, EvaluationResults, Mistake, PrecisionRecallPoints, RocPoints};
+pub(crate) use drawings::Drawings;
+
+use crate::stages::implementation::TrainingSummary;
+use crate::{Stage, StageContext, WorkflowError, predictions};
+use mlestar_artifact::{ContentHash, write_artifact};
+use mlestar_data::ImageSet;
+use mlestar_eval::{Predictions, precision_recall_curve, roc_curve, summarize};
+use mlestar_model::ImageClassifier;
+use mlestar_train::{checkpoint, predict};
+
+/// Curves are thinned to this many points: more cannot be seen, and 10,000 pictures times 100
+/// classes would make the file large.
+const CURVE_POINTS: usize = 200;
+
+/// Evaluates the best checkpoint of stage 4 on the test pictures.
+///
+/// # Errors
+/// When the checkpoint or the data cannot be read, or the run folder cannot be written.
+pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
+    let summary: TrainingSummary =
+        context.upstream(Stage::Implementation, "training_summary.json")?;
+    let weights =
+        context.upstream_path(Stage::Implementation, "checkpoints/best/model.safetensors")?;
+    let model: ImageClassifier =
+        checkpoint::load_weights(&weights, &summary.model, context.device)?;
+    let test = context.read_test("figures of the baseline")?;
+    let batch_size = context.config.evaluation.batch_size;
+    let logits = {
+        let reporter = &mut *context.reporter;
+        let mut progress = |done: usize, total: usize| {
+            reporter.progress("predicting", done as u64, total as u64);
+        };
+        predict(
+            &model,
+            &test,
+            &summary.normalization,
+            batch_size,
+            context.device,
+            &mut progress,
+        )?
+    };
+    context.check_stop()?;
+    let predictions = predictions::write(&context.path("predictions.jsonl"), &test, &logits)?;
+    let results = evaluate(&predictions, &test, context, &weights)?;
+    write_artifact(&context.path("evaluation_results.json"), &results)?;
+    let drawings = Drawings::of(&results)?;
+    for (name, drawing) in drawings.named() {
+        context.write_text(&format!("visualizations/{name}.svg"), drawing.as_str())?;
+    }
+    let page = page::render(context.config, &results, &drawings, &predictions, &test)?;
+    context.write_text("evaluation_report.html", &page)
+}
+
+fn evaluate(
+    predictions: &Predictions,
+    test: &ImageSet,
+    context: &StageContext<'_>,
+    weights: &std::path::Path,
+) -> Result<EvaluationResults, WorkflowError> {
+    let confidence = context.config.evaluation.confidence;
+    Ok(EvaluationResults {
+        model: ContentHash::of_file(weights)?,
+        summary: summarize(predictions, test.classes(), confidence)?,
+        curves: curves(predictions, test.classes())?,
+        mistakes: mistakes::most_confident(predictions, test),
+    })
+}
+
+/// One-versus-rest ROC and precision-recall curves, one entry a class.
+fn curves(
+    predictions: &Predictions,
+    classes: &[String],
+) -> Result<Vec<ClassCurves>, WorkflowError> {
+    let mut curves = Vec::new();
+    for (index, class) in classes.iter().enumerate() {
+        let (truth, scores) = predictions.one_vs_rest(index)?;
+        let roc = roc_curve(&truth, &scores)?.map(|curve| {
+            let curve = curve.thinned(CURVE_POINTS);
+            RocPoints {
+                false_positive_rate: curve.false_positive_rate,
+                true_positive_rate: curve.true_positive_rate,
+            }
+        });
+        let precision_recall = precision_recall_curve(&truth, &scores)?.map(|curve| {
+            let curve = curve.thinned(CURVE_POINTS);
+            PrecisionRecallPoints {
+                recall: curve.recall,
+                precision: curve.precision,
+            }
+        });
+        curves.push(ClassCurves {
+            class: class.clone(),
+            roc,
+            precision_recall,
+        });
+    }
+    Ok(curves)
+}

@@ -1,0 +1,66 @@
+//! What stage 4 leaves behind.
+
+use mlestar_artifact::Artifact;
+use mlestar_data::Normalization;
+use mlestar_model::ModelSpec;
+use mlestar_train::StopReason;
+use serde::{Deserialize, Serialize};
+
+/// `training_summary.json`: how the training ended. It holds no clock time, so that the same
+/// training leaves the same bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSummary {
+    /// The network.
+    pub model: ModelSpec,
+    /// Its trainable parameters.
+    pub parameters: u64,
+    /// The names of the classes, in the order of the network's outputs.
+    pub classes: Vec<String>,
+    /// Mean and standard deviation that pictures are normalised with.
+    pub normalization: Normalization,
+    /// The seed.
+    pub seed: u64,
+    /// Pictures a step.
+    pub batch_size: usize,
+    /// Epochs that were asked for.
+    pub epochs_planned: usize,
+    /// Epochs that were run.
+    pub epochs_run: usize,
+    /// Why it ended.
+    pub stopped: StopReason,
+    /// The epoch (from 1) whose weights are kept: highest validation accuracy.
+    pub best_epoch: usize,
+    /// How many validation pictures there are.
+    pub validation_pictures: usize,
+    /// Top-1 accuracy of the best epoch on them.
+    pub validation_accuracy: f64,
+    /// Cross-entropy on them, in nats.
+    pub validation_loss: f64,
+    /// How many training pictures the next figure rests on.
+    pub train_pictures: usize,
+    /// Top-1 accuracy of the best epoch on training pictures, without augmentation.
+    pub train_accuracy: f64,
+    /// Training accuracy less validation accuracy.
+    pub overfitting_gap: f64,
+}
+
+impl Artifact for TrainingSummary {
+    const SCHEMA: &'static str = "mlestar.training_summary";
+    const VERSION: u32 = 1;
+}
+
+/// `training_timing.json`: how long it took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingTiming {
+    /// Seconds in all epochs, validation included.
+    pub training_seconds: f64,
+    /// Training pictures a second, validation included.
+    pub images_per_second: f64,
+    /// Seconds of each epoch.
+    pub epoch_seconds: Vec<f64>,
+}
+
+impl Artifact for TrainingTiming {
+    const SCHEMA: &'static str = "mlestar.training_timing";
+    const VERSION: u32 = 1;
+}

@@ -1,0 +1,137 @@
+//! Stage 4, implementation: training.
+
+mod artifact;
+mod page;
+
+pub use artifact::{TrainingSummary, TrainingTiming};
+
+use crate::stages::situation_analysis::SituationAnalysis;
+use crate::stages::training::{TrainingJob, train};
+use crate::{Stage, StageContext, WorkflowError, predictions};
+use mlestar_artifact::write_artifact;
+use mlestar_data::split::stratified_subset;
+use mlestar_data::{ImageSet, Normalization};
+use mlestar_eval::{Predictions, accuracy, log_loss};
+use mlestar_model::ImageClassifier;
+use mlestar_train::{FitOutcome, predict};
+use std::sync::Arc;
+
+/// The training pictures that the overfitting gap is measured on, at most. 10,000 give a standard
+/// error below half a point.
+const TRAIN_PICTURES_FOR_GAP: usize = 10_000;
+
+/// Trains the baseline and records what its best epoch says of validation and training pictures.
+///
+/// # Errors
+/// When the data cannot be read, training fails or is interrupted, or the run folder cannot be
+/// written.
+pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
+    let analysis: SituationAnalysis =
+        context.upstream(Stage::SituationAnalysis, "situation_analysis.json")?;
+    let (train_set, validation_set) = context.training_sets()?;
+    let config = context.config;
+    let model = config
+        .model
+        .check(train_set.n_classes(), train_set.height(), train_set.width())?;
+    let folder = context.folder();
+    let outcome = train(
+        context,
+        &TrainingJob {
+            label: "baseline",
+            model: &model,
+            training: &config.training,
+            augmentation: &config.augmentation,
+            normalization: analysis.normalization,
+            train: Arc::clone(&train_set),
+            validation: Arc::clone(&validation_set),
+            seed: config.seed,
+            output: &folder,
+            resume: context.resume,
+        },
+    )?;
+
+    let subset = training_subset(&train_set, config.seed)?;
+    let normalization = &analysis.normalization;
+    let best = &outcome.best_model;
+    let validation = predict_into(
+        context,
+        best,
+        normalization,
+        &validation_set,
+        "validation_predictions.jsonl",
+    )?;
+    let training = predict_into(
+        context,
+        best,
+        normalization,
+        &subset,
+        "train_predictions.jsonl",
+    )?;
+    let summary = TrainingSummary {
+        model: model.clone(),
+        parameters: model.summary().parameters,
+        classes: train_set.classes().to_vec(),
+        normalization: analysis.normalization,
+        seed: config.seed,
+        batch_size: config.training.batch_size,
+        epochs_planned: config.training.epochs,
+        epochs_run: outcome.history.len(),
+        stopped: outcome.stopped.clone(),
+        best_epoch: outcome.best_epoch,
+        validation_pictures: validation.len(),
+        validation_accuracy: accuracy(&validation),
+        validation_loss: log_loss(&validation),
+        train_pictures: training.len(),
+        train_accuracy: accuracy(&training),
+        overfitting_gap: accuracy(&training) - accuracy(&validation),
+    };
+    write_artifact(&context.path("training_summary.json"), &summary)?;
+    let timing = timing(&outcome, train_set.len());
+    write_artifact(&context.path("training_timing.json"), &timing)?;
+    let page = page::render(context.config, &summary, &timing, &outcome.history)?;
+    context.write_text("training_report.html", &page)
+}
+
+fn timing(outcome: &FitOutcome, n_train: usize) -> TrainingTiming {
+    let seconds: f64 = outcome.history.iter().map(|epoch| epoch.seconds).sum();
+    TrainingTiming {
+        training_seconds: seconds,
+        images_per_second: (n_train * outcome.history.len()) as f64 / seconds.max(1e-9),
+        epoch_seconds: outcome.history.iter().map(|epoch| epoch.seconds).collect(),
+    }
+}
+
+/// A stratified part of the training pictures, without augmentation.
+fn training_subset(train: &ImageSet, seed: u64) -> Result<ImageSet, WorkflowError> {
+    if train.len() <= TRAIN_PICTURES_FOR_GAP {
+        return Ok(train.clone());
+    }
+    let indices = stratified_subset(train.labels(), TRAIN_PICTURES_FOR_GAP, seed);
+    Ok(train.select(&indices)?)
+}
+
+/// Predicts `set` and writes the rows into the stage's folder.
+fn predict_into(
+    context: &mut StageContext<'_>,
+    model: &ImageClassifier,
+    normalization: &Normalization,
+    set: &ImageSet,
+    name: &str,
+) -> Result<Predictions, WorkflowError> {
+    let logits = {
+        let reporter = &mut *context.reporter;
+        let mut progress = |done: usize, total: usize| {
+            reporter.progress("predicting", done as u64, total as u64);
+        };
+        let batch_size = context.config.evaluation.batch_size;
+        predict(
+            model,
+            set,
+            normalization,
+            batch_size,
+            context.device,
+            &mut progress,
+        )?
+    };
+    predictions::write(&context.path(name), set, &logits)
+}

@@ -1,0 +1,101 @@
+//! The page about a training.
+
+use super::{TrainingSummary, TrainingTiming};
+use crate::WorkflowError;
+use crate::config::Config;
+use mlestar_report::{
+    Block, ChartFigure, Column, KeyFigure, Link, Page, Row, Section, Table, charts, format,
+};
+use mlestar_train::EpochRecord;
+
+pub(super) fn render(
+    config: &Config,
+    summary: &TrainingSummary,
+    timing: &TrainingTiming,
+    history: &[EpochRecord],
+) -> Result<String, WorkflowError> {
+    let figures = Section::new("Result").block(vec![
+        KeyFigure::new(
+            "validation accuracy",
+            format::fraction(summary.validation_accuracy),
+        ),
+        KeyFigure::new(
+            "training accuracy",
+            format::fraction(summary.train_accuracy),
+        ),
+        KeyFigure::new("overfitting gap", format::fraction(summary.overfitting_gap)),
+        KeyFigure::new("best epoch", format!("{}", summary.best_epoch)),
+        KeyFigure::new("training time", format::seconds(timing.training_seconds)),
+        KeyFigure::new("throughput", format::number(timing.images_per_second, 0))
+            .unit("pictures/s"),
+    ]);
+    let links = Section::new("Files").block(vec![
+        Link::new("metrics.jsonl", "metrics.jsonl").note("one line an epoch"),
+        Link::new("training_summary.json", "training_summary.json"),
+        Link::new(
+            "validation_predictions.jsonl",
+            "validation_predictions.jsonl",
+        ),
+    ]);
+    Ok(Page::new("Training")
+        .project("MLE-Star")
+        .subtitle(&config.project.name)
+        .fact("seed", summary.seed.to_string())
+        .fact("parameters", format::count(summary.parameters))
+        .fact("batch", summary.batch_size.to_string())
+        .section(figures)
+        .section(curves(summary, history)?)
+        .section(epochs(history))
+        .section(links)
+        .render())
+}
+
+/// Learning curves and learning rate; shared with the page of the final training.
+fn curves(summary: &TrainingSummary, history: &[EpochRecord]) -> Result<Section, WorkflowError> {
+    let column = |field: fn(&EpochRecord) -> f64| history.iter().map(field).collect::<Vec<_>>();
+    let epochs = column(|epoch| epoch.epoch as f64);
+    let learning = charts::learning_curves(&charts::LearningCurves {
+        title: "Loss and accuracy",
+        epochs: &epochs,
+        train_loss: &column(|epoch| epoch.train_loss),
+        validation_loss: &column(|epoch| epoch.validation_loss),
+        train_accuracy: &column(|epoch| epoch.train_accuracy),
+        validation_accuracy: &column(|epoch| epoch.validation_accuracy),
+        best_epoch: Some(summary.best_epoch as f64),
+    })?;
+    let rate = charts::learning_rate(&charts::LearningRateChart {
+        title: "Learning rate",
+        positions: &epochs,
+        position_label: "epoch",
+        learning_rates: &column(|epoch| epoch.learning_rate),
+    })?;
+    Ok(Section::new("Curves")
+        .block(ChartFigure::new(learning).caption(
+            "Training figures are those of augmented pictures as they were seen, with dropout; \
+             validation figures are those of whole pictures after the epoch.",
+        ))
+        .block(ChartFigure::new(rate).caption("At the end of each epoch.")))
+}
+
+fn epochs(history: &[EpochRecord]) -> Section {
+    let mut table = Table::new("Every epoch")
+        .column(Column::number("epoch", ""))
+        .column(Column::number("training loss", "nats"))
+        .column(Column::number("training accuracy", "fraction"))
+        .column(Column::number("validation loss", "nats"))
+        .column(Column::number("validation accuracy", "fraction"))
+        .column(Column::number("gradient norm", ""))
+        .column(Column::number("time", "s"));
+    for epoch in history {
+        table = table.row(Row::new([
+            epoch.epoch.to_string(),
+            format::number(epoch.train_loss, 4),
+            format::fraction(epoch.train_accuracy),
+            format::number(epoch.validation_loss, 4),
+            format::fraction(epoch.validation_accuracy),
+            format::number(epoch.gradient_norm_mean, 3),
+            format::number(epoch.seconds, 1),
+        ]));
+    }
+    Section::new("Epochs").block(Block::from(table))
+}

@@ -1,0 +1,168 @@
+//! The page about a refinement.
+
+use super::{Choice, Comparison, FinalModel, ImprovementAnalysis};
+use crate::WorkflowError;
+use crate::config::Config;
+use mlestar_report::{
+    Block, ChartFigure, Column, KeyFigure, Link, Page, Row, Section, Table, charts, format,
+};
+use mlestar_tune::{StudyReport, TrialState};
+
+pub(super) fn render(
+    config: &Config,
+    analysis: &ImprovementAnalysis,
+    study: Option<&StudyReport>,
+    chosen: &FinalModel,
+    comparison: &Comparison,
+) -> Result<String, WorkflowError> {
+    let mut page = Page::new("Refinement")
+        .project("MLE-Star")
+        .subtitle(&config.project.name)
+        .fact(
+            "chosen",
+            match chosen.choice {
+                Choice::Baseline => "baseline",
+                Choice::Refined => "refined",
+            },
+        )
+        .fact("model", chosen.weights.short())
+        .section(result(chosen, comparison))
+        .section(opportunities(analysis));
+    if let Some(study) = study {
+        page = page.section(search(study)?);
+    }
+    let mut links = vec![
+        Link::new("comparison.json", "comparison.json"),
+        Link::new("test_predictions.jsonl", "test_predictions.jsonl"),
+    ];
+    if study.is_some() {
+        links
+            .push(Link::new("optimized_config.toml", "optimized_config.toml").note("for --config"));
+        links.push(Link::new("trials.jsonl", "trials.jsonl"));
+    }
+    Ok(page.section(Section::new("Files").block(links)).render())
+}
+
+fn result(chosen: &FinalModel, comparison: &Comparison) -> Section {
+    let paired = &comparison.paired;
+    Section::new("Result")
+        .intro(
+            "Chosen on validation pictures; compared on the same test pictures, picture by picture.",
+        )
+        .block(vec![
+            KeyFigure::new("test accuracy, baseline", format::fraction(paired.accuracy_a)),
+            KeyFigure::new("test accuracy, chosen", format::fraction(paired.accuracy_b)),
+            KeyFigure::new("difference", format::fraction(paired.difference)).interval(
+                format::interval(paired.interval.low, paired.interval.high, 4),
+            ),
+            KeyFigure::new("p-value (McNemar, exact)", format!("{:.2e}", paired.p_value)),
+            KeyFigure::new("only the baseline is right", format::count(paired.only_a)),
+            KeyFigure::new("only the chosen is right", format::count(paired.only_b)),
+            KeyFigure::new(
+                "validation accuracy, baseline",
+                format::fraction(chosen.baseline_validation_accuracy),
+            ),
+            KeyFigure::new(
+                "validation accuracy, refined",
+                format::optional(chosen.candidate_validation_accuracy, 4),
+            ),
+        ])
+}
+
+fn opportunities(analysis: &ImprovementAnalysis) -> Section {
+    let mut table = Table::new("What the evaluation suggests")
+        .column(Column::text("finding"))
+        .column(Column::text("suggestion"))
+        .column(Column::text("settings"));
+    for opportunity in &analysis.opportunities {
+        table = table.row(Row::new([
+            opportunity.finding.clone(),
+            opportunity.suggestion.clone(),
+            opportunity.keys.join(", "),
+        ]));
+    }
+    Section::new("Opportunities").block(table)
+}
+
+fn search(study: &StudyReport) -> Result<Section, WorkflowError> {
+    // Trial 0 has the baseline's settings and the length of a trial, so it is what others compare with.
+    let baseline = study.trials.first().and_then(last_value);
+    let points: Vec<charts::TrialPoint> = study
+        .trials
+        .iter()
+        .map(|trial| charts::TrialPoint {
+            number: trial.number,
+            value: last_value(trial).unwrap_or(f64::NAN),
+            state: match trial.state {
+                TrialState::Complete => charts::TrialState::Complete,
+                TrialState::Pruned => charts::TrialState::Pruned,
+                TrialState::Failed => charts::TrialState::Failed,
+            },
+        })
+        .collect();
+    let chart = charts::trials(&charts::TrialsChart {
+        title: "Trials",
+        value_label: "validation accuracy (fraction)",
+        trials: &points,
+        maximize: true,
+        baseline,
+    })?;
+    let mut section = Section::new("Search")
+        .intro(
+            "Trial 0 has the baseline's settings. Trials may be shorter than the baseline's training, \
+             so compare them with each other.",
+        )
+        .block(ChartFigure::new(chart))
+        .block(trials(study));
+    if let Some(importance) = &study.importance {
+        let bars: Vec<charts::HorizontalBar> = importance
+            .iter()
+            .map(|(key, share)| charts::HorizontalBar {
+                label: key,
+                value: *share,
+                interval: None,
+                note: "",
+            })
+            .collect();
+        let chart = charts::horizontal_bars(&charts::HorizontalBars {
+            title: "What mattered",
+            value_label: "share of the variance (fraction)",
+            bars: &bars,
+            limit: None,
+        })?;
+        section = section.block(ChartFigure::new(chart));
+    }
+    Ok(section)
+}
+
+fn last_value(trial: &mlestar_tune::TrialRecord) -> Option<f64> {
+    trial
+        .value
+        .or_else(|| trial.intermediate.last().map(|last| last.value))
+}
+
+fn trials(study: &StudyReport) -> Block {
+    let mut table = Table::new("Every trial")
+        .column(Column::number("trial", ""))
+        .column(Column::text("state"))
+        .column(Column::number("validation accuracy", "fraction"))
+        .column(Column::text("settings"));
+    for trial in &study.trials {
+        let settings: Vec<String> = trial
+            .parameters
+            .iter()
+            .map(|(key, value)| format!("{key} = {value}"))
+            .collect();
+        table = table.row(Row::new([
+            trial.number.to_string(),
+            match trial.state {
+                TrialState::Complete => "complete".into(),
+                TrialState::Pruned => "pruned".into(),
+                TrialState::Failed => trial.message.clone().unwrap_or_else(|| "failed".into()),
+            },
+            format::optional(last_value(trial), 4),
+            settings.join(", "),
+        ]));
+    }
+    table.into()
+}

@@ -1,0 +1,78 @@
+use super::{Challenge, ChallengeEvidence, Severity};
+use crate::stages::situation_analysis::measurements::Measurements;
+use mlestar_gates::{Limit, Unit};
+
+/// From this share of confused pictures on, a pair is a challenge of its own.
+const THRESHOLD_FRACTION: f64 = 0.05;
+/// It must also stand out from the other pairs.
+const THRESHOLD_TIMES_MEAN: f64 = 1.5;
+
+/// Pairs of classes that look more alike than others.
+pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
+    let found = measurements.separability.as_ref()?;
+    let worst = found.confused_pairs.first()?;
+    let times_mean = worst.fraction / found.mean_pair_confusion.max(f64::MIN_POSITIVE);
+    let method = format!(
+        "vote of the {} nearest training pictures by mean colours",
+        found.n_neighbours
+    );
+    let fraction = ChallengeEvidence::new(
+        "pictures of the worst pair that are taken for the other class",
+        worst.fraction,
+        Unit::Fraction,
+        Limit::AtLeast(THRESHOLD_FRACTION),
+        worst.n_pictures as usize,
+        method.clone(),
+    );
+    let standing_out = ChallengeEvidence::new(
+        "confusion of the worst pair over the mean of all pairs",
+        times_mean,
+        Unit::Other("times".into()),
+        Limit::AtLeast(THRESHOLD_TIMES_MEAN),
+        found.n_queries,
+        method,
+    );
+    let pairs: Vec<String> = found
+        .confused_pairs
+        .iter()
+        .take(3)
+        .map(|pair| {
+            format!(
+                "{} and {} ({:.3})",
+                pair.classes[0], pair.classes[1], pair.fraction
+            )
+        })
+        .collect();
+    (fraction.holds() && standing_out.holds()).then(|| Challenge {
+        id: "confusable_classes".into(),
+        title: "Classes that look alike".into(),
+        severity: Severity::rising(worst.fraction, 0.1, 0.2),
+        statement: format!("taken for each other most often: {}", pairs.join(", ")),
+        consequence:
+            "These classes will limit the recall of each other: judge them one by one, and \
+                      look at their pictures first when accuracy stalls."
+                .into(),
+        evidence: vec![fraction, standing_out],
+        classes: worst.classes.to_vec(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{appears, untroubled};
+    use super::*;
+
+    #[test]
+    fn a_pair_must_be_confused_and_stand_out() {
+        let found = appears(detect, |m| {
+            m.separability.as_mut().unwrap().confused_pairs[0].fraction = 0.15;
+        });
+        assert_eq!(found.severity, Severity::Medium);
+        assert_eq!(found.classes, ["cat", "dog"]);
+        let mut everywhere = untroubled();
+        let separability = everywhere.separability.as_mut().unwrap();
+        separability.confused_pairs[0].fraction = 0.15;
+        separability.mean_pair_confusion = 0.14;
+        assert_eq!(detect(&everywhere), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! Everything that challenges and advice are derived from, as raw figures.
+
+use super::separability::{self, Separability};
+use super::variability::{self, Variability};
+use mlestar_data::describe::Description;
+use mlestar_data::quality::{FindingKind, QualityReport};
+use mlestar_data::{ImageSplits, SplitName};
+use serde::{Deserialize, Serialize};
+
+/// The raw figures of a data set. Challenges and advice are functions of these alone, so that the
+/// gate can derive them again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measurements {
+    /// The class names, in label order.
+    pub classes: Vec<String>,
+    /// Height of every picture, in pixels.
+    pub height: usize,
+    /// Width of every picture, in pixels.
+    pub width: usize,
+    /// Pictures of each class: training, validation, test.
+    pub class_counts: SplitCounts,
+    /// Mean of red, green and blue over the training pixels, in 0-1.
+    pub channel_mean: [f64; 3],
+    /// Standard deviation of red, green and blue over the training pixels.
+    pub channel_std: [f64; 3],
+    /// Quality findings of each kind.
+    pub findings: Vec<FindingCount>,
+    /// Pictures with the same bytes as another one of another class.
+    pub n_conflicting_duplicates: usize,
+    /// Fraction of the pictures whose nearest neighbours vote for their label: what a suspicion of
+    /// a wrong label is worth. Absent when too few pictures were there to vote.
+    pub label_neighbour_accuracy: Option<f64>,
+    /// What simple classifiers reach; absent when a split is empty.
+    pub separability: Option<Separability>,
+    /// Differences between pictures; absent without training pictures.
+    pub variability: Option<Variability>,
+}
+
+/// Pictures of each class in the three splits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitCounts {
+    /// Training pictures of each class.
+    pub train: Vec<usize>,
+    /// Validation pictures of each class.
+    pub validation: Vec<usize>,
+    /// Test pictures of each class.
+    pub test: Vec<usize>,
+}
+
+/// How many findings of one kind there are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FindingCount {
+    /// The kind.
+    pub kind: FindingKind,
+    /// Findings among the training, validation and test pictures.
+    pub per_split: [usize; 3],
+}
+
+impl SplitCounts {
+    /// The counts of one split.
+    pub fn of(&self, split: SplitName) -> &[usize] {
+        match split {
+            SplitName::Train => &self.train,
+            SplitName::Validation => &self.validation,
+            SplitName::Test => &self.test,
+        }
+    }
+}
+
+impl Measurements {
+    /// Pictures in a split.
+    pub fn n_pictures(&self, split: SplitName) -> usize {
+        self.class_counts.of(split).iter().sum()
+    }
+
+    /// Pictures in all splits.
+    pub fn n_all(&self) -> usize {
+        SPLITS.into_iter().map(|split| self.n_pictures(split)).sum()
+    }
+
+    /// Findings of some kinds in one split.
+    pub fn n_findings_in(&self, kinds: &[FindingKind], split: SplitName) -> usize {
+        let place = split_place(split);
+        self.findings
+            .iter()
+            .filter(|count| kinds.contains(&count.kind))
+            .map(|count| count.per_split[place])
+            .sum()
+    }
+
+    /// Findings of some kinds in all splits.
+    pub fn n_findings(&self, kinds: &[FindingKind]) -> usize {
+        let each = SPLITS
+            .into_iter()
+            .map(|split| self.n_findings_in(kinds, split));
+        each.sum()
+    }
+
+    /// Training pictures of the largest class over those of the smallest; `None` when a class has
+    /// no training picture.
+    pub fn imbalance_ratio(&self) -> Option<f64> {
+        let counts = &self.class_counts.train;
+        let (largest, smallest) = (*counts.iter().max()?, *counts.iter().min()?);
+        (smallest > 0).then(|| largest as f64 / smallest as f64)
+    }
+
+    /// The class with the most or, with `smallest`, the fewest training pictures, and how many.
+    pub fn extreme_class(&self, smallest: bool) -> (&str, usize) {
+        let counts = self.class_counts.train.iter().copied();
+        let extreme = match smallest {
+            true => counts.min(),
+            false => counts.max(),
+        };
+        let count = extreme.unwrap_or(0);
+        let place = self
+            .class_counts
+            .train
+            .iter()
+            .position(|other| *other == count);
+        let name = place.and_then(|class| self.classes.get(class));
+        (name.map_or("", String::as_str), count)
+    }
+
+    /// The shorter side of the pictures, in pixels.
+    pub fn shorter_side(&self) -> usize {
+        self.height.min(self.width)
+    }
+}
+
+/// The splits in their order.
+pub(crate) const SPLITS: [SplitName; 3] =
+    [SplitName::Train, SplitName::Validation, SplitName::Test];
+
+fn split_place(split: SplitName) -> usize {
+    match split {
+        SplitName::Train => 0,
+        SplitName::Validation => 1,
+        SplitName::Test => 2,
+    }
+}
+
+/// Measures everything. The test pictures are described and checked for leakage; no classifier
+/// sees them.
+pub(crate) fn measure(
+    splits: &ImageSplits,
+    train: &Description,
+    quality: &QualityReport,
+    seed: u64,
+) -> Measurements {
+    let channel = |figure: fn(&mlestar_data::describe::ChannelDescription) -> Option<f64>| {
+        std::array::from_fn(|c| figure(&train.channels[c]).unwrap_or(0.0))
+    };
+    Measurements {
+        classes: splits.train.classes().to_vec(),
+        height: splits.train.height(),
+        width: splits.train.width(),
+        class_counts: SplitCounts {
+            train: splits.train.class_counts(),
+            validation: splits.validation.class_counts(),
+            test: splits.test.class_counts(),
+        },
+        channel_mean: channel(|channel| channel.mean),
+        channel_std: channel(|channel| channel.std),
+        findings: count_findings(quality),
+        n_conflicting_duplicates: n_conflicts(quality),
+        label_neighbour_accuracy: quality.neighbour_accuracy,
+        separability: separability::measure(&splits.train, &splits.validation, seed),
+        variability: variability::measure(&splits.train, seed),
+    }
+}
+
+fn count_findings(quality: &QualityReport) -> Vec<FindingCount> {
+    FindingKind::ALL
+        .into_iter()
+        .map(|kind| FindingCount {
+            kind,
+            per_split: SPLITS.map(|split| {
+                quality
+                    .of(kind)
+                    .filter(|finding| finding.split == split)
+                    .count()
+            }),
+        })
+        .collect()
+}
+
+fn n_conflicts(quality: &QualityReport) -> usize {
+    let exact = [FindingKind::ExactDuplicate, FindingKind::Leakage];
+    quality
+        .findings
+        .iter()
+        .filter(|finding| exact.contains(&finding.kind))
+        .filter(|finding| {
+            let other = finding.related.as_ref();
+            other.is_some_and(|related| related.class != finding.class)
+        })
+        .count()
+}

@@ -1,0 +1,139 @@
+//! Stage 1: what the data are, and what is hard about them.
+//!
+//! Reads all three splits. From them come raw [`Measurements`]; challenges, preprocessing and
+//! augmentation advice are functions of the measurements alone, so that the gate can derive them
+//! again from the artifact. No classifier sees the test pictures: they are described and compared
+//! with the others for leakage, nothing else.
+
+mod advice;
+mod artifact;
+mod challenges;
+mod features;
+mod linear_probe;
+mod measurements;
+mod page;
+mod separability;
+mod summary;
+#[cfg(test)]
+pub(crate) mod testing;
+mod variability;
+
+pub use advice::{Advice, Setting};
+pub use artifact::{
+    ChallengeTitle, ChannelSummary, ClassBalance, ClassCount, FindingGroup, KindTotal,
+    QualityFindings, QualitySummary, Resolution, SituationAnalysis, SplitSummary, Summary,
+};
+#[cfg(test)]
+pub(crate) use challenges::testing::troubled as troubled_measurements;
+pub use challenges::{Challenge, ChallengeEvidence, Severity, detect_all};
+pub use measurements::{FindingCount, Measurements, SplitCounts};
+pub(crate) use page::n_samples_shown;
+pub use separability::{PairConfusion, Separability};
+pub use variability::{Spread, Variability};
+
+use crate::{StageContext, WorkflowError};
+use mlestar_artifact::write_artifact;
+use mlestar_data::ImageSplits;
+use mlestar_data::augment::AugmentationConfig;
+use mlestar_data::describe::{Description, describe};
+use mlestar_data::load::SourceReport;
+use mlestar_data::normalization::Normalization;
+use mlestar_data::quality::{self, QualityReport};
+
+/// The artifact of the stage.
+pub const ARTIFACT: &str = "situation_analysis.json";
+/// The page of the stage.
+pub const PAGE: &str = "exploration.html";
+
+/// Runs the stage.
+///
+/// # Errors
+/// When the data cannot be read, there is no training picture, or the run folder cannot be written.
+pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
+    let (train, validation) = context.training_sets()?;
+    let test = context.read_test("description and leakage check")?;
+    let source = context.source_report()?;
+    let splits = ImageSplits {
+        train: (*train).clone(),
+        validation: (*validation).clone(),
+        test: (*test).clone(),
+    };
+    context.reporter.progress("describing the pictures", 0, 4);
+    let description = describe(&splits.train);
+    context.check_stop()?;
+    context.reporter.progress("checking their quality", 1, 4);
+    let quality = quality::check(&splits);
+    context.check_stop()?;
+    context.reporter.progress("measuring what is hard", 2, 4);
+    let input = Input {
+        splits: &splits,
+        description: &description,
+        quality: &quality,
+        source,
+        augmentation: &context.config.augmentation,
+        seed: context.config.seed,
+    };
+    let analysis = analyse(&input)?;
+    context.check_stop()?;
+    context
+        .reporter
+        .progress("drawing the exploration page", 3, 4);
+    write_artifact(&context.path(ARTIFACT), &analysis)?;
+    let html = page::render(&analysis, &input)?;
+    context.write_text(PAGE, &html)?;
+    context.reporter.progress("exploration page written", 4, 4);
+    context.reporter.note(&format!(
+        "{} challenges: {}",
+        analysis.challenges.len(),
+        titles(&analysis.challenges)
+    ));
+    Ok(())
+}
+
+fn titles(challenges: &[Challenge]) -> String {
+    let titles: Vec<&str> = challenges
+        .iter()
+        .map(|challenge| challenge.title.as_str())
+        .collect();
+    titles.join(", ")
+}
+
+/// What the analysis and its page are made from.
+struct Input<'a> {
+    splits: &'a ImageSplits,
+    /// Of the training pictures.
+    description: &'a Description,
+    quality: &'a QualityReport,
+    source: SourceReport,
+    augmentation: &'a AugmentationConfig,
+    seed: u64,
+}
+
+/// The analysis: a function of pictures, config and seed.
+fn analyse(input: &Input<'_>) -> Result<SituationAnalysis, WorkflowError> {
+    let train = input.description;
+    let normalization = Normalization::from_description(train)?;
+    let measurements = measurements::measure(input.splits, train, input.quality, input.seed);
+    let challenges = detect_all(&measurements);
+    let preprocessing = advice::preprocessing(&measurements, &challenges, input.source.source);
+    let augmentation = advice::augmentation(&measurements, &challenges, input.augmentation);
+    let summary = summary::summarise(&summary::Parts {
+        measurements: &measurements,
+        train,
+        source: &input.source,
+        challenges: &challenges,
+        preprocessing: &preprocessing,
+        augmentation: &augmentation,
+    });
+    Ok(SituationAnalysis {
+        summary,
+        normalization,
+        source: input.source.clone(),
+        challenges,
+        preprocessing,
+        augmentation,
+        quality: summary::list_findings(input.quality),
+        classes_explored: page::classes_with_samples(&input.splits.train),
+        measurements,
+    })
+}

@@ -1,0 +1,111 @@
+//! What the quality check found, with the pictures.
+
+use super::super::artifact::{FindingGroup, QualityFindings};
+use super::thumbnails;
+use crate::WorkflowError;
+use mlestar_data::quality::{Finding, FindingKind};
+use mlestar_data::{ImageSet, ImageSplits, SplitName};
+use mlestar_report::{Block, Callout, Column, Picture, PictureGrid, Row, Section, Table, format};
+
+/// Findings of one kind whose pictures are shown.
+const MOST_SHOWN: usize = 8;
+
+/// The section.
+pub(super) fn section(
+    quality: &QualityFindings,
+    splits: &ImageSplits,
+) -> Result<Section, WorkflowError> {
+    let mut section = Section::new("Quality findings")
+        .intro("Nothing was changed or left out: what to do is yours to decide.");
+    if quality.groups.is_empty() {
+        section = section.block(Callout::info(
+            "Nothing found",
+            "No duplicates, no blank or badly exposed pictures, no suspected labels.",
+        ));
+    } else {
+        section = section.block(totals(quality));
+    }
+    for group in &quality.groups {
+        section = section.block(pictures(group, splits)?);
+    }
+    for note in &quality.notes {
+        section = section.block(Block::paragraph(note.clone()));
+    }
+    Ok(section)
+}
+
+fn totals(quality: &QualityFindings) -> Table {
+    let mut table = Table::new("Findings by kind")
+        .column(Column::text("kind"))
+        .column(Column::number("findings", ""))
+        .column(Column::text("the first of them"))
+        .note("The artifact lists up to 50 of each kind with their origins.");
+    for group in &quality.groups {
+        let first: Vec<String> = group
+            .listed
+            .iter()
+            .take(3)
+            .map(|finding| finding.origin.clone())
+            .collect();
+        table = table.row(Row::new([
+            group.title.clone(),
+            format::count(group.n_findings as u64),
+            first.join(", "),
+        ]));
+    }
+    table
+}
+
+fn pictures(group: &FindingGroup, splits: &ImageSplits) -> Result<PictureGrid, WorkflowError> {
+    let shown: Vec<&Finding> = group.listed.iter().take(MOST_SHOWN).collect();
+    let mut grid = PictureGrid::new(format!(
+        "{}: {} of {}",
+        capitalised(&group.title),
+        shown.len(),
+        format::count(group.n_findings as u64)
+    ));
+    for finding in shown {
+        let uri = thumbnails::of_set(set_of(splits, finding.split), finding.index)?;
+        let mut picture = Picture::new(uri, format!("{} in {}", group.title, finding.split))
+            .truth(finding.class.clone())
+            .caption(format!("{} {}", finding.split, finding.origin));
+        if let Some(class) = &finding.suggested_class {
+            picture = picture.predicted(class.clone()).confidence(finding.value);
+        }
+        grid = grid.picture(picture);
+        if let Some(other) = finding.related.as_ref().filter(|_| is_pair(finding.kind)) {
+            let uri = thumbnails::of_set(set_of(splits, other.split), other.index)?;
+            let picture = Picture::new(uri, format!("the other copy, in {}", other.split))
+                .truth(other.class.clone())
+                .caption(format!("repeats {} {}", other.split, other.origin));
+            grid = grid.picture(picture);
+        }
+    }
+    Ok(grid)
+}
+
+/// Whether a finding is about two pictures that look the same.
+fn is_pair(kind: FindingKind) -> bool {
+    matches!(
+        kind,
+        FindingKind::ExactDuplicate
+            | FindingKind::NearDuplicate
+            | FindingKind::Leakage
+            | FindingKind::NearLeakage
+    )
+}
+
+fn set_of(splits: &ImageSplits, split: SplitName) -> &ImageSet {
+    match split {
+        SplitName::Train => &splits.train,
+        SplitName::Validation => &splits.validation,
+        SplitName::Test => &splits.test,
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}

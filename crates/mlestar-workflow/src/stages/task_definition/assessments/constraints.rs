@@ -1,0 +1,322 @@
+//! Constraints: training time, model size, latency and memory against what was measured or computed.
+
+use super::super::artifact::{Assessment, Comparison, Subject, TaskSpec, Verdict};
+use super::super::figures::FeasibilityFigures;
+use super::{computed, measured};
+use mlestar_gates::{Limit, Unit};
+
+/// Above this share of the memory limit, the backend's work space may not fit.
+const CROWDED: f64 = 0.8;
+
+pub(super) fn assess(spec: &TaskSpec, figures: &FeasibilityFigures) -> Vec<Assessment> {
+    vec![
+        training_time(spec, figures),
+        model_size(spec, figures),
+        latency(spec, figures),
+        memory(spec, figures),
+    ]
+}
+
+/// Of a best and a worst estimate: both within the limit, neither, or one of them.
+fn judge_range(best: f64, worst: f64, limit: f64) -> Verdict {
+    if worst <= limit {
+        Verdict::Feasible
+    } else if best > limit {
+        Verdict::Infeasible
+    } else {
+        Verdict::Doubtful
+    }
+}
+
+fn constraint(
+    id: &str,
+    title: &str,
+    limit: f64,
+    unit: Unit,
+    comparisons: Vec<Comparison>,
+    (verdict, reason): (Verdict, String),
+    advice: &str,
+) -> Assessment {
+    let recommendation = match verdict {
+        Verdict::Feasible => "None.",
+        _ => advice,
+    };
+    Assessment {
+        id: id.to_owned(),
+        subject: Subject::Constraint,
+        title: title.to_owned(),
+        demanded: Some(Limit::AtMost(limit)),
+        unit,
+        comparisons,
+        verdict,
+        reason,
+        recommendation: recommendation.to_owned(),
+    }
+}
+
+fn training_time(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
+    let limit = spec.constraints.training_time_seconds_max;
+    let (timing, work) = (&figures.timing, &figures.work);
+    let [shortest, longest] = timing.step_range_seconds();
+    let seconds = |step: f64| timing.training_seconds(step, work);
+    let estimate = seconds(timing.median_step_seconds());
+    let (best, worst) = (seconds(shortest), seconds(longest));
+    let unit = || Unit::Seconds;
+    let comparisons = vec![
+        measured(
+            "time of a training step",
+            timing.median_step_seconds(),
+            unit(),
+            format!(
+                "median of {} steps of {} pictures on {} after {} to warm up",
+                timing.step_seconds.len(),
+                timing.batch_size,
+                figures.device,
+                timing.n_warm_up_steps
+            ),
+        ),
+        measured(
+            "validation, a picture",
+            timing.prediction_seconds_per_image,
+            unit(),
+            "one batch, after one to warm up",
+        ),
+        computed(
+            "whole training",
+            estimate,
+            unit(),
+            format!(
+                "{} epochs of {} steps and {} validation pictures; early stopping can end it sooner",
+                work.epochs, work.steps_per_epoch, work.n_validation
+            ),
+        ),
+        computed(
+            "whole training, if every step were the shortest",
+            best,
+            unit(),
+            "as above",
+        ),
+        computed(
+            "whole training, if every step were the longest",
+            worst,
+            unit(),
+            "as above",
+        ),
+    ];
+    let verdict = judge_range(best, worst, limit);
+    let text = |value: f64| Unit::Seconds.format(value);
+    let reason = format!(
+        "estimated {} ({} to {})",
+        text(estimate),
+        text(best),
+        text(worst)
+    );
+    constraint(
+        "training_time",
+        "training time",
+        limit,
+        unit(),
+        comparisons,
+        (verdict, reason),
+        "Fewer training.epochs, a smaller model, a subset (data.subset), or a GPU (--device).",
+    )
+}
+
+fn model_size(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
+    let limit = spec.constraints.model_bytes_max as f64;
+    let bytes = figures.resources.model_bytes as f64;
+    let comparisons = vec![computed(
+        "weights in f32",
+        bytes,
+        Unit::Bytes,
+        format!(
+            "{} parameters, running statistics included",
+            figures.resources.parameters
+        ),
+    )];
+    let reason = format!("the weights take {}", Unit::Bytes.format(bytes));
+    constraint(
+        "model_size",
+        "size of the exported model",
+        limit,
+        Unit::Bytes,
+        comparisons,
+        (judge_range(bytes, bytes, limit), reason),
+        "Fewer channels or blocks in model.stages.",
+    )
+}
+
+fn latency(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
+    let limit = spec.constraints.inference_latency_ms_max;
+    let (typical, worst) = (
+        figures.timing.median_latency_ms(),
+        figures.timing.worst_latency_ms(),
+    );
+    let method = format!(
+        "{} predictions of one picture by the training program on {}; the exported model has an \
+         executor of its own",
+        figures.timing.latency_ms.len(),
+        figures.device
+    );
+    let comparisons = vec![
+        measured(
+            "median latency of one picture",
+            typical,
+            Unit::Milliseconds,
+            method.clone(),
+        ),
+        measured(
+            "worst latency of one picture",
+            worst,
+            Unit::Milliseconds,
+            method,
+        ),
+    ];
+    let text = |value: f64| Unit::Milliseconds.format(value);
+    let reason = format!("median {}, worst {}", text(typical), text(worst));
+    constraint(
+        "inference_latency",
+        "time for one picture",
+        limit,
+        Unit::Milliseconds,
+        comparisons,
+        (judge_range(typical, worst, limit), reason),
+        "A smaller model (model.stages), or larger strides in its first stages.",
+    )
+}
+
+fn memory(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
+    let limit = spec.constraints.memory_bytes_max as f64;
+    let needs = &figures.resources;
+    let bytes = |value: u64| value as f64;
+    let computed_need = bytes(needs.training_memory_bytes());
+    let resident = bytes(figures.timing.resident_bytes);
+    let machine = bytes(figures.machine_memory_bytes);
+    let need = computed_need.max(resident);
+    let comparisons = vec![
+        computed(
+            "training, without the backend's work space",
+            computed_need,
+            Unit::Bytes,
+            format!(
+                "activations of {} pictures {}, weights {}, gradients {}, optimizer {}, batches \
+                 ahead {}, data set {}",
+                needs.batch_size,
+                Unit::Bytes.format(bytes(needs.activation_bytes)),
+                Unit::Bytes.format(bytes(needs.model_bytes)),
+                Unit::Bytes.format(bytes(needs.gradient_bytes)),
+                Unit::Bytes.format(bytes(needs.optimizer_bytes)),
+                Unit::Bytes.format(bytes(needs.loader_bytes)),
+                Unit::Bytes.format(bytes(needs.data_bytes))
+            ),
+        ),
+        measured(
+            "this process after a few steps",
+            resident,
+            Unit::Bytes,
+            "resident memory, as the operating system counts it",
+        ),
+        measured(
+            "memory of this machine",
+            machine,
+            Unit::Bytes,
+            "as the operating system reports it",
+        ),
+    ];
+    let text = |value: f64| Unit::Bytes.format(value);
+    let judged = if need > limit {
+        (Verdict::Infeasible, format!("{} are needed", text(need)))
+    } else if need > machine {
+        (
+            Verdict::Infeasible,
+            format!(
+                "{} are needed and the machine has {}",
+                text(need),
+                text(machine)
+            ),
+        )
+    } else if need > CROWDED * limit.min(machine) {
+        (
+            Verdict::Doubtful,
+            format!("{} are needed, close to what there is", text(need)),
+        )
+    } else {
+        (Verdict::Feasible, format!("{} are needed", text(need)))
+    };
+    constraint(
+        "memory",
+        "memory of training",
+        limit,
+        Unit::Bytes,
+        comparisons,
+        judged,
+        "A smaller training.batch_size, fewer channels in model.stages, or a subset (data.subset).",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{figures, find, spec};
+    use super::*;
+
+    fn verdict(id: &str, change: impl FnOnce(&mut TaskSpec, &mut FeasibilityFigures)) -> Verdict {
+        let (mut spec, mut figures) = (spec(), figures());
+        change(&mut spec, &mut figures);
+        find(assess(&spec, &figures), id).verdict
+    }
+
+    #[test]
+    fn training_time_follows_the_measured_steps() {
+        // 10 epochs of 352 steps of 1.0 to 1.2 s and 5,000 pictures of 3 ms: 3,670 to 4,374 s.
+        let at = |limit| {
+            verdict("training_time", |spec, _| {
+                spec.constraints.training_time_seconds_max = limit
+            })
+        };
+        assert_eq!(at(4_400.0), Verdict::Feasible);
+        assert_eq!(at(4_000.0), Verdict::Doubtful);
+        assert_eq!(at(3_600.0), Verdict::Infeasible);
+        assert_eq!(
+            verdict("training_time", |_, figures| figures.timing.step_seconds =
+                vec![100.0; 3]),
+            Verdict::Infeasible
+        );
+    }
+
+    #[test]
+    fn size_and_latency_are_compared_with_their_limits() {
+        let size = |limit| {
+            verdict("model_size", |spec, _| {
+                spec.constraints.model_bytes_max = limit
+            })
+        };
+        assert_eq!(
+            [11_165_000, 11_164_999].map(size),
+            [Verdict::Feasible, Verdict::Infeasible]
+        );
+        let latency = |limit| {
+            verdict("inference_latency", |spec, _| {
+                spec.constraints.inference_latency_ms_max = limit
+            })
+        };
+        assert_eq!(
+            [9.0, 8.5, 7.9].map(latency),
+            [Verdict::Feasible, Verdict::Doubtful, Verdict::Infeasible]
+        );
+    }
+
+    #[test]
+    fn memory_is_limited_by_the_task_and_by_the_machine() {
+        let at = |limit: u64, machine: u64| {
+            verdict("memory", |spec, figures| {
+                spec.constraints.memory_bytes_max = limit;
+                figures.machine_memory_bytes = machine;
+            })
+        };
+        // The process has 1.5 GB, which is more than the computed 0.88 GB.
+        assert_eq!(at(8_000_000_000, 16_000_000_000), Verdict::Feasible);
+        assert_eq!(at(1_600_000_000, 16_000_000_000), Verdict::Doubtful);
+        assert_eq!(at(1_400_000_000, 16_000_000_000), Verdict::Infeasible);
+        assert_eq!(at(8_000_000_000, 1_000_000_000), Verdict::Infeasible);
+    }
+}

@@ -1,0 +1,69 @@
+//! Stage 2: what is to be reached, as numbers, and whether it can be.
+//!
+//! Leaves the specification of the task and a report that compares each target and constraint with
+//! a measurement or a computed bound. The assessments are a function of the specification and the
+//! raw figures, both in the artifacts, so that the gate can derive them again.
+
+mod artifact;
+mod assessments;
+mod figures;
+mod page;
+mod spec;
+
+pub use artifact::{
+    Assessment, Comparison, FeasibilityReport, FeasibilitySummary, InputSpec, Source, Subject,
+    TargetSpec, TaskSpec, Verdict,
+};
+pub use assessments::assess;
+pub(crate) use assessments::is_realistic;
+pub use figures::{DataFigures, FeasibilityFigures};
+
+use crate::stages::action_planning::{self, ResourceFigures};
+use crate::stages::situation_analysis::{self, SituationAnalysis};
+use crate::{Stage, StageContext, WorkflowError};
+use mlestar_artifact::write_artifact;
+use mlestar_data::SplitName;
+
+/// The specification.
+pub const SPEC: &str = "task_spec.json";
+/// The report.
+pub const REPORT: &str = "feasibility_report.json";
+/// The page.
+pub const PAGE: &str = "feasibility_report.html";
+
+/// Runs the stage.
+///
+/// # Errors
+/// When stage 1 has left nothing, the model does not fit the pictures, the device fails, or the run
+/// folder cannot be written.
+pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
+    let analysis: SituationAnalysis =
+        context.upstream(Stage::SituationAnalysis, situation_analysis::ARTIFACT)?;
+    let found = &analysis.measurements;
+    let spec = spec::specify(context.config, found);
+    write_artifact(&context.path(SPEC), &spec)?;
+    let model = context
+        .config
+        .model
+        .check(found.classes.len(), found.height, found.width)?;
+    let probe = action_planning::probe(context, &model, analysis.normalization)?;
+    let n_train = found.n_pictures(SplitName::Train);
+    let resources = ResourceFigures::of(&model, &context.config.training, n_train, found.n_all());
+    let figures = figures::collect(context, &analysis, resources, probe.timing);
+    let assessments = assess(&spec, &figures);
+    let report = FeasibilityReport {
+        summary: FeasibilitySummary::of(&assessments),
+        assessments,
+        figures,
+    };
+    write_artifact(&context.path(REPORT), &report)?;
+    context.write_text(PAGE, &page::render(&spec, &report))?;
+    context.reporter.note(&format!(
+        "{} feasible, {} doubtful, {} infeasible, {} not measurable",
+        report.summary.n_feasible,
+        report.summary.n_doubtful,
+        report.summary.n_infeasible,
+        report.summary.n_not_measurable
+    ));
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! `summary.html`: one self-contained page about a run.
+
+use crate::chain::RunInfo;
+use crate::config::Config;
+use crate::manifest::Manifest;
+use crate::stages::deployment::BenchmarkArtifact;
+use crate::stages::evaluation::{Drawings, EvaluationResults};
+use crate::stages::implementation::{TrainingSummary, TrainingTiming};
+use crate::stages::refinement::{Comparison, FinalModel};
+use crate::stages::situation_analysis::SituationAnalysis;
+use crate::{RunFolder, Stage, WorkflowError, gates};
+use mlestar_artifact::{Artifact, read_artifact, read_json_lines, write_atomically};
+use mlestar_gates::{RunVerdict, StageVerdict};
+use mlestar_report::{
+    Badge, Block, Callout, ChartFigure, KeyFigure, Link, Page, Section, StageStep, charts, format,
+};
+use mlestar_train::EpochRecord;
+use std::path::Path;
+
+/// Writes `summary.html` into the run folder.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write(config: &Config, run: &RunFolder, manifest: &Manifest) -> Result<(), WorkflowError> {
+    write_to(&run.summary_path(), config, run, manifest)
+}
+
+/// Writes the page to `path`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_to(
+    path: &Path,
+    config: &Config,
+    run: &RunFolder,
+    manifest: &Manifest,
+) -> Result<(), WorkflowError> {
+    let html = render(config, run, manifest)?;
+    Ok(write_atomically(path, html.as_bytes())?)
+}
+
+fn render(config: &Config, run: &RunFolder, manifest: &Manifest) -> Result<String, WorkflowError> {
+    let verdict = gates::judge_stages(&Stage::ALL, config, run, manifest);
+    let mut page = Page::new(&config.project.name)
+        .project("MLE-Star")
+        .subtitle(&config.project.description)
+        .badge(Badge::from(verdict.status()));
+    if let Ok(info) = read_artifact::<RunInfo>(&run.run_info_path()) {
+        page = page
+            .fact("seed", info.seed.to_string())
+            .fact("device", info.device)
+            .fact("machine", info.machine.cpu_model)
+            .fact("code", info.code_version);
+    }
+    page = page.section(overview(run, manifest, &verdict));
+    page = match unmet(&verdict) {
+        Some(section) => page.section(section),
+        None => page,
+    };
+    if let Some(section) = data(run) {
+        page = page.section(section);
+    }
+    if let Some(section) = training(run)? {
+        page = page.section(section);
+    }
+    if let Some(section) = evaluation(run)? {
+        page = page.section(section);
+    }
+    page = page.section(
+        Section::new("Gates")
+            .intro("Every criterion, computed from the artifacts when this page was written.")
+            .block(verdict.stages.clone()),
+    );
+    Ok(page.section(files(run, manifest)).render())
+}
+
+/// What a stage left, where it left it. An altered file is still shown: the gates say so.
+fn read<A: Artifact>(run: &RunFolder, stage: Stage, name: &str) -> Option<A> {
+    read_artifact(&run.artifact(stage, name)).ok()
+}
+
+fn overview(run: &RunFolder, manifest: &Manifest, verdict: &RunVerdict) -> Section {
+    let steps: Vec<StageStep> = Stage::ALL
+        .iter()
+        .zip(&verdict.stages)
+        .map(|(stage, verdict)| step(*stage, verdict, manifest))
+        .collect();
+    Section::new("Overview")
+        .block(steps)
+        .block(key_figures(run))
+}
+
+fn step(stage: Stage, verdict: &StageVerdict, manifest: &Manifest) -> StageStep {
+    let badge = match manifest.complete_stage(stage) {
+        Some(_) => Badge::from(verdict.status()),
+        None => Badge::neutral("not run"),
+    };
+    let step = StageStep::new(stage.number(), stage.title(), badge);
+    match main_page(stage, manifest) {
+        Some(page) => step.href(format!("{}/{page}", stage.folder())),
+        None => step,
+    }
+}
+
+/// The first page that a stage left.
+fn main_page(stage: Stage, manifest: &Manifest) -> Option<&str> {
+    let record = manifest.complete_stage(stage)?;
+    record
+        .outputs
+        .keys()
+        .map(String::as_str)
+        .find(|name| name.ends_with(".html"))
+}
+
+fn key_figures(run: &RunFolder) -> Vec<KeyFigure> {
+    let mut figures = Vec::new();
+    if let Some(results) =
+        read::<EvaluationResults>(run, Stage::Evaluation, "evaluation_results.json")
+    {
+        let accuracy = &results.summary.accuracy;
+        figures.push(
+            KeyFigure::new("test accuracy, baseline", format::fraction(accuracy.value)).interval(
+                format::interval(accuracy.interval.low, accuracy.interval.high, 4),
+            ),
+        );
+    }
+    if let Some(comparison) = read::<Comparison>(run, Stage::Refinement, "comparison.json") {
+        let paired = &comparison.paired;
+        let n = paired.both + paired.only_a + paired.only_b + paired.neither;
+        let interval = mlestar_eval::wilson(paired.both + paired.only_b, n, 0.95);
+        let mut card = KeyFigure::new(
+            "test accuracy, final model",
+            format::fraction(paired.accuracy_b),
+        );
+        if let Ok(interval) = interval {
+            card = card.interval(format::interval(interval.low, interval.high, 4));
+        }
+        figures.push(card);
+        figures.push(
+            KeyFigure::new(
+                "gain over the baseline",
+                format::fraction(paired.difference),
+            )
+            .interval(format::interval(
+                paired.interval.low,
+                paired.interval.high,
+                4,
+            )),
+        );
+    }
+    if let Some(chosen) = read::<FinalModel>(run, Stage::Refinement, "final/final_model.json") {
+        figures.push(KeyFigure::new(
+            "parameters",
+            format::count(chosen.parameters),
+        ));
+    }
+    if let Some(timing) = read::<TrainingTiming>(run, Stage::Implementation, "training_timing.json")
+    {
+        figures.push(KeyFigure::new(
+            "training time, baseline",
+            format::seconds(timing.training_seconds),
+        ));
+    }
+    if let Some(measured) = read::<BenchmarkArtifact>(run, Stage::Deployment, "benchmark.json") {
+        figures.push(KeyFigure::new(
+            "latency of one picture, median",
+            format::milliseconds(measured.benchmark.latency.median_ms),
+        ));
+    }
+    figures
+}
+
+/// What is not met, in words, before anything else.
+fn unmet(verdict: &RunVerdict) -> Option<Section> {
+    let callouts: Vec<Block> = verdict
+        .stages
+        .iter()
+        .flat_map(StageVerdict::unmet)
+        .map(|verdict| {
+            let title = format!("{}: {}", verdict.status, verdict.criterion.title);
+            let text = format!("{}. {}", verdict.message, verdict.criterion.remedy);
+            match verdict.status {
+                mlestar_gates::Status::Fail => Callout::failure(title, text),
+                _ => Callout::warning(title, text),
+            }
+            .into()
+        })
+        .collect();
+    if callouts.is_empty() {
+        return None;
+    }
+    let section = Section::new("What is not met");
+    Some(callouts.into_iter().fold(section, Section::block))
+}
+
+fn data(run: &RunFolder) -> Option<Section> {
+    let analysis: SituationAnalysis =
+        read(run, Stage::SituationAnalysis, "situation_analysis.json")?;
+    let challenges = analysis
+        .challenges
+        .iter()
+        .map(|challenge| format!("{}: {}", challenge.title, challenge.statement));
+    Some(Section::new("What is hard about the data").block(Block::list(challenges)))
+}
+
+fn training(run: &RunFolder) -> Result<Option<Section>, WorkflowError> {
+    let Some(summary) =
+        read::<TrainingSummary>(run, Stage::Implementation, "training_summary.json")
+    else {
+        return Ok(None);
+    };
+    let path = run.artifact(Stage::Implementation, "metrics.jsonl");
+    let Ok(history) = read_json_lines::<EpochRecord>(&path) else {
+        return Ok(None);
+    };
+    let column = |field: fn(&EpochRecord) -> f64| history.iter().map(field).collect::<Vec<_>>();
+    let chart = charts::learning_curves(&charts::LearningCurves {
+        title: "Training of the baseline",
+        epochs: &column(|epoch| epoch.epoch as f64),
+        train_loss: &column(|epoch| epoch.train_loss),
+        validation_loss: &column(|epoch| epoch.validation_loss),
+        train_accuracy: &column(|epoch| epoch.train_accuracy),
+        validation_accuracy: &column(|epoch| epoch.validation_accuracy),
+        best_epoch: Some(summary.best_epoch as f64),
+    })?;
+    Ok(Some(
+        Section::new("Training").block(ChartFigure::new(chart)),
+    ))
+}
+
+fn evaluation(run: &RunFolder) -> Result<Option<Section>, WorkflowError> {
+    let Some(results) =
+        read::<EvaluationResults>(run, Stage::Evaluation, "evaluation_results.json")
+    else {
+        return Ok(None);
+    };
+    let drawings = Drawings::of(&results)?;
+    Ok(Some(Section::new("Evaluation of the baseline").block(
+        Block::columns(vec![
+            ChartFigure::new(drawings.recall).into(),
+            ChartFigure::new(drawings.confusion_fractions).into(),
+        ]),
+    )))
+}
+
+/// The pages of the stages and the files of the run.
+fn files(run: &RunFolder, manifest: &Manifest) -> Section {
+    let mut links = Vec::new();
+    for stage in Stage::ALL {
+        if let Some(page) = main_page(stage, manifest) {
+            let address = format!("{}/{page}", stage.folder());
+            links.push(Link::new(stage.to_string(), address));
+        }
+    }
+    for (name, meaning) in [
+        ("validation_report.json", "every verdict"),
+        (
+            "audit.jsonl",
+            "everything that happened, with every reading of the test split",
+        ),
+        ("manifest.json", "content hashes of all inputs and outputs"),
+        ("config.toml", "every setting"),
+    ] {
+        if run.root().join(name).is_file() {
+            links.push(Link::new(name, name).note(meaning));
+        }
+    }
+    Section::new("Files").block(links)
+}

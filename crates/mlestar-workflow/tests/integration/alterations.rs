@@ -1,0 +1,131 @@
+//! A number changed by hand turns exactly the gates red that rest on its file.
+
+use crate::{finished_run, tiny};
+use mlestar_gates::{Evidence, Status};
+use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::validation::ValidationReport;
+use mlestar_workflow::{RunFolder, Stage};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+fn judge(folder: &Path) -> ValidationReport {
+    let run = RunFolder::new(folder);
+    let manifest = Manifest::read(&run).unwrap();
+    ValidationReport::judge(&Stage::ALL, &tiny(&[]), &run, &manifest)
+}
+
+/// The criteria (stage and id) that fail because `file` was altered.
+fn altered_by(report: &ValidationReport, file: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for stage in &report.verdict.stages {
+        for verdict in &stage.verdicts {
+            if matches!(&verdict.evidence, Evidence::Altered { file: altered, .. } if altered == file)
+            {
+                assert_eq!(verdict.status, Status::Fail);
+                assert!(verdict.message.contains(file), "{}", verdict.message);
+                found.insert(format!("{}.{}", stage.stage, verdict.criterion.id));
+            }
+        }
+    }
+    found
+}
+
+/// Every file of every stage in turn: exactly the criteria that read it when it was whole fail, and
+/// every other verdict is what it was.
+#[test]
+fn exactly_the_gates_that_rest_on_a_file_turn_red() {
+    let folder = finished_run();
+    let before = judge(folder.path());
+    let run = RunFolder::new(folder.path());
+    let manifest = Manifest::read(&run).unwrap();
+    let mut n_guarded = 0;
+    for stage in Stage::ALL {
+        let record = manifest.complete_stage(stage).unwrap();
+        for name in record.outputs.keys() {
+            let file = RunFolder::display_name(stage, name);
+            let rests_on_it: BTreeSet<String> = before
+                .verdict
+                .stages
+                .iter()
+                .flat_map(|stage| stage.verdicts.iter().map(move |verdict| (stage, verdict)))
+                .filter(|(_, verdict)| verdict.evidence.files().contains(&file.as_str()))
+                .map(|(stage, verdict)| format!("{}.{}", stage.stage, verdict.criterion.id))
+                .collect();
+            let path = run.artifact(stage, name);
+            let content = fs::read(&path).unwrap();
+            fs::write(&path, change_a_digit(&content)).unwrap();
+            let after = judge(folder.path());
+            fs::write(&path, content).unwrap();
+            assert_eq!(altered_by(&after, &file), rests_on_it, "{file}");
+            for (a, b) in before.verdict.stages.iter().zip(&after.verdict.stages) {
+                for (a, b) in a.verdicts.iter().zip(&b.verdicts) {
+                    let is_altered = matches!(b.evidence, Evidence::Altered { .. });
+                    assert!(is_altered || a == b, "{file}: {}", b.message);
+                }
+            }
+            n_guarded += usize::from(!rests_on_it.is_empty());
+        }
+    }
+    assert!(n_guarded >= 15, "only {n_guarded} files are guarded");
+    assert_eq!(judge(folder.path()), before);
+}
+
+/// Changes one digit, or the middle byte of a file without digits.
+fn change_a_digit(content: &[u8]) -> Vec<u8> {
+    let mut content = content.to_vec();
+    if content.is_empty() {
+        return b"0".to_vec();
+    }
+    let middle = content.len() / 2;
+    let digit = content[middle..].iter().position(u8::is_ascii_digit);
+    let at = digit.map_or(middle, |offset| middle + offset);
+    content[at] = match content[at] {
+        b'9' => b'8',
+        byte => byte.wrapping_add(1),
+    };
+    content
+}
+
+#[test]
+fn a_claim_that_the_rows_do_not_bear_out_is_a_contradiction() {
+    let folder = finished_run();
+    let run = RunFolder::new(folder.path());
+    let path = run.artifact(Stage::Implementation, "training_summary.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    document["validation_accuracy"] = 0.999.into();
+    let forged = serde_json::to_vec_pretty(&document).unwrap();
+    fs::write(&path, &forged).unwrap();
+    // Somebody who also fixes the manifest is caught by the rows.
+    let mut manifest = Manifest::read(&run).unwrap();
+    let mut record = manifest.stage(Stage::Implementation).unwrap().clone();
+    record.outputs.insert(
+        "training_summary.json".into(),
+        mlestar_artifact::ContentHash::of_bytes(&forged),
+    );
+    manifest.set(Stage::Implementation, record);
+    manifest.write(&run).unwrap();
+    let report = judge(folder.path());
+    let stage = &report.verdict.stages[Stage::Implementation.number() - 1];
+    let verdict = stage
+        .verdicts
+        .iter()
+        .find(|verdict| verdict.criterion.id == "validation_accuracy")
+        .unwrap();
+    assert_eq!(verdict.status, Status::Fail);
+    assert!(
+        verdict
+            .message
+            .contains("4-implementation/training_summary.json")
+    );
+    assert!(verdict.message.contains("0.999"), "{}", verdict.message);
+}
+
+#[test]
+fn a_run_that_has_not_begun_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = judge(folder.path());
+    assert_eq!(report.status, Status::Missing);
+    assert_eq!(report.exit_code, 3);
+}

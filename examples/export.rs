@@ -1,0 +1,115 @@
+//! Exports a classifier as a package, proves that the package predicts what Burn predicts, shows
+//! that a damaged package is refused, and measures a prediction.
+//!
+//! `cargo run --release -p mlestar-examples --example export [FOLDER]` writes the package to FOLDER,
+//! or to a temporary folder. The classifier is untrained: only the export is shown here.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use mlestar_export::benchmark::{BenchmarkOptions, benchmark};
+use mlestar_export::{FrozenModel, Predictor, package, parity};
+use mlestar_model::ModelConfig;
+use mlestar_random::Stream;
+
+const SIDE: usize = 32;
+const N_CLASSES: usize = 10;
+const N_PICTURES: usize = 64;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let temporary = tempfile::tempdir()?;
+    let dir = std::env::args_os()
+        .nth(1)
+        .map_or(temporary.path().to_owned(), PathBuf::from);
+
+    let device = Device::flex();
+    let spec = ModelConfig::reference().check(N_CLASSES, SIDE, SIDE)?;
+    let model = spec.init(0, &device);
+    let classes: Vec<String> = (0..N_CLASSES)
+        .map(|index| format!("class {index}"))
+        .collect();
+    let frozen = FrozenModel::freeze(&model, &spec, ([0.5; 3], [0.25; 3]), &classes)?;
+    println!(
+        "{} parameters after folding, {:.1} million multiply-adds a picture",
+        frozen.parameters(),
+        frozen.multiply_adds() as f64 / 1e6
+    );
+
+    let provenance = BTreeMap::from([("example".to_owned(), "an untrained network".to_owned())]);
+    let manifest = package::write_package(&dir, &frozen, &provenance)?;
+    for file in &manifest.files {
+        println!(
+            "{}: {} bytes, BLAKE3 {}",
+            dir.join(&file.name).display(),
+            file.bytes,
+            file.blake3
+        );
+    }
+    let predictor = Predictor::open(&dir)?;
+
+    let mut stream = Stream::new(0, "example pictures", 0, 0);
+    let pictures: Vec<u8> = (0..N_PICTURES * SIDE * SIDE * 3)
+        .map(|_| stream.below(256) as u8)
+        .collect();
+    let prediction = predictor.predict(&pictures[..SIDE * SIDE * 3], SIDE, SIDE)?;
+    for ranked in predictor.top_k(&prediction, 3) {
+        println!("  {}: {:.3}", ranked.class, ranked.probability);
+    }
+
+    let images = burn_images(&pictures, &frozen, &device);
+    let reference = model.forward(images).into_data().try_into_vec::<f32>()?;
+    let exported = predictor.logits(&pictures, N_PICTURES)?;
+    let parity = parity::compare(&reference, &exported, N_CLASSES)?;
+    println!(
+        "against Burn: {} of {} pictures the same class, logits at most {:.1e} apart",
+        parity.same_top1, parity.n, parity.max_abs_difference
+    );
+
+    let options = BenchmarkOptions {
+        repetitions: 100,
+        batch_sizes: vec![1, 64],
+        time_per_batch_size: Duration::from_millis(500),
+        ..BenchmarkOptions::default()
+    };
+    let cost = benchmark(&predictor, &pictures, &options)?;
+    println!(
+        "one picture: median {:.2} ms, 99th percentile {:.2} ms, n = {}",
+        cost.latency.median_ms, cost.latency.p99_ms, cost.latency.n
+    );
+    for speed in &cost.throughput {
+        println!(
+            "batches of {}: {:.0} pictures per second",
+            speed.batch_size, speed.images_per_second
+        );
+    }
+
+    // The last bytes are weights: without the hash, nobody would notice.
+    let weights = dir.join(package::SAFETENSORS_FILE);
+    let intact = std::fs::read(&weights)?;
+    let mut damaged = intact.clone();
+    if let Some(last) = damaged.last_mut() {
+        *last ^= 1;
+    }
+    std::fs::write(&weights, damaged)?;
+    match Predictor::open(&dir) {
+        Ok(_) => return Err("a damaged package was opened".into()),
+        Err(refusal) => println!("damaged on purpose: {refusal}"),
+    }
+    std::fs::write(&weights, intact)?;
+    Ok(())
+}
+
+/// The pictures as Burn's network takes them: normalised, `[n, 3, height, width]`.
+fn burn_images(pictures: &[u8], frozen: &FrozenModel, device: &Device) -> Tensor<4> {
+    let mut planar = Vec::with_capacity(pictures.len());
+    for picture in pictures.chunks_exact(SIDE * SIDE * 3) {
+        for channel in 0..3 {
+            let pixels = picture.iter().skip(channel).step_by(3);
+            planar.extend(pixels.map(|&pixel| frozen.normalization().apply(pixel, channel)));
+        }
+    }
+    Tensor::from_data(TensorData::new(planar, [N_PICTURES, 3, SIDE, SIDE]), device)
+}

@@ -1,0 +1,89 @@
+//! Trains the small CNN on the built-in synthetic pictures; Ctrl-C is not handled, but running it
+//! again goes on after the last finished epoch.
+//!
+//! `cargo run --release -p mlestar-examples --example train [FOLDER]`
+
+use std::{error::Error, path::PathBuf, sync::Arc};
+
+use burn::tensor::Device;
+use mlestar_data::{
+    augment::AugmentationConfig,
+    describe::describe,
+    normalization::Normalization,
+    synthetic::{SyntheticConfig, generate},
+};
+use mlestar_model::ModelConfig;
+use mlestar_train::{
+    EarlyStoppingConfig, FitRequest, StopSignal, TrainEvent, TrainingConfig, fit, predict,
+    softmax_rows,
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let output = std::env::args_os().nth(1).map_or_else(
+        || std::env::temp_dir().join("mlestar-train-example"),
+        PathBuf::from,
+    );
+    let sizes = SyntheticConfig {
+        n_train: 1000,
+        n_validation: 200,
+        n_test: 200,
+        ..SyntheticConfig::default()
+    };
+    let splits = generate(&sizes, 42)?.splits;
+    let normalization = Normalization::from_description(&describe(&splits.train))?;
+    let device = Device::flex();
+
+    let request = FitRequest {
+        model: &ModelConfig::small().check(10, 32, 32)?,
+        training: &TrainingConfig {
+            epochs: 4,
+            batch_size: 64,
+            early_stopping: Some(EarlyStoppingConfig::default()),
+            ..TrainingConfig::default()
+        },
+        augmentation: &AugmentationConfig {
+            random_crop_padding: 2,
+            ..AugmentationConfig::default()
+        },
+        normalization,
+        train: Arc::new(splits.train),
+        validation: Arc::new(splits.validation),
+        seed: 42,
+        device: &device,
+        output: &output,
+        resume: true,
+        stop: &StopSignal::new(),
+        threads: 1,
+    };
+    let outcome = fit(&request, &mut |event: &TrainEvent| match event {
+        TrainEvent::Resumed { path, epoch } => {
+            println!("going on after epoch {epoch} from {}", path.display());
+        }
+        TrainEvent::Epoch(record) => println!(
+            "epoch {:2}  loss {:.3}  validation accuracy {:.3}  {:.0} pictures/s",
+            record.epoch, record.train_loss, record.validation_accuracy, record.images_per_second
+        ),
+        _ => {}
+    })?;
+    println!(
+        "{:?}; the best epoch is {}",
+        outcome.stopped, outcome.best_epoch
+    );
+
+    let one = splits.test.select(&[0])?;
+    let logits = predict(
+        &outcome.best_model,
+        &one,
+        &normalization,
+        1,
+        &device,
+        &mut |_, _| (),
+    )?;
+    let probabilities = softmax_rows(&logits, 10);
+    println!(
+        "a test picture of class {}: {probabilities:.3?}",
+        one.label(0)
+    );
+    println!("results are in {}", output.display());
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! The first three stages of a project, embedded in a program of one's own.
+
+use burn::tensor::Device;
+use mlestar_train::StopSignal;
+use mlestar_workflow::chain::{RunRequest, run};
+use mlestar_workflow::config::Config;
+use mlestar_workflow::{Reporter, RunFolder, Stage};
+
+/// Says what happens, one line an event.
+struct Lines;
+
+impl Reporter for Lines {
+    fn stage_started(&mut self, stage: Stage, reasons: &[String]) {
+        println!("{stage}: {}", reasons.join("; "));
+    }
+
+    fn stage_finished(&mut self, stage: Stage, seconds: f64) {
+        println!("{stage}: {seconds:.1} s");
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let text = r#"
+        [project]
+        name = "embedded"
+        [data.synthetic]
+        n_train = 400
+        n_validation = 100
+        n_test = 100
+        [model]
+        stem_channels = 8
+        stages = [{ channels = 16, blocks = 1, stride = 2 }]
+        [training]
+        epochs = 2
+    "#;
+    let config = Config::parse(text, "embedded.toml", &[])?;
+    let folder = tempfile::tempdir()?;
+    let report = run(
+        &RunRequest {
+            config: &config,
+            run: &RunFolder::new(folder.path()),
+            device: &Device::flex(),
+            device_name: "cpu",
+            threads: 2,
+            from: Stage::SituationAnalysis,
+            to: Stage::ActionPlanning,
+            force: false,
+            stop: &StopSignal::new(),
+        },
+        &mut Lines,
+    )?;
+    for outcome in &report.stages {
+        println!("{}: {}", outcome.stage, outcome.verdict.status());
+        for verdict in outcome.verdict.unmet() {
+            println!("    {}", verdict.message);
+        }
+    }
+    println!("exit code {}", report.exit_code.code());
+    Ok(())
+}

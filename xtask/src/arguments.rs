@@ -1,0 +1,169 @@
+//! What can be said on the command line.
+
+use clap::{Args, Parser, Subcommand};
+use mlestar_workflow::Stage;
+use std::path::PathBuf;
+
+/// From a folder of pictures to a measured, deployable model, in seven stages.
+///
+/// Exit codes: 0 all gates pass, 1 the program failed, 2 wrong usage or config, 3 an artifact is
+/// missing, 4 a gate is not met, 5 a gate is inconclusive.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", version, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the stages that are stale and judge their gates
+    Run(RunOptions),
+    /// Run one stage
+    Stage(StageOptions),
+    /// Show which stages are fresh and which gates are met
+    Status(ProjectOptions),
+    /// Show which changed input made a stage stale
+    Explain(ExplainOptions),
+    /// Judge the gates from what stands in the run folder
+    Validate(ValidateOptions),
+    /// Write summary.html, one self-contained page about the run
+    Summary(SummaryOptions),
+    /// Check toolchain, backends, disk, memory, threads and data
+    Doctor(ProjectOptions),
+    /// Download and verify CIFAR-10 or CIFAR-100
+    Fetch(FetchOptions),
+    /// Write a smaller, stratified copy of the data
+    Subset(SubsetOptions),
+    /// Check the config and print it with every default filled in
+    Config(ProjectOptions),
+    /// Explain a stage (`help stage 4`) or list the commands
+    Help(HelpOptions),
+}
+
+/// Which project, with which settings.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ProjectOptions {
+    /// The project's config; without one, the built-in quick start
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The folder of the data (sets data.path)
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Change a setting: --set training.epochs=3 (may be repeated)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
+    /// The seed of every random choice (sets seed)
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The run's folder; a plain name stands for runs/NAME [default: runs/<project.name>]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<PathBuf>,
+    /// auto, cpu, cuda[:N] or wgpu[:N]
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    /// The first stage: 1 to 7 or a name
+    #[arg(long, default_value = "1")]
+    pub from: Stage,
+    /// The last stage
+    #[arg(long, default_value = "7")]
+    pub to: Stage,
+    /// Run stages even when nothing has changed
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct StageOptions {
+    /// 1 to 7 or a name, such as `evaluation`
+    pub stage: Stage,
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    /// Run it even when nothing has changed
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainOptions {
+    /// 1 to 7 or a name; without it, all stages
+    pub stage: Option<Stage>,
+    #[command(flatten)]
+    pub project: ProjectOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct ValidateOptions {
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    /// One stage: 1 to 7 or a name
+    #[arg(long, conflicts_with = "all")]
+    pub stage: Option<Stage>,
+    /// All stages (the default)
+    #[arg(long)]
+    pub all: bool,
+    /// Where to write the report [default: validation_report.json in the run folder, for --all]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct SummaryOptions {
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    /// Where to write the page [default: summary.html in the run folder]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct FetchOptions {
+    /// cifar10 or cifar100
+    pub name: String,
+    /// The folder that the archive is unpacked in
+    #[arg(long, default_value = "data", value_name = "DIR")]
+    pub into: PathBuf,
+    /// Another address for the same archive, such as a mirror; the checksum stays
+    #[arg(long)]
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct SubsetOptions {
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    /// How many training and validation pictures to keep; the test split shrinks alike
+    #[arg(long)]
+    pub size: usize,
+    /// The folder to write
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct HelpOptions {
+    /// `stage N`, or the name of a command
+    pub topic: Vec<String>,
+    #[arg(long, hide = true)]
+    pub config: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

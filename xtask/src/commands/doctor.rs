@@ -1,0 +1,28 @@
+//! `doctor`.
+
+use crate::arguments::ProjectOptions;
+use crate::project;
+use mlestar_gates::ExitCode;
+use mlestar_workflow::WorkflowError;
+use mlestar_workflow::doctor::{CheckStatus, doctor_in};
+
+pub fn run(options: &ProjectOptions) -> Result<ExitCode, WorkflowError> {
+    let project = project::open(options)?;
+    let mut all_well = true;
+    for check in doctor_in(Some(&project.config), project.run.root()) {
+        let mark = match check.status {
+            CheckStatus::Ok => "ok  ",
+            CheckStatus::Warn => "warn",
+            CheckStatus::Fail => "FAIL",
+        };
+        println!("{mark}  {:<22} {}", check.name, check.found);
+        if check.status != CheckStatus::Ok {
+            println!("      {:<22} {}", "", check.advice);
+        }
+        all_well &= check.status != CheckStatus::Fail;
+    }
+    Ok(match all_well {
+        true => ExitCode::Pass,
+        false => ExitCode::ProgramFailure,
+    })
+}

@@ -1,0 +1,95 @@
+//! `run` and `stage`.
+
+use crate::arguments::{RunOptions, StageOptions};
+use crate::console::Console;
+use crate::project;
+use mlestar_gates::ExitCode;
+use mlestar_train::StopSignal;
+use mlestar_workflow::WorkflowError;
+use mlestar_workflow::chain::{self, RunReport, RunRequest};
+use std::time::Instant;
+
+pub fn stage(options: &StageOptions) -> Result<ExitCode, WorkflowError> {
+    run(&RunOptions {
+        project: options.project.clone(),
+        from: options.stage,
+        to: options.stage,
+        force: options.force,
+    })
+}
+
+pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
+    let clock = Instant::now();
+    let project = project::open(&options.project)?;
+    let threads = project::set_threads(&options.project)?;
+    let device = project::open_device(&options.project)?;
+    let stop = StopSignal::default();
+    stop_on_ctrl_c(&stop);
+    let mut console = Console::new();
+    console.headline(&format!(
+        "{} on {} in {}",
+        project.config.project.name,
+        device.name,
+        project.run.root().display()
+    ));
+    let request = RunRequest {
+        config: &project.config,
+        run: &project.run,
+        device: &device.device,
+        device_name: &device.choice.to_string(),
+        threads,
+        from: options.from,
+        to: options.to,
+        force: options.force,
+        stop: &stop,
+    };
+    let report = chain::run(&request, &mut console)?;
+    print_result(&report, &project, clock.elapsed().as_secs_f64());
+    Ok(report.exit_code)
+}
+
+/// The first Ctrl-C asks the run to stop at its next safe point; the second ends the program, which
+/// loses at most the current epoch.
+fn stop_on_ctrl_c(stop: &StopSignal) {
+    let stop = stop.clone();
+    let handler = move || {
+        if stop.is_requested() {
+            std::process::exit(130);
+        }
+        eprintln!("stopping at the next safe point; press Ctrl-C again to stop at once");
+        stop.request();
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        eprintln!("warning: Ctrl-C will end the program at once: {error}");
+    }
+}
+
+fn print_result(report: &RunReport, project: &project::Project, seconds: f64) {
+    println!();
+    for outcome in &report.stages {
+        let unmet: Vec<_> = outcome.verdict.unmet().collect();
+        for verdict in &unmet {
+            println!(
+                "{:<13} {}: {}",
+                verdict.status.to_string(),
+                outcome.stage,
+                verdict.message
+            );
+            println!("{:<13} {}", "", verdict.criterion.remedy);
+        }
+    }
+    if let Some(stage) = report.stopped_at {
+        println!(
+            "stopped at stage {stage}: its gate is not met and [gates.{}] says on_failure = \"stop\"",
+            stage.stem()
+        );
+    }
+    let n_ran = report.stages.iter().filter(|outcome| outcome.ran).count();
+    let n_fresh = report.stages.len() - n_ran;
+    println!(
+        "{n_ran} stages ran, {n_fresh} unchanged, {seconds:.1} s. Exit code {}: {}",
+        report.exit_code.code(),
+        report.exit_code.meaning()
+    );
+    println!("summary: {}", project.run.summary_path().display());
+}

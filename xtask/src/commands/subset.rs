@@ -1,0 +1,20 @@
+//! `subset`.
+
+use crate::arguments::SubsetOptions;
+use crate::project;
+use mlestar_data::subset::write_subset;
+use mlestar_gates::ExitCode;
+use mlestar_workflow::WorkflowError;
+
+pub fn run(options: &SubsetOptions) -> Result<ExitCode, WorkflowError> {
+    let config = project::open(&options.project)?.config;
+    let report = write_subset(&config.data, options.size, config.seed, &options.output)?;
+    println!(
+        "{} training, {} validation and {} test pictures in {}",
+        report.n_train,
+        report.n_validation,
+        report.n_test,
+        options.output.display()
+    );
+    Ok(ExitCode::Pass)
+}

@@ -1,0 +1,25 @@
+//! `summary`.
+
+use crate::arguments::SummaryOptions;
+use crate::project;
+use mlestar_gates::ExitCode;
+use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::{WorkflowError, summary};
+
+pub fn run(options: &SummaryOptions) -> Result<ExitCode, WorkflowError> {
+    let project = project::open(&options.project)?;
+    if !project.run.manifest_path().is_file() {
+        return Err(WorkflowError::Usage(format!(
+            "there is no run in {}; `cargo xtask run` makes one",
+            project.run.root().display()
+        )));
+    }
+    let manifest = Manifest::read(&project.run)?;
+    let path = match &options.output {
+        Some(path) => path.clone(),
+        None => project.run.summary_path(),
+    };
+    summary::write_to(&path, &project.config, &project.run, &manifest)?;
+    println!("{}", path.display());
+    Ok(ExitCode::Pass)
+}

@@ -1,0 +1,168 @@
+//! Shows a run as it goes: bars where standard error is a terminal, plain lines where it is not.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use mlestar_gates::{StageVerdict, Status};
+use mlestar_train::TrainEvent;
+use mlestar_workflow::{Reporter, Stage};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// How often a plain line is written while something long goes on.
+const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+const COUNT_TEMPLATE: &str = "    {prefix:<24} {bar:30} {pos}/{len}  {per_sec}  {eta} left  {msg}";
+const BYTES_TEMPLATE: &str =
+    "    {prefix:<24} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+
+/// Draws what a run reports on standard error.
+pub struct Console {
+    is_terminal: bool,
+    bar: Option<(String, ProgressBar)>,
+    last_plain_line: Instant,
+}
+
+impl Console {
+    pub fn new() -> Self {
+        Self {
+            is_terminal: std::io::stderr().is_terminal(),
+            bar: None,
+            last_plain_line: Instant::now(),
+        }
+    }
+
+    pub fn headline(&mut self, text: &str) {
+        self.line(text);
+    }
+
+    fn line(&mut self, text: &str) {
+        self.end_bar();
+        if !text.is_empty() {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Shows how many bytes of a transfer are done, with the rate and the time left.
+    pub fn bytes(&mut self, task: &str, done: u64, total: u64) {
+        self.advance_with(task, done, total, "", BYTES_TEMPLATE);
+    }
+
+    fn end_bar(&mut self) {
+        if let Some((_, bar)) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Moves the bar of `task`, which is made on its first call and ends with the next line.
+    fn advance(&mut self, task: &str, done: u64, total: u64, detail: &str) {
+        self.advance_with(task, done, total, detail, COUNT_TEMPLATE);
+    }
+
+    fn advance_with(&mut self, task: &str, done: u64, total: u64, detail: &str, template: &str) {
+        if !self.is_terminal {
+            if self.last_plain_line.elapsed() >= PLAIN_LINE_INTERVAL {
+                self.last_plain_line = Instant::now();
+                eprintln!("    {task}: {done}/{total} {detail}");
+            }
+            return;
+        }
+        if self.bar.as_ref().is_none_or(|(name, _)| name != task) {
+            self.end_bar();
+            let bar = ProgressBar::new(total).with_style(bar_style(template));
+            bar.set_prefix(task.to_owned());
+            self.bar = Some((task.to_owned(), bar));
+        }
+        if let Some((_, bar)) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(done);
+            bar.set_message(detail.to_owned());
+        }
+    }
+}
+
+fn bar_style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+impl Reporter for Console {
+    fn stage_started(&mut self, stage: Stage, reasons: &[String]) {
+        let why = match reasons {
+            [first, rest @ ..] if !rest.is_empty() => format!("{first}, and {} more", rest.len()),
+            [only] => only.clone(),
+            _ => String::new(),
+        };
+        self.line(&format!("{stage}  ({why})"));
+    }
+
+    fn stage_fresh(&mut self, stage: Stage) {
+        self.line(&format!("{stage}  unchanged"));
+    }
+
+    fn stage_finished(&mut self, _stage: Stage, seconds: f64) {
+        self.line(&format!("    done in {seconds:.1} s"));
+    }
+
+    fn gate_judged(&mut self, _stage: Stage, verdict: &StageVerdict) {
+        self.line(&format!("    gate {}", in_short(verdict)));
+    }
+
+    fn progress(&mut self, task: &str, done: u64, total: u64) {
+        self.advance(task, done, total, "");
+        if done >= total {
+            self.end_bar();
+        }
+    }
+
+    fn training(&mut self, label: &str, event: &TrainEvent) {
+        match event {
+            TrainEvent::Step(step) => {
+                let task = format!("{label} epoch {}/{}", step.epoch, step.epochs);
+                let detail = format!(
+                    "loss {:.3}  accuracy {:.3}  lr {:.2e}  {:.0} img/s",
+                    step.loss, step.accuracy, step.learning_rate, step.images_per_second
+                );
+                self.advance(&task, step.step as u64, step.steps as u64, &detail);
+            }
+            TrainEvent::Epoch(epoch) => self.line(&format!(
+                "    {label} epoch {:>3}  loss {:.4}  accuracy {:.4}  validation loss {:.4}  \
+                 validation accuracy {:.4}  {:.0} img/s",
+                epoch.epoch,
+                epoch.train_loss,
+                epoch.train_accuracy,
+                epoch.validation_loss,
+                epoch.validation_accuracy,
+                epoch.images_per_second
+            )),
+            TrainEvent::Resumed { epoch, .. } => {
+                self.line(&format!("    {label} goes on after epoch {epoch}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.line(&format!("    {text}"));
+    }
+}
+
+fn in_short(verdict: &StageVerdict) -> String {
+    let counts = verdict.counts();
+    match verdict.status() {
+        Status::Pass => format!("PASS ({} criteria)", counts.total()),
+        status => {
+            let first = verdict.unmet().next();
+            let message = first.map_or("", |verdict| verdict.message.as_str());
+            format!("{status}: {message}")
+        }
+    }
+}
+
+/// Prints every criterion of a stage on standard output.
+pub fn print_verdict(stage: Stage, verdict: &StageVerdict) {
+    println!("{stage}: {}", verdict.status());
+    for verdict in &verdict.verdicts {
+        println!("    {:<13} {}", verdict.status.to_string(), verdict.message);
+        if verdict.status != Status::Pass {
+            println!("    {:<13} {}", "", verdict.criterion.remedy);
+        }
+    }
+}

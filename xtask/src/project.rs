@@ -1,0 +1,104 @@
+//! From the options of a command to a checked config, a run folder and a device.
+
+use crate::arguments::ProjectOptions;
+use mlestar_workflow::config::{Config, Override};
+use mlestar_workflow::device::{DeviceChoice, OpenDevice};
+use mlestar_workflow::{RunFolder, WorkflowError};
+use std::path::{Path, PathBuf};
+
+const QUICK_START: &str = include_str!("../../configs/quickstart.toml");
+
+/// A checked config and the run folder that belongs to it.
+#[derive(Debug)]
+pub struct Project {
+    pub config: Config,
+    pub run: RunFolder,
+}
+
+/// Reads the config that the options name, with their settings applied. A command that looks at
+/// an existing run (`--run` without `--config`) takes the config that the run was made with.
+pub fn open(options: &ProjectOptions) -> Result<Project, WorkflowError> {
+    let named_run = options.run.as_deref().map(run_path);
+    let recorded = named_run
+        .as_ref()
+        .map(|root| RunFolder::new(root).config_path())
+        .filter(|path| options.config.is_none() && path.is_file());
+    let settings = settings(options)
+        .iter()
+        .map(|text| Override::parse(text))
+        .collect::<Result<Vec<_>, _>>()?;
+    let config = match options.config.as_ref().or(recorded.as_ref()) {
+        Some(path) => Config::load(path, &settings)?,
+        None => Config::parse(QUICK_START, "the built-in quick start", &settings)?,
+    };
+    let root = named_run.unwrap_or_else(|| Path::new("runs").join(&config.project.name));
+    Ok(Project {
+        config,
+        run: RunFolder::new(root),
+    })
+}
+
+fn settings(options: &ProjectOptions) -> Vec<String> {
+    let mut settings = options.settings.clone();
+    if let Some(seed) = options.seed {
+        settings.push(format!("seed={seed}"));
+    }
+    if let Some(data) = &options.data {
+        // A literal string of TOML, so that a Windows path keeps its backslashes.
+        settings.push(format!("data.path='{}'", data.display()));
+    }
+    settings
+}
+
+/// A plain name stands for `runs/NAME`; anything with a separator is a path.
+fn run_path(run: &Path) -> PathBuf {
+    match run.components().count() {
+        1 if run.is_relative() => Path::new("runs").join(run),
+        _ => run.to_owned(),
+    }
+}
+
+/// The threads to use; sets the size of the global pool, so it is called once.
+pub fn set_threads(options: &ProjectOptions) -> Result<usize, WorkflowError> {
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = options.threads.unwrap_or(available);
+    if !(1..=1024).contains(&threads) {
+        return Err(WorkflowError::Usage(format!(
+            "--threads is {threads}, but must be 1 to 1024"
+        )));
+    }
+    mlestar_workflow::threads::set_threads(threads);
+    Ok(threads)
+}
+
+/// Opens the device that `--device` names.
+pub fn open_device(options: &ProjectOptions) -> Result<OpenDevice, WorkflowError> {
+    let choice: DeviceChoice = options.device.parse()?;
+    Ok(choice.open()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_name_is_a_run_and_a_path_is_a_path() {
+        assert_eq!(run_path(Path::new("a")), Path::new("runs").join("a"));
+        assert_eq!(run_path(Path::new("x/a")), Path::new("x/a"));
+        assert_eq!(run_path(Path::new("./a")), Path::new("./a"));
+    }
+
+    #[test]
+    fn options_become_settings() {
+        let options = ProjectOptions {
+            seed: Some(3),
+            data: Some("C:\\pictures".into()),
+            settings: vec!["training.epochs=1".into()],
+            ..ProjectOptions::default()
+        };
+        assert_eq!(
+            settings(&options),
+            ["training.epochs=1", "seed=3", "data.path='C:\\pictures'"]
+        );
+    }
+}

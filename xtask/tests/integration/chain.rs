@@ -1,0 +1,72 @@
+//! The whole chain through the command line, on a tiny set.
+
+use crate::root;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn xtask(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let config = root().join("crates/mlestar-workflow/tests/integration/tiny.toml");
+    let output: Output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(arguments)
+        .arg("--config")
+        .arg(config)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn run_status_explain_validate_and_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    // Two epochs of a tiny network on a tiny set reach nothing, and the program says so.
+    let (code, stdout, stderr) = xtask(folder.path(), &["run"]);
+    assert_eq!(code, 4, "{stdout}{stderr}");
+    assert!(stdout.contains("is below the limit 0.85 by"), "{stdout}");
+    assert!(stdout.contains("7 stages ran, 0 unchanged"), "{stdout}");
+    let run = folder.path().join("runs/tiny");
+    assert!(run.join("summary.html").is_file());
+
+    let (code, stdout, stderr) = xtask(folder.path(), &["run"]);
+    assert_eq!(code, 4);
+    assert!(stdout.contains("0 stages ran, 7 unchanged"), "{stdout}");
+    assert_eq!(stderr.matches("unchanged").count(), 7, "{stderr}");
+
+    let (code, stdout, _) = xtask(folder.path(), &["status"]);
+    assert_eq!(code, 0);
+    assert_eq!(stdout.matches("unchanged").count(), 7, "{stdout}");
+
+    let changed = ["explain", "4", "--set", "training.epochs=3"];
+    let (code, stdout, _) = xtask(folder.path(), &changed);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("config [training] changed"), "{stdout}");
+
+    let report = folder.path().join("report.json");
+    let validate = ["validate", "--all", "--output", report.to_str().unwrap()];
+    let (code, stdout, _) = xtask(folder.path(), &validate);
+    assert_eq!(code, 4, "{stdout}");
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!(report["status"], "FAIL");
+    assert_eq!(report["exit_code"], 4);
+    assert_eq!(report["verdict"]["stages"].as_array().unwrap().len(), 7);
+
+    let (code, stdout, _) = xtask(folder.path(), &["validate", "--stage", "7"]);
+    assert_eq!(code, 0, "{stdout}");
+
+    let page = folder.path().join("page.html");
+    let (code, _, _) = xtask(
+        folder.path(),
+        &["summary", "--output", page.to_str().unwrap()],
+    );
+    assert_eq!(code, 0);
+    let html = std::fs::read_to_string(page).unwrap();
+    assert!(
+        html.contains("<svg") && !html.contains("src=\"http"),
+        "not self-contained"
+    );
+}
