@@ -28,11 +28,14 @@ pub fn explain(options: &ExplainOptions) -> Result<ExitCode, WorkflowError> {
     println!("{run}");
     for state in &states {
         if options.stage.is_none_or(|stage| stage == state.stage) {
-            println!("{}: {}", state.stage, in_short(&state.freshness));
-            if let Freshness::Stale(reasons) = &state.freshness {
-                for reason in reasons {
-                    println!("    {reason}");
+            match &state.freshness {
+                Freshness::Stale(reasons) => {
+                    println!("{}: would run", state.stage);
+                    for reason in reasons {
+                        println!("    {reason}");
+                    }
                 }
+                freshness => println!("{}: {}", state.stage, in_short(freshness)),
             }
         }
     }

@@ -262,11 +262,11 @@ impl Settings<'_> {
 
     fn full_resolution(&self) -> Option<Choice> {
         let [height, width] = self.architecture.last_map;
-        let how = "the first convolution has stride 1, and so much of the picture is left before \
-                   pooling";
+        let how =
+            "the first convolution has stride 1, and a map of this size is left before pooling";
         choice(
             height.min(width) >= 2,
-            "model.stages, last feature map",
+            "last feature map of model.stages",
             format!("{height} x {width}"),
             how,
         )
@@ -278,12 +278,13 @@ impl Settings<'_> {
         let side = plan.model.height().min(plan.model.width());
         let value = format!(
             "{} convolutions that see {} of {side} pixels",
-            plan.n_convolutions, plan.receptive_field_pixels
+            plan.n_convolutions,
+            plan.receptive_field_pixels.min(side)
         );
         let how = "features of the last layer are shapes, not colours at places";
         choice(
             2 * plan.receptive_field_pixels >= side,
-            "model.stages",
+            "depth of model.stages",
             value,
             how,
         )
@@ -295,7 +296,12 @@ impl Settings<'_> {
             self.architecture.model.n_classes(),
         );
         let how = "at least one feature a class enters the linear layer";
-        choice(features >= classes, "model.stages, features", features, how)
+        choice(
+            features >= classes,
+            "features of model.stages",
+            features,
+            how,
+        )
     }
 
     fn pooling(&self) -> Option<Choice> {

@@ -1,11 +1,13 @@
 //! `action_plan.html`: the plan and the proof that it works.
 
-use super::artifact::{ActionPlan, ArchitectureCheck, ChallengeAnswer};
+use super::artifact::{ActionPlan, ArchitectureCheck, ChallengeAnswer, Choice};
 use crate::stages::situation_analysis::Severity;
 use mlestar_gates::Limit;
 use mlestar_report::{
     Badge, Block, Cell, Code, Column, KeyFigure, Page, Row, Section, Table, format,
 };
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// The page as HTML.
 pub(super) fn render(plan: &ActionPlan, check: &ArchitectureCheck) -> String {
@@ -73,17 +75,20 @@ fn overview(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
 }
 
 fn strategy(plan: &ActionPlan) -> Section {
-    let mut section = Section::new("Strategy").block(Block::list(plan.strategy.clone()));
-    for (caption, text) in [
-        ("[model]", toml::to_string(plan.architecture.model.config())),
-        ("[training]", toml::to_string(&plan.training)),
-        ("[augmentation]", toml::to_string(&plan.augmentation)),
-    ] {
-        if let Ok(text) = text {
-            section = section.block(Code::new(text).caption(caption));
-        }
-    }
-    section
+    let section = Section::new("Strategy").block(Block::list(plan.strategy.clone()));
+    let settings = [
+        as_toml("model", plan.architecture.model.config()),
+        as_toml("training", &plan.training),
+        as_toml("augmentation", &plan.augmentation),
+    ];
+    let blocks = settings.into_iter().flatten().map(Block::from);
+    section.block(Block::columns(blocks))
+}
+
+/// A section of the config as a config file would have it.
+fn as_toml<T: Serialize>(name: &str, value: &T) -> Option<Code> {
+    let text = toml::to_string(&BTreeMap::from([(name, value)])).ok()?;
+    Some(Code::new(text.trim_end()))
 }
 
 fn answers(plan: &ActionPlan) -> Section {
@@ -123,7 +128,7 @@ fn answers(plan: &ActionPlan) -> Section {
                 } else {
                     Cell::Empty
                 },
-                Cell::Code(format!("{} = {}", choice.what, choice.value)),
+                choice_cell(choice),
                 Cell::from(&choice.how),
             ]));
         }
@@ -131,6 +136,14 @@ fn answers(plan: &ActionPlan) -> Section {
     Section::new("Challenges")
         .intro("Derived from the settings in force: a setting that is off answers nothing.")
         .block(table)
+}
+
+/// A key of the config as code, a property of the plan as text.
+fn choice_cell(choice: &Choice) -> Cell {
+    match choice.what.contains(' ') {
+        true => Cell::Text(format!("{}: {}", choice.what, choice.value)),
+        false => Cell::Code(format!("{} = {}", choice.what, choice.value)),
+    }
 }
 
 fn severity(answer: &ChallengeAnswer) -> Badge {

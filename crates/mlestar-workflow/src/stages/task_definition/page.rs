@@ -106,7 +106,7 @@ fn task(spec: &TaskSpec) -> Section {
         .column(Column::text("definition"));
     for (place, target) in spec.targets().enumerate() {
         table = table.row(Row::new([
-            target.metric.to_string(),
+            target.metric.as_str().replace('_', " "),
             if place == 0 { "primary" } else { "secondary" }.to_owned(),
             target.target.to_string(),
             target.definition.clone(),
