@@ -1,0 +1,310 @@
+//! Convolution as a product of gathered rows: any kernel, stride, padding and dilation, forward and
+//! for the gradient of the input.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::{Conv2dShape, weights::WeightView};
+use crate::{
+    matrix::{
+        TILE_ROWS,
+        rows::{self, Finish, Panels, Rows},
+        tile_width,
+    },
+    memory::{Buffer, Scratch, ScratchLoan, Shared},
+    simd::{Operation, Simd},
+};
+
+/// Pixels that are computed together: their sources stay in the second-level cache.
+const BLOCK_PIXELS: usize = 16 * TILE_ROWS;
+
+/// A tap of the kernel, as one phase uses it.
+#[derive(Debug, Clone, Copy)]
+struct Tap {
+    /// Position in the kernel.
+    index: usize,
+    /// Source pixel minus `step * grid position`, down and across.
+    offset: [isize; 2],
+}
+
+/// Result pixels that use the same taps. A forward convolution has one phase; the gradient of an input
+/// has `stride * stride`, because neighbouring pixels were seen by different taps.
+#[derive(Debug)]
+struct Phase {
+    /// Result pixel of grid position 0.
+    start: [usize; 2],
+    /// Result pixels from one grid position to the next.
+    spacing: [usize; 2],
+    /// Grid positions down and across.
+    grid: [usize; 2],
+    /// Source pixels from one grid position to the next.
+    step: [usize; 2],
+    taps: Vec<Tap>,
+    weights: Buffer,
+}
+
+/// A convolution, or the gradient of its input, with packed weights.
+#[derive(Debug)]
+pub(crate) struct Direct {
+    /// Height and width of what is read.
+    source: [usize; 2],
+    /// Height and width of what is written.
+    result: [usize; 2],
+    summed: usize,
+    results: usize,
+    /// Columns of a panel: weights are packed for one instruction set.
+    width: usize,
+    phases: Vec<Phase>,
+}
+
+impl Direct {
+    /// The convolution itself.
+    pub(crate) fn forward<S: Simd>(_simd: S, shape: &Conv2dShape, weights: WeightView) -> Self {
+        let taps = (0..shape.taps()).map(|index| {
+            let [y, x] = [index / shape.kernel[1], index % shape.kernel[1]];
+            let offset = |axis: usize, tap: usize| {
+                (tap * shape.dilation[axis]) as isize - shape.padding[axis] as isize
+            };
+            Tap {
+                index,
+                offset: [offset(0, y), offset(1, x)],
+            }
+        });
+        let phase = Phase {
+            start: [0; 2],
+            spacing: [1; 2],
+            grid: shape.output(),
+            step: shape.stride,
+            taps: taps.collect(),
+            weights: Buffer::default(),
+        };
+        Self::pack::<S>(shape.input, shape.output(), weights, vec![phase])
+    }
+
+    /// The gradient of the input from that of the output.
+    pub(crate) fn input_gradient<S: Simd>(
+        _simd: S,
+        shape: &Conv2dShape,
+        weights: WeightView,
+    ) -> Self {
+        let [down, across] = shape.stride;
+        let phases = (0..down * across)
+            .map(|phase| input_gradient_phase(shape, [phase / across, phase % across]))
+            .filter(|phase| phase.grid[0] * phase.grid[1] > 0)
+            .collect();
+        Self::pack::<S>(shape.output(), shape.input, weights, phases)
+    }
+
+    fn pack<S: Simd>(
+        source: [usize; 2],
+        result: [usize; 2],
+        weights: WeightView,
+        mut phases: Vec<Phase>,
+    ) -> Self {
+        for phase in &mut phases {
+            let taps: Vec<usize> = phase.taps.iter().map(|tap| tap.index).collect();
+            weights.pack::<S>(&taps, &mut phase.weights);
+        }
+        Self {
+            source,
+            result,
+            summed: weights.summed,
+            results: weights.results,
+            width: tile_width::<S>(),
+            phases,
+        }
+    }
+
+    /// Computes the results of `n` pictures, all of them.
+    pub(crate) fn run<S: Simd>(
+        &self,
+        simd: S,
+        n: usize,
+        source: &[f32],
+        residual: Option<&[f32]>,
+        result: &mut [f32],
+        mut finish: Finish,
+    ) {
+        assert_eq!(
+            source.len(),
+            n * self.source[0] * self.source[1] * self.summed
+        );
+        assert_eq!(
+            result.len(),
+            n * self.result[0] * self.result[1] * self.results
+        );
+        assert_eq!(
+            self.width,
+            tile_width::<S>(),
+            "packed for other instructions"
+        );
+        finish.residual = residual.map(|residual| {
+            assert_eq!(residual.len(), result.len());
+            distance(result, residual)
+        });
+        let zeros = vec![0.0; self.summed];
+        let shared = Shared::new(result);
+        for phase in &self.phases {
+            let job = Job {
+                direct: self,
+                phase,
+                source,
+                zeros: &zeros,
+                result: shared,
+                finish,
+            };
+            job.run(simd, n);
+        }
+    }
+}
+
+/// Values from a place in `from` to the same place in `to`.
+pub(super) fn distance(from: &[f32], to: &[f32]) -> isize {
+    let bytes = (to.as_ptr() as isize).wrapping_sub(from.as_ptr() as isize);
+    bytes / size_of::<f32>() as isize
+}
+
+/// Input pixel `y` was seen by tap `ky` for output pixel `(y + padding - ky * dilation) / stride`,
+/// where that is whole.
+fn input_gradient_phase(shape: &Conv2dShape, start: [usize; 2]) -> Phase {
+    let offset = |axis: usize, tap: usize| {
+        let numerator =
+            (start[axis] + shape.padding[axis]) as isize - (tap * shape.dilation[axis]) as isize;
+        let stride = shape.stride[axis] as isize;
+        (numerator.rem_euclid(stride) == 0).then(|| numerator.div_euclid(stride))
+    };
+    let taps = (0..shape.taps()).filter_map(|index| {
+        let [y, x] = [index / shape.kernel[1], index % shape.kernel[1]];
+        Some(Tap {
+            index,
+            offset: [offset(0, y)?, offset(1, x)?],
+        })
+    });
+    Phase {
+        start,
+        spacing: shape.stride,
+        grid: std::array::from_fn(|axis| {
+            shape.input[axis]
+                .saturating_sub(start[axis])
+                .div_ceil(shape.stride[axis])
+        }),
+        step: [1; 2],
+        taps: taps.collect(),
+        weights: Buffer::default(),
+    }
+}
+
+struct Job<'a> {
+    direct: &'a Direct,
+    phase: &'a Phase,
+    source: &'a [f32],
+    zeros: &'a [f32],
+    result: Shared,
+    finish: Finish<'a>,
+}
+
+/// Some pixels of a phase, for some panels of weights.
+struct Piece<'a> {
+    job: &'a Job<'a>,
+    pixels: Range<usize>,
+    panels: Range<usize>,
+}
+
+impl Job<'_> {
+    fn run<S: Simd>(&self, simd: S, n: usize) {
+        let pixels = n * self.phase.grid[0] * self.phase.grid[1];
+        let panels = self.direct.results.div_ceil(tile_width::<S>());
+        let threads = rayon::current_num_threads();
+        let block = BLOCK_PIXELS.min(pixels.div_ceil(threads).next_multiple_of(TILE_ROWS));
+        let blocks = pixels.div_ceil(block.max(1));
+        // Few pixels and many weights: the threads share the weights as well.
+        let parts = (2 * threads).div_ceil(blocks.max(1)).clamp(1, panels);
+        (0..blocks * parts)
+            .into_par_iter()
+            .with_max_len(1)
+            .for_each(|piece| {
+                let (first, part) = (piece / parts * block, piece % parts);
+                let piece = Piece {
+                    job: self,
+                    pixels: first..pixels.min(first + block),
+                    panels: part * panels / parts..(part + 1) * panels / parts,
+                };
+                simd.vectorize(piece);
+            });
+    }
+}
+
+impl Operation for Piece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Job {
+            direct,
+            phase,
+            finish,
+            ..
+        } = *self.job;
+        let mut loan = ScratchLoan::take();
+        let scratch = loan.get();
+        self.locate(scratch);
+        let rows = Rows {
+            sources: &scratch.sources,
+            targets: &scratch.targets,
+        };
+        let panels = Panels {
+            values: phase.weights.as_slice(),
+            taps: phase.taps.len(),
+            depth: direct.summed,
+            channels: direct.results,
+        };
+        // SAFETY: `locate` gives pixels of the source or zeros, `summed` values each, and pixels of
+        // the result, each of which is in one piece for these panels.
+        unsafe { rows::multiply(simd, &rows, panels, self.panels, finish) };
+    }
+}
+
+impl Piece<'_> {
+    /// Writes down where each pixel's sources and its result lie.
+    fn locate(&self, scratch: &mut Scratch) {
+        let Job {
+            direct,
+            phase,
+            source,
+            zeros,
+            result,
+            ..
+        } = *self.job;
+        let taps = &phase.taps;
+        let groups = self.pixels.len().div_ceil(TILE_ROWS);
+        scratch.targets.clear();
+        scratch.sources.clear();
+        scratch
+            .sources
+            .resize(groups * taps.len() * TILE_ROWS, zeros.as_ptr());
+        let [grid_height, grid_width] = phase.grid;
+        for (index, pixel) in self.pixels.clone().enumerate() {
+            let (row, x) = (pixel / grid_width, pixel % grid_width);
+            let (picture, y) = (row / grid_height, row % grid_height);
+            let place = [y, x];
+            let group = index / TILE_ROWS * taps.len() * TILE_ROWS + index % TILE_ROWS;
+            for (tap_idx, tap) in taps.iter().enumerate() {
+                let [y, x]: [isize; 2] = std::array::from_fn(|axis| {
+                    (place[axis] * phase.step[axis]) as isize + tap.offset[axis]
+                });
+                let [height, width] = direct.source;
+                if y >= 0 && x >= 0 && (y as usize) < height && (x as usize) < width {
+                    let pixel = (picture * height + y as usize) * width + x as usize;
+                    scratch.sources[group + tap_idx * TILE_ROWS] =
+                        source[pixel * direct.summed..].as_ptr();
+                }
+            }
+            let [y, x]: [usize; 2] =
+                std::array::from_fn(|axis| phase.start[axis] + place[axis] * phase.spacing[axis]);
+            let [height, width] = direct.result;
+            let pixel = (picture * height + y) * width + x;
+            scratch.targets.push(result.at(pixel * direct.results));
+        }
+    }
+}

@@ -1,0 +1,470 @@
+//! 2-D convolution of channels-last pictures, with both gradients.
+//!
+//! Inputs and outputs are `[n, height, width, channels]`, weights
+//! `[channels_out, channels_in, kernel_height, kernel_width]` as PyTorch and Burn have them.
+
+mod direct;
+mod shape;
+mod weight_gradient;
+mod weights;
+mod winograd;
+
+pub use shape::Conv2dShape;
+
+use crate::{
+    KernelError, Level,
+    error::check_length,
+    matrix::rows::Finish,
+    simd::{Operation, Simd},
+};
+use direct::Direct;
+use weights::WeightView;
+use winograd::{Kernel, Winograd};
+
+/// How a convolution is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// A product of gathered rows; every multiplication is made.
+    Direct,
+    /// Winograd's F(4x4, 3x3): a quarter of the multiplications, for 3x3 kernels of stride 1 and
+    /// channel counts that are multiples of 16. Rounding errors are about four times as large.
+    Winograd,
+}
+
+impl Algorithm {
+    /// The faster algorithm for a shape (see `docs/kernels.md`).
+    #[must_use]
+    pub fn fastest(shape: &Conv2dShape) -> Self {
+        match winograd::applies(shape) {
+            true => Self::Winograd,
+            false => Self::Direct,
+        }
+    }
+
+    /// Whether this algorithm can compute such a convolution.
+    #[must_use]
+    pub fn applies(self, shape: &Conv2dShape) -> bool {
+        self == Self::Direct || winograd::applies(shape)
+    }
+}
+
+/// What follows the sums of a convolution, in one pass: `relu(sum + bias + residual)`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Epilogue<'a> {
+    /// A value for each output channel.
+    pub bias: Option<&'a [f32]>,
+    /// Added to the output; of its shape.
+    pub residual: Option<&'a [f32]>,
+    /// Negative results become 0; NaN stays.
+    pub relu: bool,
+}
+
+/// A convolution whose weights are packed once for many calls.
+#[derive(Debug)]
+pub struct PackedConv2d {
+    shape: Conv2dShape,
+    level: Level,
+    /// Kept for tiles whose results are not finite.
+    weight: Vec<f32>,
+    packed: Packed,
+}
+
+#[derive(Debug)]
+enum Packed {
+    Direct(Direct),
+    Winograd(Winograd),
+}
+
+impl PackedConv2d {
+    /// Packs `weight` for pictures of `shape` (of any number) with the current [`Level`].
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError`] when the shape has no meaning, the algorithm does not apply to it, or `weight`
+    /// is not of its length.
+    pub fn new(
+        shape: Conv2dShape,
+        algorithm: Algorithm,
+        weight: &[f32],
+    ) -> Result<Self, KernelError> {
+        Self::with_level(shape, algorithm, weight, Level::current())
+    }
+
+    /// As [`PackedConv2d::new`], with the instructions of `level`.
+    ///
+    /// # Errors
+    ///
+    /// As [`PackedConv2d::new`].
+    pub fn with_level(
+        shape: Conv2dShape,
+        algorithm: Algorithm,
+        weight: &[f32],
+        level: Level,
+    ) -> Result<Self, KernelError> {
+        check_algorithm(&shape, algorithm)?;
+        check_length("weight", weight, shape.weight_len())?;
+        let packed = level.run(Pack {
+            shape: &shape,
+            algorithm,
+            weight,
+        });
+        Ok(Self {
+            shape,
+            level,
+            weight: weight.to_vec(),
+            packed,
+        })
+    }
+
+    /// The shape that it was packed for.
+    #[must_use]
+    pub fn shape(&self) -> &Conv2dShape {
+        &self.shape
+    }
+
+    /// Computes the output of `n` pictures, all of it.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Length`] when a slice is not of its shape's length.
+    pub fn run(
+        &self,
+        n: usize,
+        input: &[f32],
+        epilogue: Epilogue,
+        output: &mut [f32],
+    ) -> Result<(), KernelError> {
+        let shape = Conv2dShape { n, ..self.shape };
+        shape.check()?;
+        check_arguments(&shape, input, epilogue, output)?;
+        self.level.run(Run {
+            packed: &self.packed,
+            n,
+            input,
+            weight: WeightView::forward(&shape, &self.weight),
+            epilogue,
+            output,
+        });
+        Ok(())
+    }
+}
+
+/// The output of a convolution, all of it.
+///
+/// # Errors
+///
+/// [`KernelError`] when the shape has no meaning or a slice is not of its length.
+///
+/// ```
+/// use mlestar_kernels::{Conv2dShape, Epilogue, conv2d};
+///
+/// // One picture of 2x2 pixels and 1 channel; a 1x1 kernel that doubles and negates.
+/// let shape = Conv2dShape::square(1, [2, 2], [1, 2], 1, 1, 0);
+/// let mut output = [0.0; 8];
+/// conv2d(&shape, &[1.0, 2.0, 3.0, 4.0], &[2.0, -1.0], Epilogue::default(), &mut output)?;
+/// assert_eq!(output, [2.0, -1.0, 4.0, -2.0, 6.0, -3.0, 8.0, -4.0]);
+///
+/// let error = conv2d(&shape, &[1.0], &[2.0, -1.0], Epilogue::default(), &mut output);
+/// let message = error.unwrap_err().to_string();
+/// assert_eq!(message, "input holds 1 values, but its shape needs 4");
+/// # Ok::<(), mlestar_kernels::KernelError>(())
+/// ```
+pub fn conv2d(
+    shape: &Conv2dShape,
+    input: &[f32],
+    weight: &[f32],
+    epilogue: Epilogue,
+    output: &mut [f32],
+) -> Result<(), KernelError> {
+    let algorithm = Algorithm::fastest(shape);
+    conv2d_with(
+        Level::current(),
+        algorithm,
+        shape,
+        input,
+        weight,
+        epilogue,
+        output,
+    )
+}
+
+/// As [`conv2d`], with given instructions and algorithm.
+///
+/// # Errors
+///
+/// As [`conv2d`]; also when the algorithm does not apply to the shape.
+pub fn conv2d_with(
+    level: Level,
+    algorithm: Algorithm,
+    shape: &Conv2dShape,
+    input: &[f32],
+    weight: &[f32],
+    epilogue: Epilogue,
+    output: &mut [f32],
+) -> Result<(), KernelError> {
+    check_algorithm(shape, algorithm)?;
+    check_length("weight", weight, shape.weight_len())?;
+    check_arguments(shape, input, epilogue, output)?;
+    let packed = level.run(Pack {
+        shape,
+        algorithm,
+        weight,
+    });
+    level.run(Run {
+        packed: &packed,
+        n: shape.n,
+        input,
+        weight: WeightView::forward(shape, weight),
+        epilogue,
+        output,
+    });
+    Ok(())
+}
+
+/// The gradient of a convolution's input, all of it, from that of its output.
+///
+/// # Errors
+///
+/// [`KernelError`] when the shape has no meaning or a slice is not of its length.
+pub fn conv2d_input_gradient(
+    shape: &Conv2dShape,
+    output_gradient: &[f32],
+    weight: &[f32],
+    input_gradient: &mut [f32],
+) -> Result<(), KernelError> {
+    let algorithm = Algorithm::fastest(shape);
+    conv2d_input_gradient_with(
+        Level::current(),
+        algorithm,
+        shape,
+        output_gradient,
+        weight,
+        input_gradient,
+    )
+}
+
+/// As [`conv2d_input_gradient`], with given instructions and algorithm.
+///
+/// # Errors
+///
+/// As [`conv2d_input_gradient`]; also when the algorithm does not apply to the shape.
+pub fn conv2d_input_gradient_with(
+    level: Level,
+    algorithm: Algorithm,
+    shape: &Conv2dShape,
+    output_gradient: &[f32],
+    weight: &[f32],
+    input_gradient: &mut [f32],
+) -> Result<(), KernelError> {
+    check_algorithm(shape, algorithm)?;
+    check_length("weight", weight, shape.weight_len())?;
+    check_length("output gradient", output_gradient, shape.output_len())?;
+    check_length("input gradient", input_gradient, shape.input_len())?;
+    level.run(InputGradient {
+        shape,
+        algorithm,
+        output_gradient,
+        weight,
+        input_gradient,
+    });
+    Ok(())
+}
+
+/// The gradient of a convolution's weights, all of it, from its input and the gradient of its output.
+/// Its bits do not depend on the number of threads.
+///
+/// # Errors
+///
+/// [`KernelError`] when the shape has no meaning or a slice is not of its length.
+pub fn conv2d_weight_gradient(
+    shape: &Conv2dShape,
+    input: &[f32],
+    output_gradient: &[f32],
+    weight_gradient: &mut [f32],
+) -> Result<(), KernelError> {
+    let algorithm = Algorithm::fastest(shape);
+    conv2d_weight_gradient_with(
+        Level::current(),
+        algorithm,
+        shape,
+        input,
+        output_gradient,
+        weight_gradient,
+    )
+}
+
+/// As [`conv2d_weight_gradient`], with given instructions and algorithm.
+///
+/// # Errors
+///
+/// As [`conv2d_weight_gradient`]; also when the algorithm does not apply to the shape.
+pub fn conv2d_weight_gradient_with(
+    level: Level,
+    algorithm: Algorithm,
+    shape: &Conv2dShape,
+    input: &[f32],
+    output_gradient: &[f32],
+    weight_gradient: &mut [f32],
+) -> Result<(), KernelError> {
+    check_algorithm(shape, algorithm)?;
+    check_length("input", input, shape.input_len())?;
+    check_length("output gradient", output_gradient, shape.output_len())?;
+    check_length("weight gradient", weight_gradient, shape.weight_len())?;
+    level.run(WeightGradient {
+        shape,
+        algorithm,
+        input,
+        output_gradient,
+        weight_gradient,
+    });
+    Ok(())
+}
+
+fn check_algorithm(shape: &Conv2dShape, algorithm: Algorithm) -> Result<(), KernelError> {
+    shape.check()?;
+    match algorithm.applies(shape) {
+        true => Ok(()),
+        false => Err(KernelError::Shape {
+            what: "Winograd's algorithm",
+            reason: format!(
+                "needs 3x3 kernels of stride and dilation 1, padding up to 2 and channels in \
+                 multiples of 16, not {shape:?}"
+            ),
+        }),
+    }
+}
+
+fn check_arguments(
+    shape: &Conv2dShape,
+    input: &[f32],
+    epilogue: Epilogue,
+    output: &[f32],
+) -> Result<(), KernelError> {
+    check_length("input", input, shape.input_len())?;
+    check_length("output", output, shape.output_len())?;
+    if let Some(bias) = epilogue.bias {
+        check_length("bias", bias, shape.channels_out)?;
+    }
+    if let Some(residual) = epilogue.residual {
+        check_length("residual", residual, shape.output_len())?;
+    }
+    Ok(())
+}
+
+struct Pack<'a> {
+    shape: &'a Conv2dShape,
+    algorithm: Algorithm,
+    weight: &'a [f32],
+}
+
+impl Operation for Pack<'_> {
+    type Output = Packed;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Packed {
+        let weights = WeightView::forward(self.shape, self.weight);
+        match self.algorithm {
+            Algorithm::Direct => Packed::Direct(Direct::forward(simd, self.shape, weights)),
+            Algorithm::Winograd => Packed::Winograd(Winograd::forward(simd, self.shape, weights)),
+        }
+    }
+}
+
+struct Run<'a> {
+    packed: &'a Packed,
+    n: usize,
+    input: &'a [f32],
+    weight: WeightView<'a>,
+    epilogue: Epilogue<'a>,
+    output: &'a mut [f32],
+}
+
+impl Operation for Run<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { n, input, .. } = self;
+        let finish = Finish {
+            bias: self.epilogue.bias,
+            residual: None,
+            relu: self.epilogue.relu,
+        };
+        let residual = self.epilogue.residual;
+        match self.packed {
+            Packed::Direct(direct) => direct.run(simd, n, input, residual, self.output, finish),
+            Packed::Winograd(winograd) => {
+                let kernel = Kernel {
+                    weights: self.weight,
+                    turned: false,
+                };
+                winograd.run(simd, n, input, kernel, residual, self.output, finish);
+            }
+        }
+    }
+}
+
+struct InputGradient<'a> {
+    shape: &'a Conv2dShape,
+    algorithm: Algorithm,
+    output_gradient: &'a [f32],
+    weight: &'a [f32],
+    input_gradient: &'a mut [f32],
+}
+
+impl Operation for InputGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let weights = WeightView::backward(self.shape, self.weight);
+        let (n, from, to) = (self.shape.n, self.output_gradient, self.input_gradient);
+        match self.algorithm {
+            Algorithm::Direct => {
+                let direct = Direct::input_gradient(simd, self.shape, weights);
+                direct.run(simd, n, from, None, to, Finish::NOTHING);
+            }
+            Algorithm::Winograd => {
+                let winograd = Winograd::input_gradient(simd, self.shape, weights);
+                let kernel = Kernel {
+                    weights,
+                    turned: true,
+                };
+                winograd.run(simd, n, from, kernel, None, to, Finish::NOTHING);
+            }
+        }
+    }
+}
+
+struct WeightGradient<'a> {
+    shape: &'a Conv2dShape,
+    algorithm: Algorithm,
+    input: &'a [f32],
+    output_gradient: &'a [f32],
+    weight_gradient: &'a mut [f32],
+}
+
+impl Operation for WeightGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self {
+            shape,
+            input,
+            output_gradient,
+            weight_gradient,
+            ..
+        } = self;
+        if self.algorithm == Algorithm::Winograd {
+            winograd::weight_gradient(simd, shape, input, output_gradient, weight_gradient);
+            if weight_gradient.iter().all(|value| value.is_finite()) {
+                return;
+            }
+            // An infinity or NaN has spread over all taps of a channel pair: tap by tap it stays
+            // where it belongs.
+        }
+        weight_gradient::weight_gradient(simd, shape, input, output_gradient, weight_gradient);
+    }
+}

@@ -1,0 +1,209 @@
+//! The gradient of the weights for any kernel: for each tap, the sum over pixels of the input pixel
+//! that it saw times the gradient of the output.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::Conv2dShape;
+use crate::{
+    matrix::{
+        outer::{self, PANEL_ROWS},
+        tile_width,
+    },
+    memory::{Buffer, ScratchLoan, Shared},
+    simd::{Operation, Simd},
+};
+
+/// Pixels whose output gradients are packed together.
+const CHUNK_PIXELS: usize = 2048;
+/// Pixels that are multiplied at a time: two panels of as many rows fit the first-level cache.
+const DEPTH_PIXELS: usize = 128;
+
+/// Sets `gradient`, `[channels_out][channels_in][height][width]`. Every sum is taken in the same order
+/// whatever the number of threads.
+pub(crate) fn weight_gradient<S: Simd>(
+    simd: S,
+    shape: &Conv2dShape,
+    input: &[f32],
+    output_gradient: &[f32],
+    gradient: &mut [f32],
+) {
+    assert_eq!(input.len(), shape.input_len());
+    assert_eq!(output_gradient.len(), shape.output_len());
+    assert_eq!(gradient.len(), shape.weight_len());
+    let width = tile_width::<S>();
+    let k = shape.channels_out;
+    let [height, out_width] = shape.output();
+    let pixels = shape.n * height * out_width;
+    let columns = shape.taps() * shape.channels_in;
+    let panels = k.div_ceil(width);
+    let chunk = CHUNK_PIXELS.min(pixels);
+    let mut errors = Buffer::default();
+    errors.resize(panels * chunk * width);
+    // `[tap][channel_in][channel_out]`
+    let mut sums = Buffer::zeros(columns * k);
+
+    for first in (0..pixels).step_by(chunk.max(1)) {
+        let range = first..pixels.min(first + chunk);
+        pack_errors::<S>(
+            &output_gradient[range.start * k..range.end * k],
+            k,
+            &mut errors,
+        );
+        let job = Job {
+            shape,
+            input,
+            pixels: range,
+            errors: errors.as_slice(),
+            sums: Shared::new(sums.as_mut_slice()),
+        };
+        let pieces = columns.div_ceil(PANEL_ROWS);
+        (0..pieces)
+            .into_par_iter()
+            .with_max_len(1)
+            .for_each(|piece| {
+                simd.vectorize(Piece { job: &job, piece });
+            });
+    }
+
+    let (taps, sums) = (shape.taps(), sums.as_slice());
+    let outputs = gradient.par_chunks_exact_mut(taps * shape.channels_in);
+    outputs.enumerate().for_each(|(channel_out, gradient)| {
+        for (channel_in, kernel) in gradient.chunks_exact_mut(taps).enumerate() {
+            for (tap, value) in kernel.iter_mut().enumerate() {
+                *value = sums[(tap * shape.channels_in + channel_in) * k + channel_out];
+            }
+        }
+    });
+}
+
+/// Copies `[pixel][k]` to `[panel][pixel][tile_width]`.
+fn pack_errors<S: Simd>(errors: &[f32], k: usize, target: &mut Buffer) {
+    let width = tile_width::<S>();
+    let pixels = errors.len() / k;
+    target.resize(k.div_ceil(width) * pixels * width);
+    let panels = target.as_mut_slice().par_chunks_exact_mut(pixels * width);
+    panels.enumerate().for_each(|(panel, values)| {
+        let first = panel * width;
+        let real = width.min(k - first);
+        for (pixel, values) in errors.chunks_exact(k).zip(values.chunks_exact_mut(width)) {
+            values[..real].copy_from_slice(&pixel[first..first + real]);
+            values[real..].fill(0.0);
+        }
+    });
+}
+
+struct Job<'a> {
+    shape: &'a Conv2dShape,
+    input: &'a [f32],
+    /// Output pixels of the chunk.
+    pixels: Range<usize>,
+    errors: &'a [f32],
+    sums: Shared,
+}
+
+/// [`PANEL_ROWS`] pairs of tap and input channel.
+struct Piece<'a> {
+    job: &'a Job<'a>,
+    piece: usize,
+}
+
+impl Operation for Piece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Job {
+            shape,
+            ref pixels,
+            errors,
+            sums,
+            ..
+        } = *self.job;
+        let width = tile_width::<S>();
+        let k = shape.channels_out;
+        let first = self.piece * PANEL_ROWS;
+        let rows = PANEL_ROWS.min(shape.taps() * shape.channels_in - first);
+        let mut loan = ScratchLoan::take();
+        let gathered = &mut loan.get().first;
+        for start in (0..pixels.len()).step_by(DEPTH_PIXELS) {
+            let depth = DEPTH_PIXELS.min(pixels.len() - start);
+            gathered.resize(depth * PANEL_ROWS);
+            let columns = first..first + rows;
+            self.gather(pixels.start + start, columns, gathered.as_mut_slice());
+            for panel in 0..k.div_ceil(width) {
+                let b = (panel * pixels.len() + start) * width;
+                let target = outer::Target {
+                    start: sums.at(first * k + panel * width),
+                    row_stride: k,
+                    rows,
+                    columns: width.min(k - panel * width),
+                };
+                let a = gathered.as_slice().as_ptr();
+                let b = errors[b..][..depth * width].as_ptr();
+                // SAFETY: both panels hold `depth` pixels; these rows of the sums are this piece's
+                // alone.
+                unsafe { outer::accumulate(simd, a, b, depth, target) };
+            }
+        }
+    }
+}
+
+impl Piece<'_> {
+    /// Copies what the taps and channels in `columns` saw at each output pixel from `first` on to
+    /// `[pixel][PANEL_ROWS]`.
+    #[inline(always)]
+    fn gather(&self, first: usize, columns: Range<usize>, target: &mut [f32]) {
+        let Job { shape, input, .. } = *self.job;
+        let [out_height, out_width] = shape.output();
+        let channels = shape.channels_in;
+        for (index, values) in target.chunks_exact_mut(PANEL_ROWS).enumerate() {
+            let pixel = first + index;
+            let (row, x) = (pixel / out_width, pixel % out_width);
+            let (picture, y) = (row / out_height, row % out_height);
+            let mut column = columns.start;
+            // One run of channels for each tap.
+            while column < columns.end {
+                let (tap, channel) = (column / channels, column % channels);
+                let run = (channels - channel).min(columns.end - column);
+                let values = &mut values[column - columns.start..][..run];
+                match source_pixel(shape, picture, [y, x], tap) {
+                    Some(pixel) => {
+                        let from = &input[pixel * channels + channel..][..run];
+                        match (
+                            <&mut [f32; PANEL_ROWS]>::try_from(&mut *values),
+                            from.as_array(),
+                        ) {
+                            (Ok(values), Some(from)) => *values = *from,
+                            _ => values.copy_from_slice(from),
+                        }
+                    }
+                    None => values.fill(0.0),
+                }
+                column += run;
+            }
+        }
+    }
+}
+
+/// The input pixel that `tap` sees from an output pixel; `None` in the padding.
+#[inline(always)]
+fn source_pixel(
+    shape: &Conv2dShape,
+    picture: usize,
+    place: [usize; 2],
+    tap: usize,
+) -> Option<usize> {
+    let tap = [tap / shape.kernel[1], tap % shape.kernel[1]];
+    let mut source = [0; 2];
+    for axis in 0..2 {
+        let at = place[axis] * shape.stride[axis] + tap[axis] * shape.dilation[axis];
+        source[axis] = at.checked_sub(shape.padding[axis])?;
+        if source[axis] >= shape.input[axis] {
+            return None;
+        }
+    }
+    let [y, x] = source;
+    Some((picture * shape.input[0] + y) * shape.input[1] + x)
+}

@@ -1,0 +1,519 @@
+//! 3x3 convolutions of stride 1 with a quarter of the multiplications (Winograd).
+//!
+//! Each 4x4 tile of the result is computed from the 6x6 patch that it reads: the patch is transformed,
+//! each of its 36 positions is multiplied with the transformed weights of that position (a matrix
+//! product over channels), and the products are transformed back.
+
+mod tiles;
+mod transform;
+mod weight_gradient;
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::{Conv2dShape, direct::distance, weights::WeightView};
+use crate::{
+    matrix::{
+        TILE_ROWS, WIDEST_TILE,
+        rows::{self, Finish, Panels, Rows},
+        tile_width,
+    },
+    memory::{Buffer, Scratch, ScratchLoan, Shared},
+    simd::{Operation, Simd},
+};
+use tiles::{PATCH, POSITIONS, TILE, Tile};
+
+pub(crate) use tiles::Tiles;
+pub(crate) use weight_gradient::weight_gradient;
+
+/// Channel counts must be multiples of this: the widest vector.
+const CHANNEL_MULTIPLE: usize = 16;
+/// Planes of a position start this much later than their size asks for, so that the 36 places that a
+/// patch is written to do not fall into the same set of the first-level cache.
+const PLANE_PADDING: usize = 16;
+
+/// Whether a convolution can run this way, forward and for both gradients.
+pub(crate) fn applies(shape: &Conv2dShape) -> bool {
+    shape.kernel == [3, 3]
+        && shape.stride == [1, 1]
+        && shape.dilation == [1, 1]
+        && shape.padding.iter().all(|&padding| padding <= 2)
+        && shape.channels_in.is_multiple_of(CHANNEL_MULTIPLE)
+        && shape.channels_out.is_multiple_of(CHANNEL_MULTIPLE)
+}
+
+/// A convolution, or the gradient of its input, with transformed weights.
+#[derive(Debug)]
+pub(crate) struct Winograd {
+    tiles: Tiles,
+    summed: usize,
+    results: usize,
+    /// Columns of a panel: weights are packed for one instruction set.
+    width: usize,
+    /// `[position][panel][summed][width]`.
+    weights: Buffer,
+}
+
+impl Winograd {
+    pub(crate) fn forward<S: Simd>(simd: S, shape: &Conv2dShape, weights: WeightView) -> Self {
+        let tiles = Tiles {
+            source: shape.input,
+            result: shape.output(),
+            padding: shape.padding,
+        };
+        Self::pack(simd, tiles, weights, false)
+    }
+
+    /// The gradient of the input is a convolution of that of the output with the kernel turned round.
+    pub(crate) fn input_gradient<S: Simd>(
+        simd: S,
+        shape: &Conv2dShape,
+        weights: WeightView,
+    ) -> Self {
+        let tiles = Tiles {
+            source: shape.output(),
+            result: shape.input,
+            padding: shape.padding.map(|padding| 2 - padding),
+        };
+        Self::pack(simd, tiles, weights, true)
+    }
+
+    fn pack<S: Simd>(simd: S, tiles: Tiles, weights: WeightView, turned: bool) -> Self {
+        let width = tile_width::<S>();
+        let panels = weights.results.div_ceil(width);
+        let mut packed = Buffer::default();
+        packed.resize(POSITIONS * panels * weights.summed * width);
+        let shared = Shared::new(packed.as_mut_slice());
+        (0..panels).into_par_iter().for_each(|panel| {
+            simd.vectorize(PackPanel {
+                weights,
+                turned,
+                panel,
+                panels,
+                packed: shared,
+            });
+        });
+        Self {
+            tiles,
+            summed: weights.summed,
+            results: weights.results,
+            width,
+            weights: packed,
+        }
+    }
+
+    /// Computes the results of `n` pictures. `weights` are those that were packed; they serve tiles
+    /// whose results are not finite.
+    pub(crate) fn run<S: Simd>(
+        &self,
+        simd: S,
+        n: usize,
+        source: &[f32],
+        weights: Kernel,
+        residual: Option<&[f32]>,
+        result: &mut [f32],
+        mut finish: Finish,
+    ) {
+        let Tiles {
+            source: s,
+            result: r,
+            ..
+        } = self.tiles;
+        assert_eq!(source.len(), n * s[0] * s[1] * self.summed);
+        assert_eq!(result.len(), n * r[0] * r[1] * self.results);
+        assert_eq!(
+            self.width,
+            tile_width::<S>(),
+            "packed for other instructions"
+        );
+        finish.residual = residual.map(|residual| {
+            assert_eq!(residual.len(), result.len());
+            distance(result, residual)
+        });
+        let tiles = n * self.tiles.per_picture();
+        let threads = rayon::current_num_threads();
+        let block = block_tiles(self.summed, self.results)
+            .min(tiles.div_ceil(threads))
+            .max(1);
+        let zeros = vec![0.0; self.summed];
+        let job = Job {
+            winograd: self,
+            source,
+            zeros: &zeros,
+            kernel: weights,
+            result: Shared::new(result),
+            finish,
+        };
+        (0..tiles.div_ceil(block))
+            .into_par_iter()
+            .with_max_len(1)
+            .for_each(|index| {
+                let first = index * block;
+                simd.vectorize(Block {
+                    job: &job,
+                    tiles: first..tiles.min(first + block),
+                });
+            });
+    }
+}
+
+/// Tiles that are computed together. Many share each reading of the weights; few keep the transformed
+/// values in the second-level cache.
+fn block_tiles(summed: usize, results: usize) -> usize {
+    let bytes = |tiles: usize| POSITIONS * (summed + results) * tiles * size_of::<f32>();
+    let most = std::env::var("WT")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(384 << 10);
+    let tiles = most / bytes(1).max(1);
+    (tiles / TILE_ROWS * TILE_ROWS).clamp(4 * TILE_ROWS, 16 * TILE_ROWS)
+}
+
+/// Weights as they were before packing.
+#[derive(Clone, Copy)]
+pub(crate) struct Kernel<'a> {
+    pub weights: WeightView<'a>,
+    /// Whether the kernel is turned round.
+    pub turned: bool,
+}
+
+impl Kernel<'_> {
+    #[inline(always)]
+    fn tap(turned: bool, tap: usize) -> usize {
+        if turned { 8 - tap } else { tap }
+    }
+}
+
+struct PackPanel<'a> {
+    weights: WeightView<'a>,
+    turned: bool,
+    panel: usize,
+    panels: usize,
+    packed: Shared,
+}
+
+impl Operation for PackPanel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let width = tile_width::<S>();
+        let WeightView {
+            values,
+            results,
+            summed,
+            ..
+        } = self.weights;
+        let first = self.panel * width;
+        let real = width.min(results - first);
+        let mut taps = [[0.0; WIDEST_TILE]; 9];
+        for c in 0..summed {
+            for lane in 0..real {
+                let kernel = &values[self.weights.position(first + lane, c)..][..9];
+                for (tap, lanes) in taps.iter_mut().enumerate() {
+                    lanes[lane] = kernel[Kernel::tap(self.turned, tap)];
+                }
+            }
+            for v in (0..width).step_by(S::LANES) {
+                let mut columns = [[simd.splat(0.0); 3]; PATCH];
+                for x in 0..3 {
+                    // SAFETY: `v + LANES` is at most `width`, which is at most `WIDEST_TILE`.
+                    let g = std::array::from_fn(|y| unsafe {
+                        simd.load(taps[y * 3 + x].as_ptr().add(v))
+                    });
+                    let u = transform::filter(simd, g);
+                    for y in 0..PATCH {
+                        columns[y][x] = u[y];
+                    }
+                }
+                for (y, row) in columns.into_iter().enumerate() {
+                    let u = transform::filter(simd, row);
+                    for (x, value) in u.into_iter().enumerate() {
+                        let position = y * PATCH + x;
+                        let row = (position * self.panels + self.panel) * summed + c;
+                        // SAFETY: this row of this panel is written by this piece of work alone.
+                        unsafe { simd.store(self.packed.at(row * width + v), value) };
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Job<'a> {
+    winograd: &'a Winograd,
+    source: &'a [f32],
+    zeros: &'a [f32],
+    kernel: Kernel<'a>,
+    result: Shared,
+    finish: Finish<'a>,
+}
+
+struct Block<'a> {
+    job: &'a Job<'a>,
+    tiles: Range<usize>,
+}
+
+impl Operation for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let mut loan = ScratchLoan::take();
+        let scratch = loan.get();
+        let Winograd {
+            summed, results, ..
+        } = *self.job.winograd;
+        let n = self.tiles.len();
+        let planes = [summed, results].map(|channels| n * channels + PLANE_PADDING);
+        scratch.first.resize(POSITIONS * planes[0]);
+        scratch.second.resize(POSITIONS * planes[1]);
+        self.transform_input(simd, scratch.first.as_mut_slice(), planes[0]);
+        self.multiply(simd, scratch, planes);
+        self.transform_output(simd, scratch.second.as_slice(), planes[1]);
+    }
+}
+
+/// Transforms the patch of `tile`, channel by channel, and hands each vector of a position to `store`
+/// with position and first channel.
+///
+/// # Safety
+///
+/// `source` must hold whole pixels of `channels` values for every pixel of `tiles`, and `zeros` as many
+/// values as a pixel; `channels` must be a multiple of the lanes.
+#[inline(always)]
+unsafe fn transform_patch<S: Simd>(
+    simd: S,
+    tiles: &Tiles,
+    tile: Tile,
+    source: &[f32],
+    zeros: &[f32],
+    channels: usize,
+    mut store: impl FnMut(usize, usize, S::Vector),
+) {
+    debug_assert!(channels.is_multiple_of(S::LANES) && zeros.len() >= channels);
+    let pixels: [*const f32; POSITIONS] = std::array::from_fn(|index| {
+        match tiles.source_pixel(tile, [index / PATCH, index % PATCH]) {
+            Some(pixel) => source[pixel * channels..][..channels].as_ptr(),
+            None => zeros.as_ptr(),
+        }
+    });
+    for c in (0..channels).step_by(S::LANES) {
+        let mut columns = [[simd.splat(0.0); PATCH]; PATCH];
+        for x in 0..PATCH {
+            // SAFETY: each pixel has `channels` values, a multiple of the lanes.
+            let d = std::array::from_fn(|y| unsafe { simd.load(pixels[y * PATCH + x].add(c)) });
+            let v = transform::input(simd, d);
+            for y in 0..PATCH {
+                columns[y][x] = v[y];
+            }
+        }
+        for (y, row) in columns.into_iter().enumerate() {
+            let v = transform::input(simd, row);
+            for (x, value) in v.into_iter().enumerate() {
+                store(y * PATCH + x, c, value);
+            }
+        }
+    }
+}
+
+impl Block<'_> {
+    /// `[position][tile][summed]`.
+    #[inline(always)]
+    fn transform_input<S: Simd>(&self, simd: S, target: &mut [f32], plane: usize) {
+        let Winograd { tiles, summed, .. } = self.job.winograd;
+        assert_eq!(target.len(), POSITIONS * plane);
+        let target = Shared::new(target);
+        for (index, tile) in self.tiles.clone().enumerate() {
+            let start = index * summed;
+            // SAFETY: `run` has checked the source; the vector lies in the plane of its position,
+            // which holds `summed` values for each tile of the block.
+            unsafe {
+                let source = self.job.source;
+                let zeros = self.job.zeros;
+                let tile = tiles.tile(tile);
+                transform_patch(
+                    simd,
+                    tiles,
+                    tile,
+                    source,
+                    zeros,
+                    *summed,
+                    |position, c, v| {
+                        simd.store(target.at(position * plane + start + c), v);
+                    },
+                );
+            }
+        }
+    }
+
+    /// Multiplies each position's `[tile][summed]` with its weights to `[tile][results]`.
+    #[inline(always)]
+    fn multiply<S: Simd>(&self, simd: S, scratch: &mut Scratch, planes: [usize; 2]) {
+        let Winograd {
+            summed,
+            results,
+            ref weights,
+            ..
+        } = *self.job.winograd;
+        let n = self.tiles.len();
+        let panels = results.div_ceil(tile_width::<S>());
+        let position_len = panels * summed * tile_width::<S>();
+        let (first, second) = (scratch.first.as_slice(), scratch.second.as_mut_slice());
+        for position in 0..POSITIONS {
+            let from = first[position * planes[0]..][..n * summed].as_ptr();
+            let to = second[position * planes[1]..][..n * results].as_mut_ptr();
+            let whole = n.next_multiple_of(TILE_ROWS);
+            scratch.sources.clear();
+            let sources = (0..whole).map(|tile| from.wrapping_add(tile.min(n - 1) * summed));
+            scratch.sources.extend(sources);
+            scratch.targets.clear();
+            let targets = (0..n).map(|tile| to.wrapping_add(tile * results));
+            scratch.targets.extend(targets);
+            let rows = Rows {
+                sources: &scratch.sources,
+                targets: &scratch.targets,
+            };
+            let values = &weights.as_slice()[position * position_len..][..position_len];
+            let packed = Panels {
+                values,
+                taps: 1,
+                depth: summed,
+                channels: results,
+            };
+            // SAFETY: sources and targets are the tiles of this position's planes.
+            unsafe { rows::multiply(simd, &rows, packed, 0..panels, Finish::NOTHING) };
+        }
+    }
+
+    #[inline(always)]
+    fn transform_output<S: Simd>(&self, simd: S, products: &[f32], plane: usize) {
+        let Winograd { tiles, results, .. } = self.job.winograd;
+        assert_eq!(products.len(), POSITIONS * plane);
+        for (index, tile) in self.tiles.clone().enumerate() {
+            let tile = tiles.tile(tile);
+            let products = &products[index * results..];
+            // SAFETY: the planes hold `results` products for each tile, and the tile's pixels are
+            // written by this block alone.
+            let finite = unsafe { self.transform_tile(simd, tile, products, plane) };
+            if !finite {
+                self.recompute(tile);
+            }
+        }
+    }
+
+    /// Writes the pixels of a tile; false when one of its results is infinite or NaN.
+    ///
+    /// # Safety
+    ///
+    /// `results` products must be readable at the start of each plane; the pixels of the tile must be
+    /// writable by nobody else.
+    #[inline(always)]
+    unsafe fn transform_tile<S: Simd>(
+        &self,
+        simd: S,
+        tile: Tile,
+        products: &[f32],
+        plane: usize,
+    ) -> bool {
+        let Job { result, finish, .. } = *self.job;
+        let Winograd { tiles, results, .. } = self.job.winograd;
+        let results = *results;
+        let pixels: [Option<usize>; TILE * TILE] =
+            std::array::from_fn(|index| tiles.result_pixel(tile, [index / TILE, index % TILE]));
+        let mut doubt = simd.splat(0.0);
+        for c in (0..results).step_by(S::LANES) {
+            let products = products.as_ptr().wrapping_add(c);
+            let mut columns = [[simd.splat(0.0); PATCH]; TILE];
+            for x in 0..PATCH {
+                // SAFETY: the caller's promise; `results` is a multiple of the lanes.
+                let m = std::array::from_fn(|y| unsafe {
+                    simd.load(products.add((y * PATCH + x) * plane))
+                });
+                let y = transform::output(simd, m);
+                for row in 0..TILE {
+                    columns[row][x] = y[row];
+                }
+            }
+            let rows: [[S::Vector; TILE]; TILE] =
+                std::array::from_fn(|y| transform::output(simd, columns[y]));
+            // The four corners together depend on all 36 products. Infinity minus infinity is NaN,
+            // and NaN stays.
+            let top = simd.add(rows[0][0], rows[0][TILE - 1]);
+            let bottom = simd.add(rows[TILE - 1][0], rows[TILE - 1][TILE - 1]);
+            let corners = simd.add(top, bottom);
+            doubt = simd.add(doubt, simd.sub(corners, corners));
+            // SAFETY: `run` has checked that the bias has `results` values.
+            let bias = finish
+                .bias
+                .map(|bias| unsafe { simd.load(bias.as_ptr().add(c)) });
+            for (pixel, value) in pixels.iter().zip(rows.into_iter().flatten()) {
+                let Some(pixel) = pixel else { continue };
+                let target = result.at(pixel * results + c);
+                let mut value = match bias {
+                    Some(bias) => simd.add(value, bias),
+                    None => value,
+                };
+                // SAFETY: the pixel is one of the result, and so of the residual.
+                unsafe {
+                    if let Some(distance) = finish.residual {
+                        value = simd.add(value, simd.load(target.wrapping_offset(distance)));
+                    }
+                    if finish.relu {
+                        value = simd.relu(value);
+                    }
+                    simd.store(target, value);
+                }
+            }
+        }
+        let mut lanes = [0.0; WIDEST_TILE];
+        // SAFETY: no vector is longer than `lanes`.
+        unsafe { simd.store(lanes.as_mut_ptr(), doubt) };
+        lanes.iter().all(|lane| !lane.is_nan())
+    }
+
+    /// Computes a tile tap by tap, so that an infinity or NaN reaches those pixels alone that see it.
+    #[cold]
+    fn recompute(&self, tile: Tile) {
+        let Job {
+            winograd,
+            source,
+            zeros,
+            kernel: Kernel { weights, turned },
+            result,
+            finish,
+        } = *self.job;
+        let (summed, results) = (winograd.summed, winograd.results);
+        for index in 0..TILE * TILE {
+            let [y, x] = [index / TILE, index % TILE];
+            let Some(pixel) = winograd.tiles.result_pixel(tile, [y, x]) else {
+                continue;
+            };
+            for channel in 0..results {
+                let mut sum = 0.0;
+                for tap in 0..9 {
+                    let place = [y + tap / 3, x + tap % 3];
+                    let pixel = match winograd.tiles.source_pixel(tile, place) {
+                        Some(from) => &source[from * summed..][..summed],
+                        None => zeros,
+                    };
+                    let kernel_tap = Kernel::tap(turned, tap);
+                    for (c, value) in pixel.iter().enumerate() {
+                        let weight = weights.values[weights.position(channel, c) + kernel_tap];
+                        sum += value * weight;
+                    }
+                }
+                sum += finish.bias.map_or(0.0, |bias| bias[channel]);
+                let target = result.at(pixel * results + channel);
+                // SAFETY: as for the vectors of `transform_tile`.
+                unsafe {
+                    if let Some(distance) = finish.residual {
+                        sum += *target.wrapping_offset(distance);
+                    }
+                    *target = if finish.relu && sum <= 0.0 { 0.0 } else { sum };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The sum over pixels of a column times a row, added to a matrix: `out += aᵀ b`.
+//!
+//! `a` and `b` are panels: `[pixel][PANEL_ROWS]` and `[pixel][tile_width]`, so that both are read from
+//! front to back.
+
+use super::{TILE_ROWS, WIDEST_TILE, tile_width};
+use crate::simd::Simd;
+
+/// Rows of the result that one panel of `a` covers.
+pub(crate) const PANEL_ROWS: usize = 16;
+
+/// Where the result goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    /// First row and column of this pair of panels.
+    pub start: *mut f32,
+    /// Values from one row to the next.
+    pub row_stride: usize,
+    /// Rows to write, at most [`PANEL_ROWS`].
+    pub rows: usize,
+    /// Columns to write, at most a tile's width.
+    pub columns: usize,
+}
+
+/// Adds the product of two panels of `pixels` pixels to `target`.
+///
+/// # Safety
+///
+/// `pixels * PANEL_ROWS` values must be readable at `a`, `pixels * tile_width` at `b`; the rows and
+/// columns of `target` must be writable by nobody else.
+#[inline(always)]
+pub(crate) unsafe fn accumulate<S: Simd>(
+    simd: S,
+    a: *const f32,
+    b: *const f32,
+    pixels: usize,
+    target: Target,
+) {
+    for first in (0..target.rows).step_by(TILE_ROWS) {
+        let a = a.wrapping_add(first);
+        let part = Target {
+            start: target.start.wrapping_add(first * target.row_stride),
+            rows: TILE_ROWS.min(target.rows - first),
+            ..target
+        };
+        macro_rules! tile {
+            ($rows:literal, $vectors:literal) => {
+                // SAFETY: the caller's promise, for some of the rows.
+                unsafe { tile::<S, $rows, $vectors>(simd, a, b, pixels, part) }
+            };
+        }
+        if S::TILE_VECTORS == 2 {
+            match part.rows {
+                1 => tile!(1, 2),
+                2 => tile!(2, 2),
+                3 => tile!(3, 2),
+                4 => tile!(4, 2),
+                5 => tile!(5, 2),
+                _ => tile!(6, 2),
+            }
+        } else {
+            match part.rows {
+                1 => tile!(1, 4),
+                2 => tile!(2, 4),
+                3 => tile!(3, 4),
+                4 => tile!(4, 4),
+                5 => tile!(5, 4),
+                _ => tile!(6, 4),
+            }
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`accumulate`], with `ROWS` rows.
+#[inline(always)]
+unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    mut a: *const f32,
+    mut b: *const f32,
+    pixels: usize,
+    target: Target,
+) {
+    let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
+    for _ in 0..pixels {
+        // SAFETY: both panels hold `pixels` pixels.
+        unsafe {
+            let row: [S::Vector; VECTORS] = std::array::from_fn(|v| simd.load(b.add(v * S::LANES)));
+            for r in 0..ROWS {
+                let value = simd.splat(*a.add(r));
+                for v in 0..VECTORS {
+                    sums[r][v] = simd.mul_add(value, row[v], sums[r][v]);
+                }
+            }
+            a = a.wrapping_add(PANEL_ROWS);
+            b = b.wrapping_add(tile_width::<S>());
+        }
+    }
+    for (r, sums) in sums.into_iter().enumerate() {
+        let start = target.start.wrapping_add(r * target.row_stride);
+        if target.columns == VECTORS * S::LANES {
+            for (v, sum) in sums.into_iter().enumerate() {
+                let place = start.wrapping_add(v * S::LANES);
+                // SAFETY: all columns of the tile are the target's.
+                unsafe { simd.store(place, simd.add(simd.load(place), sum)) };
+            }
+            continue;
+        }
+        let mut lanes = [0.0; WIDEST_TILE];
+        for (v, sum) in sums.into_iter().enumerate() {
+            // SAFETY: no tile is wider than `lanes`.
+            unsafe { simd.store(lanes.as_mut_ptr().add(v * S::LANES), sum) };
+        }
+        for (lane, sum) in lanes[..target.columns].iter().enumerate() {
+            // SAFETY: `lane` is below the number of the target's columns.
+            unsafe { *start.wrapping_add(lane) += sum };
+        }
+    }
+}

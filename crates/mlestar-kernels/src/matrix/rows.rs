@@ -1,0 +1,235 @@
+//! Rows given by pointers, times packed weights.
+//!
+//! A row consists of `taps` pieces of `depth` values that lie anywhere: the pixels that a kernel sees,
+//! or zeros where it reaches over the edge. Nothing is copied together first (Dukhan 2019, "The
+//! Indirect Convolution Algorithm", <https://arxiv.org/abs/1907.02129>).
+
+use std::ops::Range;
+
+use super::{TILE_ROWS, WIDEST_TILE, tile_width};
+use crate::simd::Simd;
+
+/// Weights `[panel][tap][depth][tile_width]`: the order in which they are used. Channels beyond the
+/// last are zeros.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels<'a> {
+    pub values: &'a [f32],
+    pub taps: usize,
+    pub depth: usize,
+    /// Real output channels.
+    pub channels: usize,
+}
+
+/// What happens to the sums of a tile before they are stored.
+#[derive(Clone, Copy)]
+pub(crate) struct Finish<'a> {
+    /// Added to every row; as long as there are channels.
+    pub bias: Option<&'a [f32]>,
+    /// Distance in values from a place of the output to the value that is added there.
+    pub residual: Option<isize>,
+    /// Negative values become 0.
+    pub relu: bool,
+}
+
+impl Finish<'_> {
+    pub(crate) const NOTHING: Self = Finish {
+        bias: None,
+        residual: None,
+        relu: false,
+    };
+}
+
+/// Rows in groups of [`TILE_ROWS`].
+pub(crate) struct Rows<'a> {
+    /// `[group][tap][row of the group]`, each the start of `depth` values. The last group is filled
+    /// up with any readable pointers.
+    pub sources: &'a [*const f32],
+    /// Where the first output channel of each row goes.
+    pub targets: &'a [*mut f32],
+}
+
+/// Multiplies `rows` with the panels in `range` and stores the results.
+///
+/// # Safety
+///
+/// `depth` values must be readable at every source; `channels` values must be writable at every
+/// target, by nobody else, and readable at its residual. `values` must hold whole panels up to the
+/// end of `range`.
+#[inline(always)]
+pub(crate) unsafe fn multiply<S: Simd>(
+    simd: S,
+    rows: &Rows,
+    panels: Panels,
+    range: Range<usize>,
+    finish: Finish,
+) {
+    let width = tile_width::<S>();
+    let panel_len = panels.taps * panels.depth * width;
+    debug_assert!(range.end * panel_len <= panels.values.len());
+    debug_assert_eq!(
+        rows.sources.len(),
+        rows.targets.len().div_ceil(TILE_ROWS) * panels.taps * TILE_ROWS
+    );
+    for panel in range {
+        let weights = panels.values.as_ptr().wrapping_add(panel * panel_len);
+        let channel = panel * width;
+        let store = Store {
+            channel,
+            channels: width.min(panels.channels - channel),
+            finish,
+        };
+        let group_len = panels.taps * TILE_ROWS;
+        for (group, targets) in rows.targets.chunks(TILE_ROWS).enumerate() {
+            let sources = &rows.sources[group * group_len..][..group_len];
+            // SAFETY: the caller's promise, for this panel and these rows.
+            unsafe { multiply_group(simd, sources, targets, weights, panels, store) };
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Store<'a> {
+    /// First channel of the panel.
+    channel: usize,
+    /// Real channels in the panel.
+    channels: usize,
+    finish: Finish<'a>,
+}
+
+/// # Safety
+///
+/// As [`multiply`].
+#[inline(always)]
+unsafe fn multiply_group<S: Simd>(
+    simd: S,
+    sources: &[*const f32],
+    targets: &[*mut f32],
+    weights: *const f32,
+    panels: Panels,
+    store: Store,
+) {
+    macro_rules! tile {
+        ($rows:literal, $vectors:literal) => {
+            // SAFETY: the caller's promise.
+            unsafe { tile::<S, $rows, $vectors>(simd, sources, targets, weights, panels, store) }
+        };
+    }
+    if S::TILE_VECTORS == 2 {
+        match targets.len() {
+            1 => tile!(1, 2),
+            2 => tile!(2, 2),
+            3 => tile!(3, 2),
+            4 => tile!(4, 2),
+            5 => tile!(5, 2),
+            _ => tile!(6, 2),
+        }
+    } else {
+        match targets.len() {
+            1 => tile!(1, 4),
+            2 => tile!(2, 4),
+            3 => tile!(3, 4),
+            4 => tile!(4, 4),
+            5 => tile!(5, 4),
+            _ => tile!(6, 4),
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`multiply`]; `ROWS` targets.
+#[inline(always)]
+unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    sources: &[*const f32],
+    targets: &[*mut f32],
+    mut weights: *const f32,
+    panels: Panels,
+    store: Store,
+) {
+    let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
+    for tap in sources.chunks_exact(TILE_ROWS) {
+        let row: [*const f32; ROWS] = std::array::from_fn(|row| tap[row]);
+        for index in 0..panels.depth {
+            // SAFETY: `depth` values are readable at each source, and the panel holds a row of
+            // weights for each.
+            unsafe {
+                let weight: [S::Vector; VECTORS] =
+                    std::array::from_fn(|v| simd.load(weights.add(v * S::LANES)));
+                for r in 0..ROWS {
+                    let value = simd.splat(*row[r].add(index));
+                    for v in 0..VECTORS {
+                        sums[r][v] = simd.mul_add(value, weight[v], sums[r][v]);
+                    }
+                }
+                weights = weights.add(VECTORS * S::LANES);
+            }
+        }
+    }
+    for (row, sums) in sums.into_iter().enumerate() {
+        // SAFETY: the caller's promise for this target.
+        unsafe { store_row(simd, targets[row], sums, store) };
+    }
+}
+
+/// # Safety
+///
+/// `channels` values must be writable from the panel's first channel of `target` on, and readable at
+/// its residual.
+#[inline(always)]
+unsafe fn store_row<S: Simd, const VECTORS: usize>(
+    simd: S,
+    target: *mut f32,
+    sums: [S::Vector; VECTORS],
+    store: Store,
+) {
+    let Store {
+        channel,
+        channels,
+        finish,
+    } = store;
+    let target = target.wrapping_add(channel);
+    if channels == VECTORS * S::LANES {
+        for (v, mut sum) in sums.into_iter().enumerate() {
+            let target = target.wrapping_add(v * S::LANES);
+            // SAFETY: the panel is full, so that every lane is a channel.
+            unsafe {
+                if let Some(bias) = finish.bias {
+                    debug_assert!(channel + channels <= bias.len());
+                    sum = simd.add(sum, simd.load(bias.as_ptr().add(channel + v * S::LANES)));
+                }
+                if let Some(distance) = finish.residual {
+                    sum = simd.add(sum, simd.load(target.wrapping_offset(distance)));
+                }
+                if finish.relu {
+                    sum = simd.relu(sum);
+                }
+                simd.store(target, sum);
+            }
+        }
+        return;
+    }
+    let mut lanes = [0.0; WIDEST_TILE];
+    for (v, sum) in sums.into_iter().enumerate() {
+        // SAFETY: no tile is wider than `lanes`.
+        unsafe { simd.store(lanes.as_mut_ptr().add(v * S::LANES), sum) };
+    }
+    for (lane, &sum) in lanes[..channels].iter().enumerate() {
+        let mut value = sum;
+        if let Some(bias) = finish.bias {
+            value += bias[channel + lane];
+        }
+        let target = target.wrapping_add(lane);
+        // SAFETY: `lane` is below the number of real channels.
+        unsafe {
+            if let Some(distance) = finish.residual {
+                value += *target.wrapping_offset(distance);
+            }
+            *target = if finish.relu && value <= 0.0 {
+                0.0
+            } else {
+                value
+            };
+        }
+    }
+}

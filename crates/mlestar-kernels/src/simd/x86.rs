@@ -1,0 +1,207 @@
+//! Every `unsafe` block here calls an intrinsic of AVX2 and FMA, or of AVX-512F: a value of the type
+//! is made by `detect` alone, which asks the processor for them. Loads and stores rest on the promise
+//! of their caller as well.
+
+use std::arch::x86_64::*;
+
+use super::{Operation, Simd};
+
+/// 8 lanes; AVX2 and FMA.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    #[inline]
+    pub(crate) fn detect() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        has.then_some(Self(()))
+    }
+}
+
+impl Simd for Avx2 {
+    const LANES: usize = 8;
+    const TILE_VECTORS: usize = 2;
+
+    type Vector = __m256;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m256 {
+        // SAFETY: see the module.
+        unsafe { _mm256_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, source: *const f32) -> __m256 {
+        // SAFETY: see the module; the caller vouches for 8 readable values.
+        unsafe { _mm256_loadu_ps(source) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, target: *mut f32, vector: __m256) {
+        // SAFETY: see the module; the caller vouches for 8 writable values.
+        unsafe { _mm256_storeu_ps(target, vector) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the module.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the module.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the module.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the module.
+        unsafe { _mm256_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sqrt(self, a: __m256) -> __m256 {
+        // SAFETY: see the module.
+        unsafe { _mm256_sqrt_ps(a) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: see the module.
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn neg_mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: see the module.
+        unsafe { _mm256_fnmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn gate(self, gate: __m256, value: __m256) -> __m256 {
+        // SAFETY: see the module.
+        unsafe {
+            let closed = _mm256_cmp_ps::<_CMP_LE_OQ>(gate, _mm256_setzero_ps());
+            _mm256_andnot_ps(closed, value)
+        }
+    }
+
+    #[inline(always)]
+    fn vectorize<O: Operation>(self, operation: O) -> O::Output {
+        #[target_feature(enable = "avx2,fma")]
+        fn inner<O: Operation>(simd: Avx2, operation: O) -> O::Output {
+            operation.run(simd)
+        }
+        // SAFETY: see the module.
+        unsafe { inner(self, operation) }
+    }
+}
+
+/// 16 lanes; AVX-512F.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    #[inline]
+    pub(crate) fn detect() -> Option<Self> {
+        // AVX2 and FMA come with every AVX-512 processor; asking costs nothing.
+        let has = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma");
+        has.then_some(Self(()))
+    }
+}
+
+impl Simd for Avx512 {
+    const LANES: usize = 16;
+    const TILE_VECTORS: usize = 2;
+
+    type Vector = __m512;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        // SAFETY: see the module.
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, source: *const f32) -> __m512 {
+        // SAFETY: see the module; the caller vouches for 16 readable values.
+        unsafe { _mm512_loadu_ps(source) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, target: *mut f32, vector: __m512) {
+        // SAFETY: see the module; the caller vouches for 16 writable values.
+        unsafe { _mm512_storeu_ps(target, vector) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the module.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the module.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the module.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the module.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sqrt(self, a: __m512) -> __m512 {
+        // SAFETY: see the module.
+        unsafe { _mm512_sqrt_ps(a) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: see the module.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn neg_mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: see the module.
+        unsafe { _mm512_fnmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn gate(self, gate: __m512, value: __m512) -> __m512 {
+        // SAFETY: see the module.
+        unsafe {
+            // Not less or equal: above, or NaN.
+            let open = _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(gate, _mm512_setzero_ps());
+            _mm512_maskz_mov_ps(open, value)
+        }
+    }
+
+    #[inline(always)]
+    fn vectorize<O: Operation>(self, operation: O) -> O::Output {
+        #[target_feature(enable = "avx512f,avx2,fma")]
+        fn inner<O: Operation>(simd: Avx512, operation: O) -> O::Output {
+            operation.run(simd)
+        }
+        // SAFETY: see the module.
+        unsafe { inner(self, operation) }
+    }
+}
