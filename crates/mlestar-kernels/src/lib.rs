@@ -3,15 +3,26 @@
 //! The functions work on plain slices of channels-last pictures, `[n, height, width, channels]`, and
 //! use the threads of the rayon pool that they are called in.
 
+#[cfg(feature = "burn")]
+pub mod backend;
+mod batch_norm;
 mod convolution;
 mod error;
 mod matrix;
 mod memory;
+mod optimizer;
+mod pool;
 mod simd;
 
+pub use batch_norm::{
+    BatchNormGradients, ChannelStatistics, batch_norm_backward, batch_norm_forward,
+    channel_statistics,
+};
 pub use convolution::{
     Algorithm, Conv2dShape, Epilogue, PackedConv2d, conv2d, conv2d_input_gradient,
     conv2d_input_gradient_with, conv2d_weight_gradient, conv2d_weight_gradient_with, conv2d_with,
 };
 pub use error::KernelError;
+pub use optimizer::{AdamStep, SgdStep, adam_step, sgd_step};
+pub use pool::{global_average_pool, global_average_pool_backward};
 pub use simd::Level;

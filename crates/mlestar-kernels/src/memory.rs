@@ -106,14 +106,4 @@ impl Shared {
         debug_assert!(index <= self.1, "{index} of {}", self.1);
         self.0.wrapping_add(index)
     }
-
-    /// # Safety
-    ///
-    /// The range must lie within the values, and no other thread may use it meanwhile.
-    #[inline(always)]
-    pub(crate) unsafe fn slice<'a>(self, start: usize, len: usize) -> &'a mut [f32] {
-        debug_assert!(start + len <= self.1, "{start} + {len} of {}", self.1);
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
-    }
 }

@@ -2,6 +2,7 @@ use burn::{
     module::{Module, Param, RunningState},
     tensor::{Device, Tensor, module::batch_norm_train},
 };
+use mlestar_kernels::backend as kernels;
 
 /// Batch normalisation over `[n, channels, height, width]` (Ioffe and Szegedy 2015,
 /// <https://arxiv.org/abs/1502.03167>), with PyTorch's names and conventions.
@@ -62,16 +63,36 @@ impl BatchNorm {
     pub fn forward_train(&self, input: Tensor<4>) -> Tensor<4> {
         let [n, _, height, width] = input.dims();
         let batch = batch_norm_train(input, self.weight.val(), self.bias.val(), Self::EPSILON);
+        self.advance(n * height * width, batch.mean, batch.variance);
+        batch.output
+    }
+
+    /// As [`forward_train`](Self::forward_train) on `[n, height, width, channels]` by the CPU kernels,
+    /// with the residual sum and the ReLU in the same pass.
+    pub(crate) fn forward_train_channels_last(
+        &self,
+        input: Tensor<4>,
+        residual: Option<Tensor<4>>,
+        relu: bool,
+    ) -> Tensor<4> {
+        let [n, height, width, _] = input.dims();
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let batch = kernels::batch_norm(input, weight, bias, residual, Self::EPSILON, relu);
+        self.advance(n * height * width, batch.mean, batch.variance);
+        batch.output
+    }
+
+    /// Moves the running statistics towards those of a batch with `count` values a channel.
+    fn advance(&self, count: usize, mean: Tensor<1>, variance: Tensor<1>) {
         // Bessel's correction; a single value a channel has no unbiased variance.
-        let count = (n * height * width) as f64;
+        let count = count as f64;
         let unbiased = if count > 1.0 {
             count / (count - 1.0)
         } else {
             1.0
         };
-        advance(&self.running_mean, batch.mean, 1.0);
-        advance(&self.running_var, batch.variance, unbiased);
-        batch.output
+        advance(&self.running_mean, mean, 1.0);
+        advance(&self.running_var, variance, unbiased);
     }
 }
 

@@ -1,15 +1,10 @@
 use burn::{
     module::{Module, Param},
     nn::conv::Conv2d,
-    tensor::{
-        Device, Tensor,
-        activation::relu,
-        module::{conv2d, linear},
-        ops::ConvOptions,
-    },
+    tensor::{Device, Tensor, module::linear},
 };
 
-use crate::{BatchNorm, ModelSpec, StageConfig, init};
+use crate::{BatchNorm, ModelSpec, StageConfig, init, path::Path};
 
 /// The first convolution (3x3, stride 1) with its batch normalisation and ReLU.
 #[derive(Module, Debug)]
@@ -96,11 +91,13 @@ impl ImageClassifier {
     /// running statistics, no dropout, on any device. Nothing in the model changes.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = relu(convolve_normalized(&self.stem.conv, &self.stem.bn, images));
+        let path = Path::of(&images, false);
+        let x = path.enter(images);
+        let mut x = path.convolve_normalized(&self.stem.conv, &self.stem.bn, x, None, true);
         for block in self.stages.iter().flatten() {
-            x = block.forward(x);
+            x = block.forward(path, x);
         }
-        self.head.forward(average_pool(x))
+        self.head.forward(path.average_pool(x))
     }
 
     /// Logits `[n, classes]` of a training batch: statistics of the batch, which also move the
@@ -108,11 +105,13 @@ impl ImageClassifier {
     /// (see [`dropout_mask`](crate::dropout_mask)); `None` drops nothing.
     #[must_use]
     pub fn forward_train(&self, images: Tensor<4>, dropout_mask: Option<Tensor<2>>) -> Tensor<2> {
-        let mut x = relu(self.stem.bn.forward_train(self.stem.conv.forward(images)));
+        let path = Path::of(&images, true);
+        let x = path.convolve(&self.stem.conv, path.enter(images));
+        let mut x = path.normalize(&self.stem.bn, x, None, true);
         for block in self.stages.iter().flatten() {
-            x = block.forward_train(x);
+            x = block.forward_train(path, x);
         }
-        let features = average_pool(x);
+        let features = path.average_pool(x);
         self.head.forward(match dropout_mask {
             Some(mask) => features * mask,
             None => features,
@@ -121,24 +120,29 @@ impl ImageClassifier {
 }
 
 impl ResidualBlock {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = relu(convolve_normalized(&self.conv1, &self.bn1, x.clone()));
-        let y = convolve_normalized(&self.conv2, &self.bn2, y);
+    fn forward(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
+        let y = path.convolve_normalized(&self.conv1, &self.bn1, x.clone(), None, true);
         let x = match &self.shortcut {
-            Some(shortcut) => convolve_normalized(&shortcut.conv, &shortcut.bn, x),
+            Some(shortcut) => {
+                path.convolve_normalized(&shortcut.conv, &shortcut.bn, x, None, false)
+            }
             None => x,
         };
-        relu(y + x)
+        path.convolve_normalized(&self.conv2, &self.bn2, y, Some(x), true)
     }
 
-    fn forward_train(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = relu(self.bn1.forward_train(self.conv1.forward(x.clone())));
-        let y = self.bn2.forward_train(self.conv2.forward(y));
+    fn forward_train(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
+        let y = path.convolve(&self.conv1, x.clone());
+        let y = path.normalize(&self.bn1, y, None, true);
+        let y = path.convolve(&self.conv2, y);
         let x = match &self.shortcut {
-            Some(shortcut) => shortcut.bn.forward_train(shortcut.conv.forward(x)),
+            Some(shortcut) => {
+                let x = path.convolve(&shortcut.conv, x);
+                path.normalize(&shortcut.bn, x, None, false)
+            }
             None => x,
         };
-        relu(y + x)
+        path.normalize(&self.bn2, y, Some(x), true)
     }
 }
 
@@ -150,25 +154,6 @@ impl Head {
             Some(self.bias.val()),
         )
     }
-}
-
-/// Convolution and evaluation-mode batch normalisation as one convolution with a bias: the
-/// normalisation is linear, and folding it saves its passes over the activations.
-fn convolve_normalized(conv: &Conv2d, bn: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
-    let (scale, shift) = bn.scale_and_shift();
-    let [channels] = scale.dims();
-    let weight = conv.weight.val() * scale.reshape([channels, 1, 1, 1]);
-    let padding = conv.kernel_size.map(|size| size / 2);
-    let options = ConvOptions::new(conv.stride, padding, conv.dilation, conv.groups);
-    conv2d(x, weight, Some(shift), options)
-}
-
-/// Mean over height and width: `[n, c, h, w]` to `[n, c]`.
-fn average_pool(x: Tensor<4>) -> Tensor<2> {
-    let [n, channels, height, width] = x.dims();
-    x.reshape([n, channels, height * width])
-        .mean_dim(2)
-        .reshape([n, channels])
 }
 
 fn init_stage(

@@ -40,6 +40,7 @@ mod config;
 mod dropout;
 mod error;
 mod init;
+mod path;
 mod spec;
 mod state;
 mod summary;

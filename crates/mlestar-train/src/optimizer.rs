@@ -12,6 +12,10 @@ use burn::{
     optim::GradientsParams,
     tensor::{Device, Tensor, TensorData},
 };
+use mlestar_kernels::{
+    AdamStep, SgdStep,
+    backend::{self as kernels},
+};
 use mlestar_model::NamedTensor;
 
 use crate::{
@@ -146,7 +150,66 @@ impl Optimizer {
         Ok(optimizer)
     }
 
-    /// What to subtract from a parameter, all flat.
+    /// A parameter after the step, all flat, in one pass by the CPU kernels.
+    fn update_by_kernel(
+        &mut self,
+        name: &str,
+        parameter: Tensor<1>,
+        gradient: Tensor<1>,
+        scale: Option<Tensor<1>>,
+        rate: f64,
+    ) -> Tensor<1> {
+        let scale = scale.map_or(1.0, |scale| scale.into_scalar::<f32>());
+        let zeros = || Tensor::zeros(parameter.shape(), &parameter.device());
+        let known = self.moments.remove(name);
+        let first_step = known.is_none();
+        let (parameter, moments) = if self.config.kind == OptimizerKind::Sgd {
+            let step = SgdStep {
+                rate,
+                momentum: self.config.momentum,
+                nesterov: self.config.nesterov,
+                weight_decay: self.config.weight_decay,
+                first: first_step,
+            };
+            let buffer = known.map_or_else(zeros, |moments| moments.first);
+            let [parameter, first] = kernels::sgd_step(&step, scale, gradient, parameter, buffer);
+            (
+                parameter,
+                Moments {
+                    first,
+                    second: None,
+                },
+            )
+        } else {
+            let step = AdamStep {
+                rate,
+                beta1: self.config.beta1,
+                beta2: self.config.beta2,
+                epsilon: self.config.epsilon,
+                weight_decay: self.config.weight_decay,
+                decoupled: self.config.kind == OptimizerKind::AdamW,
+                step: self.steps,
+            };
+            let (first, second) = match known {
+                Some(Moments {
+                    first,
+                    second: Some(second),
+                }) => (first, second),
+                _ => (zeros(), zeros()),
+            };
+            let [parameter, first, second] =
+                kernels::adam_step(&step, scale, gradient, parameter, [first, second]);
+            let second = Some(second);
+            (parameter, Moments { first, second })
+        };
+        // Plain gradient descent has no state.
+        if self.config.kind != OptimizerKind::Sgd || self.config.momentum != 0.0 {
+            self.moments.insert(name.to_owned(), moments);
+        }
+        parameter
+    }
+
+    /// A parameter after the step, all flat.
     fn update(
         &mut self,
         name: &str,
@@ -252,14 +315,19 @@ impl ModuleMapper for Updater<'_> {
         let (id, tensor, mapper) = param.consume();
         let shape = tensor.shape();
         let length = [shape.num_elements()];
-        let mut gradient = gradient.reshape(length);
-        if let Some(scale) = &self.gradient_scale {
-            gradient = gradient * scale.clone();
-        }
+        let gradient = gradient.reshape(length);
         let parameter = tensor.without_autodiff().reshape(length);
-        let updated = self
-            .optimizer
-            .update(&name, parameter, gradient, self.learning_rate);
+        let (scale, rate) = (self.gradient_scale.clone(), self.learning_rate);
+        let updated = if kernels::takes(&parameter) && kernels::takes(&gradient) {
+            self.optimizer
+                .update_by_kernel(&name, parameter, gradient, scale, rate)
+        } else {
+            let gradient = match scale {
+                Some(scale) => gradient * scale,
+                None => gradient,
+            };
+            self.optimizer.update(&name, parameter, gradient, rate)
+        };
         let updated = Tensor::from_inner(updated.reshape(shape)).require_grad();
         Param::from_mapped_value(id, updated, mapper)
     }

@@ -5,7 +5,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Conv2dShape, weights::WeightView};
+use super::{
+    Conv2dShape,
+    patch::{Patches, Places},
+    weights::WeightView,
+};
 use crate::{
     matrix::{
         TILE_ROWS,
@@ -56,6 +60,8 @@ pub(crate) struct Direct {
     /// Columns of a panel: weights are packed for one instruction set.
     width: usize,
     phases: Vec<Phase>,
+    /// Rows are copied together where there are few channels.
+    patches: Option<Patches>,
 }
 
 impl Direct {
@@ -79,7 +85,10 @@ impl Direct {
             taps: taps.collect(),
             weights: Buffer::default(),
         };
-        Self::pack::<S>(shape.input, shape.output(), weights, vec![phase])
+        Self {
+            patches: Patches::of(shape),
+            ..Self::pack::<S>(shape.input, shape.output(), weights, vec![phase])
+        }
     }
 
     /// The gradient of the input from that of the output.
@@ -113,6 +122,7 @@ impl Direct {
             results: weights.results,
             width: tile_width::<S>(),
             phases,
+            patches: None,
         }
     }
 
@@ -248,63 +258,107 @@ impl Operation for Piece<'_> {
         } = *self.job;
         let mut loan = ScratchLoan::take();
         let scratch = loan.get();
-        self.locate(scratch);
+        self.locate_targets(scratch);
+        let (taps, depth) = match &direct.patches {
+            Some(patches) => {
+                self.copy_patches(patches, scratch);
+                (1, patches.row_len())
+            }
+            None => {
+                self.locate_sources(scratch);
+                (phase.taps.len(), direct.summed)
+            }
+        };
         let rows = Rows {
             sources: &scratch.sources,
             targets: &scratch.targets,
         };
         let panels = Panels {
             values: phase.weights.as_slice(),
-            taps: phase.taps.len(),
-            depth: direct.summed,
+            taps,
+            depth,
             channels: direct.results,
         };
-        // SAFETY: `locate` gives pixels of the source or zeros, `summed` values each, and pixels of
-        // the result, each of which is in one piece for these panels.
+        // SAFETY: every source is a pixel of the input, a row of zeros or a copied patch, `depth` values
+        // each; every target is a pixel of the result, which is in one piece for these panels.
         unsafe { rows::multiply(simd, &rows, panels, self.panels, finish) };
     }
 }
 
 impl Piece<'_> {
-    /// Writes down where each pixel's sources and its result lie.
-    fn locate(&self, scratch: &mut Scratch) {
+    /// Picture, row and column of a pixel in the grid of the phase.
+    #[inline(always)]
+    fn place(&self, pixel: usize) -> (usize, [usize; 2]) {
+        let [height, width] = self.job.phase.grid;
+        let (row, x) = (pixel / width, pixel % width);
+        (row / height, [row % height, x])
+    }
+
+    /// Writes down where each pixel's result lies.
+    fn locate_targets(&self, scratch: &mut Scratch) {
+        let Job {
+            direct,
+            phase,
+            result,
+            ..
+        } = *self.job;
+        let [height, width] = direct.result;
+        scratch.targets.clear();
+        for pixel in self.pixels.clone() {
+            let (picture, place) = self.place(pixel);
+            let [y, x]: [usize; 2] =
+                std::array::from_fn(|axis| phase.start[axis] + place[axis] * phase.spacing[axis]);
+            let pixel = (picture * height + y) * width + x;
+            scratch.targets.push(result.at(pixel * direct.results));
+        }
+    }
+
+    /// Writes down where the pixels lie that each tap sees.
+    fn locate_sources(&self, scratch: &mut Scratch) {
         let Job {
             direct,
             phase,
             source,
             zeros,
-            result,
             ..
         } = *self.job;
+        let [height, width] = direct.source;
         let taps = &phase.taps;
         let groups = self.pixels.len().div_ceil(TILE_ROWS);
-        scratch.targets.clear();
         scratch.sources.clear();
         scratch
             .sources
             .resize(groups * taps.len() * TILE_ROWS, zeros.as_ptr());
-        let [grid_height, grid_width] = phase.grid;
         for (index, pixel) in self.pixels.clone().enumerate() {
-            let (row, x) = (pixel / grid_width, pixel % grid_width);
-            let (picture, y) = (row / grid_height, row % grid_height);
-            let place = [y, x];
+            let (picture, place) = self.place(pixel);
             let group = index / TILE_ROWS * taps.len() * TILE_ROWS + index % TILE_ROWS;
             for (tap_idx, tap) in taps.iter().enumerate() {
                 let [y, x]: [isize; 2] = std::array::from_fn(|axis| {
                     (place[axis] * phase.step[axis]) as isize + tap.offset[axis]
                 });
-                let [height, width] = direct.source;
                 if y >= 0 && x >= 0 && (y as usize) < height && (x as usize) < width {
                     let pixel = (picture * height + y as usize) * width + x as usize;
                     scratch.sources[group + tap_idx * TILE_ROWS] =
-                        source[pixel * direct.summed..].as_ptr();
+                        source[pixel * direct.summed..][..direct.summed].as_ptr();
                 }
             }
-            let [y, x]: [usize; 2] =
-                std::array::from_fn(|axis| phase.start[axis] + place[axis] * phase.spacing[axis]);
-            let [height, width] = direct.result;
-            let pixel = (picture * height + y) * width + x;
-            scratch.targets.push(result.at(pixel * direct.results));
         }
+    }
+
+    /// Copies what the kernel sees from each pixel into a row.
+    fn copy_patches(&self, patches: &Patches, scratch: &mut Scratch) {
+        let len = patches.row_len();
+        let rows = self.pixels.len().next_multiple_of(TILE_ROWS);
+        scratch.first.resize(rows * len);
+        let places = Places::new(self.job.phase.grid);
+        let mut place = places.place(self.pixels.start);
+        let copied = &mut scratch.first.as_mut_slice()[..self.pixels.len() * len];
+        for row in copied.chunks_exact_mut(len) {
+            patches.copy(self.job.source, place, row);
+            places.advance(&mut place);
+        }
+        scratch.sources.clear();
+        let rows = scratch.first.as_slice().chunks_exact(len);
+        scratch.sources.extend(rows.map(<[f32]>::as_ptr));
     }
 }

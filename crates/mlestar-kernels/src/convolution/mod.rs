@@ -4,6 +4,7 @@
 //! `[channels_out, channels_in, kernel_height, kernel_width]` as PyTorch and Burn have them.
 
 mod direct;
+mod patch;
 mod shape;
 mod weight_gradient;
 mod weights;

@@ -5,7 +5,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Conv2dShape;
+use super::{
+    Conv2dShape,
+    patch::{Patches, Place, Places},
+};
 use crate::{
     matrix::{
         outer::{self, PANEL_ROWS},
@@ -53,6 +56,7 @@ pub(crate) fn weight_gradient<S: Simd>(
         );
         let job = Job {
             shape,
+            places: Places::new(shape.output()),
             input,
             pixels: range,
             errors: errors.as_slice(),
@@ -96,6 +100,7 @@ fn pack_errors<S: Simd>(errors: &[f32], k: usize, target: &mut Buffer) {
 
 struct Job<'a> {
     shape: &'a Conv2dShape,
+    places: Places,
     input: &'a [f32],
     /// Output pixels of the chunk.
     pixels: Range<usize>,
@@ -155,55 +160,71 @@ impl Piece<'_> {
     /// `[pixel][PANEL_ROWS]`.
     #[inline(always)]
     fn gather(&self, first: usize, columns: Range<usize>, target: &mut [f32]) {
-        let Job { shape, input, .. } = *self.job;
-        let [out_height, out_width] = shape.output();
-        let channels = shape.channels_in;
-        for (index, values) in target.chunks_exact_mut(PANEL_ROWS).enumerate() {
-            let pixel = first + index;
-            let (row, x) = (pixel / out_width, pixel % out_width);
-            let (picture, y) = (row / out_height, row % out_height);
-            let mut column = columns.start;
-            // One run of channels for each tap.
-            while column < columns.end {
-                let (tap, channel) = (column / channels, column % channels);
-                let run = (channels - channel).min(columns.end - column);
-                let values = &mut values[column - columns.start..][..run];
-                match source_pixel(shape, picture, [y, x], tap) {
-                    Some(pixel) => {
-                        let from = &input[pixel * channels + channel..][..run];
-                        match (
-                            <&mut [f32; PANEL_ROWS]>::try_from(&mut *values),
-                            from.as_array(),
-                        ) {
-                            (Ok(values), Some(from)) => *values = *from,
-                            _ => values.copy_from_slice(from),
-                        }
-                    }
-                    None => values.fill(0.0),
-                }
-                column += run;
+        let Job {
+            shape,
+            input,
+            places,
+            ..
+        } = self.job;
+        let mut place = places.place(first);
+        if let Some(patches) = Patches::of(shape) {
+            let mut patch = [0.0; Patches::MOST_VALUES];
+            for values in target.chunks_exact_mut(PANEL_ROWS) {
+                patches.copy(input, place, &mut patch[..patches.row_len()]);
+                values[..columns.len()].copy_from_slice(&patch[columns.clone()]);
+                places.advance(&mut place);
             }
+            return;
         }
+        for values in target.chunks_exact_mut(PANEL_ROWS) {
+            copy_columns(shape, input, place, columns.clone(), values);
+            places.advance(&mut place);
+        }
+    }
+}
+
+/// One run of channels for each tap.
+#[inline(always)]
+fn copy_columns(
+    shape: &Conv2dShape,
+    input: &[f32],
+    place: Place,
+    columns: Range<usize>,
+    values: &mut [f32],
+) {
+    let channels = shape.channels_in;
+    let mut column = columns.start;
+    while column < columns.end {
+        let (tap, channel) = (column / channels, column % channels);
+        let run = (channels - channel).min(columns.end - column);
+        let values = &mut values[column - columns.start..][..run];
+        match source_pixel(shape, place, tap) {
+            Some(pixel) => {
+                let from = &input[pixel * channels + channel..][..run];
+                // A whole panel is the rule, and needs no call.
+                match (
+                    from.as_array::<PANEL_ROWS>(),
+                    values.as_mut_array::<PANEL_ROWS>(),
+                ) {
+                    (Some(from), Some(values)) => *values = *from,
+                    _ => values.copy_from_slice(from),
+                }
+            }
+            None => values.fill(0.0),
+        }
+        column += run;
     }
 }
 
 /// The input pixel that `tap` sees from an output pixel; `None` in the padding.
 #[inline(always)]
-fn source_pixel(
-    shape: &Conv2dShape,
-    picture: usize,
-    place: [usize; 2],
-    tap: usize,
-) -> Option<usize> {
+fn source_pixel(shape: &Conv2dShape, place: Place, tap: usize) -> Option<usize> {
     let tap = [tap / shape.kernel[1], tap % shape.kernel[1]];
-    let mut source = [0; 2];
-    for axis in 0..2 {
-        let at = place[axis] * shape.stride[axis] + tap[axis] * shape.dilation[axis];
-        source[axis] = at.checked_sub(shape.padding[axis])?;
-        if source[axis] >= shape.input[axis] {
-            return None;
-        }
-    }
-    let [y, x] = source;
-    Some((picture * shape.input[0] + y) * shape.input[1] + x)
+    let at = |axis: usize, place: usize| {
+        (place * shape.stride[axis] + tap[axis] * shape.dilation[axis])
+            .checked_sub(shape.padding[axis])
+            .filter(|&at| at < shape.input[axis])
+    };
+    let (y, x) = (at(0, place.y)?, at(1, place.x)?);
+    Some((place.picture * shape.input[0] + y) * shape.input[1] + x)
 }

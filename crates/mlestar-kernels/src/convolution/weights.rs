@@ -12,7 +12,6 @@ pub(crate) struct WeightView<'a> {
     pub results: usize,
     /// Channels that are summed over.
     pub summed: usize,
-    pub taps: usize,
     result_stride: usize,
     summed_stride: usize,
 }
@@ -24,7 +23,6 @@ impl<'a> WeightView<'a> {
             values,
             results: shape.channels_out,
             summed: shape.channels_in,
-            taps,
             result_stride: shape.channels_in * taps,
             summed_stride: taps,
         }
@@ -36,7 +34,6 @@ impl<'a> WeightView<'a> {
             values,
             results: shape.channels_in,
             summed: shape.channels_out,
-            taps,
             result_stride: taps,
             summed_stride: shape.channels_in * taps,
         }

@@ -86,7 +86,10 @@ unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     for _ in 0..pixels {
         // SAFETY: both panels hold `pixels` pixels.
         unsafe {
-            let row: [S::Vector; VECTORS] = std::array::from_fn(|v| simd.load(b.add(v * S::LANES)));
+            let mut row = [simd.splat(0.0); VECTORS];
+            for v in 0..VECTORS {
+                row[v] = simd.load(b.add(v * S::LANES));
+            }
             for r in 0..ROWS {
                 let value = simd.splat(*a.add(r));
                 for v in 0..VECTORS {

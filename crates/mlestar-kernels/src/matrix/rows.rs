@@ -154,8 +154,10 @@ unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
             // SAFETY: `depth` values are readable at each source, and the panel holds a row of
             // weights for each.
             unsafe {
-                let weight: [S::Vector; VECTORS] =
-                    std::array::from_fn(|v| simd.load(weights.add(v * S::LANES)));
+                let mut weight = [simd.splat(0.0); VECTORS];
+                for v in 0..VECTORS {
+                    weight[v] = simd.load(weights.add(v * S::LANES));
+                }
                 for r in 0..ROWS {
                     let value = simd.splat(*row[r].add(index));
                     for v in 0..VECTORS {

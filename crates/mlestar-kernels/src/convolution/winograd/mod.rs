@@ -218,10 +218,11 @@ impl Operation for PackPanel<'_> {
             for v in (0..width).step_by(S::LANES) {
                 let mut columns = [[simd.splat(0.0); 3]; PATCH];
                 for x in 0..3 {
-                    // SAFETY: `v + LANES` is at most `width`, which is at most `WIDEST_TILE`.
-                    let g = std::array::from_fn(|y| unsafe {
-                        simd.load(taps[y * 3 + x].as_ptr().add(v))
-                    });
+                    let mut g = [simd.splat(0.0); 3];
+                    for (y, tap) in g.iter_mut().enumerate() {
+                        // SAFETY: `v + LANES` is at most `width`, which is at most `WIDEST_TILE`.
+                        *tap = unsafe { simd.load(taps[y * 3 + x].as_ptr().add(v)) };
+                    }
                     let u = transform::filter(simd, g);
                     for y in 0..PATCH {
                         columns[y][x] = u[y];
@@ -302,8 +303,11 @@ unsafe fn transform_patch<S: Simd>(
     for c in (0..channels).step_by(S::LANES) {
         let mut columns = [[simd.splat(0.0); PATCH]; PATCH];
         for x in 0..PATCH {
-            // SAFETY: each pixel has `channels` values, a multiple of the lanes.
-            let d = std::array::from_fn(|y| unsafe { simd.load(pixels[y * PATCH + x].add(c)) });
+            let mut d = [simd.splat(0.0); PATCH];
+            for (y, value) in d.iter_mut().enumerate() {
+                // SAFETY: each pixel has `channels` values, a multiple of the lanes.
+                *value = unsafe { simd.load(pixels[y * PATCH + x].add(c)) };
+            }
             let v = transform::input(simd, d);
             for y in 0..PATCH {
                 columns[y][x] = v[y];
@@ -427,30 +431,35 @@ impl Block<'_> {
             let products = products.as_ptr().wrapping_add(c);
             let mut columns = [[simd.splat(0.0); PATCH]; TILE];
             for x in 0..PATCH {
-                // SAFETY: the caller's promise; `results` is a multiple of the lanes.
-                let m = std::array::from_fn(|y| unsafe {
-                    simd.load(products.add((y * PATCH + x) * plane))
-                });
+                let mut m = [simd.splat(0.0); PATCH];
+                for (y, value) in m.iter_mut().enumerate() {
+                    // SAFETY: the caller's promise; `results` is a multiple of the lanes.
+                    *value = unsafe { simd.load(products.add((y * PATCH + x) * plane)) };
+                }
                 let y = transform::output(simd, m);
                 for row in 0..TILE {
                     columns[row][x] = y[row];
                 }
             }
-            let rows: [[S::Vector; TILE]; TILE] =
-                std::array::from_fn(|y| transform::output(simd, columns[y]));
+            let mut rows = [[simd.splat(0.0); TILE]; TILE];
+            for y in 0..TILE {
+                rows[y] = transform::output(simd, columns[y]);
+            }
             // The four corners together depend on all 36 products. Infinity minus infinity is NaN,
             // and NaN stays.
             let top = simd.add(rows[0][0], rows[0][TILE - 1]);
             let bottom = simd.add(rows[TILE - 1][0], rows[TILE - 1][TILE - 1]);
             let corners = simd.add(top, bottom);
             doubt = simd.add(doubt, simd.sub(corners, corners));
-            // SAFETY: `run` has checked that the bias has `results` values.
-            let bias = finish
-                .bias
-                .map(|bias| unsafe { simd.load(bias.as_ptr().add(c)) });
-            for (pixel, value) in pixels.iter().zip(rows.into_iter().flatten()) {
+            let bias = match finish.bias {
+                // SAFETY: `run` has checked that the bias has `results` values.
+                Some(bias) => Some(unsafe { simd.load(bias.as_ptr().add(c)) }),
+                None => None,
+            };
+            for (index, pixel) in pixels.iter().enumerate() {
                 let Some(pixel) = pixel else { continue };
                 let target = result.at(pixel * results + c);
+                let value = rows[index / TILE][index % TILE];
                 let mut value = match bias {
                     Some(bias) => simd.add(value, bias),
                     None => value,

@@ -28,7 +28,7 @@ const B: f32 = std::f32::consts::SQRT_2;
 #[inline(always)]
 pub(super) fn input<S: Simd>(simd: S, d: [S::Vector; 6]) -> [S::Vector; 6] {
     let [d0, d1, d2, d3, d4, d5] = d;
-    let [half, two, more] = [0.5, 2.0, 2.5].map(|value| simd.splat(value));
+    let (half, two, more) = (simd.splat(0.5), simd.splat(2.0), simd.splat(2.5));
     let even_a = simd.neg_mul_add(two, d2, d4);
     let odd_a = simd.neg_mul_add(two, d1, d3);
     let even_b = simd.neg_mul_add(half, d2, d4);
@@ -50,14 +50,14 @@ pub(super) fn output<S: Simd>(simd: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
     let [m0, m1, m2, m3, m4, m5] = m;
     let (sum_a, diff_a) = (simd.add(m1, m2), simd.sub(m1, m2));
     let (sum_b, diff_b) = (simd.add(m3, m4), simd.sub(m3, m4));
-    let constant = |value: f32| simd.splat(value);
-    let odd_a = simd.mul(constant(A), diff_a);
-    let odd_b = simd.mul(constant(B), diff_b);
+    let (half, two) = (simd.splat(0.5), simd.splat(2.0));
+    let odd_a = simd.mul(simd.splat(A), diff_a);
+    let odd_b = simd.mul(simd.splat(B), diff_b);
     [
         simd.add(simd.add(m0, sum_a), sum_b),
         simd.add(odd_a, odd_b),
-        simd.mul_add(constant(2.0), sum_b, simd.mul(constant(0.5), sum_a)),
-        simd.mul_add(constant(2.0), odd_b, simd.mul_add(constant(0.5), odd_a, m5)),
+        simd.mul_add(two, sum_b, simd.mul(half, sum_a)),
+        simd.mul_add(two, odd_b, simd.mul_add(half, odd_a, m5)),
     ]
 }
 
@@ -85,11 +85,12 @@ pub(super) fn output_gradient<S: Simd>(simd: S, y: [S::Vector; 4]) -> [S::Vector
 #[inline(always)]
 pub(super) fn filter<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 6] {
     let [g0, g1, g2] = g;
-    let scaled = |factor: f32, value| simd.mul(simd.splat(factor), value);
     let even_a = simd.mul_add(simd.splat(0.5), g2, g0);
     let even_b = simd.mul_add(simd.splat(2.0), g2, g0);
-    let (even_a, odd_a) = (scaled(-2.0 / 3.0, even_a), scaled(-2.0 / 3.0 * A, g1));
-    let (even_b, odd_b) = (scaled(1.0 / 6.0, even_b), scaled(1.0 / 6.0 * B, g1));
+    let even_a = simd.mul(simd.splat(-2.0 / 3.0), even_a);
+    let odd_a = simd.mul(simd.splat(-2.0 / 3.0 * A), g1);
+    let even_b = simd.mul(simd.splat(1.0 / 6.0), even_b);
+    let odd_b = simd.mul(simd.splat(1.0 / 6.0 * B), g1);
     [
         g0,
         simd.add(even_a, odd_a),
@@ -104,11 +105,10 @@ pub(super) fn filter<S: Simd>(simd: S, g: [S::Vector; 3]) -> [S::Vector; 6] {
 #[inline(always)]
 pub(super) fn filter_gradient<S: Simd>(simd: S, u: [S::Vector; 6]) -> [S::Vector; 3] {
     let [u0, u1, u2, u3, u4, u5] = u;
-    let scaled = |factor: f32, value| simd.mul(simd.splat(factor), value);
-    let sum_a = scaled(-2.0 / 3.0, simd.add(u1, u2));
-    let sum_b = scaled(1.0 / 6.0, simd.add(u3, u4));
-    let diff_a = scaled(-2.0 / 3.0 * A, simd.sub(u1, u2));
-    let diff_b = scaled(1.0 / 6.0 * B, simd.sub(u3, u4));
+    let sum_a = simd.mul(simd.splat(-2.0 / 3.0), simd.add(u1, u2));
+    let sum_b = simd.mul(simd.splat(1.0 / 6.0), simd.add(u3, u4));
+    let diff_a = simd.mul(simd.splat(-2.0 / 3.0 * A), simd.sub(u1, u2));
+    let diff_b = simd.mul(simd.splat(1.0 / 6.0 * B), simd.sub(u3, u4));
     [
         simd.add(u0, simd.add(sum_a, sum_b)),
         simd.add(diff_a, diff_b),

@@ -189,10 +189,11 @@ impl TransformTiles<'_> {
         for channel in (0..k).step_by(S::LANES) {
             let mut columns = [[simd.splat(0.0); TILE]; PATCH];
             for x in 0..TILE {
-                // SAFETY: every pixel has `k` values, a multiple of the lanes.
-                let d = std::array::from_fn(|y| unsafe {
-                    simd.load(pixels[y * TILE + x].add(channel))
-                });
+                let mut d = [simd.splat(0.0); TILE];
+                for (y, value) in d.iter_mut().enumerate() {
+                    // SAFETY: every pixel has `k` values, a multiple of the lanes.
+                    *value = unsafe { simd.load(pixels[y * TILE + x].add(channel)) };
+                }
                 let e = transform::output_gradient(simd, d);
                 for y in 0..PATCH {
                     columns[y][x] = e[y];
@@ -272,11 +273,13 @@ impl Operation for TransformBack<'_> {
         for channel_out in (0..k).step_by(S::LANES) {
             let mut columns = [[simd.splat(0.0); PATCH]; 3];
             for x in 0..PATCH {
-                let u = std::array::from_fn(|y| {
+                let mut u = [simd.splat(0.0); PATCH];
+                for (y, value) in u.iter_mut().enumerate() {
                     let row = (y * PATCH + x) * c + self.channel;
-                    // SAFETY: `k` is a multiple of the lanes.
-                    unsafe { simd.load(self.sums[row * k + channel_out..][..S::LANES].as_ptr()) }
-                });
+                    let sums = &self.sums[row * k + channel_out..][..S::LANES];
+                    // SAFETY: `sums` has as many values as a vector has lanes.
+                    *value = unsafe { simd.load(sums.as_ptr()) };
+                }
                 let g = transform::filter_gradient(simd, u);
                 for y in 0..3 {
                     columns[y][x] = g[y];

@@ -1,0 +1,206 @@
+//! The operations with gradients.
+
+use burn::backend::{
+    Autodiff, Flex,
+    autodiff::{
+        checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+        grads::Gradients,
+        ops::{Backward, Ops, OpsKind, unary},
+    },
+    tensor::FloatTensor,
+};
+use burn_flex::FlexTensor;
+
+use super::{
+    Conv2dOptions, KernelBackend,
+    flex::{self, BatchNormInput, contiguous},
+};
+use crate::{ChannelStatistics, Conv2dShape, Epilogue};
+
+/// `Autodiff<Flex>` with any checkpointing strategy.
+type Differentiable<C> = FloatTensor<Autodiff<Flex, C>>;
+
+#[derive(Debug)]
+struct Convolution;
+
+impl Backward<Flex, 2> for Convolution {
+    type State = (Conv2dShape, FlexTensor, FlexTensor);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (shape, input, weight) = ops.state;
+        let [of_input, of_weight] = ops.parents;
+        let gradient = contiguous(grads.consume::<Flex>(&ops.node));
+        if let Some(node) = of_weight {
+            let value = flex::weight_gradient(&shape, &input, &gradient);
+            grads.register::<Flex>(node.id, value);
+        }
+        // The input is not needed any more; what the gradient takes may lie in its place.
+        drop(input);
+        if let Some(node) = of_input {
+            let value = flex::input_gradient(&shape, &gradient, &weight);
+            grads.register::<Flex>(node.id, value);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct BatchNorm<const N: usize>;
+
+#[derive(Debug, Clone)]
+struct BatchNormState {
+    input: FlexTensor,
+    weight: FlexTensor,
+    statistics: ChannelStatistics,
+    epsilon: f64,
+    /// Where a ReLU made it.
+    output: Option<FlexTensor>,
+}
+
+/// Parents are input, weight, bias and, as the fourth, the residual.
+impl<const N: usize> Backward<Flex, N> for BatchNorm<N> {
+    type State = BatchNormState;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, N>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let state = ops.state;
+        let residual = matches!(ops.parents.get(3), Some(Some(_)));
+        let gradients = flex::batch_norm_gradients(
+            &state.input,
+            &state.weight,
+            &state.statistics,
+            state.epsilon,
+            state.output.as_ref(),
+            contiguous(grads.consume::<Flex>(&ops.node)),
+            residual,
+        );
+        let values = [
+            Some(gradients.input),
+            Some(gradients.weight),
+            Some(gradients.bias),
+            gradients.residual,
+        ];
+        for (node, value) in ops.parents.into_iter().zip(values) {
+            if let (Some(node), Some(value)) = (node, value) {
+                grads.register::<Flex>(node.id, value);
+            }
+        }
+    }
+}
+
+fn batch_norm<C: CheckpointStrategy, const N: usize>(
+    parents: [&Differentiable<C>; N],
+    epsilon: f64,
+    relu: bool,
+) -> (Differentiable<C>, Differentiable<C>, Differentiable<C>) {
+    let primitive = |index: usize| contiguous(parents[index].primitive().clone());
+    let batch = BatchNormInput {
+        input: primitive(0),
+        weight: primitive(1),
+        bias: primitive(2),
+        residual: (N > 3).then(|| primitive(3)),
+        epsilon,
+        relu,
+    };
+    let (output, statistics) = batch.run();
+    let of_channels =
+        |values: &[f32]| Differentiable::<C>::new(flex::tensor(values.to_vec(), [values.len()]));
+    let (mean, variance) = (
+        of_channels(&statistics.mean),
+        of_channels(&statistics.variance),
+    );
+    let nodes = parents.map(|parent| parent.node());
+    let output = match BatchNorm::<N>
+        .prepare::<C>(nodes)
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(prepared) => {
+            let state = BatchNormState {
+                input: batch.input,
+                weight: batch.weight,
+                statistics,
+                epsilon,
+                output: relu.then(|| output.clone()),
+            };
+            prepared.finish(state, output)
+        }
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    };
+    (output, mean, variance)
+}
+
+#[derive(Debug)]
+struct AveragePool;
+
+impl Backward<Flex, 1> for AveragePool {
+    type State = [usize; 4];
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        unary::<Flex, _>(ops.parents, ops.node, grads, |gradient| {
+            flex::average_pool_gradient(ops.state, &contiguous(gradient))
+        });
+    }
+}
+
+impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
+    fn kernel_conv2d(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        options: Conv2dOptions,
+    ) -> FloatTensor<Self> {
+        let nodes = [input.node(), weight.node()];
+        let [input, weight] = [input.into_primitive(), weight.into_primitive()].map(contiguous);
+        let shape = flex::convolution_shape(&input, &weight, options);
+        let output = flex::conv2d(&shape, &input, &weight, Epilogue::default());
+        match Convolution.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((shape, input, weight), output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn kernel_batch_norm(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+        relu: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        batch_norm::<C, 3>([&input, &weight, &bias], epsilon, relu)
+    }
+
+    fn kernel_batch_norm_add(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        epsilon: f64,
+        relu: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        batch_norm::<C, 4>([&input, &weight, &bias, &residual], epsilon, relu)
+    }
+
+    fn kernel_average_pool(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        let node = input.node();
+        let input = contiguous(input.into_primitive());
+        let shape = flex::dims::<4>(&input);
+        let output = flex::average_pool(&input);
+        match AveragePool.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(shape, output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+}

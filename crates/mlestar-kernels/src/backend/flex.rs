@@ -1,0 +1,327 @@
+//! The operations on the plain `flex` backend.
+
+use burn::{
+    backend::{Flex, TensorMetadata, tensor::FloatTensor},
+    tensor::{DType, Tensor, TensorData},
+};
+use burn_flex::FlexTensor;
+
+use super::{Conv2dOptions, KernelBackend};
+use crate::{
+    ChannelStatistics, Conv2dShape, Epilogue, KernelError, batch_norm_backward, batch_norm_forward,
+    channel_statistics, conv2d_input_gradient, conv2d_weight_gradient, global_average_pool,
+    global_average_pool_backward,
+};
+
+/// The primitive of a tensor on the plain device.
+pub(super) fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
+    match tensor.try_into_primitive::<Flex>() {
+        Ok(primitive) => primitive,
+        Err(error) => refuse(&format!("{error:?}")),
+    }
+}
+
+/// Tensors that do not fit are an error of the program that called, reported as Burn reports its own.
+#[allow(clippy::panic)]
+#[track_caller]
+pub(super) fn refuse(reason: &str) -> ! {
+    panic!("mlestar-kernels: {reason}")
+}
+
+#[track_caller]
+pub(super) fn done<T>(result: Result<T, KernelError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => refuse(&error.to_string()),
+    }
+}
+
+/// A tensor whose values lie one after the other.
+pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.dtype() != DType::F32 {
+        refuse(&format!("values are {:?}, but must be F32", tensor.dtype()));
+    }
+    match tensor.is_contiguous() {
+        true => tensor,
+        false => tensor.to_contiguous(),
+    }
+}
+
+/// The values of a contiguous tensor.
+pub(super) fn values(tensor: &FlexTensor) -> &[f32] {
+    match tensor.as_slice::<f32>() {
+        Some(values) => values,
+        None => refuse("values are not contiguous f32"),
+    }
+}
+
+pub(super) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+pub(super) fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
+    let shape = tensor.shape();
+    match <[usize; D]>::try_from(&shape[..]) {
+        Ok(dims) => dims,
+        Err(_) => refuse(&format!(
+            "a tensor of {D} dimensions is needed, not {shape:?}"
+        )),
+    }
+}
+
+/// The sizes of a convolution, once its tensors fit.
+pub(super) fn convolution_shape(
+    input: &FlexTensor,
+    weight: &FlexTensor,
+    options: Conv2dOptions,
+) -> Conv2dShape {
+    let (input, weight) = (dims(input), dims(weight));
+    if input[3] != weight[1] {
+        refuse(&format!(
+            "input {input:?} has {} channels, but weight {weight:?} takes {}",
+            input[3], weight[1]
+        ));
+    }
+    options.shape(input, weight)
+}
+
+fn output_dims(shape: &Conv2dShape) -> [usize; 4] {
+    let [height, width] = shape.output();
+    [shape.n, height, width, shape.channels_out]
+}
+
+pub(super) fn conv2d(
+    shape: &Conv2dShape,
+    input: &FlexTensor,
+    weight: &FlexTensor,
+    epilogue: Epilogue,
+) -> FlexTensor {
+    done(shape.check());
+    let mut output = vec![0.0; shape.output_len()];
+    done(crate::conv2d(
+        shape,
+        values(input),
+        values(weight),
+        epilogue,
+        &mut output,
+    ));
+    tensor(output, output_dims(shape))
+}
+
+pub(super) fn conv2d_fused(
+    input: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+    residual: Option<FlexTensor>,
+    relu: bool,
+    options: Conv2dOptions,
+) -> FlexTensor {
+    let [input, weight, bias] = [input, weight, bias].map(contiguous);
+    let residual = residual.map(contiguous);
+    let shape = convolution_shape(&input, &weight, options);
+    let epilogue = Epilogue {
+        bias: Some(values(&bias)),
+        residual: residual.as_ref().map(values),
+        relu,
+    };
+    conv2d(&shape, &input, &weight, epilogue)
+}
+
+pub(super) fn input_gradient(
+    shape: &Conv2dShape,
+    output_gradient: &FlexTensor,
+    weight: &FlexTensor,
+) -> FlexTensor {
+    let mut gradient = vec![0.0; shape.input_len()];
+    let errors = values(output_gradient);
+    done(conv2d_input_gradient(
+        shape,
+        errors,
+        values(weight),
+        &mut gradient,
+    ));
+    let [height, width] = shape.input;
+    tensor(gradient, [shape.n, height, width, shape.channels_in])
+}
+
+pub(super) fn weight_gradient(
+    shape: &Conv2dShape,
+    input: &FlexTensor,
+    output_gradient: &FlexTensor,
+) -> FlexTensor {
+    let mut gradient = vec![0.0; shape.weight_len()];
+    let errors = values(output_gradient);
+    done(conv2d_weight_gradient(
+        shape,
+        values(input),
+        errors,
+        &mut gradient,
+    ));
+    let [height, width] = shape.kernel;
+    tensor(
+        gradient,
+        [shape.channels_out, shape.channels_in, height, width],
+    )
+}
+
+/// What a batch norm needs, contiguous.
+#[derive(Debug, Clone)]
+pub(super) struct BatchNormInput {
+    pub input: FlexTensor,
+    pub weight: FlexTensor,
+    pub bias: FlexTensor,
+    pub residual: Option<FlexTensor>,
+    pub epsilon: f64,
+    pub relu: bool,
+}
+
+impl BatchNormInput {
+    pub(super) fn run(&self) -> (FlexTensor, ChannelStatistics) {
+        let input = values(&self.input);
+        let weight = values(&self.weight);
+        let statistics = done(channel_statistics(input, weight.len()));
+        let mut output = vec![0.0; input.len()];
+        done(batch_norm_forward(
+            input,
+            &statistics,
+            weight,
+            values(&self.bias),
+            self.epsilon,
+            self.residual.as_ref().map(values),
+            self.relu,
+            &mut output,
+        ));
+        (tensor(output, dims::<4>(&self.input)), statistics)
+    }
+}
+
+/// Gradients of a batch norm's input, weight, bias and residual.
+pub(super) struct BatchNormBackward {
+    pub input: FlexTensor,
+    pub weight: FlexTensor,
+    pub bias: FlexTensor,
+    pub residual: Option<FlexTensor>,
+}
+
+/// `output` is that of the forward pass where a ReLU made it; `residual`, whether there was one.
+pub(super) fn batch_norm_gradients(
+    input: &FlexTensor,
+    weight: &FlexTensor,
+    statistics: &ChannelStatistics,
+    epsilon: f64,
+    output: Option<&FlexTensor>,
+    output_gradient: FlexTensor,
+    residual: bool,
+) -> BatchNormBackward {
+    let shape = dims::<4>(input);
+    let channels = shape[3];
+    let mut of_input = vec![0.0; values(input).len()];
+    // Without a ReLU the gradient of the residual is that of the output.
+    let copies = residual && output.is_some();
+    let mut of_residual = vec![0.0; if copies { of_input.len() } else { 0 }];
+    let gradients = done(batch_norm_backward(
+        values(input),
+        statistics,
+        values(weight),
+        epsilon,
+        output.map(values),
+        values(&output_gradient),
+        &mut of_input,
+        copies.then_some(&mut of_residual[..]),
+    ));
+    BatchNormBackward {
+        input: tensor(of_input, shape),
+        weight: tensor(gradients.weight, [channels]),
+        bias: tensor(gradients.bias, [channels]),
+        residual: match (residual, copies) {
+            (false, _) => None,
+            (true, true) => Some(tensor(of_residual, shape)),
+            (true, false) => Some(output_gradient),
+        },
+    }
+}
+
+pub(super) fn average_pool(input: &FlexTensor) -> FlexTensor {
+    let [n, height, width, channels] = dims(input);
+    let mut output = vec![0.0; n * channels];
+    done(global_average_pool(
+        values(input),
+        height * width,
+        channels,
+        &mut output,
+    ));
+    tensor(output, [n, channels])
+}
+
+pub(super) fn average_pool_gradient(shape: [usize; 4], output_gradient: &FlexTensor) -> FlexTensor {
+    let [_, height, width, channels] = shape;
+    let mut gradient = vec![0.0; shape.iter().product()];
+    done(global_average_pool_backward(
+        values(output_gradient),
+        height * width,
+        channels,
+        &mut gradient,
+    ));
+    tensor(gradient, shape)
+}
+
+type Three = (FlexTensor, FlexTensor, FlexTensor);
+
+fn batch_norm(input: BatchNormInput) -> Three {
+    let (output, ChannelStatistics { mean, variance }) = input.run();
+    let channels = [mean.len()];
+    (output, tensor(mean, channels), tensor(variance, channels))
+}
+
+impl KernelBackend for Flex {
+    fn kernel_conv2d(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        options: Conv2dOptions,
+    ) -> FloatTensor<Self> {
+        let [input, weight] = [input, weight].map(contiguous);
+        let shape = convolution_shape(&input, &weight, options);
+        conv2d(&shape, &input, &weight, Epilogue::default())
+    }
+
+    fn kernel_batch_norm(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+        relu: bool,
+    ) -> Three {
+        let [input, weight, bias] = [input, weight, bias].map(contiguous);
+        batch_norm(BatchNormInput {
+            input,
+            weight,
+            bias,
+            residual: None,
+            epsilon,
+            relu,
+        })
+    }
+
+    fn kernel_batch_norm_add(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        epsilon: f64,
+        relu: bool,
+    ) -> Three {
+        let [input, weight, bias, residual] = [input, weight, bias, residual].map(contiguous);
+        batch_norm(BatchNormInput {
+            input,
+            weight,
+            bias,
+            residual: Some(residual),
+            epsilon,
+            relu,
+        })
+    }
+
+    fn kernel_average_pool(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        average_pool(&contiguous(input))
+    }
+}

@@ -1,0 +1,199 @@
+//! The kernels as operations on Burn's tensors.
+//!
+//! They run where [`available`] says so: on Burn's CPU backend `flex`, with or without gradients.
+//! Pictures are channels-last, `[n, height, width, channels]`, in every function here.
+
+mod autodiff;
+mod flex;
+mod optimizer;
+
+use burn::{
+    backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension, tensor::FloatTensor},
+    tensor::{DType, Device, Tensor},
+};
+
+pub use optimizer::{adam_step, sgd_step};
+
+use crate::Conv2dShape;
+
+/// Whether a device runs these operations: Burn's `flex` backend, with or without gradients.
+#[must_use]
+pub fn available(device: &Device) -> bool {
+    match device.as_dispatch() {
+        DispatchDevice::Flex(_) => true,
+        DispatchDevice::Autodiff(_) => {
+            let inner = device.clone().without_autodiff();
+            matches!(inner.as_dispatch(), DispatchDevice::Flex(_))
+        }
+        #[allow(unreachable_patterns)]
+        _ => false,
+    }
+}
+
+/// Whether a tensor can be given to these operations: it lies on such a device and holds `f32`.
+#[must_use]
+pub fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.dtype() == DType::F32 && available(&tensor.device())
+}
+
+/// Stride, padding and dilation of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv2dOptions {
+    /// Step of the kernel down and across.
+    pub stride: [usize; 2],
+    /// Zeros above and below (equal), left and right (equal).
+    pub padding: [usize; 2],
+    /// Distance between taps.
+    pub dilation: [usize; 2],
+}
+
+impl Conv2dOptions {
+    /// The sizes of a convolution of `input`, `[n, height, width, channels]`, with `weight`,
+    /// `[channels_out, channels_in, kernel_height, kernel_width]`.
+    #[must_use]
+    pub fn shape(&self, input: [usize; 4], weight: [usize; 4]) -> Conv2dShape {
+        Conv2dShape {
+            n: input[0],
+            input: [input[1], input[2]],
+            channels_in: input[3],
+            channels_out: weight[0],
+            kernel: [weight[2], weight[3]],
+            stride: self.stride,
+            padding: self.padding,
+            dilation: self.dilation,
+        }
+    }
+}
+
+/// The operations of a backend. Call the functions of this module instead.
+///
+/// As everywhere in Burn, tensors that do not fit each other are an error of the program: the
+/// operations panic with what does not fit.
+#[doc(hidden)]
+#[backend_extension(Flex, Autodiff)]
+pub trait KernelBackend: Backend {
+    fn kernel_conv2d(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        options: Conv2dOptions,
+    ) -> FloatTensor<Self>;
+
+    fn kernel_batch_norm(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+        relu: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    fn kernel_batch_norm_add(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        epsilon: f64,
+        relu: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    fn kernel_average_pool(input: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// Convolution of `input`, `[n, height, width, channels_in]`, with `weight`,
+/// `[channels_out, channels_in, kernel_height, kernel_width]`; differentiable in both.
+///
+/// # Panics
+///
+/// Where [`available`] is false or the sizes do not fit each other, as Burn's operations do.
+#[must_use]
+pub fn conv2d(input: Tensor<4>, weight: Tensor<4>, options: Conv2dOptions) -> Tensor<4> {
+    let output = <Dispatch as KernelBackend>::kernel_conv2d(
+        input.into_dispatch(),
+        weight.into_dispatch(),
+        options,
+    );
+    Tensor::from_dispatch(output)
+}
+
+/// Convolution, bias, residual sum and ReLU in one pass, without gradients: for evaluation.
+///
+/// # Panics
+///
+/// Where the tensors do not lie on the plain `flex` device, or the sizes do not fit each other.
+#[must_use]
+pub fn conv2d_fused(
+    input: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    residual: Option<Tensor<4>>,
+    relu: bool,
+    options: Conv2dOptions,
+) -> Tensor<4> {
+    Tensor::from_primitive::<Flex>(flex::conv2d_fused(
+        flex::primitive(input),
+        flex::primitive(weight),
+        flex::primitive(bias),
+        residual.map(flex::primitive),
+        relu,
+        options,
+    ))
+}
+
+/// A batch norm's output with the statistics that it used.
+#[derive(Debug)]
+pub struct BatchNormOutput {
+    /// Of the input's shape.
+    pub output: Tensor<4>,
+    /// Mean of each channel; no gradient flows through it.
+    pub mean: Tensor<1>,
+    /// Biased variance of each channel; no gradient flows through it.
+    pub variance: Tensor<1>,
+}
+
+/// Batch normalisation with the statistics of the batch, then the residual sum and the ReLU where they
+/// are asked for; differentiable in all tensors.
+///
+/// # Panics
+///
+/// Where [`available`] is false or the sizes do not fit each other, as Burn's operations do.
+#[must_use]
+pub fn batch_norm(
+    input: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    residual: Option<Tensor<4>>,
+    epsilon: f64,
+    relu: bool,
+) -> BatchNormOutput {
+    let [input, weight, bias] = [
+        input.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+    ];
+    let (output, mean, variance) = match residual {
+        Some(residual) => <Dispatch as KernelBackend>::kernel_batch_norm_add(
+            input,
+            weight,
+            bias,
+            residual.into_dispatch(),
+            epsilon,
+            relu,
+        ),
+        None => <Dispatch as KernelBackend>::kernel_batch_norm(input, weight, bias, epsilon, relu),
+    };
+    BatchNormOutput {
+        output: Tensor::from_dispatch(output),
+        mean: Tensor::from_dispatch(mean),
+        variance: Tensor::from_dispatch(variance),
+    }
+}
+
+/// Mean over the pixels: `[n, height, width, channels]` to `[n, channels]`; differentiable.
+///
+/// # Panics
+///
+/// Where [`available`] is false.
+#[must_use]
+pub fn average_pool(input: Tensor<4>) -> Tensor<2> {
+    let output = <Dispatch as KernelBackend>::kernel_average_pool(input.into_dispatch());
+    Tensor::from_dispatch(output)
+}

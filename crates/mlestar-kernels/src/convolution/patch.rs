@@ -1,0 +1,120 @@
+//! Patches: what a kernel sees from one output pixel, copied into one row.
+//!
+//! With few input channels (the first layer has 3) the pieces of a row are so short that following the
+//! pointers to them costs more than copying them together.
+
+use super::Conv2dShape;
+
+/// Copies patches of one convolution.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patches {
+    shape: Conv2dShape,
+}
+
+/// An output pixel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub picture: usize,
+    pub y: usize,
+    pub x: usize,
+}
+
+/// The output's pixels in their order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places {
+    output: [usize; 2],
+}
+
+impl Places {
+    /// Height and width of the output.
+    pub(super) fn new(output: [usize; 2]) -> Self {
+        Self { output }
+    }
+
+    pub(super) fn place(&self, pixel: usize) -> Place {
+        let [height, width] = self.output;
+        Place {
+            picture: pixel / width / height,
+            y: pixel / width % height,
+            x: pixel % width,
+        }
+    }
+
+    /// The pixel after `place`.
+    #[inline(always)]
+    pub(super) fn advance(&self, place: &mut Place) {
+        let [height, width] = self.output;
+        place.x += 1;
+        if place.x == width {
+            place.x = 0;
+            place.y += 1;
+            if place.y == height {
+                place.y = 0;
+                place.picture += 1;
+            }
+        }
+    }
+}
+
+impl Patches {
+    /// Fewer input channels than this are worth copying.
+    const MOST_CHANNELS: usize = 8;
+    /// Longest row.
+    pub(super) const MOST_VALUES: usize = 128;
+
+    /// `None` where following pointers is better.
+    pub(super) fn of(shape: &Conv2dShape) -> Option<Self> {
+        let worth = shape.taps() > 1
+            && shape.channels_in < Self::MOST_CHANNELS
+            && shape.taps() * shape.channels_in <= Self::MOST_VALUES;
+        worth.then_some(Self { shape: *shape })
+    }
+
+    /// Values of a row: taps times channels.
+    pub(super) fn row_len(&self) -> usize {
+        self.shape.taps() * self.shape.channels_in
+    }
+
+    /// Writes `[tap][channel]` values to `row`, zeros for the padding.
+    #[inline(always)]
+    pub(super) fn copy(&self, input: &[f32], place: Place, row: &mut [f32]) {
+        let shape = &self.shape;
+        let [height, width] = shape.input;
+        let channels = shape.channels_in;
+        let run = shape.kernel[1] * channels;
+        let left = (place.x * shape.stride[1]) as isize - shape.padding[1] as isize;
+        let inside =
+            shape.dilation[1] == 1 && left >= 0 && left as usize + shape.kernel[1] <= width;
+        for (tap_y, values) in row.chunks_exact_mut(run).enumerate() {
+            let y = place.y * shape.stride[0] + tap_y * shape.dilation[0];
+            let Some(y) = y.checked_sub(shape.padding[0]).filter(|&y| y < height) else {
+                values.fill(0.0);
+                continue;
+            };
+            let line = (place.picture * height + y) * width;
+            if inside {
+                copy_run(&input[(line + left as usize) * channels..][..run], values);
+                continue;
+            }
+            for (tap_x, values) in values.chunks_exact_mut(channels).enumerate() {
+                let x = left + (tap_x * shape.dilation[1]) as isize;
+                match x >= 0 && (x as usize) < width {
+                    true => {
+                        let from = (line + x as usize) * channels;
+                        values.copy_from_slice(&input[from..from + channels]);
+                    }
+                    false => values.fill(0.0),
+                }
+            }
+        }
+    }
+}
+
+/// Copies a run; one of a 3x3 kernel on 3 channels without a call.
+#[inline(always)]
+fn copy_run(from: &[f32], to: &mut [f32]) {
+    match (from.as_array::<9>(), to.as_mut_array::<9>()) {
+        (Some(from), Some(to)) => *to = *from,
+        _ => to.copy_from_slice(from),
+    }
+}
