@@ -7,6 +7,15 @@ use std::cell::Cell;
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
+/// A check in an innermost loop: made in this crate's unit tests and in builds with debug assertions.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn check(holds: bool) {
+    if cfg!(any(test, debug_assertions)) {
+        assert!(holds);
+    }
+}
+
 /// `f32` values that start at a cache line, so that no vector load of packed values straddles two.
 #[derive(Clone, Default)]
 pub(crate) struct Buffer {
@@ -32,13 +41,13 @@ impl Buffer {
     }
 
     pub(crate) fn as_slice(&self) -> &[f32] {
-        debug_assert!(self.len <= self.lines.len() * 16);
+        check(self.len <= self.lines.len() * 16);
         // SAFETY: `Line` is 16 `f32` without padding, and `resize` keeps `len` within the lines.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
-        debug_assert!(self.len <= self.lines.len() * 16);
+        check(self.len <= self.lines.len() * 16);
         // SAFETY: as in `as_slice`.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
@@ -103,7 +112,7 @@ impl Shared {
     /// Where value `index` lies. One past the end is allowed.
     #[inline(always)]
     pub(crate) fn at(self, index: usize) -> *mut f32 {
-        debug_assert!(index <= self.1, "{index} of {}", self.1);
+        check(index <= self.1);
         self.0.wrapping_add(index)
     }
 }

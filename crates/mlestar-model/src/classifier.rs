@@ -91,7 +91,10 @@ impl ImageClassifier {
     /// running statistics, no dropout, on any device. Nothing in the model changes.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let path = Path::of(&images, false);
+        self.forward_along(Path::of(&images), images)
+    }
+
+    pub(crate) fn forward_along(&self, path: Path, images: Tensor<4>) -> Tensor<2> {
         let x = path.enter(images);
         let mut x = path.convolve_normalized(&self.stem.conv, &self.stem.bn, x, None, true);
         for block in self.stages.iter().flatten() {
@@ -105,7 +108,15 @@ impl ImageClassifier {
     /// (see [`dropout_mask`](crate::dropout_mask)); `None` drops nothing.
     #[must_use]
     pub fn forward_train(&self, images: Tensor<4>, dropout_mask: Option<Tensor<2>>) -> Tensor<2> {
-        let path = Path::of(&images, true);
+        self.forward_train_along(Path::of(&images), images, dropout_mask)
+    }
+
+    pub(crate) fn forward_train_along(
+        &self,
+        path: Path,
+        images: Tensor<4>,
+        dropout_mask: Option<Tensor<2>>,
+    ) -> Tensor<2> {
         let x = path.convolve(&self.stem.conv, path.enter(images));
         let mut x = path.normalize(&self.stem.bn, x, None, true);
         for block in self.stages.iter().flatten() {

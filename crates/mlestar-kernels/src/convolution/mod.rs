@@ -6,6 +6,8 @@
 mod direct;
 mod patch;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod weight_gradient;
 mod weights;
 mod winograd;

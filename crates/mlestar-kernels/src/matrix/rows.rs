@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::{TILE_ROWS, WIDEST_TILE, tile_width};
-use crate::simd::Simd;
+use crate::{memory::check, simd::Simd};
 
 /// Weights `[panel][tap][depth][tile_width]`: the order in which they are used. Channels beyond the
 /// last are zeros.
@@ -65,11 +65,9 @@ pub(crate) unsafe fn multiply<S: Simd>(
 ) {
     let width = tile_width::<S>();
     let panel_len = panels.taps * panels.depth * width;
-    debug_assert!(range.end * panel_len <= panels.values.len());
-    debug_assert_eq!(
-        rows.sources.len(),
-        rows.targets.len().div_ceil(TILE_ROWS) * panels.taps * TILE_ROWS
-    );
+    check(range.end * panel_len <= panels.values.len());
+    let groups = rows.targets.len().div_ceil(TILE_ROWS);
+    check(rows.sources.len() == groups * panels.taps * TILE_ROWS);
     for panel in range {
         let weights = panels.values.as_ptr().wrapping_add(panel * panel_len);
         let channel = panel * width;
@@ -197,7 +195,7 @@ unsafe fn store_row<S: Simd, const VECTORS: usize>(
             // SAFETY: the panel is full, so that every lane is a channel.
             unsafe {
                 if let Some(bias) = finish.bias {
-                    debug_assert!(channel + channels <= bias.len());
+                    check(channel + channels <= bias.len());
                     sum = simd.add(sum, simd.load(bias.as_ptr().add(channel + v * S::LANES)));
                 }
                 if let Some(distance) = finish.residual {

@@ -18,8 +18,9 @@ fn tensor<const D: usize>(seed: u64, what: &str, shape: [usize; D], device: &Dev
 
 fn close<const D: usize>(found: Tensor<D>, expected: Tensor<D>, limit: f32, what: &str) {
     let [found, expected] = [found, expected].map(|tensor| {
-        let data = tensor.into_data();
-        (data.shape.clone(), data.iter::<f32>().collect::<Vec<_>>())
+        let dims = tensor.dims();
+        let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
+        (dims, values)
     });
     assert_eq!(found.0, expected.0, "{what}");
     for (index, (found, expected)) in found.1.iter().zip(&expected.1).enumerate() {

@@ -19,7 +19,7 @@ use crate::{
         rows::{self, Finish, Panels, Rows},
         tile_width,
     },
-    memory::{Buffer, Scratch, ScratchLoan, Shared},
+    memory::{Buffer, Scratch, ScratchLoan, Shared, check},
     simd::{Operation, Simd},
 };
 use tiles::{PATCH, POSITIONS, TILE, Tile};
@@ -293,7 +293,7 @@ unsafe fn transform_patch<S: Simd>(
     channels: usize,
     mut store: impl FnMut(usize, usize, S::Vector),
 ) {
-    debug_assert!(channels.is_multiple_of(S::LANES) && zeros.len() >= channels);
+    check(channels.is_multiple_of(S::LANES) && zeros.len() >= channels);
     let pixels: [*const f32; POSITIONS] = std::array::from_fn(|index| {
         match tiles.source_pixel(tile, [index / PATCH, index % PATCH]) {
             Some(pixel) => source[pixel * channels..][..channels].as_ptr(),

@@ -1,0 +1,112 @@
+//! The convolutions at every vector width, also those that this processor does not have, with the
+//! checks of `cfg(test)` in the innermost loops.
+
+use mlestar_random::Stream;
+
+use super::*;
+use crate::simd::Portable;
+
+fn random(what: &str, len: usize) -> Vec<f32> {
+    let mut stream = Stream::new(11, what, 0, 0);
+    (0..len).map(|_| stream.normal() as f32).collect()
+}
+
+/// Output, input gradient and weight gradient.
+fn all<S: Simd>(simd: S, shape: &Conv2dShape, algorithm: Algorithm) -> [Vec<f32>; 3] {
+    let input = random("input", shape.input_len());
+    let weight = random("weight", shape.weight_len());
+    let errors = random("errors", shape.output_len());
+    let bias = random("bias", shape.channels_out);
+    let residual = random("residual", shape.output_len());
+    let mut results = [
+        vec![f32::NAN; shape.output_len()],
+        vec![f32::NAN; shape.input_len()],
+        vec![f32::NAN; shape.weight_len()],
+    ];
+    let [output, input_gradient, weight_gradient] = &mut results;
+    let packed = simd.vectorize(Pack {
+        shape,
+        algorithm,
+        weight: &weight,
+    });
+    simd.vectorize(Run {
+        packed: &packed,
+        n: shape.n,
+        input: &input,
+        weight: WeightView::forward(shape, &weight),
+        epilogue: Epilogue {
+            bias: Some(&bias),
+            residual: Some(&residual),
+            relu: true,
+        },
+        output,
+    });
+    simd.vectorize(InputGradient {
+        shape,
+        algorithm,
+        output_gradient: &errors,
+        weight: &weight,
+        input_gradient,
+    });
+    simd.vectorize(WeightGradient {
+        shape,
+        algorithm,
+        input: &input,
+        output_gradient: &errors,
+        weight_gradient,
+    });
+    results
+}
+
+fn check_close(found: &[Vec<f32>; 3], expected: &[Vec<f32>; 3], context: &str) {
+    for (part, (found, expected)) in found.iter().zip(expected).enumerate() {
+        for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let error = (found - expected).abs();
+            assert!(
+                error < 2e-3,
+                "{context} part {part} value {index}: {found} and not {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_width_gives_the_same_results() {
+    for shape in [
+        Conv2dShape::square(2, [9, 6], [16, 32], 3, 1, 1),
+        Conv2dShape::square(1, [4, 4], [48, 16], 3, 1, 0),
+        Conv2dShape::square(3, [7, 5], [3, 37], 3, 1, 1),
+        Conv2dShape::square(2, [8, 9], [16, 33], 3, 2, 1),
+        Conv2dShape::square(2, [8, 8], [5, 64], 1, 2, 0),
+    ] {
+        // One lane, tap by tap, is as plain as it gets; it agrees with the definition in the
+        // integration tests' way.
+        let expected = all(Portable::<1>, &shape, Algorithm::Direct);
+        for algorithm in [Algorithm::Direct, Algorithm::Winograd] {
+            if !algorithm.applies(&shape) {
+                continue;
+            }
+            let context = |lanes: usize| format!("{lanes} lanes, {algorithm:?}, {shape:?}");
+            check_close(
+                &all(Portable::<1>, &shape, algorithm),
+                &expected,
+                &context(1),
+            );
+            check_close(
+                &all(Portable::<4>, &shape, algorithm),
+                &expected,
+                &context(4),
+            );
+            check_close(
+                &all(Portable::<8>, &shape, algorithm),
+                &expected,
+                &context(8),
+            );
+            check_close(
+                &all(Portable::<16>, &shape, algorithm),
+                &expected,
+                &context(16),
+            );
+        }
+    }
+}
