@@ -62,6 +62,8 @@ pub(crate) struct Direct {
     phases: Vec<Phase>,
     /// Rows are copied together where there are few channels.
     patches: Option<Patches>,
+    /// What a tap over the edge sees.
+    zeros: Vec<f32>,
 }
 
 impl Direct {
@@ -123,6 +125,7 @@ impl Direct {
             width: tile_width::<S>(),
             phases,
             patches: None,
+            zeros: vec![0.0; weights.summed],
         }
     }
 
@@ -153,20 +156,24 @@ impl Direct {
             assert_eq!(residual.len(), result.len());
             distance(result, residual)
         });
-        let zeros = vec![0.0; self.summed];
         let shared = Shared::new(result);
         for phase in &self.phases {
             let job = Job {
                 direct: self,
                 phase,
                 source,
-                zeros: &zeros,
                 result: shared,
                 finish,
             };
             job.run(simd, n);
         }
     }
+}
+
+/// Length of equal pieces of at most `most`, as many for each of `workers`.
+pub(super) fn piece_len(total: usize, most: usize, workers: usize) -> usize {
+    let rounds = total.div_ceil(most * workers).max(1);
+    total.div_ceil(rounds * workers).max(1)
 }
 
 /// Values from a place in `from` to the same place in `to`.
@@ -209,7 +216,6 @@ struct Job<'a> {
     direct: &'a Direct,
     phase: &'a Phase,
     source: &'a [f32],
-    zeros: &'a [f32],
     result: Shared,
     finish: Finish<'a>,
 }
@@ -226,10 +232,14 @@ impl Job<'_> {
         let pixels = n * self.phase.grid[0] * self.phase.grid[1];
         let panels = self.direct.results.div_ceil(tile_width::<S>());
         let threads = rayon::current_num_threads();
-        let block = BLOCK_PIXELS.min(pixels.div_ceil(threads).next_multiple_of(TILE_ROWS));
-        let blocks = pixels.div_ceil(block.max(1));
-        // Few pixels and many weights: the threads share the weights as well.
-        let parts = (2 * threads).div_ceil(blocks.max(1)).clamp(1, panels);
+        // Threads that have no block of their own take some of a block's panels: so each reads a part
+        // of the weights, and not all of them for a few pixels.
+        let parts = threads
+            .div_ceil(pixels.div_ceil(BLOCK_PIXELS).max(1))
+            .min(panels);
+        let block = piece_len(pixels, BLOCK_PIXELS, threads.div_ceil(parts));
+        let block = block.next_multiple_of(TILE_ROWS);
+        let blocks = pixels.div_ceil(block);
         (0..blocks * parts)
             .into_par_iter()
             .with_max_len(1)
@@ -319,9 +329,9 @@ impl Piece<'_> {
             direct,
             phase,
             source,
-            zeros,
             ..
         } = *self.job;
+        let zeros = direct.zeros.as_slice();
         let [height, width] = direct.source;
         let taps = &phase.taps;
         let groups = self.pixels.len().div_ceil(TILE_ROWS);
@@ -360,5 +370,19 @@ impl Piece<'_> {
         scratch.sources.clear();
         let rows = scratch.first.as_slice().chunks_exact(len);
         scratch.sources.extend(rows.map(<[f32]>::as_ptr));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_equal_and_not_too_long() {
+        // 100 for two workers in pieces of up to 24: three rounds of two.
+        assert_eq!(piece_len(100, 24, 2), 17);
+        assert_eq!(piece_len(16, 24, 2), 8);
+        assert_eq!(piece_len(3, 24, 8), 1);
+        assert_eq!(piece_len(0, 24, 2), 1);
     }
 }

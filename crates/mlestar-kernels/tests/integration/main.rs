@@ -7,3 +7,4 @@ mod convolution;
 mod non_finite;
 mod optimizer;
 mod reference;
+mod threads;

@@ -12,7 +12,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Conv2dShape, direct::distance, weights::WeightView};
+use super::{
+    Conv2dShape,
+    direct::{distance, piece_len},
+    weights::WeightView,
+};
 use crate::{
     matrix::{
         TILE_ROWS, WIDEST_TILE,
@@ -32,6 +36,10 @@ const CHANNEL_MULTIPLE: usize = 16;
 /// Planes of a position start this much later than their size asks for, so that the 36 places that a
 /// patch is written to do not fall into the same set of the first-level cache.
 const PLANE_PADDING: usize = 16;
+
+/// For every so many tiles another thread gets blocks of its own; threads beyond that share out the
+/// panels.
+const LEAST_BLOCK_TILES: usize = 2 * TILE_ROWS;
 
 /// Whether a convolution can run this way, forward and for both gradients.
 pub(crate) fn applies(shape: &Conv2dShape) -> bool {
@@ -53,6 +61,8 @@ pub(crate) struct Winograd {
     width: usize,
     /// `[position][panel][summed][width]`.
     weights: Buffer,
+    /// A pixel of the padding.
+    zeros: Vec<f32>,
 }
 
 impl Winograd {
@@ -100,6 +110,7 @@ impl Winograd {
             results: weights.results,
             width,
             weights: packed,
+            zeros: vec![0.0; weights.summed],
         }
     }
 
@@ -132,41 +143,44 @@ impl Winograd {
             distance(result, residual)
         });
         let tiles = n * self.tiles.per_picture();
-        let threads = rayon::current_num_threads();
-        let block = block_tiles(self.summed, self.results)
-            .min(tiles.div_ceil(threads))
-            .max(1);
-        let zeros = vec![0.0; self.summed];
         let job = Job {
             winograd: self,
             source,
-            zeros: &zeros,
             kernel: weights,
             result: Shared::new(result),
             finish,
         };
-        (0..tiles.div_ceil(block))
+        let threads = rayon::current_num_threads();
+        let panels = self.results.div_ceil(self.width);
+        // Threads that have no block of their own take some of a block's panels: so each reads a part
+        // of the weights. What they then do twice, transforming the patches, is little.
+        let parts = threads
+            .div_ceil(tiles.div_ceil(LEAST_BLOCK_TILES).max(1))
+            .min(panels);
+        let most = block_tiles(self.summed, self.results);
+        let block = piece_len(tiles, most, threads.div_ceil(parts));
+        (0..tiles.div_ceil(block) * parts)
             .into_par_iter()
             .with_max_len(1)
-            .for_each(|index| {
-                let first = index * block;
+            .for_each(|piece| {
+                let (first, part) = (piece / parts * block, piece % parts);
                 simd.vectorize(Block {
                     job: &job,
                     tiles: first..tiles.min(first + block),
+                    panels: part * panels / parts..(part + 1) * panels / parts,
                 });
             });
     }
 }
 
+/// Bytes of transformed values that a block aims at: most of a second-level cache.
+const BLOCK_BYTES: usize = 384 << 10;
+
 /// Tiles that are computed together. Many share each reading of the weights; few keep the transformed
 /// values in the second-level cache.
 fn block_tiles(summed: usize, results: usize) -> usize {
-    let bytes = |tiles: usize| POSITIONS * (summed + results) * tiles * size_of::<f32>();
-    let most = std::env::var("WT")
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(384 << 10);
-    let tiles = most / bytes(1).max(1);
+    let bytes = POSITIONS * (summed + results) * size_of::<f32>();
+    let tiles = BLOCK_BYTES / bytes.max(1);
     (tiles / TILE_ROWS * TILE_ROWS).clamp(4 * TILE_ROWS, 16 * TILE_ROWS)
 }
 
@@ -245,15 +259,16 @@ impl Operation for PackPanel<'_> {
 struct Job<'a> {
     winograd: &'a Winograd,
     source: &'a [f32],
-    zeros: &'a [f32],
     kernel: Kernel<'a>,
     result: Shared,
     finish: Finish<'a>,
 }
 
+/// Some tiles, for some panels of weights.
 struct Block<'a> {
     job: &'a Job<'a>,
     tiles: Range<usize>,
+    panels: Range<usize>,
 }
 
 impl Operation for Block<'_> {
@@ -263,11 +278,9 @@ impl Operation for Block<'_> {
     fn run<S: Simd>(self, simd: S) {
         let mut loan = ScratchLoan::take();
         let scratch = loan.get();
-        let Winograd {
-            summed, results, ..
-        } = *self.job.winograd;
+        let summed = self.job.winograd.summed;
         let n = self.tiles.len();
-        let planes = [summed, results].map(|channels| n * channels + PLANE_PADDING);
+        let planes = [summed, self.channels().len()].map(|channels| n * channels + PLANE_PADDING);
         scratch.first.resize(POSITIONS * planes[0]);
         scratch.second.resize(POSITIONS * planes[1]);
         self.transform_input(simd, scratch.first.as_mut_slice(), planes[0]);
@@ -323,6 +336,12 @@ unsafe fn transform_patch<S: Simd>(
 }
 
 impl Block<'_> {
+    /// The channels of the panels.
+    fn channels(&self) -> Range<usize> {
+        let Winograd { width, results, .. } = *self.job.winograd;
+        self.panels.start * width..results.min(self.panels.end * width)
+    }
+
     /// `[position][tile][summed]`.
     #[inline(always)]
     fn transform_input<S: Simd>(&self, simd: S, target: &mut [f32], plane: usize) {
@@ -335,7 +354,7 @@ impl Block<'_> {
             // which holds `summed` values for each tile of the block.
             unsafe {
                 let source = self.job.source;
-                let zeros = self.job.zeros;
+                let zeros = &self.job.winograd.zeros;
                 let tile = tiles.tile(tile);
                 transform_patch(
                     simd,
@@ -352,7 +371,7 @@ impl Block<'_> {
         }
     }
 
-    /// Multiplies each position's `[tile][summed]` with its weights to `[tile][results]`.
+    /// Multiplies each position's `[tile][summed]` with its weights to `[tile][channel]`.
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, scratch: &mut Scratch, planes: [usize; 2]) {
         let Winograd {
@@ -362,18 +381,21 @@ impl Block<'_> {
             ..
         } = *self.job.winograd;
         let n = self.tiles.len();
+        let channels = self.channels();
         let panels = results.div_ceil(tile_width::<S>());
         let position_len = panels * summed * tile_width::<S>();
         let (first, second) = (scratch.first.as_slice(), scratch.second.as_mut_slice());
         for position in 0..POSITIONS {
             let from = first[position * planes[0]..][..n * summed].as_ptr();
-            let to = second[position * planes[1]..][..n * results].as_mut_ptr();
+            let to = second[position * planes[1]..][..n * channels.len()].as_mut_ptr();
+            // Rows are stored from the first channel of their panel on, counted from 0.
+            let to = to.wrapping_sub(channels.start);
             let whole = n.next_multiple_of(TILE_ROWS);
             scratch.sources.clear();
             let sources = (0..whole).map(|tile| from.wrapping_add(tile.min(n - 1) * summed));
             scratch.sources.extend(sources);
             scratch.targets.clear();
-            let targets = (0..n).map(|tile| to.wrapping_add(tile * results));
+            let targets = (0..n).map(|tile| to.wrapping_add(tile * channels.len()));
             scratch.targets.extend(targets);
             let rows = Rows {
                 sources: &scratch.sources,
@@ -386,33 +408,49 @@ impl Block<'_> {
                 depth: summed,
                 channels: results,
             };
-            // SAFETY: sources and targets are the tiles of this position's planes.
-            unsafe { rows::multiply(simd, &rows, packed, 0..panels, Finish::NOTHING) };
+            // SAFETY: sources and targets are the tiles of this position's planes, which hold the
+            // channels of these panels.
+            unsafe {
+                rows::multiply(simd, &rows, packed, self.panels.clone(), Finish::NOTHING);
+            }
         }
     }
 
     #[inline(always)]
     fn transform_output<S: Simd>(&self, simd: S, products: &[f32], plane: usize) {
-        let Winograd { tiles, results, .. } = self.job.winograd;
+        let Winograd { tiles, width, .. } = self.job.winograd;
+        let channels = self.channels();
         assert_eq!(products.len(), POSITIONS * plane);
         for (index, tile) in self.tiles.clone().enumerate() {
             let tile = tiles.tile(tile);
-            let products = &products[index * results..];
-            // SAFETY: the planes hold `results` products for each tile, and the tile's pixels are
-            // written by this block alone.
-            let finite = unsafe { self.transform_tile(simd, tile, products, plane) };
-            if !finite {
-                self.recompute(tile);
+            let products = &products[index * channels.len()..];
+            let all = channels.clone();
+            // SAFETY: the planes hold products of `channels` for each tile, and these channels of the
+            // tile's pixels are written by this block alone.
+            let finite = unsafe { self.transform_tile(simd, tile, products, plane, all) };
+            if finite {
+                continue;
+            }
+            // Panel by panel, so that the bits do not depend on how the panels are shared out.
+            for first in channels.clone().step_by(*width) {
+                let panel = first..channels.end.min(first + width);
+                let products = &products[first - channels.start..];
+                // SAFETY: as above.
+                let finite =
+                    unsafe { self.transform_tile(simd, tile, products, plane, panel.clone()) };
+                if !finite {
+                    self.recompute(tile, panel);
+                }
             }
         }
     }
 
-    /// Writes the pixels of a tile; false when one of its results is infinite or NaN.
+    /// Writes some channels of the pixels of a tile; false when one of the results is infinite or NaN.
     ///
     /// # Safety
     ///
-    /// `results` products must be readable at the start of each plane; the pixels of the tile must be
-    /// writable by nobody else.
+    /// The products of `channels` must be readable at the start of each plane; these channels of the
+    /// tile's pixels must be writable by nobody else.
     #[inline(always)]
     unsafe fn transform_tile<S: Simd>(
         &self,
@@ -420,6 +458,7 @@ impl Block<'_> {
         tile: Tile,
         products: &[f32],
         plane: usize,
+        channels: Range<usize>,
     ) -> bool {
         let Job { result, finish, .. } = *self.job;
         let Winograd { tiles, results, .. } = self.job.winograd;
@@ -427,13 +466,13 @@ impl Block<'_> {
         let pixels: [Option<usize>; TILE * TILE] =
             std::array::from_fn(|index| tiles.result_pixel(tile, [index / TILE, index % TILE]));
         let mut doubt = simd.splat(0.0);
-        for c in (0..results).step_by(S::LANES) {
-            let products = products.as_ptr().wrapping_add(c);
+        for c in channels.clone().step_by(S::LANES) {
+            let products = products.as_ptr().wrapping_add(c - channels.start);
             let mut columns = [[simd.splat(0.0); PATCH]; TILE];
             for x in 0..PATCH {
                 let mut m = [simd.splat(0.0); PATCH];
                 for (y, value) in m.iter_mut().enumerate() {
-                    // SAFETY: the caller's promise; `results` is a multiple of the lanes.
+                    // SAFETY: the caller's promise; there are whole vectors of channels.
                     *value = unsafe { simd.load(products.add((y * PATCH + x) * plane)) };
                 }
                 let y = transform::output(simd, m);
@@ -484,11 +523,10 @@ impl Block<'_> {
 
     /// Computes a tile tap by tap, so that an infinity or NaN reaches those pixels alone that see it.
     #[cold]
-    fn recompute(&self, tile: Tile) {
+    fn recompute(&self, tile: Tile, channels: Range<usize>) {
         let Job {
             winograd,
             source,
-            zeros,
             kernel: Kernel { weights, turned },
             result,
             finish,
@@ -499,13 +537,13 @@ impl Block<'_> {
             let Some(pixel) = winograd.tiles.result_pixel(tile, [y, x]) else {
                 continue;
             };
-            for channel in 0..results {
+            for channel in channels.clone() {
                 let mut sum = 0.0;
                 for tap in 0..9 {
                     let place = [y + tap / 3, x + tap % 3];
                     let pixel = match winograd.tiles.source_pixel(tile, place) {
                         Some(from) => &source[from * summed..][..summed],
-                        None => zeros,
+                        None => &winograd.zeros,
                     };
                     let kernel_tap = Kernel::tap(turned, tap);
                     for (c, value) in pixel.iter().enumerate() {
