@@ -5,7 +5,7 @@
 //! batch norm folded into its convolutions. From there:
 //!
 //! - [`Executor`] and [`Predictor`] run it on the CPU, on raw 8-bit pictures, without Burn's
-//!   backends: convolutions as blocked matrix products, spread over the threads of the rayon pool.
+//!   backends: on the kernels of `mlestar-kernels` and the threads of the rayon pool.
 //! - [`package`] writes it as a folder of safetensors, ONNX and a manifest with hashes, which
 //!   [`Predictor::open`] verifies.
 //! - [`onnx`] and [`safetensors_file`] write and read the single files.

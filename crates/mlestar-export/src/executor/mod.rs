@@ -1,28 +1,33 @@
 //! Runs a frozen model on raw pictures.
 
+mod average;
 mod convolution;
-mod matmul;
+mod pixels;
 mod pool;
+mod slots;
 
-use rayon::prelude::*;
-
-use self::convolution::{PreparedConvolution, Workspace};
+use self::average::average;
+use self::convolution::PreparedConvolution;
+use self::pixels::PixelTable;
 use self::pool::Pool;
+use self::slots::{added_buffer, assign_slots};
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
-use crate::graph::{BufferShape, Convolution, Layer, Linear, Operation};
+use crate::graph::{BufferShape, Layer};
 
-/// Pictures that one thread takes through the network together.
-const GROUP_PICTURES: usize = 8;
-/// Most activation values that a group may need (64 MiB as `f32`).
-const GROUP_ACTIVATIONS: usize = 1 << 24;
+/// Pictures for each thread that go through the network together: enough to fill the blocks of small
+/// layers, few enough for the last-level cache. (On two threads 16 to 128 pictures a slice are equally
+/// fast.)
+const PICTURES_PER_THREAD: usize = 16;
+/// Most activation values that a slice may need (64 MiB as `f32`).
+const SLICE_ACTIVATIONS: usize = 1 << 24;
 
 /// A frozen model with its weights laid out for the CPU and scratch memory that is reused.
 ///
 /// A picture's logits have the same bits alone or in a batch of any size, and on any number of
 /// threads. (Machines with different vector units may differ in the last bits.) Threads are those
-/// of the current rayon pool: a batch is spread over them by pictures, a single picture by parts
-/// of its layers.
+/// of the current rayon pool: they share every layer, by pixels and, where those are few, by output
+/// channels.
 ///
 /// ```
 /// use mlestar_export::Executor;
@@ -35,8 +40,7 @@ const GROUP_ACTIVATIONS: usize = 1 << 24;
 /// # Ok::<(), mlestar_export::ExportError>(())
 /// ```
 pub struct Executor {
-    /// Network input for each channel and pixel value.
-    normalized: Box<[[f32; 256]; 3]>,
+    pixel_table: PixelTable,
     height: usize,
     width: usize,
     n_classes: usize,
@@ -44,7 +48,6 @@ pub struct Executor {
     /// Values that one picture needs in each slot; slot 0 holds the normalised picture.
     slot_sizes: Vec<usize>,
     scratch: Pool<Vec<Vec<f32>>>,
-    workspaces: Pool<Workspace>,
 }
 
 struct Step {
@@ -52,11 +55,14 @@ struct Step {
     input_slot: usize,
     add_slot: Option<usize>,
     output_slot: usize,
+    /// Values of one picture.
+    input_size: usize,
+    /// Values of one picture.
     output_size: usize,
 }
 
 enum Kernel {
-    Convolution(PreparedConvolution),
+    Convolution(Box<PreparedConvolution>),
     /// Number of channels and of pixels that are averaged.
     AveragePool {
         channels: usize,
@@ -89,27 +95,23 @@ impl Executor {
             .map(|(index, operation)| {
                 let (input, output) = (shapes[operation.input], shapes[index + 1]);
                 Step {
-                    kernel: prepare(&operation.layer, input, output),
+                    kernel: prepare(&operation.layer, input),
                     input_slot: slots[operation.input],
                     add_slot: added_buffer(operation).map(|buffer| slots[buffer]),
                     output_slot: slots[index + 1],
+                    input_size: input.iter().product(),
                     output_size: output.iter().product(),
                 }
             })
             .collect();
-        let normalization = model.normalization();
-        let normalized = std::array::from_fn(|channel| {
-            std::array::from_fn(|pixel| normalization.apply(pixel as u8, channel))
-        });
         Self {
-            normalized: Box::new(normalized),
+            pixel_table: PixelTable::new(model.normalization()),
             height: model.height(),
             width: model.width(),
             n_classes: model.n_classes(),
             steps,
             slot_sizes,
             scratch: Pool::new(),
-            workspaces: Pool::new(),
         }
     }
 
@@ -143,161 +145,71 @@ impl Executor {
             });
         }
         let mut logits = vec![0.0; n * self.n_classes];
-        let threads = rayon::current_num_threads();
-        let group = self.group_size(n, threads);
-        let run_group = |(rows, pixels): (&mut [f32], &[u8]), threads| {
+        let slice = self.slice_pictures(n);
+        let slices = logits
+            .chunks_mut(slice * self.n_classes)
+            .zip(pixels.chunks(slice * picture));
+        // One entry into the pool of threads instead of one a layer.
+        rayon::scope(|_| {
             let mut slots = self.scratch.take();
-            self.run_group(pixels, rows, &mut slots, threads);
+            for (logits, pixels) in slices {
+                self.run_slice(pixels, logits, &mut slots);
+            }
             self.scratch.give_back(slots);
-        };
-        let n_groups = n.div_ceil(group);
-        let rows = group * self.n_classes;
-        if n_groups < threads {
-            let groups = logits.chunks_mut(rows).zip(pixels.chunks(group * picture));
-            groups.for_each(|group| run_group(group, threads));
-        } else {
-            let groups = logits
-                .par_chunks_mut(rows)
-                .zip(pixels.par_chunks(group * picture));
-            groups.for_each(|group| run_group(group, 1));
-        }
+        });
         Ok(logits)
     }
 
-    /// Pictures of a group: enough to fill tiles of the small layers, few enough for the memory
-    /// limit and to give every thread some.
-    fn group_size(&self, n: usize, threads: usize) -> usize {
+    /// Pictures of a slice, so that `n` give slices of nearly equal length.
+    fn slice_pictures(&self, n: usize) -> usize {
         let activations: usize = self.slot_sizes.iter().sum();
-        let by_memory = GROUP_ACTIVATIONS / activations.max(1);
-        (n / threads).min(GROUP_PICTURES).min(by_memory).max(1)
+        let by_memory = SLICE_ACTIVATIONS / activations.max(1);
+        let most = by_memory.clamp(1, PICTURES_PER_THREAD * rayon::current_num_threads());
+        let slices = n.div_ceil(most).max(1);
+        n.div_ceil(slices).max(1)
     }
 
-    fn run_group(
-        &self,
-        pixels: &[u8],
-        rows: &mut [f32],
-        slots: &mut Vec<Vec<f32>>,
-        threads: usize,
-    ) {
-        let n = rows.len() / self.n_classes;
+    /// Takes some pictures through the network; `slots` is memory from an earlier slice.
+    fn run_slice(&self, pixels: &[u8], logits: &mut [f32], slots: &mut Vec<Vec<f32>>) {
+        let n = logits.len() / self.n_classes;
         slots.resize_with(self.slot_sizes.len(), Vec::new);
-        self.normalize(pixels, &mut slots[0]);
+        for (slot, size) in slots.iter_mut().zip(&self.slot_sizes) {
+            // They only grow: filling a shorter one with zeros again would be in vain.
+            slot.resize(slot.len().max(n * size), 0.0);
+        }
+        let input = &mut slots[0][..pixels.len()];
+        self.pixel_table.normalize(pixels, input);
         for step in &self.steps {
             // The output's slot is none of those that are read: see `assign_slots`.
-            let mut output = std::mem::take(&mut slots[step.output_slot]);
-            output.resize(n * step.output_size, 0.0);
-            let input = &slots[step.input_slot];
+            let mut memory = std::mem::take(&mut slots[step.output_slot]);
+            let output = &mut memory[..n * step.output_size];
+            let input = &slots[step.input_slot][..n * step.input_size];
             match &step.kernel {
                 Kernel::Convolution(convolution) => {
-                    let add = step.add_slot.map(|slot| slots[slot].as_slice());
-                    convolution.run(input, add, &mut output, &self.workspaces, threads);
+                    let add = step.add_slot.map(|slot| &slots[slot][..output.len()]);
+                    convolution.run(n, input, add, output);
                 }
                 Kernel::AveragePool { channels, pixels } => {
-                    average(input, &mut output, *channels, *pixels);
+                    average(input, output, *channels, *pixels);
                 }
             }
-            slots[step.output_slot] = output;
+            slots[step.output_slot] = memory;
         }
         if let Some(last) = self.steps.last() {
-            rows.copy_from_slice(&slots[last.output_slot]);
-        }
-    }
-
-    fn normalize(&self, pixels: &[u8], input: &mut Vec<f32>) {
-        let [red, green, blue] = &*self.normalized;
-        input.resize(pixels.len(), 0.0);
-        for (values, pixel) in input.chunks_exact_mut(3).zip(pixels.chunks_exact(3)) {
-            values[0] = red[usize::from(pixel[0])];
-            values[1] = green[usize::from(pixel[1])];
-            values[2] = blue[usize::from(pixel[2])];
+            logits.copy_from_slice(&slots[last.output_slot][..logits.len()]);
         }
     }
 }
 
-fn prepare(layer: &Layer, input: BufferShape, output: BufferShape) -> Kernel {
+fn prepare(layer: &Layer, input: BufferShape) -> Kernel {
     match layer {
         Layer::Convolution(convolution) => {
-            Kernel::Convolution(PreparedConvolution::new(convolution, input, output))
+            Kernel::Convolution(Box::new(PreparedConvolution::new(convolution, input)))
         }
-        Layer::Linear(linear) => Kernel::Convolution(PreparedConvolution::new(
-            &as_convolution(linear),
-            input,
-            output,
-        )),
+        Layer::Linear(linear) => Kernel::Convolution(Box::new(PreparedConvolution::linear(linear))),
         Layer::GlobalAveragePool => Kernel::AveragePool {
             channels: input[0],
             pixels: input[1] * input[2],
         },
     }
-}
-
-/// A linear layer is a 1x1 convolution of one pixel.
-fn as_convolution(linear: &Linear) -> Convolution {
-    let [outputs, inputs] = linear.weight_shape;
-    Convolution {
-        weight_shape: [outputs, inputs, 1, 1],
-        weight: linear.weight.clone(),
-        bias: linear.bias.clone(),
-        stride: [1, 1],
-        padding: [0, 0],
-        add_from: None,
-        relu: false,
-    }
-}
-
-fn average(input: &[f32], output: &mut [f32], channels: usize, pixels: usize) {
-    let pictures = input.chunks_exact(channels * pixels);
-    for (means, picture) in output.chunks_exact_mut(channels).zip(pictures) {
-        means.fill(0.0);
-        for pixel in picture.chunks_exact(channels) {
-            for (mean, value) in means.iter_mut().zip(pixel) {
-                *mean += value;
-            }
-        }
-        for mean in means {
-            *mean /= pixels as f32;
-        }
-    }
-}
-
-fn added_buffer(operation: &Operation) -> Option<usize> {
-    match &operation.layer {
-        Layer::Convolution(convolution) => convolution.add_from,
-        Layer::GlobalAveragePool | Layer::Linear(_) => None,
-    }
-}
-
-/// Gives every buffer a slot of memory; a slot is used again once its buffer has been read for
-/// the last time. An operation's output never shares a slot with what it reads.
-fn assign_slots(model: &FrozenModel) -> (Vec<usize>, Vec<usize>) {
-    let shapes = model.buffer_shapes();
-    let mut last_read = vec![0; shapes.len()];
-    for (index, operation) in model.operations().iter().enumerate() {
-        last_read[operation.input] = index;
-        if let Some(buffer) = added_buffer(operation) {
-            last_read[buffer] = index;
-        }
-    }
-    let size = |buffer: usize| shapes[buffer].iter().product::<usize>();
-    let mut slots = vec![0];
-    let mut slot_sizes = vec![size(0)];
-    let mut holders = vec![0];
-    for index in 0..model.operations().len() {
-        let buffer = index + 1;
-        // Free for this output: its holder was read last by an earlier operation. Among the free
-        // ones the best fit is that of the nearest size.
-        let free = (0..holders.len())
-            .filter(|&slot| last_read[holders[slot]] < index)
-            .min_by_key(|&slot| slot_sizes[slot].abs_diff(size(buffer)));
-        let slot = free.unwrap_or(holders.len());
-        if slot == holders.len() {
-            holders.push(buffer);
-            slot_sizes.push(size(buffer));
-        } else {
-            holders[slot] = buffer;
-            slot_sizes[slot] = slot_sizes[slot].max(size(buffer));
-        }
-        slots.push(slot);
-    }
-    (slots, slot_sizes)
 }

@@ -172,6 +172,79 @@ proptest! {
     }
 }
 
+prop_compose! {
+    /// A residual block and a strided one with a 1x1 shortcut: with multiples of 16 channels and some
+    /// pixels they run on Winograd's algorithm, else directly.
+    fn any_residual_model()(
+        seed: u64,
+        height in 1_usize..24,
+        width in 1_usize..24,
+        channels in prop::sample::select(vec![8_usize, 16, 17, 24, 32, 40, 48]),
+        wide in prop::sample::select(vec![16_usize, 33, 64, 80]),
+        stride in 1_usize..3,
+    ) -> FrozenModel {
+        let mut stream = Stream::new(seed, "residual model", 0, 0);
+        let mut operations = Vec::new();
+        let mut push = |input: usize, shape: [usize; 4], stride: usize, add_from: Option<usize>| {
+            let padding = [shape[2] / 2, shape[3] / 2];
+            let layer = convolution(&mut stream, shape, [stride; 2], padding);
+            let layer = Convolution { relu: shape[2] == 3, add_from, ..layer };
+            let name = format!("operation.{}", operations.len());
+            operations.push(Operation { name, input, layer: Layer::Convolution(layer) });
+        };
+        push(0, [channels, 3, 3, 3], 1, None);
+        push(1, [channels, channels, 3, 3], 1, None);
+        push(2, [channels, channels, 3, 3], 1, Some(1));
+        push(3, [wide, channels, 3, 3], stride, None);
+        push(3, [wide, channels, 1, 1], stride, None);
+        push(4, [wide, wide, 3, 3], 1, Some(5));
+        tail(&mut stream, &mut operations, wide, 3);
+        let normalization = PixelNormalization { mean: MEAN, std: STD };
+        FrozenModel::new(class_names(3), normalization, height, width, operations).unwrap()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn residual_graphs_agree_with_the_naive_convolution(model in any_residual_model(), seed: u64) {
+        let pictures = random_pictures(seed, 1, model.height(), model.width());
+        agrees_with_naive(&model, &pictures, 1);
+    }
+
+    #[test]
+    fn residual_graphs_give_the_same_bits_in_any_batch_and_on_any_threads(
+        model in any_residual_model(), n in 1_usize..10, threads in 1_usize..9,
+    ) {
+        let pictures = random_pictures(6, n, model.height(), model.width());
+        let executor = Executor::new(&model);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let together = pool.install(|| executor.logits(&pictures, n).unwrap());
+        let alone: Vec<f32> = pictures
+            .chunks(model.height() * model.width() * 3)
+            .flat_map(|picture| executor.logits(picture, 1).unwrap())
+            .collect();
+        prop_assert_eq!(bits(&together), bits(&alone));
+    }
+}
+
+#[test]
+fn slices_of_a_large_batch_give_the_same_bits() {
+    let model = small_frozen(3);
+    let executor = Executor::new(&model);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    let pictures = random_pictures(7, 150, 9, 7);
+    let together = pool
+        .unwrap()
+        .install(|| executor.logits(&pictures, 150).unwrap());
+    let alone = pictures.chunks(9 * 7 * 3);
+    let alone: Vec<f32> = alone
+        .flat_map(|picture| executor.logits(picture, 1).unwrap())
+        .collect();
+    assert_eq!(bits(&together), bits(&alone));
+}
+
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }

@@ -4,6 +4,7 @@
 // Clippy's exemption of tests covers functions marked `#[test]`, not the helpers that they call.
 #![allow(clippy::unwrap_used)]
 
+mod allocations;
 mod burn_parity;
 mod damaged_files;
 mod executor;

@@ -1,0 +1,46 @@
+//! Which memory each buffer of the graph lives in.
+
+use crate::frozen::FrozenModel;
+use crate::graph::{Layer, Operation};
+
+pub(super) fn added_buffer(operation: &Operation) -> Option<usize> {
+    match &operation.layer {
+        Layer::Convolution(convolution) => convolution.add_from,
+        Layer::GlobalAveragePool | Layer::Linear(_) => None,
+    }
+}
+
+/// Gives every buffer a slot of memory; a slot is used again once its buffer has been read for
+/// the last time. An operation's output never shares a slot with what it reads.
+pub(super) fn assign_slots(model: &FrozenModel) -> (Vec<usize>, Vec<usize>) {
+    let shapes = model.buffer_shapes();
+    let mut last_read = vec![0; shapes.len()];
+    for (index, operation) in model.operations().iter().enumerate() {
+        last_read[operation.input] = index;
+        if let Some(buffer) = added_buffer(operation) {
+            last_read[buffer] = index;
+        }
+    }
+    let size = |buffer: usize| shapes[buffer].iter().product::<usize>();
+    let mut slots = vec![0];
+    let mut slot_sizes = vec![size(0)];
+    let mut holders = vec![0];
+    for index in 0..model.operations().len() {
+        let buffer = index + 1;
+        // Free for this output: its holder was read last by an earlier operation. Among the free
+        // ones the best fit is that of the nearest size.
+        let free = (0..holders.len())
+            .filter(|&slot| last_read[holders[slot]] < index)
+            .min_by_key(|&slot| slot_sizes[slot].abs_diff(size(buffer)));
+        let slot = free.unwrap_or(holders.len());
+        if slot == holders.len() {
+            holders.push(buffer);
+            slot_sizes.push(size(buffer));
+        } else {
+            holders[slot] = buffer;
+            slot_sizes[slot] = slot_sizes[slot].max(size(buffer));
+        }
+        slots.push(slot);
+    }
+    (slots, slot_sizes)
+}

@@ -1,0 +1,58 @@
+//! The executor takes no memory from the heap once it has run, apart from what it returns.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use mlestar_export::{Executor, FrozenModel};
+use mlestar_model::ModelConfig;
+
+use crate::models::{MEAN, STD, class_names, random_pictures, small_frozen, trained_like};
+
+/// Counts the allocations of each thread.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system's allocator as it is; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // A thread that ends has no count any more.
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[test]
+fn a_second_call_allocates_its_result_alone() {
+    let (spec, trained) = trained_like(ModelConfig::small(), 4, 32);
+    let small = FrozenModel::freeze(&trained, &spec, (MEAN, STD), &class_names(4)).unwrap();
+    // One thread, so that all of it is counted here.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .unwrap();
+    for model in [small_frozen(1), small] {
+        let executor = Executor::new(&model);
+        let pictures = random_pictures(1, 40, model.height(), model.width());
+        let one = &pictures[..pictures.len() / 40];
+        pool.install(|| {
+            executor.logits(&pictures, 40).unwrap();
+            executor.logits(one, 1).unwrap();
+            let before = ALLOCATIONS.get();
+            executor.logits(&pictures, 40).unwrap();
+            executor.logits(one, 1).unwrap();
+            assert_eq!(ALLOCATIONS.get() - before, 2);
+        });
+    }
+}
