@@ -1,13 +1,14 @@
 //! Files that appear whole or not at all.
 
-use crate::ArtifactError;
+use crate::{ArtifactError, PARTIAL_PREFIX};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// A file under construction. Nothing stands under the final name until [`AtomicFile::commit`];
-/// dropped before that, it leaves nothing behind.
+/// dropped before that, it leaves nothing behind; killed before that, the process leaves a file that
+/// [`remove_leftovers`](crate::remove_leftovers) removes.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
@@ -22,7 +23,7 @@ impl AtomicFile {
     pub fn create(path: &Path) -> Result<Self, ArtifactError> {
         let folder = folder_of(path);
         let temporary = fs::create_dir_all(folder)
-            .and_then(|()| NamedTempFile::with_prefix_in(".partial-", folder))
+            .and_then(|()| NamedTempFile::with_prefix_in(PARTIAL_PREFIX, folder))
             .map_err(|source| ArtifactError::write(path, source))?;
         Ok(Self {
             path: path.to_owned(),

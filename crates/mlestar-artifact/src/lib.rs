@@ -30,9 +30,11 @@ mod error;
 mod hash;
 mod json;
 mod json_lines;
+mod leftovers;
 
 pub use atomic::{AtomicFile, write_atomically};
 pub use error::ArtifactError;
 pub use hash::ContentHash;
 pub use json::{Artifact, read_artifact, write_artifact};
 pub use json_lines::{append_json_line, read_json_lines};
+pub use leftovers::{PARTIAL_PREFIX, remove_leftovers};

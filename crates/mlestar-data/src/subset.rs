@@ -48,7 +48,7 @@ pub fn write_subset(
     };
     fs::create_dir_all(parent).map_err(|e| DataError::write(parent, e))?;
     let partial = tempfile::Builder::new()
-        .prefix(".partial-")
+        .prefix(mlestar_artifact::PARTIAL_PREFIX)
         .tempdir_in(parent)
         .map_err(|e| DataError::write(parent, e))?;
     let target = partial.path().join("subset");

@@ -11,7 +11,7 @@ use crate::validation::ValidationReport;
 use crate::{CODE_VERSION, Reporter, RunFolder, Stage, StageContext, WorkflowError};
 use crate::{gates, stages, summary};
 use burn::tensor::Device;
-use mlestar_artifact::{Artifact, ContentHash, write_artifact, write_atomically};
+use mlestar_artifact::{Artifact, ContentHash, remove_leftovers, write_artifact, write_atomically};
 use mlestar_gates::{ExitCode, StageVerdict, Status};
 use mlestar_train::StopSignal;
 use serde::{Deserialize, Serialize};
@@ -109,6 +109,7 @@ pub fn run(
         )));
     }
     let _lock = request.run.lock()?;
+    remove_leftovers(request.run.root())?;
     let mut remedies = Remedies::read(request.run, request.config)?;
     let mut chain = Chain {
         config: remedies.apply(request.config)?,

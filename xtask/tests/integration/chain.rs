@@ -4,15 +4,20 @@ use crate::root;
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn xtask(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+/// The program on the tiny set, its run folder being `runs/tiny` in `folder`.
+pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let config = root().join("crates/mlestar-workflow/tests/integration/tiny.toml");
-    let output: Output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command
         .args(arguments)
         .arg("--config")
         .arg(config)
-        .current_dir(folder)
-        .output()
-        .unwrap();
+        .current_dir(folder);
+    command
+}
+
+fn xtask(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output: Output = command(folder, arguments).output().unwrap();
     (
         output.status.code().unwrap(),
         String::from_utf8(output.stdout).unwrap(),

@@ -5,6 +5,7 @@
 mod architecture;
 mod chain;
 mod command_line;
+mod kill;
 mod repository;
 
 use std::path::{Path, PathBuf};

@@ -145,7 +145,7 @@ fn unpack_into(
 ) -> Result<()> {
     let into = folder.parent().unwrap_or(Path::new("."));
     let temporary = tempfile::Builder::new()
-        .prefix(".partial-")
+        .prefix(mlestar_artifact::PARTIAL_PREFIX)
         .tempdir_in(into)
         .map_err(|e| DataError::write(into, e))?;
     let bytes_total = archive.files.iter().filter_map(|f| f.bytes).sum();

@@ -11,7 +11,8 @@
 //! Random choices need no state of their own: they derive from the seed, the epoch and the step.
 //!
 //! Folders are written beside their place and renamed into it; a crash leaves the old or the new
-//! one. `last` moves to `previous` first.
+//! one. `last` moves to `previous` first, any other folder to a hidden name, from which a resumed
+//! training brings it back if the new one did not get into its place.
 
 mod identity;
 mod tensors;
@@ -96,7 +97,7 @@ impl Checkpoint {
 ///
 /// [`TrainError::Io`] or [`TrainError::Artifact`] naming the file; the folder is then unchanged.
 pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainError> {
-    let staging = beside(folder, "new");
+    let staging = beside(folder, STAGED);
     remove_folder(&staging)?;
     fs::create_dir_all(&staging).map_err(TrainError::io("creating", &staging))?;
     let written = write_files(&staging, checkpoint).and_then(|()| put_in_place(&staging, folder));
@@ -131,7 +132,7 @@ fn write_files(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainError>
 fn put_in_place(staging: &Path, folder: &Path) -> Result<(), TrainError> {
     let retired = match folder.file_name() {
         Some(name) if name == LAST => folder.with_file_name(PREVIOUS),
-        _ => beside(folder, "old"),
+        _ => beside(folder, RETIRED),
     };
     if folder.exists() {
         remove_folder(&retired)?;
@@ -144,10 +145,50 @@ fn put_in_place(staging: &Path, folder: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
+const STAGED: &str = "new";
+const RETIRED: &str = "old";
+
 /// `.last.new` beside `last`.
 fn beside(folder: &Path, suffix: &str) -> PathBuf {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     folder.with_file_name(format!(".{name}.{suffix}"))
+}
+
+/// Clears away what a process left that was killed while it saved a checkpoint in `folder`.
+pub(crate) fn recover(folder: &Path) -> Result<(), TrainError> {
+    for hidden in names_in(folder)? {
+        let Some((name, suffix)) = hidden
+            .strip_prefix('.')
+            .and_then(|rest| rest.rsplit_once('.'))
+            .filter(|(name, _)| is_checkpoint_name(name))
+        else {
+            continue;
+        };
+        let (path, place) = (folder.join(&hidden), folder.join(name));
+        match suffix {
+            RETIRED if !place.exists() => {
+                fs::rename(&path, &place).map_err(TrainError::io("renaming", &path))?;
+            }
+            RETIRED | STAGED => remove_folder(&path)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The names of what is in `folder`; none if it is absent.
+fn names_in(folder: &Path) -> Result<Vec<String>, TrainError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(TrainError::io("reading", folder)(error)),
+    };
+    entries
+        .map(|entry| {
+            let entry = entry.map_err(TrainError::io("reading", folder))?;
+            Ok(entry.file_name().to_string_lossy().into_owned())
+        })
+        .collect()
 }
 
 fn remove_folder(folder: &Path) -> Result<(), TrainError> {
@@ -276,16 +317,10 @@ fn damaged(folder: &Path, reason: String) -> TrainError {
 
 /// The folders in `folder` that may be checkpoints, the newest epoch first; among equals `last`.
 pub(crate) fn candidates(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(TrainError::io("reading", folder)(error)),
-    };
     let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(TrainError::io("reading", folder))?;
-        if is_checkpoint_name(&entry.file_name().to_string_lossy()) {
-            let path = entry.path();
+    for name in names_in(folder)? {
+        if is_checkpoint_name(&name) {
+            let path = folder.join(&name);
             // A record that cannot be read sorts first, so that its refusal is reported.
             let epoch = read_record(&path).map_or(usize::MAX, |record| record.epoch);
             let is_last = path.ends_with(LAST);

@@ -1,6 +1,11 @@
 //! The state of a running training and what is done with it.
 
-use std::{fs, path::Path, sync::Arc, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use burn::{module::Module, tensor::Device};
 use mlestar_artifact::{append_json_line, write_atomically};
@@ -68,14 +73,22 @@ impl<'a> Session<'a> {
         let identity = identity_of(request);
         let checkpoints = request.output.join(CHECKPOINTS);
         fs::create_dir_all(&checkpoints).map_err(TrainError::io("creating", &checkpoints))?;
+        checkpoint::recover(&checkpoints)?;
 
         let resumed = match request.resume {
             true => resume(&checkpoints, &identity, &autodiff, observer)?,
             false => None,
         };
-        let is_fresh = resumed.is_none();
+        // A stop in the first epoch must leave something to resume from, and a folder that cannot be
+        // written is found out now. `last` is behind where the process was killed after it had saved
+        // `best`, and would stay behind if that was the last epoch.
+        let is_last_due = resumed.as_ref().is_none_or(|(_, path)| {
+            ![checkpoint::LAST, checkpoint::PREVIOUS]
+                .iter()
+                .any(|name| path.ends_with(name))
+        });
         let begin = match resumed {
-            Some(begin) => begin,
+            Some((begin, _)) => begin,
             None => {
                 remove_earlier_results(request.output)?;
                 fresh(request, &autodiff)
@@ -106,9 +119,7 @@ impl<'a> Session<'a> {
             best_state: begin.best_state,
             lost_steps: 0,
         };
-        if is_fresh {
-            // A stop in the first epoch leaves something to resume from, and a folder that cannot be
-            // written is found out now.
+        if is_last_due {
             session.save(checkpoint::LAST, &session.checkpoint(), observer)?;
         }
         observer.event(&TrainEvent::Started {
@@ -431,21 +442,24 @@ fn check_finite(epoch: usize, state: &[NamedTensor]) -> Result<(), TrainError> {
     }
 }
 
-/// The newest checkpoint that belongs to this training and is whole; `None` if there are none at
-/// all.
+/// The newest checkpoint that belongs to this training and is whole, and its path; `None` if there
+/// are none at all.
 fn resume(
     checkpoints: &Path,
     identity: &TrainingIdentity,
     device: &Device,
     observer: &mut dyn Observer,
-) -> Result<Option<Beginning>, TrainError> {
+) -> Result<Option<(Beginning, PathBuf)>, TrainError> {
     let mut reasons = Vec::new();
     for path in checkpoint::candidates(checkpoints)? {
         match begin_from(&path, identity, device) {
             Ok(begin) => {
                 let epoch = begin.history.len();
-                observer.event(&TrainEvent::Resumed { path, epoch });
-                return Ok(Some(begin));
+                observer.event(&TrainEvent::Resumed {
+                    path: path.clone(),
+                    epoch,
+                });
+                return Ok(Some((begin, path)));
             }
             Err(error) => {
                 let reason = error.to_string();

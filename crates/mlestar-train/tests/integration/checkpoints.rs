@@ -224,6 +224,37 @@ fn saving_replaces_a_folder_and_keeps_the_last_one_as_previous() {
     assert_eq!(hidden.count(), 0);
 }
 
+/// Killed between two renames: a retired `best` that nothing has replaced, half of a new one, and a
+/// `last` that is an epoch behind `best`.
+#[test]
+fn what_a_kill_leaves_between_two_renames_is_put_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(3);
+    let straight = setup.fit(folder.path()).unwrap();
+    setup.resume = true;
+    let checkpoints = folder.path().join("checkpoints");
+    let place = |name: &str| checkpoints.join(name);
+
+    fs::rename(place("best"), place(".best.old")).unwrap();
+    fs::create_dir(place(".best.new")).unwrap();
+    fs::write(place(".best.new/.partial-x"), "half").unwrap();
+    setup.fit(folder.path()).unwrap();
+    let whole = ["best", "epoch-0002", "last", "previous"];
+    assert_eq!(checkpoint_names(folder.path()), whole);
+    let best = checkpoint::verify(&place("best")).unwrap();
+    assert_eq!(best.epoch, straight.best_epoch);
+
+    let third = checkpoint::load(&place("last")).unwrap();
+    checkpoint::save(&place("best"), &third).unwrap();
+    fs::remove_dir_all(place("last")).unwrap();
+    fs::rename(place("previous"), place("last")).unwrap();
+    let outcome = setup.fit(folder.path()).unwrap();
+    assert_eq!(bits(&outcome.history), bits(&straight.history));
+    assert_eq!(checkpoint_names(folder.path()), whole);
+    assert_eq!(checkpoint::verify(&place("last")).unwrap().epoch, 3);
+    assert_eq!(checkpoint::verify(&place("previous")).unwrap().epoch, 2);
+}
+
 #[test]
 fn starting_anew_forgets_what_was_there() {
     let folder = tempfile::tempdir().unwrap();

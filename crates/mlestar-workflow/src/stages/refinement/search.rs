@@ -3,6 +3,7 @@
 use crate::stages::implementation::TrainingSummary;
 use crate::stages::training::{TrainingJob, train_until};
 use crate::{StageContext, WorkflowError};
+use mlestar_artifact::PARTIAL_PREFIX;
 use mlestar_data::ImageSet;
 use mlestar_data::split::stratified_subset;
 use mlestar_train::{StopReason, StopSignal, TrainError, TrainEvent, TrainingConfig};
@@ -81,7 +82,7 @@ fn run_trial(
     let scratch = std::fs::create_dir_all(&folder)
         .and_then(|()| {
             tempfile::Builder::new()
-                .prefix(".trial-")
+                .prefix(PARTIAL_PREFIX)
                 .tempdir_in(&folder)
         })
         .map_err(|source| WorkflowError::RunFolder {
