@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{
-    Conv2dShape,
+    Conv2dShape, Epilogue,
     patch::{Patches, Places},
     weights::WeightView,
 };
@@ -135,9 +135,8 @@ impl Direct {
         simd: S,
         n: usize,
         source: &[f32],
-        residual: Option<&[f32]>,
+        epilogue: Epilogue,
         result: &mut [f32],
-        mut finish: Finish,
     ) {
         assert_eq!(
             source.len(),
@@ -152,10 +151,7 @@ impl Direct {
             tile_width::<S>(),
             "packed for other instructions"
         );
-        finish.residual = residual.map(|residual| {
-            assert_eq!(residual.len(), result.len());
-            distance(result, residual)
-        });
+        let finish = finish(epilogue, result);
         let shared = Shared::new(result);
         for phase in &self.phases {
             let job = Job {
@@ -176,10 +172,19 @@ pub(super) fn piece_len(total: usize, most: usize, workers: usize) -> usize {
     total.div_ceil(rounds * workers).max(1)
 }
 
-/// Values from a place in `from` to the same place in `to`.
-pub(super) fn distance(from: &[f32], to: &[f32]) -> isize {
-    let bytes = (to.as_ptr() as isize).wrapping_sub(from.as_ptr() as isize);
-    bytes / size_of::<f32>() as isize
+/// The epilogue of a convolution that writes `result`.
+pub(super) fn finish<'a>(epilogue: Epilogue<'a>, result: &[f32]) -> Finish<'a> {
+    let residual = epilogue.residual.map(|residual| {
+        assert_eq!(residual.len(), result.len());
+        // Both hold aligned `f32`, so that the distance is whole.
+        let bytes = (residual.as_ptr() as isize).wrapping_sub(result.as_ptr() as isize);
+        bytes / size_of::<f32>() as isize
+    });
+    Finish {
+        bias: epilogue.bias,
+        residual,
+        relu: epilogue.relu,
+    }
 }
 
 /// Input pixel `y` was seen by tap `ky` for output pixel `(y + padding - ky * dilation) / stride`,

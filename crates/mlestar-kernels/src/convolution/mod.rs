@@ -17,7 +17,6 @@ pub use shape::Conv2dShape;
 use crate::{
     KernelError, Level,
     error::check_length,
-    matrix::rows::Finish,
     simd::{Operation, Simd},
 };
 use direct::Direct;
@@ -389,20 +388,14 @@ impl Operation for Run<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { n, input, .. } = self;
-        let finish = Finish {
-            bias: self.epilogue.bias,
-            residual: None,
-            relu: self.epilogue.relu,
-        };
-        let residual = self.epilogue.residual;
         match self.packed {
-            Packed::Direct(direct) => direct.run(simd, n, input, residual, self.output, finish),
+            Packed::Direct(direct) => direct.run(simd, n, input, self.epilogue, self.output),
             Packed::Winograd(winograd) => {
                 let kernel = Kernel {
                     weights: self.weight,
                     turned: false,
                 };
-                winograd.run(simd, n, input, kernel, residual, self.output, finish);
+                winograd.run(simd, n, input, kernel, self.epilogue, self.output);
             }
         }
     }
@@ -426,7 +419,7 @@ impl Operation for InputGradient<'_> {
         match self.algorithm {
             Algorithm::Direct => {
                 let direct = Direct::input_gradient(simd, self.shape, weights);
-                direct.run(simd, n, from, None, to, Finish::NOTHING);
+                direct.run(simd, n, from, Epilogue::default(), to);
             }
             Algorithm::Winograd => {
                 let winograd = Winograd::input_gradient(simd, self.shape, weights);
@@ -434,7 +427,7 @@ impl Operation for InputGradient<'_> {
                     weights,
                     turned: true,
                 };
-                winograd.run(simd, n, from, kernel, None, to, Finish::NOTHING);
+                winograd.run(simd, n, from, kernel, Epilogue::default(), to);
             }
         }
     }

@@ -1,5 +1,8 @@
 //! The kernels against references in 64 bits, over random shapes and at every level of instructions.
 
+// Clippy's exemption for tests does not reach their helper functions.
+#![allow(clippy::unwrap_used)]
+
 mod batch_norm;
 #[cfg(feature = "burn")]
 mod burn;

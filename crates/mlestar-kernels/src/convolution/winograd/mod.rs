@@ -13,8 +13,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{
-    Conv2dShape,
-    direct::{distance, piece_len},
+    Conv2dShape, Epilogue,
+    direct::{finish, piece_len},
     weights::WeightView,
 };
 use crate::{
@@ -122,9 +122,8 @@ impl Winograd {
         n: usize,
         source: &[f32],
         weights: Kernel,
-        residual: Option<&[f32]>,
+        epilogue: Epilogue,
         result: &mut [f32],
-        mut finish: Finish,
     ) {
         let Tiles {
             source: s,
@@ -138,10 +137,7 @@ impl Winograd {
             tile_width::<S>(),
             "packed for other instructions"
         );
-        finish.residual = residual.map(|residual| {
-            assert_eq!(residual.len(), result.len());
-            distance(result, residual)
-        });
+        let finish = finish(epilogue, result);
         let tiles = n * self.tiles.per_picture();
         let job = Job {
             winograd: self,
