@@ -42,6 +42,7 @@ fn execute(arguments: Arguments) -> Result<ExitCode, WorkflowError> {
         Command::Fetch(options) => commands::fetch::run(&options),
         Command::Subset(options) => commands::subset::run(&options),
         Command::Config(options) => commands::config::run(&options),
+        Command::Bench(options) => Ok(commands::bench::run(&options)),
         Command::Help(options) => commands::help::run(&options),
     }
 }

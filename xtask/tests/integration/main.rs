@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // a panic is how a test fails
 
 mod architecture;
+mod bench;
 mod chain;
 mod command_line;
 mod kill;

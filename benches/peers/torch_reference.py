@@ -1,0 +1,164 @@
+"""Measures PyTorch and ONNX Runtime on the reference network, for `cargo xtask bench peers`.
+
+    python torch_reference.py throughput [--compile]   training and prediction in both memory layouts
+    python torch_reference.py onnx OUT.onnx            exports the network and runs it in ONNX Runtime
+    python torch_reference.py train-memory             trains a few steps and prints the peak memory
+
+All take --threads N and --batch N. README.md beside this file describes the printed lines. The network
+has random weights and random pictures: they do not change what it costs. Needs torch; the job onnx also
+onnx, onnxscript and onnxruntime, and --compile a C++ compiler.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+
+import torch
+from torch import nn
+
+SIDE, CLASSES = 32, 10
+STEM_CHANNELS = 64
+# Channels and stride of each stage's first block; every stage has two blocks.
+STAGES = ((64, 2), (128, 2), (256, 2))
+DROPOUT, LEARNING_RATE, WEIGHT_DECAY = 0.5, 1e-3, 1e-4
+WARM_UP_RUNS, RUNS, SHORT_RUNS, MEMORY_STEPS = 3, 9, 51, 4
+
+
+def normalised(channels_in, channels_out, kernel, stride):
+    """A convolution without bias and its batch normalisation."""
+    convolution = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels_out))
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside the identity, or beside a 1x1 projection where shapes differ."""
+
+    def __init__(self, channels_in, channels_out, stride):
+        super().__init__()
+        self.branch = nn.Sequential(
+            normalised(channels_in, channels_out, 3, stride),
+            nn.ReLU(inplace=True),
+            normalised(channels_out, channels_out, 3, 1),
+        )
+        differs = stride > 1 or channels_in != channels_out
+        self.shortcut = normalised(channels_in, channels_out, 1, stride) if differs else nn.Identity()
+
+    def forward(self, pictures):
+        return torch.relu(self.branch(pictures) + self.shortcut(pictures))
+
+
+def network():
+    layers = [normalised(3, STEM_CHANNELS, 3, 1), nn.ReLU(inplace=True)]
+    channels = STEM_CHANNELS
+    for stage_channels, stride in STAGES:
+        layers += [Residual(channels, stage_channels, stride), Residual(stage_channels, stage_channels, 1)]
+        channels = stage_channels
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(DROPOUT), nn.Linear(channels, CLASSES)]
+    return nn.Sequential(*layers)
+
+
+def median_seconds(work, runs):
+    for _ in range(WARM_UP_RUNS):
+        work()
+    seconds = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def training(model, batch, layout):
+    """A function that takes one training step and reads its loss."""
+    pictures = torch.randn(batch, 3, SIDE, SIDE).to(memory_format=layout)
+    labels = torch.arange(batch) % CLASSES
+    optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss = nn.functional.cross_entropy(model(pictures), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def throughput(options):
+    for name, layout in (("contiguous", torch.contiguous_format), ("channels_last", torch.channels_last)):
+        model = network().to(memory_format=layout)
+        if options.compile:
+            model = torch.compile(model)
+        train_seconds = median_seconds(training(model.train(), options.batch, layout), RUNS)
+
+        model.eval()
+        many = torch.randn(options.batch, 3, SIDE, SIDE).to(memory_format=layout)
+        one = many[:1].clone(memory_format=torch.preserve_format)
+        with torch.inference_mode():
+            many_seconds = median_seconds(lambda: model(many), RUNS)
+            one_seconds = median_seconds(lambda: model(one), SHORT_RUNS)
+        print(
+            f"{name} f32 train {options.batch / train_seconds:.1f} img/s"
+            f" infer {options.batch / many_seconds:.1f} img/s single {one_seconds * 1e3:.3f} ms",
+            flush=True,
+        )
+
+
+def onnx(options):
+    import onnxruntime
+
+    if options.path is None:
+        sys.exit("onnx needs a path to write to")
+    version("onnxruntime", onnxruntime.__version__)
+    # Two pictures, because an axis of length 1 cannot be exported as one of any length.
+    example = torch.randn(2, 3, SIDE, SIDE)
+    any_batch = ({0: torch.export.Dim("n")},)
+    torch.onnx.export(
+        network().eval(), (example,), options.path, dynamo=True, dynamic_shapes=any_batch, verbose=False
+    )
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    session = onnxruntime.InferenceSession(options.path, settings, providers=["CPUExecutionProvider"])
+    [pictures] = session.get_inputs()
+    for batch, runs in ((1, SHORT_RUNS), (options.batch, RUNS)):
+        feed = {pictures.name: torch.randn(batch, 3, SIDE, SIDE).numpy()}
+        seconds = median_seconds(lambda: session.run(None, feed), runs)
+        print(f"onnxruntime batch {batch}: {seconds * 1e3:.3f} ms {batch / seconds:.1f} img/s", flush=True)
+
+
+def train_memory(options):
+    model = network().to(memory_format=torch.channels_last).train()
+    step = training(model, options.batch, torch.channels_last)
+    for _ in range(MEMORY_STEPS):
+        step()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts in bytes, everybody else in kilobytes.
+    print(f"peak_memory_bytes {peak if sys.platform == 'darwin' else peak * 1024}")
+
+
+def version(name, number):
+    print(f"version {name} {number}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    jobs = {"throughput": throughput, "onnx": onnx, "train-memory": train_memory}
+    parser.add_argument("job", choices=list(jobs))
+    parser.add_argument("path", nargs="?", help="where the job onnx writes")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--compile", action="store_true", help="measure torch.compile instead of eager")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    version("python", platform.python_version())
+    version("torch", torch.__version__)
+    jobs[options.job](options)
+
+
+if __name__ == "__main__":
+    main()

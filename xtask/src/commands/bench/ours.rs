@@ -1,0 +1,156 @@
+//! The speed of our own training and prediction, through the crates' public pieces.
+
+use super::error::BenchError;
+use super::memory;
+use super::report::Figures;
+use super::timing::{Effort, median_seconds};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use mlestar_export::{FrozenModel, Predictor};
+use mlestar_model::{ImageClassifier, ModelConfig, ModelSpec, dropout_mask};
+use mlestar_random::Stream;
+use mlestar_train::{GradientNorm, Optimizer, OptimizerConfig, cross_entropy};
+use mlestar_workflow::WorkflowError;
+use std::convert::Infallible;
+use std::hint::black_box;
+
+const SIDE: usize = 32;
+const N_CLASSES: usize = 10;
+const SEED: u64 = 0;
+/// Steps of the process that only trains; memory does not grow after the second.
+const MEMORY_STEPS: usize = 4;
+
+/// Measures training and prediction in this process. The peak memory is another process's affair.
+pub fn measure(batch: usize) -> Result<Figures, BenchError> {
+    let spec = reference()?;
+    let mut training = Training::new(&spec, batch);
+    let step = median_seconds(Effort::LONG, || {
+        black_box(training.step());
+        Ok::<(), Infallible>(())
+    });
+    let Ok(step_seconds) = step;
+    drop(training);
+    let (batch_seconds, single_seconds) = prediction_seconds(&spec, batch)?;
+    Ok(Figures {
+        training_images_per_second: Some(batch as f64 / step_seconds),
+        inference_images_per_second: Some(batch as f64 / batch_seconds),
+        single_picture_ms: Some(single_seconds * 1e3),
+        training_peak_memory_bytes: None,
+    })
+}
+
+/// Trains for a few steps, for a process that does nothing else; its peak memory in bytes, where the
+/// system tells.
+pub fn training_memory(batch: usize) -> Result<Option<u64>, BenchError> {
+    let spec = reference()?;
+    let mut training = Training::new(&spec, batch);
+    for _ in 0..MEMORY_STEPS {
+        black_box(training.step());
+    }
+    Ok(memory::peak_bytes())
+}
+
+fn reference() -> Result<ModelSpec, WorkflowError> {
+    Ok(ModelConfig::reference().check(N_CLASSES, SIDE, SIDE)?)
+}
+
+/// The training of the reference recipe: Adam with weight decay, dropout, cross-entropy.
+struct Training<'a> {
+    spec: &'a ModelSpec,
+    device: Device,
+    model: ImageClassifier,
+    optimizer: Optimizer,
+    learning_rate: f64,
+    images: TensorData,
+    labels: TensorData,
+}
+
+impl<'a> Training<'a> {
+    fn new(spec: &'a ModelSpec, batch: usize) -> Self {
+        let device = Device::flex().autodiff();
+        let mut draws = Stream::new(SEED, "bench pictures", 0, 0);
+        let n_values = batch * ModelSpec::CHANNELS * SIDE * SIDE;
+        let images: Vec<f32> = (0..n_values).map(|_| draws.normal() as f32).collect();
+        let labels: Vec<i32> = (0..batch).map(|index| (index % N_CLASSES) as i32).collect();
+        let optimizer = OptimizerConfig::default();
+        Self {
+            spec,
+            model: spec.init(SEED, &device),
+            device,
+            learning_rate: optimizer.learning_rate,
+            optimizer: Optimizer::new(optimizer),
+            images: TensorData::new(images, [batch, ModelSpec::CHANNELS, SIDE, SIDE]),
+            labels: TensorData::new(labels, [batch]),
+        }
+    }
+
+    /// One step as `mlestar_train::fit` takes it: from a batch in memory to updated weights, loss and
+    /// gradient norm. Reading both makes sure that nothing is left to do.
+    fn step(&mut self) -> [f32; 2] {
+        let images = Tensor::<4>::from_data(self.images.clone(), &self.device);
+        let labels = Tensor::<1, Int>::from_data(self.labels.clone(), &self.device);
+        let [n] = labels.dims();
+        let mask = dropout_mask(
+            SEED,
+            self.optimizer.steps(),
+            n,
+            self.spec.features(),
+            self.spec.config().dropout,
+            &self.device,
+        );
+        let model = self.model.clone();
+        let logits = model.forward_train(images, Some(mask));
+        let loss = cross_entropy(logits, labels, 0.0);
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        let norm = GradientNorm::of(&model, &gradients);
+        self.model = self
+            .optimizer
+            .step(model, gradients, self.learning_rate, None);
+        [
+            loss.without_autodiff().into_scalar(),
+            norm.map_or(0.0, |norm| norm.tensor().into_scalar()),
+        ]
+    }
+}
+
+/// Median seconds of predicting `batch` pictures and one.
+fn prediction_seconds(spec: &ModelSpec, batch: usize) -> Result<(f64, f64), WorkflowError> {
+    let classes: Vec<String> = (0..N_CLASSES)
+        .map(|class| format!("class {class}"))
+        .collect();
+    // Weights do not change what a prediction costs, so that untrained ones do.
+    let model = spec.init(SEED, &Device::flex());
+    let frozen = FrozenModel::freeze(&model, spec, ([0.5; 3], [0.25; 3]), &classes)?;
+    let predictor = Predictor::new(frozen);
+    let mut draws = Stream::new(SEED, "bench pictures", 0, 1);
+    let picture_bytes = SIDE * SIDE * ModelSpec::CHANNELS;
+    let pictures: Vec<u8> = (0..batch * picture_bytes)
+        .map(|_| draws.below(256) as u8)
+        .collect();
+    let seconds = |effort, n: usize| {
+        median_seconds(effort, || {
+            black_box(predictor.logits(black_box(&pictures[..n * picture_bytes]), n)?);
+            Ok::<(), WorkflowError>(())
+        })
+    };
+    Ok((seconds(Effort::LONG, batch)?, seconds(Effort::SHORT, 1)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_moves_the_weights_and_its_figures_are_finite() {
+        let spec = ModelConfig::small().check(N_CLASSES, SIDE, SIDE).unwrap();
+        let mut training = Training::new(&spec, 4);
+        let before = training.model.state();
+        let [loss, norm] = training.step();
+        assert!(loss > 0.0 && loss.is_finite() && norm > 0.0 && norm.is_finite());
+        assert_eq!(training.optimizer.steps(), 1);
+        assert_ne!(
+            format!("{before:?}"),
+            format!("{:?}", training.model.state())
+        );
+    }
+}
