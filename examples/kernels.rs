@@ -1,5 +1,7 @@
 //! The CPU kernels alone, on plain slices: a 3x3 convolution by both algorithms, how far apart they
 //! are, and how long they take here.
+//!
+//! `cargo run --release -p mlestar-examples --example kernels`
 
 use std::time::Instant;
 

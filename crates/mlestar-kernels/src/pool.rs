@@ -4,6 +4,14 @@ use rayon::prelude::*;
 
 use crate::{KernelError, error::check_length};
 
+/// Values that one piece of work reads or writes at least: less is not worth another thread.
+const PIECE_VALUES: usize = 1 << 14;
+
+/// Pictures of a piece of work, of so many values each.
+fn piece_pictures(values: usize) -> usize {
+    PIECE_VALUES.div_ceil(values)
+}
+
 /// Sets `output`, `[n, channels]`, to the mean over `pixels` of `input`, `[n, pixels, channels]`.
 ///
 /// # Errors
@@ -33,7 +41,7 @@ pub fn global_average_pool(
     output
         .par_chunks_exact_mut(channels)
         .zip(pictures)
-        .with_min_len(8)
+        .with_min_len(piece_pictures(pixels * channels))
         .for_each(|(means, picture)| {
             means.fill(0.0);
             for pixel in picture.chunks_exact(channels) {
@@ -70,7 +78,7 @@ pub fn global_average_pool_backward(
     input_gradient
         .par_chunks_exact_mut(pixels * channels)
         .zip(output_gradient.par_chunks_exact(channels))
-        .with_min_len(8)
+        .with_min_len(piece_pictures(pixels * channels))
         .for_each(|(picture, gradient)| {
             for pixel in picture.chunks_exact_mut(channels) {
                 for (value, gradient) in pixel.iter_mut().zip(gradient) {

@@ -153,6 +153,7 @@ fn kernel_options(conv: &Conv2d) -> Conv2dOptions {
 mod tests {
     use burn::{
         module::{Module, ModuleMapper, Param},
+        nn::conv::Conv2dConfig,
         optim::GradientsParams,
         tensor::{Device, Int, TensorData, activation::log_softmax},
     };
@@ -241,6 +242,38 @@ mod tests {
         }
         for (found, expected) in logits.iter().zip(&burn_logits) {
             assert!((found - expected).abs() < 0.1, "{found} {expected}");
+        }
+    }
+
+    /// The kernels have no groups: such a convolution goes through Burn and comes back.
+    #[test]
+    fn grouped_convolutions_fall_back_to_burn() {
+        for device in [Device::flex(), Device::flex().autodiff()] {
+            let conv = Conv2dConfig::new([6, 4], [3, 3])
+                .with_stride([2, 2])
+                .with_groups(2)
+                .with_bias(false)
+                .init(&device);
+            let bn = BatchNorm::new(4, &device);
+            let mut stream = Stream::new(4, "groups", 0, 0);
+            let mut random = |shape: [usize; 4]| {
+                let len = shape.iter().product();
+                let values: Vec<f32> = (0..len).map(|_| stream.normal() as f32).collect();
+                Tensor::<4>::from_data(TensorData::new(values, shape), &device)
+            };
+            let (x, residual) = (random([2, 6, 7, 5]), random([2, 4, 4, 3]));
+            let both = |path: Path| {
+                let x = path.enter(x.clone());
+                let residual = path.enter(residual.clone());
+                let folded = path.convolve_normalized(&conv, &bn, x.clone(), Some(residual), true);
+                [path.convolve(&conv, x), folded]
+            };
+            let expected = both(Path::Burn);
+            for (found, expected) in both(Path::Kernels).into_iter().zip(expected) {
+                let difference = found.permute([0, 3, 1, 2]) - expected;
+                let largest: f32 = difference.abs().max().into_scalar();
+                assert!(largest < 1e-6, "{largest}");
+            }
         }
     }
 

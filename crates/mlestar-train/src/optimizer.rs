@@ -12,10 +12,7 @@ use burn::{
     optim::GradientsParams,
     tensor::{Device, Tensor, TensorData},
 };
-use mlestar_kernels::{
-    AdamStep, SgdStep,
-    backend::{self as kernels},
-};
+use mlestar_kernels::{AdamStep, SgdStep, backend as kernels};
 use mlestar_model::NamedTensor;
 
 use crate::{
@@ -330,5 +327,70 @@ impl ModuleMapper for Updater<'_> {
         };
         let updated = Tensor::from_inner(updated.reshape(shape)).require_grad();
         Param::from_mapped_value(id, updated, mapper)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mlestar_random::Stream;
+
+    use super::*;
+
+    fn random(step: u64, what: &str) -> Tensor<1> {
+        let mut stream = Stream::new(1, what, step, 0);
+        let values: Vec<f32> = (0..1000).map(|_| stream.normal() as f32).collect();
+        Tensor::from_data(TensorData::new(values, [1000]), &Device::flex())
+    }
+
+    fn values(tensor: &Tensor<1>) -> Vec<f32> {
+        tensor.to_data().iter::<f32>().collect()
+    }
+
+    fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+        let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+        differences.fold(0.0, f32::max)
+    }
+
+    /// The CPU takes the kernels and every other device Burn's operations: they must not drift apart,
+    /// in parameters or in what a checkpoint holds.
+    #[test]
+    fn both_ways_of_a_step_agree() {
+        for (kind, momentum, nesterov) in [
+            (OptimizerKind::Sgd, 0.0, false),
+            (OptimizerKind::Sgd, 0.9, false),
+            (OptimizerKind::Sgd, 0.9, true),
+            (OptimizerKind::Adam, 0.9, false),
+            (OptimizerKind::AdamW, 0.9, false),
+        ] {
+            let config = OptimizerConfig {
+                kind,
+                momentum,
+                nesterov,
+                weight_decay: 0.05,
+                ..OptimizerConfig::default()
+            };
+            let mut by_burn = Optimizer::new(config.clone());
+            let mut by_kernel = Optimizer::new(config);
+            let mut burn = random(0, "parameter");
+            let mut kernel = random(0, "parameter");
+            for step in 1..=5 {
+                by_burn.steps = step;
+                by_kernel.steps = step;
+                let gradient = random(step, "gradient");
+                let scale = Tensor::<1>::from_floats([0.5], &Device::flex());
+                let scaled = gradient.clone() * scale.clone();
+                burn = by_burn.update("p", burn, scaled, 0.01);
+                kernel = by_kernel.update_by_kernel("p", kernel, gradient, Some(scale), 0.01);
+                let difference = largest_difference(&values(&burn), &values(&kernel));
+                assert!(difference < 1e-5, "{kind:?} step {step}: {difference}");
+            }
+            assert_ne!(values(&kernel), values(&random(0, "parameter")));
+            let (burn, kernel) = (by_burn.state(), by_kernel.state());
+            assert_eq!(burn.len(), kernel.len());
+            for (burn, kernel) in burn.iter().zip(&kernel) {
+                assert_eq!(burn.name, kernel.name);
+                assert!(largest_difference(&burn.values, &kernel.values) < 1e-5);
+            }
+        }
     }
 }

@@ -1,12 +1,10 @@
 //! Runs a frozen model on raw pictures.
 
-mod average;
 mod convolution;
 mod pixels;
 mod pool;
 mod slots;
 
-use self::average::average;
 use self::convolution::PreparedConvolution;
 use self::pixels::PixelTable;
 use self::pool::Pool;
@@ -14,6 +12,7 @@ use self::slots::{added_buffer, assign_slots};
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
 use crate::graph::{BufferShape, Layer};
+use mlestar_kernels::global_average_pool;
 
 /// Pictures for each thread that go through the network together: enough to fill the blocks of small
 /// layers, few enough for the last-level cache. (On two threads 16 to 128 pictures a slice are equally
@@ -190,7 +189,9 @@ impl Executor {
                     convolution.run(n, input, add, output);
                 }
                 Kernel::AveragePool { channels, pixels } => {
-                    average(input, output, *channels, *pixels);
+                    #[allow(clippy::expect_used)] // Both slices are cut to the step's sizes.
+                    global_average_pool(input, *pixels, *channels, output)
+                        .expect("slices of the shapes' lengths");
                 }
             }
             slots[step.output_slot] = memory;

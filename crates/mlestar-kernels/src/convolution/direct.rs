@@ -13,7 +13,7 @@ use super::{
 use crate::{
     matrix::{
         TILE_ROWS,
-        rows::{self, Finish, Panels, Rows},
+        rows::{self, Finish, Panels, Residual, Rows},
         tile_width,
     },
     memory::{Buffer, Scratch, ScratchLoan, Shared},
@@ -174,15 +174,11 @@ pub(super) fn piece_len(total: usize, most: usize, workers: usize) -> usize {
 
 /// The epilogue of a convolution that writes `result`.
 pub(super) fn finish<'a>(epilogue: Epilogue<'a>, result: &[f32]) -> Finish<'a> {
-    let residual = epilogue.residual.map(|residual| {
-        assert_eq!(residual.len(), result.len());
-        // Both hold aligned `f32`, so that the distance is whole.
-        let bytes = (residual.as_ptr() as isize).wrapping_sub(result.as_ptr() as isize);
-        bytes / size_of::<f32>() as isize
-    });
     Finish {
         bias: epilogue.bias,
-        residual,
+        residual: epilogue
+            .residual
+            .map(|residual| Residual::new(residual, result)),
         relu: epilogue.relu,
     }
 }

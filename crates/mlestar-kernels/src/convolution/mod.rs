@@ -67,7 +67,7 @@ pub struct Epilogue<'a> {
 pub struct PackedConv2d {
     shape: Conv2dShape,
     level: Level,
-    /// Kept for tiles whose results are not finite.
+    /// Kept for Winograd's tiles whose results are not finite; empty with the direct algorithm.
     weight: Vec<f32>,
     packed: Packed,
 }
@@ -114,7 +114,10 @@ impl PackedConv2d {
         Ok(Self {
             shape,
             level,
-            weight: weight.to_vec(),
+            weight: match packed {
+                Packed::Direct(_) => Vec::new(),
+                Packed::Winograd(_) => weight.to_vec(),
+            },
             packed,
         })
     }

@@ -3,7 +3,7 @@
 //! `a` and `b` are panels: `[pixel][PANEL_ROWS]` and `[pixel][tile_width]`, so that both are read from
 //! front to back.
 
-use super::{TILE_ROWS, WIDEST_TILE, tile_width};
+use super::{TILE_ROWS, WIDEST_TILE, call_tile, tile_width};
 use crate::simd::Simd;
 
 /// Rows of the result that one panel of `a` covers.
@@ -43,31 +43,8 @@ pub(crate) unsafe fn accumulate<S: Simd>(
             rows: TILE_ROWS.min(target.rows - first),
             ..target
         };
-        macro_rules! tile {
-            ($rows:literal, $vectors:literal) => {
-                // SAFETY: the caller's promise, for some of the rows.
-                unsafe { tile::<S, $rows, $vectors>(simd, a, b, pixels, part) }
-            };
-        }
-        if S::TILE_VECTORS == 2 {
-            match part.rows {
-                1 => tile!(1, 2),
-                2 => tile!(2, 2),
-                3 => tile!(3, 2),
-                4 => tile!(4, 2),
-                5 => tile!(5, 2),
-                _ => tile!(6, 2),
-            }
-        } else {
-            match part.rows {
-                1 => tile!(1, 4),
-                2 => tile!(2, 4),
-                3 => tile!(3, 4),
-                4 => tile!(4, 4),
-                5 => tile!(5, 4),
-                _ => tile!(6, 4),
-            }
-        }
+        // SAFETY: the caller's promise, for some of the rows.
+        unsafe { call_tile!(S, part.rows, tile(simd, a, b, pixels, part)) };
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::{TILE_ROWS, WIDEST_TILE, tile_width};
+use super::{TILE_ROWS, WIDEST_TILE, call_tile, tile_width};
 use crate::{memory::check, simd::Simd};
 
 /// Weights `[panel][tap][depth][tile_width]`: the order in which they are used. Channels beyond the
@@ -25,8 +25,7 @@ pub(crate) struct Panels<'a> {
 pub(crate) struct Finish<'a> {
     /// Added to every row; as long as there are channels.
     pub bias: Option<&'a [f32]>,
-    /// Distance in values from a place of the output to the value that is added there.
-    pub residual: Option<isize>,
+    pub residual: Option<Residual<'a>>,
     /// Negative values become 0.
     pub relu: bool,
 }
@@ -37,6 +36,33 @@ impl Finish<'_> {
         residual: None,
         relu: false,
     };
+}
+
+/// Values that are added to the output, place by place.
+#[derive(Clone, Copy)]
+pub(crate) struct Residual<'a> {
+    values: &'a [f32],
+    /// Address of the output's first value.
+    output: usize,
+}
+
+impl<'a> Residual<'a> {
+    /// `values` must be as long as `output`.
+    pub(crate) fn new(values: &'a [f32], output: &[f32]) -> Self {
+        assert_eq!(values.len(), output.len());
+        Self {
+            values,
+            output: output.as_ptr().addr(),
+        }
+    }
+
+    /// What is added at `target`, a place of the output.
+    #[inline(always)]
+    pub(crate) fn at(self, target: *mut f32) -> *const f32 {
+        let index = target.addr().wrapping_sub(self.output) / size_of::<f32>();
+        check(index < self.values.len());
+        self.values.as_ptr().wrapping_add(index)
+    }
 }
 
 /// Rows in groups of [`TILE_ROWS`].
@@ -106,30 +132,13 @@ unsafe fn multiply_group<S: Simd>(
     panels: Panels,
     store: Store,
 ) {
-    macro_rules! tile {
-        ($rows:literal, $vectors:literal) => {
-            // SAFETY: the caller's promise.
-            unsafe { tile::<S, $rows, $vectors>(simd, sources, targets, weights, panels, store) }
-        };
-    }
-    if S::TILE_VECTORS == 2 {
-        match targets.len() {
-            1 => tile!(1, 2),
-            2 => tile!(2, 2),
-            3 => tile!(3, 2),
-            4 => tile!(4, 2),
-            5 => tile!(5, 2),
-            _ => tile!(6, 2),
-        }
-    } else {
-        match targets.len() {
-            1 => tile!(1, 4),
-            2 => tile!(2, 4),
-            3 => tile!(3, 4),
-            4 => tile!(4, 4),
-            5 => tile!(5, 4),
-            _ => tile!(6, 4),
-        }
+    // SAFETY: the caller's promise.
+    unsafe {
+        call_tile!(
+            S,
+            targets.len(),
+            tile(simd, sources, targets, weights, panels, store)
+        );
     }
 }
 
@@ -198,8 +207,8 @@ unsafe fn store_row<S: Simd, const VECTORS: usize>(
                     check(channel + channels <= bias.len());
                     sum = simd.add(sum, simd.load(bias.as_ptr().add(channel + v * S::LANES)));
                 }
-                if let Some(distance) = finish.residual {
-                    sum = simd.add(sum, simd.load(target.wrapping_offset(distance)));
+                if let Some(residual) = finish.residual {
+                    sum = simd.add(sum, simd.load(residual.at(target)));
                 }
                 if finish.relu {
                     sum = simd.relu(sum);
@@ -222,8 +231,8 @@ unsafe fn store_row<S: Simd, const VECTORS: usize>(
         let target = target.wrapping_add(lane);
         // SAFETY: `lane` is below the number of real channels.
         unsafe {
-            if let Some(distance) = finish.residual {
-                value += *target.wrapping_offset(distance);
+            if let Some(residual) = finish.residual {
+                value += *residual.at(target);
             }
             *target = if finish.relu && value <= 0.0 {
                 0.0

@@ -91,12 +91,15 @@ impl Level {
     pub fn current() -> Self {
         static CURRENT: OnceLock<Level> = OnceLock::new();
         *CURRENT.get_or_init(|| {
-            let named = std::env::var(Self::VARIABLE).unwrap_or_default();
-            let available = Self::available();
-            let wanted = available.iter().find(|level| level.name() == named);
-            // `Portable` is always there.
-            *wanted.unwrap_or(&available[0])
+            let name = std::env::var(Self::VARIABLE).unwrap_or_default();
+            Self::choose(&name, &Self::available())
         })
+    }
+
+    /// The level of that name, or else the first of those that are there.
+    fn choose(name: &str, available: &[Self]) -> Self {
+        let named = available.iter().find(|level| level.name() == name);
+        *named.or(available.first()).unwrap_or(&Self::Portable)
     }
 
     /// Every level that this processor has, the best first.
@@ -156,3 +159,23 @@ impl Level {
 
 /// Four lanes: every 64-bit processor has registers of that width.
 const PORTABLE: Portable<4> = Portable;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_level_is_taken_and_else_the_best() {
+        let available = [Level::Avx2, Level::Portable];
+        assert_eq!(Level::choose("portable", &available), Level::Portable);
+        assert_eq!(Level::choose("", &available), Level::Avx2);
+        // Neither exists here: unknown, and not on this processor.
+        assert_eq!(Level::choose("fastest", &available), Level::Avx2);
+        assert_eq!(Level::choose("avx512", &available), Level::Avx2);
+    }
+
+    #[test]
+    fn plain_rust_is_always_there_and_comes_last() {
+        assert_eq!(Level::available().last(), Some(&Level::Portable));
+    }
+}

@@ -501,8 +501,8 @@ impl Block<'_> {
                 };
                 // SAFETY: the pixel is one of the result, and so of the residual.
                 unsafe {
-                    if let Some(distance) = finish.residual {
-                        value = simd.add(value, simd.load(target.wrapping_offset(distance)));
+                    if let Some(residual) = finish.residual {
+                        value = simd.add(value, simd.load(residual.at(target)));
                     }
                     if finish.relu {
                         value = simd.relu(value);
@@ -551,8 +551,8 @@ impl Block<'_> {
                 let target = result.at(pixel * results + channel);
                 // SAFETY: as for the vectors of `transform_tile`.
                 unsafe {
-                    if let Some(distance) = finish.residual {
-                        sum += *target.wrapping_offset(distance);
+                    if let Some(residual) = finish.residual {
+                        sum += *residual.at(target);
                     }
                     *target = if finish.relu && sum <= 0.0 { 0.0 } else { sum };
                 }
