@@ -3,7 +3,7 @@
 //! A convolution of 3 taps is a product of polynomials, computed from its values at 6 points (Lavin and
 //! Gray 2015, <https://arxiv.org/abs/1509.09308>). The usual points 0, 1, -1, 2, -2 and infinity make
 //! large coefficients that lose digits. With 0, `±√½`, `±√2` and infinity the squares are 1/2 and 2 and
-//! their product is 1: the transforms cost the same, and the largest error is a fifth (measured in
+//! their product is 1: the transforms cost the same, and the errors are a half or less (measured in
 //! `docs/kernels.md`).
 //!
 //! With `a = √½`, `b = √2`:
