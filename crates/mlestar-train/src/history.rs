@@ -29,6 +29,22 @@ pub struct EpochRecord {
     pub gradient_norm_mean: f64,
 }
 
+/// What one optimizer step gave; one line of `steps.jsonl`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepRecord {
+    /// Step, from 1, counted over the whole training.
+    pub step: u64,
+    /// Its epoch, from 1.
+    pub epoch: usize,
+    /// Mean loss of its pictures before the step: augmented, with dropout and label smoothing.
+    pub loss: f64,
+    /// Its learning rate.
+    pub learning_rate: f64,
+    /// Norm of all gradients together, before clipping.
+    pub gradient_norm: f64,
+}
+
 /// Why training ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -79,7 +79,7 @@ pub use config::{
 pub use error::TrainError;
 pub use fit::{FitOutcome, FitRequest, fit};
 pub use gradient_norm::GradientNorm;
-pub use history::{EpochRecord, StopReason};
+pub use history::{EpochRecord, StepRecord, StopReason};
 pub use loss::cross_entropy;
 pub use observer::{Observer, StepProgress, StopSignal, TrainEvent};
 pub use optimizer::Optimizer;
