@@ -13,7 +13,7 @@ use mlestar_data::{
     synthetic::{SyntheticConfig, generate},
 };
 use mlestar_model::{ModelConfig, ModelSpec};
-use mlestar_train::{FitRequest, StopSignal, TrainEvent, TrainingConfig, fit};
+use mlestar_train::{Faults, FitRequest, StopSignal, TrainEvent, TrainingConfig, fit};
 
 const BATCH: usize = 32;
 const STEPS: usize = 8;
@@ -57,6 +57,7 @@ fn training(criterion: &mut Criterion) {
                 resume: false,
                 stop: &StopSignal::new(),
                 threads: 1,
+                faults: Faults::default(),
             };
             fit(&request, &mut |event: &TrainEvent| {
                 black_box(event);

@@ -14,7 +14,7 @@ use mlestar_data::{
 };
 use mlestar_model::ModelConfig;
 use mlestar_train::{
-    EarlyStoppingConfig, FitRequest, StopSignal, TrainEvent, TrainingConfig, fit, predict,
+    EarlyStoppingConfig, Faults, FitRequest, StopSignal, TrainEvent, TrainingConfig, fit, predict,
     softmax_rows,
 };
 
@@ -54,9 +54,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         resume: true,
         stop: &StopSignal::new(),
         threads: 1,
+        faults: Faults::default(),
     };
     let outcome = fit(&request, &mut |event: &TrainEvent| match event {
-        TrainEvent::Resumed { path, epoch } => {
+        TrainEvent::Resumed { path, epoch, .. } => {
             println!("going on after epoch {epoch} from {}", path.display());
         }
         TrainEvent::Epoch(record) => println!(

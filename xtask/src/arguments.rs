@@ -69,10 +69,28 @@ pub struct ProjectOptions {
     pub threads: Option<usize>,
 }
 
+/// Shortcuts for settings of a training.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TrainingOptions {
+    /// End each training after so many minutes and evaluate what it has (sets training.max_minutes)
+    #[arg(long, value_name = "M")]
+    pub max_minutes: Option<f64>,
+    /// Train and validate on N batches only: a network that learns at all learns them by heart (sets
+    /// training.overfit_batches)
+    #[arg(long, value_name = "N")]
+    pub overfit_batches: Option<usize>,
+    /// See whether every stage runs at all: one epoch of two batches, one trial, gates not stopping, in
+    /// a run folder of its own
+    #[arg(long)]
+    pub fast_dev_run: bool,
+}
+
 #[derive(Debug, Args)]
 pub struct RunOptions {
     #[command(flatten)]
     pub project: ProjectOptions,
+    #[command(flatten)]
+    pub training: TrainingOptions,
     /// The first stage: 1 to 7 or a name
     #[arg(long, default_value = "1")]
     pub from: Stage,
@@ -90,6 +108,8 @@ pub struct StageOptions {
     pub stage: Stage,
     #[command(flatten)]
     pub project: ProjectOptions,
+    #[command(flatten)]
+    pub training: TrainingOptions,
     /// Run it even when nothing has changed
     #[arg(long)]
     pub force: bool,

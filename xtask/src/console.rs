@@ -132,9 +132,33 @@ impl Reporter for Console {
                 epoch.validation_accuracy,
                 epoch.images_per_second
             )),
-            TrainEvent::Resumed { epoch, .. } => {
-                self.line(&format!("    {label} goes on after epoch {epoch}"));
+            TrainEvent::Resumed { epoch, steps, .. } => {
+                let steps = match steps {
+                    0 => String::new(),
+                    steps => format!(", step {steps} of the next"),
+                };
+                self.line(&format!("    {label} goes on after epoch {epoch}{steps}"));
             }
+            TrainEvent::CheckpointRefused { reason, .. } => {
+                self.line(&format!("    {label}: {reason}; trying the one before"));
+            }
+            TrainEvent::Remedy(remedy) => self.line(&format!("    {label}: {remedy}")),
+            TrainEvent::TimeUp { minutes } => self.line(&format!(
+                "    {label} ends after {minutes:.1} minutes, as training.max_minutes asks"
+            )),
+            TrainEvent::EarlyStop {
+                best_epoch,
+                epochs_without_progress,
+            } => self.line(&format!(
+                "    {label} stops early: no progress for {epochs_without_progress} epochs; the best \
+                 was epoch {best_epoch}"
+            )),
+            TrainEvent::Interrupted {
+                finished_epochs,
+                steps,
+            } => self.line(&format!(
+                "    {label} saved after epoch {finished_epochs}, step {steps} of the next"
+            )),
             _ => {}
         }
     }

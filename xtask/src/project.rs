@@ -1,9 +1,9 @@
 //! From the options of a command to a checked config, a run folder and a device.
 
-use crate::arguments::ProjectOptions;
+use crate::arguments::{ProjectOptions, TrainingOptions};
 use mlestar_workflow::config::{Config, Override};
 use mlestar_workflow::device::{DeviceChoice, OpenDevice};
-use mlestar_workflow::{RunFolder, WorkflowError};
+use mlestar_workflow::{RunFolder, Stage, WorkflowError};
 use std::path::{Path, PathBuf};
 
 const QUICK_START: &str = include_str!("../../configs/quickstart.toml");
@@ -37,6 +37,47 @@ pub fn open(options: &ProjectOptions) -> Result<Project, WorkflowError> {
         run: RunFolder::new(root),
     })
 }
+
+/// As [`open`], for a command that trains.
+pub fn open_for_training(
+    options: &ProjectOptions,
+    training: &TrainingOptions,
+) -> Result<Project, WorkflowError> {
+    let mut options = options.clone();
+    if let Some(minutes) = training.max_minutes {
+        options
+            .settings
+            .push(format!("training.max_minutes={minutes:?}"));
+    }
+    if let Some(batches) = training.overfit_batches {
+        options
+            .settings
+            .push(format!("training.overfit_batches={batches}"));
+    }
+    if !training.fast_dev_run {
+        return open(&options);
+    }
+    options.settings.extend(FAST_DEV_RUN.map(str::to_owned));
+    for stage in Stage::ALL {
+        options
+            .settings
+            .push(format!("gates.{}.on_failure='continue'", stage.stem()));
+    }
+    let mut project = open(&options)?;
+    if options.run.is_none() {
+        let name = format!("{}-fast-dev-run", project.config.project.name);
+        project.run = RunFolder::new(run_path(Path::new(&name)));
+    }
+    Ok(project)
+}
+
+/// The settings of `--fast-dev-run`.
+const FAST_DEV_RUN: [&str; 4] = [
+    "training.epochs=1",
+    "training.overfit_batches=2",
+    "refinement.trials=1",
+    "refinement.epochs_per_trial=1",
+];
 
 fn settings(options: &ProjectOptions) -> Vec<String> {
     let mut settings = options.settings.clone();

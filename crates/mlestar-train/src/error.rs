@@ -123,6 +123,15 @@ pub enum TrainError {
         /// Which tensor is wrong, and how.
         reason: String,
     },
+    /// The device's memory does not suffice, even for parts of a batch.
+    #[error(
+        "the device's memory does not suffice: {message}; lower `batch_size`, raise \
+         `accumulation_steps` or use a smaller model"
+    )]
+    OutOfMemory {
+        /// What the device said.
+        message: String,
+    },
     /// The compute device failed.
     #[error("the compute device failed while {action}: {message}")]
     Device {

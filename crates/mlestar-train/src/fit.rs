@@ -1,6 +1,8 @@
 //! The training loop.
 
+mod beginning;
 mod session;
+mod step_log;
 
 use std::{path::Path, sync::Arc};
 
@@ -8,7 +10,10 @@ use burn::tensor::Device;
 use mlestar_data::{ImageSet, augment::AugmentationConfig, normalization::Normalization};
 use mlestar_model::{ImageClassifier, ModelSpec};
 
-use crate::{EpochRecord, Observer, StopReason, StopSignal, TrainError, config::TrainingConfig};
+use crate::{
+    EpochRecord, Faults, Observer, Remedy, StopReason, StopSignal, TrainError,
+    config::TrainingConfig,
+};
 
 /// What to train, on what and how.
 pub struct FitRequest<'a> {
@@ -38,6 +43,8 @@ pub struct FitRequest<'a> {
     pub stop: &'a StopSignal,
     /// Threads that prepare batches, at least 1. They do not change any result.
     pub threads: usize,
+    /// Accidents to be had on purpose.
+    pub faults: Faults,
 }
 
 /// What a training gave.
@@ -55,6 +62,8 @@ pub struct FitOutcome {
     pub stopped: StopReason,
     /// Seconds of training and validation in all finished epochs.
     pub train_seconds: f64,
+    /// What was done about accidents.
+    pub remedies: Vec<Remedy>,
 }
 
 /// Trains a model.
@@ -63,15 +72,18 @@ pub struct FitOutcome {
 /// however many threads prepare the batches. A GPU picks its kernels by timing them, so its results
 /// differ in the last digits.
 ///
-/// When the stop signal is given, the running epoch is given up: `checkpoints/last` holds the last
-/// finished epoch, or the initial state if there is none. A stop during validation lets the epoch
-/// finish.
+/// When the stop signal is given, training ends after the running step, and `checkpoints/last` holds all
+/// of it. A stop during validation lets the epoch finish.
+///
+/// A loss, gradient or weight that is not finite sends training back to the last good checkpoint with a
+/// lower learning rate, exhausted device memory to the same with each batch in twice as many parts, each
+/// as often as [`RecoveryConfig`](crate::config::RecoveryConfig) allows.
 ///
 /// # Errors
 ///
 /// [`TrainError`]: a setting out of range, an empty set or one that does not fit the model, a folder
-/// that cannot be written, no usable checkpoint among those found, a loss that is not finite (the
-/// checkpoints of earlier epochs stay), or a failing device.
+/// that cannot be written, no usable checkpoint among those found, a loss that stays not finite or memory
+/// that stays too small after all attempts (the checkpoints stay), or a failing device.
 pub fn fit(
     request: &FitRequest<'_>,
     observer: &mut dyn Observer,
@@ -82,8 +94,13 @@ pub fn fit(
         if let Some(reason) = session.finished() {
             break reason;
         }
-        if request.stop.is_requested() || !session.train_epoch(observer)? {
+        if request.stop.is_requested() {
             break StopReason::Interrupted;
+        }
+        match session.train_epoch(observer) {
+            Ok(true) => {}
+            Ok(false) => break StopReason::Interrupted,
+            Err(error) => session.recover(error, observer)?,
         }
     };
     session.announce(&stopped, observer);

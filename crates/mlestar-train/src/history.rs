@@ -13,7 +13,8 @@ pub struct EpochRecord {
     /// Mean loss of the training batches as they were seen: augmented, with dropout and label
     /// smoothing, each before its own step.
     pub train_loss: f64,
-    /// Share of training pictures classified correctly as they were seen.
+    /// Share of training pictures classified correctly as they were seen; of a picture mixed of two,
+    /// the share that its guess has in it.
     pub train_accuracy: f64,
     /// Mean cross-entropy over the validation set, without label smoothing.
     pub validation_loss: f64,
@@ -25,6 +26,9 @@ pub struct EpochRecord {
     pub seconds: f64,
     /// Seconds spent on its validation.
     pub validation_seconds: f64,
+    /// Seconds of these spent waiting for pictures: 0 where the loader keeps up.
+    #[serde(default)]
+    pub loader_wait_seconds: f64,
     /// Mean over the steps of the norm of all gradients together, before clipping.
     pub gradient_norm_mean: f64,
 }
@@ -56,8 +60,10 @@ pub enum StopReason {
         /// Epochs since it last rose.
         epochs_without_progress: usize,
     },
-    /// The stop signal was given. `last` holds the last finished epoch (or the initial state).
+    /// The stop signal was given. `last` holds everything up to the last step.
     Interrupted,
+    /// The time that was allowed is over. The last epoch may have been cut short.
+    TimeUp,
 }
 
 /// The best epoch so far.
@@ -129,6 +135,7 @@ mod tests {
             images_per_second: 1.0,
             seconds: 1.0,
             validation_seconds: 1.0,
+            loader_wait_seconds: 0.0,
             gradient_norm_mean: 1.0,
         }
     }

@@ -4,6 +4,7 @@
 //! [`ImageSet`](mlestar_data::ImageSet) and leaves in its output folder
 //!
 //! - `metrics.jsonl`: one [`EpochRecord`] a line,
+//! - `steps.jsonl`: one [`StepRecord`] a line,
 //! - `tensorboard/events.out.tfevents.*`: the same for TensorBoard,
 //! - `checkpoints/`: `last`, `previous` (what `last` was before), `best` and `epoch-NNNN`; see
 //!   [`checkpoint`].
@@ -20,7 +21,7 @@
 //!     synthetic::{SyntheticConfig, generate},
 //! };
 //! use mlestar_model::{ModelConfig, StageConfig};
-//! use mlestar_train::{FitRequest, StopReason, StopSignal, TrainEvent, TrainingConfig, fit};
+//! use mlestar_train::{Faults, FitRequest, StopReason, StopSignal, TrainEvent, TrainingConfig, fit};
 //!
 //! let sizes = SyntheticConfig { n_train: 64, n_validation: 20, n_test: 10, ..SyntheticConfig::default() };
 //! let splits = generate(&sizes.without_flaws(), 1)?.splits;
@@ -41,6 +42,7 @@
 //!     resume: false,
 //!     stop: &StopSignal::new(),
 //!     threads: 1,
+//!     faults: Faults::default(),
 //! };
 //! let outcome = fit(&request, &mut |event: &TrainEvent| {
 //!     if let TrainEvent::Epoch(record) = event {
@@ -60,7 +62,9 @@
 
 pub mod checkpoint;
 pub mod config;
+mod ema;
 mod error;
+mod faults;
 mod fit;
 mod gradient_norm;
 pub mod history;
@@ -68,15 +72,17 @@ mod loss;
 mod observer;
 pub mod optimizer;
 mod predict;
+mod remedy;
 mod schedule;
 mod step;
 pub mod tensorboard;
 
 pub use config::{
-    EarlyStoppingConfig, OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind,
-    TrainingConfig,
+    EarlyStoppingConfig, EmaConfig, OptimizerConfig, OptimizerKind, RecoveryConfig, ScheduleConfig,
+    ScheduleKind, TrainingConfig,
 };
 pub use error::TrainError;
+pub use faults::Faults;
 pub use fit::{FitOutcome, FitRequest, fit};
 pub use gradient_norm::GradientNorm;
 pub use history::{EpochRecord, StepRecord, StopReason};
@@ -84,4 +90,5 @@ pub use loss::cross_entropy;
 pub use observer::{Observer, StepProgress, StopSignal, TrainEvent};
 pub use optimizer::Optimizer;
 pub use predict::{predict, softmax_rows};
+pub use remedy::{Remedy, RemedyChange};
 pub use schedule::Schedule;

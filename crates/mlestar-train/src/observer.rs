@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use crate::EpochRecord;
+use crate::{EpochRecord, Remedy};
 
 /// Watches a training, for example to draw it in a terminal.
 ///
@@ -39,7 +39,11 @@ pub enum TrainEvent {
         path: PathBuf,
         /// Its epoch; 0 is the initial state.
         epoch: usize,
+        /// Steps of the next epoch that it holds.
+        steps: usize,
     },
+    /// Something went wrong and was answered: training goes on from an earlier checkpoint.
+    Remedy(Remedy),
     /// Training begins.
     Started {
         /// The epoch that comes first, from 1.
@@ -73,6 +77,8 @@ pub enum TrainEvent {
         path: PathBuf,
         /// Its epoch.
         epoch: usize,
+        /// Steps of the next epoch that it holds.
+        steps: usize,
     },
     /// Training stops for lack of progress.
     EarlyStop {
@@ -83,10 +89,15 @@ pub enum TrainEvent {
     },
     /// Training stops because it was asked to.
     Interrupted {
-        /// The last finished epoch, whose checkpoint is `last`; 0 is the initial state.
+        /// The last finished epoch; 0 if there is none.
         finished_epochs: usize,
-        /// Steps of the epoch after it that are given up.
-        lost_steps: usize,
+        /// Steps of the epoch after it that `last` holds.
+        steps: usize,
+    },
+    /// Training ends because its time is up; the epoch that was cut short has been validated.
+    TimeUp {
+        /// Minutes of training and validation.
+        minutes: f64,
     },
 }
 

@@ -1,17 +1,20 @@
 //! One training step, and the results that wait on the device.
 
-use std::time::Instant;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    time::Instant,
+};
 
 use burn::{
-    optim::GradientsParams,
+    optim::{GradientsAccumulator, GradientsParams},
     tensor::{Device, Int, Tensor, TensorData},
 };
 use mlestar_data::loader::Batch;
 use mlestar_model::{ImageClassifier, ModelSpec, dropout_mask};
 
 use crate::{
-    TrainError, config::TrainingConfig, gradient_norm::GradientNorm, loss::cross_entropy,
-    optimizer::Optimizer, predict::to_host,
+    StepRecord, TrainError, checkpoint::EpochPosition, config::TrainingConfig,
+    gradient_norm::GradientNorm, loss::cross_entropy, optimizer::Optimizer, predict::to_host,
 };
 
 /// What stays the same from step to step.
@@ -21,50 +24,71 @@ pub(crate) struct StepContext<'a> {
     pub seed: u64,
     /// An autodiff device.
     pub device: &'a Device,
+    /// Parts in which a batch is computed.
+    pub accumulation_steps: usize,
 }
 
 /// Results of a step: loss, correct pictures, gradient norm; `[3]`, on the device.
 pub(crate) type StepResult = Tensor<1>;
 
+/// What a batch is split into: first picture and number of pictures of each part, nearly equal.
+fn parts(n: usize, accumulation_steps: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = accumulation_steps.clamp(1, n.max(1));
+    (0..count).map(move |part| {
+        let start = part * n / count;
+        (start, (part + 1) * n / count - start)
+    })
+}
+
 impl StepContext<'_> {
     /// Forward, backward and update. `step` counts from 0 over the whole training.
+    ///
+    /// With several parts, the loss and the gradients are those of the whole batch: each part counts by
+    /// its share of the pictures. `spoil` makes the loss and all gradients not a number.
     pub(crate) fn run(
         &self,
         model: ImageClassifier,
         optimizer: &mut Optimizer,
-        batch: Batch,
+        batch: &Batch,
         step: u64,
         learning_rate: f64,
+        spoil: bool,
     ) -> (ImageClassifier, StepResult) {
         let n = batch.n;
-        let images = TensorData::new(
-            batch.images,
-            [n, ModelSpec::CHANNELS, batch.height, batch.width],
-        );
-        let images = Tensor::<4>::from_data(images, self.device);
-        let labels: Vec<i32> = batch.labels.iter().map(|&label| label as i32).collect();
-        let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [n]), self.device);
         let dropout = self.spec.config().dropout;
-        let mask = (dropout > 0.0).then(|| {
-            dropout_mask(
-                self.seed,
-                step,
-                n,
-                self.spec.features(),
-                dropout,
-                self.device,
-            )
-        });
-
-        let logits = model.forward_train(images, mask);
-        let loss = cross_entropy(
-            logits.clone(),
-            labels.clone(),
-            self.training.label_smoothing,
-        );
-        let gradients = GradientsParams::from_grads(loss.backward(), &model);
-
+        let features = self.spec.features();
+        let mask = (dropout > 0.0)
+            .then(|| dropout_mask(self.seed, step, n, features, dropout, self.device));
         let plain = self.device.clone().without_autodiff();
+        let mut accumulator = GradientsAccumulator::new();
+        let mut loss = Tensor::<1>::zeros([1], &plain);
+        let mut correct = Tensor::<1>::zeros([1], &plain);
+        let mut only = None;
+        for (start, length) in parts(n, self.accumulation_steps) {
+            let (images, labels) = self.part(batch, start, length);
+            let mask = mask
+                .clone()
+                .map(|mask| mask.slice([start..start + length, 0..features]));
+            let logits = model.forward_train(images, mask);
+            let smoothing = self.training.label_smoothing;
+            let mut of_part = cross_entropy(logits.clone(), labels.clone(), smoothing);
+            if length < n {
+                of_part = of_part.mul_scalar(length as f64 / n as f64);
+            }
+            if spoil {
+                of_part = of_part.mul_scalar(f64::NAN);
+            }
+            loss = loss + of_part.clone().without_autodiff();
+            correct = correct + count_correct(logits.without_autodiff(), labels.without_autodiff());
+            let gradients = GradientsParams::from_grads(of_part.backward(), &model);
+            if length < n {
+                accumulator.accumulate(&model, gradients);
+            } else {
+                only = Some(gradients);
+            }
+        }
+        let gradients = only.unwrap_or_else(|| accumulator.grads());
+
         let norm = GradientNorm::of(&model, &gradients);
         let scale = match (&norm, self.training.max_gradient_norm) {
             (Some(norm), Some(max)) => Some(norm.clip_factor(max)),
@@ -72,9 +96,19 @@ impl StepContext<'_> {
         };
         let norm = norm.map_or_else(|| Tensor::zeros([1], &plain), |norm| norm.tensor());
         let model = optimizer.step(model, gradients, learning_rate, scale);
-        let correct = count_correct(logits.without_autodiff(), labels.without_autodiff());
-        let result = Tensor::cat(vec![loss.without_autodiff(), correct, norm], 0);
-        (model, result)
+        (model, Tensor::cat(vec![loss, correct, norm], 0))
+    }
+
+    /// Pictures `[length, 3, height, width]` and labels `[length]` of a part of the batch.
+    fn part(&self, batch: &Batch, start: usize, length: usize) -> (Tensor<4>, Tensor<1, Int>) {
+        let shape = [length, ModelSpec::CHANNELS, batch.height, batch.width];
+        let per_picture = ModelSpec::CHANNELS * batch.height * batch.width;
+        let values = batch.images[start * per_picture..][..length * per_picture].to_vec();
+        let images = Tensor::from_data(TensorData::new(values, shape), self.device);
+        let labels = &batch.labels[start..start + length];
+        let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
+        let labels = Tensor::from_data(TensorData::new(labels, [length]), self.device);
+        (images, labels)
     }
 }
 
@@ -83,6 +117,43 @@ fn count_correct(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     let [n, _] = logits.dims();
     let predicted = logits.argmax(1).reshape([n]);
     predicted.equal(labels).float().sum()
+}
+
+/// Does `work` on the device. Backends report exhausted memory by a panic as well as by an error:
+/// both become [`TrainError::OutOfMemory`], and any other panic goes on.
+pub(crate) fn catching_out_of_memory<T>(
+    work: impl FnOnce() -> Result<T, TrainError>,
+) -> Result<T, TrainError> {
+    let payload = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Err(TrainError::Device { message, .. })) if is_out_of_memory(&message) => {
+            return Err(TrainError::OutOfMemory { message });
+        }
+        Ok(result) => return result,
+        Err(payload) => payload,
+    };
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied());
+    match text {
+        Some(message) if is_out_of_memory(message) => Err(TrainError::OutOfMemory {
+            message: message.to_owned(),
+        }),
+        _ => resume_unwind(payload),
+    }
+}
+
+/// What the CUDA driver, Vulkan and Burn's memory management call it.
+fn is_out_of_memory(message: &str) -> bool {
+    let message = message.to_lowercase();
+    [
+        "out of memory",
+        "outofmemory",
+        "out_of_memory",
+        "out of device memory",
+    ]
+    .iter()
+    .any(|name| message.contains(name))
 }
 
 /// A step whose results have not been read yet.
@@ -97,6 +168,8 @@ struct Pending {
 /// queue of work runs dry.
 pub(crate) struct Meter {
     epoch: usize,
+    /// Steps of the whole training before this epoch's.
+    steps_before: u64,
     pending: Vec<Pending>,
     last_read: Instant,
     pub totals: EpochTotals,
@@ -105,26 +178,22 @@ pub(crate) struct Meter {
 /// Sums over the steps of an epoch that have been read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct EpochTotals {
-    pub steps: usize,
-    pub images: usize,
-    loss: f64,
-    correct: f64,
-    gradient_norm: f64,
+    pub position: EpochPosition,
     pub last_learning_rate: f64,
     pub last_gradient_norm: f64,
 }
 
 impl EpochTotals {
     pub(crate) fn mean_loss(&self) -> f64 {
-        self.loss / self.images.max(1) as f64
+        self.position.loss_sum / self.position.images.max(1) as f64
     }
 
     pub(crate) fn accuracy(&self) -> f64 {
-        self.correct / self.images.max(1) as f64
+        self.position.correct / self.position.images.max(1) as f64
     }
 
     pub(crate) fn mean_gradient_norm(&self) -> f64 {
-        self.gradient_norm / self.steps.max(1) as f64
+        self.position.gradient_norm_sum / self.position.steps.max(1) as f64
     }
 }
 
@@ -134,12 +203,17 @@ const READ_EVERY_SECONDS: f64 = 0.2;
 const MOST_PENDING: usize = 64;
 
 impl Meter {
-    pub(crate) fn new(epoch: usize) -> Self {
+    /// Goes on from `position` in `epoch`.
+    pub(crate) fn new(epoch: usize, steps_before: u64, position: EpochPosition) -> Self {
         Self {
             epoch,
+            steps_before,
             pending: Vec::new(),
             last_read: Instant::now(),
-            totals: EpochTotals::default(),
+            totals: EpochTotals {
+                position,
+                ..EpochTotals::default()
+            },
         }
     }
 
@@ -163,40 +237,82 @@ impl Meter {
             || self.last_read.elapsed().as_secs_f64() >= READ_EVERY_SECONDS
     }
 
-    /// Waits for the device and adds up what it found.
-    pub(crate) fn read(&mut self) -> Result<(), TrainError> {
+    /// Waits for the device, adds up what it found and returns it step by step.
+    pub(crate) fn read(&mut self) -> Result<Vec<StepRecord>, TrainError> {
         if self.pending.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let pending = std::mem::take(&mut self.pending);
         let results = pending.iter().map(|step| step.result.clone()).collect();
         let values = to_host(Tensor::cat(results, 0), "training")?;
-        for (step, values) in pending.into_iter().zip(values.chunks_exact(3)) {
-            self.add(step, values)?;
-        }
         self.last_read = Instant::now();
-        Ok(())
+        let steps = pending.into_iter().zip(values.chunks_exact(3));
+        steps.map(|(step, values)| self.add(step, values)).collect()
     }
 
-    fn add(&mut self, step: Pending, values: &[f32]) -> Result<(), TrainError> {
+    fn add(&mut self, step: Pending, values: &[f32]) -> Result<StepRecord, TrainError> {
         let [loss, correct, norm] = [0, 1, 2].map(|i| f64::from(values[i]));
         let totals = &mut self.totals;
-        totals.steps += 1;
+        let position = &mut totals.position;
         if !(loss.is_finite() && norm.is_finite()) {
             return Err(TrainError::NonFinite {
                 epoch: self.epoch,
-                step: totals.steps,
+                step: position.steps + 1,
                 loss,
                 gradient_norm: norm,
                 indices: step.indices,
             });
         }
-        totals.images += step.n;
-        totals.loss += loss * step.n as f64;
-        totals.correct += correct;
-        totals.gradient_norm += norm;
+        position.steps += 1;
+        position.images += step.n;
+        position.loss_sum += loss * step.n as f64;
+        position.correct += correct;
+        position.gradient_norm_sum += norm;
         totals.last_learning_rate = step.learning_rate;
         totals.last_gradient_norm = norm;
-        Ok(())
+        Ok(StepRecord {
+            step: self.steps_before + position.steps as u64,
+            epoch: self.epoch,
+            loss,
+            learning_rate: step.learning_rate,
+            gradient_norm: norm,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_nearly_equal_and_cover_the_batch() {
+        let of = |n, steps| parts(n, steps).collect::<Vec<_>>();
+        assert_eq!(of(10, 1), [(0, 10)]);
+        assert_eq!(of(10, 3), [(0, 3), (3, 3), (6, 4)]);
+        assert_eq!(of(2, 5), [(0, 1), (1, 1)]);
+    }
+
+    #[test]
+    fn only_exhausted_memory_is_caught() {
+        let caught = catching_out_of_memory::<()>(|| {
+            Err(TrainError::Device {
+                action: "training",
+                message: "CUDA_ERROR_OUT_OF_MEMORY".into(),
+            })
+        });
+        assert!(matches!(caught, Err(TrainError::OutOfMemory { .. })));
+        let caught = catching_out_of_memory::<()>(|| panic!("Out of memory: 3 GB asked for"));
+        assert!(matches!(caught, Err(TrainError::OutOfMemory { .. })));
+        let other = std::panic::catch_unwind(|| {
+            let _ = catching_out_of_memory::<()>(|| panic!("index out of bounds"));
+        });
+        assert!(other.is_err());
+        let other = catching_out_of_memory::<()>(|| {
+            Err(TrainError::Device {
+                action: "training",
+                message: "lost".into(),
+            })
+        });
+        assert!(matches!(other, Err(TrainError::Device { .. })));
     }
 }

@@ -91,6 +91,7 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
             Section("augmentation"),
             Section("model"),
             Section("training"),
+            Section("faults"),
             Field(SituationAnalysis, ANALYSIS, "/normalization"),
         ],
         Evaluation => &[

@@ -12,6 +12,7 @@ use std::time::Instant;
 pub fn stage(options: &StageOptions) -> Result<ExitCode, WorkflowError> {
     run(&RunOptions {
         project: options.project.clone(),
+        training: options.training.clone(),
         from: options.stage,
         to: options.stage,
         force: options.force,
@@ -20,7 +21,7 @@ pub fn stage(options: &StageOptions) -> Result<ExitCode, WorkflowError> {
 
 pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
     let clock = Instant::now();
-    let project = project::open(&options.project)?;
+    let project = project::open_for_training(&options.project, &options.training)?;
     let threads = project::set_threads(&options.project)?;
     let device = project::open_device(&options.project)?;
     let stop = StopSignal::default();
@@ -43,13 +44,36 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
         force: options.force,
         stop: &stop,
     };
-    let report = chain::run(&request, &mut console)?;
+    let report = match chain::run(&request, &mut console) {
+        Err(error @ WorkflowError::Interrupted { .. }) => {
+            eprintln!("everything so far is saved; go on with the same command:");
+            eprintln!("    {}", same_command());
+            return Err(error);
+        }
+        result => result?,
+    };
     print_result(&report, &project, clock.elapsed().as_secs_f64());
     Ok(report.exit_code)
 }
 
+/// The command line of this process as a user would type it.
+fn same_command() -> String {
+    let words = std::env::args().skip(1).map(|word| {
+        let is_plain = |c: char| c.is_alphanumeric() || "-_./=,:+".contains(c);
+        match !word.is_empty() && word.chars().all(is_plain) {
+            true => word,
+            false => format!("'{}'", word.replace('\'', r"'\''")),
+        }
+    });
+    let words: Vec<String> = ["cargo".into(), "xtask".into()]
+        .into_iter()
+        .chain(words)
+        .collect();
+    words.join(" ")
+}
+
 /// The first Ctrl-C asks the run to stop at its next safe point; the second ends the program, which
-/// loses at most the current epoch.
+/// loses what was done since the last checkpoint.
 fn stop_on_ctrl_c(stop: &StopSignal) {
     let stop = stop.clone();
     let handler = move || {

@@ -176,7 +176,12 @@ fn epochs(run: &RunFolder) -> Vec<Value> {
         .map(|line| {
             let mut epoch: Value = serde_json::from_str(line).unwrap();
             let fields = epoch.as_object_mut().unwrap();
-            for key in ["images_per_second", "seconds", "validation_seconds"] {
+            for key in [
+                "images_per_second",
+                "seconds",
+                "validation_seconds",
+                "loader_wait_seconds",
+            ] {
                 fields.remove(key).unwrap();
             }
             epoch

@@ -28,8 +28,9 @@ pub struct TrainingIdentity {
 impl TrainingIdentity {
     /// What differs in a way that makes it another training, as `key: value here, value there`.
     ///
-    /// How often checkpoints are kept does not matter, nor does the number of epochs where the
-    /// learning rate does not depend on it: such a training can be resumed to go on for longer.
+    /// How often checkpoints are written and how many are kept does not matter, nor do the limit of
+    /// time, what is done about accidents, and the number of epochs where the learning rate does not
+    /// depend on it: such a training can be resumed to go on for longer.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut differences = Vec::new();
@@ -45,6 +46,10 @@ impl TrainingIdentity {
     fn comparable(&self) -> Value {
         let mut own = self.clone();
         own.training.checkpoint_every_epochs = 0;
+        own.training.checkpoint_every_minutes = 0.0;
+        own.training.keep_checkpoints = 0;
+        own.training.max_minutes = None;
+        own.training.recovery = crate::config::RecoveryConfig::default();
         let schedule = &mut own.training.schedule;
         schedule.t_max_epochs = match schedule.kind {
             crate::ScheduleKind::Constant => None,

@@ -3,12 +3,15 @@
 //! A checkpoint is a folder with
 //!
 //! - `model.safetensors`: parameters and running statistics (f32, the names of
-//!   [`ImageClassifier::state`]),
+//!   [`ImageClassifier::state`]) as they are validated: averaged where the training averages,
+//! - `training_model.safetensors`: the newest ones, where those are averages,
 //! - `best_model.safetensors`: those of the best epoch so far, unless that is this epoch,
 //! - `optimizer.safetensors`: the optimizer's moments,
 //! - `checkpoint.json`: a [`CheckpointRecord`] with the hashes of the other files.
 //!
-//! Random choices need no state of their own: they derive from the seed, the epoch and the step.
+//! A checkpoint stands after a finished epoch or, if [`CheckpointRecord::position`] says so, within the
+//! next one. Random choices need no state of their own: they derive from the seed, the epoch and the
+//! step.
 //!
 //! Folders are written beside their place and renamed into it; a crash leaves the old or the new
 //! one. `last` moves to `previous` first, any other folder to a hidden name, from which a resumed
@@ -31,19 +34,25 @@ use serde::{Deserialize, Serialize};
 pub use identity::TrainingIdentity;
 pub(crate) use identity::hash_of_set;
 
-use crate::{EpochRecord, TrainError, history::Progress};
+use crate::{EpochRecord, Remedy, TrainError, history::Progress};
 
 /// `checkpoint.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointRecord {
     /// Epochs finished; 0 is the initial state.
     pub epoch: usize,
+    /// Where within the epoch after those it stands; `None` is its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<EpochPosition>,
     /// Optimizer steps taken.
     pub optimizer_steps: u64,
     /// What every finished epoch gave.
     pub history: Vec<EpochRecord>,
     /// The best epoch and the state of early stopping.
     pub progress: Progress,
+    /// What was done about accidents so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<Remedy>,
     /// What the training depends on.
     pub identity: TrainingIdentity,
     /// The other files of the checkpoint and the hashes of their contents.
@@ -52,7 +61,41 @@ pub struct CheckpointRecord {
 
 impl Artifact for CheckpointRecord {
     const SCHEMA: &'static str = "mlestar.checkpoint";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
+}
+
+impl CheckpointRecord {
+    /// Steps of the epoch after the finished ones that are in the checkpoint.
+    #[must_use]
+    pub fn steps_into_epoch(&self) -> usize {
+        self.position.as_ref().map_or(0, |position| position.steps)
+    }
+
+    /// Whether the best model is another than the checkpoint's.
+    pub(crate) fn best_is_other(&self) -> bool {
+        let best = self.progress.best.as_ref();
+        best.is_some_and(|best| best.epoch != self.epoch || self.position.is_some())
+    }
+}
+
+/// A place within an epoch, with what its steps gave so far.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochPosition {
+    /// Steps of the epoch that were taken.
+    pub steps: usize,
+    /// Pictures seen in them.
+    pub images: usize,
+    /// Sum of the loss over these pictures.
+    pub loss_sum: f64,
+    /// Pictures of them classified correctly as they were seen.
+    pub correct: f64,
+    /// Sum of the gradient norms of the steps.
+    pub gradient_norm_sum: f64,
+    /// Seconds that the steps took.
+    pub seconds: f64,
+    /// Seconds of these spent waiting for pictures.
+    pub loader_wait_seconds: f64,
 }
 
 /// A checkpoint in memory.
@@ -60,8 +103,10 @@ impl Artifact for CheckpointRecord {
 pub struct Checkpoint {
     /// What `checkpoint.json` says; `files` is filled in by [`save`].
     pub record: CheckpointRecord,
-    /// The model after `record.epoch` epochs.
+    /// The model at this point, as it is validated.
     pub model: Vec<NamedTensor>,
+    /// The model that training goes on with, if `model` is an average.
+    pub training_model: Option<Vec<NamedTensor>>,
     /// The model of the best epoch, if that is an earlier one.
     pub best_model: Option<Vec<NamedTensor>>,
     /// The optimizer's moments.
@@ -70,6 +115,7 @@ pub struct Checkpoint {
 
 const RECORD: &str = "checkpoint.json";
 const MODEL: &str = "model.safetensors";
+const TRAINING_MODEL: &str = "training_model.safetensors";
 const BEST_MODEL: &str = "best_model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 
@@ -87,6 +133,12 @@ impl Checkpoint {
     #[must_use]
     pub fn best_state(&self) -> &[NamedTensor] {
         self.best_model.as_deref().unwrap_or(&self.model)
+    }
+
+    /// The weights that training goes on with.
+    #[must_use]
+    pub fn training_state(&self) -> &[NamedTensor] {
+        self.training_model.as_deref().unwrap_or(&self.model)
     }
 }
 
@@ -123,6 +175,9 @@ fn write_files(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainError>
     };
     write(MODEL, &checkpoint.model)?;
     write(OPTIMIZER, &checkpoint.optimizer)?;
+    if let Some(newest) = &checkpoint.training_model {
+        write(TRAINING_MODEL, newest)?;
+    }
     if let Some(best) = &checkpoint.best_model {
         write(BEST_MODEL, best)?;
     }
@@ -213,15 +268,13 @@ pub fn load(folder: &Path) -> Result<Checkpoint, TrainError> {
     };
     let model = read(MODEL)?;
     let optimizer = read(OPTIMIZER)?;
-    let best_is_other = record
-        .progress
-        .best
-        .as_ref()
-        .is_some_and(|best| best.epoch != record.epoch);
-    let best_model = best_is_other.then(|| read(BEST_MODEL)).transpose()?;
+    let read_if = |wanted: bool, name: &str| wanted.then(|| read(name)).transpose();
+    let training_model = read_if(record.identity.training.ema.is_some(), TRAINING_MODEL)?;
+    let best_model = read_if(record.best_is_other(), BEST_MODEL)?;
     Ok(Checkpoint {
         record,
         model,
+        training_model,
         best_model,
         optimizer,
     })
@@ -315,20 +368,39 @@ fn damaged(folder: &Path, reason: String) -> TrainError {
     }
 }
 
-/// The folders in `folder` that may be checkpoints, the newest epoch first; among equals `last`.
+/// The folders in `folder` that may be checkpoints, the newest first; among equals `last`.
 pub(crate) fn candidates(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
     let mut found = Vec::new();
     for name in names_in(folder)? {
         if is_checkpoint_name(&name) {
             let path = folder.join(&name);
             // A record that cannot be read sorts first, so that its refusal is reported.
-            let epoch = read_record(&path).map_or(usize::MAX, |record| record.epoch);
+            let age = read_record(&path).map_or((usize::MAX, 0), |record| {
+                (record.epoch, record.steps_into_epoch())
+            });
             let is_last = path.ends_with(LAST);
-            found.push((epoch, is_last, path));
+            found.push((age, is_last, path));
         }
     }
     found.sort();
     Ok(found.into_iter().rev().map(|(_, _, path)| path).collect())
+}
+
+/// Removes all but the newest `kept` of the checkpoints that are kept at regular epochs.
+pub(crate) fn retain_newest(folder: &Path, kept: usize) -> Result<(), TrainError> {
+    let mut epochs: Vec<(usize, PathBuf)> = names_in(folder)?
+        .iter()
+        .filter_map(|name| {
+            let epoch = name.strip_prefix(EPOCH_PREFIX)?.parse().ok()?;
+            Some((epoch, folder.join(name)))
+        })
+        .collect();
+    epochs.sort();
+    let superfluous = epochs.len().saturating_sub(kept);
+    for (_, path) in &epochs[..superfluous] {
+        remove_folder(path)?;
+    }
+    Ok(())
 }
 
 /// Removes the checkpoints that an earlier training left in `folder`.

@@ -1,13 +1,17 @@
 //! The `[training]` section.
 
 mod early_stopping;
+mod ema;
 mod optimizer;
+mod recovery;
 mod schedule;
 
 use serde::{Deserialize, Serialize};
 
 pub use early_stopping::EarlyStoppingConfig;
+pub use ema::EmaConfig;
 pub use optimizer::{OptimizerConfig, OptimizerKind};
+pub use recovery::RecoveryConfig;
 pub use schedule::{ScheduleConfig, ScheduleKind};
 
 use crate::TrainError;
@@ -18,13 +22,20 @@ use crate::TrainError;
 /// |---|---|---|---|
 /// | `epochs` | 100 | passes over the training set | 1 to 100000 |
 /// | `batch_size` | 128 | pictures a step | 1 to 65536 |
+/// | `accumulation_steps` | 1 | parts in which a batch is computed, to save memory | 1 to the batch size |
 /// | `optimizer` | Adam, 0.001 | see [`OptimizerConfig`] | |
 /// | `schedule` | cosine | see [`ScheduleConfig`] | |
 /// | `early_stopping` | off | stop for lack of progress, see [`EarlyStoppingConfig`] | |
 /// | `label_smoothing` | 0 | share of the target spread over all classes | 0 <= a < 1 |
 /// | `max_gradient_norm` | none | longest allowed norm of all gradients together | above 0 |
-/// | `checkpoint_every_epochs` | 10 | how often a checkpoint is kept for good; 0 never | 0 to 100000 |
+/// | `ema` | off | averaged weights, see [`EmaConfig`] | |
+/// | `checkpoint_every_epochs` | 10 | how often a checkpoint is kept; 0 never | 0 to 100000 |
+/// | `keep_checkpoints` | 3 | how many of these are kept, the newest; 0 keeps all | 0 to 100000 |
+/// | `checkpoint_every_minutes` | 10 | how often `last` is renewed within an epoch; 0 never | 0 to 100000 |
 /// | `evaluation_batch_size` | 256 | pictures at once in validation | 1 to 65536 |
+/// | `max_minutes` | none | training ends well after so long | above 0 |
+/// | `overfit_batches` | 0 | only this many batches of the training set are used, and the model is validated on them: a network that learns cannot fail to learn them by heart; 0 uses all | 0 to 100000 |
+/// | `recovery` | 2 attempts | see [`RecoveryConfig`] | |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
@@ -32,6 +43,9 @@ pub struct TrainingConfig {
     pub epochs: usize,
     /// Pictures in a training step.
     pub batch_size: usize,
+    /// Parts in which a batch is computed. Their gradients add up to the batch's; only batch
+    /// normalisation sees the difference.
+    pub accumulation_steps: usize,
     /// The update rule.
     pub optimizer: OptimizerConfig,
     /// The learning rate over time.
@@ -42,10 +56,23 @@ pub struct TrainingConfig {
     pub label_smoothing: f64,
     /// Longest allowed Euclidean norm of all gradients together; longer ones are shortened to it.
     pub max_gradient_norm: Option<f64>,
-    /// Every so many epochs a checkpoint is kept for good, besides the last and the best one.
+    /// Averaged weights for validation and everything after it; `None` uses the newest.
+    pub ema: Option<EmaConfig>,
+    /// Every so many epochs a checkpoint is kept, besides the last and the best one.
     pub checkpoint_every_epochs: usize,
+    /// How many of these are kept, the newest; 0 keeps all.
+    pub keep_checkpoints: usize,
+    /// After so many minutes since the last one, `last` is renewed in the middle of an epoch.
+    pub checkpoint_every_minutes: f64,
     /// Pictures at once in validation.
     pub evaluation_batch_size: usize,
+    /// Minutes of training and validation after which the running epoch is cut short, validated and
+    /// the last.
+    pub max_minutes: Option<f64>,
+    /// Batches of the training set that are used for both training and validation; 0 uses all.
+    pub overfit_batches: usize,
+    /// What is done about a loss that is not finite and about exhausted memory.
+    pub recovery: RecoveryConfig,
 }
 
 impl Default for TrainingConfig {
@@ -54,19 +81,27 @@ impl Default for TrainingConfig {
         Self {
             epochs: 100,
             batch_size: 128,
+            accumulation_steps: 1,
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             early_stopping: None,
             label_smoothing: 0.0,
             max_gradient_norm: None,
+            ema: None,
             checkpoint_every_epochs: 10,
+            keep_checkpoints: 3,
+            checkpoint_every_minutes: 10.0,
             evaluation_batch_size: 256,
+            max_minutes: None,
+            overfit_batches: 0,
+            recovery: RecoveryConfig::default(),
         }
     }
 }
 
 const MAX_EPOCHS: usize = 100_000;
 const MAX_BATCH: usize = 65_536;
+const MAX_MINUTES: f64 = 100_000.0;
 
 impl TrainingConfig {
     /// Checks every value.
@@ -99,6 +134,33 @@ impl TrainingConfig {
                 "above 0 (leave it out for no limit)",
             ));
         }
+        in_range(
+            "accumulation_steps",
+            self.accumulation_steps,
+            1,
+            self.batch_size,
+        )?;
+        in_range("keep_checkpoints", self.keep_checkpoints, 0, MAX_EPOCHS)?;
+        if !(0.0..=MAX_MINUTES).contains(&self.checkpoint_every_minutes) {
+            let limit = format!("0 to {MAX_MINUTES} (0 for never)");
+            return Err(TrainError::out_of_range(
+                "checkpoint_every_minutes",
+                self.checkpoint_every_minutes,
+                limit,
+            ));
+        }
+        if let Some(minutes) = self.max_minutes
+            && !(minutes.is_finite() && minutes > 0.0)
+        {
+            return Err(TrainError::out_of_range(
+                "max_minutes",
+                minutes,
+                "above 0 (leave it out for no limit)",
+            ));
+        }
+        in_range("overfit_batches", self.overfit_batches, 0, MAX_EPOCHS)?;
+        self.recovery.check()?;
+        self.ema.as_ref().map_or(Ok(()), EmaConfig::check)?;
         self.optimizer.check()?;
         self.schedule.check(self.epochs)?;
         self.early_stopping

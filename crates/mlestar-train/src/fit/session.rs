@@ -1,63 +1,64 @@
 //! The state of a running training and what is done with it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+use std::{fs, path::PathBuf, sync::Arc, time::Instant};
 
 use burn::{module::Module, tensor::Device};
-use mlestar_artifact::{append_json_line, write_atomically};
-use mlestar_data::loader::{Loader, LoaderConfig};
+use mlestar_artifact::append_json_line;
+use mlestar_data::{
+    ImageSet,
+    loader::{Loader, LoaderConfig},
+};
 use mlestar_model::{ImageClassifier, NamedTensor};
+use mlestar_random::Stream;
 
-use super::{FitOutcome, FitRequest};
+use super::{
+    FitOutcome, FitRequest,
+    beginning::{self, Beginning},
+    step_log::StepLog,
+};
 use crate::{
-    EpochRecord, Observer, StepProgress, StopReason, TrainError, TrainEvent,
-    checkpoint::{self, Checkpoint, CheckpointRecord, TrainingIdentity},
+    EpochRecord, Observer, Remedy, RemedyChange, StepProgress, StopReason, TrainError, TrainEvent,
+    checkpoint::{self, Checkpoint, CheckpointRecord, EpochPosition, TrainingIdentity},
+    ema::Ema,
     history::Progress,
     loss::loss_sum_and_correct,
     optimizer::Optimizer,
     predict::predict,
     schedule::Schedule,
-    step::{EpochTotals, Meter, StepContext},
+    step::{EpochTotals, Meter, StepContext, catching_out_of_memory},
     tensorboard::EventWriter,
 };
 
 const CHECKPOINTS: &str = "checkpoints";
 const METRICS: &str = "metrics.jsonl";
+const STEPS: &str = "steps.jsonl";
 const TENSORBOARD: &str = "tensorboard";
 
 pub(super) struct Session<'a> {
     request: &'a FitRequest<'a>,
     plain: Device,
     autodiff: Device,
+    /// What is trained on: the request's set, or a few batches of it.
+    train: Arc<ImageSet>,
+    validation: Arc<ImageSet>,
     loader: Loader,
     steps_per_epoch: usize,
     schedule: Schedule,
     identity: TrainingIdentity,
     events: EventWriter,
+    step_log: StepLog,
     model: ImageClassifier,
+    ema: Option<Ema>,
     optimizer: Optimizer,
     history: Vec<EpochRecord>,
     progress: Progress,
-    /// Weights after the last finished epoch, on the host; initial weights before any has ended.
-    state: Vec<NamedTensor>,
+    /// Where in the running epoch the model stands; the default between epochs.
+    position: EpochPosition,
     /// Weights of the best epoch, on the host; initial weights before any has ended.
     best_state: Vec<NamedTensor>,
-    /// Steps of an unfinished epoch that a stop gives up.
-    lost_steps: usize,
-}
-
-/// Where a training begins.
-struct Beginning {
-    model: ImageClassifier,
-    state: Vec<NamedTensor>,
-    optimizer: Optimizer,
-    history: Vec<EpochRecord>,
-    progress: Progress,
-    best_state: Vec<NamedTensor>,
+    remedies: Vec<Remedy>,
+    last_saved: Instant,
+    is_time_up: bool,
 }
 
 impl<'a> Session<'a> {
@@ -67,16 +68,24 @@ impl<'a> Session<'a> {
     ) -> Result<Self, TrainError> {
         let plain = request.device.clone().without_autodiff();
         let autodiff = plain.clone().autodiff();
-        let loader = training_loader(request)?;
-        let steps_per_epoch = loader.batches_per_epoch();
         let training = request.training;
+        let (train, validation) = match training.overfit_batches {
+            0 => (Arc::clone(&request.train), Arc::clone(&request.validation)),
+            batches => {
+                let few = few_batches(request, batches)?;
+                (Arc::clone(&few), few)
+            }
+        };
+        let loader = training_loader(request, &train)?;
+        let steps_per_epoch = loader.batches_per_epoch();
         let identity = identity_of(request);
         let checkpoints = request.output.join(CHECKPOINTS);
+        let event_files = request.output.join(TENSORBOARD);
         fs::create_dir_all(&checkpoints).map_err(TrainError::io("creating", &checkpoints))?;
         checkpoint::recover(&checkpoints)?;
 
         let resumed = match request.resume {
-            true => resume(&checkpoints, &identity, &autodiff, observer)?,
+            true => beginning::newest(&checkpoints, &identity, &autodiff, observer)?,
             false => None,
         };
         // A stop in the first epoch must leave something to resume from, and a folder that cannot be
@@ -90,17 +99,18 @@ impl<'a> Session<'a> {
         let begin = match resumed {
             Some((begin, _)) => begin,
             None => {
-                remove_earlier_results(request.output)?;
-                fresh(request, &autodiff)
+                beginning::remove_earlier_results(&checkpoints, &event_files)?;
+                beginning::fresh(request, &autodiff)
             }
         };
-        rewrite_metrics(&request.output.join(METRICS), &begin.history)?;
-        let next_epoch = begin.history.len() as u64 + 1;
-        let events = EventWriter::create(&request.output.join(TENSORBOARD), next_epoch)?;
+        let steps = begin.optimizer.steps();
+        beginning::rewrite_metrics(&request.output.join(METRICS), &begin.history)?;
         let session = Self {
             request,
             plain,
             autodiff,
+            train,
+            validation,
             steps_per_epoch,
             schedule: Schedule::new(
                 &training.schedule,
@@ -110,24 +120,28 @@ impl<'a> Session<'a> {
             ),
             loader,
             identity,
-            events,
+            events: EventWriter::create(&event_files, steps + 1)?,
+            step_log: StepLog::open(&request.output.join(STEPS), steps)?,
             model: begin.model,
+            ema: begin.ema,
             optimizer: begin.optimizer,
             history: begin.history,
             progress: begin.progress,
-            state: begin.state,
+            position: begin.position,
             best_state: begin.best_state,
-            lost_steps: 0,
+            remedies: begin.remedies,
+            last_saved: Instant::now(),
+            is_time_up: false,
         };
         if is_last_due {
-            session.save(checkpoint::LAST, &session.checkpoint(), observer)?;
+            session.save(checkpoint::LAST, &session.checkpoint()?, observer)?;
         }
         observer.event(&TrainEvent::Started {
             first_epoch: session.history.len() + 1,
             epochs: training.epochs,
             steps: steps_per_epoch,
-            train_images: request.train.len(),
-            validation_images: request.validation.len(),
+            train_images: session.train.len(),
+            validation_images: session.validation.len(),
         });
         Ok(session)
     }
@@ -135,28 +149,45 @@ impl<'a> Session<'a> {
     /// Why there is nothing left to do, if so.
     pub(super) fn finished(&self) -> Option<StopReason> {
         let waited = self.progress.epochs_without_progress;
+        let between_epochs = self.position.steps == 0;
         match &self.request.training.early_stopping {
             _ if self.history.len() >= self.request.training.epochs => Some(StopReason::Completed),
-            Some(early) if waited >= early.patience => Some(StopReason::EarlyStopping {
-                epochs_without_progress: waited,
-            }),
+            Some(early) if between_epochs && waited >= early.patience => {
+                Some(StopReason::EarlyStopping {
+                    epochs_without_progress: waited,
+                })
+            }
+            _ if self.is_time_up || (between_epochs && self.seconds_left() <= 0.0) => {
+                Some(StopReason::TimeUp)
+            }
             _ => None,
         }
     }
 
-    /// Trains, validates and records one epoch. False if it was given up because of the stop signal;
-    /// the session is then of no further use but for its history.
+    /// Seconds of training and validation in the finished epochs.
+    fn finished_seconds(&self) -> f64 {
+        let seconds = |record: &EpochRecord| record.seconds + record.validation_seconds;
+        self.history.iter().map(seconds).sum()
+    }
+
+    /// Seconds until the time is up for an epoch that begins now; infinite without a limit.
+    fn seconds_left(&self) -> f64 {
+        let minutes = self.request.training.max_minutes;
+        minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0) - self.finished_seconds()
+    }
+
+    /// Trains, validates and records one epoch, or what is left of it. False if it was broken off
+    /// because of the stop signal; what was done is then in `last`.
     pub(super) fn train_epoch(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
         let epoch = self.history.len() + 1;
-        let started = Instant::now();
-        let Some(totals) = self.train_steps(epoch, started, observer)? else {
+        let Some(totals) = self.train_steps(epoch, observer)? else {
             return Ok(false);
         };
-        let seconds = started.elapsed().as_secs_f64();
-        self.state = self.model.state();
-        check_finite(epoch, &self.state)?;
+        let position = totals.position;
+        check_finite(epoch, &self.model.state())?;
         let started = Instant::now();
-        let (validation_loss, validation_accuracy) = self.validate(epoch, observer)?;
+        let (validation_loss, validation_accuracy) =
+            catching_out_of_memory(|| self.validate(epoch, observer))?;
         let record = EpochRecord {
             epoch,
             learning_rate: totals.last_learning_rate,
@@ -164,11 +195,13 @@ impl<'a> Session<'a> {
             train_accuracy: totals.accuracy(),
             validation_loss,
             validation_accuracy,
-            images_per_second: totals.images as f64 / seconds.max(f64::MIN_POSITIVE),
-            seconds,
+            images_per_second: position.images as f64 / position.seconds.max(f64::MIN_POSITIVE),
+            seconds: position.seconds,
             validation_seconds: started.elapsed().as_secs_f64(),
+            loader_wait_seconds: position.loader_wait_seconds,
             gradient_norm_mean: totals.mean_gradient_norm(),
         };
+        self.position = EpochPosition::default();
         self.finish_epoch(record, observer)?;
         Ok(true)
     }
@@ -176,67 +209,164 @@ impl<'a> Session<'a> {
     fn train_steps(
         &mut self,
         epoch: usize,
-        started: Instant,
         observer: &mut dyn Observer,
     ) -> Result<Option<EpochTotals>, TrainError> {
-        let mut meter = Meter::new(epoch);
-        let loader = self.loader.clone();
-        for (index, mut batch) in loader.epoch(epoch as u64).enumerate() {
+        let first = self.position;
+        let steps_before = self.optimizer.steps() - first.steps as u64;
+        let mut meter = Meter::new(epoch, steps_before, first);
+        let started = Instant::now();
+        let now = |meter: &mut Meter, waited: f64| {
+            meter.totals.position.seconds = first.seconds + started.elapsed().as_secs_f64();
+            meter.totals.position.loader_wait_seconds = first.loader_wait_seconds + waited;
+            meter.totals.position
+        };
+        let mut waited = 0.0;
+        let mut batches = self.loader.clone().epoch_from(epoch as u64, first.steps);
+        for index in first.steps..self.steps_per_epoch {
             if self.request.stop.is_requested() {
-                self.lost_steps = index;
+                self.read(&mut meter, observer, epoch)?;
+                self.position = now(&mut meter, waited);
+                if self.position.steps > first.steps {
+                    self.save(checkpoint::LAST, &self.checkpoint()?, observer)?;
+                }
                 return Ok(None);
             }
-            let step = self.optimizer.steps();
-            let learning_rate = self.schedule.learning_rate(step);
-            let n = batch.n;
-            let indices = std::mem::take(&mut batch.indices);
-            let context = StepContext {
-                spec: self.request.model,
-                training: self.request.training,
-                seed: self.request.seed,
-                device: &self.autodiff,
+            let asked = Instant::now();
+            let Some(mut batch) = batches.next() else {
+                break;
             };
-            let model = self.model.clone();
-            let (model, result) =
-                context.run(model, &mut self.optimizer, batch, step, learning_rate);
-            self.model = model;
+            waited += asked.elapsed().as_secs_f64();
+            let learning_rate = self.learning_rate(self.optimizer.steps());
+            let n = batch.n;
+            let result = self.step(&batch, learning_rate)?;
+            let indices = std::mem::take(&mut batch.indices);
             meter.push(result, n, learning_rate, indices);
-            if meter.is_due() || index + 1 == self.steps_per_epoch {
-                meter.read()?;
-                observer.event(&TrainEvent::Step(self.step_progress(
-                    epoch,
-                    &meter.totals,
-                    started,
-                )));
+            now(&mut meter, waited);
+            let is_last = index + 1 == self.steps_per_epoch;
+            if meter.is_due() || is_last {
+                self.read(&mut meter, observer, epoch)?;
+            }
+            if meter.totals.position.seconds >= self.seconds_left() {
+                self.is_time_up = true;
+                break;
+            }
+            let minutes = self.request.training.checkpoint_every_minutes;
+            if minutes > 0.0
+                && !is_last
+                && self.last_saved.elapsed().as_secs_f64() >= minutes * 60.0
+            {
+                self.read(&mut meter, observer, epoch)?;
+                self.position = now(&mut meter, waited);
+                self.save(checkpoint::LAST, &self.checkpoint()?, observer)?;
+                self.last_saved = Instant::now();
             }
         }
-        meter.read()?;
+        self.read(&mut meter, observer, epoch)?;
+        now(&mut meter, waited);
         Ok(Some(meter.totals))
     }
 
-    fn step_progress(&self, epoch: usize, totals: &EpochTotals, started: Instant) -> StepProgress {
-        let epochs = self.request.training.epochs;
-        let seconds = started.elapsed().as_secs_f64();
-        let epochs_to_validate = (epochs + 1 - epoch) as f64;
-        let steps_left =
-            (self.steps_per_epoch - totals.steps) + (epochs - epoch) * self.steps_per_epoch;
+    /// The rate of step `step`, counted from 0, after all remedies.
+    fn learning_rate(&self, step: u64) -> f64 {
+        self.schedule.learning_rate(step) * Remedy::rate_factor(&self.remedies)
+    }
+
+    /// One step on `batch`; its results are still on the device.
+    fn step(
+        &mut self,
+        batch: &mlestar_data::loader::Batch,
+        learning_rate: f64,
+    ) -> Result<crate::step::StepResult, TrainError> {
+        let step = self.optimizer.steps();
+        let training = self.request.training;
+        let faults = &self.request.faults;
+        if faults.kill_at_step == Some(step + 1) {
+            std::process::abort();
+        }
+        let [lowered, smaller] = Remedy::counts(&self.remedies);
+        if faults.strikes(faults.out_of_memory_at_step, smaller, step + 1) {
+            return Err(TrainError::OutOfMemory {
+                message: "out of memory, as faults.out_of_memory_at_step asked for".into(),
+            });
+        }
+        let context = StepContext {
+            spec: self.request.model,
+            training,
+            seed: self.request.seed,
+            device: &self.autodiff,
+            accumulation_steps: Remedy::accumulation_steps(
+                &self.remedies,
+                training.accumulation_steps,
+            ),
+        };
+        let model = self.model.clone();
+        let optimizer = &mut self.optimizer;
+        let spoil = faults.strikes(faults.non_finite_at_step, lowered, step + 1);
+        let (model, result) = catching_out_of_memory(|| {
+            Ok(context.run(model, optimizer, batch, step, learning_rate, spoil))
+        })?;
+        self.model = model;
+        if let Some(ema) = &mut self.ema {
+            ema.observe(&self.model, self.optimizer.steps());
+        }
+        Ok(result)
+    }
+
+    /// Waits for the results of all steps so far and passes them on.
+    fn read(
+        &mut self,
+        meter: &mut Meter,
+        observer: &mut dyn Observer,
+        epoch: usize,
+    ) -> Result<(), TrainError> {
+        let records = catching_out_of_memory(|| meter.read())?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.step_log.append(&records)?;
+        for record in &records {
+            self.events.scalars(
+                record.step,
+                &[
+                    ("step/loss", record.loss),
+                    ("step/learning_rate", record.learning_rate),
+                    ("step/gradient_norm", record.gradient_norm),
+                ],
+            )?;
+        }
+        observer.event(&TrainEvent::Step(self.step_progress(epoch, &meter.totals)));
+        Ok(())
+    }
+
+    fn step_progress(&self, epoch: usize, totals: &EpochTotals) -> StepProgress {
+        let training = self.request.training;
+        let position = &totals.position;
+        let epochs_to_validate = (training.epochs + 1 - epoch) as f64;
+        let steps_left = (self.steps_per_epoch - position.steps)
+            + (training.epochs - epoch) * self.steps_per_epoch;
         let validation_seconds = self
             .history
             .last()
             .map_or(0.0, |last| last.validation_seconds);
+        let to_the_end = position.seconds / position.steps.max(1) as f64 * steps_left as f64
+            + epochs_to_validate * validation_seconds;
         StepProgress {
             epoch,
-            epochs,
-            step: totals.steps,
+            epochs: training.epochs,
+            step: position.steps,
             steps: self.steps_per_epoch,
             loss: totals.mean_loss(),
             accuracy: totals.accuracy(),
             learning_rate: totals.last_learning_rate,
             gradient_norm: totals.last_gradient_norm,
-            images_per_second: totals.images as f64 / seconds.max(f64::MIN_POSITIVE),
-            eta_seconds: seconds / totals.steps.max(1) as f64 * steps_left as f64
-                + epochs_to_validate * validation_seconds,
+            images_per_second: position.images as f64 / position.seconds.max(f64::MIN_POSITIVE),
+            eta_seconds: to_the_end.min((self.seconds_left() - position.seconds).max(0.0)),
         }
+    }
+
+    /// The model that is validated: averaged weights, if there are any.
+    fn evaluated(&self) -> &ImageClassifier {
+        self.ema.as_ref().map_or(&self.model, Ema::model)
     }
 
     /// Mean loss and accuracy on the validation set.
@@ -245,9 +375,9 @@ impl<'a> Session<'a> {
         epoch: usize,
         observer: &mut dyn Observer,
     ) -> Result<(f64, f64), TrainError> {
-        let set = &self.request.validation;
+        let set = &self.validation;
         let logits = predict(
-            &self.model,
+            self.evaluated(),
             set,
             &self.request.normalization,
             self.request.training.evaluation_batch_size,
@@ -279,7 +409,7 @@ impl<'a> Session<'a> {
             .map_or(0.0, |early| early.min_delta);
         let is_best = self.progress.record(&record, min_delta);
         if is_best {
-            self.best_state.clone_from(&self.state);
+            self.best_state = self.evaluated().state();
         }
         append_json_line(&self.request.output.join(METRICS), &record)?;
         self.log(&record)?;
@@ -287,7 +417,7 @@ impl<'a> Session<'a> {
         observer.event(&TrainEvent::Epoch(record));
 
         let epoch = self.history.len();
-        let checkpoint = self.checkpoint();
+        let checkpoint = self.checkpoint()?;
         if is_best {
             self.save(checkpoint::BEST, &checkpoint, observer)?;
         }
@@ -295,14 +425,21 @@ impl<'a> Session<'a> {
         if every > 0 && epoch.is_multiple_of(every) {
             let name = format!("{}{epoch:04}", checkpoint::EPOCH_PREFIX);
             self.save(&name, &checkpoint, observer)?;
+            if training.keep_checkpoints > 0 {
+                let folder = self.request.output.join(CHECKPOINTS);
+                checkpoint::retain_newest(&folder, training.keep_checkpoints)?;
+            }
         }
-        self.save(checkpoint::LAST, &checkpoint, observer)
+        self.save(checkpoint::LAST, &checkpoint, observer)?;
+        self.last_saved = Instant::now();
+        Ok(())
     }
 
     fn log(&mut self, record: &EpochRecord) -> Result<(), TrainError> {
         self.events.scalars(
-            record.epoch as u64,
+            self.optimizer.steps(),
             &[
+                ("epoch", record.epoch as f64),
                 ("train/loss", record.train_loss),
                 ("train/accuracy", record.train_accuracy),
                 ("train/learning_rate", record.learning_rate),
@@ -314,26 +451,32 @@ impl<'a> Session<'a> {
         )
     }
 
-    fn checkpoint(&self) -> Checkpoint {
+    /// The state as it is now.
+    fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
         let epoch = self.history.len();
-        let best_is_other = self
-            .progress
-            .best
-            .as_ref()
-            .is_some_and(|best| best.epoch != epoch);
-        Checkpoint {
-            record: CheckpointRecord {
-                epoch,
-                optimizer_steps: self.optimizer.steps(),
-                history: self.history.clone(),
-                progress: self.progress.clone(),
-                identity: self.identity.clone(),
-                files: std::collections::BTreeMap::new(),
-            },
-            model: self.state.clone(),
-            best_model: best_is_other.then(|| self.best_state.clone()),
+        let record = CheckpointRecord {
+            epoch,
+            position: (self.position.steps > 0).then_some(self.position),
+            optimizer_steps: self.optimizer.steps(),
+            history: self.history.clone(),
+            progress: self.progress.clone(),
+            remedies: self.remedies.clone(),
+            identity: self.identity.clone(),
+            files: std::collections::BTreeMap::new(),
+        };
+        let newest = self.model.state();
+        check_finite(epoch + usize::from(self.position.steps > 0), &newest)?;
+        let (model, training_model) = match &self.ema {
+            Some(ema) => (ema.model().state(), Some(newest)),
+            None => (newest, None),
+        };
+        Ok(Checkpoint {
+            best_model: record.best_is_other().then(|| self.best_state.clone()),
+            model,
+            training_model,
             optimizer: self.optimizer.state(),
-        }
+            record,
+        })
     }
 
     fn save(
@@ -344,9 +487,114 @@ impl<'a> Session<'a> {
     ) -> Result<(), TrainError> {
         let path = self.request.output.join(CHECKPOINTS).join(name);
         checkpoint::save(&path, checkpoint)?;
-        let epoch = checkpoint.record.epoch;
-        observer.event(&TrainEvent::Checkpoint { path, epoch });
+        observer.event(&TrainEvent::Checkpoint {
+            path,
+            epoch: checkpoint.record.epoch,
+            steps: checkpoint.record.steps_into_epoch(),
+        });
         Ok(())
+    }
+
+    /// Goes back to the newest good checkpoint with what `error` calls for changed.
+    ///
+    /// # Errors
+    ///
+    /// `error` itself where there is nothing to be done about it or all attempts are used up.
+    pub(super) fn recover(
+        &mut self,
+        error: TrainError,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let Some(change) = self.change_for(&error) else {
+            return Err(error);
+        };
+        let step = match error {
+            TrainError::NonFinite { step, .. } => step,
+            _ => (self.optimizer.steps() as usize).saturating_sub(self.steps_before_epoch()) + 1,
+        };
+        let epoch = self.history.len() + 1;
+        let checkpoints: PathBuf = self.request.output.join(CHECKPOINTS);
+        let Some((begin, _)) =
+            beginning::newest(&checkpoints, &self.identity, &self.autodiff, observer)?
+        else {
+            return Err(error);
+        };
+        let steps = begin.optimizer.steps();
+        let Beginning {
+            model,
+            ema,
+            optimizer,
+            history,
+            progress,
+            best_state,
+            position,
+            remedies: _,
+        } = begin;
+        self.model = model;
+        self.ema = ema;
+        self.optimizer = optimizer;
+        self.history = history;
+        self.progress = progress;
+        self.best_state = best_state;
+        self.position = position;
+        let remedy = Remedy {
+            epoch,
+            step,
+            returned_to_step: steps,
+            change,
+        };
+        self.remedies.push(remedy.clone());
+        let output = self.request.output;
+        beginning::rewrite_metrics(&output.join(METRICS), &self.history)?;
+        self.step_log = StepLog::open(&output.join(STEPS), steps)?;
+        self.events = EventWriter::create(&output.join(TENSORBOARD), steps + 1)?;
+        // So that a training that is killed now goes on with the remedy.
+        self.save(checkpoint::LAST, &self.checkpoint()?, observer)?;
+        self.last_saved = Instant::now();
+        observer.event(&TrainEvent::Remedy(remedy));
+        Ok(())
+    }
+
+    /// Steps of the whole training before the running epoch, if no epoch was cut short.
+    fn steps_before_epoch(&self) -> usize {
+        self.history.len() * self.steps_per_epoch
+    }
+
+    fn change_for(&self, error: &TrainError) -> Option<RemedyChange> {
+        let training = self.request.training;
+        let [lowered, smaller] = Remedy::counts(&self.remedies);
+        let attempts = training.recovery.attempts;
+        let lower = |cause: String, pictures: &[usize]| RemedyChange::LowerRate {
+            factor: training.recovery.rate_factor,
+            cause,
+            pictures: pictures.to_vec(),
+            largest_gradients: Vec::new(),
+        };
+        match error {
+            TrainError::NonFinite {
+                loss,
+                gradient_norm,
+                indices,
+                ..
+            } if lowered < attempts => {
+                let cause = format!("loss {loss}, gradient norm {gradient_norm}");
+                Some(lower(cause, indices))
+            }
+            TrainError::NonFiniteWeights { .. } | TrainError::NonFiniteLogits { .. }
+                if lowered < attempts =>
+            {
+                Some(lower(error.to_string(), &[]))
+            }
+            TrainError::OutOfMemory { message } if smaller < attempts => {
+                let configured = training.accumulation_steps;
+                let parts = Remedy::accumulation_steps(&self.remedies, configured);
+                (parts < training.batch_size).then(|| RemedyChange::SmallerParts {
+                    accumulation_steps: (parts * 2).min(training.batch_size),
+                    cause: message.clone(),
+                })
+            }
+            _ => None,
+        }
     }
 
     fn best_epoch(&self) -> usize {
@@ -365,43 +613,56 @@ impl<'a> Session<'a> {
             }),
             StopReason::Interrupted => observer.event(&TrainEvent::Interrupted {
                 finished_epochs: self.history.len(),
-                lost_steps: self.lost_steps,
+                steps: self.position.steps,
+            }),
+            StopReason::TimeUp => observer.event(&TrainEvent::TimeUp {
+                minutes: self.finished_seconds() / 60.0,
             }),
         }
     }
 
     pub(super) fn into_outcome(self, stopped: StopReason) -> Result<FitOutcome, TrainError> {
-        let seconds = |record: &EpochRecord| record.seconds + record.validation_seconds;
-        let best_epoch = self.best_epoch();
         Ok(FitOutcome {
-            train_seconds: self.history.iter().map(seconds).sum(),
+            train_seconds: self.finished_seconds(),
+            best_epoch: self.best_epoch(),
             history: self.history,
-            best_epoch,
             best_model: self
                 .model
                 .valid()
                 .load_state(&self.best_state, &self.plain)?,
             stopped,
+            remedies: self.remedies,
         })
     }
 }
 
-fn training_loader(request: &FitRequest<'_>) -> Result<Loader, TrainError> {
+fn training_loader(request: &FitRequest<'_>, train: &Arc<ImageSet>) -> Result<Loader, TrainError> {
     let batch_size = request.training.batch_size;
     let config = LoaderConfig {
         batch_size,
         shuffle: true,
-        drop_last: request.train.len() > batch_size,
+        drop_last: train.len() > batch_size,
         prefetch: request.threads.saturating_mul(2).min(8),
         threads: request.threads,
         seed: request.seed,
     };
+    // What is to be learnt by heart must look the same every time.
+    let is_augmented = request.training.overfit_batches == 0;
     Ok(Loader::new(
-        Arc::clone(&request.train),
-        Some(request.augmentation.clone()),
+        Arc::clone(train),
+        is_augmented.then(|| request.augmentation.clone()),
         request.normalization,
         config,
     )?)
+}
+
+/// A random choice of as many pictures of the training set as `batches` batches hold.
+fn few_batches(request: &FitRequest<'_>, batches: usize) -> Result<Arc<ImageSet>, TrainError> {
+    let mut order: Vec<usize> = (0..request.train.len()).collect();
+    Stream::new(request.seed, "overfit batches", 0, 0).shuffle(&mut order);
+    order.truncate(batches.saturating_mul(request.training.batch_size));
+    order.sort_unstable();
+    Ok(Arc::new(request.train.select(&order)?))
 }
 
 fn identity_of(request: &FitRequest<'_>) -> TrainingIdentity {
@@ -416,19 +677,6 @@ fn identity_of(request: &FitRequest<'_>) -> TrainingIdentity {
     }
 }
 
-fn fresh(request: &FitRequest<'_>, device: &Device) -> Beginning {
-    let model = request.model.init(request.seed, device);
-    let state = model.state();
-    Beginning {
-        best_state: state.clone(),
-        state,
-        model,
-        optimizer: Optimizer::new(request.training.optimizer.clone()),
-        history: Vec::new(),
-        progress: Progress::default(),
-    }
-}
-
 /// A ReLU turns NaN into 0, so that neither the loss nor the logits need to show a weight that is not
 /// finite.
 fn check_finite(epoch: usize, state: &[NamedTensor]) -> Result<(), TrainError> {
@@ -440,108 +688,4 @@ fn check_finite(epoch: usize, state: &[NamedTensor]) -> Result<(), TrainError> {
         }),
         None => Ok(()),
     }
-}
-
-/// The newest checkpoint that belongs to this training and is whole, and its path; `None` if there
-/// are none at all.
-fn resume(
-    checkpoints: &Path,
-    identity: &TrainingIdentity,
-    device: &Device,
-    observer: &mut dyn Observer,
-) -> Result<Option<(Beginning, PathBuf)>, TrainError> {
-    let mut reasons = Vec::new();
-    for path in checkpoint::candidates(checkpoints)? {
-        match begin_from(&path, identity, device) {
-            Ok(begin) => {
-                let epoch = begin.history.len();
-                observer.event(&TrainEvent::Resumed {
-                    path: path.clone(),
-                    epoch,
-                });
-                return Ok(Some((begin, path)));
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                reasons.push(reason.clone());
-                observer.event(&TrainEvent::CheckpointRefused { path, reason });
-            }
-        }
-    }
-    if reasons.is_empty() {
-        return Ok(None);
-    }
-    Err(TrainError::NoUsableCheckpoint {
-        folder: checkpoints.to_owned(),
-        reasons: reasons.join("; "),
-    })
-}
-
-fn begin_from(
-    path: &Path,
-    identity: &TrainingIdentity,
-    device: &Device,
-) -> Result<Beginning, TrainError> {
-    let checkpoint = checkpoint::load(path)?;
-    let record = &checkpoint.record;
-    let differences = identity.differences(&record.identity);
-    if !differences.is_empty() {
-        return Err(TrainError::ForeignCheckpoint {
-            path: path.to_owned(),
-            differences: differences.join(", "),
-        });
-    }
-    // The files are as they were written, but what they hold may still not fit the record.
-    let unusable = |error: TrainError| TrainError::DamagedCheckpoint {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    };
-    let model = identity
-        .model
-        .init(identity.seed, device)
-        .load_state(&checkpoint.model, device)
-        .map_err(|error| unusable(error.into()))?;
-    let optimizer = Optimizer::restore(
-        identity.training.optimizer.clone(),
-        record.optimizer_steps,
-        &checkpoint.optimizer,
-        &device.clone().without_autodiff(),
-    )
-    .map_err(unusable)?;
-    Ok(Beginning {
-        model,
-        optimizer,
-        best_state: checkpoint.best_state().to_vec(),
-        state: checkpoint.model,
-        history: checkpoint.record.history,
-        progress: checkpoint.record.progress,
-    })
-}
-
-/// Later epochs that a resumed training repeats must not be in the log twice.
-fn rewrite_metrics(path: &Path, history: &[EpochRecord]) -> Result<(), TrainError> {
-    write_atomically(path, b"")?;
-    for record in history {
-        append_json_line(path, record)?;
-    }
-    Ok(())
-}
-
-fn remove_earlier_results(output: &Path) -> Result<(), TrainError> {
-    checkpoint::clear(&output.join(CHECKPOINTS))?;
-    let folder = output.join(TENSORBOARD);
-    let Ok(entries) = fs::read_dir(&folder) else {
-        return Ok(());
-    };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if entry
-            .file_name()
-            .to_string_lossy()
-            .starts_with("events.out.tfevents.")
-        {
-            fs::remove_file(&path).map_err(TrainError::io("removing", &path))?;
-        }
-    }
-    Ok(())
 }

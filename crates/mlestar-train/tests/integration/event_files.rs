@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use mlestar_train::tensorboard::EventWriter;
+use mlestar_train::{StepRecord, tensorboard::EventWriter};
 
 use crate::Setup;
 
@@ -144,13 +144,28 @@ fn what_is_written_reads_back() {
 }
 
 #[test]
-fn a_training_logs_every_epoch() {
+fn a_training_logs_every_step_and_every_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let outcome = Setup::new(2).fit(folder.path()).unwrap();
     let logged = scalars(&folder.path().join("tensorboard"));
+    let steps: Vec<StepRecord> =
+        mlestar_artifact::read_json_lines(&folder.path().join("steps.jsonl")).unwrap();
     let mut expected = Vec::new();
-    for record in &outcome.history {
+    for step in &steps {
         for (tag, value) in [
+            ("step/loss", step.loss),
+            ("step/learning_rate", step.learning_rate),
+            ("step/gradient_norm", step.gradient_norm),
+        ] {
+            expected.push((step.step, tag.to_owned(), value as f32));
+        }
+        // Four steps an epoch; its figures stand at its last.
+        if step.step % 4 != 0 {
+            continue;
+        }
+        let record = &outcome.history[step.epoch - 1];
+        for (tag, value) in [
+            ("epoch", record.epoch as f64),
             ("train/loss", record.train_loss),
             ("train/accuracy", record.train_accuracy),
             ("train/learning_rate", record.learning_rate),
@@ -159,7 +174,7 @@ fn a_training_logs_every_epoch() {
             ("validation/loss", record.validation_loss),
             ("validation/accuracy", record.validation_accuracy),
         ] {
-            expected.push((record.epoch as u64, tag.to_owned(), value as f32));
+            expected.push((step.step, tag.to_owned(), value as f32));
         }
     }
     assert_eq!(logged, expected);

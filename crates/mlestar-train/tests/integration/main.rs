@@ -3,12 +3,16 @@
 // Clippy's exemption for tests does not reach their helper functions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod accumulation;
 mod checkpoints;
 mod determinism;
 mod event_files;
+mod kill;
 mod learning;
+mod limits;
 mod malformed;
 mod optimizers;
+mod remedies;
 mod resume;
 mod stopping;
 
@@ -19,8 +23,8 @@ use mlestar_data::{ImageSet, Origin, augment::AugmentationConfig, normalization:
 use mlestar_model::{ModelConfig, ModelSpec, StageConfig};
 use mlestar_random::Stream;
 use mlestar_train::{
-    EpochRecord, FitOutcome, FitRequest, OptimizerConfig, StopSignal, TrainError, TrainEvent,
-    TrainingConfig, fit,
+    EpochRecord, Faults, FitOutcome, FitRequest, OptimizerConfig, StopSignal, TrainError,
+    TrainEvent, TrainingConfig, fit,
 };
 
 const SIDE: usize = 8;
@@ -73,6 +77,7 @@ struct Setup {
     resume: bool,
     stop: StopSignal,
     threads: usize,
+    faults: Faults,
 }
 
 impl Setup {
@@ -104,6 +109,7 @@ impl Setup {
             resume: false,
             stop: StopSignal::new(),
             threads: 1,
+            faults: Faults::default(),
         }
     }
 
@@ -129,6 +135,7 @@ impl Setup {
             resume: self.resume,
             stop: &self.stop,
             threads: self.threads,
+            faults: self.faults.clone(),
         };
         fit(&request, &mut |event: &TrainEvent| observer(event))
     }

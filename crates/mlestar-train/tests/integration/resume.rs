@@ -1,7 +1,8 @@
 use std::path::Path;
 
 use mlestar_train::{
-    EpochRecord, OptimizerConfig, OptimizerKind, StopReason, StopSignal, TrainEvent,
+    EmaConfig, EpochRecord, OptimizerConfig, OptimizerKind, StepRecord, StopReason, StopSignal,
+    TrainEvent,
     checkpoint::{self, Checkpoint},
 };
 
@@ -17,9 +18,11 @@ fn interrupt(setup: &Setup, folder: &Path, epoch: usize) -> usize {
             // The epoch before has ended: the next step is the first one of `epoch`.
             let due = match event {
                 TrainEvent::Started { first_epoch, .. } => *first_epoch == epoch,
-                TrainEvent::Checkpoint { path, epoch: done } => {
-                    path.ends_with("last") && *done + 1 == epoch
-                }
+                TrainEvent::Checkpoint {
+                    path,
+                    epoch: done,
+                    steps: 0,
+                } => path.ends_with("last") && *done + 1 == epoch,
                 _ => false,
             };
             if due {
@@ -35,6 +38,7 @@ fn without_times(mut checkpoint: Checkpoint) -> Checkpoint {
     for record in &mut checkpoint.record.history {
         *record = EpochRecord {
             images_per_second: 0.0,
+            loader_wait_seconds: 0.0,
             seconds: 0.0,
             validation_seconds: 0.0,
             ..record.clone()
@@ -93,44 +97,79 @@ fn a_resumed_sgd_training_gives_the_same_bits() {
     check_same_bits(&setup);
 }
 
-#[test]
-fn a_stop_within_an_epoch_goes_back_to_its_beginning() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut setup = Setup::new(2);
-    setup.resume = true;
-    let straight = setup.fit(tempfile::tempdir().unwrap().path()).unwrap();
-
+/// Every step is saved; the training is stopped after the one that is `step` steps into `epoch`, of
+/// which the checkpoint then tells.
+fn interrupt_within(setup: &Setup, folder: &Path, epoch: usize, step: usize) {
+    let mut setup = setup.clone();
+    setup.stop = StopSignal::new();
+    setup.training.checkpoint_every_minutes = 1e-9;
     let stop = setup.stop.clone();
-    let mut lost = None;
-    let mut in_second = false;
+    let mut interrupted = None;
     let outcome = setup
-        .fit_observed(folder.path(), &mut |event| match event {
-            // The pause makes the first step's result be read, and so reported, at once.
-            TrainEvent::Epoch(_) => in_second = true,
-            TrainEvent::Checkpoint { path, .. } if in_second && path.ends_with("last") => {
-                let stop = stop.clone();
-                std::thread::spawn(move || {
-                    std::thread::sleep(std::time::Duration::from_millis(2));
-                    stop.request();
-                });
-            }
+        .fit_observed(folder, &mut |event| match event {
+            TrainEvent::Checkpoint {
+                epoch: done, steps, ..
+            } if *done + 1 == epoch && *steps == step => stop.request(),
             TrainEvent::Interrupted {
                 finished_epochs,
-                lost_steps,
-            } => {
-                lost = Some((*finished_epochs, *lost_steps));
-            }
+                steps,
+            } => interrupted = Some((*finished_epochs, *steps)),
             _ => {}
         })
         .unwrap();
-    // The second epoch may have been faster than the stop.
-    if outcome.stopped == StopReason::Interrupted {
-        assert_eq!(outcome.history.len(), 1);
-        assert!(lost.is_none_or(|(epochs, steps)| epochs == 1 && steps <= 4));
-    }
-    setup.stop = StopSignal::new();
+    assert_eq!(outcome.stopped, StopReason::Interrupted);
+    assert_eq!(interrupted, Some((epoch - 1, step)));
+    let last = checkpoint::load(&folder.join("checkpoints/last")).unwrap();
+    assert_eq!(last.record.steps_into_epoch(), step);
+}
+
+fn check_same_bits_within_epochs(mut setup: Setup) {
+    setup.training.checkpoint_every_minutes = 0.0;
+    let straight_folder = tempfile::tempdir().unwrap();
+    let straight = setup.fit(straight_folder.path()).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    setup.resume = true;
+    interrupt_within(&setup, folder.path(), 1, 1);
+    interrupt_within(&setup, folder.path(), 1, 3);
+    interrupt_within(&setup, folder.path(), 3, 2);
     let resumed = setup.fit(folder.path()).unwrap();
     assert_eq!(bits(&resumed.history), bits(&straight.history));
+    assert_eq!(resumed.best_model.state(), straight.best_model.state());
+    let last =
+        |folder: &Path| without_times(checkpoint::load(&folder.join("checkpoints/last")).unwrap());
+    // The settings that do not matter are recorded as they were.
+    let mut resumed_last = last(folder.path());
+    let mut straight_last = last(straight_folder.path());
+    for checkpoint in [&mut resumed_last, &mut straight_last] {
+        checkpoint.record.identity.training.checkpoint_every_minutes = 0.0;
+        checkpoint.record.files.clear();
+    }
+    assert_eq!(resumed_last, straight_last);
+    // So has the log of the steps every step once.
+    let steps = |folder: &Path| -> Vec<StepRecord> {
+        mlestar_artifact::read_json_lines(&folder.join("steps.jsonl")).unwrap()
+    };
+    let log = steps(folder.path());
+    assert_eq!(log, steps(straight_folder.path()));
+    let numbers: Vec<u64> = log.iter().map(|record| record.step).collect();
+    assert_eq!(numbers, (1..=4 * 4).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_training_resumed_within_epochs_gives_the_same_bits() {
+    check_same_bits_within_epochs(Setup::new(4));
+}
+
+#[test]
+fn so_does_one_with_averaged_weights_in_parts() {
+    let mut setup = Setup::new(4);
+    setup.training.ema = Some(EmaConfig {
+        decay: 0.9,
+        every_steps: 2,
+    });
+    setup.training.accumulation_steps = 3;
+    check_same_bits_within_epochs(setup);
 }
 
 #[test]

@@ -50,7 +50,7 @@ use document::Document;
 use mlestar_data::DataConfig;
 use mlestar_data::augment::AugmentationConfig;
 use mlestar_model::ModelConfig;
-use mlestar_train::TrainingConfig;
+use mlestar_train::{Faults, TrainingConfig};
 use mlestar_tune::{ParameterValue, Parameters};
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +72,8 @@ pub struct RawConfig {
     pub model: ModelConfig,
     /// Optimizer, schedule, length.
     pub training: TrainingConfig,
+    /// Accidents to be had on purpose in the training of stage 4.
+    pub faults: Faults,
     /// What is to be reached.
     pub task: TaskConfig,
     /// How the model is evaluated.
@@ -209,7 +211,8 @@ impl Config {
 
     /// What decides whether work that rests on a section is still good: the section's values, keys sorted.
     ///
-    /// `data.path` is left out: the content of the data counts, not where it is. An unknown section is
+    /// `data.path` is left out: the content of the data counts, not where it is. So is
+    /// `faults.kill_at_step`, after which a training goes on as if nothing had been. An unknown section is
     /// `null`.
     pub fn section_hash_input(&self, section: &str) -> serde_json::Value {
         let mut value = serde_json::to_value(&self.sections).unwrap_or_default();
@@ -221,6 +224,11 @@ impl Config {
             && let Some(table) = found.as_object_mut()
         {
             table.remove("path");
+        }
+        if section == "faults"
+            && let Some(table) = found.as_object_mut()
+        {
+            table.remove("kill_at_step");
         }
         found.sort_all_objects();
         found

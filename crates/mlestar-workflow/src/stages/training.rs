@@ -4,7 +4,9 @@
 use crate::{StageContext, WorkflowError};
 use mlestar_data::{AugmentationConfig, ImageSet, Normalization};
 use mlestar_model::ModelSpec;
-use mlestar_train::{FitOutcome, FitRequest, StopReason, StopSignal, TrainEvent, TrainingConfig};
+use mlestar_train::{
+    Faults, FitOutcome, FitRequest, StopReason, StopSignal, TrainEvent, TrainingConfig,
+};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +32,8 @@ pub struct TrainingJob<'a> {
     pub output: &'a Path,
     /// Whether to go on from a checkpoint that stands there.
     pub resume: bool,
+    /// Accidents to be had on purpose.
+    pub faults: Faults,
 }
 
 /// Trains and reports every event to whoever watches the run.
@@ -76,6 +80,7 @@ pub fn train_until(
         resume: job.resume,
         stop,
         threads: context.threads,
+        faults: job.faults.clone(),
     };
     let reporter = &mut *context.reporter;
     let mut observer = |event: &TrainEvent| {

@@ -3,7 +3,7 @@
 use mlestar_artifact::Artifact;
 use mlestar_data::Normalization;
 use mlestar_model::ModelSpec;
-use mlestar_train::StopReason;
+use mlestar_train::{Remedy, StopReason};
 use serde::{Deserialize, Serialize};
 
 /// `training_summary.json`: how the training ended. It holds no clock time, so that the same
@@ -28,6 +28,9 @@ pub struct TrainingSummary {
     pub epochs_run: usize,
     /// Why it ended.
     pub stopped: StopReason,
+    /// What was done about accidents: a loss that was not finite, exhausted memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<Remedy>,
     /// The epoch (from 1) whose weights are kept: highest validation accuracy.
     pub best_epoch: usize,
     /// How many validation pictures there are.
@@ -54,7 +57,7 @@ impl Artifact for TrainingSummary {
 pub struct TrainingTiming {
     /// Seconds in all epochs, validation included.
     pub training_seconds: f64,
-    /// Training pictures a second, validation included.
+    /// Training pictures a second, validation not counted.
     pub images_per_second: f64,
     /// Seconds of each epoch.
     pub epoch_seconds: Vec<f64>,

@@ -13,7 +13,7 @@ use mlestar_data::split::stratified_subset;
 use mlestar_data::{ImageSet, Normalization};
 use mlestar_eval::{Predictions, accuracy, log_loss};
 use mlestar_model::ImageClassifier;
-use mlestar_train::{FitOutcome, predict};
+use mlestar_train::{EpochRecord, FitOutcome, predict};
 use std::sync::Arc;
 
 /// The training pictures that the overfitting gap is measured on, at most. 10,000 give a standard
@@ -47,6 +47,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
             seed: config.seed,
             output: &folder,
             resume: context.resume,
+            faults: config.faults.clone(),
         },
     )?;
 
@@ -77,6 +78,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         epochs_planned: config.training.epochs,
         epochs_run: outcome.history.len(),
         stopped: outcome.stopped.clone(),
+        remedies: outcome.remedies.clone(),
         best_epoch: outcome.best_epoch,
         validation_pictures: validation.len(),
         validation_accuracy: accuracy(&validation),
@@ -86,17 +88,19 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         overfitting_gap: accuracy(&training) - accuracy(&validation),
     };
     write_artifact(&context.path("training_summary.json"), &summary)?;
-    let timing = timing(&outcome, train_set.len());
+    let timing = timing(&outcome);
     write_artifact(&context.path("training_timing.json"), &timing)?;
     let page = page::render(context.config, &summary, &timing, &outcome.history)?;
     context.write_text("training_report.html", &page)
 }
 
-fn timing(outcome: &FitOutcome, n_train: usize) -> TrainingTiming {
+fn timing(outcome: &FitOutcome) -> TrainingTiming {
     let seconds: f64 = outcome.history.iter().map(|epoch| epoch.seconds).sum();
+    let images_of = |epoch: &EpochRecord| epoch.images_per_second * epoch.seconds;
+    let images: f64 = outcome.history.iter().map(images_of).sum();
     TrainingTiming {
         training_seconds: seconds,
-        images_per_second: (n_train * outcome.history.len()) as f64 / seconds.max(1e-9),
+        images_per_second: images / seconds.max(1e-9),
         epoch_seconds: outcome.history.iter().map(|epoch| epoch.seconds).collect(),
     }
 }

@@ -21,7 +21,7 @@ use crate::{Stage, StageContext, WorkflowError, predictions};
 use mlestar_artifact::{ContentHash, write_artifact, write_atomically};
 use mlestar_eval::{Predictions, mcnemar};
 use mlestar_model::ModelSpec;
-use mlestar_train::{checkpoint, predict};
+use mlestar_train::{Faults, checkpoint, predict};
 use mlestar_tune::StudyReport;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -108,6 +108,7 @@ fn train_candidate(
             seed: config.seed,
             output: &output,
             resume: context.resume,
+            faults: Faults::default(),
         },
     )?;
     write_atomically(

@@ -6,7 +6,7 @@ use crate::{StageContext, WorkflowError};
 use mlestar_artifact::PARTIAL_PREFIX;
 use mlestar_data::ImageSet;
 use mlestar_data::split::stratified_subset;
-use mlestar_train::{StopReason, StopSignal, TrainError, TrainEvent, TrainingConfig};
+use mlestar_train::{Faults, StopReason, StopSignal, TrainError, TrainEvent, TrainingConfig};
 use mlestar_tune::{Decision, StudyReport, Trial, TrialError, run_study};
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ fn run_trial(
         .config
         .with_parameters(trial.parameters())
         .map_err(WorkflowError::from)?;
-    let training = with_epochs(&config.training, config.refinement.epochs_per_trial);
+    let mut training = with_epochs(&config.training, config.refinement.epochs_per_trial);
     let model = config
         .model
         .check(train.n_classes(), train.height(), train.width())
@@ -92,6 +92,8 @@ fn run_trial(
     let label = format!("trial {}", trial.number());
     let run_stop = context.stop.clone();
     let trial_stop = StopSignal::default();
+    // A trial that diverges tells the search something; rescued, it would tell it something else.
+    training.recovery.attempts = 0;
     let mut is_pruned = false;
     let mut watch = |event: &TrainEvent| {
         if let TrainEvent::Epoch(epoch) = event {
@@ -113,6 +115,7 @@ fn run_trial(
         seed: config.seed,
         output: scratch.path(),
         resume: false,
+        faults: Faults::default(),
     };
     let outcome = match train_until(context, &job, &trial_stop, &mut watch) {
         Ok(outcome) => outcome,

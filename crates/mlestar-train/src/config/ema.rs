@@ -1,0 +1,35 @@
+use serde::{Deserialize, Serialize};
+
+use super::{fraction, in_range};
+use crate::TrainError;
+
+/// Section `[training.ema]`; present, validation and everything after it use averaged weights.
+///
+/// | key | default | meaning | range |
+/// |---|---|---|---|
+/// | `decay` | 0.999 | share of the average that a step keeps | 0 <= d < 1 |
+/// | `every_steps` | 5 | how often the average is moved, by as many steps' worth | 1 to 10000 |
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmaConfig {
+    /// Share of the average that every step keeps.
+    pub decay: f64,
+    /// Steps between two moves of the average.
+    pub every_steps: usize,
+}
+
+impl Default for EmaConfig {
+    fn default() -> Self {
+        Self {
+            decay: 0.999,
+            every_steps: 5,
+        }
+    }
+}
+
+impl EmaConfig {
+    pub(super) fn check(&self) -> Result<(), TrainError> {
+        fraction("ema.decay", self.decay)?;
+        in_range("ema.every_steps", self.every_steps, 1, 10_000)
+    }
+}

@@ -1,0 +1,45 @@
+//! A batch in parts.
+
+use crate::Setup;
+
+/// Batch normalisation sees the statistics of each part, so the sums must agree only where these are
+/// those of the batch: with each picture as often in every part.
+#[test]
+fn equal_parts_give_the_gradient_of_the_batch() {
+    let mut whole = Setup::new(2);
+    whole.spec = {
+        let mut config = whole.spec.config().clone();
+        config.dropout = 0.0;
+        config
+            .check(crate::CLASSES, crate::SIDE, crate::SIDE)
+            .unwrap()
+    };
+    whole.augmentation = mlestar_data::augment::AugmentationConfig::default();
+    // Sixteen times the same picture.
+    let base = crate::pictures(5, 1);
+    whole.train = std::sync::Arc::new(base.select(&[0; 16]).unwrap());
+    whole.validation = crate::pictures(2, 30);
+    let mut parts = whole.clone();
+    parts.training.accumulation_steps = 4;
+    let fit = |setup: &Setup| setup.fit(tempfile::tempdir().unwrap().path()).unwrap();
+    let (whole, parts) = (fit(&whole), fit(&parts));
+    for (a, b) in whole.history.iter().zip(&parts.history) {
+        assert!((a.train_loss - b.train_loss).abs() < 1e-5, "{a:?} {b:?}");
+        let relative = (a.gradient_norm_mean - b.gradient_norm_mean) / a.gradient_norm_mean;
+        assert!(relative.abs() < 1e-3, "{a:?} {b:?}");
+    }
+}
+
+/// The loss of a step is the mean over its pictures, however they are divided.
+#[test]
+fn unequal_parts_count_by_their_pictures() {
+    let mut setup = Setup::new(1);
+    setup.training.accumulation_steps = 3;
+    let outcome = setup.fit(tempfile::tempdir().unwrap().path()).unwrap();
+    let whole = Setup::new(1)
+        .fit(tempfile::tempdir().unwrap().path())
+        .unwrap();
+    let (a, b) = (&outcome.history[0], &whole.history[0]);
+    assert!((a.train_loss - b.train_loss).abs() < 0.2, "{a:?} {b:?}");
+    assert_ne!(a.train_loss.to_bits(), b.train_loss.to_bits());
+}

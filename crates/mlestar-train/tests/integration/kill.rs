@@ -1,0 +1,85 @@
+//! A training that is killed over and over, at random moments, must end with the bits of one that was
+//! left alone.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use mlestar_random::Stream;
+use mlestar_train::{EmaConfig, checkpoint};
+
+use crate::{Setup, bits};
+
+/// Names the folder of the training in the process that is to be killed.
+const FOLDER: &str = "MLESTAR_KILL_TEST_FOLDER";
+
+fn setup() -> Setup {
+    let mut setup = Setup::new(6);
+    setup.training.checkpoint_every_minutes = 1e-9;
+    setup.training.ema = Some(EmaConfig::default());
+    setup.resume = true;
+    setup
+}
+
+/// Not a test of its own: what the killed process does.
+#[test]
+fn trains_where_the_other_test_says() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        setup().fit(&PathBuf::from(folder)).unwrap();
+    }
+}
+
+/// Starts the training in `folder` and kills it after `patience`; true if it was done before.
+fn runs_to_its_end(folder: &Path, patience: Duration) -> bool {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "kill::trains_where_the_other_test_says"])
+        .env(FOLDER, folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(patience);
+    if let Some(status) = child.try_wait().unwrap() {
+        assert!(status.success(), "the training failed by itself: {status}");
+        return true;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    false
+}
+
+#[test]
+fn a_training_killed_at_random_moments_ends_with_the_same_bits() {
+    let straight_folder = tempfile::tempdir().unwrap();
+    let straight = setup().fit(straight_folder.path()).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    // Other moments in every run of the test; a failure says which.
+    let seed = u64::from(std::process::id());
+    let mut draws = Stream::new(seed, "moments to kill", 0, 0);
+    let mut kills = 0;
+    let mut moments = Vec::new();
+    while kills < 12 {
+        let patience = Duration::from_millis(5 + draws.below(120));
+        moments.push(patience);
+        if runs_to_its_end(folder.path(), patience) {
+            break;
+        }
+        kills += 1;
+    }
+    let resumed = setup().fit(folder.path()).unwrap();
+    assert_eq!(
+        bits(&resumed.history),
+        bits(&straight.history),
+        "killed after {moments:?}"
+    );
+    let last = |folder: &Path| checkpoint::load(&folder.join("checkpoints/last")).unwrap();
+    let (found, expected) = (last(folder.path()), last(straight_folder.path()));
+    assert_eq!(found.model, expected.model);
+    assert_eq!(found.training_model, expected.training_model);
+    assert_eq!(found.optimizer, expected.optimizer);
+    assert_eq!(found.best_model, expected.best_model);
+    assert_eq!(resumed.best_model.state(), straight.best_model.state());
+}

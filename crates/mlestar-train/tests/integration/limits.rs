@@ -1,0 +1,69 @@
+//! Limits of time and data, and how many checkpoints are kept.
+
+use std::time::{Duration, Instant};
+
+use mlestar_train::{StopReason, TrainEvent};
+
+use crate::Setup;
+
+#[test]
+fn when_the_time_is_up_the_epoch_is_validated_and_the_last() {
+    let mut setup = Setup::new(100_000);
+    setup.training.max_minutes = Some(0.3 / 60.0);
+    let folder = tempfile::tempdir().unwrap();
+    let started = Instant::now();
+    let mut said = false;
+    let outcome = setup
+        .fit_observed(folder.path(), &mut |event| {
+            said |= matches!(event, TrainEvent::TimeUp { .. });
+        })
+        .unwrap();
+    assert_eq!(outcome.stopped, StopReason::TimeUp);
+    assert!(said && !outcome.history.is_empty() && outcome.best_epoch > 0);
+    assert!(started.elapsed() < Duration::from_secs(60));
+    // Resumed, it has nothing left to do.
+    setup.resume = true;
+    let again = setup.fit(folder.path()).unwrap();
+    assert_eq!(again.stopped, StopReason::TimeUp);
+    assert_eq!(again.history, outcome.history);
+}
+
+#[test]
+fn a_few_batches_are_learnt_by_heart() {
+    let mut setup = Setup::new(40);
+    setup.training.overfit_batches = 1;
+    setup.training.label_smoothing = 0.0;
+    let mut sizes = None;
+    let outcome = setup
+        .fit_observed(tempfile::tempdir().unwrap().path(), &mut |event| {
+            if let TrainEvent::Started {
+                train_images,
+                validation_images,
+                steps,
+                ..
+            } = event
+            {
+                sizes = Some([*train_images, *validation_images, *steps]);
+            }
+        })
+        .unwrap();
+    assert_eq!(sizes, Some([16, 16, 1]));
+    let best = &outcome.history[outcome.best_epoch - 1];
+    assert_eq!(best.validation_accuracy, 1.0);
+}
+
+#[test]
+fn only_the_newest_regular_checkpoints_are_kept() {
+    let mut setup = Setup::new(7);
+    setup.training.checkpoint_every_epochs = 1;
+    setup.training.keep_checkpoints = 2;
+    let folder = tempfile::tempdir().unwrap();
+    setup.fit(folder.path()).unwrap();
+    let mut names: Vec<String> = std::fs::read_dir(folder.path().join("checkpoints"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("epoch-"))
+        .collect();
+    names.sort();
+    assert_eq!(names, ["epoch-0006", "epoch-0007"]);
+}
