@@ -1,7 +1,7 @@
 use burn::{
     module::{Module, Param},
     nn::conv::Conv2d,
-    tensor::{Device, Tensor, module::linear},
+    tensor::{Device, Tensor, activation::relu, module::linear},
 };
 
 use crate::{BatchNorm, ModelSpec, StageConfig, init, path::Path};
@@ -108,7 +108,20 @@ impl ImageClassifier {
     /// (see [`dropout_mask`](crate::dropout_mask)); `None` drops nothing.
     #[must_use]
     pub fn forward_train(&self, images: Tensor<4>, dropout_mask: Option<Tensor<2>>) -> Tensor<2> {
-        self.forward_train_along(Path::of(&images), images, dropout_mask)
+        self.forward_train_with(images, dropout_mask, &[])
+    }
+
+    /// As [`forward_train`](Self::forward_train) with the branches of the residual blocks multiplied or
+    /// left out as [`branch_factors`](crate::branch_factors) says; blocks after the end of
+    /// `branch_factors` are as they are.
+    #[must_use]
+    pub fn forward_train_with(
+        &self,
+        images: Tensor<4>,
+        dropout_mask: Option<Tensor<2>>,
+        branch_factors: &[Option<f64>],
+    ) -> Tensor<2> {
+        self.forward_train_along(Path::of(&images), images, dropout_mask, branch_factors)
     }
 
     pub(crate) fn forward_train_along(
@@ -116,11 +129,13 @@ impl ImageClassifier {
         path: Path,
         images: Tensor<4>,
         dropout_mask: Option<Tensor<2>>,
+        branch_factors: &[Option<f64>],
     ) -> Tensor<2> {
         let x = path.convolve(&self.stem.conv, path.enter(images));
         let mut x = path.normalize(&self.stem.bn, x, None, true);
-        for block in self.stages.iter().flatten() {
-            x = block.forward_train(path, x);
+        for (index, block) in self.stages.iter().flatten().enumerate() {
+            let factor = branch_factors.get(index).copied().unwrap_or(Some(1.0));
+            x = block.forward_train(path, x, factor);
         }
         let features = path.average_pool(x);
         self.head.forward(match dropout_mask {
@@ -142,10 +157,13 @@ impl ResidualBlock {
         path.convolve_normalized(&self.conv2, &self.bn2, y, Some(x), true)
     }
 
-    fn forward_train(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
-        let y = path.convolve(&self.conv1, x.clone());
-        let y = path.normalize(&self.bn1, y, None, true);
-        let y = path.convolve(&self.conv2, y);
+    /// `factor` is the branch's; `None` leaves it out.
+    fn forward_train(&self, path: Path, x: Tensor<4>, factor: Option<f64>) -> Tensor<4> {
+        let y = factor.map(|_| {
+            let y = path.convolve(&self.conv1, x.clone());
+            let y = path.normalize(&self.bn1, y, None, true);
+            path.convolve(&self.conv2, y)
+        });
         let x = match &self.shortcut {
             Some(shortcut) => {
                 let x = path.convolve(&shortcut.conv, x);
@@ -153,7 +171,14 @@ impl ResidualBlock {
             }
             None => x,
         };
-        path.normalize(&self.bn2, y, Some(x), true)
+        match (y, factor) {
+            (Some(y), Some(factor)) if factor != 1.0 => {
+                let y = path.normalize(&self.bn2, y, None, false);
+                relu(x + y.mul_scalar(factor))
+            }
+            (Some(y), _) => path.normalize(&self.bn2, y, Some(x), true),
+            (None, _) => relu(x),
+        }
     }
 }
 

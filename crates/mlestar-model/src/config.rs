@@ -34,6 +34,7 @@ pub struct StageConfig {
 /// | `stem_channels` | 64 | channels after the first convolution (3x3, stride 1) | 1 to 4096 |
 /// | `stages` | 64, 128, 256 channels, 2 blocks each, stride 2 | the residual stages | 1 to 8 of them |
 /// | `dropout` | 0.5 | probability of dropping a feature before the linear layer | 0 <= p < 1 |
+/// | `stochastic_depth` | 0 | probability of leaving out the last block's branch in a step, less for earlier blocks | 0 <= p < 1 |
 ///
 /// ```
 /// let config: mlestar_model::ModelConfig = toml::from_str(
@@ -54,6 +55,9 @@ pub struct ModelConfig {
     pub stages: Vec<StageConfig>,
     /// Probability with which a feature is dropped before the linear layer, in training only.
     pub dropout: f64,
+    /// Probability with which the branch of the last residual block is left out of a training step;
+    /// see [`branch_factors`](crate::branch_factors).
+    pub stochastic_depth: f64,
 }
 
 impl Default for ModelConfig {
@@ -99,6 +103,7 @@ impl ModelConfig {
             stem_channels,
             stages: channels.iter().map(stage).collect(),
             dropout,
+            stochastic_depth: 0.0,
         }
     }
 
@@ -121,12 +126,13 @@ impl ModelConfig {
         in_range("stem_channels", self.stem_channels, 1, MAX_CHANNELS)?;
         in_range("stages.len()", self.stages.len(), 1, MAX_STAGES)?;
         // `contains` is false for NaN, which is what is wanted.
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(out_of_range(
-                "dropout",
-                self.dropout,
-                "at least 0 and below 1",
-            ));
+        for (key, value) in [
+            ("dropout", self.dropout),
+            ("stochastic_depth", self.stochastic_depth),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(out_of_range(key, value, "at least 0 and below 1"));
+            }
         }
         for (index, stage) in self.stages.iter().enumerate() {
             let key = |field| format!("stages[{index}].{field}");
@@ -222,6 +228,10 @@ mod tests {
         refused(
             |c| c.dropout = f64::NAN,
             "dropout = NaN is out of range: it must be at least 0 and below 1",
+        );
+        refused(
+            |c| c.stochastic_depth = 1.5,
+            "stochastic_depth = 1.5 is out of range: it must be at least 0 and below 1",
         );
         refused(
             |c| c.stages[2].channels = 5000,

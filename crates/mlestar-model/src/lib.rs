@@ -43,6 +43,7 @@ mod init;
 mod path;
 mod spec;
 mod state;
+mod stochastic_depth;
 mod summary;
 
 pub use batch_norm::BatchNorm;
@@ -52,4 +53,5 @@ pub use dropout::dropout_mask;
 pub use error::ModelError;
 pub use spec::ModelSpec;
 pub use state::{NamedTensor, StateKind};
+pub use stochastic_depth::branch_factors;
 pub use summary::{LayerKind, LayerSummary, ModelSummary};

@@ -215,7 +215,7 @@ mod tests {
         let mut losses = Vec::new();
         for step in 0..12 {
             let (images, labels) = pictures(step, 9, &device);
-            let logits = model.forward_train_along(path, images, None);
+            let logits = model.forward_train_along(path, images, None, &[]);
             let loss = log_softmax(logits, 1).gather(1, labels).mean().neg();
             losses.push(loss.clone().into_scalar::<f32>());
             let gradients = GradientsParams::from_grads(loss.backward(), &model);

@@ -10,7 +10,7 @@ use burn::{
     tensor::{Device, Int, Tensor, TensorData},
 };
 use mlestar_data::loader::Batch;
-use mlestar_model::{ImageClassifier, ModelSpec, dropout_mask};
+use mlestar_model::{ImageClassifier, ModelSpec, branch_factors, dropout_mask};
 
 use crate::{
     StepRecord, TrainError, checkpoint::EpochPosition, config::TrainingConfig,
@@ -59,6 +59,7 @@ impl StepContext<'_> {
         let features = self.spec.features();
         let mask = (dropout > 0.0)
             .then(|| dropout_mask(self.seed, step, n, features, dropout, self.device));
+        let branches = branch_factors(self.spec.config(), self.seed, step);
         let plain = self.device.clone().without_autodiff();
         let mut accumulator = GradientsAccumulator::new();
         let mut loss = Tensor::<1>::zeros([1], &plain);
@@ -69,7 +70,7 @@ impl StepContext<'_> {
             let mask = mask
                 .clone()
                 .map(|mask| mask.slice([start..start + length, 0..features]));
-            let logits = model.forward_train(images, mask);
+            let logits = model.forward_train_with(images, mask, &branches);
             let smoothing = self.training.label_smoothing;
             let mut of_part = cross_entropy(logits.clone(), labels.clone(), smoothing);
             if length < n {

@@ -145,3 +145,41 @@ fn the_mask_drops_features() {
     let bias = tensor(&state, "head.bias");
     assert_eq!(logits, [bias, bias].concat());
 }
+
+/// Two blocks: the first is left out, the second's branch is doubled. Worked out from the parts: without
+/// its branch the first block is the ReLU of its shortcut.
+#[test]
+fn a_branch_left_out_changes_nothing_of_its_own_and_a_factor_multiplies() {
+    let device = Device::flex().autodiff();
+    let spec = tiny_spec(8, 8);
+    let model = spec.init(3, &device);
+    let images = || random_images(7, [5, 3, 8, 8], &device);
+    let blocks: usize = spec.config().stages.iter().map(|stage| stage.blocks).sum();
+    let before = model.state();
+    let none = vec![None; blocks];
+    let left_out = to_vec(model.forward_train_with(images(), None, &none));
+    // The running statistics of the branches have not moved, those of the stem have.
+    for (before, after) in before.iter().zip(&model.state()) {
+        let in_branch = before.name.contains(".bn1.") || before.name.contains(".bn2.");
+        if before.name.contains("running") {
+            assert_eq!(before.values == after.values, in_branch, "{}", before.name);
+        }
+    }
+    let ones = vec![Some(1.0); blocks];
+    let whole = to_vec(model.forward_train(images(), None));
+    assert_eq!(
+        to_vec(model.forward_train_with(images(), None, &ones)),
+        whole
+    );
+    assert_ne!(left_out, whole);
+    // A factor that is next to nothing is next to leaving out; one just off 1 next to the whole.
+    let close = |factor: f64, expected: &[f32]| {
+        let factors = vec![Some(factor); blocks];
+        let found = to_vec(model.forward_train_with(images(), None, &factors));
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-3, "{found} {expected}");
+        }
+    };
+    close(1e-6, &left_out);
+    close(1.0 + 1e-6, &whole);
+}
