@@ -7,6 +7,8 @@ mod batch_norm;
 #[cfg(feature = "burn")]
 mod burn;
 mod convolution;
+#[cfg(feature = "burn")]
+mod finite_differences;
 mod non_finite;
 mod optimizer;
 mod reference;
