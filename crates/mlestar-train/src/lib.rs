@@ -60,6 +60,7 @@
 //! The crate picks no Burn backend; the program that uses it does (`burn = { features = ["flex"] }`
 //! for the CPU).
 
+pub mod analysis;
 pub mod checkpoint;
 pub mod config;
 mod ema;

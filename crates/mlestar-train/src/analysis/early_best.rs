@@ -1,0 +1,114 @@
+//! The best epoch came long before the end.
+
+use super::robust::median;
+use super::suggest::set;
+use super::{Finding, Kind, Record, Severity};
+use crate::config::ScheduleKind;
+
+const FEWEST_EPOCHS: usize = 10;
+/// A best epoch within this share of the epochs is early ...
+const EARLY: f64 = 0.4;
+/// ... if the accuracy of the last epochs is lower by more than noise.
+const LOWER: f64 = 0.005;
+/// Earlier than this, and lower by this, is worth a warning.
+const VERY_EARLY: f64 = 0.2;
+const MUCH_LOWER: f64 = 0.02;
+const LAST: usize = 3;
+
+pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
+    let n = record.epochs.len();
+    if n < FEWEST_EPOCHS {
+        return None;
+    }
+    let accuracy = record.column(|epoch| epoch.validation_accuracy);
+    let finite = accuracy
+        .iter()
+        .enumerate()
+        .filter(|(_, value)| value.is_finite());
+    // Of equal epochs the first: the rest brought nothing.
+    let (best, &highest) = finite.rev().max_by(|a, b| a.1.total_cmp(b.1))?;
+    let now = median(&accuracy[n - LAST..])?;
+    let share = (best + 1) as f64 / n as f64;
+    let drop = highest - now;
+    if share > EARLY || drop <= LOWER {
+        return None;
+    }
+    let severity = match share <= VERY_EARLY && drop > MUCH_LOWER {
+        true => Severity::Warning,
+        false => Severity::Note,
+    };
+    let epoch = record.epochs[best].epoch;
+    let statement = format!(
+        "The best of {n} epochs is epoch {epoch} with a validation accuracy of {highest:.4}; the last \
+         {LAST} have {now:.4} (median). Its weights are the ones that are kept: {} epochs brought nothing.",
+        n - best - 1
+    );
+    let training = record.settings.training;
+    let stopping = match &training.early_stopping {
+        Some(_) => None,
+        None => set(
+            "training.early_stopping.patience",
+            (n / 5).max(3),
+            None,
+            "training then ends soon after the accuracy has stopped rising",
+        ),
+    };
+    let shorter = (training.schedule.kind != ScheduleKind::Constant)
+        .then(|| {
+            let epochs = (2 * epoch).max(5);
+            let reason = "the learning rate then comes down where the best epoch was";
+            set("training.epochs", epochs, Some(training.epochs), reason)
+        })
+        .flatten()
+        .filter(|_| 2 * epoch < training.epochs);
+    Some(
+        Finding::new(Kind::EarlyBest, severity, statement)
+            .at_epochs([epoch])
+            .suggest(stopping)
+            .suggest(shorter),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Simulation, found, kinds};
+    use super::*;
+
+    #[test]
+    fn a_best_epoch_at_the_beginning_is_found() {
+        let mut record = Simulation::default().run();
+        for epoch in &mut record.epochs[4..] {
+            epoch.validation_accuracy = 0.8;
+        }
+        record.epochs[3].validation_accuracy = 0.9;
+        let finding = found(&record, Kind::EarlyBest);
+        assert_eq!(
+            (finding.severity, finding.epochs),
+            (Severity::Warning, vec![4])
+        );
+        assert!(
+            finding.statement.contains("16 epochs brought nothing"),
+            "{}",
+            finding.statement
+        );
+        let changes: Vec<String> = finding
+            .suggestions
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            changes,
+            ["training.early_stopping.patience=4", "training.epochs=8"]
+        );
+    }
+
+    #[test]
+    fn an_early_best_that_is_only_noise_is_nothing() {
+        let mut record = Simulation::default().run();
+        for epoch in &mut record.epochs[4..] {
+            epoch.validation_accuracy = 0.897;
+        }
+        record.epochs[3].validation_accuracy = 0.9;
+        assert!(!kinds(&record).contains(&Kind::EarlyBest));
+    }
+}

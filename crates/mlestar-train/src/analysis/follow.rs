@@ -1,0 +1,184 @@
+//! Reads a log on as it grows.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use mlestar_artifact::ArtifactError;
+use serde::de::DeserializeOwned;
+
+use super::reader::{parse_lines, read_error};
+
+/// Reads the lines that were appended to a file of JSON lines since it was last asked, so that following a
+/// training of 100,000 steps does not read all of them every second.
+///
+/// A file that was replaced or cut, as a resumed training does, is read from its beginning again.
+#[derive(Debug)]
+pub struct Follower {
+    path: PathBuf,
+    /// The bytes read so far end here, behind a newline.
+    offset: u64,
+    n_lines: usize,
+    /// The last bytes before `offset`: where they are others, it is another file.
+    tail: Vec<u8>,
+}
+
+/// What came since the last look.
+#[derive(Debug, Clone, PartialEq)]
+pub struct News<T> {
+    /// The new records.
+    pub records: Vec<T>,
+    /// Whether they begin anew: those of earlier looks no longer count.
+    pub is_anew: bool,
+}
+
+const TAIL: usize = 256;
+
+impl Follower {
+    /// Follows the file at `path`, which need not exist yet.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            offset: 0,
+            n_lines: 0,
+            tail: Vec::new(),
+        }
+    }
+
+    /// The file that is followed.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The records of the lines that were finished since the last call; values that are not finite are
+    /// NaN, as in [`read_epochs`](super::read_epochs). An absent file has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ArtifactError::Read`], or [`ArtifactError::Invalid`] with the number of the first line that cannot
+    /// be understood.
+    pub fn read<T: DeserializeOwned>(&mut self) -> Result<News<T>, ArtifactError> {
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let is_anew = self.restart();
+                return Ok(News {
+                    records: Vec::new(),
+                    is_anew,
+                });
+            }
+            Err(error) => return Err(read_error(&self.path, error)),
+        };
+        let mut bytes = Vec::new();
+        let start = self.offset - self.tail.len() as u64;
+        let is_same = file
+            .seek(SeekFrom::Start(start))
+            .and_then(|_| file.read_to_end(&mut bytes))
+            .map(|_| bytes.starts_with(&self.tail))
+            .map_err(|error| read_error(&self.path, error))?;
+        if is_same {
+            let new = bytes.split_off(self.tail.len());
+            return Ok(News {
+                records: self.take(&new)?,
+                is_anew: false,
+            });
+        }
+        self.restart();
+        bytes.clear();
+        file.seek(SeekFrom::Start(0))
+            .and_then(|_| file.read_to_end(&mut bytes))
+            .map_err(|error| read_error(&self.path, error))?;
+        Ok(News {
+            records: self.take(&bytes)?,
+            is_anew: true,
+        })
+    }
+
+    /// Forgets what was read; true if that was anything.
+    fn restart(&mut self) -> bool {
+        let had_read = self.offset > 0;
+        (self.offset, self.n_lines) = (0, 0);
+        self.tail.clear();
+        had_read
+    }
+
+    fn take<T: DeserializeOwned>(&mut self, bytes: &[u8]) -> Result<Vec<T>, ArtifactError> {
+        let (records, whole) = parse_lines(&self.path, bytes, self.n_lines)?;
+        let read = &bytes[..whole];
+        self.offset += whole as u64;
+        self.n_lines += read.iter().filter(|byte| **byte == b'\n').count();
+        self.tail
+            .extend_from_slice(&read[whole.saturating_sub(TAIL)..]);
+        let surplus = self.tail.len().saturating_sub(TAIL);
+        self.tail.drain(..surplus);
+        Ok(records)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Simulation;
+    use super::*;
+    use crate::StepRecord;
+    use std::fs;
+    use std::io::Write;
+
+    #[test]
+    fn only_what_is_new_is_read_and_a_replaced_file_is_read_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("steps.jsonl");
+        let steps = Simulation {
+            epochs: 1,
+            ..Simulation::default()
+        }
+        .run()
+        .steps;
+        let line = |step: &StepRecord| serde_json::to_string(step).unwrap() + "\n";
+        let mut follower = Follower::new(&path);
+        let mut check = |expected: &[StepRecord], is_anew: bool| {
+            let news = follower.read::<StepRecord>().unwrap();
+            assert_eq!(news.records, expected);
+            assert_eq!(news.is_anew, is_anew);
+        };
+        check(&[], false);
+        fs::write(&path, line(&steps[0]) + &line(&steps[1])).unwrap();
+        check(&steps[..2], false);
+        check(&[], false);
+        // A line in two pieces.
+        let text = line(&steps[2]);
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(&text.as_bytes()[..10]).unwrap();
+        check(&[], false);
+        file.write_all(&text.as_bytes()[10..]).unwrap();
+        file.write_all(line(&steps[3]).as_bytes()).unwrap();
+        check(&steps[2..4], false);
+        // Cut and written on, as by a resumed training; the new file is longer than the old one.
+        let others: String = steps[10..30].iter().map(line).collect();
+        fs::write(&path, line(&steps[0]) + &others).unwrap();
+        let expected: Vec<StepRecord> = steps[..1].iter().chain(&steps[10..30]).copied().collect();
+        check(&expected, true);
+        fs::remove_file(&path).unwrap();
+        check(&[], true);
+    }
+
+    #[test]
+    fn a_malformed_line_is_counted_from_the_beginning_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("steps.jsonl");
+        let step = Simulation {
+            epochs: 1,
+            ..Simulation::default()
+        }
+        .run()
+        .steps[0];
+        let line = serde_json::to_string(&step).unwrap() + "\n";
+        fs::write(&path, line.repeat(5)).unwrap();
+        let mut follower = Follower::new(&path);
+        follower.read::<StepRecord>().unwrap();
+        fs::write(&path, line.repeat(6) + "?\n").unwrap();
+        let message = follower.read::<StepRecord>().unwrap_err().to_string();
+        assert!(message.contains("line 7"), "{message}");
+    }
+}

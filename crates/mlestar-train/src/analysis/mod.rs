@@ -1,0 +1,277 @@
+//! What the record of a training tells about the training, and what to change.
+//!
+//! [`analyse`] looks at the epochs and steps that a training has recorded, one file a kind of finding:
+//! jumps of the loss, the gradient norm, divergence, plateaus, overfitting, underfitting, drops in speed,
+//! and a best epoch long before the end. It computes on what it is given and reads nothing.
+//! [`read_history`] reads what a training left, or is still writing; [`Follower`] reads on as lines are
+//! appended.
+//!
+//! The limits are meant to leave an ordinary training without a finding. They stand, with the reason for
+//! each, at the top of the file that uses them.
+//!
+//! ```
+//! use mlestar_train::analysis::{Kind, Settings, analyse};
+//! use mlestar_train::{StepRecord, TrainingConfig};
+//!
+//! // A loss that falls until step 120 and is not a number from then on.
+//! let steps: Vec<StepRecord> = (1..=130_u32)
+//!     .map(|step| StepRecord {
+//!         step: u64::from(step),
+//!         epoch: 1,
+//!         loss: if step <= 120 { 2.3 - 0.01 * f64::from(step) } else { f64::NAN },
+//!         learning_rate: 0.1,
+//!         gradient_norm: 1.0,
+//!     })
+//!     .collect();
+//! let findings = analyse(&[], &steps, &Settings::of(&TrainingConfig::default()));
+//! assert_eq!(findings[0].kind, Kind::Divergence);
+//! assert_eq!(findings[0].steps, [121]);
+//! assert!(findings[0].suggestions.iter().any(|s| s.key == "training.optimizer.learning_rate"));
+//! ```
+
+mod divergence;
+mod early_best;
+mod finding;
+mod follow;
+mod gradient_norm;
+mod loss_spikes;
+mod overfitting;
+mod plateau;
+mod reader;
+mod robust;
+mod suggest;
+#[cfg(test)]
+mod testing;
+mod throughput;
+mod underfitting;
+
+use mlestar_data::augment::AugmentationConfig;
+use mlestar_model::ModelConfig;
+
+pub use finding::{Finding, Kind, Severity, Suggestion};
+pub use follow::{Follower, News};
+pub use reader::{History, METRICS_FILE, STEPS_FILE, read_epochs, read_history, read_steps};
+
+use crate::config::TrainingConfig;
+use crate::{EpochRecord, StepRecord};
+
+/// The settings that a training ran with, as far as they are known.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'a> {
+    /// The `[training]` section.
+    pub training: &'a TrainingConfig,
+    /// The `[augmentation]` section; without it nothing is suggested about augmentation.
+    pub augmentation: Option<&'a AugmentationConfig>,
+    /// The `[model]` section; without it nothing is suggested about the network.
+    pub model: Option<&'a ModelConfig>,
+}
+
+impl<'a> Settings<'a> {
+    /// Only the training section is known.
+    #[must_use]
+    pub fn of(training: &'a TrainingConfig) -> Self {
+        Self {
+            training,
+            augmentation: None,
+            model: None,
+        }
+    }
+}
+
+/// Judges a training by what it has recorded so far. The gravest findings come first.
+///
+/// Either record may be empty or hold values that are not finite: what cannot be judged is not found.
+/// `epochs` and `steps` are expected in the order in which they were trained.
+#[must_use]
+pub fn analyse(
+    epochs: &[EpochRecord],
+    steps: &[StepRecord],
+    settings: &Settings<'_>,
+) -> Vec<Finding> {
+    let record = Record {
+        epochs,
+        steps,
+        settings,
+    };
+    let divergence = divergence::find(&record);
+    let has_diverged = divergence.is_some();
+    let mut findings: Vec<Finding> = divergence.into_iter().collect();
+    findings.extend(loss_spikes::find(&record, has_diverged));
+    findings.extend(gradient_norm::find(&record, has_diverged));
+    findings.extend(overfitting::find(&record));
+    // What a diverged training looks like otherwise follows from its having diverged.
+    if !has_diverged {
+        findings.extend(plateau::find(&record));
+        findings.extend(underfitting::find(&record));
+        findings.extend(early_best::find(&record));
+    }
+    findings.extend(throughput::find(&record));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    findings
+}
+
+/// What the files of the findings look at.
+pub(super) struct Record<'a> {
+    epochs: &'a [EpochRecord],
+    steps: &'a [StepRecord],
+    settings: &'a Settings<'a>,
+}
+
+impl Record<'_> {
+    fn column(&self, field: impl Fn(&EpochRecord) -> f64) -> Vec<f64> {
+        self.epochs.iter().map(field).collect()
+    }
+
+    /// What the loss was at the beginning, the measure of what a change of the loss is worth: the median
+    /// of the first steps, else the first epoch's.
+    fn initial_loss(&self) -> Option<f64> {
+        const FIRST_STEPS: usize = 20;
+        let first: Vec<f64> = self
+            .steps
+            .iter()
+            .take(FIRST_STEPS)
+            .map(|s| s.loss)
+            .collect();
+        robust::median(&first).or_else(|| {
+            let mut losses = self.epochs.iter().map(|epoch| epoch.train_loss);
+            losses.find(|loss| loss.is_finite())
+        })
+    }
+
+    /// The highest learning rate seen and the last one; `None` when none is known or all are 0.
+    fn rates(&self) -> Option<(f64, f64)> {
+        let rates: Vec<f64> = if self.steps.is_empty() {
+            self.column(|epoch| epoch.learning_rate)
+        } else {
+            self.steps.iter().map(|step| step.learning_rate).collect()
+        };
+        let finite = || rates.iter().copied().filter(|rate| rate.is_finite());
+        let highest = finite().fold(0.0, f64::max);
+        finite()
+            .last()
+            .filter(|_| highest > 0.0)
+            .map(|last| (highest, last))
+    }
+
+    /// Whether all epochs that were asked for have been trained.
+    fn is_complete(&self) -> bool {
+        self.epochs.len() >= self.settings.training.epochs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{Simulation, nothing_found};
+    use super::*;
+
+    #[test]
+    fn ordinary_trainings_have_no_finding() {
+        for seed in 0..12 {
+            // Batches of different sizes have noise of different sizes.
+            for noise in [0.03, 0.1, 0.3] {
+                nothing_found(&Simulation {
+                    seed,
+                    noise,
+                    ..Simulation::default()
+                });
+            }
+            nothing_found(&Simulation {
+                seed,
+                epochs: 100,
+                ..Simulation::default()
+            });
+            nothing_found(&Simulation {
+                seed,
+                epochs: 6,
+                ..Simulation::default()
+            });
+        }
+    }
+
+    #[test]
+    fn next_to_nothing_is_no_reason_to_find_anything() {
+        for epochs in [0, 1, 2] {
+            nothing_found(&Simulation {
+                epochs,
+                ..Simulation::default()
+            });
+            nothing_found(&Simulation {
+                epochs,
+                steps_per_epoch: 0,
+                ..Simulation::default()
+            });
+            nothing_found(&Simulation {
+                epochs,
+                steps_per_epoch: 1,
+                ..Simulation::default()
+            });
+        }
+    }
+
+    #[test]
+    fn values_that_are_not_finite_do_no_harm() {
+        let config = TrainingConfig::default();
+        for value in [
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            0.0,
+            -1.0,
+            f64::MAX,
+        ] {
+            let mut record = Simulation::default().run();
+            for (index, epoch) in record.epochs.iter_mut().enumerate() {
+                if index % 2 == 0 {
+                    epoch.learning_rate = value;
+                    epoch.train_accuracy = value;
+                    epoch.validation_loss = value;
+                    epoch.validation_accuracy = value;
+                    epoch.images_per_second = value;
+                    epoch.seconds = value;
+                    epoch.gradient_norm_mean = value;
+                }
+            }
+            for step in record.steps.iter_mut().step_by(3) {
+                step.loss = value;
+                step.learning_rate = value;
+                step.gradient_norm = value;
+            }
+            for n_epochs in [0, 1, 5, record.epochs.len()] {
+                for n_steps in [0, 1, 40, record.steps.len()] {
+                    let (epochs, steps) = (&record.epochs[..n_epochs], &record.steps[..n_steps]);
+                    for finding in analyse(epochs, steps, &Settings::of(&config)) {
+                        assert!(!finding.statement.is_empty());
+                        for suggestion in &finding.suggestions {
+                            assert!(!suggestion.value.contains("NaN"), "{suggestion:?}");
+                            assert!(!suggestion.value.contains("inf"), "{suggestion:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_gravest_finding_comes_first_and_all_are_written_and_read_back() {
+        let mut record = Simulation {
+            epochs: 30,
+            ..Simulation::default()
+        }
+        .run();
+        record.epochs[20].images_per_second = 90.0;
+        let last = record.steps.len() - 1;
+        record.steps[last].loss = f64::NAN;
+        let findings = analyse(&record.epochs, &record.steps, &Settings::of(&record.config));
+        let kinds: Vec<Kind> = findings.iter().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [Kind::Divergence, Kind::ThroughputDrop]);
+        let json = serde_json::to_string(&findings).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Vec<Finding>>(&json).unwrap(),
+            findings
+        );
+        assert!(
+            json.contains(r#""kind":"divergence","severity":"problem""#),
+            "{json}"
+        );
+    }
+}

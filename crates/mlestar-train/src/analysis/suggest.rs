@@ -1,0 +1,127 @@
+//! Changes of single keys: each leaves the key's range alone and is absent where it would change
+//! nothing.
+
+use std::fmt::Debug;
+
+use super::{Record, Suggestion};
+use crate::config::{OptimizerKind, ScheduleKind};
+
+/// Any key; `None` where the value is the configured one.
+pub(super) fn set<T: Debug + PartialEq>(
+    key: &str,
+    value: T,
+    configured: Option<T>,
+    reason: impl Into<String>,
+) -> Option<Suggestion> {
+    if configured.as_ref() == Some(&value) {
+        return None;
+    }
+    // Rust writes numbers and booleans as TOML does.
+    Some(Suggestion {
+        key: key.to_owned(),
+        value: format!("{value:?}"),
+        configured: configured.map(|value| format!("{value:?}")),
+        reason: reason.into(),
+    })
+}
+
+/// The learning rate, times `factor`.
+pub(super) fn learning_rate(record: &Record<'_>, factor: f64, reason: &str) -> Option<Suggestion> {
+    const HIGHEST: f64 = 10.0;
+    let configured = record.settings.training.optimizer.learning_rate;
+    let value = two_digits(configured * factor);
+    if !(value > 0.0 && value <= HIGHEST) {
+        return None;
+    }
+    let key = "training.optimizer.learning_rate";
+    set(key, value, Some(configured), reason)
+}
+
+/// Clipping at twice the usual norm, where nothing is clipped yet.
+pub(super) fn clipping(record: &Record<'_>, usual_norm: Option<f64>) -> Option<Suggestion> {
+    if record.settings.training.max_gradient_norm.is_some() {
+        return None;
+    }
+    let usual = usual_norm.filter(|norm| norm.is_finite() && *norm > 0.0);
+    let value = two_digits(usual.map_or(1.0, |norm| 2.0 * norm));
+    let reason = match usual {
+        Some(norm) => format!(
+            "gradients longer than twice the usual norm of {} are shortened, the others are left \
+             alone",
+            short(norm)
+        ),
+        None => "single long gradients then cannot throw the weights off".to_owned(),
+    };
+    set("training.max_gradient_norm", value, None, reason)
+}
+
+/// A warm-up, where the schedule allows one and has none.
+pub(super) fn warm_up(record: &Record<'_>, reason: &str) -> Option<Suggestion> {
+    let training = record.settings.training;
+    let schedule = &training.schedule;
+    if schedule.kind == ScheduleKind::OneCycle || schedule.warmup_epochs > 0.0 {
+        return None;
+    }
+    let horizon = schedule.horizon_epochs(training.epochs);
+    let value = if horizon > 2.0 {
+        1.0
+    } else {
+        two_digits(horizon / 5.0)
+    };
+    let key = "training.schedule.warmup_epochs";
+    set(key, value, Some(schedule.warmup_epochs), reason)
+}
+
+/// Whether the configured rate is high for the update rule, by the usual recipes.
+pub(super) fn is_rate_high(record: &Record<'_>) -> bool {
+    let optimizer = &record.settings.training.optimizer;
+    let usual = match optimizer.kind {
+        OptimizerKind::Sgd => 0.1,
+        _ => 0.003,
+    };
+    optimizer.learning_rate > usual
+}
+
+/// Rounded to two significant digits: finer settings promise what nobody measured.
+pub(super) fn two_digits(value: f64) -> f64 {
+    // Parsed from its own decimal form, so that it is written as short as it is meant.
+    format!("{value:.1e}").parse().unwrap_or(value)
+}
+
+/// A measured number with about three significant digits.
+pub(super) fn short(value: f64) -> String {
+    let magnitude = value.abs();
+    if !value.is_finite() || magnitude == 0.0 {
+        return format!("{value}");
+    }
+    if !(1e-3..1e6).contains(&magnitude) {
+        return format!("{value:.2e}");
+    }
+    let decimals = (2 - magnitude.log10().floor() as i32).clamp(0, 5) as usize;
+    format!("{value:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let numbers = [0.0, 0.98765, 2.302585, 123.456, 1234.5, 1.5e-7, f64::NAN];
+        let found = numbers.map(short);
+        assert_eq!(
+            found,
+            ["0", "0.988", "2.30", "123", "1234", "1.50e-7", "NaN"]
+        );
+        assert_eq!(two_digits(0.003 / 3.0), 0.001);
+        assert_eq!(two_digits(1234.0), 1200.0);
+    }
+
+    #[test]
+    fn what_would_change_nothing_is_not_suggested() {
+        assert_eq!(set("training.epochs", 3, Some(3), ""), None);
+        let suggestion = set("training.epochs", 6, Some(3), "why").unwrap();
+        assert_eq!(suggestion.to_string(), "training.epochs=6");
+        assert_eq!(suggestion.configured.as_deref(), Some("3"));
+    }
+}

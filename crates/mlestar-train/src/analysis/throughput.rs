@@ -1,0 +1,103 @@
+//! Epochs that trained slower than those before.
+
+use super::robust::median;
+use super::suggest::short;
+use super::{Finding, Kind, Record, Severity};
+
+/// An epoch is slow below this share of the usual speed.
+const SLOW: f64 = 0.7;
+/// The usual speed is the median of the last so many epochs that were not slow, and of so many at least.
+const MOST_USUAL: usize = 8;
+const FEWEST_USUAL: usize = 2;
+/// Shorter epochs are at the mercy of whatever else the machine does for a moment.
+const SHORTEST_SECONDS: f64 = 2.0;
+/// A loss of more than this share of the time is worth a warning.
+const TIME_LOST: f64 = 0.1;
+
+pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
+    let mut usual: Vec<f64> = Vec::new();
+    // Index, speed and usual speed of the slow epochs.
+    let mut slow: Vec<(usize, f64, f64)> = Vec::new();
+    let (mut seconds, mut seconds_lost) = (0.0, 0.0);
+    for (index, epoch) in record.epochs.iter().enumerate() {
+        let speed = epoch.images_per_second;
+        if !(speed.is_finite() && speed > 0.0 && epoch.seconds.is_finite()) {
+            continue;
+        }
+        seconds += epoch.seconds;
+        let before = &usual[usual.len().saturating_sub(MOST_USUAL)..];
+        match median(before).filter(|_| before.len() >= FEWEST_USUAL) {
+            Some(before) if speed < SLOW * before && epoch.seconds >= SHORTEST_SECONDS => {
+                slow.push((index, speed, before));
+                seconds_lost += epoch.seconds * (1.0 - speed / before);
+            }
+            _ => usual.push(speed),
+        }
+    }
+    let &(index, speed, before) = slow
+        .iter()
+        .min_by(|a, b| (a.1 / a.2).total_cmp(&(b.1 / b.2)))?;
+    let severity = match seconds_lost > TIME_LOST * seconds {
+        true => Severity::Warning,
+        false => Severity::Note,
+    };
+    let others = match slow.len() {
+        1 => String::new(),
+        n => format!("; {n} of {} epochs were slow", record.epochs.len()),
+    };
+    let statement = format!(
+        "Epoch {} trained {} pictures/s after a median of {}, {:.0}% fewer{others}. That cost {:.0} of {:.0} \
+         s. Something else may have used the machine, memory may have run out, or the processor may have \
+         been throttled: `cargo xtask monitor` shows the memory during a training.",
+        record.epochs[index].epoch,
+        short(speed),
+        short(before),
+        100.0 * (1.0 - speed / before),
+        seconds_lost,
+        seconds,
+    );
+    let epochs = slow.iter().map(|&(index, ..)| record.epochs[index].epoch);
+    Some(Finding::new(Kind::ThroughputDrop, severity, statement).at_epochs(epochs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Simulation, found, kinds};
+    use super::*;
+
+    #[test]
+    fn one_slow_epoch_is_a_note_and_many_are_a_warning() {
+        let mut record = Simulation::default().run();
+        record.epochs[9].images_per_second = 100.0;
+        let finding = found(&record, Kind::ThroughputDrop);
+        assert_eq!(
+            (finding.severity, finding.epochs),
+            (Severity::Note, vec![10])
+        );
+        assert!(
+            finding
+                .statement
+                .contains("trained 100 pictures/s after a median of 2")
+        );
+        for epoch in &mut record.epochs[9..] {
+            epoch.images_per_second = 100.0;
+        }
+        let finding = found(&record, Kind::ThroughputDrop);
+        assert_eq!(
+            (finding.severity, finding.epochs.len()),
+            (Severity::Warning, 11)
+        );
+    }
+
+    #[test]
+    fn a_slow_first_epoch_and_very_short_epochs_are_nothing() {
+        let mut record = Simulation::default().run();
+        record.epochs[0].images_per_second = 20.0;
+        assert!(kinds(&record).is_empty());
+        for epoch in &mut record.epochs {
+            epoch.seconds = 0.1;
+        }
+        record.epochs[9].images_per_second = 50.0;
+        assert!(kinds(&record).is_empty());
+    }
+}
