@@ -29,6 +29,18 @@ pub enum Command {
     Validate(ValidateOptions),
     /// Write summary.html, one self-contained page about the run
     Summary(SummaryOptions),
+    /// Judge trainings by what they recorded: training_analysis.json and a page, with what to change
+    ///
+    /// Looks for jumps of the loss, the gradient norm, divergence, plateaus, overfitting, underfitting,
+    /// drops in speed and an early best epoch. The files go into the run's folder (of a training outside of
+    /// a run, beside its record). Exit code 3 when no training has recorded anything.
+    AnalyzeTraining(AnalyzeTrainingOptions),
+    /// Follow the training of a run from another terminal
+    ///
+    /// Shows epoch, step, loss, accuracy, learning rate, speed, time left, the machine's memory and what the
+    /// record shows so far; over itself in a terminal, as a line every few seconds elsewhere. Ends when the
+    /// stage of the training has ended, or on Ctrl-C. Only reads. Exit code 3 when there is no run.
+    Monitor(MonitorOptions),
     /// Check toolchain, backends, disk, memory, threads and data
     Doctor(ProjectOptions),
     /// Download and verify CIFAR-10 or CIFAR-100
@@ -145,6 +157,28 @@ pub struct SummaryOptions {
     /// Where to write the page [default: summary.html in the run folder]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct AnalyzeTrainingOptions {
+    /// A run, one of its stages, or a folder with metrics.jsonl or steps.jsonl; a plain name stands for
+    /// runs/NAME [default: the run of the config]
+    #[arg(value_name = "RUN", conflicts_with = "run")]
+    pub folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub project: ProjectOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct MonitorOptions {
+    /// The run's folder; a plain name stands for runs/NAME [default: the run of the config]
+    #[arg(value_name = "RUN", conflicts_with = "run")]
+    pub folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    /// Show the state once and end
+    #[arg(long)]
+    pub once: bool,
 }
 
 #[derive(Debug, Args)]

@@ -38,6 +38,8 @@ fn execute(arguments: Arguments) -> Result<ExitCode, WorkflowError> {
         Command::Explain(options) => commands::status::explain(&options),
         Command::Validate(options) => commands::validate::run(&options),
         Command::Summary(options) => commands::summary::run(&options),
+        Command::AnalyzeTraining(options) => commands::analyze_training::run(&options),
+        Command::Monitor(options) => commands::monitor::run(&options),
         Command::Doctor(options) => commands::doctor::run(&options),
         Command::Fetch(options) => commands::fetch::run(&options),
         Command::Subset(options) => commands::subset::run(&options),

@@ -79,6 +79,29 @@ const FAST_DEV_RUN: [&str; 4] = [
     "refinement.epochs_per_trial=1",
 ];
 
+/// As [`open`], for a command whose first argument may name the run, or a folder inside it.
+pub fn open_at(options: &ProjectOptions, named: Option<&Path>) -> Result<Project, WorkflowError> {
+    let Some(path) = named_path(named) else {
+        return open(options);
+    };
+    let mut options = options.clone();
+    let is_run = |folder: &&Path| RunFolder::new(*folder).manifest_path().is_file();
+    let root = path
+        .ancestors()
+        .take(4)
+        .find(is_run)
+        .unwrap_or(&path)
+        .to_owned();
+    // A path of one part would be taken for a name again.
+    options.run = Some(std::path::absolute(&root).unwrap_or(root));
+    open(&options)
+}
+
+/// The folder that a command's first argument names.
+pub fn named_path(named: Option<&Path>) -> Option<PathBuf> {
+    named.map(run_path)
+}
+
 fn settings(options: &ProjectOptions) -> Vec<String> {
     let mut settings = options.settings.clone();
     if let Some(seed) = options.seed {

@@ -18,6 +18,7 @@ pub mod gates;
 pub mod guide;
 pub mod machine;
 pub mod manifest;
+pub mod monitor;
 pub mod predictions;
 mod remedies;
 pub mod reporter;
@@ -26,6 +27,7 @@ pub mod stage;
 pub mod stages;
 pub mod summary;
 pub mod threads;
+pub mod training_analysis;
 pub mod validation;
 
 pub use context::StageContext;

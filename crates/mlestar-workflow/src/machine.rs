@@ -64,10 +64,15 @@ pub(crate) fn logical_cores() -> usize {
 
 /// Memory that is free for programs now, in bytes; `None` where the system does not tell.
 pub(crate) fn available_memory_bytes() -> Option<u64> {
+    memory_bytes().map(|(available, _)| available)
+}
+
+/// Memory that is free for programs now, and all of it, in bytes; `None` where the system does not tell.
+pub(crate) fn memory_bytes() -> Option<(u64, u64)> {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     System::new_with_specifics(memory)
         .ok()
-        .map(|system| system.available_memory())
+        .map(|system| (system.available_memory(), system.total_memory()))
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]

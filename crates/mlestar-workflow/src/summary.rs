@@ -260,6 +260,10 @@ fn files(run: &RunFolder, manifest: &Manifest) -> Section {
         ),
         ("manifest.json", "content hashes of all inputs and outputs"),
         ("config.toml", "every setting"),
+        (
+            "training_analysis.html",
+            "what the record of the baseline's training shows",
+        ),
     ] {
         if run.root().join(name).is_file() {
             links.push(Link::new(name, name).note(meaning));

@@ -1,10 +1,12 @@
 //! One file a command.
 
+pub mod analyze_training;
 pub mod bench;
 pub mod config;
 pub mod doctor;
 pub mod fetch;
 pub mod help;
+pub mod monitor;
 pub mod run;
 pub mod status;
 pub mod subset;

@@ -8,6 +8,7 @@ mod chain;
 mod command_line;
 mod kill;
 mod repository;
+mod training;
 
 use std::path::{Path, PathBuf};
 

@@ -3,9 +3,10 @@
 use mlestar_report::Svg;
 use mlestar_report::charts::{
     self, CellValue, ClassBars, ClassDistribution, ConfusionMatrixChart, CountSeries,
-    HorizontalBar, HorizontalBars, LearningCurves, LearningRateChart, LineChart, LineSeries,
-    PixelHistograms, PrecisionRecallCurve, PrecisionRecallCurves, ReliabilityBin,
-    ReliabilityDiagram, RocCurve, RocCurves, TrialPoint, TrialState, TrialsChart,
+    GradientNormChart, HorizontalBar, HorizontalBars, LearningCurves, LearningRateChart, LineChart,
+    LineSeries, OverfittingGapChart, PixelHistograms, PrecisionRecallCurve, PrecisionRecallCurves,
+    ReliabilityBin, ReliabilityDiagram, RocCurve, RocCurves, StepLearningRateChart, StepLossChart,
+    ThroughputChart, TrainingMark, TrialPoint, TrialState, TrialsChart,
 };
 
 use crate::markup::parse;
@@ -97,6 +98,12 @@ pub fn every_chart(classes: &[String], values: &[f64], title: &str) -> Vec<Svg> 
             state: [TrialState::Complete, TrialState::Pruned, TrialState::Failed][index % 3],
         })
         .collect();
+    let marks: Vec<TrainingMark<'_>> = (0..n)
+        .map(|index| TrainingMark {
+            at: value(index),
+            label: &classes[index],
+        })
+        .collect();
     let results = [
         charts::class_distribution(&ClassDistribution {
             title,
@@ -175,6 +182,38 @@ pub fn every_chart(classes: &[String], values: &[f64], title: &str) -> Vec<Svg> 
             trials: &trials,
             maximize: counts.first().is_none_or(|count| count % 2 == 0),
             baseline: limit,
+        }),
+        charts::step_loss(&StepLossChart {
+            title,
+            steps: &cut,
+            losses: &shifted,
+            marks: &marks,
+        }),
+        charts::gradient_norm(&GradientNormChart {
+            title,
+            steps: &cut,
+            norms: &shifted,
+            clipped_to: limit,
+            marks: &marks,
+        }),
+        charts::step_learning_rate(&StepLearningRateChart {
+            title,
+            steps: &cut,
+            learning_rates: &shifted,
+            marks: &marks,
+        }),
+        charts::throughput(&ThroughputChart {
+            title,
+            epochs: &cut,
+            images_per_second: &shifted,
+            marks: &marks,
+        }),
+        charts::overfitting_gap(&OverfittingGapChart {
+            title,
+            epochs: &cut,
+            loss_gap: &shifted,
+            accuracy_gap: &cut,
+            marks: &marks,
         }),
     ];
     results
@@ -280,6 +319,12 @@ fn axes_say_what_they_show_and_in_which_unit() {
         "importance (fraction)",
         "value (units)",
         "trial",
+        "step",
+        "training loss (nats)",
+        "norm of all gradients (powers of ten)",
+        "training speed (pictures/s)",
+        "validation loss less training loss (nats)",
+        "training accuracy less validation accuracy (fraction)",
     ] {
         assert!(drawn.contains(&format!("\n{label}\n")), "{label}");
     }

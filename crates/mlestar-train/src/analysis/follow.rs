@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use mlestar_artifact::ArtifactError;
 use serde::de::DeserializeOwned;
 
-use super::reader::{parse_lines, read_error};
+use super::reader::{History, METRICS_FILE, STEPS_FILE, extend_in_order, parse_lines, read_error};
+use crate::{EpochRecord, StepRecord};
 
 /// Reads the lines that were appended to a file of JSON lines since it was last asked, so that following a
 /// training of 100,000 steps does not read all of them every second.
@@ -117,6 +118,58 @@ impl Follower {
     }
 }
 
+/// Follows what a training records, both files.
+#[derive(Debug)]
+pub struct HistoryFollower {
+    metrics: Follower,
+    steps: Follower,
+    history: History,
+}
+
+impl HistoryFollower {
+    /// Follows the training in `folder`, whose files need not exist yet.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            metrics: Follower::new(folder.join(METRICS_FILE)),
+            steps: Follower::new(folder.join(STEPS_FILE)),
+            history: History::default(),
+        }
+    }
+
+    /// What has been recorded up to the last [`read`](Self::read).
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Reads on; true if the history has changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Follower::read`].
+    pub fn read(&mut self) -> Result<bool, ArtifactError> {
+        let epochs = self.metrics.read::<EpochRecord>()?;
+        let steps = self.steps.read::<StepRecord>()?;
+        let is_changed = [
+            take_in(&mut self.history.epochs, epochs, |record| {
+                record.epoch as u64
+            }),
+            take_in(&mut self.history.steps, steps, |record| record.step),
+        ];
+        Ok(is_changed.contains(&true))
+    }
+}
+
+fn take_in<T>(known: &mut Vec<T>, news: News<T>, number: impl Fn(&T) -> u64) -> bool {
+    let is_changed = news.is_anew || !news.records.is_empty();
+    if news.is_anew {
+        known.clear();
+    }
+    extend_in_order(known, news.records, number);
+    is_changed
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::Simulation;
@@ -161,6 +214,35 @@ mod tests {
         check(&expected, true);
         fs::remove_file(&path).unwrap();
         check(&[], true);
+    }
+
+    #[test]
+    fn a_history_is_followed_through_a_resumption() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(STEPS_FILE);
+        let record = Simulation {
+            epochs: 2,
+            ..Simulation::default()
+        }
+        .run();
+        let lines = |steps: &[StepRecord]| -> String {
+            let line = |step| serde_json::to_string(step).unwrap() + "\n";
+            steps.iter().map(line).collect()
+        };
+        let mut follower = HistoryFollower::new(folder.path());
+        assert!(!follower.read().unwrap());
+        fs::write(&path, lines(&record.steps[..60])).unwrap();
+        assert!(follower.read().unwrap());
+        assert!(!follower.read().unwrap());
+        // The steps after the last finished epoch are trained again.
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(lines(&record.steps[50..70]).as_bytes())
+            .unwrap();
+        let epoch = serde_json::to_string(&record.epochs[0]).unwrap() + "\n";
+        fs::write(folder.path().join(METRICS_FILE), epoch).unwrap();
+        assert!(follower.read().unwrap());
+        assert_eq!(follower.history().steps, record.steps[..70]);
+        assert_eq!(follower.history().epochs, record.epochs[..1]);
     }
 
     #[test]

@@ -49,7 +49,7 @@ use mlestar_data::augment::AugmentationConfig;
 use mlestar_model::ModelConfig;
 
 pub use finding::{Finding, Kind, Severity, Suggestion};
-pub use follow::{Follower, News};
+pub use follow::{Follower, HistoryFollower, News};
 pub use reader::{History, METRICS_FILE, STEPS_FILE, read_epochs, read_history, read_steps};
 
 use crate::config::TrainingConfig;

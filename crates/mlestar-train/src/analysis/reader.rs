@@ -81,19 +81,24 @@ pub fn read_steps(folder: &Path) -> Result<Vec<StepRecord>, ArtifactError> {
     }
 }
 
-/// A number that does not exceed the one before it begins a repetition: what it repeats is dropped.
-pub(super) fn without_repeats<T>(records: Vec<T>, number: impl Fn(&T) -> u64) -> Vec<T> {
+fn without_repeats<T>(records: Vec<T>, number: impl Fn(&T) -> u64) -> Vec<T> {
     let mut kept: Vec<T> = Vec::with_capacity(records.len());
+    extend_in_order(&mut kept, records, number);
+    kept
+}
+
+/// Appends records. A number that does not exceed the one before it begins a repetition: what it repeats
+/// is dropped.
+pub(super) fn extend_in_order<T>(known: &mut Vec<T>, records: Vec<T>, number: impl Fn(&T) -> u64) {
     for record in records {
-        while kept
+        while known
             .last()
             .is_some_and(|last| number(last) >= number(&record))
         {
-            kept.pop();
+            known.pop();
         }
-        kept.push(record);
+        known.push(record);
     }
-    kept
 }
 
 fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ArtifactError> {

@@ -47,8 +47,8 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
     };
     let statement = format!(
         "Epoch {} trained {} pictures/s after a median of {}, {:.0}% fewer{others}. That cost {:.0} of {:.0} \
-         s. Something else may have used the machine, memory may have run out, or the processor may have \
-         been throttled: `cargo xtask monitor` shows the memory during a training.",
+         s. Something else may have used the machine, memory may have run short, or the \
+         processor may have been throttled.",
         record.epochs[index].epoch,
         short(speed),
         short(before),

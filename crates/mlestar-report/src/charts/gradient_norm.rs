@@ -1,0 +1,96 @@
+use super::over_time::{
+    Chart, Panel, Trace, Values, check, first_and_last, main_stroke, mark_entry, marked_at,
+    raw_stroke, smoothed_log,
+};
+use super::{Svg, TrainingMark};
+use crate::ReportError;
+use crate::drawing::{LegendEntry, Mark, short_number};
+
+const CHART: &str = "gradient norm";
+
+/// The norm of all gradients together at each step.
+#[derive(Debug, Clone, Copy)]
+pub struct GradientNormChart<'a> {
+    /// The title of the chart.
+    pub title: &'a str,
+    /// The numbers of the steps.
+    pub steps: &'a [f64],
+    /// The norm at each step, before clipping.
+    pub norms: &'a [f64],
+    /// The norm that longer gradients are shortened to.
+    pub clipped_to: Option<f64>,
+    /// Steps to look at.
+    pub marks: &'a [TrainingMark<'a>],
+}
+
+/// Draws the norm of every step, thin, and the moving average of its logarithm, thick, by powers of ten.
+/// Norms that are 0 are left out.
+///
+/// # Errors
+/// [`ReportError::LengthMismatch`] when there is not one norm for each step, [`ReportError::TooMany`]
+/// above 200 marks.
+pub fn gradient_norm(spec: &GradientNormChart<'_>) -> Result<Svg, ReportError> {
+    check(CHART, spec.steps, &[("norms", spec.norms)], spec.marks)?;
+    let smooth = smoothed_log(spec.norms);
+    let legend = [
+        LegendEntry::new("each step", Mark::Line(raw_stroke())),
+        LegendEntry::new("moving average", Mark::Line(main_stroke(0))),
+    ];
+    let description = format!(
+        "The gradient norm over {} steps; its moving average goes {}{}.",
+        spec.steps.len(),
+        first_and_last(&smooth),
+        marked_at(spec.marks)
+    );
+    Chart {
+        kind: CHART,
+        title: spec.title,
+        description,
+        legend: legend.into_iter().chain(mark_entry(spec.marks)).collect(),
+        panels: vec![Panel {
+            position_label: "step",
+            value_label: "norm of all gradients (powers of ten)",
+            positions: spec.steps,
+            values: Values::Log,
+            traces: vec![
+                Trace {
+                    values: spec.norms,
+                    stroke: raw_stroke(),
+                    is_dense: true,
+                },
+                Trace {
+                    values: &smooth,
+                    stroke: main_stroke(0),
+                    is_dense: true,
+                },
+            ],
+            marks: spec.marks,
+            limit: spec
+                .clipped_to
+                .map(|limit| (limit, format!("clipped to {}", short_number(limit)))),
+        }],
+    }
+    .draw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn norms_are_drawn_by_powers_of_ten_with_the_limit() {
+        let svg = gradient_norm(&GradientNormChart {
+            title: "Gradient norm",
+            steps: &[1.0, 2.0, 3.0, 4.0],
+            norms: &[0.001, 0.0, 1.0, 1000.0],
+            clipped_to: Some(5.0),
+            marks: &[],
+        })
+        .unwrap()
+        .into_string();
+        for text in ["\n0.001\n", "\n1,000\n", "clipped to 5"] {
+            assert!(svg.contains(text), "{text}: {svg}");
+        }
+        assert!(!svg.contains("finding"));
+    }
+}

@@ -1,0 +1,90 @@
+use super::over_time::{Chart, Panel, Trace, Values, check, main_stroke, mark_entry, marked_at};
+use super::{Svg, TrainingMark};
+use crate::ReportError;
+use crate::drawing::{Range, short_number};
+
+const CHART: &str = "throughput";
+
+/// Training pictures a second in each epoch.
+#[derive(Debug, Clone, Copy)]
+pub struct ThroughputChart<'a> {
+    /// The title of the chart.
+    pub title: &'a str,
+    /// The numbers of the epochs.
+    pub epochs: &'a [f64],
+    /// Training pictures a second in each epoch.
+    pub images_per_second: &'a [f64],
+    /// Epochs to look at.
+    pub marks: &'a [TrainingMark<'a>],
+}
+
+/// Draws the speed of each epoch on an axis that begins at 0, with its median as a level.
+///
+/// # Errors
+/// [`ReportError::LengthMismatch`] when there is not one speed for each epoch, [`ReportError::TooMany`]
+/// above 200 marks.
+pub fn throughput(spec: &ThroughputChart<'_>) -> Result<Svg, ReportError> {
+    let columns = [("images_per_second", spec.images_per_second)];
+    check(CHART, spec.epochs, &columns, spec.marks)?;
+    let range = Range::of(spec.images_per_second.iter().copied());
+    let spread = range.map_or_else(String::new, |range| {
+        let (low, high) = (short_number(range.low), short_number(range.high));
+        format!(", between {low} and {high}")
+    });
+    let description = format!(
+        "Training pictures a second in {} epochs{spread}{}.",
+        spec.epochs.len(),
+        marked_at(spec.marks)
+    );
+    Chart {
+        kind: CHART,
+        title: spec.title,
+        description,
+        legend: mark_entry(spec.marks).into_iter().collect(),
+        panels: vec![Panel {
+            position_label: "epoch",
+            value_label: "training speed (pictures/s)",
+            positions: spec.epochs,
+            values: Values::FromZero,
+            traces: vec![Trace {
+                values: spec.images_per_second,
+                stroke: main_stroke(0),
+                is_dense: false,
+            }],
+            marks: spec.marks,
+            limit: median(spec.images_per_second)
+                .map(|median| (median, format!("median {}", short_number(median)))),
+        }],
+    }
+    .draw()
+}
+
+fn median(values: &[f64]) -> Option<f64> {
+    let mut finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    finite.sort_by(f64::total_cmp);
+    let n = finite.len();
+    (n > 0).then(|| finite[(n - 1) / 2] / 2.0 + finite[n / 2] / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_axis_begins_at_zero_and_the_median_is_a_level() {
+        let svg = throughput(&ThroughputChart {
+            title: "Speed",
+            epochs: &[1.0, 2.0, 3.0],
+            images_per_second: &[240.0, 260.0, 120.0],
+            marks: &[TrainingMark {
+                at: 3.0,
+                label: "1",
+            }],
+        })
+        .unwrap()
+        .into_string();
+        for text in ["\n0\n", "median 240", "(pictures/s)", "marked at 3"] {
+            assert!(svg.contains(text), "{text}");
+        }
+    }
+}
