@@ -45,6 +45,8 @@ pub enum Command {
     Doctor(ProjectOptions),
     /// Download and verify CIFAR-10 or CIFAR-100
     Fetch(FetchOptions),
+    /// Find a learning rate: train a few batches with rising rates and look at the loss
+    LrFind(LrFindArguments),
     /// Write a smaller, stratified copy of the data
     Subset(SubsetOptions),
     /// Check the config and print it with every default filled in
@@ -191,6 +193,21 @@ pub struct FetchOptions {
     /// Another address for the same archive, such as a mirror; the checksum stays
     #[arg(long)]
     pub url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct LrFindArguments {
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    /// Steps of the sweep, one batch each: 20 to 10000 [default: 100]
+    #[arg(long)]
+    pub steps: Option<usize>,
+    /// The learning rate of the first step [default: 1e-6; 1e-5 for SGD]
+    #[arg(long, value_name = "RATE")]
+    pub lowest: Option<f64>,
+    /// The learning rate of the last step, at most 10 [default: 1; 10 for SGD]
+    #[arg(long, value_name = "RATE")]
+    pub highest: Option<f64>,
 }
 
 #[derive(Debug, Args)]

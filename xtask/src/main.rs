@@ -42,6 +42,7 @@ fn execute(arguments: Arguments) -> Result<ExitCode, WorkflowError> {
         Command::Monitor(options) => commands::monitor::run(&options),
         Command::Doctor(options) => commands::doctor::run(&options),
         Command::Fetch(options) => commands::fetch::run(&options),
+        Command::LrFind(options) => commands::lr_find::run(&options),
         Command::Subset(options) => commands::subset::run(&options),
         Command::Config(options) => commands::config::run(&options),
         Command::Bench(options) => Ok(commands::bench::run(&options)),

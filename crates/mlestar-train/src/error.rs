@@ -132,6 +132,22 @@ pub enum TrainError {
         /// What the device said.
         message: String,
     },
+    /// A picture cannot be written into an event file.
+    #[error("the picture `{tag}` cannot be logged: {reason}")]
+    Picture {
+        /// Its tag; empty where it has none yet.
+        tag: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A setting cannot be written into an event file.
+    #[error("the setting `{name}` cannot be logged: {reason}")]
+    Hparam {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The compute device failed.
     #[error("the compute device failed while {action}: {message}")]
     Device {

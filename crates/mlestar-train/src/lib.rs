@@ -70,6 +70,7 @@ mod fit;
 mod gradient_norm;
 pub mod history;
 mod loss;
+pub mod lr_find;
 mod observer;
 pub mod optimizer;
 mod predict;

@@ -81,6 +81,12 @@ pub enum WorkflowError {
         /// Why it cannot have it.
         reason: String,
     },
+    /// Ctrl-C, or another request to stop, in work that leaves nothing half done.
+    #[error("stopped while {doing}; nothing was written")]
+    Stopped {
+        /// What was being done.
+        doing: &'static str,
+    },
     /// Ctrl-C, or another request to stop. What was done is saved.
     #[error("stopped during stage {stage}; what was done is saved. Go on with the same command")]
     Interrupted {

@@ -16,6 +16,7 @@ pub mod explain;
 pub mod freshness;
 pub mod gates;
 pub mod guide;
+pub mod lr_find;
 pub mod machine;
 pub mod manifest;
 pub mod monitor;

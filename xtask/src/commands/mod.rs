@@ -6,6 +6,7 @@ pub mod config;
 pub mod doctor;
 pub mod fetch;
 pub mod help;
+pub mod lr_find;
 pub mod monitor;
 pub mod run;
 pub mod status;

@@ -74,7 +74,7 @@ fn same_command() -> String {
 
 /// The first Ctrl-C asks the run to stop at its next safe point; the second ends the program, which
 /// loses what was done since the last checkpoint.
-fn stop_on_ctrl_c(stop: &StopSignal) {
+pub(super) fn stop_on_ctrl_c(stop: &StopSignal) {
     let stop = stop.clone();
     let handler = move || {
         if stop.is_requested() {

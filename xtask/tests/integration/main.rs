@@ -7,6 +7,7 @@ mod bench;
 mod chain;
 mod command_line;
 mod kill;
+mod lr_find;
 mod repository;
 mod training;
 

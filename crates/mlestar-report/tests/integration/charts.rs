@@ -3,10 +3,11 @@
 use mlestar_report::Svg;
 use mlestar_report::charts::{
     self, CellValue, ClassBars, ClassDistribution, ConfusionMatrixChart, CountSeries,
-    GradientNormChart, HorizontalBar, HorizontalBars, LearningCurves, LearningRateChart, LineChart,
-    LineSeries, OverfittingGapChart, PixelHistograms, PrecisionRecallCurve, PrecisionRecallCurves,
-    ReliabilityBin, ReliabilityDiagram, RocCurve, RocCurves, StepLearningRateChart, StepLossChart,
-    ThroughputChart, TrainingMark, TrialPoint, TrialState, TrialsChart,
+    GradientNormChart, HorizontalBar, HorizontalBars, LearningCurves, LearningRateChart,
+    LearningRateSweep, LineChart, LineSeries, OverfittingGapChart, PixelHistograms,
+    PrecisionRecallCurve, PrecisionRecallCurves, ReliabilityBin, ReliabilityDiagram, RocCurve,
+    RocCurves, StepLearningRateChart, StepLossChart, SweepMark, ThroughputChart, TrainingMark,
+    TrialPoint, TrialState, TrialsChart,
 };
 
 use crate::markup::parse;
@@ -144,6 +145,16 @@ pub fn every_chart(classes: &[String], values: &[f64], title: &str) -> Vec<Svg> 
             positions: &cut,
             position_label: "epoch",
             learning_rates: &shifted,
+        }),
+        charts::learning_rate_sweep(&LearningRateSweep {
+            title,
+            learning_rates: &cut,
+            losses: &shifted,
+            smoothed_losses: &cut,
+            marks: &[SweepMark {
+                label: title,
+                learning_rate: value(1),
+            }],
         }),
         charts::pixel_histograms(&PixelHistograms {
             title,
@@ -310,6 +321,7 @@ fn axes_say_what_they_show_and_in_which_unit() {
         "accuracy (fraction)",
         "epoch",
         "learning rate",
+        "loss (mean over the batch)",
         "pixel value (0 to 255)",
         "fraction of pixels",
         "false positive rate (fraction)",

@@ -1,104 +1,82 @@
-//! The messages `Event`, `Summary` and `SessionLog`, encoded by hand: a field is a tag (number and
-//! wire type) and a value; fields with their default value may be left out.
+//! The message `Event`, the envelope of all others.
 
-const VARINT: u64 = 0;
-const FIXED64: u64 = 1;
-const BYTES: u64 = 2;
-const FIXED32: u64 = 5;
+use super::protobuf::Message;
 
 /// `Event { wall_time, file_version }`, the first of every file.
 pub(super) fn file_version(wall_time: f64) -> Vec<u8> {
-    let mut event = with_time(wall_time);
-    bytes_field(&mut event, 3, b"brain.Event:2");
-    event
+    Message::new()
+        .double(1, wall_time)
+        .bytes(3, "brain.Event:2")
+        .into_bytes()
 }
 
 /// `Event { wall_time, step, session_log: SessionLog { status: START } }`.
 pub(super) fn session_start(wall_time: f64, step: u64) -> Vec<u8> {
-    let mut session_log = Vec::new();
-    varint_field(&mut session_log, 1, 1);
-    let mut event = with_time(wall_time);
-    varint_field(&mut event, 2, step);
-    bytes_field(&mut event, 7, &session_log);
-    event
+    let session_log = Message::new().number(1, 1);
+    Message::new()
+        .double(1, wall_time)
+        .number(2, step)
+        .message(7, &session_log)
+        .into_bytes()
 }
 
-/// `Event { wall_time, step, summary: Summary { value: [{ tag, simple_value }, ..] } }`.
-pub(super) fn scalars(wall_time: f64, step: u64, values: &[(&str, f64)]) -> Vec<u8> {
-    let mut summary = Vec::new();
-    for (tag, value) in values {
-        let mut message = Vec::new();
-        bytes_field(&mut message, 1, tag.as_bytes());
-        tag_of(&mut message, 2, FIXED32);
-        message.extend((*value as f32).to_le_bytes());
-        bytes_field(&mut summary, 1, &message);
-    }
-    let mut event = with_time(wall_time);
-    varint_field(&mut event, 2, step);
-    bytes_field(&mut event, 5, &summary);
-    event
+/// `Event { wall_time, step, summary: Summary { value: [..] } }`, each of `values` a
+/// `Summary.Value`.
+pub(super) fn summary(wall_time: f64, step: u64, values: &[Message]) -> Vec<u8> {
+    let summary = values
+        .iter()
+        .fold(Message::new(), |summary, value| summary.message(1, value));
+    Message::new()
+        .double(1, wall_time)
+        .number(2, step)
+        .message(5, &summary)
+        .into_bytes()
 }
 
-fn with_time(wall_time: f64) -> Vec<u8> {
-    let mut event = Vec::new();
-    tag_of(&mut event, 1, FIXED64);
-    event.extend(wall_time.to_le_bytes());
-    event
-}
-
-fn tag_of(out: &mut Vec<u8>, field: u64, wire_type: u64) {
-    varint(out, (field << 3) | wire_type);
-}
-
-fn varint_field(out: &mut Vec<u8>, field: u64, value: u64) {
-    tag_of(out, field, VARINT);
-    varint(out, value);
-}
-
-fn bytes_field(out: &mut Vec<u8>, field: u64, value: &[u8]) {
-    tag_of(out, field, BYTES);
-    varint(out, value.len() as u64);
-    out.extend(value);
-}
-
-/// Seven bits a byte, lowest first, the top bit set on all but the last.
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value as u8 & 0x7f) | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
+/// `SummaryMetadata { plugin_data: PluginData { plugin_name, content } }`, which says who shows a
+/// value.
+pub(super) fn plugin_metadata(name: &str, content: &Message) -> Message {
+    let data = Message::new().bytes(1, name).message(2, content);
+    Message::new().message(1, &data)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn numbers_are_base_128() {
-        let encode = |value| {
-            let mut out = Vec::new();
-            varint(&mut out, value);
-            out
-        };
-        assert_eq!(encode(0), [0]);
-        assert_eq!(encode(127), [127]);
-        assert_eq!(encode(300), [0xac, 0x02]);
-        assert_eq!(encode(u64::MAX).len(), 10);
-    }
-
     /// Written out from the message definitions.
     #[test]
-    fn a_scalar_event_has_these_bytes() {
-        let found = scalars(1.0, 300, &[("a", 0.5)]);
+    fn events_have_these_bytes() {
+        let time = 1.0_f64.to_le_bytes();
         let expected = [
             &[0x09][..],
-            &1.0_f64.to_le_bytes(), // wall_time
-            &[0x10, 0xac, 0x02],    // step
-            &[0x2a, 10, 0x0a, 8],   // summary, its one value
-            &[0x0a, 1, b'a'],       // tag
-            &[0x15],
-            &0.5_f32.to_le_bytes(), // simple_value
+            &time,               // wall_time
+            &[0x10, 0xac, 0x02], // step
+            &[0x3a, 2, 0x08, 1], // session_log, its status
+        ]
+        .concat();
+        assert_eq!(session_start(1.0, 300), expected);
+
+        let value = |name| Message::new().bytes(1, name);
+        let expected = [
+            &[0x09][..],
+            &time,
+            &[0x10, 3],
+            &[0x2a, 10],               // summary
+            &[0x0a, 3, 0x0a, 1, b'a'], // its first value, of that the tag
+            &[0x0a, 3, 0x0a, 1, b'b'],
+        ]
+        .concat();
+        assert_eq!(summary(1.0, 3, &[value("a"), value("b")]), expected);
+    }
+
+    #[test]
+    fn a_plugin_is_named_with_its_data() {
+        let found = plugin_metadata("p", &Message::new().number(1, 7)).into_bytes();
+        let expected = [
+            &[0x0a, 7][..],      // plugin_data
+            &[0x0a, 1, b'p'],    // plugin_name
+            &[0x12, 2, 0x08, 7], // content
         ]
         .concat();
         assert_eq!(found, expected);

@@ -1,10 +1,19 @@
 //! Event files that TensorBoard reads.
 //!
 //! An event file is a sequence of TFRecords ([`record`]), each holding one `Event` message of
-//! TensorFlow's protocol buffers, of which only what scalars need is written.
+//! TensorFlow's protocol buffers. The messages are encoded by hand, one file a kind; only the fields
+//! that TensorBoard needs are written.
 
+mod confusion_matrix;
 mod event;
+mod histogram;
+mod hparams;
+mod image;
+mod picture;
+mod protobuf;
 mod record;
+mod scalar;
+mod text;
 
 use std::{
     fs::{self, File},
@@ -14,14 +23,25 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use mlestar_data::ImageSet;
+
+pub use confusion_matrix::confusion_matrix_picture;
+pub use histogram::HistogramSummary;
+pub use hparams::{HparamStatus, HparamValue};
+pub use picture::RgbPicture;
+
 use crate::TrainError;
 
-/// Appends scalars to a new event file.
+/// Appends to a new event file.
 ///
 /// ```
+/// use mlestar_train::tensorboard::{EventWriter, HistogramSummary};
+///
 /// let folder = std::env::temp_dir().join(format!("mlestar-doc-{}", std::process::id()));
-/// let mut writer = mlestar_train::tensorboard::EventWriter::create(&folder, 0)?;
+/// let mut writer = EventWriter::create(&folder, 0)?;
 /// writer.scalars(1, &[("train/loss", 2.3), ("train/accuracy", 0.1)])?;
+/// writer.histogram(1, "weights/stem", &HistogramSummary::of([0.1_f32, -0.2]))?;
+/// writer.text(1, "notes", "the **first** try")?;
 /// assert!(writer.path().exists());
 /// # std::fs::remove_dir_all(&folder).ok();
 /// # Ok::<(), mlestar_train::TrainError>(())
@@ -34,6 +54,12 @@ pub struct EventWriter {
 
 /// Makes the names of files that one process writes in one second differ.
 static FILES: AtomicU32 = AtomicU32::new(0);
+
+/// White pixels around the pictures of [`EventWriter::images`].
+const MARGIN: usize = 2;
+/// [`EventWriter::images`] enlarges pictures whose longer side is below so many pixels, by a whole
+/// number.
+const SMALL_SIDE: usize = 64;
 
 impl EventWriter {
     /// Creates `folder` if needed and a new file `events.out.tfevents.*` in it.
@@ -69,13 +95,161 @@ impl EventWriter {
     ///
     /// [`TrainError::Io`] naming the file.
     pub fn scalars(&mut self, step: u64, values: &[(&str, f64)]) -> Result<(), TrainError> {
-        self.append(&[event::scalars(wall_time_seconds(), step, values)])
+        let values: Vec<_> = values
+            .iter()
+            .map(|(tag, number)| scalar::value(tag, *number))
+            .collect();
+        self.append_summary(step, &values)
+    }
+
+    /// Appends a histogram.
+    ///
+    /// TensorBoard has no place in a histogram for values that are not finite: where there are some,
+    /// their number is appended as the scalar `<tag>/not_finite`.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] naming the file.
+    pub fn histogram(
+        &mut self,
+        step: u64,
+        tag: &str,
+        histogram: &HistogramSummary,
+    ) -> Result<(), TrainError> {
+        let mut values = vec![histogram::value(tag, histogram)];
+        if histogram.n_not_finite() > 0 {
+            let tag = format!("{tag}/not_finite");
+            values.push(scalar::value(&tag, histogram.n_not_finite() as f64));
+        }
+        self.append_summary(step, &values)
+    }
+
+    /// Appends a picture that is encoded as PNG and has this many pixels.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Picture`] when `png` is no PNG file of this size, [`TrainError::Io`] naming the
+    /// file.
+    pub fn image(
+        &mut self,
+        step: u64,
+        tag: &str,
+        width: u32,
+        height: u32,
+        png: &[u8],
+    ) -> Result<(), TrainError> {
+        image::check(tag, width, height, png)?;
+        self.append_summary(step, &[image::value(tag, width, height, png)])
+    }
+
+    /// Appends a picture.
+    ///
+    /// # Errors
+    ///
+    /// As [`EventWriter::image`].
+    pub fn picture(
+        &mut self,
+        step: u64,
+        tag: &str,
+        picture: &RgbPicture,
+    ) -> Result<(), TrainError> {
+        // No side of a picture is above 4096 pixels.
+        let (width, height) = (picture.width() as u32, picture.height() as u32);
+        self.image(step, tag, width, height, &picture.to_png()?)
+    }
+
+    /// Appends pictures of a set as one picture: as many columns as rows or one more, a margin around
+    /// each, small pictures enlarged so that the longer side has about 64 pixels.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::OutOfRange`] when `indices` is empty, one is not below the size of the set, or
+    /// they are too many for a picture of 4096 x 4096 pixels; [`TrainError::Io`] naming the file.
+    pub fn images(
+        &mut self,
+        step: u64,
+        tag: &str,
+        set: &ImageSet,
+        indices: &[usize],
+    ) -> Result<(), TrainError> {
+        if let Some(index) = indices.iter().find(|index| **index >= set.len()) {
+            let limit = format!("below {}, the number of pictures", set.len());
+            return Err(TrainError::out_of_range("index", index, limit));
+        }
+        let pictures: Vec<&[u8]> = indices.iter().map(|&index| set.pixels(index)).collect();
+        let columns = (pictures.len() as f64).sqrt().ceil() as usize;
+        let (height, width) = (set.height(), set.width());
+        let scale = (SMALL_SIDE / height.max(width)).max(1);
+        let grid = RgbPicture::grid(&pictures, (height, width), columns.max(1), MARGIN, scale)?;
+        self.picture(step, tag, &grid)
+    }
+
+    /// Appends a text, which TensorBoard shows as Markdown.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] naming the file.
+    pub fn text(&mut self, step: u64, tag: &str, markdown: &str) -> Result<(), TrainError> {
+        self.append_summary(step, &[text::value(tag, markdown)])
+    }
+
+    /// Appends the settings of a training that went well, and which scalars tell how well, for the
+    /// HParams tab: [`EventWriter::hparams_start`] and [`EventWriter::hparams_end`] at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`EventWriter::hparams_start`].
+    pub fn hparams(
+        &mut self,
+        values: &[(&str, HparamValue)],
+        metrics: &[&str],
+    ) -> Result<(), TrainError> {
+        self.hparams_start(values, metrics)?;
+        self.hparams_end(HparamStatus::Success)
+    }
+
+    /// Appends the settings of a training that begins, and the tags of the scalars of this folder that
+    /// tell how well it does.
+    ///
+    /// The tab takes the list of settings and metrics from any one run, so runs that are to be compared
+    /// should name the same ones.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Hparam`] when a name is empty or there twice, or a number is not finite;
+    /// [`TrainError::Io`] naming the file.
+    pub fn hparams_start(
+        &mut self,
+        values: &[(&str, HparamValue)],
+        metrics: &[&str],
+    ) -> Result<(), TrainError> {
+        hparams::check(values, metrics)?;
+        let time = wall_time_seconds();
+        self.append_summary(0, &[hparams::experiment(time, values, metrics)])?;
+        self.append_summary(0, &[hparams::session_start(time, values)])
+    }
+
+    /// Appends how the training whose settings were appended has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] naming the file.
+    pub fn hparams_end(&mut self, status: HparamStatus) -> Result<(), TrainError> {
+        self.append_summary(0, &[hparams::session_end(wall_time_seconds(), status)])
     }
 
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn append_summary(
+        &mut self,
+        step: u64,
+        values: &[protobuf::Message],
+    ) -> Result<(), TrainError> {
+        self.append(&[event::summary(wall_time_seconds(), step, values)])
     }
 
     fn append(&mut self, events: &[Vec<u8>]) -> Result<(), TrainError> {

@@ -1,0 +1,220 @@
+//! Finding a learning rate before a training: a sweep over learning rates on batches of the training
+//! set (Smith 2015, <https://arxiv.org/abs/1506.01186>).
+
+mod curve;
+mod options;
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use mlestar_data::{
+    ImageSet,
+    augment::AugmentationConfig,
+    loader::{Loader, LoaderConfig},
+    normalization::Normalization,
+};
+use mlestar_model::ModelSpec;
+use serde::{Deserialize, Serialize};
+
+pub use curve::{Suggestions, SweepPoint};
+pub use options::LrFindOptions;
+
+use crate::{
+    StopSignal, TrainError, config::TrainingConfig, optimizer::Optimizer, predict::to_host,
+    step::StepContext,
+};
+use curve::Curve;
+
+/// What a training would get.
+pub struct LrFindRequest<'a> {
+    /// The model; its initial weights come from `seed`.
+    pub model: &'a ModelSpec,
+    /// The training configuration. Its learning rate, schedule and length are not used.
+    pub training: &'a TrainingConfig,
+    /// Random changes to the training pictures.
+    pub augmentation: &'a AugmentationConfig,
+    /// Normalisation of all pictures.
+    pub normalization: Normalization,
+    /// Pictures to learn from.
+    pub train: Arc<ImageSet>,
+    /// Seed of the initial weights, the order, the augmentation and dropout.
+    pub seed: u64,
+    /// Where to compute, with or without autodiff.
+    pub device: &'a Device,
+    /// Asks for an early end.
+    pub stop: &'a StopSignal,
+    /// Threads that prepare batches, at least 1. They do not change any result.
+    pub threads: usize,
+}
+
+/// Why a sweep ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SweepEnd {
+    /// The highest rate was reached.
+    Completed,
+    /// The smoothed loss rose above four times its lowest value.
+    Diverged,
+    /// The loss was not finite.
+    NotFinite,
+    /// The stop signal was given.
+    Interrupted,
+}
+
+/// What a sweep found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LrFindOutcome {
+    /// Learning rates worth trying.
+    pub suggestions: Suggestions,
+    /// Why it ended.
+    pub ended: SweepEnd,
+    /// Every step with a finite loss, in order.
+    pub points: Vec<SweepPoint>,
+}
+
+/// Trains a model of its own from its initial weights, each step with a higher learning rate, and reads
+/// from the losses which rates are worth trying.
+///
+/// The sweep ends early when the smoothed loss exceeds four times its lowest value or a loss is not
+/// finite. Nothing is written. On the CPU the same request gives the same bits.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use burn::tensor::Device;
+/// use mlestar_data::{
+///     augment::AugmentationConfig,
+///     normalization::Normalization,
+///     synthetic::{SyntheticConfig, generate},
+/// };
+/// use mlestar_model::{ModelConfig, StageConfig};
+/// use mlestar_train::{
+///     StopSignal, TrainingConfig,
+///     lr_find::{LrFindOptions, LrFindRequest, SweepPoint, find_learning_rate},
+/// };
+///
+/// let sizes = SyntheticConfig { n_train: 64, n_validation: 20, n_test: 10, ..SyntheticConfig::default() };
+/// let splits = generate(&sizes.without_flaws(), 1)?.splits;
+/// let stages = vec![StageConfig { channels: 4, blocks: 1, stride: 4 }];
+/// let training = TrainingConfig { batch_size: 32, ..TrainingConfig::default() };
+/// let request = LrFindRequest {
+///     model: &ModelConfig { stem_channels: 4, stages, ..ModelConfig::small() }.check(10, 32, 32)?,
+///     training: &training,
+///     augmentation: &AugmentationConfig::default(),
+///     normalization: Normalization::new([0.5; 3], [0.25; 3])?,
+///     train: Arc::new(splits.train),
+///     seed: 0,
+///     device: &Device::flex(),
+///     stop: &StopSignal::new(),
+///     threads: 1,
+/// };
+/// let options = LrFindOptions { steps: 20, ..LrFindOptions::for_optimizer(training.optimizer.kind) };
+/// let outcome = find_learning_rate(&request, &options, &mut |point: &SweepPoint| {
+///     println!("{:.1e}: {:.3}", point.learning_rate, point.smoothed_loss);
+/// })?;
+/// if let Some(rate) = outcome.suggestions.suggested() {
+///     println!("try a learning rate of {rate:.1e}");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`TrainError`]: an option or setting out of range, an empty set or one that does not fit the model, or
+/// a failing device.
+pub fn find_learning_rate(
+    request: &LrFindRequest<'_>,
+    options: &LrFindOptions,
+    observer: &mut dyn FnMut(&SweepPoint),
+) -> Result<LrFindOutcome, TrainError> {
+    options.check()?;
+    check(request)?;
+    let device = request.device.clone().without_autodiff().autodiff();
+    let loader = training_loader(request)?;
+    // As many epochs as the steps need, numbered like those of a training.
+    let batches = (1..).flat_map(|epoch| loader.epoch(epoch));
+    let context = StepContext {
+        spec: request.model,
+        training: request.training,
+        seed: request.seed,
+        device: &device,
+    };
+    let mut model = request.model.init(request.seed, &device);
+    let mut optimizer = Optimizer::new(request.training.optimizer.clone());
+    let mut curve = Curve::default();
+    let mut ended = SweepEnd::Completed;
+    for (step, batch) in batches.take(options.steps).enumerate() {
+        if request.stop.is_requested() {
+            ended = SweepEnd::Interrupted;
+            break;
+        }
+        let learning_rate = options.learning_rate(step);
+        let result;
+        (model, result) = context.run(model, &mut optimizer, batch, step as u64, learning_rate);
+        let values = to_host(result, "finding a learning rate")?;
+        let loss = values.first().copied().map_or(f64::NAN, f64::from);
+        if !loss.is_finite() {
+            ended = SweepEnd::NotFinite;
+            break;
+        }
+        observer(&curve.push(learning_rate, loss));
+        if curve.has_diverged() {
+            ended = SweepEnd::Diverged;
+            break;
+        }
+    }
+    let points = curve.into_points();
+    let has_diverged = matches!(ended, SweepEnd::Diverged | SweepEnd::NotFinite);
+    Ok(LrFindOutcome {
+        suggestions: curve::suggest(&points, has_diverged),
+        ended,
+        points,
+    })
+}
+
+/// The batches that a training would get.
+fn training_loader(request: &LrFindRequest<'_>) -> Result<Loader, TrainError> {
+    let batch_size = request.training.batch_size;
+    let config = LoaderConfig {
+        batch_size,
+        shuffle: true,
+        drop_last: request.train.len() > batch_size,
+        prefetch: request.threads.saturating_mul(2).min(8),
+        threads: request.threads,
+        seed: request.seed,
+    };
+    Ok(Loader::new(
+        Arc::clone(&request.train),
+        Some(request.augmentation.clone()),
+        request.normalization,
+        config,
+    )?)
+}
+
+fn check(request: &LrFindRequest<'_>) -> Result<(), TrainError> {
+    request.training.check()?;
+    let (spec, train) = (request.model, &request.train);
+    request.augmentation.check(spec.height(), spec.width())?;
+    request.normalization.check()?;
+    if request.threads == 0 {
+        return Err(TrainError::out_of_range("threads", 0, "at least 1"));
+    }
+    let split = "training";
+    if train.is_empty() {
+        return Err(TrainError::EmptySet { split });
+    }
+    let shape = |classes, height, width| format!("{classes} classes of {height}x{width} pixels");
+    let expected = shape(spec.n_classes(), spec.height(), spec.width());
+    let found = shape(train.n_classes(), train.height(), train.width());
+    match expected == found {
+        true => Ok(()),
+        false => Err(TrainError::SetMismatch {
+            split,
+            expected,
+            found,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! A confusion matrix as a picture.
+
+use super::RgbPicture;
+use crate::TrainError;
+
+/// The most classes: their cells fill the largest picture.
+const MAX_CLASSES: usize = 512;
+/// Sides of a cell, in pixels.
+const SMALLEST_CELL: usize = 8;
+const LARGEST_CELL: usize = 48;
+/// A picture of few classes is about so wide, in pixels.
+const WANTED_SIDE: usize = 640;
+
+/// The colour of the row of a class without pictures, which is no colour of the ramp.
+const EMPTY: u8 = 0xc8;
+
+/// Eight of the 256 colours of matplotlib's viridis, at equal distances. Its brightness rises all the
+/// way, so that it can be read with every kind of colour blindness and in grey.
+const VIRIDIS: [[u8; 3]; 8] = [
+    [0x44, 0x01, 0x54],
+    [0x46, 0x32, 0x7e],
+    [0x36, 0x5c, 0x8d],
+    [0x27, 0x7f, 0x8e],
+    [0x1f, 0xa1, 0x87],
+    [0x4a, 0xc1, 0x6d],
+    [0xa0, 0xda, 0x39],
+    [0xfd, 0xe7, 0x25],
+];
+
+/// Draws the `n_classes` x `n_classes` counts of a confusion matrix: a row a true class from the top, a
+/// column a predicted class from the left, a square of at least 8 x 8 pixels a cell.
+///
+/// The colour (viridis, from dark to bright) is the square root of the cell's share of its row: with the
+/// share itself, a confusion of one picture in twenty could not be told from none. The row of a class
+/// without pictures is grey.
+///
+/// ```
+/// use mlestar_train::tensorboard::confusion_matrix_picture;
+///
+/// let picture = confusion_matrix_picture(&[90, 10, 0, 50], 2)?;
+/// assert_eq!((picture.width(), picture.height()), (96, 96));
+/// // No picture of the second class was taken for the first.
+/// assert_eq!(picture.pixel(0, 48), Some([0x44, 0x01, 0x54]));
+/// # Ok::<(), mlestar_train::TrainError>(())
+/// ```
+///
+/// # Errors
+///
+/// [`TrainError::OutOfRange`] when there are 0 or more than 512 classes, or not
+/// `n_classes` x `n_classes` counts.
+pub fn confusion_matrix_picture(
+    counts: &[u32],
+    n_classes: usize,
+) -> Result<RgbPicture, TrainError> {
+    if !(1..=MAX_CLASSES).contains(&n_classes) {
+        let limit = format!("1 to {MAX_CLASSES}");
+        return Err(TrainError::out_of_range("n_classes", n_classes, limit));
+    }
+    if counts.len() != n_classes * n_classes {
+        let limit = format!(
+            "{}, which is {n_classes} x {n_classes}",
+            n_classes * n_classes
+        );
+        return Err(TrainError::out_of_range(
+            "number of counts",
+            counts.len(),
+            limit,
+        ));
+    }
+    let cell = (WANTED_SIDE / n_classes).clamp(SMALLEST_CELL, LARGEST_CELL);
+    let mut picture = RgbPicture::filled(n_classes * cell, n_classes * cell, EMPTY)?;
+    for (row, counts) in counts.chunks_exact(n_classes).enumerate() {
+        let total: f64 = counts.iter().map(|&count| f64::from(count)).sum();
+        if total == 0.0 {
+            continue;
+        }
+        for (column, &count) in counts.iter().enumerate() {
+            let colour = viridis((f64::from(count) / total).sqrt());
+            picture.fill((column * cell, row * cell), cell, colour);
+        }
+    }
+    Ok(picture)
+}
+
+/// The colour of a fraction, 0 to 1.
+fn viridis(fraction: f64) -> [u8; 3] {
+    let position = fraction * (VIRIDIS.len() - 1) as f64;
+    let index = (position as usize).min(VIRIDIS.len() - 2);
+    let share = position - index as f64;
+    let (low, high) = (VIRIDIS[index], VIRIDIS[index + 1]);
+    [0, 1, 2].map(|c| {
+        let (low, high) = (f64::from(low[c]), f64::from(high[c]));
+        (low + share * (high - low)).round() as u8
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Of three channels to whole numbers, in brightness.
+    const ROUNDING: f64 = 1.0;
+
+    fn brightness(pixel: [u8; 3]) -> f64 {
+        let [r, g, b] = pixel.map(f64::from);
+        0.2126 * r + 0.7152 * g + 0.0722 * b
+    }
+
+    #[test]
+    fn the_ramp_gets_brighter_all_the_way() {
+        let found: Vec<f64> = (0..=100)
+            .map(|i| brightness(viridis(f64::from(i) / 100.0)))
+            .collect();
+        assert!(found.is_sorted(), "{found:?}");
+        assert_eq!(viridis(0.0), VIRIDIS[0]);
+        assert_eq!(viridis(1.0), VIRIDIS[7]);
+    }
+
+    #[test]
+    fn a_class_without_pictures_has_a_grey_row() {
+        let picture = confusion_matrix_picture(&[5, 0, 0, 0], 2).unwrap();
+        assert_eq!(picture.pixel(0, 0), Some(VIRIDIS[7]));
+        assert_eq!(picture.pixel(95, 0), Some(VIRIDIS[0]));
+        assert_eq!(picture.pixel(0, 95), Some([EMPTY; 3]));
+    }
+
+    #[test]
+    fn what_is_no_matrix_is_refused() {
+        for (n_counts, n_classes, expected) in [
+            (0, 0, "n_classes = 0 is out of range: it must be 1 to 512"),
+            (
+                0,
+                513,
+                "n_classes = 513 is out of range: it must be 1 to 512",
+            ),
+            (
+                3,
+                2,
+                "number of counts = 3 is out of range: it must be 4, which is 2 x 2",
+            ),
+        ] {
+            let error = confusion_matrix_picture(&vec![0; n_counts], n_classes).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn cells_are_large_enough_and_as_bright_as_their_counts(
+            n in 1_usize..130, row in proptest::collection::vec(0_u32..50, 130),
+        ) {
+            let counts: Vec<u32> = (0..n * n).map(|i| row[i % n]).collect();
+            let picture = confusion_matrix_picture(&counts, n).unwrap();
+            prop_assert_eq!(picture.width(), picture.height());
+            let cell = picture.width() / n;
+            prop_assert!(cell >= 8 && cell * n == picture.width());
+            let middle = |column: usize| {
+                brightness(picture.pixel(column * cell + cell / 2, cell / 2).unwrap())
+            };
+            if row[..n].iter().any(|&count| count > 0) {
+                for i in 1..n {
+                    let (a, b) = (middle(i - 1), middle(i));
+                    match row[i - 1].cmp(&row[i]) {
+                        std::cmp::Ordering::Less => prop_assert!(a < b + ROUNDING),
+                        std::cmp::Ordering::Equal => prop_assert_eq!(a, b),
+                        std::cmp::Ordering::Greater => prop_assert!(b < a + ROUNDING),
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn extreme_counts_are_drawn(counts in proptest::collection::vec(any::<u32>(), 9)) {
+            confusion_matrix_picture(&counts, 3).unwrap();
+        }
+    }
+}

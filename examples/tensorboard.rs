@@ -1,0 +1,140 @@
+//! Two short trainings in TensorBoard, with more than the scalars that training logs by itself: sample
+//! pictures, histograms of the weights, the confusion matrix, a text, and the settings beside what they
+//! reached.
+//!
+//! ```text
+//! cargo run --release -p mlestar-examples --example tensorboard [-- FOLDER]
+//! tensorboard --logdir FOLDER
+//! ```
+//!
+//! Without an argument the folder lies in the one for temporary files.
+
+use std::{error::Error, path::Path, path::PathBuf, sync::Arc};
+
+use burn::tensor::Device;
+use mlestar_data::{
+    ImageSet, ImageSplits,
+    augment::AugmentationConfig,
+    describe::describe,
+    normalization::Normalization,
+    synthetic::{SyntheticConfig, generate},
+};
+use mlestar_model::ModelConfig;
+use mlestar_train::{
+    FitRequest, OptimizerConfig, StopSignal, TrainEvent, TrainingConfig, fit, predict,
+    tensorboard::{EventWriter, HistogramSummary, confusion_matrix_picture},
+};
+
+const EPOCHS: usize = 4;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::args_os().nth(1).map_or_else(
+        || std::env::temp_dir().join("mlestar-tensorboard-example"),
+        PathBuf::from,
+    );
+    let sizes = SyntheticConfig {
+        n_train: 1000,
+        n_validation: 200,
+        n_test: 10,
+        ..SyntheticConfig::default()
+    };
+    let splits = generate(&sizes, 42)?.splits;
+    for learning_rate in [0.003, 0.0003] {
+        let output = folder.join(format!("lr-{learning_rate}"));
+        train(&splits, learning_rate, &output)?;
+    }
+    println!("tensorboard --logdir {}", folder.display());
+    Ok(())
+}
+
+fn train(splits: &ImageSplits, learning_rate: f64, output: &Path) -> Result<(), Box<dyn Error>> {
+    let (train, validation) = (Arc::new(splits.train.clone()), &splits.validation);
+    let normalization = Normalization::from_description(&describe(&train))?;
+    let device = Device::flex();
+    let model = ModelConfig::small().check(10, 32, 32)?;
+    let training = TrainingConfig {
+        epochs: EPOCHS,
+        batch_size: 32,
+        optimizer: OptimizerConfig {
+            learning_rate,
+            ..OptimizerConfig::default()
+        },
+        ..TrainingConfig::default()
+    };
+    let request = FitRequest {
+        model: &model,
+        training: &training,
+        augmentation: &AugmentationConfig::default(),
+        normalization,
+        train: Arc::clone(&train),
+        validation: Arc::new(validation.clone()),
+        seed: 42,
+        device: &device,
+        output,
+        resume: false,
+        stop: &StopSignal::new(),
+        threads: 1,
+    };
+    let outcome = fit(&request, &mut |event: &TrainEvent| {
+        if let TrainEvent::Epoch(record) = event {
+            println!(
+                "learning rate {learning_rate}, epoch {}: validation accuracy {:.3}",
+                record.epoch, record.validation_accuracy
+            );
+        }
+    })?;
+
+    // Beside the scalars, in the folder that they are in.
+    let mut events = EventWriter::create(&output.join("tensorboard"), EPOCHS as u64 + 1)?;
+    events.hparams(
+        &[
+            ("learning_rate", learning_rate.into()),
+            ("optimizer", "adam".into()),
+            ("augmented", false.into()),
+        ],
+        &["validation/accuracy", "validation/loss"],
+    )?;
+    let samples: Vec<usize> = (0..25).collect();
+    events.images(0, "train/samples", &train, &samples)?;
+    for (step, weights) in [
+        (0, model.init(42, &device).state()),
+        (outcome.best_epoch, outcome.best_model.state()),
+    ] {
+        for tensor in weights.iter().filter(|tensor| tensor.shape.len() == 4) {
+            let histogram = HistogramSummary::of(tensor.values.iter().copied());
+            events.histogram(step as u64, &format!("weights/{}", tensor.name), &histogram)?;
+        }
+    }
+    let logits = predict(
+        &outcome.best_model,
+        validation,
+        &normalization,
+        100,
+        &device,
+        &mut |_, _| (),
+    )?;
+    let matrix = confusion_matrix_picture(&confusion_counts(&logits, validation), 10)?;
+    events.picture(outcome.best_epoch as u64, "validation/confusion", &matrix)?;
+    let summary = format!(
+        "Best epoch **{}** of {EPOCHS}.\n\n| setting | value |\n|---|---|\n| learning rate | {learning_rate} |\n",
+        outcome.best_epoch
+    );
+    events.text(0, "summary", &summary)?;
+    Ok(())
+}
+
+/// Counts of true (rows) and predicted (columns) classes.
+fn confusion_counts(logits: &[f32], set: &ImageSet) -> Vec<u32> {
+    let k = set.n_classes();
+    let mut counts = vec![0; k * k];
+    for (row, &label) in logits.chunks_exact(k).zip(set.labels()) {
+        let mut predicted = 0;
+        for (class, logit) in row.iter().enumerate() {
+            if *logit > row[predicted] {
+                predicted = class;
+            }
+        }
+        counts[label as usize * k + predicted] += 1;
+    }
+    counts
+}
