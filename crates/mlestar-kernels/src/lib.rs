@@ -14,11 +14,14 @@ pub mod backend;
 mod batch_norm;
 mod convolution;
 mod error;
+mod lion;
 mod matrix;
 mod memory;
+mod muon;
 mod optimizer;
 mod pool;
 mod simd;
+mod sum_of_squares;
 
 pub use batch_norm::{
     BatchNormGradients, ChannelStatistics, batch_norm_backward, batch_norm_forward,
@@ -29,6 +32,12 @@ pub use convolution::{
     conv2d_input_gradient_with, conv2d_weight_gradient, conv2d_weight_gradient_with, conv2d_with,
 };
 pub use error::KernelError;
+pub use lion::{LionStep, lion_step};
+pub use muon::{
+    MuonStep, NEWTON_SCHULZ_COEFFICIENTS, NEWTON_SCHULZ_EPSILON, NEWTON_SCHULZ_ROUNDS, muon_step,
+    orthogonalize,
+};
 pub use optimizer::{AdamStep, SgdStep, adam_step, sgd_step};
 pub use pool::{global_average_pool, global_average_pool_backward};
 pub use simd::Level;
+pub use sum_of_squares::sum_of_squares;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Values that a thread takes at a time.
-const PIECE_VALUES: usize = 32 << 10;
+pub(crate) const PIECE_VALUES: usize = 32 << 10;
 
 /// Coefficients of one step of Adam (Kingma and Ba 2015, <https://arxiv.org/abs/1412.6980>) or AdamW
 /// (Loshchilov and Hutter 2019, <https://arxiv.org/abs/1711.05101>).

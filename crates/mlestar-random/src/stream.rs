@@ -99,6 +99,50 @@ impl Stream {
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
+    /// A number from the gamma distribution with the given shape and scale 1; NaN unless `shape` is
+    /// above 0 and finite. For tiny shapes most draws are too small for an `f64` and come out as 0.
+    ///
+    /// G. Marsaglia and W. W. Tsang, "A Simple Method for Generating Gamma Variables", 2000.
+    pub fn gamma(&mut self, shape: f64) -> f64 {
+        self.ln_gamma(shape).exp()
+    }
+
+    /// A number in `[0, 1]` from the beta distribution; NaN unless both parameters are above 0 and
+    /// finite.
+    ///
+    /// It is a ratio of two draws of the gamma distribution, taken from their logarithms so that small
+    /// parameters, whose draws lie next to 0 and 1, do not end in 0 / 0.
+    pub fn beta(&mut self, a: f64, b: f64) -> f64 {
+        let ln_odds = self.ln_gamma(a) - self.ln_gamma(b);
+        1.0 / (1.0 + (-ln_odds).exp())
+    }
+
+    /// The logarithm of a draw of the gamma distribution.
+    fn ln_gamma(&mut self, shape: f64) -> f64 {
+        if !(shape > 0.0 && shape.is_finite()) {
+            return f64::NAN;
+        }
+        if shape < 1.0 {
+            // With u uniform, gamma(shape + 1) * u^(1 / shape) has the distribution of gamma(shape).
+            let ln_uniform = (1.0 - self.uniform()).ln();
+            return self.ln_gamma(shape + 1.0) + ln_uniform / shape;
+        }
+        let d = shape - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        loop {
+            let z = self.normal();
+            let root = 1.0 + c * z;
+            if root <= 0.0 {
+                continue;
+            }
+            let v = root * root * root;
+            let ln_uniform = (1.0 - self.uniform()).ln();
+            if ln_uniform < 0.5 * z * z + d * (1.0 - v + v.ln()) {
+                return d.ln() + v.ln();
+            }
+        }
+    }
+
     /// True with probability `p`: never for `p <= 0` or NaN, always for `p >= 1`.
     pub fn bernoulli(&mut self, p: f64) -> bool {
         self.uniform() < p
@@ -169,6 +213,92 @@ mod tests {
         assert!((sum / n - 0.5).abs() < 5.0 * (1.0 / 12.0 / n).sqrt());
         assert!((normal_sum / n).abs() < 5.0 / n.sqrt());
         assert!((normal_squares / n - 1.0).abs() < 5.0 * (2.0 / n).sqrt());
+    }
+
+    /// Mean and variance of a gamma variable are its shape.
+    #[test]
+    fn moments_of_gamma_are_right() {
+        for shape in [0.2, 0.5, 1.0, 3.0, 40.0] {
+            let mut stream = Stream::new(12, "gamma", 0, 0);
+            let n = 200_000;
+            let draws: Vec<f64> = (0..n).map(|_| stream.gamma(shape)).collect();
+            let n = f64::from(n);
+            let mean = draws.iter().sum::<f64>() / n;
+            let variance = draws.iter().map(|x| (x - shape).powi(2)).sum::<f64>() / n;
+            // Five standard errors each; the fourth central moment is 3 shape^2 + 6 shape.
+            assert!(
+                (mean - shape).abs() < 5.0 * (shape / n).sqrt(),
+                "{shape}: {mean}"
+            );
+            let error = ((2.0 * shape * shape + 6.0 * shape) / n).sqrt();
+            assert!(
+                (variance - shape).abs() < 5.0 * error,
+                "{shape}: {variance}"
+            );
+        }
+    }
+
+    /// Largest distance of the share of draws up to `x` from `distribution(x)`, times the root of their
+    /// number.
+    fn kolmogorov(mut draws: Vec<f64>, distribution: impl Fn(f64) -> f64) -> f64 {
+        draws.sort_by(f64::total_cmp);
+        let n = draws.len() as f64;
+        let distance = |(index, &x): (usize, &f64)| {
+            let expected = distribution(x);
+            let (below, up_to) = (index as f64 / n, (index + 1) as f64 / n);
+            (expected - below).abs().max((expected - up_to).abs())
+        };
+        draws.iter().enumerate().map(distance).fold(0.0, f64::max) * n.sqrt()
+    }
+
+    /// Against distributions with a closed form: uniform, arcsine, `x^2 (3 - 2 x)` and `x^a`.
+    #[test]
+    fn beta_has_its_distribution() {
+        let check = |a: f64, b: f64, distribution: &dyn Fn(f64) -> f64| {
+            let mut stream = Stream::new(13, "beta", 0, 0);
+            let draws: Vec<f64> = (0..20_000).map(|_| stream.beta(a, b)).collect();
+            assert!(draws.iter().all(|x| (0.0..=1.0).contains(x)));
+            // Exceeded by one sample in a hundred thousand.
+            let distance = kolmogorov(draws, distribution);
+            assert!(distance < 2.47, "{a} {b}: {distance}");
+        };
+        check(1.0, 1.0, &|x| x);
+        check(0.5, 0.5, &|x| x.sqrt().asin() * std::f64::consts::FRAC_2_PI);
+        check(2.0, 2.0, &|x| x * x * (3.0 - 2.0 * x));
+        check(0.3, 1.0, &|x| x.powf(0.3));
+        check(1.0, 7.0, &|x| 1.0 - (1.0 - x).powi(7));
+    }
+
+    /// The variance of beta(a, a) is 1 / (8 a + 4).
+    #[test]
+    fn beta_of_small_and_large_parameters_stays_in_range() {
+        for a in [1e-300, 1e-3, 0.2, 5.0, 1e6, 1e300] {
+            let mut stream = Stream::new(14, "beta ends", 0, 0);
+            let n = 20_000;
+            let draws: Vec<f64> = (0..n).map(|_| stream.beta(a, a)).collect();
+            assert!(draws.iter().all(|x| (0.0..=1.0).contains(x)), "{a}");
+            let n = f64::from(n);
+            let variance = 1.0 / (8.0 * a + 4.0);
+            let mean = draws.iter().sum::<f64>() / n;
+            assert!(
+                (mean - 0.5).abs() <= 5.0 * (variance / n).sqrt() + 1e-9,
+                "{a}: {mean}"
+            );
+            let found = draws.iter().map(|x| (x - 0.5).powi(2)).sum::<f64>() / n;
+            assert!(
+                (found - variance).abs() < 0.1 * variance + 1e-9,
+                "{a}: {found}"
+            );
+        }
+    }
+
+    #[test]
+    fn parameters_without_a_distribution_give_nan() {
+        let mut stream = Stream::new(15, "nan", 0, 0);
+        for shape in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(stream.gamma(shape).is_nan());
+            assert!(stream.beta(shape, 1.0).is_nan() && stream.beta(1.0, shape).is_nan());
+        }
     }
 
     #[test]

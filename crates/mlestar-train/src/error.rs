@@ -51,6 +51,8 @@ pub enum TrainError {
         loss: f64,
         /// The global gradient norm of the step.
         gradient_norm: f64,
+        /// The parameters with the largest gradients of the step and their norms, largest first.
+        largest_gradients: Vec<(String, f64)>,
         /// Indices, in the training set, of the pictures of the step's batch.
         indices: Vec<usize>,
     },

@@ -1,6 +1,7 @@
 //! The training loop.
 
 mod beginning;
+mod event_log;
 mod session;
 mod step_log;
 
@@ -103,7 +104,7 @@ pub fn fit(
             Err(error) => session.recover(error, observer)?,
         }
     };
-    session.announce(&stopped, observer);
+    session.announce(&stopped, observer)?;
     session.into_outcome(stopped)
 }
 

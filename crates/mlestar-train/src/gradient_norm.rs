@@ -3,10 +3,15 @@ use burn::{
     optim::GradientsParams,
     tensor::Tensor,
 };
+use mlestar_kernels::backend as kernels;
 
-/// The Euclidean norm of all gradients of a step together, still on the device.
+/// The Euclidean norm of all gradients of a step together, and the squared norm of each, still on the
+/// device.
 #[derive(Debug, Clone)]
-pub struct GradientNorm(Tensor<1>);
+pub struct GradientNorm {
+    norm: Tensor<1>,
+    squares: Vec<(String, Tensor<1>)>,
+}
 
 impl GradientNorm {
     /// The norm over every parameter of `model` that has a gradient; `None` if none has.
@@ -14,16 +19,35 @@ impl GradientNorm {
     pub fn of<M: Module>(model: &M, gradients: &GradientsParams) -> Option<Self> {
         let mut summer = Summer {
             gradients,
-            squares: None,
+            path: Vec::new(),
+            on_host: 0.0,
+            on_device: None,
+            squares: Vec::new(),
         };
         model.visit(&mut summer);
-        summer.squares.map(|squares| Self(squares.sqrt()))
+        let (_, first) = summer.squares.first()?;
+        let norm = match summer.on_device {
+            Some(sum) => sum.add_scalar(summer.on_host).sqrt(),
+            None => Tensor::from_floats([summer.on_host.sqrt() as f32], &first.device()),
+        };
+        Some(Self {
+            norm,
+            squares: summer.squares,
+        })
     }
 
     /// The norm as a tensor `[1]`.
     #[must_use]
     pub fn tensor(&self) -> Tensor<1> {
-        self.0.clone()
+        self.norm.clone()
+    }
+
+    /// The squared norm of every parameter's gradient, a tensor `[1]` each, by the parameter's name
+    /// (as [`Optimizer::state`](crate::Optimizer::state) has it), in the order of the layers. They sum
+    /// to the square of [`GradientNorm::tensor`].
+    #[must_use]
+    pub fn squares(&self) -> &[(String, Tensor<1>)] {
+        &self.squares
     }
 
     /// The factor, a tensor `[1]`, that shortens gradients to `max_norm` where they are longer;
@@ -37,18 +61,94 @@ impl GradientNorm {
 
 struct Summer<'a> {
     gradients: &'a GradientsParams,
-    squares: Option<Tensor<1>>,
+    path: Vec<String>,
+    /// Sum of the squares that the CPU kernels took.
+    on_host: f64,
+    /// Sum of the others.
+    on_device: Option<Tensor<1>>,
+    squares: Vec<(String, Tensor<1>)>,
 }
 
 impl ModuleVisitor for Summer<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(gradient) = self.gradients.get::<D>(param.id) else {
             return;
         };
-        let squares = gradient.square().sum();
-        self.squares = Some(match self.squares.take() {
-            Some(sum) => sum + squares,
-            None => squares,
-        });
+        let square = if kernels::takes(&gradient) {
+            let device = gradient.device();
+            let square = kernels::sum_of_squares(gradient);
+            self.on_host += square;
+            Tensor::from_floats([square as f32], &device)
+        } else {
+            let square = gradient.square().sum();
+            self.on_device = Some(match self.on_device.take() {
+                Some(sum) => sum + square.clone(),
+                None => square.clone(),
+            });
+            square
+        };
+        self.squares.push((self.path.join("."), square));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+    use mlestar_random::Stream;
+
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct Pair {
+        first: Param<Tensor<2>>,
+        unused: Param<Tensor<1>>,
+        second: Param<Tensor<1>>,
+    }
+
+    /// The gradient of half the sum of squares of a parameter is the parameter itself.
+    #[test]
+    fn norms_of_parameters_sum_to_that_of_all() {
+        let device = Device::flex().autodiff();
+        let mut stream = Stream::new(4, "gradient norm", 0, 0);
+        let mut normals =
+            |n: usize| -> Vec<f32> { (0..n).map(|_| stream.normal() as f32).collect() };
+        let [first, second] = [normals(7 * 300), normals(11)];
+        let square = |values: &[f32]| values.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+        let [of_first, of_second]: [f64; 2] = [square(&first), square(&second)];
+        let model = Pair {
+            first: Param::from_data(TensorData::new(first, [7, 300]), &device),
+            unused: Param::from_data(TensorData::new(vec![1.0_f32], [1]), &device),
+            second: Param::from_data(TensorData::new(second, [11]), &device),
+        };
+        let loss = model.first.val().square().sum() + model.second.val().square().sum();
+        let gradients = GradientsParams::from_grads(loss.mul_scalar(0.5).backward(), &model);
+        let norm = GradientNorm::of(&model, &gradients).unwrap();
+        let names: Vec<&str> = norm
+            .squares()
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(names, ["first", "second"]);
+        let near = |tensor: &Tensor<1>, expected: f64| {
+            let found = f64::from(tensor.clone().into_scalar::<f32>());
+            assert!(
+                (found - expected).abs() < 1e-6 * expected,
+                "{found} {expected}"
+            );
+        };
+        near(&norm.squares()[0].1, of_first);
+        near(&norm.squares()[1].1, of_second);
+        near(&norm.tensor(), (of_first + of_second).sqrt());
+
+        let none = GradientsParams::new();
+        assert!(GradientNorm::of(&model, &none).is_none());
     }
 }

@@ -71,8 +71,10 @@ mod gradient_norm;
 pub mod history;
 mod loss;
 pub mod lr_find;
+pub mod mix;
 mod observer;
 pub mod optimizer;
+mod plateau;
 mod predict;
 mod remedy;
 mod schedule;
@@ -80,17 +82,19 @@ mod step;
 pub mod tensorboard;
 
 pub use config::{
-    EarlyStoppingConfig, EmaConfig, OptimizerConfig, OptimizerKind, RecoveryConfig, ScheduleConfig,
-    ScheduleKind, TrainingConfig,
+    ClassWeights, Decay, EarlyStoppingConfig, EmaConfig, MixingConfig, Monitor, OptimizerConfig,
+    OptimizerKind, PlateauConfig, RecoveryConfig, ScheduleConfig, ScheduleKind, TrainingConfig,
 };
 pub use error::TrainError;
 pub use faults::Faults;
 pub use fit::{FitOutcome, FitRequest, fit};
 pub use gradient_norm::GradientNorm;
 pub use history::{EpochRecord, StepRecord, StopReason};
-pub use loss::cross_entropy;
+pub use loss::{Loss, cross_entropy};
+pub use mix::{Mixed, Mixer};
 pub use observer::{Observer, StepProgress, StopSignal, TrainEvent};
 pub use optimizer::Optimizer;
+pub use plateau::PlateauState;
 pub use predict::{predict, softmax_rows};
 pub use remedy::{Remedy, RemedyChange};
 pub use schedule::Schedule;

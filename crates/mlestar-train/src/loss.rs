@@ -1,5 +1,7 @@
 use burn::tensor::{Int, Tensor, activation::log_softmax};
 
+use crate::{TrainError, config::TrainingConfig};
+
 /// Mean cross-entropy of logits `[n, classes]` and labels `[n]`, as a tensor `[1]`.
 ///
 /// With label smoothing `a` (0-1) the target is `1 - a` for the label plus `a / classes` for every
@@ -16,18 +18,157 @@ use burn::tensor::{Int, Tensor, activation::log_softmax};
 /// ```
 #[must_use]
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, label_smoothing: f64) -> Tensor<1> {
-    let [n, _] = logits.dims();
-    let log_probabilities = log_softmax(logits, 1);
-    let of_label = log_probabilities
-        .clone()
-        .gather(1, labels.reshape([n, 1]))
-        .mean()
-        .neg();
-    if label_smoothing == 0.0 {
-        return of_label;
+    let loss = Loss {
+        label_smoothing,
+        class_weights: None,
+        focal_gamma: None,
+    };
+    loss.mean(logits, labels, None)
+}
+
+/// The loss of training: cross-entropy or the focal loss, with class weights, of batches that may be
+/// mixed.
+///
+/// - Cross-entropy is PyTorch's `CrossEntropyLoss`. With weights it is a weighted mean: the sum of the
+///   weighted losses is divided by the sum of the weights of the labels. Label smoothing `a` then spreads
+///   `a / k` of the target over each of the `k` classes with that class's weight.
+/// - The focal loss (Lin et al. 2017, <https://arxiv.org/abs/1708.02002>) of a picture is
+///   `-w (1 - p)^gamma ln p`, where `p` is the probability of its label and `w` the weight of its class;
+///   the loss is the mean over the pictures.
+/// - Of a mixed batch it is `lambda L(labels) + (1 - lambda) L(partners' labels)`.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use mlestar_train::{ClassWeights, Loss, TrainingConfig};
+///
+/// let config = TrainingConfig {
+///     class_weights: Some(ClassWeights::Balanced),
+///     ..TrainingConfig::default()
+/// };
+/// // Labels of the training set: three of class 0, one of class 1.
+/// let loss = Loss::new(&config, &[0, 0, 0, 1], 2)?;
+///
+/// let device = Device::flex();
+/// let logits = Tensor::<2>::zeros([2, 2], &device);
+/// let labels = Tensor::from_ints([0, 1], &device);
+/// let partners = Tensor::from_ints([1, 0], &device);
+/// let mean: f32 = loss.mean(logits, labels, Some((partners, 0.7))).into_scalar();
+/// assert!((mean - 2.0_f32.ln()).abs() < 1e-6);
+/// # Ok::<(), mlestar_train::TrainError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loss {
+    label_smoothing: f64,
+    /// A weight for each class.
+    class_weights: Option<Vec<f32>>,
+    focal_gamma: Option<f64>,
+}
+
+/// Smallest `1 - p` of the focal loss: at 0 the slope of a power below 1 is infinite.
+const LEAST_MISS: f64 = 1e-7;
+
+impl Loss {
+    /// The loss that `config`, which is expected to be checked, asks for, on a training set of `labels`
+    /// and `n_classes` classes.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::OutOfRange`] when there is not one class weight for each class, or a class that is
+    /// to be balanced has no pictures.
+    pub fn new(
+        config: &TrainingConfig,
+        labels: &[u32],
+        n_classes: usize,
+    ) -> Result<Self, TrainError> {
+        let weights = match &config.class_weights {
+            Some(weights) => Some(weights.resolve(labels, n_classes)?),
+            None => None,
+        };
+        Ok(Self {
+            label_smoothing: config.label_smoothing,
+            class_weights: weights.map(|all| all.iter().map(|&weight| weight as f32).collect()),
+            focal_gamma: config.focal_gamma,
+        })
     }
-    let of_all = log_probabilities.mean().neg();
-    of_label.mul_scalar(1.0 - label_smoothing) + of_all.mul_scalar(label_smoothing)
+
+    /// What pictures with these labels count for in [`Loss::mean`]: the sum of their class weights, or
+    /// their number. The mean over a batch is the mean over its parts weighted by this.
+    #[must_use]
+    pub fn total_weight(&self, labels: &[u32]) -> f64 {
+        match &self.class_weights {
+            Some(weights) => labels
+                .iter()
+                .map(|&label| weights.get(label as usize).map_or(0.0, |&w| f64::from(w)))
+                .sum(),
+            None => labels.len() as f64,
+        }
+    }
+
+    /// The loss, a tensor `[1]`, of logits `[n, classes]` and labels `[n]`. Of a mixed batch, `partner`
+    /// has the labels `[n]` of the partners and the share (0-1) of the pictures' own labels.
+    #[must_use]
+    pub fn mean(
+        &self,
+        logits: Tensor<2>,
+        labels: Tensor<1, Int>,
+        partner: Option<(Tensor<1, Int>, f64)>,
+    ) -> Tensor<1> {
+        let device = logits.device();
+        let weights = self
+            .class_weights
+            .as_ref()
+            .map(|weights| Tensor::<1>::from_floats(weights.as_slice(), &device));
+        let log_probabilities = log_softmax(logits, 1);
+        let of = |labels| self.of_labels(log_probabilities.clone(), weights.clone(), labels);
+        match partner {
+            Some((partners, share)) => {
+                of(labels).mul_scalar(share) + of(partners).mul_scalar(1.0 - share)
+            }
+            None => of(labels),
+        }
+    }
+
+    /// The loss of log-probabilities `[n, classes]` and class weights `[classes]`.
+    fn of_labels(
+        &self,
+        log_probabilities: Tensor<2>,
+        weights: Option<Tensor<1>>,
+        labels: Tensor<1, Int>,
+    ) -> Tensor<1> {
+        let [n, classes] = log_probabilities.dims();
+        let mut of_label = log_probabilities
+            .clone()
+            .gather(1, labels.clone().reshape([n, 1]));
+        if let Some(gamma) = self.focal_gamma {
+            let miss = of_label.clone().exp().neg().add_scalar(1.0);
+            of_label = of_label * miss.clamp_min(LEAST_MISS).powf_scalar(gamma);
+        }
+        let Some(weights) = weights else {
+            let of_label = of_label.mean().neg();
+            return match self.label_smoothing {
+                0.0 => of_label,
+                smoothing => Self::smoothed(of_label, log_probabilities.mean().neg(), smoothing),
+            };
+        };
+        let own = weights.clone().select(0, labels);
+        let divisor = match self.focal_gamma {
+            Some(_) => own.ones_like().sum(),
+            None => own.clone().sum(),
+        };
+        let of_label = (of_label * own.reshape([n, 1])).sum().neg() / divisor.clone();
+        match self.label_smoothing {
+            0.0 => of_label,
+            smoothing => {
+                let weighted = log_probabilities * weights.reshape([1, classes]);
+                let of_all = weighted.sum().neg() / divisor.mul_scalar(classes as f64);
+                Self::smoothed(of_label, of_all, smoothing)
+            }
+        }
+    }
+
+    fn smoothed(of_label: Tensor<1>, of_all: Tensor<1>, smoothing: f64) -> Tensor<1> {
+        of_label.mul_scalar(1.0 - smoothing) + of_all.mul_scalar(smoothing)
+    }
 }
 
 /// Sum over pictures of the cross-entropy (without smoothing), in f64 from f32 logits `n x k`, and
@@ -53,6 +194,7 @@ pub(crate) fn loss_sum_and_correct(logits: &[f32], labels: &[u32], k: usize) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ClassWeights;
     use burn::tensor::{Device, TensorData};
     use mlestar_random::Stream;
     use proptest::prelude::*;
@@ -86,6 +228,195 @@ mod tests {
         let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [n]), &device);
         let loss: f32 = cross_entropy(logits, labels, smoothing).into_scalar();
         f64::from(loss)
+    }
+
+    /// The definition of a [`Loss`], written out in f64.
+    fn full_reference(loss: &Loss, logits: &[f64], labels: &[u32], k: usize) -> f64 {
+        let weight = |class: usize| match &loss.class_weights {
+            Some(weights) => f64::from(weights[class]),
+            None => 1.0,
+        };
+        let (mut total, mut divisor) = (0.0, 0.0);
+        for (row, &label) in logits.chunks(k).zip(labels) {
+            let label = label as usize;
+            let sum: f64 = row.iter().map(|v| v.exp()).sum();
+            let log = |class: usize| row[class] - sum.ln();
+            if let Some(gamma) = loss.focal_gamma {
+                total -= weight(label) * (1.0 - log(label).exp()).powf(gamma) * log(label);
+                divisor += 1.0;
+                continue;
+            }
+            let smoothing = loss.label_smoothing;
+            total -= weight(label) * (1.0 - smoothing) * log(label);
+            for class in 0..k {
+                total -= weight(class) * smoothing / k as f64 * log(class);
+            }
+            divisor += weight(label);
+        }
+        total / divisor
+    }
+
+    fn ints(labels: &[u32], device: &Device) -> Tensor<1, Int> {
+        let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
+        let n = labels.len();
+        Tensor::from_data(TensorData::new(labels, [n]), device)
+    }
+
+    /// Value and gradient of a loss, on the device.
+    fn value_and_gradient(
+        loss: &Loss,
+        logits: &[f32],
+        labels: &[u32],
+        partner: Option<(&[u32], f64)>,
+        k: usize,
+    ) -> (f64, Vec<f32>) {
+        let device = Device::flex().autodiff();
+        let data = TensorData::new(logits.to_vec(), [labels.len(), k]);
+        let logits = Tensor::<2>::from_data(data, &device).require_grad();
+        let partner = partner.map(|(labels, share)| (ints(labels, &device), share));
+        let value = loss.mean(logits.clone(), ints(labels, &device), partner);
+        let gradients = value.clone().backward();
+        let gradient = logits.grad(&gradients).unwrap().into_data();
+        let value: f32 = value.into_scalar();
+        (f64::from(value), gradient.iter::<f32>().collect())
+    }
+
+    fn losses() -> impl Strategy<Value = (Option<Vec<f32>>, f64, Option<f64>, usize)> {
+        (2_usize..9).prop_flat_map(|k| {
+            let weights = proptest::option::of(proptest::collection::vec(0.1_f32..5.0, k));
+            let kind = prop_oneof![
+                Just((0.0, None)),
+                (0.01_f64..0.9).prop_map(|smoothing| (smoothing, None)),
+                (0.2_f64..4.0).prop_map(|gamma| (0.0, Some(gamma))),
+            ];
+            (weights, kind)
+                .prop_map(move |(weights, (smoothing, gamma))| (weights, smoothing, gamma, k))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        /// Value against the definition, gradient against its differences.
+        #[test]
+        fn every_loss_and_its_gradient_equal_the_definition(
+            seed in any::<u64>(), n in 1_usize..8, (weights, smoothing, gamma, k) in losses(),
+            mixed in proptest::option::of(0.0_f64..=1.0),
+        ) {
+            let loss = Loss { label_smoothing: smoothing, class_weights: weights, focal_gamma: gamma };
+            let (logits, labels) = random_case(seed, n, k);
+            let logits: Vec<f32> = logits.iter().map(|logit| logit / 2.0).collect();
+            let (_, partners) = random_case(seed ^ 1, n, k);
+            let partner = mixed.map(|share| (&partners[..], share));
+            let (value, gradient) = value_and_gradient(&loss, &logits, &labels, partner, k);
+
+            let expected = |logits: &[f64]| {
+                let own = full_reference(&loss, logits, &labels, k);
+                match partner {
+                    Some((partners, share)) => {
+                        share * own + (1.0 - share) * full_reference(&loss, logits, partners, k)
+                    }
+                    None => own,
+                }
+            };
+            let mut wide: Vec<f64> = logits.iter().map(|&v| f64::from(v)).collect();
+            let at = expected(&wide);
+            prop_assert!((value - at).abs() < 2e-5 * at.max(1.0), "{} and {}", value, at);
+            for index in 0..wide.len() {
+                let middle = wide[index];
+                let mut sides = [-1e-5, 1e-5].map(|by| {
+                    wide[index] = middle + by;
+                    expected(&wide)
+                });
+                wide[index] = middle;
+                sides.reverse();
+                let slope = (sides[0] - sides[1]) / 2e-5;
+                let found = f64::from(gradient[index]);
+                prop_assert!((found - slope).abs() < 1e-4, "{}: {} and {}", index, found, slope);
+            }
+        }
+    }
+
+    /// Values and gradients of the second picture by PyTorch 2.15's `cross_entropy` in f64.
+    #[test]
+    fn weights_and_smoothing_are_pytorch_s() {
+        let logits = [
+            2.0, -1.0, 0.5, 0.25, 1.5, -0.75, -2.0, 0.5, 3.0, 1.0, 1.0, -1.0,
+        ];
+        let labels = [0, 2, 1, 2];
+        let plain = [0.051_459_150_999, 0.179_610_085_288, -0.231_069_236_287];
+        for (weighted, smoothing, expected, expected_gradient) in [
+            (false, 0.0, 2.041_426_207_027, plain),
+            (
+                false,
+                0.1,
+                2.018_509_540_360,
+                [0.043_125_817_666, 0.171_276_751_954, -0.214_402_569_621],
+            ),
+            (true, 0.0, 2.392_994_099_483, plain),
+            (
+                true,
+                0.1,
+                2.331_170_643_571,
+                [0.048_125_817_666, 0.166_276_751_954, -0.214_402_569_621],
+            ),
+            (
+                true,
+                0.35,
+                2.176_612_003_790,
+                [0.039_792_484_333, 0.132_943_418_621, -0.172_735_902_954],
+            ),
+        ] {
+            let config = TrainingConfig {
+                label_smoothing: smoothing,
+                class_weights: weighted.then(|| ClassWeights::List(vec![0.5, 2.0, 1.25])),
+                ..TrainingConfig::default()
+            };
+            let loss = Loss::new(&config, &[], 3).unwrap();
+            let (value, gradient) = value_and_gradient(&loss, &logits, &labels, None, 3);
+            assert!((value - expected).abs() < 1e-6, "{value} and {expected}");
+            for (found, expected) in gradient[3..6].iter().zip(expected_gradient) {
+                assert!(
+                    (f64::from(*found) - expected).abs() < 1e-6,
+                    "{found} and {expected}"
+                );
+            }
+        }
+    }
+
+    /// The slope of `(1 - p)^gamma` is infinite at 1 for gamma below 1, but that of the loss is not.
+    #[test]
+    fn the_focal_loss_of_a_sure_picture_is_finite() {
+        for gamma in [0.5, 1.0, 2.0] {
+            let loss = Loss {
+                label_smoothing: 0.0,
+                class_weights: None,
+                focal_gamma: Some(gamma),
+            };
+            let (value, gradient) = value_and_gradient(&loss, &[60.0, -60.0], &[0], None, 2);
+            assert!((0.0..1e-6).contains(&value), "{value}");
+            assert!(
+                gradient.iter().all(|slope| slope.abs() < 1e-6),
+                "{gradient:?}"
+            );
+            let (value, gradient) = value_and_gradient(&loss, &[60.0, -60.0], &[1], None, 2);
+            assert!((value - 120.0).abs() < 1e-3, "{value}");
+            assert!((gradient[0] - 1.0).abs() < 1e-3, "{gradient:?}");
+        }
+    }
+
+    #[test]
+    fn weights_that_do_not_fit_the_classes_are_refused() {
+        let config = TrainingConfig {
+            class_weights: Some(ClassWeights::Balanced),
+            ..TrainingConfig::default()
+        };
+        assert!(Loss::new(&config, &[0, 1, 1], 2).is_ok());
+        let message = Loss::new(&config, &[0, 1, 1], 3).unwrap_err().to_string();
+        assert!(
+            message.contains("class 2 (from 0) has no training pictures"),
+            "{message}"
+        );
     }
 
     proptest! {

@@ -6,21 +6,30 @@ use std::{
 };
 
 use burn::{
+    module::{Module, ModuleVisitor, Param},
     optim::{GradientsAccumulator, GradientsParams},
     tensor::{Device, Int, Tensor, TensorData},
 };
 use mlestar_data::loader::Batch;
-use mlestar_model::{ImageClassifier, ModelSpec, branch_factors, dropout_mask};
+use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor, branch_factors, dropout_mask};
 
 use crate::{
-    StepRecord, TrainError, checkpoint::EpochPosition, config::TrainingConfig,
-    gradient_norm::GradientNorm, loss::cross_entropy, optimizer::Optimizer, predict::to_host,
+    StepRecord, TrainError,
+    checkpoint::EpochPosition,
+    config::TrainingConfig,
+    gradient_norm::GradientNorm,
+    loss::Loss,
+    mix::{Mixed, Mixer},
+    optimizer::Optimizer,
+    predict::to_host,
 };
 
 /// What stays the same from step to step.
 pub(crate) struct StepContext<'a> {
     pub spec: &'a ModelSpec,
     pub training: &'a TrainingConfig,
+    pub loss: &'a Loss,
+    pub mixer: Option<&'a Mixer>,
     pub seed: u64,
     /// An autodiff device.
     pub device: &'a Device,
@@ -28,8 +37,29 @@ pub(crate) struct StepContext<'a> {
     pub accumulation_steps: usize,
 }
 
-/// Results of a step: loss, correct pictures, gradient norm; `[3]`, on the device.
-pub(crate) type StepResult = Tensor<1>;
+/// What a step is made with.
+pub(crate) struct StepInput {
+    pub batch: Batch,
+    /// Counted from 0 over the whole training.
+    pub step: u64,
+    pub learning_rate: f64,
+    /// Whether the loss and all gradients are made not a number.
+    pub spoil: bool,
+    /// Whether the gradients are wanted on the host.
+    pub keep_gradients: bool,
+}
+
+/// What a step gave.
+pub(crate) struct StepOutput {
+    pub model: ImageClassifier,
+    /// Loss, correct pictures, gradient norm; `[3]`, on the device.
+    pub result: Tensor<1>,
+    /// The squared norm of each parameter's gradient, `[1]` each, on the device.
+    pub squares: Vec<(String, Tensor<1>)>,
+    /// Pictures of the step, as indices in the set.
+    pub indices: Vec<usize>,
+    pub gradients: Option<Vec<NamedTensor>>,
+}
 
 /// What a batch is split into: first picture and number of pictures of each part, nearly equal.
 fn parts(n: usize, accumulation_steps: usize) -> impl Iterator<Item = (usize, usize)> {
@@ -41,46 +71,48 @@ fn parts(n: usize, accumulation_steps: usize) -> impl Iterator<Item = (usize, us
 }
 
 impl StepContext<'_> {
-    /// Forward, backward and update. `step` counts from 0 over the whole training.
+    /// Forward, backward and update.
     ///
     /// With several parts, the loss and the gradients are those of the whole batch: each part counts by
-    /// its share of the pictures. `spoil` makes the loss and all gradients not a number.
+    /// its share of the pictures, or of their weights where classes have weights.
     pub(crate) fn run(
         &self,
         model: ImageClassifier,
         optimizer: &mut Optimizer,
-        batch: &Batch,
-        step: u64,
-        learning_rate: f64,
-        spoil: bool,
-    ) -> (ImageClassifier, StepResult) {
+        input: StepInput,
+    ) -> StepOutput {
+        let StepInput {
+            mut batch,
+            step,
+            learning_rate,
+            spoil,
+            keep_gradients,
+        } = input;
         let n = batch.n;
+        let mixed = self.mixer.and_then(|mixer| mixer.mix(&mut batch, step));
         let dropout = self.spec.config().dropout;
         let features = self.spec.features();
         let mask = (dropout > 0.0)
             .then(|| dropout_mask(self.seed, step, n, features, dropout, self.device));
         let branches = branch_factors(self.spec.config(), self.seed, step);
         let plain = self.device.clone().without_autodiff();
+        let targets = Targets::of(&batch, mixed.as_ref(), self.loss);
         let mut accumulator = GradientsAccumulator::new();
         let mut loss = Tensor::<1>::zeros([1], &plain);
         let mut correct = Tensor::<1>::zeros([1], &plain);
         let mut only = None;
         for (start, length) in parts(n, self.accumulation_steps) {
-            let (images, labels) = self.part(batch, start, length);
+            let images = self.images(&batch, start, length);
             let mask = mask
                 .clone()
                 .map(|mask| mask.slice([start..start + length, 0..features]));
             let logits = model.forward_train_with(images, mask, &branches);
-            let smoothing = self.training.label_smoothing;
-            let mut of_part = cross_entropy(logits.clone(), labels.clone(), smoothing);
-            if length < n {
-                of_part = of_part.mul_scalar(length as f64 / n as f64);
-            }
+            let (mut of_part, hits) = self.judge(&targets, &logits, start, length);
             if spoil {
                 of_part = of_part.mul_scalar(f64::NAN);
             }
             loss = loss + of_part.clone().without_autodiff();
-            correct = correct + count_correct(logits.without_autodiff(), labels.without_autodiff());
+            correct = correct + hits;
             let gradients = GradientsParams::from_grads(of_part.backward(), &model);
             if length < n {
                 accumulator.accumulate(&model, gradients);
@@ -95,21 +127,134 @@ impl StepContext<'_> {
             (Some(norm), Some(max)) => Some(norm.clip_factor(max)),
             _ => None,
         };
+        let squares = norm
+            .as_ref()
+            .map_or_else(Vec::new, |norm| norm.squares().to_vec());
         let norm = norm.map_or_else(|| Tensor::zeros([1], &plain), |norm| norm.tensor());
-        let model = optimizer.step(model, gradients, learning_rate, scale);
-        (model, Tensor::cat(vec![loss, correct, norm], 0))
+        let kept = keep_gradients.then(|| gradients_on_host(&model, &gradients));
+        StepOutput {
+            model: optimizer.step(model, gradients, learning_rate, scale),
+            result: Tensor::cat(vec![loss, correct, norm], 0),
+            squares,
+            indices: batch.indices,
+            gradients: kept,
+        }
     }
 
-    /// Pictures `[length, 3, height, width]` and labels `[length]` of a part of the batch.
-    fn part(&self, batch: &Batch, start: usize, length: usize) -> (Tensor<4>, Tensor<1, Int>) {
+    /// Pictures `[length, 3, height, width]` of a part of the batch.
+    fn images(&self, batch: &Batch, start: usize, length: usize) -> Tensor<4> {
         let shape = [length, ModelSpec::CHANNELS, batch.height, batch.width];
         let per_picture = ModelSpec::CHANNELS * batch.height * batch.width;
         let values = batch.images[start * per_picture..][..length * per_picture].to_vec();
-        let images = Tensor::from_data(TensorData::new(values, shape), self.device);
-        let labels = &batch.labels[start..start + length];
-        let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
-        let labels = Tensor::from_data(TensorData::new(labels, [length]), self.device);
-        (images, labels)
+        Tensor::from_data(TensorData::new(values, shape), self.device)
+    }
+
+    /// What a part adds to the loss of the batch, with gradient, and its correct pictures, `[1]` each.
+    fn judge(
+        &self,
+        targets: &[Targets<'_>],
+        logits: &Tensor<2>,
+        start: usize,
+        length: usize,
+    ) -> (Tensor<1>, Tensor<1>) {
+        let plain = logits.clone().without_autodiff();
+        let mut loss = None;
+        let mut correct = None;
+        for target in targets {
+            let labels = &target.labels[start..start + length];
+            let share = target.lambda * self.loss.total_weight(labels) / target.total_weight;
+            let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
+            let labels =
+                Tensor::<1, Int>::from_data(TensorData::new(labels, [length]), self.device);
+            let of_target = self.loss.mean(logits.clone(), labels.clone(), None);
+            let of_target = match share == 1.0 {
+                true => of_target,
+                false => of_target.mul_scalar(share),
+            };
+            let hits = count_correct(plain.clone(), labels.without_autodiff());
+            let hits = match target.lambda == 1.0 {
+                true => hits,
+                false => hits.mul_scalar(target.lambda),
+            };
+            loss = Some(match loss {
+                Some(sum) => sum + of_target,
+                None => of_target,
+            });
+            correct = Some(match correct {
+                Some(sum) => sum + hits,
+                None => hits,
+            });
+        }
+        let zeros = || Tensor::zeros([1], self.device);
+        (
+            loss.unwrap_or_else(zeros),
+            correct.unwrap_or_else(|| zeros().without_autodiff()),
+        )
+    }
+}
+
+/// Labels that a batch is to have, and how much they count.
+struct Targets<'a> {
+    labels: &'a [u32],
+    /// Share of these labels in each picture (0-1).
+    lambda: f64,
+    /// What all of them count for in the loss.
+    total_weight: f64,
+}
+
+impl<'a> Targets<'a> {
+    /// The labels of a batch and, if its pictures are mixed, those of their partners.
+    fn of(batch: &'a Batch, mixed: Option<&'a Mixed>, loss: &Loss) -> Vec<Self> {
+        let target = |labels: &'a [u32], lambda| Self {
+            labels,
+            lambda,
+            // Class weights are above 0, and a batch is not empty.
+            total_weight: loss.total_weight(labels),
+        };
+        match mixed {
+            None => vec![target(&batch.labels, 1.0)],
+            Some(mixed) => vec![
+                target(&batch.labels, mixed.lambda),
+                target(&mixed.partner_labels, 1.0 - mixed.lambda),
+            ],
+        }
+    }
+}
+
+/// The gradients by the names of their parameters.
+fn gradients_on_host(model: &ImageClassifier, gradients: &GradientsParams) -> Vec<NamedTensor> {
+    let mut copier = Copier {
+        gradients,
+        path: Vec::new(),
+        copied: Vec::new(),
+    };
+    model.visit(&mut copier);
+    copier.copied
+}
+
+struct Copier<'a> {
+    gradients: &'a GradientsParams,
+    path: Vec<String>,
+    copied: Vec<NamedTensor>,
+}
+
+impl ModuleVisitor for Copier<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            self.copied.push(NamedTensor {
+                name: self.path.join("."),
+                shape: gradient.shape().to_vec(),
+                values: gradient.into_data().iter::<f32>().collect(),
+            });
+        }
     }
 }
 
@@ -159,8 +304,8 @@ fn is_out_of_memory(message: &str) -> bool {
 
 /// A step whose results have not been read yet.
 struct Pending {
-    result: StepResult,
-    n: usize,
+    result: Tensor<1>,
+    squares: Vec<(String, Tensor<1>)>,
     learning_rate: f64,
     indices: Vec<usize>,
 }
@@ -220,14 +365,14 @@ impl Meter {
 
     pub(crate) fn push(
         &mut self,
-        result: StepResult,
-        n: usize,
+        result: Tensor<1>,
+        squares: Vec<(String, Tensor<1>)>,
         learning_rate: f64,
         indices: Vec<usize>,
     ) {
         self.pending.push(Pending {
             result,
-            n,
+            squares,
             learning_rate,
             indices,
         });
@@ -253,6 +398,7 @@ impl Meter {
 
     fn add(&mut self, step: Pending, values: &[f32]) -> Result<StepRecord, TrainError> {
         let [loss, correct, norm] = [0, 1, 2].map(|i| f64::from(values[i]));
+        let n = step.indices.len();
         let totals = &mut self.totals;
         let position = &mut totals.position;
         if !(loss.is_finite() && norm.is_finite()) {
@@ -261,12 +407,13 @@ impl Meter {
                 step: position.steps + 1,
                 loss,
                 gradient_norm: norm,
+                largest_gradients: largest(step.squares)?,
                 indices: step.indices,
             });
         }
         position.steps += 1;
-        position.images += step.n;
-        position.loss_sum += loss * step.n as f64;
+        position.images += n;
+        position.loss_sum += loss * n as f64;
         position.correct += correct;
         position.gradient_norm_sum += norm;
         totals.last_learning_rate = step.learning_rate;
@@ -279,6 +426,26 @@ impl Meter {
             gradient_norm: norm,
         })
     }
+}
+
+/// Norms that a report names.
+const REPORTED_GRADIENTS: usize = 5;
+
+/// The norms of the largest gradients from their squares, those that are not a number first.
+fn largest(squares: Vec<(String, Tensor<1>)>) -> Result<Vec<(String, f64)>, TrainError> {
+    if squares.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (names, squares): (Vec<String>, Vec<Tensor<1>>) = squares.into_iter().unzip();
+    let values = to_host(Tensor::cat(squares, 0), "reading gradients")?;
+    let mut norms: Vec<(String, f64)> = names
+        .into_iter()
+        .zip(values.iter().map(|&square| f64::from(square).sqrt()))
+        .collect();
+    let size = |norm: f64| if norm.is_nan() { f64::INFINITY } else { norm };
+    norms.sort_by(|a, b| size(b.1).total_cmp(&size(a.1)));
+    norms.truncate(REPORTED_GRADIENTS);
+    Ok(norms)
 }
 
 #[cfg(test)]

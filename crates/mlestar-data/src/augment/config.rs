@@ -14,6 +14,20 @@ pub enum PaddingMode {
     Reflect,
 }
 
+/// How it is decided which pictures are mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlipMode {
+    /// Anew in every epoch, with `horizontal_flip_probability`.
+    #[default]
+    Random,
+    /// Every picture in every second epoch. A fair coin a picture decides whether that begins with the
+    /// first, so that about half of the pictures are mirrored in any epoch, and any two epochs in a row
+    /// show both forms of each (Jordan 2024, <https://arxiv.org/abs/2404.00498>). The probability must
+    /// be 0.5, which is what this comes to, or 0, which switches mirroring off.
+    Alternating,
+}
+
 /// Random changes to training pictures; every one is off by default.
 ///
 /// | key | default | range | meaning |
@@ -21,6 +35,7 @@ pub enum PaddingMode {
 /// | `random_crop_padding` | 0 | less than the smaller side | pixels of padding on every side before a crop to the original size |
 /// | `padding_mode` | `"zero"` | `"zero"`, `"reflect"` | what the padding shows |
 /// | `horizontal_flip_probability` | 0 | 0 to 1 | probability of mirroring left to right |
+/// | `horizontal_flip_mode` | `"random"` | `"random"`; `"alternating"` with a probability of 0.5 or 0 | how it is decided, see [`FlipMode`] |
 /// | `brightness` | 0 | 0 to 1 | half-width of the brightness factor around 1 |
 /// | `contrast` | 0 | 0 to 1 | half-width of the contrast factor around 1 |
 /// | `saturation` | 0 | 0 to 1 | half-width of the saturation factor around 1 |
@@ -34,6 +49,8 @@ pub struct AugmentationConfig {
     pub padding_mode: PaddingMode,
     /// Probability of mirroring a picture left to right.
     pub horizontal_flip_probability: f64,
+    /// How it is decided which pictures are mirrored.
+    pub horizontal_flip_mode: FlipMode,
     /// Half-width of the brightness factor around 1.
     pub brightness: f64,
     /// Half-width of the contrast factor around 1.
@@ -101,6 +118,16 @@ impl AugmentationConfig {
                 let allowed = "0 to 1; write 10% as 0.1; 0 switches it off";
                 return Err(DataError::invalid_setting(key, value, allowed));
             }
+        }
+        let probability = self.horizontal_flip_probability;
+        if self.horizontal_flip_mode == FlipMode::Alternating && ![0.0, 0.5].contains(&probability)
+        {
+            return Err(DataError::invalid_setting(
+                "augmentation.horizontal_flip_probability",
+                probability,
+                "0.5 with horizontal_flip_mode \"alternating\", which mirrors every picture in every \
+                 second epoch; 0 switches it off",
+            ));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! 1. **random crop**: the picture is padded on all sides by `random_crop_padding` pixels (with
 //!    black, before normalisation, or by reflection) and a window of its own size is cut out at a
 //!    uniformly random place;
-//! 2. **horizontal flip**, with `horizontal_flip_probability`;
+//! 2. **horizontal flip**, with `horizontal_flip_probability`, or in every second epoch ([`FlipMode`]);
 //! 3. **brightness**, then **contrast**, then **saturation**, each with a factor drawn uniformly
 //!    from `[max(0, 1 - w), 1 + w]`, where `w` is the setting. As torchvision does for float
 //!    pictures: brightness blends with black, contrast with the mean grey of the picture, and
@@ -15,14 +15,15 @@
 //!    random pixel, cut off at the borders, becomes 0 *after* normalisation, the mean colour.
 //!
 //! All draws come from the stream of (seed, `"augmentation"`, epoch, index), so a picture's
-//! augmentation depends neither on threads nor on the order of work.
+//! augmentation depends neither on threads nor on the order of work. Alternating flips, which tie the
+//! epochs of a picture together, come from the stream of (seed, `"alternating flip"`, 0, index).
 
 mod color;
 mod config;
 mod crop;
 mod cutout;
 
-pub use config::{AugmentationConfig, PaddingMode};
+pub use config::{AugmentationConfig, FlipMode, PaddingMode};
 
 use crate::DataError;
 use crate::normalization::{Normalization, NormalizationTable};
@@ -112,7 +113,15 @@ impl Augmenter {
         let mut stream = Stream::new(seed, "augmentation", epoch, index);
         let n_offsets = 2 * self.config.random_crop_padding as u64 + 1;
         let offset = [(); 2].map(|()| stream.below(n_offsets) as usize);
-        let flip = stream.bernoulli(self.config.horizontal_flip_probability);
+        let probability = self.config.horizontal_flip_probability;
+        let is_flipped = stream.bernoulli(probability);
+        let flip = match self.config.horizontal_flip_mode {
+            FlipMode::Alternating if probability > 0.0 => {
+                let is_odd = epoch % 2 == 1;
+                Stream::new(seed, "alternating flip", 0, index).bernoulli(0.5) != is_odd
+            }
+            _ => is_flipped,
+        };
         let half_widths = [
             self.config.brightness,
             self.config.contrast,

@@ -1,6 +1,6 @@
 //! Augmentation against a slow reference that follows the documentation pixel by pixel.
 
-use mlestar_data::augment::{AugmentationConfig, Augmenter, Draws, PaddingMode};
+use mlestar_data::augment::{AugmentationConfig, Augmenter, Draws, FlipMode, PaddingMode};
 use mlestar_data::normalization::{Normalization, normalize_into};
 use mlestar_random::Stream;
 use proptest::prelude::*;
@@ -131,6 +131,7 @@ proptest! {
             contrast,
             saturation,
             cutout_size,
+            ..AugmentationConfig::default()
         };
         let pixels = picture(height, width, seed ^ index);
         let augmenter = Augmenter::new(&config, NORMALIZATION, height, width).unwrap();
@@ -164,6 +165,47 @@ fn a_flip_probability_of_0_never_and_of_1_always_flips() {
         let augmenter = Augmenter::new(&config, NORMALIZATION, 3, 3).unwrap();
         assert!((0..200).all(|index| augmenter.draws(9, 0, index).flip == expected));
     }
+}
+
+#[test]
+fn alternating_flips_come_in_every_second_epoch_of_each_picture() {
+    let config = |mode, probability| AugmentationConfig {
+        random_crop_padding: 1,
+        horizontal_flip_probability: probability,
+        horizontal_flip_mode: mode,
+        ..AugmentationConfig::default()
+    };
+    let of = |mode, probability| {
+        Augmenter::new(&config(mode, probability), NORMALIZATION, 3, 3).unwrap()
+    };
+    let alternating = of(FlipMode::Alternating, 0.5);
+    let mut n_first = 0;
+    for index in 0..1000 {
+        let flips: Vec<bool> = (1..=6)
+            .map(|epoch| alternating.draws(9, epoch, index).flip)
+            .collect();
+        assert!(flips.windows(2).all(|pair| pair[0] != pair[1]), "{flips:?}");
+        n_first += usize::from(flips[0]);
+    }
+    // Five standard errors of a fair coin.
+    assert!(n_first.abs_diff(500) < 80, "{n_first}");
+    // Everything else is drawn as without, and a probability of 0 is off.
+    let random = of(FlipMode::Random, 0.5);
+    let off = of(FlipMode::Alternating, 0.0);
+    for index in 0..100 {
+        let mut draws = alternating.draws(9, 2, index);
+        let expected = random.draws(9, 2, index);
+        draws.flip = expected.flip;
+        assert_eq!(draws, expected);
+        assert!(!off.draws(9, 2, index).flip);
+    }
+    assert!(config(FlipMode::Alternating, 0.5).check(3, 3).is_ok());
+    let error = config(FlipMode::Alternating, 0.3).check(3, 3).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("horizontal_flip_probability is 0.3") && message.contains("alternating"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use burn::{
     tensor::{DType, Device, Tensor},
 };
 
-pub use optimizer::{adam_step, sgd_step};
+pub use optimizer::{adam_step, lion_step, muon_step, sgd_step, sum_of_squares};
 
 use crate::Conv2dShape;
 

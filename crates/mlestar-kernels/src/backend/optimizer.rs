@@ -1,4 +1,4 @@
-//! Optimizer steps on tensors of the plain `flex` device.
+//! Optimizer steps and the norm of gradients on tensors of the plain `flex` device.
 
 use burn::{
     backend::{Flex, TensorMetadata},
@@ -7,7 +7,7 @@ use burn::{
 use burn_flex::FlexTensor;
 
 use super::flex::{contiguous, done, primitive, values};
-use crate::{AdamStep, SgdStep};
+use crate::{AdamStep, LionStep, MuonStep, SgdStep};
 
 /// Mutable values of a tensor: its own memory where nobody else holds it, a copy otherwise.
 fn values_mut(tensor: &mut FlexTensor) -> &mut [f32] {
@@ -75,4 +75,67 @@ pub fn sgd_step(
         values_mut(&mut buffer),
     ));
     [parameter, buffer].map(Tensor::from_primitive::<Flex>)
+}
+
+/// One step of Lion: parameter and momentum after it.
+///
+/// # Panics
+///
+/// Where the tensors do not lie on the plain `flex` device or are not of one length.
+#[must_use]
+pub fn lion_step(
+    step: &LionStep,
+    gradient_scale: f32,
+    gradient: Tensor<1>,
+    parameter: Tensor<1>,
+    momentum: Tensor<1>,
+) -> [Tensor<1>; 2] {
+    let gradient = contiguous(primitive(gradient));
+    let [mut parameter, mut momentum] = [parameter, momentum].map(primitive);
+    done(crate::lion_step(
+        step,
+        gradient_scale,
+        values(&gradient),
+        values_mut(&mut parameter),
+        values_mut(&mut momentum),
+    ));
+    [parameter, momentum].map(Tensor::from_primitive::<Flex>)
+}
+
+/// One step of Muon on matrices of `rows` rows, flat: parameter and momentum buffer after it.
+///
+/// # Panics
+///
+/// Where the tensors do not lie on the plain `flex` device, are not of one length, or not whole rows.
+#[must_use]
+pub fn muon_step(
+    step: &MuonStep,
+    gradient_scale: f32,
+    gradient: Tensor<1>,
+    rows: usize,
+    parameter: Tensor<1>,
+    buffer: Tensor<1>,
+) -> [Tensor<1>; 2] {
+    let gradient = contiguous(primitive(gradient));
+    let [mut parameter, mut buffer] = [parameter, buffer].map(primitive);
+    done(crate::muon_step(
+        step,
+        gradient_scale,
+        values(&gradient),
+        rows,
+        values_mut(&mut parameter),
+        values_mut(&mut buffer),
+    ));
+    [parameter, buffer].map(Tensor::from_primitive::<Flex>)
+}
+
+/// The sum of the squares of a tensor's values.
+///
+/// # Panics
+///
+/// Where the tensor does not lie on the plain `flex` device.
+#[must_use]
+pub fn sum_of_squares<const D: usize>(tensor: Tensor<D>) -> f64 {
+    let tensor = contiguous(primitive(tensor));
+    crate::sum_of_squares(values(&tensor))
 }

@@ -9,7 +9,9 @@ mod burn;
 mod convolution;
 #[cfg(feature = "burn")]
 mod finite_differences;
+mod muon;
 mod non_finite;
 mod optimizer;
 mod reference;
+mod sum_of_squares;
 mod threads;

@@ -1,6 +1,6 @@
 //! Optimizer steps against their formulas in f64.
 
-use mlestar_kernels::{AdamStep, SgdStep, adam_step, sgd_step};
+use mlestar_kernels::{AdamStep, LionStep, SgdStep, adam_step, lion_step, sgd_step};
 
 use crate::reference::random;
 
@@ -98,6 +98,48 @@ fn sgd_follows_its_formula() {
     }
 }
 
+/// Where the direction is nearly 0 its sign is a matter of rounding; such values are set back.
+#[test]
+fn lion_follows_its_formula() {
+    for len in [1, 1003, 70_000] {
+        let mut parameter = random(1, "parameter", len);
+        let mut momentum = vec![0.0; len];
+        let (mut p, mut m) = (wide(&parameter), vec![0.0; len]);
+        let mut set_back = 0;
+        for step in 0..4 {
+            let mut gradient = random(step, "gradient", len);
+            // Exactly 0 at first: no step in either direction.
+            gradient[0] = 0.0;
+            let (rate, beta1, beta2, decay) = (0.01, 0.9, 0.99, 0.1);
+            let lion = LionStep {
+                rate,
+                beta1,
+                beta2,
+                weight_decay: decay,
+            };
+            lion_step(&lion, 0.5, &gradient, &mut parameter, &mut momentum).unwrap();
+            for i in 0..len {
+                let g = f64::from(gradient[i]) * 0.5;
+                let direction = beta1 * m[i] + (1.0 - beta1) * g;
+                let sign = if direction == 0.0 {
+                    0.0
+                } else {
+                    direction.signum()
+                };
+                p[i] = p[i] * (1.0 - rate * decay) - rate * sign;
+                m[i] = beta2 * m[i] + (1.0 - beta2) * g;
+                if direction != 0.0 && direction.abs() < 1e-7 {
+                    parameter[i] = p[i] as f32;
+                    set_back += 1;
+                }
+            }
+            close(&momentum, &m, "momentum");
+            close(&parameter, &p, "parameter");
+        }
+        assert!(set_back <= 4, "{set_back}");
+    }
+}
+
 #[test]
 fn slices_of_other_lengths_are_refused() {
     let sgd = SgdStep {
@@ -111,5 +153,17 @@ fn slices_of_other_lengths_are_refused() {
     assert_eq!(
         error.to_string(),
         "momentum buffer holds 0 values, but its shape needs 1"
+    );
+
+    let lion = LionStep {
+        rate: 0.1,
+        beta1: 0.9,
+        beta2: 0.99,
+        weight_decay: 0.0,
+    };
+    let error = lion_step(&lion, 1.0, &[1.0, 2.0], &mut [1.0], &mut [0.0]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "gradient holds 2 values, but its shape needs 1"
     );
 }

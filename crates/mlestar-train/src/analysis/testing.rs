@@ -69,6 +69,7 @@ impl Simulation {
                 validation_accuracy: accuracy(validation_loss),
                 images_per_second: 250.0 * noise.factor(0.05),
                 seconds: 25.6,
+                loader_wait_seconds: 0.0,
                 validation_seconds: 3.0,
                 gradient_norm_mean: (0.3 + loss) * noise.factor(0.05),
             });

@@ -48,6 +48,7 @@ impl TrainingIdentity {
         own.training.checkpoint_every_epochs = 0;
         own.training.checkpoint_every_minutes = 0.0;
         own.training.keep_checkpoints = 0;
+        own.training.histograms_every_epochs = 0;
         own.training.max_minutes = None;
         own.training.recovery = crate::config::RecoveryConfig::default();
         let schedule = &mut own.training.schedule;

@@ -1,18 +1,22 @@
 //! The `[training]` section.
 
+mod class_weights;
 mod early_stopping;
 mod ema;
+mod mixing;
 mod optimizer;
 mod recovery;
 mod schedule;
 
 use serde::{Deserialize, Serialize};
 
+pub use class_weights::ClassWeights;
 pub use early_stopping::EarlyStoppingConfig;
 pub use ema::EmaConfig;
-pub use optimizer::{OptimizerConfig, OptimizerKind};
+pub use mixing::MixingConfig;
+pub use optimizer::{Decay, OptimizerConfig, OptimizerKind};
 pub use recovery::RecoveryConfig;
-pub use schedule::{ScheduleConfig, ScheduleKind};
+pub use schedule::{Monitor, PlateauConfig, ScheduleConfig, ScheduleKind};
 
 use crate::TrainError;
 
@@ -27,11 +31,15 @@ use crate::TrainError;
 /// | `schedule` | cosine | see [`ScheduleConfig`] | |
 /// | `early_stopping` | off | stop for lack of progress, see [`EarlyStoppingConfig`] | |
 /// | `label_smoothing` | 0 | share of the target spread over all classes | 0 <= a < 1 |
+/// | `class_weights` | none | how much each class counts in the loss, see [`ClassWeights`] | `"balanced"`, or a number above 0 for each class |
+/// | `focal_gamma` | none | focal loss: how much less easy pictures count | 0 < g <= 10; without label smoothing |
+/// | `mixing` | off | mixup and CutMix, see [`MixingConfig`] | |
 /// | `max_gradient_norm` | none | longest allowed norm of all gradients together | above 0 |
 /// | `ema` | off | averaged weights, see [`EmaConfig`] | |
 /// | `checkpoint_every_epochs` | 10 | how often a checkpoint is kept; 0 never | 0 to 100000 |
 /// | `keep_checkpoints` | 3 | how many of these are kept, the newest; 0 keeps all | 0 to 100000 |
 /// | `checkpoint_every_minutes` | 10 | how often `last` is renewed within an epoch; 0 never | 0 to 100000 |
+/// | `histograms_every_epochs` | 1 | how often distributions go to TensorBoard; 0 never | 0 to 100000 |
 /// | `evaluation_batch_size` | 256 | pictures at once in validation | 1 to 65536 |
 /// | `max_minutes` | none | training ends well after so long | above 0 |
 /// | `overfit_batches` | 0 | only this many batches of the training set are used, and the model is validated on them: a network that learns cannot fail to learn them by heart; 0 uses all | 0 to 100000 |
@@ -54,6 +62,13 @@ pub struct TrainingConfig {
     pub early_stopping: Option<EarlyStoppingConfig>,
     /// Share of the target that is spread evenly over all classes.
     pub label_smoothing: f64,
+    /// How much the pictures of each class count in the loss; `None` is the same for all.
+    pub class_weights: Option<ClassWeights>,
+    /// Exponent of the focal loss (Lin et al. 2017, <https://arxiv.org/abs/1708.02002>); `None` is
+    /// cross-entropy.
+    pub focal_gamma: Option<f64>,
+    /// Batches whose pictures are mixed with one another.
+    pub mixing: MixingConfig,
     /// Longest allowed Euclidean norm of all gradients together; longer ones are shortened to it.
     pub max_gradient_norm: Option<f64>,
     /// Averaged weights for validation and everything after it; `None` uses the newest.
@@ -64,6 +79,9 @@ pub struct TrainingConfig {
     pub keep_checkpoints: usize,
     /// After so many minutes since the last one, `last` is renewed in the middle of an epoch.
     pub checkpoint_every_minutes: f64,
+    /// After every so many epochs the distributions of weights and gradients and the confusion matrix
+    /// go into the event file.
+    pub histograms_every_epochs: usize,
     /// Pictures at once in validation.
     pub evaluation_batch_size: usize,
     /// Minutes of training and validation after which the running epoch is cut short, validated and
@@ -86,11 +104,15 @@ impl Default for TrainingConfig {
             schedule: ScheduleConfig::default(),
             early_stopping: None,
             label_smoothing: 0.0,
+            class_weights: None,
+            focal_gamma: None,
+            mixing: MixingConfig::default(),
             max_gradient_norm: None,
             ema: None,
             checkpoint_every_epochs: 10,
             keep_checkpoints: 3,
             checkpoint_every_minutes: 10.0,
+            histograms_every_epochs: 1,
             evaluation_batch_size: 256,
             max_minutes: None,
             overfit_batches: 0,
@@ -102,6 +124,7 @@ impl Default for TrainingConfig {
 const MAX_EPOCHS: usize = 100_000;
 const MAX_BATCH: usize = 65_536;
 const MAX_MINUTES: f64 = 100_000.0;
+const MAX_FOCAL_GAMMA: f64 = 10.0;
 
 impl TrainingConfig {
     /// Checks every value.
@@ -125,6 +148,11 @@ impl TrainingConfig {
             MAX_EPOCHS,
         )?;
         fraction("label_smoothing", self.label_smoothing)?;
+        self.class_weights
+            .as_ref()
+            .map_or(Ok(()), ClassWeights::check)?;
+        self.check_focal_gamma()?;
+        self.mixing.check()?;
         if let Some(norm) = self.max_gradient_norm
             && !(norm.is_finite() && norm > 0.0)
         {
@@ -158,6 +186,12 @@ impl TrainingConfig {
                 "above 0 (leave it out for no limit)",
             ));
         }
+        in_range(
+            "histograms_every_epochs",
+            self.histograms_every_epochs,
+            0,
+            MAX_EPOCHS,
+        )?;
         in_range("overfit_batches", self.overfit_batches, 0, MAX_EPOCHS)?;
         self.recovery.check()?;
         self.ema.as_ref().map_or(Ok(()), EmaConfig::check)?;
@@ -166,6 +200,23 @@ impl TrainingConfig {
         self.early_stopping
             .as_ref()
             .map_or(Ok(()), EarlyStoppingConfig::check)
+    }
+
+    fn check_focal_gamma(&self) -> Result<(), TrainError> {
+        let Some(gamma) = self.focal_gamma else {
+            return Ok(());
+        };
+        let limit = if !(gamma > 0.0 && gamma <= MAX_FOCAL_GAMMA) {
+            format!("above 0 and at most {MAX_FOCAL_GAMMA} (leave it out for cross-entropy)")
+        } else if self.label_smoothing > 0.0 {
+            format!(
+                "left out with label_smoothing = {}: the focal loss has one label a picture",
+                self.label_smoothing
+            )
+        } else {
+            return Ok(());
+        };
+        Err(TrainError::out_of_range("focal_gamma", gamma, limit))
     }
 }
 
@@ -266,6 +317,127 @@ mod tests {
     }
 
     #[test]
+    fn absurd_losses_and_mixtures_are_refused() {
+        let weights = "it must be \"balanced\" or a list of numbers above 0 and at most 1000000, one for \
+                       each class";
+        for list in [
+            "[1.0, 0.0]",
+            "[1.0, inf]",
+            "[1.0, -2.0]",
+            "[1.0, NaN]",
+            "[1.0]",
+            "[]",
+        ] {
+            let text = format!("class_weights = {}", list.replace("NaN", "nan"));
+            let expected = format!("class_weights = {list} is out of range: {weights}");
+            refused(&text, &expected);
+        }
+        for (gamma, value) in [("0.0", "0"), ("-1.0", "-1"), ("11.0", "11"), ("nan", "NaN")] {
+            refused(
+                &format!("focal_gamma = {gamma}"),
+                &format!(
+                    "focal_gamma = {value} is out of range: it must be above 0 and at most 10 (leave it \
+                     out for cross-entropy)"
+                ),
+            );
+        }
+        refused(
+            "focal_gamma = 2.0\nlabel_smoothing = 0.1",
+            "focal_gamma = 2 is out of range: it must be left out with label_smoothing = 0.1: the focal \
+             loss has one label a picture",
+        );
+        let alpha = "is out of range: it must be 0 (off) or 0.001 to 100; 0.2 is usual for mixup, 1 for \
+                     CutMix";
+        refused(
+            "mixing.mixup_alpha = -1.0",
+            &format!("mixing.mixup_alpha = -1 {alpha}"),
+        );
+        refused(
+            "mixing.mixup_alpha = 1e-9",
+            &format!("mixing.mixup_alpha = 0.000000001 {alpha}"),
+        );
+        refused(
+            "mixing.cutmix_alpha = nan",
+            &format!("mixing.cutmix_alpha = NaN {alpha}"),
+        );
+        refused(
+            "mixing.probability = 1.1",
+            "mixing.probability = 1.1 is out of range: it must be 0 to 1",
+        );
+    }
+
+    #[test]
+    fn absurd_optimizers_are_refused() {
+        refused(
+            "optimizer = { kind = \"muon\", auxiliary_learning_rate = 0.0 }",
+            "optimizer.auxiliary_learning_rate = 0 is out of range: it must be above 0 and at most 10",
+        );
+        refused(
+            "optimizer = { kind = \"lion\", beta2 = 1.0 }",
+            "optimizer.beta2 = 1 is out of range: it must be at least 0 and below 1",
+        );
+    }
+
+    #[test]
+    fn absurd_steps_and_plateaus_are_refused() {
+        refused(
+            "schedule.kind = \"step\"",
+            "schedule.milestones = [] is out of range: it must be at least one epoch with the kind \
+             \"step\", unless step_epochs is set",
+        );
+        refused(
+            "schedule = { kind = \"step\", milestones = [2], step_epochs = 3 }",
+            "schedule.step_epochs = 3 is out of range: it must be left out where milestones are given: \
+             the rate follows one of the two",
+        );
+        refused(
+            "schedule.milestones = [3.0, 2.5]",
+            "schedule.milestones = [3.0, 2.5] is out of range: it must be epochs above 0 and at most \
+             100000, each above the one before (2.5 follows 3)",
+        );
+        refused(
+            "schedule.milestones = [nan]",
+            "schedule.milestones = [NaN] is out of range: it must be epochs above 0 and at most 100000, \
+             each above the one before (NaN follows 0)",
+        );
+        refused(
+            "schedule.step_epochs = 0.0",
+            "schedule.step_epochs = 0 is out of range: it must be above 0 and at most 100000",
+        );
+        for gamma in ["0.0", "1.0", "-1.0", "nan"] {
+            let config: TrainingConfig =
+                toml::from_str(&format!("schedule.gamma = {gamma}")).unwrap();
+            let message = config.check().unwrap_err().to_string();
+            assert!(message.starts_with("schedule.gamma = "), "{message}");
+            assert!(
+                message.ends_with("it must be above 0 and below 1"),
+                "{message}"
+            );
+        }
+        refused(
+            "schedule = { kind = \"triangular\", warmup_epochs = 1.0 }",
+            "schedule.warmup_epochs = 1 is out of range: it must be 0 with triangular, which has a \
+             warm-up of its own",
+        );
+        refused(
+            "schedule.plateau.factor = 1.0",
+            "schedule.plateau.factor = 1 is out of range: it must be above 0 and below 1",
+        );
+        refused(
+            "schedule.plateau.patience = 100001",
+            "schedule.plateau.patience = 100001 is out of range: it must be 0 to 100000",
+        );
+        refused(
+            "schedule.plateau.threshold = 1.0",
+            "schedule.plateau.threshold = 1 is out of range: it must be at least 0 and below 1",
+        );
+        refused(
+            "schedule.plateau.min_fraction = -0.5",
+            "schedule.plateau.min_fraction = -0.5 is out of range: it must be 0 to 1",
+        );
+    }
+
+    #[test]
     fn absurd_schedules_are_refused() {
         refused(
             "epochs = 10\nschedule.warmup_epochs = 10.0",
@@ -307,6 +479,12 @@ mod tests {
             "schedule.tmax = 3",
             "early_stopping.patients = 3",
             "optimizer.kind = \"adamax\"",
+            "optimizer.decay = \"biases\"",
+            "optimizer.betas = [0.9, 0.99]",
+            "schedule.plateau.patient = 3",
+            "schedule.plateau.monitor = \"loss\"",
+            "mixing.alpha = 0.2",
+            "class_weights = \"even\"",
         ] {
             assert!(toml::from_str::<TrainingConfig>(text).is_err(), "{text}");
         }
@@ -316,9 +494,38 @@ mod tests {
     fn a_written_config_reads_back() {
         let config = TrainingConfig {
             max_gradient_norm: Some(1.5),
+            class_weights: Some(ClassWeights::List(vec![1.0, 2.0])),
+            focal_gamma: Some(2.0),
             ..TrainingConfig::default()
         };
         let text = toml::to_string(&config).unwrap();
         assert_eq!(toml::from_str::<TrainingConfig>(&text).unwrap(), config);
+    }
+
+    /// What a training recorded before these keys existed.
+    #[test]
+    fn a_record_without_the_newer_keys_is_the_same_config() {
+        let mut record = serde_json::to_value(TrainingConfig::default()).unwrap();
+        let newer = [
+            ("", &["class_weights", "focal_gamma", "mixing"][..]),
+            ("/optimizer", &["decay", "auxiliary_learning_rate"]),
+            (
+                "/schedule",
+                &["milestones", "step_epochs", "gamma", "plateau"],
+            ),
+        ];
+        for (section, keys) in newer {
+            let section = record
+                .pointer_mut(section)
+                .unwrap()
+                .as_object_mut()
+                .unwrap();
+            for key in keys {
+                assert!(section.remove(*key).is_some(), "{key}");
+            }
+        }
+        record["optimizer"]["beta2"] = 0.999.into();
+        let config: TrainingConfig = serde_json::from_value(record).unwrap();
+        assert_eq!(config, TrainingConfig::default());
     }
 }

@@ -1,9 +1,9 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::fraction;
 use crate::TrainError;
 
-/// The update rules; formulas as in PyTorch's `torch.optim`.
+/// The update rules; formulas as in PyTorch's `torch.optim` where it has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -16,21 +16,54 @@ pub enum OptimizerKind {
     AdamW,
     /// Stochastic gradient descent with momentum; weight decay as with Adam.
     Sgd,
+    /// Every value moves by the sign of its momentum (Chen et al. 2023,
+    /// <https://arxiv.org/abs/2302.06675>); weight decay is decoupled. Usual are a rate three to ten
+    /// times lower than AdamW's and a decay as much higher.
+    Lion,
+    /// Nesterov momentum whose direction is made orthogonal, for the filters of all convolutions but
+    /// the first (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon>); everything else
+    /// takes AdamW. Weight decay is decoupled. Usual are a rate of 0.02 and a momentum of 0.95.
+    Muon,
+}
+
+/// Which parameters decay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decay {
+    /// Every parameter.
+    #[default]
+    All,
+    /// Filters of convolutions and weights of linear layers; neither biases nor what batch norm scales
+    /// and shifts by.
+    Weights,
+}
+
+impl Decay {
+    /// Whether a parameter of so many dimensions decays.
+    pub(crate) fn applies(self, dimensions: usize) -> bool {
+        self == Self::All || dimensions > 1
+    }
 }
 
 /// Section `[training.optimizer]`.
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
-/// | `kind` | `"adam"` | the rule | `"adam"`, `"adamw"`, `"sgd"` |
+/// | `kind` | `"adam"` | the rule | `"adam"`, `"adamw"`, `"sgd"`, `"lion"`, `"muon"` |
 /// | `learning_rate` | 0.001 | the schedule's highest rate | 0 < r <= 10 |
-/// | `weight_decay` | 0.0001 | L2 penalty (Adam, SGD) or decay (AdamW), on every parameter | 0 to 1 |
-/// | `momentum` | 0.9 | SGD's momentum | 0 <= m < 1 |
-/// | `nesterov` | false | SGD looks ahead | needs momentum |
-/// | `beta1`, `beta2` | 0.9, 0.999 | Adam's decay of the moments | 0 <= b < 1 |
+/// | `weight_decay` | 0.0001 | L2 penalty (Adam, SGD) or decay of the parameter itself | 0 to 1 |
+/// | `decay` | `"all"` | what decays | `"all"`, `"weights"` |
+/// | `momentum` | 0.9 | momentum of SGD and Muon | 0 <= m < 1 |
+/// | `nesterov` | false | SGD looks ahead (Muon always does) | needs momentum |
+/// | `beta1` | 0.9 | decay of Adam's first moment; Lion's share of the momentum in a step | 0 <= b < 1 |
+/// | `beta2` | 0.999, Lion 0.99 | decay of Adam's second moment or of Lion's momentum | 0 <= b < 1 |
 /// | `epsilon` | 1e-8 | added to Adam's denominator | 0 < e <= 1 |
+/// | `auxiliary_learning_rate` | 0.001 | Muon: highest rate of AdamW, which takes the first convolution, biases, batch norms and the head | 0 < r <= 10 |
+///
+/// With Muon, AdamW uses `beta1`, `beta2`, `epsilon` and `weight_decay`, and its rate follows the same
+/// schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 pub struct OptimizerConfig {
     /// The update rule.
     pub kind: OptimizerKind,
@@ -38,16 +71,21 @@ pub struct OptimizerConfig {
     pub learning_rate: f64,
     /// L2 penalty or decay.
     pub weight_decay: f64,
-    /// Momentum of SGD.
+    /// Which parameters decay.
+    pub decay: Decay,
+    /// Momentum of SGD and Muon.
     pub momentum: f64,
     /// Nesterov momentum for SGD.
     pub nesterov: bool,
-    /// Decay of Adam's first moment.
+    /// Decay of Adam's first moment, or the share of the momentum in Lion's step.
     pub beta1: f64,
-    /// Decay of Adam's second moment.
-    pub beta2: f64,
+    /// Decay of Adam's second moment or of Lion's momentum; `None` is the rule's usual value, see
+    /// [`OptimizerConfig::beta2`].
+    pub beta2: Option<f64>,
     /// Added to Adam's denominator.
     pub epsilon: f64,
+    /// The highest learning rate of what Muon leaves to AdamW.
+    pub auxiliary_learning_rate: f64,
 }
 
 impl Default for OptimizerConfig {
@@ -56,18 +94,53 @@ impl Default for OptimizerConfig {
             kind: OptimizerKind::Adam,
             learning_rate: 0.001,
             weight_decay: 0.0001,
+            decay: Decay::All,
             momentum: 0.9,
             nesterov: false,
             beta1: 0.9,
-            beta2: 0.999,
+            beta2: None,
             epsilon: 1e-8,
+            auxiliary_learning_rate: 0.001,
         }
+    }
+}
+
+/// Through the derived functions that `remote` makes.
+impl Serialize for OptimizerConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for OptimizerConfig {
+    /// A `beta2` that is the rule's usual value is as good as none: two ways to write one training must
+    /// be equal, or a checkpoint that was written with the value would be refused without it.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut config = Self::deserialize(deserializer)?;
+        if config.beta2 == Some(config.usual_beta2()) {
+            config.beta2 = None;
+        }
+        Ok(config)
     }
 }
 
 const MAX_LEARNING_RATE: f64 = 10.0;
 
 impl OptimizerConfig {
+    /// Decay of Adam's second moment or of Lion's momentum: the configured one, or else 0.999, with
+    /// Lion 0.99.
+    #[must_use]
+    pub fn beta2(&self) -> f64 {
+        self.beta2.unwrap_or_else(|| self.usual_beta2())
+    }
+
+    fn usual_beta2(&self) -> f64 {
+        match self.kind {
+            OptimizerKind::Lion => 0.99,
+            _ => 0.999,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), TrainError> {
         let positive = |key, value: f64, most: f64| {
             if value > 0.0 && value <= most {
@@ -81,6 +154,11 @@ impl OptimizerConfig {
             self.learning_rate,
             MAX_LEARNING_RATE,
         )?;
+        positive(
+            "optimizer.auxiliary_learning_rate",
+            self.auxiliary_learning_rate,
+            MAX_LEARNING_RATE,
+        )?;
         positive("optimizer.epsilon", self.epsilon, 1.0)?;
         if !(0.0..=1.0).contains(&self.weight_decay) {
             let key = "optimizer.weight_decay";
@@ -88,7 +166,7 @@ impl OptimizerConfig {
         }
         fraction("optimizer.momentum", self.momentum)?;
         fraction("optimizer.beta1", self.beta1)?;
-        fraction("optimizer.beta2", self.beta2)?;
+        fraction("optimizer.beta2", self.beta2())?;
         if self.nesterov && self.momentum == 0.0 {
             let key = "optimizer.nesterov";
             return Err(TrainError::out_of_range(
@@ -98,5 +176,64 @@ impl OptimizerConfig {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> OptimizerConfig {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_usual_beta2_depends_on_the_rule() {
+        assert_eq!(parsed("").beta2(), 0.999);
+        assert_eq!(parsed("kind = 'lion'").beta2(), 0.99);
+        assert_eq!(parsed("kind = 'muon'").beta2(), 0.999);
+        assert_eq!(parsed("kind = 'lion'\nbeta2 = 0.98").beta2(), 0.98);
+    }
+
+    /// Records of trainings were once written with the value.
+    #[test]
+    fn the_usual_beta2_written_out_is_the_same_config() {
+        assert_eq!(parsed("beta2 = 0.999"), OptimizerConfig::default());
+        assert_eq!(
+            parsed("kind = 'lion'\nbeta2 = 0.99"),
+            parsed("kind = 'lion'")
+        );
+        assert_ne!(
+            parsed("kind = 'lion'\nbeta2 = 0.999"),
+            parsed("kind = 'lion'")
+        );
+        let old = r#"{"kind":"adam","learning_rate":0.001,"weight_decay":0.0001,"momentum":0.9,
+            "nesterov":false,"beta1":0.9,"beta2":0.999,"epsilon":1e-8}"#;
+        let old: OptimizerConfig = serde_json::from_str(old).unwrap();
+        assert_eq!(old, OptimizerConfig::default());
+        let again = serde_json::to_value(&old).unwrap();
+        assert_eq!(
+            again,
+            serde_json::to_value(OptimizerConfig::default()).unwrap()
+        );
+    }
+
+    #[test]
+    fn written_configs_read_back() {
+        for text in [
+            "",
+            "kind = 'lion'",
+            "kind = 'muon'\nbeta2 = 0.95\ndecay = 'weights'",
+        ] {
+            let config = parsed(text);
+            assert_eq!(parsed(&toml::to_string(&config).unwrap()), config, "{text}");
+        }
+    }
+
+    #[test]
+    fn decay_of_weights_spares_what_has_one_dimension() {
+        assert!(Decay::All.applies(1) && Decay::All.applies(4));
+        assert!(Decay::Weights.applies(2) && Decay::Weights.applies(4));
+        assert!(!Decay::Weights.applies(1));
     }
 }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::MAX_EPOCHS;
+use super::{MAX_EPOCHS, fraction, in_range};
 use crate::TrainError;
 
 /// The shapes of the learning rate over time.
@@ -17,18 +17,38 @@ pub enum ScheduleKind {
     /// Up and down again, both along half a cosine, as PyTorch's `OneCycleLR` (Smith and Topin 2017,
     /// <https://arxiv.org/abs/1708.07120>); momentum stays as it is.
     OneCycle,
+    /// From the highest rate down along a line, as PyTorch's `LinearLR`.
+    Linear,
+    /// Up along a line and down along another.
+    Triangular,
+    /// Multiplied by `gamma` after certain epochs, as PyTorch's `MultiStepLR` and `StepLR`.
+    Step,
+    /// Multiplied by a factor whenever validation makes no progress, as PyTorch's
+    /// `ReduceLROnPlateau`; see [`PlateauConfig`].
+    Plateau,
+}
+
+impl ScheduleKind {
+    /// Whether it rises by itself at the beginning and so takes no warm-up.
+    fn rises(self) -> bool {
+        matches!(self, Self::OneCycle | Self::Triangular)
+    }
 }
 
 /// Section `[training.schedule]`. The rate changes with every step, not every epoch.
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
-/// | `kind` | `"cosine"` | the shape | `"constant"`, `"cosine"`, `"one-cycle"` |
-/// | `warmup_epochs` | 0 | the rate first rises linearly for so long | below the epochs; 0 with one-cycle |
+/// | `kind` | `"cosine"` | the shape | `"constant"`, `"cosine"`, `"one-cycle"`, `"linear"`, `"triangular"`, `"step"`, `"plateau"` |
+/// | `warmup_epochs` | 0 | the rate first rises linearly for so long | below the epochs; 0 with one-cycle and triangular |
 /// | `t_max_epochs` | `epochs` | when the final rate is reached; it is kept afterwards | above 0 |
 /// | `final_fraction` | 0 | final rate / highest rate | 0 to 1 |
-/// | `start_fraction` | 0.04 | one-cycle: first rate / highest rate | 0 < f <= 1 |
-/// | `peak_fraction` | 0.3 | one-cycle: share of the steps that rise | 0 < f < 1 |
+/// | `start_fraction` | 0.04 | one-cycle, triangular: first rate / highest rate | 0 < f <= 1 |
+/// | `peak_fraction` | 0.3 | one-cycle, triangular: share of the steps that rise | 0 < f < 1 |
+/// | `milestones` | none | step: epochs after which the rate is multiplied | above 0, rising |
+/// | `step_epochs` | none | step: multiply after every so many epochs instead | above 0 |
+/// | `gamma` | 0.1 | step: what the rate is multiplied by | 0 < g < 1 |
+/// | `plateau` | | plateau: see [`PlateauConfig`] | |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleConfig {
@@ -40,10 +60,18 @@ pub struct ScheduleConfig {
     pub t_max_epochs: Option<f64>,
     /// Final rate as a fraction of the highest one.
     pub final_fraction: f64,
-    /// First rate of the one-cycle shape as a fraction of the highest one.
+    /// First rate of the one-cycle and triangular shapes as a fraction of the highest one.
     pub start_fraction: f64,
-    /// Fraction of the steps in which the one-cycle shape rises.
+    /// Fraction of the steps in which the one-cycle and triangular shapes rise.
     pub peak_fraction: f64,
+    /// Epochs after which the step shape multiplies the rate, fractions allowed.
+    pub milestones: Vec<f64>,
+    /// Epochs from one multiplication of the step shape to the next, fractions allowed.
+    pub step_epochs: Option<f64>,
+    /// What the step shape multiplies the rate by.
+    pub gamma: f64,
+    /// What the plateau shape watches and does.
+    pub plateau: PlateauConfig,
 }
 
 impl Default for ScheduleConfig {
@@ -55,6 +83,58 @@ impl Default for ScheduleConfig {
             final_fraction: 0.0,
             start_fraction: 0.04,
             peak_fraction: 0.3,
+            milestones: Vec::new(),
+            step_epochs: None,
+            gamma: 0.1,
+            plateau: PlateauConfig::default(),
+        }
+    }
+}
+
+/// What the plateau shape watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Monitor {
+    /// The validation loss, which must fall.
+    #[default]
+    ValidationLoss,
+    /// The validation accuracy, which must rise.
+    ValidationAccuracy,
+}
+
+/// Section `[training.schedule.plateau]`, for the kind `"plateau"`.
+///
+/// | key | default | meaning | range |
+/// |---|---|---|---|
+/// | `monitor` | `"validation-loss"` | what is watched | `"validation-loss"`, `"validation-accuracy"` |
+/// | `factor` | 0.1 | what the rate is multiplied by | 0 < f < 1 |
+/// | `patience` | 10 | epochs without progress that are let pass; the next one lowers the rate | 0 to 100000 |
+/// | `threshold` | 0.0001 | progress is better than the best so far by this share of it | 0 <= t < 1 |
+/// | `min_fraction` | 0 | lowest rate / highest rate | 0 to 1 |
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlateauConfig {
+    /// What is watched.
+    pub monitor: Monitor,
+    /// What the rate is multiplied by.
+    pub factor: f64,
+    /// Epochs without progress that are let pass.
+    pub patience: usize,
+    /// How much better than the best an epoch must be, as a share of the best.
+    pub threshold: f64,
+    /// Lowest rate as a fraction of the highest one.
+    pub min_fraction: f64,
+}
+
+impl Default for PlateauConfig {
+    /// PyTorch's values.
+    fn default() -> Self {
+        Self {
+            monitor: Monitor::ValidationLoss,
+            factor: 0.1,
+            patience: 10,
+            threshold: 1e-4,
+            min_fraction: 0.0,
         }
     }
 }
@@ -66,16 +146,17 @@ impl ScheduleConfig {
     }
 
     pub(super) fn check(&self, epochs: usize) -> Result<(), TrainError> {
-        let refuse =
-            |key, value: f64, limit: &str| Err(TrainError::out_of_range(key, value, limit));
         let horizon = self.horizon_epochs(epochs);
         if !(horizon > 0.0 && horizon <= MAX_EPOCHS as f64) {
             let limit = format!("above 0 and at most {MAX_EPOCHS}");
             return refuse("schedule.t_max_epochs", horizon, &limit);
         }
-        if self.kind == ScheduleKind::OneCycle {
+        if self.kind.rises() {
             if self.warmup_epochs != 0.0 {
-                let limit = "0 with one-cycle, which has a warm-up of its own";
+                let limit = match self.kind {
+                    ScheduleKind::OneCycle => "0 with one-cycle, which has a warm-up of its own",
+                    _ => "0 with triangular, which has a warm-up of its own",
+                };
                 return refuse("schedule.warmup_epochs", self.warmup_epochs, limit);
             }
         } else if !(0.0..horizon).contains(&self.warmup_epochs) {
@@ -90,10 +171,70 @@ impl ScheduleConfig {
             let limit = "above 0 and at most 1";
             return refuse("schedule.start_fraction", self.start_fraction, limit);
         }
-        if !(self.peak_fraction > 0.0 && self.peak_fraction < 1.0) {
-            let limit = "above 0 and below 1";
-            return refuse("schedule.peak_fraction", self.peak_fraction, limit);
+        below_one("schedule.peak_fraction", self.peak_fraction)?;
+        self.check_steps()?;
+        self.plateau.check()
+    }
+
+    fn check_steps(&self) -> Result<(), TrainError> {
+        below_one("schedule.gamma", self.gamma)?;
+        let mut before = 0.0;
+        for &milestone in &self.milestones {
+            if !(milestone > before && milestone <= MAX_EPOCHS as f64) {
+                let limit = format!(
+                    "epochs above 0 and at most {MAX_EPOCHS}, each above the one before ({milestone} \
+                     follows {before})"
+                );
+                return refuse(
+                    "schedule.milestones",
+                    format!("{:?}", self.milestones),
+                    &limit,
+                );
+            }
+            before = milestone;
+        }
+        if let Some(epochs) = self.step_epochs
+            && !(epochs > 0.0 && epochs <= MAX_EPOCHS as f64)
+        {
+            let limit = format!("above 0 and at most {MAX_EPOCHS}");
+            return refuse("schedule.step_epochs", epochs, &limit);
+        }
+        match (self.kind, self.milestones.is_empty(), self.step_epochs) {
+            (ScheduleKind::Step, true, None) => refuse(
+                "schedule.milestones",
+                "[]",
+                "at least one epoch with the kind \"step\", unless step_epochs is set",
+            ),
+            (ScheduleKind::Step, false, Some(epochs)) => refuse(
+                "schedule.step_epochs",
+                epochs,
+                "left out where milestones are given: the rate follows one of the two",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl PlateauConfig {
+    fn check(&self) -> Result<(), TrainError> {
+        below_one("schedule.plateau.factor", self.factor)?;
+        in_range("schedule.plateau.patience", self.patience, 0, MAX_EPOCHS)?;
+        fraction("schedule.plateau.threshold", self.threshold)?;
+        if !(0.0..=1.0).contains(&self.min_fraction) {
+            let key = "schedule.plateau.min_fraction";
+            return refuse(key, self.min_fraction, "0 to 1");
         }
         Ok(())
     }
+}
+
+fn refuse(key: &'static str, value: impl std::fmt::Display, limit: &str) -> Result<(), TrainError> {
+    Err(TrainError::out_of_range(key, value, limit))
+}
+
+fn below_one(key: &'static str, value: f64) -> Result<(), TrainError> {
+    if value > 0.0 && value < 1.0 {
+        return Ok(());
+    }
+    refuse(key, value, "above 0 and below 1")
 }

@@ -6,7 +6,7 @@ use burn::{module::Module, tensor::Device};
 use mlestar_artifact::append_json_line;
 use mlestar_data::{
     ImageSet,
-    loader::{Loader, LoaderConfig},
+    loader::{Batch, Loader, LoaderConfig},
 };
 use mlestar_model::{ImageClassifier, NamedTensor};
 use mlestar_random::Stream;
@@ -14,10 +14,12 @@ use mlestar_random::Stream;
 use super::{
     FitOutcome, FitRequest,
     beginning::{self, Beginning},
+    event_log::EventLog,
     step_log::StepLog,
 };
 use crate::{
-    EpochRecord, Observer, Remedy, RemedyChange, StepProgress, StopReason, TrainError, TrainEvent,
+    EpochRecord, Loss, Mixer, Observer, PlateauState, Remedy, RemedyChange, ScheduleKind,
+    StepProgress, StopReason, TrainError, TrainEvent,
     checkpoint::{self, Checkpoint, CheckpointRecord, EpochPosition, TrainingIdentity},
     ema::Ema,
     history::Progress,
@@ -25,8 +27,7 @@ use crate::{
     optimizer::Optimizer,
     predict::predict,
     schedule::Schedule,
-    step::{EpochTotals, Meter, StepContext, catching_out_of_memory},
-    tensorboard::EventWriter,
+    step::{EpochTotals, Meter, StepContext, StepInput, StepOutput, catching_out_of_memory},
 };
 
 const CHECKPOINTS: &str = "checkpoints";
@@ -45,7 +46,12 @@ pub(super) struct Session<'a> {
     steps_per_epoch: usize,
     schedule: Schedule,
     identity: TrainingIdentity,
-    events: EventWriter,
+    loss: Loss,
+    mixer: Option<Mixer>,
+    plateau: PlateauState,
+    events: EventLog,
+    /// Gradients of the epoch's last step, where they are to be logged.
+    gradients: Vec<NamedTensor>,
     step_log: StepLog,
     model: ImageClassifier,
     ema: Option<Ema>,
@@ -105,7 +111,8 @@ impl<'a> Session<'a> {
         };
         let steps = begin.optimizer.steps();
         beginning::rewrite_metrics(&request.output.join(METRICS), &begin.history)?;
-        let session = Self {
+        let train_labels = Arc::clone(&train);
+        let mut session = Self {
             request,
             plain,
             autodiff,
@@ -120,7 +127,11 @@ impl<'a> Session<'a> {
             ),
             loader,
             identity,
-            events: EventWriter::create(&event_files, steps + 1)?,
+            loss: Loss::new(training, train_labels.labels(), request.model.n_classes())?,
+            mixer: Mixer::new(&training.mixing, request.seed),
+            plateau: plateau_after(request, &begin.history),
+            events: EventLog::create(&event_files, steps)?,
+            gradients: Vec::new(),
             step_log: StepLog::open(&request.output.join(STEPS), steps)?,
             model: begin.model,
             ema: begin.ema,
@@ -135,6 +146,10 @@ impl<'a> Session<'a> {
         };
         if is_last_due {
             session.save(checkpoint::LAST, &session.checkpoint()?, observer)?;
+        }
+        if steps == 0 {
+            let first = session.loader.epoch(1).next();
+            session.events.begin(request, first.as_ref())?;
         }
         observer.event(&TrainEvent::Started {
             first_epoch: session.history.len() + 1,
@@ -232,17 +247,22 @@ impl<'a> Session<'a> {
                 return Ok(None);
             }
             let asked = Instant::now();
-            let Some(mut batch) = batches.next() else {
+            let Some(batch) = batches.next() else {
                 break;
             };
             waited += asked.elapsed().as_secs_f64();
             let learning_rate = self.learning_rate(self.optimizer.steps());
-            let n = batch.n;
-            let result = self.step(&batch, learning_rate)?;
-            let indices = std::mem::take(&mut batch.indices);
-            meter.push(result, n, learning_rate, indices);
-            now(&mut meter, waited);
             let is_last = index + 1 == self.steps_per_epoch;
+            let output = self.step(batch, learning_rate, is_last)?;
+            meter.push(output.result, output.squares, learning_rate, output.indices);
+            self.model = output.model;
+            if let Some(ema) = &mut self.ema {
+                ema.observe(&self.model, self.optimizer.steps());
+            }
+            if let Some(gradients) = output.gradients {
+                self.gradients = gradients;
+            }
+            now(&mut meter, waited);
             if meter.is_due() || is_last {
                 self.read(&mut meter, observer, epoch)?;
             }
@@ -268,15 +288,18 @@ impl<'a> Session<'a> {
 
     /// The rate of step `step`, counted from 0, after all remedies.
     fn learning_rate(&self, step: u64) -> f64 {
-        self.schedule.learning_rate(step) * Remedy::rate_factor(&self.remedies)
+        self.schedule.learning_rate(step)
+            * self.plateau.factor
+            * Remedy::rate_factor(&self.remedies)
     }
 
     /// One step on `batch`; its results are still on the device.
     fn step(
         &mut self,
-        batch: &mlestar_data::loader::Batch,
+        batch: Batch,
         learning_rate: f64,
-    ) -> Result<crate::step::StepResult, TrainError> {
+        is_last: bool,
+    ) -> Result<StepOutput, TrainError> {
         let step = self.optimizer.steps();
         let training = self.request.training;
         let faults = &self.request.faults;
@@ -292,6 +315,8 @@ impl<'a> Session<'a> {
         let context = StepContext {
             spec: self.request.model,
             training,
+            loss: &self.loss,
+            mixer: self.mixer.as_ref(),
             seed: self.request.seed,
             device: &self.autodiff,
             accumulation_steps: Remedy::accumulation_steps(
@@ -300,16 +325,16 @@ impl<'a> Session<'a> {
             ),
         };
         let model = self.model.clone();
+        let keep_gradients = is_last && self.logs_histograms();
         let optimizer = &mut self.optimizer;
-        let spoil = faults.strikes(faults.non_finite_at_step, lowered, step + 1);
-        let (model, result) = catching_out_of_memory(|| {
-            Ok(context.run(model, optimizer, batch, step, learning_rate, spoil))
-        })?;
-        self.model = model;
-        if let Some(ema) = &mut self.ema {
-            ema.observe(&self.model, self.optimizer.steps());
-        }
-        Ok(result)
+        let input = StepInput {
+            batch,
+            step,
+            learning_rate,
+            spoil: faults.strikes(faults.non_finite_at_step, lowered, step + 1),
+            keep_gradients,
+        };
+        catching_out_of_memory(|| Ok(context.run(model, optimizer, input)))
     }
 
     /// Waits for the results of all steps so far and passes them on.
@@ -324,16 +349,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         self.step_log.append(&records)?;
-        for record in &records {
-            self.events.scalars(
-                record.step,
-                &[
-                    ("step/loss", record.loss),
-                    ("step/learning_rate", record.learning_rate),
-                    ("step/gradient_norm", record.gradient_norm),
-                ],
-            )?;
-        }
+        self.events.steps(&records)?;
         observer.event(&TrainEvent::Step(self.step_progress(epoch, &meter.totals)));
         Ok(())
     }
@@ -371,14 +387,14 @@ impl<'a> Session<'a> {
 
     /// Mean loss and accuracy on the validation set.
     fn validate(
-        &self,
+        &mut self,
         epoch: usize,
         observer: &mut dyn Observer,
     ) -> Result<(f64, f64), TrainError> {
-        let set = &self.validation;
+        let set = Arc::clone(&self.validation);
         let logits = predict(
             self.evaluated(),
-            set,
+            &set,
             &self.request.normalization,
             self.request.training.evaluation_batch_size,
             &self.plain,
@@ -391,6 +407,10 @@ impl<'a> Session<'a> {
                 epoch,
                 index: position / k,
             });
+        }
+        if self.logs_histograms() {
+            let step = self.optimizer.steps();
+            self.events.confusion(step, &set, &logits)?;
         }
         let (loss, correct) = loss_sum_and_correct(&logits, set.labels(), k);
         let n = set.len() as f64;
@@ -413,6 +433,9 @@ impl<'a> Session<'a> {
         }
         append_json_line(&self.request.output.join(METRICS), &record)?;
         self.log(&record)?;
+        if training.schedule.kind == ScheduleKind::Plateau {
+            self.plateau.observe(&training.schedule.plateau, &record);
+        }
         self.history.push(record.clone());
         observer.event(&TrainEvent::Epoch(record));
 
@@ -436,19 +459,21 @@ impl<'a> Session<'a> {
     }
 
     fn log(&mut self, record: &EpochRecord) -> Result<(), TrainError> {
-        self.events.scalars(
-            self.optimizer.steps(),
-            &[
-                ("epoch", record.epoch as f64),
-                ("train/loss", record.train_loss),
-                ("train/accuracy", record.train_accuracy),
-                ("train/learning_rate", record.learning_rate),
-                ("train/gradient_norm", record.gradient_norm_mean),
-                ("train/images_per_second", record.images_per_second),
-                ("validation/loss", record.validation_loss),
-                ("validation/accuracy", record.validation_accuracy),
-            ],
-        )
+        let step = self.optimizer.steps();
+        self.events.epoch(step, record)?;
+        if self.logs_histograms() {
+            let weights = self.model.state();
+            self.events.histograms(step, "weights", &weights)?;
+            self.events
+                .histograms(step, "gradients", &std::mem::take(&mut self.gradients))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the running epoch is one after which distributions are logged.
+    fn logs_histograms(&self) -> bool {
+        let every = self.request.training.histograms_every_epochs;
+        every > 0 && (self.history.len() + 1).is_multiple_of(every)
     }
 
     /// The state as it is now.
@@ -547,7 +572,8 @@ impl<'a> Session<'a> {
         let output = self.request.output;
         beginning::rewrite_metrics(&output.join(METRICS), &self.history)?;
         self.step_log = StepLog::open(&output.join(STEPS), steps)?;
-        self.events = EventWriter::create(&output.join(TENSORBOARD), steps + 1)?;
+        self.events = EventLog::create(&output.join(TENSORBOARD), steps)?;
+        self.plateau = plateau_after(self.request, &self.history);
         // So that a training that is killed now goes on with the remedy.
         self.save(checkpoint::LAST, &self.checkpoint()?, observer)?;
         self.last_saved = Instant::now();
@@ -568,7 +594,15 @@ impl<'a> Session<'a> {
             factor: training.recovery.rate_factor,
             cause,
             pictures: pictures.to_vec(),
-            largest_gradients: Vec::new(),
+            largest_gradients: match error {
+                TrainError::NonFinite {
+                    largest_gradients, ..
+                } => largest_gradients
+                    .iter()
+                    .map(|(name, norm)| (name.clone(), norm.is_finite().then_some(*norm)))
+                    .collect(),
+                _ => Vec::new(),
+            },
         };
         match error {
             TrainError::NonFinite {
@@ -602,7 +636,11 @@ impl<'a> Session<'a> {
     }
 
     /// Sends the event that belongs to an end before the last epoch.
-    pub(super) fn announce(&self, stopped: &StopReason, observer: &mut dyn Observer) {
+    pub(super) fn announce(
+        &mut self,
+        stopped: &StopReason,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
         match *stopped {
             StopReason::Completed => {}
             StopReason::EarlyStopping {
@@ -619,6 +657,7 @@ impl<'a> Session<'a> {
                 minutes: self.finished_seconds() / 60.0,
             }),
         }
+        self.events.end(*stopped != StopReason::Interrupted)
     }
 
     pub(super) fn into_outcome(self, stopped: StopReason) -> Result<FitOutcome, TrainError> {
@@ -633,6 +672,15 @@ impl<'a> Session<'a> {
             stopped,
             remedies: self.remedies,
         })
+    }
+}
+
+/// What a schedule with a plateau has come to.
+fn plateau_after(request: &FitRequest<'_>, history: &[EpochRecord]) -> PlateauState {
+    let schedule = &request.training.schedule;
+    match schedule.kind {
+        ScheduleKind::Plateau => PlateauState::after(&schedule.plateau, history),
+        _ => PlateauState::default(),
     }
 }
 

@@ -20,8 +20,11 @@ pub use curve::{Suggestions, SweepPoint};
 pub use options::LrFindOptions;
 
 use crate::{
-    StopSignal, TrainError, config::TrainingConfig, optimizer::Optimizer, predict::to_host,
-    step::StepContext,
+    Loss, Mixer, StopSignal, TrainError,
+    config::TrainingConfig,
+    optimizer::Optimizer,
+    predict::to_host,
+    step::{StepContext, StepInput},
 };
 use curve::Curve;
 
@@ -133,11 +136,17 @@ pub fn find_learning_rate(
     let loader = training_loader(request)?;
     // As many epochs as the steps need, numbered like those of a training.
     let batches = (1..).flat_map(|epoch| loader.epoch(epoch));
+    let labels = request.train.labels();
+    let loss = Loss::new(request.training, labels, request.train.n_classes())?;
+    let mixer = Mixer::new(&request.training.mixing, request.seed);
     let context = StepContext {
         spec: request.model,
         training: request.training,
+        loss: &loss,
+        mixer: mixer.as_ref(),
         seed: request.seed,
         device: &device,
+        accumulation_steps: request.training.accumulation_steps,
     };
     let mut model = request.model.init(request.seed, &device);
     let mut optimizer = Optimizer::new(request.training.optimizer.clone());
@@ -149,9 +158,16 @@ pub fn find_learning_rate(
             break;
         }
         let learning_rate = options.learning_rate(step);
-        let result;
-        (model, result) = context.run(model, &mut optimizer, batch, step as u64, learning_rate);
-        let values = to_host(result, "finding a learning rate")?;
+        let input = StepInput {
+            batch,
+            step: step as u64,
+            learning_rate,
+            spoil: false,
+            keep_gradients: false,
+        };
+        let output = context.run(model, &mut optimizer, input);
+        model = output.model;
+        let values = to_host(output.result, "finding a learning rate")?;
         let loss = values.first().copied().map_or(f64::NAN, f64::from);
         if !loss.is_finite() {
             ended = SweepEnd::NotFinite;

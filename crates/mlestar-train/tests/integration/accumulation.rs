@@ -1,5 +1,7 @@
 //! A batch in parts.
 
+use mlestar_train::ClassWeights;
+
 use crate::Setup;
 
 /// Batch normalisation sees the statistics of each part, so the sums must agree only where these are
@@ -19,6 +21,7 @@ fn equal_parts_give_the_gradient_of_the_batch() {
     let base = crate::pictures(5, 1);
     whole.train = std::sync::Arc::new(base.select(&[0; 16]).unwrap());
     whole.validation = crate::pictures(2, 30);
+    whole.training.class_weights = Some(ClassWeights::List(vec![1.0, 2.0, 3.0]));
     let mut parts = whole.clone();
     parts.training.accumulation_steps = 4;
     let fit = |setup: &Setup| setup.fit(tempfile::tempdir().unwrap().path()).unwrap();

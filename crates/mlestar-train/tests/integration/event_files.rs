@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use mlestar_model::StateKind;
 use mlestar_train::{StepRecord, tensorboard::EventWriter};
 
 use crate::Setup;
@@ -90,12 +91,17 @@ fn get<'a>(fields: &'a [(u64, Value<'a>)], number: u64) -> Option<&'a Value<'a>>
 
 /// All scalars of the only event file in `folder`: (step, tag, value).
 fn scalars(folder: &Path) -> Vec<(u64, String, f32)> {
+    values(folder).0
+}
+
+/// The scalars, and the tags of everything else.
+fn values(folder: &Path) -> (Vec<(u64, String, f32)>, Vec<String>) {
     let entries: Vec<_> = fs::read_dir(folder).unwrap().collect();
     assert_eq!(entries.len(), 1);
     let path = entries[0].as_ref().unwrap().path();
     let events = records(&fs::read(path).unwrap());
     assert!(events[0].ends_with(b"brain.Event:2"));
-    let mut found = Vec::new();
+    let (mut found, mut others) = (Vec::new(), Vec::new());
     for event in &events[1..] {
         let event = fields(event);
         let Some(Value::Number(step)) = get(&event, 2) else {
@@ -109,17 +115,20 @@ fn scalars(folder: &Path) -> Vec<(u64, String, f32)> {
         for (_, value) in fields(summary) {
             let Value::Bytes(value) = value else { panic!() };
             let value = fields(value);
-            let (Some(Value::Bytes(tag)), Some(Value::Bytes(number))) =
-                (get(&value, 1), get(&value, 2))
-            else {
-                panic!("{value:?}");
+            let Some(Value::Bytes(tag)) = get(&value, 1) else {
+                panic!("no tag in {value:?}");
             };
             let tag = String::from_utf8(tag.to_vec()).unwrap();
+            let Some(Value::Bytes(number)) = get(&value, 2) else {
+                // A picture, a histogram or the settings.
+                others.push(tag);
+                continue;
+            };
             let number = f32::from_le_bytes((*number).try_into().unwrap());
             found.push((*step, tag, number));
         }
     }
-    found
+    (found, others)
 }
 
 #[test]
@@ -147,7 +156,17 @@ fn what_is_written_reads_back() {
 fn a_training_logs_every_step_and_every_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let outcome = Setup::new(2).fit(folder.path()).unwrap();
-    let logged = scalars(&folder.path().join("tensorboard"));
+    let (logged, others) = values(&folder.path().join("tensorboard"));
+    let counts = |prefix: &str| others.iter().filter(|tag| tag.starts_with(prefix)).count();
+    assert_eq!(counts("_hparams_/"), 3);
+    assert_eq!(counts("train/first_batch"), 1);
+    assert_eq!(counts("validation/confusion_matrix"), 2);
+    // Every tensor after each of the two epochs, and the gradient of every parameter.
+    let state = outcome.best_model.state();
+    assert_eq!(counts("weights/"), 2 * state.len());
+    let is_parameter = |name: &str| StateKind::of(name) == StateKind::Parameter;
+    let parameters = state.iter().filter(|tensor| is_parameter(&tensor.name));
+    assert_eq!(counts("gradients/"), 2 * parameters.count());
     let steps: Vec<StepRecord> =
         mlestar_artifact::read_json_lines(&folder.path().join("steps.jsonl")).unwrap();
     let mut expected = Vec::new();

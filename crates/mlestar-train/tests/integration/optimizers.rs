@@ -104,7 +104,7 @@ impl Reference {
         for (i, p) in parameters.iter_mut().enumerate() {
             let mut g = gradient[i];
             match c.kind {
-                OptimizerKind::AdamW => *p -= rate * c.weight_decay * *p,
+                OptimizerKind::AdamW | OptimizerKind::Lion => *p -= rate * c.weight_decay * *p,
                 _ => g += c.weight_decay * *p,
             }
             if c.kind == OptimizerKind::Sgd {
@@ -120,10 +120,16 @@ impl Reference {
                     };
                 continue;
             }
+            if c.kind == OptimizerKind::Lion {
+                let direction = c.beta1 * self.first[i] + (1.0 - c.beta1) * g;
+                *p -= rate * direction.signum();
+                self.first[i] = c.beta2() * self.first[i] + (1.0 - c.beta2()) * g;
+                continue;
+            }
             self.first[i] = c.beta1 * self.first[i] + (1.0 - c.beta1) * g;
-            self.second[i] = c.beta2 * self.second[i] + (1.0 - c.beta2) * g * g;
+            self.second[i] = c.beta2() * self.second[i] + (1.0 - c.beta2()) * g * g;
             let first = self.first[i] / (1.0 - c.beta1.powi(self.step));
-            let second = self.second[i] / (1.0 - c.beta2.powi(self.step));
+            let second = self.second[i] / (1.0 - c.beta2().powi(self.step));
             *p -= rate * first / (second.sqrt() + c.epsilon);
         }
     }
@@ -206,6 +212,12 @@ fn adam_with_and_without_decay() {
 fn adamw_decays_apart_from_the_gradient() {
     check(config(OptimizerKind::AdamW, 0.02, 0.3), None);
     check(config(OptimizerKind::AdamW, 0.02, 0.3), Some(0.5));
+}
+
+#[test]
+fn lion_moves_by_the_sign_of_its_momentum() {
+    check(config(OptimizerKind::Lion, 0.02, 0.0), None);
+    check(config(OptimizerKind::Lion, 0.02, 0.3), Some(0.5));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn a_loss_that_is_not_finite_goes_back_and_lowers_the_rate() {
                     factor,
                     cause,
                     pictures,
-                    ..
+                    largest_gradients,
                 },
         },
     ] = outcome.remedies.as_slice()
@@ -47,6 +47,7 @@ fn a_loss_that_is_not_finite_goes_back_and_lowers_the_rate() {
     assert_eq!(*factor, 0.5);
     assert!(cause.contains("loss NaN"), "{cause}");
     assert_eq!(pictures.len(), 16);
+    assert!(largest_gradients.iter().any(|(_, norm)| norm.is_none()));
     // The rate of every later step is half of what it would have been, and no step is there twice.
     let mut undisturbed = setup.clone();
     undisturbed.faults = Faults::default();

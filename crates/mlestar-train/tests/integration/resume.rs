@@ -1,8 +1,8 @@
 use std::path::Path;
 
 use mlestar_train::{
-    EmaConfig, EpochRecord, OptimizerConfig, OptimizerKind, StepRecord, StopReason, StopSignal,
-    TrainEvent,
+    ClassWeights, EmaConfig, EpochRecord, OptimizerConfig, OptimizerKind, ScheduleKind, StepRecord,
+    StopReason, StopSignal, TrainEvent,
     checkpoint::{self, Checkpoint},
 };
 
@@ -97,6 +97,28 @@ fn a_resumed_sgd_training_gives_the_same_bits() {
     check_same_bits(&setup);
 }
 
+#[test]
+fn a_resumed_lion_training_gives_the_same_bits() {
+    let mut setup = Setup::new(4);
+    setup.training.optimizer = OptimizerConfig {
+        kind: OptimizerKind::Lion,
+        learning_rate: 0.003,
+        ..OptimizerConfig::default()
+    };
+    check_same_bits(&setup);
+}
+
+#[test]
+fn a_resumed_muon_training_gives_the_same_bits() {
+    let mut setup = Setup::new(4);
+    setup.training.optimizer = OptimizerConfig {
+        kind: OptimizerKind::Muon,
+        learning_rate: 0.02,
+        ..OptimizerConfig::default()
+    };
+    check_same_bits(&setup);
+}
+
 /// Every step is saved; the training is stopped after the one that is `step` steps into `epoch`, of
 /// which the checkpoint then tells.
 fn interrupt_within(setup: &Setup, folder: &Path, epoch: usize, step: usize) {
@@ -159,6 +181,38 @@ fn check_same_bits_within_epochs(mut setup: Setup) {
 #[test]
 fn a_training_resumed_within_epochs_gives_the_same_bits() {
     check_same_bits_within_epochs(Setup::new(4));
+}
+
+/// Mixed pictures, weighted classes, blocks left out, a plateau, Muon: all that has a state or draws.
+#[test]
+fn so_does_one_with_everything_else() {
+    let mut setup = Setup::new(4);
+    setup.spec = {
+        let mut config = setup.spec.config().clone();
+        config.stochastic_depth = 0.3;
+        config
+            .check(crate::CLASSES, crate::SIDE, crate::SIDE)
+            .unwrap()
+    };
+    setup.training.mixing.mixup_alpha = 0.4;
+    setup.training.mixing.cutmix_alpha = 1.0;
+    setup.training.class_weights = Some(ClassWeights::List(vec![1.0, 2.0, 3.0]));
+    setup.training.schedule.kind = ScheduleKind::Plateau;
+    setup.training.schedule.plateau.patience = 0;
+    setup.training.schedule.plateau.threshold = 0.5;
+    setup.training.optimizer.kind = OptimizerKind::Muon;
+    let rates: Vec<f64> = setup
+        .fit(tempfile::tempdir().unwrap().path())
+        .unwrap()
+        .history
+        .iter()
+        .map(|record| record.learning_rate)
+        .collect();
+    assert!(
+        rates[3] < rates[0],
+        "the plateau was not noticed: {rates:?}"
+    );
+    check_same_bits_within_epochs(setup);
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn a_loss_or_gradient_that_is_not_finite_names_the_step_and_its_pictures() {
         step,
         loss,
         gradient_norm,
+        largest_gradients,
         indices,
     } = error
     else {
@@ -93,6 +94,7 @@ fn a_loss_or_gradient_that_is_not_finite_names_the_step_and_its_pictures() {
     };
     assert_eq!((epoch, step), (1, 1));
     assert!(!(loss.is_finite() && gradient_norm.is_finite()));
+    assert_eq!(largest_gradients.len(), 5);
     let config = LoaderConfig {
         batch_size: 16,
         seed: setup.seed,

@@ -12,7 +12,7 @@ pub(super) fn render(found: &LrFind) -> Result<String, WorkflowError> {
         .project("MLE-Star")
         .subtitle(&found.project)
         .fact("seed", found.seed.to_string())
-        .fact("optimizer", format!("{:?}", found.optimizer))
+        .fact("optimizer", format!("{:?}", found.optimizer).to_lowercase())
         .fact("batch", found.batch_size.to_string())
         .fact("parameters", format::count(found.parameters))
         .section(result(found))
@@ -28,7 +28,7 @@ fn result(found: &LrFind) -> Section {
     let last = found.points.last();
     let figures = vec![
         KeyFigure::new("suggested learning rate", optional(found.suggested)),
-        KeyFigure::new("learning rate of the config", rate(found.configured)),
+        KeyFigure::new("in the config now", rate(found.configured)),
         KeyFigure::new(
             "steps",
             format!("{} of {}", found.points.len(), found.options.steps),
@@ -95,7 +95,7 @@ fn rows(found: &LrFind) -> [(&'static str, Option<f64>, &'static str); 3] {
         (
             "steepest fall",
             suggestions.steepest,
-            "where the smoothed loss falls fastest; cautious where that is early",
+            "where the smoothed loss falls fastest",
         ),
         (
             "minimum / 10",

@@ -84,12 +84,18 @@ fn strategy(
         OptimizerKind::Adam => "Adam",
         OptimizerKind::AdamW => "AdamW",
         OptimizerKind::Sgd => "SGD",
+        OptimizerKind::Lion => "Lion",
+        OptimizerKind::Muon => "Muon",
         _ => "the configured optimizer",
     };
     let shape = match training.schedule.kind {
         ScheduleKind::Constant => "kept constant",
         ScheduleKind::Cosine => "annealed along half a cosine",
         ScheduleKind::OneCycle => "raised and lowered in one cycle",
+        ScheduleKind::Linear => "lowered along a line",
+        ScheduleKind::Triangular => "raised and lowered along two lines",
+        ScheduleKind::Step => "multiplied by a factor after certain epochs",
+        ScheduleKind::Plateau => "lowered whenever validation makes no progress",
         _ => "scheduled as configured",
     };
     let mut lines = vec![
@@ -113,6 +119,28 @@ fn strategy(
         lines.push(format!(
             "Smooth the labels by {}.",
             training.label_smoothing
+        ));
+    }
+    if let Some(weights) = &training.class_weights {
+        lines.push(format!("Weight the classes in the loss: {weights}."));
+    }
+    if let Some(gamma) = training.focal_gamma {
+        lines.push(format!("Use the focal loss with an exponent of {gamma}."));
+    }
+    let mixing = &training.mixing;
+    if !mixing.is_off() {
+        let methods: Vec<String> = [
+            ("mixup", mixing.mixup_alpha),
+            ("CutMix", mixing.cutmix_alpha),
+        ]
+        .iter()
+        .filter(|(_, alpha)| *alpha > 0.0)
+        .map(|(method, alpha)| format!("{method} (alpha {alpha})"))
+        .collect();
+        lines.push(format!(
+            "Mix a share of {} of the batches: {}.",
+            mixing.probability,
+            methods.join(" or ")
         ));
     }
     if let Some(norm) = training.max_gradient_norm {

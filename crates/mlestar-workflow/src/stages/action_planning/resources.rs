@@ -53,8 +53,8 @@ impl ResourceFigures {
         let values = (ModelSpec::CHANNELS * spec.height() * spec.width()) as u64;
         let moments = match training.optimizer.kind {
             OptimizerKind::Sgd if training.optimizer.momentum == 0.0 => 0,
-            OptimizerKind::Sgd => 1,
-            // Adam and its relatives keep two.
+            OptimizerKind::Sgd | OptimizerKind::Lion => 1,
+            // Adam and its relatives keep two, Muon one for most and two for the rest.
             _ => 2,
         };
         Self {
@@ -127,6 +127,10 @@ mod tests {
             adam.gradient_bytes
         );
         assert_eq!(of(OptimizerKind::Sgd, 0.0).optimizer_bytes, 0);
+        assert_eq!(
+            of(OptimizerKind::Lion, 0.0).optimizer_bytes,
+            adam.gradient_bytes
+        );
         let few = ResourceFigures::of(&spec, &TrainingConfig::default(), 5, 9);
         assert_eq!(few.batch_size, 5);
     }

@@ -4,7 +4,7 @@ use super::super::Input;
 use super::thumbnails;
 use crate::WorkflowError;
 use mlestar_data::ImageSet;
-use mlestar_data::augment::{AugmentationConfig, Augmenter};
+use mlestar_data::augment::{AugmentationConfig, Augmenter, FlipMode};
 use mlestar_data::normalization::Normalization;
 use mlestar_report::{Block, Callout, Definition, Picture, PictureGrid, Section};
 
@@ -79,7 +79,10 @@ fn settings(config: &AugmentationConfig) -> Block {
         (
             config.horizontal_flip_probability > 0.0,
             "horizontal flip",
-            format!("probability {}", config.horizontal_flip_probability),
+            match config.horizontal_flip_mode {
+                FlipMode::Random => format!("probability {}", config.horizontal_flip_probability),
+                FlipMode::Alternating => "every picture in every second epoch".to_owned(),
+            },
         ),
         (
             config.brightness > 0.0,

@@ -1,0 +1,197 @@
+//! The step of Muon: momentum whose direction is made orthogonal.
+//!
+//! The matrix products of the Newton-Schulz iteration are those of a 1x1 convolution, `A Bᵀ`, and run
+//! through its kernel, on all threads and in an order that does not depend on their number.
+
+use rayon::prelude::*;
+
+use crate::{
+    Algorithm, Conv2dShape, Epilogue, KernelError, Level, conv2d_with, error::check_length,
+    optimizer::PIECE_VALUES, sum_of_squares,
+};
+
+/// Coefficients `a`, `b`, `c` of the iteration `X <- a X + (b A + c A A) X` with `A = X Xᵀ`. They make
+/// small singular values grow fastest; after five rounds all lie near 1 (Jordan et al. 2024,
+/// <https://kellerjordan.github.io/posts/muon>).
+pub const NEWTON_SCHULZ_COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
+
+/// Rounds of the iteration.
+pub const NEWTON_SCHULZ_ROUNDS: usize = 5;
+
+/// Added to the norm that the iteration starts by dividing by, so that a matrix of zeros stays one.
+pub const NEWTON_SCHULZ_EPSILON: f64 = 1e-7;
+
+/// Coefficients of one step of Muon (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon>).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MuonStep {
+    /// Learning rate.
+    pub rate: f64,
+    /// Decay of the momentum buffer, 0-1; the step looks ahead by it (Nesterov).
+    pub momentum: f64,
+    /// Weight decay, which shrinks the parameter itself.
+    pub weight_decay: f64,
+}
+
+impl MuonStep {
+    /// How far the orthogonal matrix of `rows` x `columns` is followed, per unit of the rate:
+    /// `sqrt(max(1, rows / columns))`.
+    #[must_use]
+    pub fn shape_factor(rows: usize, columns: usize) -> f64 {
+        (rows as f64 / columns.max(1) as f64).max(1.0).sqrt()
+    }
+}
+
+/// Changes `parameter` and `buffer`, matrices of `rows` rows. Gradients are multiplied by
+/// `gradient_scale` first.
+///
+/// # Errors
+///
+/// [`KernelError`] when the slices are not of one length, or that is not a multiple of `rows`.
+///
+/// ```
+/// use mlestar_kernels::{MuonStep, muon_step};
+///
+/// let step = MuonStep { rate: 0.1, momentum: 0.9, weight_decay: 0.0 };
+/// let (mut parameter, mut buffer) = ([0.0; 4], [0.0; 4]);
+/// // A diagonal gradient: the step has singular values near 1 whatever the gradient's.
+/// muon_step(&step, 1.0, &[30.0, 0.0, 0.0, 10.0], 2, &mut parameter, &mut buffer)?;
+/// assert!((parameter[0] + 0.1).abs() < 0.04 && (parameter[3] + 0.1).abs() < 0.04);
+/// assert_eq!(parameter[1], 0.0);
+/// # Ok::<(), mlestar_kernels::KernelError>(())
+/// ```
+pub fn muon_step(
+    step: &MuonStep,
+    gradient_scale: f32,
+    gradient: &[f32],
+    rows: usize,
+    parameter: &mut [f32],
+    buffer: &mut [f32],
+) -> Result<(), KernelError> {
+    let len = parameter.len();
+    check_length("gradient", gradient, len)?;
+    check_length("momentum buffer", buffer, len)?;
+    let columns = check_matrix(len, rows)?;
+    let momentum = step.momentum as f32;
+    let mut direction = vec![0.0; len];
+    direction
+        .par_chunks_mut(PIECE_VALUES)
+        .zip(buffer.par_chunks_mut(PIECE_VALUES))
+        .zip(gradient.par_chunks(PIECE_VALUES))
+        .for_each(|((direction, buffer), gradient)| {
+            for ((direction, buffer), gradient) in direction.iter_mut().zip(buffer).zip(gradient) {
+                let gradient = gradient * gradient_scale;
+                *buffer = momentum * *buffer + gradient;
+                *direction = gradient + momentum * *buffer;
+            }
+        });
+    let orthogonal = orthogonalize(&direction, rows)?;
+    let rate = (step.rate * MuonStep::shape_factor(rows, columns)) as f32;
+    let shrink = (1.0 - step.rate * step.weight_decay) as f32;
+    parameter
+        .par_chunks_mut(PIECE_VALUES)
+        .zip(orthogonal.par_chunks(PIECE_VALUES))
+        .for_each(|(parameter, orthogonal)| {
+            for (value, orthogonal) in parameter.iter_mut().zip(orthogonal) {
+                *value = *value * shrink - rate * orthogonal;
+            }
+        });
+    Ok(())
+}
+
+/// A matrix with the singular vectors of `matrix`, of `rows` rows, and singular values near 1 (0.68 to
+/// 1.14, where those of `matrix` are not tiny beside its norm).
+///
+/// # Errors
+///
+/// [`KernelError::Shape`] when `matrix` is not a whole number of rows.
+pub fn orthogonalize(matrix: &[f32], rows: usize) -> Result<Vec<f32>, KernelError> {
+    let columns = check_matrix(matrix.len(), rows)?;
+    // The products are smaller with fewer rows than columns.
+    let is_tall = rows > columns;
+    let [m, n] = if is_tall {
+        [columns, rows]
+    } else {
+        [rows, columns]
+    };
+    let norm = sum_of_squares(matrix).sqrt() + NEWTON_SCHULZ_EPSILON;
+    let mut x = match is_tall {
+        true => transposed(matrix, rows, columns),
+        false => matrix.to_vec(),
+    };
+    scale(&mut x, (1.0 / norm) as f32);
+    let [a, b, c] = NEWTON_SCHULZ_COEFFICIENTS.map(|coefficient| coefficient as f32);
+    let mut gram = vec![0.0; m * m];
+    let mut polynomial = vec![0.0; m * m];
+    let mut next = vec![0.0; m * n];
+    for _ in 0..NEWTON_SCHULZ_ROUNDS {
+        multiply_transposed(&x, &x, [m, n, m], None, &mut gram)?;
+        // b A + c A A; A is its own transpose.
+        let mut by_c = gram.clone();
+        scale(&mut by_c, c);
+        let mut by_b = gram.clone();
+        scale(&mut by_b, b);
+        multiply_transposed(&gram, &by_c, [m, m, m], Some(&by_b), &mut polynomial)?;
+        let columns_of_x = transposed(&x, m, n);
+        scale(&mut x, a);
+        multiply_transposed(&polynomial, &columns_of_x, [m, m, n], Some(&x), &mut next)?;
+        std::mem::swap(&mut x, &mut next);
+    }
+    Ok(match is_tall {
+        true => transposed(&x, m, n),
+        false => x,
+    })
+}
+
+fn check_matrix(len: usize, rows: usize) -> Result<usize, KernelError> {
+    if rows == 0 || !len.is_multiple_of(rows) || len == 0 {
+        return Err(KernelError::Shape {
+            what: "matrix",
+            reason: format!("{len} values are not a whole number of columns for {rows} rows"),
+        });
+    }
+    Ok(len / rows)
+}
+
+/// `out = left rightᵀ + added` with `left` of `[rows, summed]` and `right` of `[columns, summed]`.
+fn multiply_transposed(
+    left: &[f32],
+    right: &[f32],
+    [rows, summed, columns]: [usize; 3],
+    added: Option<&[f32]>,
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    let shape = Conv2dShape::square(1, [rows, 1], [summed, columns], 1, 1, 0);
+    let epilogue = Epilogue {
+        residual: added,
+        ..Epilogue::default()
+    };
+    let level = Level::current();
+    conv2d_with(level, Algorithm::Direct, &shape, left, right, epilogue, out)
+}
+
+fn scale(values: &mut [f32], factor: f32) {
+    values
+        .par_chunks_mut(PIECE_VALUES)
+        .for_each(|values| values.iter_mut().for_each(|value| *value *= factor));
+}
+
+/// Side of the squares in which a matrix is transposed, so that the lines read and written stay in the
+/// first-level cache.
+const SQUARE: usize = 16;
+
+fn transposed(matrix: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let mut out = vec![0.0; matrix.len()];
+    out.par_chunks_mut(rows * SQUARE)
+        .enumerate()
+        .for_each(|(band, out)| {
+            let first = band * SQUARE;
+            for top in (0..rows).step_by(SQUARE) {
+                for (column, out) in out.chunks_exact_mut(rows).enumerate() {
+                    for row in top..rows.min(top + SQUARE) {
+                        out[row] = matrix[row * columns + first + column];
+                    }
+                }
+            }
+        });
+    out
+}

@@ -1,0 +1,214 @@
+//! What a training shows in TensorBoard.
+
+use std::path::Path;
+
+use mlestar_data::{ImageSet, loader::Batch, normalization::Normalization};
+use mlestar_model::NamedTensor;
+use serde_json::Value;
+
+use super::FitRequest;
+use crate::{
+    EpochRecord, StepRecord, TrainError,
+    tensorboard::{
+        EventWriter, HistogramSummary, HparamStatus, HparamValue, RgbPicture,
+        confusion_matrix_picture,
+    },
+};
+
+/// More classes than this make no readable confusion matrix.
+const MOST_CLASSES: usize = 100;
+/// Sample pictures of the first batch.
+const SAMPLES: usize = 36;
+
+/// The event file of a training. Everything stands at the optimizer step (from 1) after which it was
+/// found.
+pub(super) struct EventLog {
+    writer: EventWriter,
+}
+
+impl EventLog {
+    /// A new file in `folder`; `steps` were taken before.
+    pub(super) fn create(folder: &Path, steps: u64) -> Result<Self, TrainError> {
+        Ok(Self {
+            writer: EventWriter::create(folder, steps + 1)?,
+        })
+    }
+
+    /// What is trained, and pictures of the first batch as the network sees them.
+    pub(super) fn begin(
+        &mut self,
+        request: &FitRequest<'_>,
+        first: Option<&Batch>,
+    ) -> Result<(), TrainError> {
+        let mut settings = Vec::new();
+        flatten(
+            "model",
+            &serde_json::to_value(request.model.config()),
+            &mut settings,
+        );
+        flatten(
+            "training",
+            &serde_json::to_value(request.training),
+            &mut settings,
+        );
+        flatten(
+            "augmentation",
+            &serde_json::to_value(request.augmentation),
+            &mut settings,
+        );
+        settings.push(("seed".into(), HparamValue::Number(request.seed as f64)));
+        let settings: Vec<(&str, HparamValue)> = settings
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.clone()))
+            .collect();
+        self.writer
+            .hparams_start(&settings, &["validation/accuracy", "validation/loss"])?;
+        if let Some(batch) = first {
+            let samples = samples(batch, &request.normalization)?;
+            self.writer.picture(0, "train/first_batch", &samples)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn steps(&mut self, records: &[StepRecord]) -> Result<(), TrainError> {
+        for record in records {
+            self.writer.scalars(
+                record.step,
+                &[
+                    ("step/loss", record.loss),
+                    ("step/learning_rate", record.learning_rate),
+                    ("step/gradient_norm", record.gradient_norm),
+                ],
+            )?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn epoch(&mut self, step: u64, record: &EpochRecord) -> Result<(), TrainError> {
+        self.writer.scalars(
+            step,
+            &[
+                ("epoch", record.epoch as f64),
+                ("train/loss", record.train_loss),
+                ("train/accuracy", record.train_accuracy),
+                ("train/learning_rate", record.learning_rate),
+                ("train/gradient_norm", record.gradient_norm_mean),
+                ("train/images_per_second", record.images_per_second),
+                ("validation/loss", record.validation_loss),
+                ("validation/accuracy", record.validation_accuracy),
+            ],
+        )
+    }
+
+    /// The distribution of every tensor's values, under `kind`.
+    pub(super) fn histograms(
+        &mut self,
+        step: u64,
+        kind: &str,
+        tensors: &[NamedTensor],
+    ) -> Result<(), TrainError> {
+        for tensor in tensors {
+            let histogram = HistogramSummary::of(tensor.values.iter().copied());
+            self.writer
+                .histogram(step, &format!("{kind}/{}", tensor.name), &histogram)?;
+        }
+        Ok(())
+    }
+
+    /// The confusion matrix of the validation set, from logits `n x k`.
+    pub(super) fn confusion(
+        &mut self,
+        step: u64,
+        set: &ImageSet,
+        logits: &[f32],
+    ) -> Result<(), TrainError> {
+        let k = set.n_classes();
+        if k > MOST_CLASSES {
+            return Ok(());
+        }
+        let mut counts = vec![0_u32; k * k];
+        for (row, &label) in logits.chunks_exact(k).zip(set.labels()) {
+            let mut best = 0;
+            for (class, value) in row.iter().enumerate() {
+                if *value > row[best] {
+                    best = class;
+                }
+            }
+            counts[label as usize * k + best] += 1;
+        }
+        let picture = confusion_matrix_picture(&counts, k)?;
+        self.writer
+            .picture(step, "validation/confusion_matrix", &picture)
+    }
+
+    /// The training is over, by itself or not.
+    pub(super) fn end(&mut self, is_done: bool) -> Result<(), TrainError> {
+        self.writer.hparams_end(match is_done {
+            true => HparamStatus::Success,
+            false => HparamStatus::Failure,
+        })
+    }
+}
+
+/// The pictures of a batch, as 8-bit pictures again.
+fn samples(batch: &Batch, normalization: &Normalization) -> Result<RgbPicture, TrainError> {
+    let area = batch.height * batch.width;
+    let pictures: Vec<Vec<u8>> = batch
+        .images
+        .chunks_exact(ImageSet::CHANNELS * area)
+        .take(SAMPLES)
+        .map(|picture| {
+            let values = picture.iter().enumerate();
+            values
+                .map(|(index, value)| {
+                    let channel = index / area;
+                    let value = f64::from(*value) * f64::from(normalization.std[channel])
+                        + f64::from(normalization.mean[channel]);
+                    // A cast of what is out of range, or NaN, saturates.
+                    (value * 255.0).round() as u8
+                })
+                .collect()
+        })
+        .collect();
+    let pictures: Vec<&[u8]> = pictures.iter().map(Vec::as_slice).collect();
+    let columns = (pictures.len() as f64).sqrt().ceil() as usize;
+    let scale = (64 / batch.height.max(batch.width)).max(1);
+    RgbPicture::grid(
+        &pictures,
+        (batch.height, batch.width),
+        columns.max(1),
+        2,
+        scale,
+    )
+}
+
+/// The settings in `value` with their dotted keys. What has no JSON form has no settings.
+fn flatten(
+    key: &str,
+    value: &Result<Value, serde_json::Error>,
+    settings: &mut Vec<(String, HparamValue)>,
+) {
+    if let Ok(value) = value {
+        flatten_value(key, value, settings);
+    }
+}
+
+fn flatten_value(key: &str, value: &Value, settings: &mut Vec<(String, HparamValue)>) {
+    let setting = match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                flatten_value(&format!("{key}.{field}"), value, settings);
+            }
+            return;
+        }
+        Value::Null => return,
+        Value::Bool(value) => HparamValue::Bool(*value),
+        Value::Number(number) => match number.as_f64() {
+            Some(number) => HparamValue::Number(number),
+            None => HparamValue::Text(number.to_string()),
+        },
+        Value::String(text) => HparamValue::Text(text.clone()),
+        Value::Array(_) => HparamValue::Text(value.to_string()),
+    };
+    settings.push((key.to_owned(), setting));
+}

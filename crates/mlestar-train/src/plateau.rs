@@ -1,0 +1,197 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    EpochRecord,
+    config::{Monitor, PlateauConfig},
+};
+
+/// How far the learning rate has been lowered for lack of progress, as PyTorch's `ReduceLROnPlateau`
+/// (relative threshold, no cool-down).
+///
+/// The state follows from the epochs alone, so that a resumed training finds it with
+/// [`PlateauState::after`].
+///
+/// ```
+/// use mlestar_train::{PlateauConfig, PlateauState};
+///
+/// let state = PlateauState::default();
+/// assert_eq!(state.factor, 1.0);
+/// assert_eq!(state, PlateauState::after(&PlateauConfig::default(), &[]));
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlateauState {
+    /// What the schedule's rate is to be multiplied by, above 0 and at most 1.
+    pub factor: f64,
+    /// The best value that was watched; `None` before the first epoch has ended.
+    pub best: Option<f64>,
+    /// Epochs since there was progress or the rate was lowered.
+    pub waited: usize,
+}
+
+impl Default for PlateauState {
+    fn default() -> Self {
+        Self {
+            factor: 1.0,
+            best: None,
+            waited: 0,
+        }
+    }
+}
+
+impl PlateauState {
+    /// The state after all of these epochs.
+    #[must_use]
+    pub fn after(config: &PlateauConfig, history: &[EpochRecord]) -> Self {
+        let mut state = Self::default();
+        for record in history {
+            state.observe(config, record);
+        }
+        state
+    }
+
+    /// Takes note of an epoch; true if the rate is lower from now on.
+    pub fn observe(&mut self, config: &PlateauConfig, record: &EpochRecord) -> bool {
+        let (value, is_progress) = match config.monitor {
+            Monitor::ValidationLoss => {
+                let value = record.validation_loss;
+                let better = |best: f64| value < best * (1.0 - config.threshold);
+                (value, self.best.is_none_or(better))
+            }
+            Monitor::ValidationAccuracy => {
+                let value = record.validation_accuracy;
+                let better = |best: f64| value > best * (1.0 + config.threshold);
+                (value, self.best.is_none_or(better))
+            }
+        };
+        if is_progress {
+            self.best = Some(value);
+            self.waited = 0;
+        } else {
+            self.waited += 1;
+        }
+        if self.waited <= config.patience {
+            return false;
+        }
+        self.waited = 0;
+        let before = self.factor;
+        self.factor = (before * config.factor)
+            .max(config.min_fraction)
+            .min(before);
+        self.factor < before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(loss: f64, accuracy: f64) -> EpochRecord {
+        EpochRecord {
+            epoch: 1,
+            learning_rate: 0.1,
+            train_loss: 1.0,
+            train_accuracy: 0.5,
+            validation_loss: loss,
+            validation_accuracy: accuracy,
+            images_per_second: 1.0,
+            seconds: 1.0,
+            loader_wait_seconds: 0.0,
+            validation_seconds: 1.0,
+            gradient_norm_mean: 1.0,
+        }
+    }
+
+    fn factors(config: &PlateauConfig, records: &[EpochRecord]) -> Vec<f64> {
+        let mut state = PlateauState::default();
+        let after = |record| {
+            state.observe(config, record);
+            state.factor
+        };
+        records.iter().map(after).collect()
+    }
+
+    fn check(found: &[f64], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "{found} and {expected}");
+        }
+    }
+
+    /// Learning rates that PyTorch 2.15's `ReduceLROnPlateau` gives for a first rate of 1.
+    #[test]
+    fn losses_lower_the_rate_as_in_pytorch() {
+        let losses = [
+            1.0,
+            0.9,
+            0.95,
+            0.899_999_9,
+            0.91,
+            0.92,
+            0.5,
+            0.6,
+            0.6,
+            0.6,
+            0.6,
+            0.6,
+            0.6,
+            0.49,
+        ];
+        let config = PlateauConfig {
+            factor: 0.5,
+            patience: 2,
+            min_fraction: 0.2,
+            ..PlateauConfig::default()
+        };
+        let records = losses.map(|loss| record(loss, 0.0));
+        let expected = [
+            1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.2, 0.2,
+        ];
+        check(&factors(&config, &records), &expected);
+
+        let config = PlateauConfig {
+            factor: 0.3,
+            patience: 0,
+            threshold: 0.0,
+            ..PlateauConfig::default()
+        };
+        let records = [1.0, 1.0, 1.0, 0.5, 0.6].map(|loss| record(loss, 0.0));
+        check(&factors(&config, &records), &[1.0, 0.3, 0.09, 0.09, 0.027]);
+    }
+
+    /// As above, in the mode `max`.
+    #[test]
+    fn accuracies_lower_the_rate_as_in_pytorch() {
+        let config = PlateauConfig {
+            monitor: Monitor::ValidationAccuracy,
+            patience: 1,
+            threshold: 0.01,
+            ..PlateauConfig::default()
+        };
+        let accuracies = [0.1, 0.2, 0.2, 0.201, 0.2005, 0.3, 0.3, 0.3, 0.29, 0.31];
+        let records = accuracies.map(|accuracy| record(1.0, accuracy));
+        let expected = [1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01];
+        check(&factors(&config, &records), &expected);
+    }
+
+    #[test]
+    fn a_state_survives_its_record_and_follows_from_the_epochs() {
+        let config = PlateauConfig {
+            patience: 1,
+            ..PlateauConfig::default()
+        };
+        let records = [1.0, 2.0, 2.0, 2.0].map(|loss| record(loss, 0.0));
+        let mut state = PlateauState::default();
+        let lowered = records
+            .each_ref()
+            .map(|record| state.observe(&config, record));
+        assert_eq!(lowered, [false, false, true, false]);
+        assert_eq!(
+            (state.factor, state.best, state.waited),
+            (0.1, Some(1.0), 1)
+        );
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<PlateauState>(&text).unwrap(), state);
+        assert_eq!(PlateauState::after(&config, &records), state);
+    }
+}
