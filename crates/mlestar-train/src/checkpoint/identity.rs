@@ -4,7 +4,7 @@ use mlestar_model::ModelSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::TrainingConfig;
+use crate::{ScheduleKind, config::TrainingConfig};
 
 /// Everything that decides a training's result, apart from the device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ impl TrainingIdentity {
         own.training.recovery = crate::config::RecoveryConfig::default();
         let schedule = &mut own.training.schedule;
         schedule.t_max_epochs = match schedule.kind {
-            crate::ScheduleKind::Constant => None,
+            ScheduleKind::Constant | ScheduleKind::Step | ScheduleKind::Plateau => None,
             _ => Some(schedule.horizon_epochs(own.training.epochs)),
         };
         own.training.epochs = 1;
