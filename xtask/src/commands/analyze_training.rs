@@ -5,7 +5,7 @@ use crate::project;
 use mlestar_gates::ExitCode;
 use mlestar_workflow::WorkflowError;
 use mlestar_workflow::training_analysis::{
-    AnalysedTraining, TrainingPlace, analyse_training, find_trainings,
+    AnalysedTraining, SettingsSource, TrainingPlace, analyse_training, find_trainings,
 };
 use std::path::PathBuf;
 
@@ -44,10 +44,18 @@ fn print_analysis(place: &TrainingPlace, analysed: &AnalysedTraining, files: &[P
         }
         _ => String::new(),
     };
+    // Without a checkpoint the config may be another training's.
+    let planned = match analysis.epochs <= analysis.epochs_planned {
+        true => format!(" of {}", analysis.epochs_planned),
+        false => String::new(),
+    };
     println!(
-        "{}: {} of {} epochs, {} steps{best}",
-        place.name, analysis.epochs, analysis.epochs_planned, analysis.steps
+        "{}: {}{planned} epochs, {} steps{best}",
+        place.name, analysis.epochs, analysis.steps
     );
+    if analysis.settings_from == SettingsSource::Config {
+        println!("there is no checkpoint: the settings are those of the config");
+    }
     if analysis.findings.is_empty() {
         println!("nothing found");
     }

@@ -1,6 +1,6 @@
 use super::over_time::{
-    Chart, Panel, Trace, Values, check, first_and_last, main_stroke, mark_entry, marked_at,
-    raw_stroke, smoothed_log,
+    Chart, Panel, Trace, Values, check, first_and_last, limit_entry, main_stroke, mark_entry,
+    marked_at, raw_stroke, smoothed_log,
 };
 use super::{Svg, TrainingMark};
 use crate::ReportError;
@@ -36,6 +36,8 @@ pub fn gradient_norm(spec: &GradientNormChart<'_>) -> Result<Svg, ReportError> {
         LegendEntry::new("each step", Mark::Line(raw_stroke())),
         LegendEntry::new("moving average", Mark::Line(main_stroke(0))),
     ];
+    let finite = spec.clipped_to.filter(|limit| limit.is_finite());
+    let clipped = finite.map(|limit| limit_entry(format!("clipped to {}", short_number(limit))));
     let description = format!(
         "The gradient norm over {} steps; its moving average goes {}{}.",
         spec.steps.len(),
@@ -46,7 +48,11 @@ pub fn gradient_norm(spec: &GradientNormChart<'_>) -> Result<Svg, ReportError> {
         kind: CHART,
         title: spec.title,
         description,
-        legend: legend.into_iter().chain(mark_entry(spec.marks)).collect(),
+        legend: legend
+            .into_iter()
+            .chain(clipped)
+            .chain(mark_entry(spec.marks))
+            .collect(),
         panels: vec![Panel {
             position_label: "step",
             value_label: "norm of all gradients (powers of ten)",
@@ -65,9 +71,7 @@ pub fn gradient_norm(spec: &GradientNormChart<'_>) -> Result<Svg, ReportError> {
                 },
             ],
             marks: spec.marks,
-            limit: spec
-                .clipped_to
-                .map(|limit| (limit, format!("clipped to {}", short_number(limit)))),
+            limit: spec.clipped_to,
         }],
     }
     .draw()

@@ -4,8 +4,8 @@ use super::{Svg, check_count, check_length};
 use crate::ReportError;
 use crate::drawing::{
     Anchor, Area, Axis, Canvas, Header, INK, LegendEntry, Mark, Range, Scale, Stroke, TextLook,
-    WIDE_WIDTH, draw_axes, draw_curve, draw_limit, draw_no_data, draw_svg, series_colour,
-    short_number, text_width, truncate,
+    WIDE_WIDTH, draw_axes, draw_curve, draw_no_data, draw_svg, series_colour, short_number,
+    text_width, truncate,
 };
 
 const PLOT_HEIGHT: f64 = 230.0;
@@ -49,8 +49,8 @@ pub(super) struct Panel<'a> {
     pub values: Values,
     pub traces: Vec<Trace<'a>>,
     pub marks: &'a [TrainingMark<'a>],
-    /// A level to compare with, and its words.
-    pub limit: Option<(f64, String)>,
+    /// A level to compare with; the legend says what it is.
+    pub limit: Option<f64>,
 }
 
 /// A chart of one panel or of several beside each other.
@@ -77,6 +77,16 @@ fn mark_stroke() -> Stroke {
     Stroke::new(series_colour(1), 1.25).dash(&[3.0, 3.0])
 }
 
+/// The stroke of levels to compare with.
+fn limit_stroke() -> Stroke {
+    Stroke::new(INK, 1.25).opacity(0.7).dash(&[6.0, 4.0])
+}
+
+/// The legend entry of a level to compare with.
+pub(super) fn limit_entry(words: String) -> LegendEntry {
+    LegendEntry::new(words, Mark::Line(limit_stroke()))
+}
+
 /// The legend entry of marks, if there are any.
 pub(super) fn mark_entry(marks: &[TrainingMark<'_>]) -> Option<LegendEntry> {
     (!marks.is_empty()).then(|| LegendEntry::new("finding", Mark::Line(mark_stroke())))
@@ -99,8 +109,7 @@ pub(super) fn check(
 impl Chart<'_> {
     pub(super) fn draw(self) -> Result<Svg, ReportError> {
         let header = Header::new(self.title, self.legend, WIDE_WIDTH);
-        let has_marks = self.panels.iter().any(|panel| !panel.marks.is_empty());
-        let top = header.height() + if has_marks { 42.0 } else { 28.0 };
+        let top = header.height() + 28.0;
         let bottom = top + PLOT_HEIGHT;
         let size = (WIDE_WIDTH, bottom + 50.0);
         let n_panels = self.panels.len().max(1) as f64;
@@ -112,7 +121,7 @@ impl Chart<'_> {
                 let area = Area {
                     left: left + 62.0,
                     top,
-                    right: left + pitch - 18.0,
+                    right: left + pitch - 30.0,
                     bottom,
                 };
                 panel.draw(canvas, area)?;
@@ -138,12 +147,19 @@ impl Panel<'_> {
             draw_curve(canvas, (&x, &y), points, trace.stroke)?;
         }
         self.draw_marks(canvas, area, &x)?;
-        match &self.limit {
-            Some((limit, words)) if limit.is_finite() && (!y.is_log() || *limit > 0.0) => {
-                draw_limit(canvas, area, y.at(*limit), words)
+        match self.shown_limit() {
+            Some(limit) => {
+                let level = y.at(limit);
+                canvas.line((area.left, level), (area.right, level), limit_stroke())
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
+    }
+
+    /// The limit, if the axis can show it.
+    fn shown_limit(&self) -> Option<f64> {
+        self.limit
+            .filter(|limit| limit.is_finite() && (self.values != Values::Log || *limit > 0.0))
     }
 
     /// The points of a trace, with values that the axis cannot show as gaps.
@@ -167,10 +183,8 @@ impl Panel<'_> {
         if self.values == Values::FromZero {
             y = y.with(0.0);
         }
-        if let Some((limit, _)) = &self.limit
-            && (self.values != Values::Log || *limit > 0.0)
-        {
-            y = y.with(*limit);
+        if let Some(limit) = self.shown_limit() {
+            y = y.with(limit);
         }
         let x = Scale::linear(x, area.left, area.right);
         let y = match self.values {
@@ -195,16 +209,21 @@ impl Panel<'_> {
             let at = x.at(mark.at);
             canvas.line((at, area.top - 2.0), (at, area.bottom), mark_stroke())?;
             let label = truncate(mark.label, LONGEST_LABEL, LABEL_SIZE);
-            let half = text_width(&label, LABEL_SIZE) / 2.0;
-            if at - half < free_from {
+            let width = text_width(&label, LABEL_SIZE);
+            // Beside the line, within the plot.
+            let (start, end, anchor) = match at + 4.0 + width <= area.right {
+                true => (at + 4.0, at + 4.0 + width, Anchor::Start),
+                false => (at - 4.0 - width, at - 4.0, Anchor::End),
+            };
+            if start < free_from {
                 continue;
             }
-            free_from = at + half + 4.0;
-            let look = TextLook::new(LABEL_SIZE, Anchor::Middle)
+            free_from = end + 4.0;
+            let look = TextLook::new(LABEL_SIZE, anchor)
                 .bold()
                 .colour(series_colour(1));
-            // The title of the axis stands higher.
-            canvas.text(&label, (at, area.top - 8.0), look)?;
+            let place = if anchor == Anchor::Start { start } else { end };
+            canvas.text(&label, (place, area.top + 7.0), look)?;
         }
         Ok(())
     }
@@ -245,7 +264,15 @@ fn extremes(points: Vec<(f64, f64)>, low: f64, high: f64, width: f64) -> Vec<(f6
 pub(super) fn smoothed(values: &[f64]) -> Vec<f64> {
     let span = (values.len() as f64 / 50.0).max(5.0);
     let keep = 1.0 - 1.0 / span;
-    let (mut sum, mut weight) = (0.0, 0.0);
+    // It begins at the mean of the first values, not at the first one alone.
+    let first: Vec<f64> = values
+        .iter()
+        .copied()
+        .filter(|value| value.is_finite())
+        .take((span / 4.0).ceil() as usize)
+        .collect();
+    let mut weight = first.len() as f64 / span;
+    let mut sum = first.iter().sum::<f64>() / span;
     values
         .iter()
         .map(|&value| {
@@ -272,7 +299,7 @@ pub(super) fn smoothed_log(values: &[f64]) -> Vec<f64> {
 /// `from 2.31 to 0.052`, for descriptions.
 pub(super) fn first_and_last(values: &[f64]) -> String {
     let finite = || values.iter().copied().filter(|value| value.is_finite());
-    match (finite().next(), finite().last()) {
+    match (finite().next(), finite().next_back()) {
         (Some(first), Some(last)) => {
             format!("from {} to {}", short_number(first), short_number(last))
         }

@@ -1,4 +1,6 @@
-use super::over_time::{Chart, Panel, Trace, Values, check, main_stroke, mark_entry, marked_at};
+use super::over_time::{
+    Chart, Panel, Trace, Values, check, limit_entry, main_stroke, mark_entry, marked_at,
+};
 use super::{Svg, TrainingMark};
 use crate::ReportError;
 use crate::drawing::{Range, short_number};
@@ -26,6 +28,7 @@ pub struct ThroughputChart<'a> {
 pub fn throughput(spec: &ThroughputChart<'_>) -> Result<Svg, ReportError> {
     let columns = [("images_per_second", spec.images_per_second)];
     check(CHART, spec.epochs, &columns, spec.marks)?;
+    let median = median(spec.images_per_second);
     let range = Range::of(spec.images_per_second.iter().copied());
     let spread = range.map_or_else(String::new, |range| {
         let (low, high) = (short_number(range.low), short_number(range.high));
@@ -40,7 +43,11 @@ pub fn throughput(spec: &ThroughputChart<'_>) -> Result<Svg, ReportError> {
         kind: CHART,
         title: spec.title,
         description,
-        legend: mark_entry(spec.marks).into_iter().collect(),
+        legend: median
+            .map(|median| limit_entry(format!("median {}", short_number(median))))
+            .into_iter()
+            .chain(mark_entry(spec.marks))
+            .collect(),
         panels: vec![Panel {
             position_label: "epoch",
             value_label: "training speed (pictures/s)",
@@ -52,8 +59,7 @@ pub fn throughput(spec: &ThroughputChart<'_>) -> Result<Svg, ReportError> {
                 is_dense: false,
             }],
             marks: spec.marks,
-            limit: median(spec.images_per_second)
-                .map(|median| (median, format!("median {}", short_number(median)))),
+            limit: median,
         }],
     }
     .draw()

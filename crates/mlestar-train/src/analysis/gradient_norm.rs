@@ -1,7 +1,7 @@
 //! The norm of all gradients together: grows, jumps, vanishes, or is always clipped.
 
 use super::loss_spikes::unique;
-use super::robust::{SpikeLimits, block_medians, lowest, median, spikes};
+use super::robust::{SpikeLimits, block_medians, highest_level, lowest, median, spikes};
 use super::suggest::{clipping, learning_rate, set, short, two_digits};
 use super::{Finding, Kind, Record, Severity};
 
@@ -172,7 +172,7 @@ fn spiking(record: &Record<'_>) -> Option<Finding> {
         Finding::new(Kind::GradientSpikes, severity, statement)
             .at_steps(places().map(|step| step.step))
             .at_epochs(unique(places().map(|step| step.epoch)))
-            .suggest(clipping(record, median(&norms))),
+            .suggest(clipping(record, highest_level(&norms))),
     )
 }
 
@@ -203,7 +203,7 @@ fn clipped(record: &Record<'_>) -> Option<Finding> {
     );
     Some(
         Finding::new(Kind::GradientClipped, Severity::Note, statement)
-            .suggest(suggestion.filter(|s| s.value != "0.0")),
+            .suggest(suggestion.filter(|_| usual > 0.0 && usual < f64::MAX / 4.0)),
     )
 }
 

@@ -1,6 +1,6 @@
 //! The loss of single steps jumps and comes back.
 
-use super::robust::{Spike, SpikeLimits, median, spikes};
+use super::robust::{Spike, SpikeLimits, highest_level, spikes};
 use super::suggest::{clipping, learning_rate, short, warm_up};
 use super::{Finding, Kind, Record, Severity, Suggestion};
 
@@ -97,7 +97,7 @@ fn suggestions(record: &Record<'_>, found: &[Spike]) -> Vec<Suggestion> {
     });
     warmed
         .into_iter()
-        .chain(clipping(record, median(&norms)))
+        .chain(clipping(record, highest_level(&norms)))
         .chain(lower.flatten())
         .collect()
 }
@@ -127,7 +127,7 @@ fn in_epochs(record: &Record<'_>) -> Option<Finding> {
     Some(
         Finding::new(Kind::LossSpikes, Severity::Warning, statement)
             .at_epochs(found.iter().map(|&index| record.epochs[index].epoch))
-            .suggest(clipping(record, median(&norms)))
+            .suggest(clipping(record, highest_level(&norms)))
             .suggest(learning_rate(record, 0.5, "smaller steps are steadier")),
     )
 }

@@ -148,7 +148,7 @@ impl Record<'_> {
         let finite = || rates.iter().copied().filter(|rate| rate.is_finite());
         let highest = finite().fold(0.0, f64::max);
         finite()
-            .last()
+            .next_back()
             .filter(|_| highest > 0.0)
             .map(|last| (highest, last))
     }

@@ -18,6 +18,11 @@ pub(super) fn block_medians(values: &[f64], n_blocks: usize) -> Vec<f64> {
     values.chunks(length).filter_map(median).collect()
 }
 
+/// The highest median of a tenth of the values: what is usual where they are highest.
+pub(super) fn highest_level(values: &[f64]) -> Option<f64> {
+    block_medians(values, 10).into_iter().max_by(f64::total_cmp)
+}
+
 /// The lowest of the finite values.
 pub(super) fn lowest(values: &[f64]) -> Option<f64> {
     let finite = values.iter().copied().filter(|value| value.is_finite());

@@ -4,7 +4,7 @@ use super::{AnalysedTraining, SettingsSource, TrainingPlace, best_epoch};
 use crate::WorkflowError;
 use mlestar_report::charts::{self, TrainingMark};
 use mlestar_report::{
-    Badge, Block, Callout, Cell, ChartFigure, Column, KeyFigure, Link, Page, Row, Section, Table,
+    Badge, Block, Callout, ChartFigure, Code, Column, KeyFigure, Link, Page, Row, Section, Table,
     format,
 };
 use mlestar_train::analysis::{Finding, Kind, METRICS_FILE, STEPS_FILE, Severity, Suggestion};
@@ -62,9 +62,13 @@ fn badge(findings: &[Finding]) -> Badge {
 
 fn overview(analysed: &AnalysedTraining) -> Section {
     let (analysis, history) = (&analysed.analysis, &analysed.history);
+    // Without a checkpoint the config may be another training's.
+    let planned = match analysis.epochs <= analysis.epochs_planned {
+        true => format!("of {} planned", analysis.epochs_planned),
+        false => String::new(),
+    };
     let mut figures = vec![
-        KeyFigure::new("epochs", analysis.epochs.to_string())
-            .interval(format!("of {} planned", analysis.epochs_planned)),
+        KeyFigure::new("epochs", analysis.epochs.to_string()).interval(planned),
         KeyFigure::new("steps recorded", format::count(analysis.steps as u64)),
     ];
     if let Some(best) = best_epoch(&history.epochs) {
@@ -112,22 +116,21 @@ fn findings(findings: &[Finding]) -> Section {
     })
 }
 
-fn suggestions(number: usize, suggestions: &[Suggestion]) -> Table {
-    let rows = suggestions.iter().map(|suggestion| {
-        let now = suggestion.configured.as_deref().unwrap_or("not set");
-        Row::new([
-            Cell::Code(suggestion.key.clone()),
-            Cell::Code(suggestion.value.clone()),
-            Cell::Code(now.to_owned()),
-            Cell::Text(suggestion.reason.clone()),
-        ])
-    });
-    Table::new(format!("What to try about finding {number}, one at a time"))
-        .column(Column::text("key"))
-        .column(Column::text("try"))
-        .column(Column::text("now"))
-        .column(Column::text("because"))
-        .rows(rows)
+/// As lines for a config, to be copied.
+fn suggestions(number: usize, suggestions: &[Suggestion]) -> Code {
+    let lines: Vec<String> = suggestions
+        .iter()
+        .map(|suggestion| {
+            let now = suggestion.configured.as_deref().unwrap_or("not set");
+            format!(
+                "{} = {}   # now {now}: {}",
+                suggestion.key, suggestion.value, suggestion.reason
+            )
+        })
+        .collect();
+    Code::new(lines.join("\n")).caption(format!(
+        "What to try about finding {number}, one change at a time"
+    ))
 }
 
 /// The numbers of the findings, as marks are labelled.

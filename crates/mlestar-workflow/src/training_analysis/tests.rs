@@ -80,7 +80,7 @@ fn an_analysis_is_written_read_back_and_drawn_with_its_marks() {
         "norm of all gradients",
         "marked at 640",
         "marked at 12",
-        "model.dropout",
+        "training.label_smoothing",
         "href=\"steps.jsonl\"",
     ] {
         assert!(page.contains(text), "{text}");
