@@ -21,7 +21,7 @@ use mlestar_data::{
 };
 use mlestar_model::ModelConfig;
 use mlestar_train::{
-    FitRequest, OptimizerConfig, StopSignal, TrainEvent, TrainingConfig, fit, predict,
+    Faults, FitRequest, OptimizerConfig, StopSignal, TrainEvent, TrainingConfig, fit, predict,
     tensorboard::{EventWriter, HistogramSummary, confusion_matrix_picture},
 };
 
@@ -74,6 +74,7 @@ fn train(splits: &ImageSplits, learning_rate: f64, output: &Path) -> Result<(), 
         resume: false,
         stop: &StopSignal::new(),
         threads: 1,
+        faults: Faults::default(),
     };
     let outcome = fit(&request, &mut |event: &TrainEvent| {
         if let TrainEvent::Epoch(record) = event {

@@ -40,16 +40,13 @@ fn weight_of(index: usize) -> f64 {
     Stream::new(77, "weighting", 0, index as u64).normal()
 }
 
+/// Inputs with four dimensions, then those with one, as tensors, and the output.
+type Forward<'a> = dyn Fn(&[Values], &Device) -> (Vec<Tensor<4>>, Vec<Tensor<1>>, Tensor<4>) + 'a;
+
 /// Compares the gradients of all inputs of `forward` with central differences of step `h` at random
 /// places, 12 of each input. With `relu`, places where the step carries an output over the corner are
 /// passed over: there the difference is no derivative.
-fn check(
-    inputs: &[Values],
-    forward: &dyn Fn(&[Values], &Device) -> (Vec<Tensor<4>>, Vec<Tensor<1>>, Tensor<4>),
-    h: f32,
-    tolerance: f64,
-    relu: bool,
-) {
+fn check(inputs: &[Values], forward: &Forward<'_>, h: f32, tolerance: f64, relu: bool) {
     let plain = Device::flex();
     // The measure, and which outputs the ReLU lets through.
     let measured = |inputs: &[Values]| -> (f64, Vec<bool>) {

@@ -21,6 +21,7 @@ fn epoch(epoch: usize) -> EpochRecord {
         validation_accuracy: 0.6 + 0.01 * epoch as f64,
         images_per_second: 100.0,
         seconds: 5.0,
+        loader_wait_seconds: 0.0,
         validation_seconds: 1.0,
         gradient_norm_mean: 1.0,
     }
