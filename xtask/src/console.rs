@@ -117,8 +117,12 @@ impl Reporter for Console {
             TrainEvent::Step(step) => {
                 let task = format!("{label} epoch {}/{}", step.epoch, step.epochs);
                 let detail = format!(
-                    "loss {:.3}  accuracy {:.3}  lr {:.2e}  {:.0} img/s",
-                    step.loss, step.accuracy, step.learning_rate, step.images_per_second
+                    "loss {:.3}  accuracy {:.3}  lr {:.2e}  {:.0} img/s  {} to the end",
+                    step.loss,
+                    step.accuracy,
+                    step.learning_rate,
+                    step.images_per_second,
+                    clock(step.eta_seconds)
                 );
                 self.advance(&task, step.step as u64, step.steps as u64, &detail);
             }
@@ -168,6 +172,18 @@ impl Reporter for Console {
     }
 }
 
+/// Seconds as `7 s`, `3:07` or `2:05:09`.
+fn clock(seconds: f64) -> String {
+    // A cast of what is out of range, or NaN, saturates.
+    let seconds = seconds.round() as u64;
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{rest} s"),
+        (0, minutes) => format!("{minutes}:{rest:02}"),
+        (hours, minutes) => format!("{hours}:{minutes:02}:{rest:02}"),
+    }
+}
+
 fn in_short(verdict: &StageVerdict) -> String {
     let counts = verdict.counts();
     match verdict.status() {
@@ -188,5 +204,18 @@ pub fn print_verdict(stage: Stage, verdict: &StageVerdict) {
         if verdict.status != Status::Pass {
             println!("    {:<13} {}", "", verdict.criterion.remedy);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clock;
+
+    #[test]
+    fn times_are_short() {
+        assert_eq!(clock(7.4), "7 s");
+        assert_eq!(clock(187.0), "3:07");
+        assert_eq!(clock(7509.0), "2:05:09");
+        assert_eq!(clock(f64::NAN), "0 s");
     }
 }
