@@ -8,7 +8,9 @@ mod step_log;
 use std::{path::Path, sync::Arc};
 
 use burn::tensor::Device;
-use mlestar_data::{ImageSet, augment::AugmentationConfig, normalization::Normalization};
+use mlestar_data::{
+    ImageSet, augment::AugmentationConfig, loader::LoaderConfig, normalization::Normalization,
+};
 use mlestar_model::{ImageClassifier, ModelSpec};
 
 use crate::{
@@ -108,14 +110,49 @@ pub fn fit(
     session.into_outcome(stopped)
 }
 
-fn check(request: &FitRequest<'_>) -> Result<(), TrainError> {
-    request.training.check()?;
-    let spec = request.model;
-    request.augmentation.check(spec.height(), spec.width())?;
-    request.normalization.check()?;
-    if request.threads == 0 {
-        return Err(TrainError::out_of_range("threads", 0, "at least 1"));
+/// How the batches of a training on `n` pictures are made.
+pub(crate) fn loader_config(
+    n: usize,
+    training: &TrainingConfig,
+    threads: usize,
+    seed: u64,
+) -> LoaderConfig {
+    LoaderConfig {
+        batch_size: training.batch_size,
+        shuffle: true,
+        drop_last: n > training.batch_size,
+        prefetch: threads.saturating_mul(2).min(8),
+        threads,
+        seed,
     }
+}
+
+/// Checks what a training is made with, apart from its pictures.
+pub(crate) fn check_settings(
+    spec: &ModelSpec,
+    training: &TrainingConfig,
+    augmentation: &AugmentationConfig,
+    normalization: &Normalization,
+    threads: usize,
+) -> Result<(), TrainError> {
+    training.check()?;
+    augmentation.check(spec.height(), spec.width())?;
+    normalization.check()?;
+    match threads {
+        0 => Err(TrainError::out_of_range("threads", 0, "at least 1")),
+        _ => Ok(()),
+    }
+}
+
+fn check(request: &FitRequest<'_>) -> Result<(), TrainError> {
+    let spec = request.model;
+    check_settings(
+        spec,
+        request.training,
+        request.augmentation,
+        &request.normalization,
+        request.threads,
+    )?;
     for (split, set) in [
         ("training", &request.train),
         ("validation", &request.validation),
@@ -125,7 +162,11 @@ fn check(request: &FitRequest<'_>) -> Result<(), TrainError> {
     Ok(())
 }
 
-fn check_set(split: &'static str, set: &ImageSet, spec: &ModelSpec) -> Result<(), TrainError> {
+pub(crate) fn check_set(
+    split: &'static str,
+    set: &ImageSet,
+    spec: &ModelSpec,
+) -> Result<(), TrainError> {
     if set.is_empty() {
         return Err(TrainError::EmptySet { split });
     }

@@ -23,11 +23,10 @@ pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, label_smoothing:
         class_weights: None,
         focal_gamma: None,
     };
-    loss.mean(logits, labels, None)
+    loss.mean(logits, labels)
 }
 
-/// The loss of training: cross-entropy or the focal loss, with class weights, of batches that may be
-/// mixed.
+/// The loss of training: cross-entropy or the focal loss, with class weights.
 ///
 /// - Cross-entropy is PyTorch's `CrossEntropyLoss`. With weights it is a weighted mean: the sum of the
 ///   weighted losses is divided by the sum of the weights of the labels. Label smoothing `a` then spreads
@@ -35,7 +34,6 @@ pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, label_smoothing:
 /// - The focal loss (Lin et al. 2017, <https://arxiv.org/abs/1708.02002>) of a picture is
 ///   `-w (1 - p)^gamma ln p`, where `p` is the probability of its label and `w` the weight of its class;
 ///   the loss is the mean over the pictures.
-/// - Of a mixed batch it is `lambda L(labels) + (1 - lambda) L(partners' labels)`.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -51,8 +49,7 @@ pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, label_smoothing:
 /// let device = Device::flex();
 /// let logits = Tensor::<2>::zeros([2, 2], &device);
 /// let labels = Tensor::from_ints([0, 1], &device);
-/// let partners = Tensor::from_ints([1, 0], &device);
-/// let mean: f32 = loss.mean(logits, labels, Some((partners, 0.7))).into_scalar();
+/// let mean: f32 = loss.mean(logits, labels).into_scalar();
 /// assert!((mean - 2.0_f32.ln()).abs() < 1e-6);
 /// # Ok::<(), mlestar_train::TrainError>(())
 /// ```
@@ -91,41 +88,28 @@ impl Loss {
         })
     }
 
-    /// What pictures with these labels count for in [`Loss::mean`]: the sum of their class weights, or
-    /// their number. The mean over a batch is the mean over its parts weighted by this.
+    /// What [`Loss::mean`] divides by for pictures with these labels: the sum of their class weights, or
+    /// their number where there are none and with the focal loss. The mean over a batch is the mean over
+    /// its parts weighted by this.
     #[must_use]
-    pub fn total_weight(&self, labels: &[u32]) -> f64 {
-        match &self.class_weights {
-            Some(weights) => labels
+    pub fn divisor(&self, labels: &[u32]) -> f64 {
+        match (&self.class_weights, self.focal_gamma) {
+            (Some(weights), None) => labels
                 .iter()
                 .map(|&label| weights.get(label as usize).map_or(0.0, |&w| f64::from(w)))
                 .sum(),
-            None => labels.len() as f64,
+            _ => labels.len() as f64,
         }
     }
 
-    /// The loss, a tensor `[1]`, of logits `[n, classes]` and labels `[n]`. Of a mixed batch, `partner`
-    /// has the labels `[n]` of the partners and the share (0-1) of the pictures' own labels.
+    /// The loss, a tensor `[1]`, of logits `[n, classes]` and labels `[n]`.
     #[must_use]
-    pub fn mean(
-        &self,
-        logits: Tensor<2>,
-        labels: Tensor<1, Int>,
-        partner: Option<(Tensor<1, Int>, f64)>,
-    ) -> Tensor<1> {
-        let device = logits.device();
+    pub fn mean(&self, logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
         let weights = self
             .class_weights
             .as_ref()
-            .map(|weights| Tensor::<1>::from_floats(weights.as_slice(), &device));
-        let log_probabilities = log_softmax(logits, 1);
-        let of = |labels| self.of_labels(log_probabilities.clone(), weights.clone(), labels);
-        match partner {
-            Some((partners, share)) => {
-                of(labels).mul_scalar(share) + of(partners).mul_scalar(1.0 - share)
-            }
-            None => of(labels),
-        }
+            .map(|weights| Tensor::<1>::from_floats(weights.as_slice(), &logits.device()));
+        self.of_labels(log_softmax(logits, 1), weights, labels)
     }
 
     /// The loss of log-probabilities `[n, classes]` and class weights `[classes]`.
@@ -171,18 +155,24 @@ impl Loss {
     }
 }
 
+/// The class with the highest logit; among equals the lowest.
+pub(crate) fn highest_class(row: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, value) in row.iter().enumerate() {
+        if *value > row[best] {
+            best = class;
+        }
+    }
+    best
+}
+
 /// Sum over pictures of the cross-entropy (without smoothing), in f64 from f32 logits `n x k`, and
 /// the number of pictures whose highest logit is the label's (ties go to the lowest index).
 pub(crate) fn loss_sum_and_correct(logits: &[f32], labels: &[u32], k: usize) -> (f64, usize) {
     let mut loss = 0.0;
     let mut correct = 0;
     for (row, &label) in logits.chunks_exact(k).zip(labels) {
-        let mut best = 0;
-        for (class, value) in row.iter().enumerate() {
-            if *value > row[best] {
-                best = class;
-            }
-        }
+        let best = highest_class(row);
         let highest = f64::from(row[best]);
         let sum: f64 = row.iter().map(|&v| (f64::from(v) - highest).exp()).sum();
         loss += sum.ln() + highest - f64::from(row[label as usize]);
@@ -267,14 +257,12 @@ mod tests {
         loss: &Loss,
         logits: &[f32],
         labels: &[u32],
-        partner: Option<(&[u32], f64)>,
         k: usize,
     ) -> (f64, Vec<f32>) {
         let device = Device::flex().autodiff();
         let data = TensorData::new(logits.to_vec(), [labels.len(), k]);
         let logits = Tensor::<2>::from_data(data, &device).require_grad();
-        let partner = partner.map(|(labels, share)| (ints(labels, &device), share));
-        let value = loss.mean(logits.clone(), ints(labels, &device), partner);
+        let value = loss.mean(logits.clone(), ints(labels, &device));
         let gradients = value.clone().backward();
         let gradient = logits.grad(&gradients).unwrap().into_data();
         let value: f32 = value.into_scalar();
@@ -301,24 +289,12 @@ mod tests {
         #[test]
         fn every_loss_and_its_gradient_equal_the_definition(
             seed in any::<u64>(), n in 1_usize..8, (weights, smoothing, gamma, k) in losses(),
-            mixed in proptest::option::of(0.0_f64..=1.0),
         ) {
             let loss = Loss { label_smoothing: smoothing, class_weights: weights, focal_gamma: gamma };
             let (logits, labels) = random_case(seed, n, k);
             let logits: Vec<f32> = logits.iter().map(|logit| logit / 2.0).collect();
-            let (_, partners) = random_case(seed ^ 1, n, k);
-            let partner = mixed.map(|share| (&partners[..], share));
-            let (value, gradient) = value_and_gradient(&loss, &logits, &labels, partner, k);
-
-            let expected = |logits: &[f64]| {
-                let own = full_reference(&loss, logits, &labels, k);
-                match partner {
-                    Some((partners, share)) => {
-                        share * own + (1.0 - share) * full_reference(&loss, logits, partners, k)
-                    }
-                    None => own,
-                }
-            };
+            let (value, gradient) = value_and_gradient(&loss, &logits, &labels, k);
+            let expected = |logits: &[f64]| full_reference(&loss, logits, &labels, k);
             let mut wide: Vec<f64> = logits.iter().map(|&v| f64::from(v)).collect();
             let at = expected(&wide);
             prop_assert!((value - at).abs() < 2e-5 * at.max(1.0), "{} and {}", value, at);
@@ -373,7 +349,7 @@ mod tests {
                 ..TrainingConfig::default()
             };
             let loss = Loss::new(&config, &[], 3).unwrap();
-            let (value, gradient) = value_and_gradient(&loss, &logits, &labels, None, 3);
+            let (value, gradient) = value_and_gradient(&loss, &logits, &labels, 3);
             assert!((value - expected).abs() < 1e-6, "{value} and {expected}");
             for (found, expected) in gradient[3..6].iter().zip(expected_gradient) {
                 assert!(
@@ -393,13 +369,13 @@ mod tests {
                 class_weights: None,
                 focal_gamma: Some(gamma),
             };
-            let (value, gradient) = value_and_gradient(&loss, &[60.0, -60.0], &[0], None, 2);
+            let (value, gradient) = value_and_gradient(&loss, &[60.0, -60.0], &[0], 2);
             assert!((0.0..1e-6).contains(&value), "{value}");
             assert!(
                 gradient.iter().all(|slope| slope.abs() < 1e-6),
                 "{gradient:?}"
             );
-            let (value, gradient) = value_and_gradient(&loss, &[60.0, -60.0], &[1], None, 2);
+            let (value, gradient) = value_and_gradient(&loss, &[60.0, -60.0], &[1], 2);
             assert!((value - 120.0).abs() < 1e-3, "{value}");
             assert!((gradient[0] - 1.0).abs() < 1e-3, "{gradient:?}");
         }

@@ -162,11 +162,11 @@ impl StepContext<'_> {
         let mut correct = None;
         for target in targets {
             let labels = &target.labels[start..start + length];
-            let share = target.lambda * self.loss.total_weight(labels) / target.total_weight;
+            let share = target.lambda * self.loss.divisor(labels) / target.divisor;
             let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
             let labels =
                 Tensor::<1, Int>::from_data(TensorData::new(labels, [length]), self.device);
-            let of_target = self.loss.mean(logits.clone(), labels.clone(), None);
+            let of_target = self.loss.mean(logits.clone(), labels.clone());
             let of_target = match share == 1.0 {
                 true => of_target,
                 false => of_target.mul_scalar(share),
@@ -198,8 +198,8 @@ struct Targets<'a> {
     labels: &'a [u32],
     /// Share of these labels in each picture (0-1).
     lambda: f64,
-    /// What all of them count for in the loss.
-    total_weight: f64,
+    /// What the mean over all of them divides by.
+    divisor: f64,
 }
 
 impl<'a> Targets<'a> {
@@ -209,7 +209,7 @@ impl<'a> Targets<'a> {
             labels,
             lambda,
             // Class weights are above 0, and a batch is not empty.
-            total_weight: loss.total_weight(labels),
+            divisor: loss.divisor(labels),
         };
         match mixed {
             None => vec![target(&batch.labels, 1.0)],
@@ -451,6 +451,98 @@ fn largest(squares: Vec<(String, Tensor<1>)>) -> Result<Vec<(String, f64)>, Trai
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Parts of unequal sizes, mixed or not, for every divisor that a loss has: their sum is the loss of
+    /// the batch and has its gradient.
+    #[test]
+    fn what_parts_add_sums_to_the_batch() {
+        let spec = mlestar_model::ModelConfig::small().check(3, 8, 8).unwrap();
+        let device = Device::flex().autodiff();
+        let weights = || Some(crate::ClassWeights::List(vec![1.0, 5.0, 0.2]));
+        let plain = TrainingConfig::default();
+        let configs = [
+            plain.clone(),
+            TrainingConfig {
+                label_smoothing: 0.2,
+                class_weights: weights(),
+                ..plain.clone()
+            },
+            TrainingConfig {
+                focal_gamma: Some(2.0),
+                class_weights: weights(),
+                ..plain.clone()
+            },
+        ];
+        let mut draws = mlestar_random::Stream::new(3, "parts test", 0, 0);
+        let n = 7;
+        let values: Vec<f32> = (0..n * 3).map(|_| draws.normal() as f32).collect();
+        let labels = vec![0, 1, 2, 1, 0, 2, 2];
+        let partner_labels = vec![2, 2, 1, 0, 0, 1, 2];
+        for training in &configs {
+            let loss = Loss::new(training, &labels, 3).unwrap();
+            let context = StepContext {
+                spec: &spec,
+                training,
+                loss: &loss,
+                mixer: None,
+                seed: 0,
+                device: &device,
+                accumulation_steps: 1,
+            };
+            let batch = Batch {
+                images: Vec::new(),
+                labels: labels.clone(),
+                indices: (0..n).collect(),
+                n,
+                height: 8,
+                width: 8,
+            };
+            let mixed = Mixed {
+                partners: Vec::new(),
+                partner_labels: partner_labels.clone(),
+                lambda: 0.3,
+            };
+            for mixed in [None, Some(&mixed)] {
+                let targets = Targets::of(&batch, mixed, &loss);
+                // Loss, gradient and correct pictures in so many parts.
+                let judged = |count: usize| {
+                    let data = TensorData::new(values.clone(), [n, 3]);
+                    let logits = Tensor::<2>::from_data(data, &device).require_grad();
+                    let (mut sum, mut hits) = (Tensor::zeros([1], &device), 0.0);
+                    for (start, length) in parts(n, count) {
+                        let rows = logits.clone().slice([start..start + length, 0..3]);
+                        let (of_part, correct) = context.judge(&targets, &rows, start, length);
+                        sum = sum + of_part;
+                        hits += correct.into_scalar::<f32>();
+                    }
+                    let gradients = sum.clone().backward();
+                    let gradient = logits.grad(&gradients).unwrap().into_data();
+                    let gradient: Vec<f32> = gradient.iter::<f32>().collect();
+                    (sum.into_scalar::<f32>(), gradient, hits)
+                };
+                let (whole, gradient, hits) = judged(1);
+                let (in_parts, part_gradient, part_hits) = judged(3);
+                assert!((whole - in_parts).abs() < 1e-6, "{whole} {in_parts}");
+                assert!((hits - part_hits).abs() < 1e-6);
+                for (a, b) in gradient.iter().zip(&part_gradient) {
+                    assert!((a - b).abs() < 1e-6, "{a} {b}");
+                }
+                // Worked out from the loss of either set of labels alone.
+                let alone = |labels: &[u32]| {
+                    let data = TensorData::new(values.clone(), [n, 3]);
+                    let logits = Tensor::<2>::from_data(data, &device);
+                    let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
+                    let labels = Tensor::from_data(TensorData::new(labels, [n]), &device);
+                    loss.mean(logits, labels).into_scalar::<f32>()
+                };
+                let expected = match mixed {
+                    None => alone(&labels),
+                    Some(_) => 0.3 * alone(&labels) + 0.7 * alone(&partner_labels),
+                };
+                assert!((whole - expected).abs() < 1e-6, "{whole} {expected}");
+            }
+        }
+    }
 
     #[test]
     fn parts_are_nearly_equal_and_cover_the_batch() {

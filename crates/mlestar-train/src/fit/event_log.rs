@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::FitRequest;
 use crate::{
     EpochRecord, StepRecord, TrainError,
+    loss::highest_class,
     tensorboard::{
         EventWriter, HistogramSummary, HparamStatus, HparamValue, RgbPicture,
         confusion_matrix_picture,
@@ -128,13 +129,7 @@ impl EventLog {
         }
         let mut counts = vec![0_u32; k * k];
         for (row, &label) in logits.chunks_exact(k).zip(set.labels()) {
-            let mut best = 0;
-            for (class, value) in row.iter().enumerate() {
-                if *value > row[best] {
-                    best = class;
-                }
-            }
-            counts[label as usize * k + best] += 1;
+            counts[label as usize * k + highest_class(row)] += 1;
         }
         let picture = confusion_matrix_picture(&counts, k)?;
         self.writer
@@ -171,15 +166,7 @@ fn samples(batch: &Batch, normalization: &Normalization) -> Result<RgbPicture, T
         })
         .collect();
     let pictures: Vec<&[u8]> = pictures.iter().map(Vec::as_slice).collect();
-    let columns = (pictures.len() as f64).sqrt().ceil() as usize;
-    let scale = (64 / batch.height.max(batch.width)).max(1);
-    RgbPicture::grid(
-        &pictures,
-        (batch.height, batch.width),
-        columns.max(1),
-        2,
-        scale,
-    )
+    RgbPicture::gallery(&pictures, (batch.height, batch.width))
 }
 
 /// The settings in `value` with their dotted keys. What has no JSON form has no settings.

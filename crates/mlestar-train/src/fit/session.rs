@@ -1,25 +1,24 @@
 //! The state of a running training and what is done with it.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Instant};
+mod recovery;
+
+use std::{fs, sync::Arc, time::Instant};
 
 use burn::{module::Module, tensor::Device};
 use mlestar_artifact::append_json_line;
 use mlestar_data::{
     ImageSet,
-    loader::{Batch, Loader, LoaderConfig},
+    loader::{Batch, Loader},
 };
 use mlestar_model::{ImageClassifier, NamedTensor};
 use mlestar_random::Stream;
 
 use super::{
-    FitOutcome, FitRequest,
-    beginning::{self, Beginning},
-    event_log::EventLog,
-    step_log::StepLog,
+    FitOutcome, FitRequest, beginning, event_log::EventLog, loader_config, step_log::StepLog,
 };
 use crate::{
-    EpochRecord, Loss, Mixer, Observer, PlateauState, Remedy, RemedyChange, ScheduleKind,
-    StepProgress, StopReason, TrainError, TrainEvent,
+    EpochRecord, Loss, Mixer, Observer, PlateauState, Remedy, ScheduleKind, StepProgress,
+    StopReason, TrainError, TrainEvent,
     checkpoint::{self, Checkpoint, CheckpointRecord, EpochPosition, TrainingIdentity},
     ema::Ema,
     history::Progress,
@@ -82,7 +81,14 @@ impl<'a> Session<'a> {
                 (Arc::clone(&few), few)
             }
         };
-        let loader = training_loader(request, &train)?;
+        // What is to be learnt by heart must look the same every time.
+        let is_augmented = training.overfit_batches == 0;
+        let loader = Loader::new(
+            Arc::clone(&train),
+            is_augmented.then(|| request.augmentation.clone()),
+            request.normalization,
+            loader_config(train.len(), training, request.threads, request.seed),
+        )?;
         let steps_per_epoch = loader.batches_per_epoch();
         let identity = identity_of(request);
         let checkpoints = request.output.join(CHECKPOINTS);
@@ -111,7 +117,7 @@ impl<'a> Session<'a> {
         };
         let steps = begin.optimizer.steps();
         beginning::rewrite_metrics(&request.output.join(METRICS), &begin.history)?;
-        let train_labels = Arc::clone(&train);
+        let loss = Loss::new(training, train.labels(), request.model.n_classes())?;
         let mut session = Self {
             request,
             plain,
@@ -127,7 +133,7 @@ impl<'a> Session<'a> {
             ),
             loader,
             identity,
-            loss: Loss::new(training, train_labels.labels(), request.model.n_classes())?,
+            loss,
             mixer: Mixer::new(&training.mixing, request.seed),
             plateau: plateau_after(request, &begin.history),
             events: EventLog::create(&event_files, steps)?,
@@ -520,117 +526,6 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Goes back to the newest good checkpoint with what `error` calls for changed.
-    ///
-    /// # Errors
-    ///
-    /// `error` itself where there is nothing to be done about it or all attempts are used up.
-    pub(super) fn recover(
-        &mut self,
-        error: TrainError,
-        observer: &mut dyn Observer,
-    ) -> Result<(), TrainError> {
-        let Some(change) = self.change_for(&error) else {
-            return Err(error);
-        };
-        let step = match error {
-            TrainError::NonFinite { step, .. } => step,
-            _ => (self.optimizer.steps() as usize).saturating_sub(self.steps_before_epoch()) + 1,
-        };
-        let epoch = self.history.len() + 1;
-        let checkpoints: PathBuf = self.request.output.join(CHECKPOINTS);
-        let Some((begin, _)) =
-            beginning::newest(&checkpoints, &self.identity, &self.autodiff, observer)?
-        else {
-            return Err(error);
-        };
-        let steps = begin.optimizer.steps();
-        let Beginning {
-            model,
-            ema,
-            optimizer,
-            history,
-            progress,
-            best_state,
-            position,
-            remedies: _,
-        } = begin;
-        self.model = model;
-        self.ema = ema;
-        self.optimizer = optimizer;
-        self.history = history;
-        self.progress = progress;
-        self.best_state = best_state;
-        self.position = position;
-        let remedy = Remedy {
-            epoch,
-            step,
-            returned_to_step: steps,
-            change,
-        };
-        self.remedies.push(remedy.clone());
-        let output = self.request.output;
-        beginning::rewrite_metrics(&output.join(METRICS), &self.history)?;
-        self.step_log = StepLog::open(&output.join(STEPS), steps)?;
-        self.events = EventLog::create(&output.join(TENSORBOARD), steps)?;
-        self.plateau = plateau_after(self.request, &self.history);
-        // So that a training that is killed now goes on with the remedy.
-        self.save(checkpoint::LAST, &self.checkpoint()?, observer)?;
-        self.last_saved = Instant::now();
-        observer.event(&TrainEvent::Remedy(remedy));
-        Ok(())
-    }
-
-    /// Steps of the whole training before the running epoch, if no epoch was cut short.
-    fn steps_before_epoch(&self) -> usize {
-        self.history.len() * self.steps_per_epoch
-    }
-
-    fn change_for(&self, error: &TrainError) -> Option<RemedyChange> {
-        let training = self.request.training;
-        let [lowered, smaller] = Remedy::counts(&self.remedies);
-        let attempts = training.recovery.attempts;
-        let lower = |cause: String, pictures: &[usize]| RemedyChange::LowerRate {
-            factor: training.recovery.rate_factor,
-            cause,
-            pictures: pictures.to_vec(),
-            largest_gradients: match error {
-                TrainError::NonFinite {
-                    largest_gradients, ..
-                } => largest_gradients
-                    .iter()
-                    .map(|(name, norm)| (name.clone(), norm.is_finite().then_some(*norm)))
-                    .collect(),
-                _ => Vec::new(),
-            },
-        };
-        match error {
-            TrainError::NonFinite {
-                loss,
-                gradient_norm,
-                indices,
-                ..
-            } if lowered < attempts => {
-                let cause = format!("loss {loss}, gradient norm {gradient_norm}");
-                Some(lower(cause, indices))
-            }
-            TrainError::NonFiniteWeights { .. } | TrainError::NonFiniteLogits { .. }
-                if lowered < attempts =>
-            {
-                Some(lower(error.to_string(), &[]))
-            }
-            TrainError::OutOfMemory { message } if smaller < attempts => {
-                let configured = training.accumulation_steps;
-                let parts = Remedy::accumulation_steps(&self.remedies, configured);
-                (parts < training.batch_size).then(|| RemedyChange::SmallerParts {
-                    accumulation_steps: (parts * 2).min(training.batch_size),
-                    cause: message.clone(),
-                })
-            }
-            _ => None,
-        }
-    }
-
     fn best_epoch(&self) -> usize {
         self.progress.best.as_ref().map_or(0, |best| best.epoch)
     }
@@ -682,26 +577,6 @@ fn plateau_after(request: &FitRequest<'_>, history: &[EpochRecord]) -> PlateauSt
         ScheduleKind::Plateau => PlateauState::after(&schedule.plateau, history),
         _ => PlateauState::default(),
     }
-}
-
-fn training_loader(request: &FitRequest<'_>, train: &Arc<ImageSet>) -> Result<Loader, TrainError> {
-    let batch_size = request.training.batch_size;
-    let config = LoaderConfig {
-        batch_size,
-        shuffle: true,
-        drop_last: train.len() > batch_size,
-        prefetch: request.threads.saturating_mul(2).min(8),
-        threads: request.threads,
-        seed: request.seed,
-    };
-    // What is to be learnt by heart must look the same every time.
-    let is_augmented = request.training.overfit_batches == 0;
-    Ok(Loader::new(
-        Arc::clone(train),
-        is_augmented.then(|| request.augmentation.clone()),
-        request.normalization,
-        config,
-    )?)
 }
 
 /// A random choice of as many pictures of the training set as `batches` batches hold.

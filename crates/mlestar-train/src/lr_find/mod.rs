@@ -8,10 +8,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use mlestar_data::{
-    ImageSet,
-    augment::AugmentationConfig,
-    loader::{Loader, LoaderConfig},
-    normalization::Normalization,
+    ImageSet, augment::AugmentationConfig, loader::Loader, normalization::Normalization,
 };
 use mlestar_model::ModelSpec;
 use serde::{Deserialize, Serialize};
@@ -22,6 +19,7 @@ pub use options::LrFindOptions;
 use crate::{
     Loss, Mixer, StopSignal, TrainError,
     config::TrainingConfig,
+    fit::{check_set, check_settings, loader_config},
     optimizer::Optimizer,
     predict::to_host,
     step::{StepContext, StepInput},
@@ -131,16 +129,28 @@ pub fn find_learning_rate(
     observer: &mut dyn FnMut(&SweepPoint),
 ) -> Result<LrFindOutcome, TrainError> {
     options.check()?;
-    check(request)?;
+    let (spec, train) = (request.model, &request.train);
+    check_settings(
+        spec,
+        request.training,
+        request.augmentation,
+        &request.normalization,
+        request.threads,
+    )?;
+    check_set("training", train, spec)?;
     let device = request.device.clone().without_autodiff().autodiff();
-    let loader = training_loader(request)?;
+    let loader = Loader::new(
+        Arc::clone(train),
+        Some(request.augmentation.clone()),
+        request.normalization,
+        loader_config(train.len(), request.training, request.threads, request.seed),
+    )?;
     // As many epochs as the steps need, numbered like those of a training.
     let batches = (1..).flat_map(|epoch| loader.epoch(epoch));
-    let labels = request.train.labels();
-    let loss = Loss::new(request.training, labels, request.train.n_classes())?;
+    let loss = Loss::new(request.training, train.labels(), spec.n_classes())?;
     let mixer = Mixer::new(&request.training.mixing, request.seed);
     let context = StepContext {
-        spec: request.model,
+        spec,
         training: request.training,
         loss: &loss,
         mixer: mixer.as_ref(),
@@ -148,7 +158,7 @@ pub fn find_learning_rate(
         device: &device,
         accumulation_steps: request.training.accumulation_steps,
     };
-    let mut model = request.model.init(request.seed, &device);
+    let mut model = spec.init(request.seed, &device);
     let mut optimizer = Optimizer::new(request.training.optimizer.clone());
     let mut curve = Curve::default();
     let mut ended = SweepEnd::Completed;
@@ -186,50 +196,6 @@ pub fn find_learning_rate(
         ended,
         points,
     })
-}
-
-/// The batches that a training would get.
-fn training_loader(request: &LrFindRequest<'_>) -> Result<Loader, TrainError> {
-    let batch_size = request.training.batch_size;
-    let config = LoaderConfig {
-        batch_size,
-        shuffle: true,
-        drop_last: request.train.len() > batch_size,
-        prefetch: request.threads.saturating_mul(2).min(8),
-        threads: request.threads,
-        seed: request.seed,
-    };
-    Ok(Loader::new(
-        Arc::clone(&request.train),
-        Some(request.augmentation.clone()),
-        request.normalization,
-        config,
-    )?)
-}
-
-fn check(request: &LrFindRequest<'_>) -> Result<(), TrainError> {
-    request.training.check()?;
-    let (spec, train) = (request.model, &request.train);
-    request.augmentation.check(spec.height(), spec.width())?;
-    request.normalization.check()?;
-    if request.threads == 0 {
-        return Err(TrainError::out_of_range("threads", 0, "at least 1"));
-    }
-    let split = "training";
-    if train.is_empty() {
-        return Err(TrainError::EmptySet { split });
-    }
-    let shape = |classes, height, width| format!("{classes} classes of {height}x{width} pixels");
-    let expected = shape(spec.n_classes(), spec.height(), spec.width());
-    let found = shape(train.n_classes(), train.height(), train.width());
-    match expected == found {
-        true => Ok(()),
-        false => Err(TrainError::SetMismatch {
-            split,
-            expected,
-            found,
-        }),
-    }
 }
 
 #[cfg(test)]

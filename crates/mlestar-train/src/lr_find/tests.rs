@@ -201,8 +201,7 @@ fn what_cannot_be_swept_is_refused_before_the_first_step() {
     refused(
         &other,
         &good,
-        "the training set has 10 classes of 32x32 pixels but the model was specified for 3 classes of \
-         32x32 pixels",
+        "the training set has 10 classes but the model was specified for 3 classes",
     );
     let mut other = Setup::new(OptimizerKind::Adam);
     other.train = Arc::new(other.train.select(&[]).unwrap());

@@ -55,12 +55,6 @@ pub struct EventWriter {
 /// Makes the names of files that one process writes in one second differ.
 static FILES: AtomicU32 = AtomicU32::new(0);
 
-/// White pixels around the pictures of [`EventWriter::images`].
-const MARGIN: usize = 2;
-/// [`EventWriter::images`] enlarges pictures whose longer side is below so many pixels, by a whole
-/// number.
-const SMALL_SIDE: usize = 64;
-
 impl EventWriter {
     /// Creates `folder` if needed and a new file `events.out.tfevents.*` in it.
     ///
@@ -177,11 +171,8 @@ impl EventWriter {
             return Err(TrainError::out_of_range("index", index, limit));
         }
         let pictures: Vec<&[u8]> = indices.iter().map(|&index| set.pixels(index)).collect();
-        let columns = (pictures.len() as f64).sqrt().ceil() as usize;
-        let (height, width) = (set.height(), set.width());
-        let scale = (SMALL_SIDE / height.max(width)).max(1);
-        let grid = RgbPicture::grid(&pictures, (height, width), columns.max(1), MARGIN, scale)?;
-        self.picture(step, tag, &grid)
+        let gallery = RgbPicture::gallery(&pictures, (set.height(), set.width()))?;
+        self.picture(step, tag, &gallery)
     }
 
     /// Appends a text, which TensorBoard shows as Markdown.

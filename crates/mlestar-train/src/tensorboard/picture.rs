@@ -19,6 +19,11 @@ pub struct RgbPicture {
     pixels: Vec<u8>,
 }
 
+/// White pixels around the pictures of a gallery.
+const MARGIN: usize = 2;
+/// A gallery enlarges pictures whose longer side is below so many pixels, by a whole number.
+const SMALL_SIDE: usize = 64;
+
 impl RgbPicture {
     /// A picture of one grey.
     ///
@@ -104,6 +109,20 @@ impl RgbPicture {
             }
         }
         Ok(grid)
+    }
+
+    /// Pictures in a grid that is about square, as [`RgbPicture::grid`], small ones enlarged.
+    ///
+    /// # Errors
+    ///
+    /// As [`RgbPicture::grid`].
+    pub fn gallery(
+        pictures: &[&[u8]],
+        (height, width): (usize, usize),
+    ) -> Result<Self, TrainError> {
+        let columns = (pictures.len() as f64).sqrt().ceil() as usize;
+        let scale = (SMALL_SIDE / height.max(width).max(1)).max(1);
+        Self::grid(pictures, (height, width), columns.max(1), MARGIN, scale)
     }
 
     /// Paints a square whose upper left corner is at `(x, y)` and which lies within the picture.

@@ -32,17 +32,3 @@ fn equal_parts_give_the_gradient_of_the_batch() {
         assert!(relative.abs() < 1e-3, "{a:?} {b:?}");
     }
 }
-
-/// The loss of a step is the mean over its pictures, however they are divided.
-#[test]
-fn unequal_parts_count_by_their_pictures() {
-    let mut setup = Setup::new(1);
-    setup.training.accumulation_steps = 3;
-    let outcome = setup.fit(tempfile::tempdir().unwrap().path()).unwrap();
-    let whole = Setup::new(1)
-        .fit(tempfile::tempdir().unwrap().path())
-        .unwrap();
-    let (a, b) = (&outcome.history[0], &whole.history[0]);
-    assert!((a.train_loss - b.train_loss).abs() < 0.2, "{a:?} {b:?}");
-    assert_ne!(a.train_loss.to_bits(), b.train_loss.to_bits());
-}

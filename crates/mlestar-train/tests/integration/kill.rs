@@ -14,6 +14,8 @@ use crate::{Setup, bits};
 
 /// Names the folder of the training in the process that is to be killed.
 const FOLDER: &str = "MLESTAR_KILL_TEST_FOLDER";
+/// Names the step before which it is to kill itself, if it is to.
+const STEP: &str = "MLESTAR_KILL_TEST_STEP";
 
 fn setup() -> Setup {
     let mut setup = Setup::new(6);
@@ -27,19 +29,25 @@ fn setup() -> Setup {
 #[test]
 fn trains_where_the_other_test_says() {
     if let Some(folder) = std::env::var_os(FOLDER) {
-        setup().fit(&PathBuf::from(folder)).unwrap();
+        let mut setup = setup();
+        setup.faults.kill_at_step = std::env::var(STEP).ok().and_then(|step| step.parse().ok());
+        setup.fit(&PathBuf::from(folder)).unwrap();
     }
+}
+
+fn child(folder: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "kill::trains_where_the_other_test_says"])
+        .env(FOLDER, folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
 }
 
 /// Starts the training in `folder` and kills it after `patience`; true if it was done before.
 fn runs_to_its_end(folder: &Path, patience: Duration) -> bool {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "kill::trains_where_the_other_test_says"])
-        .env(FOLDER, folder)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = child(folder).spawn().unwrap();
     std::thread::sleep(patience);
     if let Some(status) = child.try_wait().unwrap() {
         assert!(status.success(), "the training failed by itself: {status}");
@@ -82,4 +90,16 @@ fn a_training_killed_at_random_moments_ends_with_the_same_bits() {
     assert_eq!(found.optimizer, expected.optimizer);
     assert_eq!(found.best_model, expected.best_model);
     assert_eq!(resumed.best_model.state(), straight.best_model.state());
+}
+
+#[test]
+fn a_training_kills_itself_before_the_step_that_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = child(folder.path()).env(STEP, "7").status().unwrap();
+    assert!(!status.success());
+    let last = checkpoint::load(&folder.path().join("checkpoints/last")).unwrap();
+    assert_eq!(last.record.optimizer_steps, 6);
+    let resumed = setup().fit(folder.path()).unwrap();
+    let straight = setup().fit(tempfile::tempdir().unwrap().path()).unwrap();
+    assert_eq!(bits(&resumed.history), bits(&straight.history));
 }

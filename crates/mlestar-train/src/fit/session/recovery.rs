@@ -1,0 +1,127 @@
+//! What is done when the loss is no longer a number or the device's memory does not suffice.
+
+use std::time::Instant;
+
+use super::{CHECKPOINTS, METRICS, STEPS, Session, TENSORBOARD, plateau_after};
+use crate::{
+    Observer, Remedy, RemedyChange, TrainError, TrainEvent, checkpoint,
+    fit::{
+        beginning::{self, Beginning},
+        event_log::EventLog,
+        step_log::StepLog,
+    },
+};
+
+impl Session<'_> {
+    /// Goes back to the newest good checkpoint with what `error` calls for changed.
+    ///
+    /// # Errors
+    ///
+    /// `error` itself where there is nothing to be done about it or all attempts are used up.
+    pub(in crate::fit) fn recover(
+        &mut self,
+        error: TrainError,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let Some(change) = self.change_for(&error) else {
+            return Err(error);
+        };
+        let step = match error {
+            TrainError::NonFinite { step, .. } => step,
+            _ => (self.optimizer.steps() as usize).saturating_sub(self.steps_before_epoch()) + 1,
+        };
+        let epoch = self.history.len() + 1;
+        let checkpoints = self.request.output.join(CHECKPOINTS);
+        let Some((begin, _)) =
+            beginning::newest(&checkpoints, &self.identity, &self.autodiff, observer)?
+        else {
+            return Err(error);
+        };
+        let steps = begin.optimizer.steps();
+        let Beginning {
+            model,
+            ema,
+            optimizer,
+            history,
+            progress,
+            best_state,
+            position,
+            remedies: _,
+        } = begin;
+        self.model = model;
+        self.ema = ema;
+        self.optimizer = optimizer;
+        self.history = history;
+        self.progress = progress;
+        self.best_state = best_state;
+        self.position = position;
+        self.is_time_up = false;
+        let remedy = Remedy {
+            epoch,
+            step,
+            returned_to_step: steps,
+            change,
+        };
+        self.remedies.push(remedy.clone());
+        let output = self.request.output;
+        beginning::rewrite_metrics(&output.join(METRICS), &self.history)?;
+        self.step_log = StepLog::open(&output.join(STEPS), steps)?;
+        self.events = EventLog::create(&output.join(TENSORBOARD), steps)?;
+        self.plateau = plateau_after(self.request, &self.history);
+        // So that a training that is killed now goes on with the remedy.
+        self.save(checkpoint::LAST, &self.checkpoint()?, observer)?;
+        self.last_saved = Instant::now();
+        observer.event(&TrainEvent::Remedy(remedy));
+        Ok(())
+    }
+
+    /// Steps of the whole training before the running epoch, if no epoch was cut short.
+    fn steps_before_epoch(&self) -> usize {
+        self.history.len() * self.steps_per_epoch
+    }
+
+    fn change_for(&self, error: &TrainError) -> Option<RemedyChange> {
+        let training = self.request.training;
+        let [lowered, smaller] = Remedy::counts(&self.remedies);
+        let attempts = training.recovery.attempts;
+        let lower = |cause: String, pictures: &[usize]| RemedyChange::LowerRate {
+            factor: training.recovery.rate_factor,
+            cause,
+            pictures: pictures.to_vec(),
+            largest_gradients: match error {
+                TrainError::NonFinite {
+                    largest_gradients, ..
+                } => largest_gradients
+                    .iter()
+                    .map(|(name, norm)| (name.clone(), norm.is_finite().then_some(*norm)))
+                    .collect(),
+                _ => Vec::new(),
+            },
+        };
+        match error {
+            TrainError::NonFinite {
+                loss,
+                gradient_norm,
+                indices,
+                ..
+            } if lowered < attempts => {
+                let cause = format!("loss {loss}, gradient norm {gradient_norm}");
+                Some(lower(cause, indices))
+            }
+            TrainError::NonFiniteWeights { .. } | TrainError::NonFiniteLogits { .. }
+                if lowered < attempts =>
+            {
+                Some(lower(error.to_string(), &[]))
+            }
+            TrainError::OutOfMemory { message } if smaller < attempts => {
+                let configured = training.accumulation_steps;
+                let parts = Remedy::accumulation_steps(&self.remedies, configured);
+                (parts < training.batch_size).then(|| RemedyChange::SmallerParts {
+                    accumulation_steps: (parts * 2).min(training.batch_size),
+                    cause: message.clone(),
+                })
+            }
+            _ => None,
+        }
+    }
+}
