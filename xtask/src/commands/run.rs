@@ -46,8 +46,7 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
     };
     let report = match chain::run(&request, &mut console) {
         Err(error @ WorkflowError::Interrupted { .. }) => {
-            eprintln!("everything so far is saved; go on with the same command:");
-            eprintln!("    {}", same_command());
+            eprintln!("to go on: {}", same_command());
             return Err(error);
         }
         result => result?,

@@ -9,6 +9,7 @@ mod command_line;
 mod kill;
 mod lr_find;
 mod repository;
+mod shortcuts;
 mod training;
 
 use std::path::{Path, PathBuf};
