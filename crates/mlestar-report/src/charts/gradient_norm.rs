@@ -1,10 +1,10 @@
 use super::over_time::{
-    Chart, Panel, Trace, Values, check, first_and_last, limit_entry, main_stroke, mark_entry,
-    marked_at, raw_stroke, smoothed_log,
+    Chart, Panel, Values, check, first_and_last, limit_entry, mark_entry, marked_at,
+    raw_and_smooth, raw_and_smooth_legend, smoothed_log,
 };
 use super::{Svg, TrainingMark};
 use crate::ReportError;
-use crate::drawing::{LegendEntry, Mark, short_number};
+use crate::drawing::short_number;
 
 const CHART: &str = "gradient norm";
 
@@ -32,10 +32,7 @@ pub struct GradientNormChart<'a> {
 pub fn gradient_norm(spec: &GradientNormChart<'_>) -> Result<Svg, ReportError> {
     check(CHART, spec.steps, &[("norms", spec.norms)], spec.marks)?;
     let smooth = smoothed_log(spec.norms);
-    let legend = [
-        LegendEntry::new("each step", Mark::Line(raw_stroke())),
-        LegendEntry::new("moving average", Mark::Line(main_stroke(0))),
-    ];
+    let legend = raw_and_smooth_legend();
     let finite = spec.clipped_to.filter(|limit| limit.is_finite());
     let clipped = finite.map(|limit| limit_entry(format!("clipped to {}", short_number(limit))));
     let description = format!(
@@ -58,18 +55,7 @@ pub fn gradient_norm(spec: &GradientNormChart<'_>) -> Result<Svg, ReportError> {
             value_label: "norm of all gradients (powers of ten)",
             positions: spec.steps,
             values: Values::Log,
-            traces: vec![
-                Trace {
-                    values: spec.norms,
-                    stroke: raw_stroke(),
-                    is_dense: true,
-                },
-                Trace {
-                    values: &smooth,
-                    stroke: main_stroke(0),
-                    is_dense: true,
-                },
-            ],
+            traces: raw_and_smooth(spec.norms, &smooth),
             marks: spec.marks,
             limit: spec.clipped_to,
         }],

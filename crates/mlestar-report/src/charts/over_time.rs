@@ -325,6 +325,24 @@ pub(super) fn reference_stroke() -> Stroke {
     Stroke::new(INK, 1.25).opacity(0.55)
 }
 
+/// The values of every step, thin, under their moving average.
+pub(super) fn raw_and_smooth<'a>(raw: &'a [f64], smooth: &'a [f64]) -> Vec<Trace<'a>> {
+    let trace = |values, stroke| Trace {
+        values,
+        stroke,
+        is_dense: true,
+    };
+    vec![trace(raw, raw_stroke()), trace(smooth, main_stroke(0))]
+}
+
+/// The legend of [`raw_and_smooth`].
+pub(super) fn raw_and_smooth_legend() -> [LegendEntry; 2] {
+    [
+        LegendEntry::new("each step", Mark::Line(raw_stroke())),
+        LegendEntry::new("moving average", Mark::Line(main_stroke(0))),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

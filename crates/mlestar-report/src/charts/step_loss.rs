@@ -1,10 +1,9 @@
 use super::over_time::{
-    Chart, Panel, Trace, Values, check, first_and_last, main_stroke, mark_entry, marked_at,
-    raw_stroke, smoothed, smoothed_log,
+    Chart, Panel, Values, check, first_and_last, mark_entry, marked_at, raw_and_smooth,
+    raw_and_smooth_legend, smoothed, smoothed_log,
 };
 use super::{Svg, TrainingMark};
 use crate::ReportError;
-use crate::drawing::{LegendEntry, Mark};
 
 const CHART: &str = "loss of each step";
 /// Losses that span more than this factor are drawn by powers of ten.
@@ -40,10 +39,7 @@ pub fn step_loss(spec: &StepLossChart<'_>) -> Result<Svg, ReportError> {
     } else {
         smoothed(spec.losses)
     };
-    let legend = [
-        LegendEntry::new("each step", Mark::Line(raw_stroke())),
-        LegendEntry::new("moving average", Mark::Line(main_stroke(0))),
-    ];
+    let legend = raw_and_smooth_legend();
     let description = format!(
         "The training loss over {} steps; its moving average goes {}{}.",
         spec.steps.len(),
@@ -64,18 +60,7 @@ pub fn step_loss(spec: &StepLossChart<'_>) -> Result<Svg, ReportError> {
             } else {
                 Values::FromZero
             },
-            traces: vec![
-                Trace {
-                    values: spec.losses,
-                    stroke: raw_stroke(),
-                    is_dense: true,
-                },
-                Trace {
-                    values: &smooth,
-                    stroke: main_stroke(0),
-                    is_dense: true,
-                },
-            ],
+            traces: raw_and_smooth(spec.losses, &smooth),
             marks: spec.marks,
             limit: None,
         }],

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     EpochRecord, Loss, Mixer, Observer, PlateauState, Remedy, ScheduleKind, StepProgress,
     StopReason, TrainError, TrainEvent,
+    analysis::{METRICS_FILE, STEPS_FILE},
     checkpoint::{self, Checkpoint, CheckpointRecord, EpochPosition, TrainingIdentity},
     ema::Ema,
     history::Progress,
@@ -30,8 +31,6 @@ use crate::{
 };
 
 const CHECKPOINTS: &str = "checkpoints";
-const METRICS: &str = "metrics.jsonl";
-const STEPS: &str = "steps.jsonl";
 const TENSORBOARD: &str = "tensorboard";
 
 pub(super) struct Session<'a> {
@@ -116,7 +115,7 @@ impl<'a> Session<'a> {
             }
         };
         let steps = begin.optimizer.steps();
-        beginning::rewrite_metrics(&request.output.join(METRICS), &begin.history)?;
+        beginning::rewrite_metrics(&request.output.join(METRICS_FILE), &begin.history)?;
         let loss = Loss::new(training, train.labels(), request.model.n_classes())?;
         let mut session = Self {
             request,
@@ -138,7 +137,7 @@ impl<'a> Session<'a> {
             plateau: plateau_after(request, &begin.history),
             events: EventLog::create(&event_files, steps)?,
             gradients: Vec::new(),
-            step_log: StepLog::open(&request.output.join(STEPS), steps)?,
+            step_log: StepLog::open(&request.output.join(STEPS_FILE), steps)?,
             model: begin.model,
             ema: begin.ema,
             optimizer: begin.optimizer,
@@ -437,7 +436,7 @@ impl<'a> Session<'a> {
         if is_best {
             self.best_state = self.evaluated().state();
         }
-        append_json_line(&self.request.output.join(METRICS), &record)?;
+        append_json_line(&self.request.output.join(METRICS_FILE), &record)?;
         self.log(&record)?;
         if training.schedule.kind == ScheduleKind::Plateau {
             self.plateau.observe(&training.schedule.plateau, &record);

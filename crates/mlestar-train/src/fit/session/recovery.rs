@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
-use super::{CHECKPOINTS, METRICS, STEPS, Session, TENSORBOARD, plateau_after};
+use super::{CHECKPOINTS, Session, TENSORBOARD, plateau_after};
 use crate::{
-    Observer, Remedy, RemedyChange, TrainError, TrainEvent, checkpoint,
+    Observer, Remedy, RemedyChange, TrainError, TrainEvent,
+    analysis::{METRICS_FILE, STEPS_FILE},
+    checkpoint,
     fit::{
         beginning::{self, Beginning},
         event_log::EventLog,
@@ -64,8 +66,8 @@ impl Session<'_> {
         };
         self.remedies.push(remedy.clone());
         let output = self.request.output;
-        beginning::rewrite_metrics(&output.join(METRICS), &self.history)?;
-        self.step_log = StepLog::open(&output.join(STEPS), steps)?;
+        beginning::rewrite_metrics(&output.join(METRICS_FILE), &self.history)?;
+        self.step_log = StepLog::open(&output.join(STEPS_FILE), steps)?;
         self.events = EventLog::create(&output.join(TENSORBOARD), steps)?;
         self.plateau = plateau_after(self.request, &self.history);
         // So that a training that is killed now goes on with the remedy.
