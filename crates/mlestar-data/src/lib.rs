@@ -3,7 +3,7 @@
 //! [`load()`] turns a [`DataConfig`] into three disjoint [`ImageSet`]s and a report of what was read.
 //! It reads the binary versions of CIFAR-10 and CIFAR-100, folders of pictures, and a built-in
 //! procedural set that needs no files. [`fetch`] downloads and verifies the official archives,
-//! [`describe()`] and [`quality`] look at what is there, and [`Loader`] makes augmented, normalised
+//! [`describe()`], [`quality`], [`separability`] and [`variability`] look at what is there, and [`Loader`] makes augmented, normalised
 //! batches of it.
 //!
 //! Everything random derives from a seed and is independent of threads and of the order of work.
@@ -37,9 +37,13 @@ pub mod normalization;
 mod plan;
 pub mod quality;
 pub mod readers;
+pub mod separability;
 pub mod split;
 pub mod subset;
 pub mod synthetic;
+#[cfg(test)]
+mod testing;
+pub mod variability;
 
 pub use augment::{AugmentationConfig, Augmenter, PaddingMode};
 pub use config::{DataConfig, SourceKind};

@@ -1,9 +1,9 @@
 //! Everything that challenges and advice are derived from, as raw figures.
 
-use super::separability::{self, Separability};
-use super::variability::{self, Variability};
 use mlestar_data::describe::Description;
 use mlestar_data::quality::{FindingKind, QualityReport};
+use mlestar_data::separability::{self, Separability};
+use mlestar_data::variability::{self, Variability};
 use mlestar_data::{ImageSplits, SplitName};
 use serde::{Deserialize, Serialize};
 

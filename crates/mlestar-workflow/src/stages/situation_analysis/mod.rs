@@ -8,15 +8,11 @@
 mod advice;
 mod artifact;
 mod challenges;
-mod features;
-mod linear_probe;
 mod measurements;
 mod page;
-mod separability;
 mod summary;
 #[cfg(test)]
 pub(crate) mod testing;
-mod variability;
 
 pub use advice::{Advice, Setting};
 pub use artifact::{
@@ -28,8 +24,6 @@ pub(crate) use challenges::testing::troubled as troubled_measurements;
 pub use challenges::{Challenge, ChallengeEvidence, Severity, detect_all};
 pub use measurements::{FindingCount, Measurements, SplitCounts};
 pub(crate) use page::n_samples_shown;
-pub use separability::{PairConfusion, Separability};
-pub use variability::{Spread, Variability};
 
 use crate::{StageContext, WorkflowError};
 use mlestar_artifact::write_artifact;

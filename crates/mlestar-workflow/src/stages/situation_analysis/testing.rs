@@ -28,30 +28,7 @@ fn set(
     ImageSet::new(names.into(), 8, 8, pixels, labels, origins).unwrap()
 }
 
-fn names(n_classes: usize) -> Vec<String> {
-    (0..n_classes)
-        .map(|class| format!("class {class}"))
-        .collect()
-}
-
-/// One colour a class, with noise of a few levels.
-pub(crate) fn flat_set(colors: &[[u8; 3]], per_class: usize, seed: u64) -> ImageSet {
-    set(
-        names(colors.len()),
-        per_class,
-        seed,
-        |class, channel, draws| colors[class][channel].saturating_add(draws.below(4) as u8),
-    )
-}
-
-/// Pictures without any meaning.
-pub(crate) fn noise_set(n_classes: usize, per_class: usize, seed: u64) -> ImageSet {
-    set(names(n_classes), per_class, seed, |_, _, draws| {
-        draws.below(256) as u8
-    })
-}
-
-/// As [`noise_set`], with names of the caller's choice.
+/// Pictures whose brightness alone tells their class.
 pub(crate) fn named_set(names: &[&str], per_class: usize, seed: u64) -> ImageSet {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     set(names, per_class, seed, |class, _, draws| {

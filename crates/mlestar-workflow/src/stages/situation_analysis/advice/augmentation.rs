@@ -2,9 +2,9 @@
 
 use super::super::challenges::Challenge;
 use super::super::measurements::Measurements;
-use super::super::variability::Spread;
 use super::{Advice, Setting, present, twentieth};
 use mlestar_data::augment::{AugmentationConfig, PaddingMode};
+use mlestar_data::variability::Spread;
 
 /// A linear classifier that is not this much better than the majority says nothing about mirroring.
 const SPEAKING_MARGIN: f64 = 0.05;

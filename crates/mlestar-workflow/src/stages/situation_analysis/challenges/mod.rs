@@ -168,10 +168,10 @@ pub fn detect_all(measurements: &Measurements) -> Vec<Challenge> {
 #[cfg(test)]
 pub(super) mod testing {
     use super::super::measurements::{FindingCount, SplitCounts};
-    use super::super::separability::{PairConfusion, Separability};
-    use super::super::variability::{Spread, Variability};
     use super::*;
     use mlestar_data::quality::FindingKind;
+    use mlestar_data::separability::{PairConfusion, Separability};
+    use mlestar_data::variability::{Spread, Variability};
 
     /// A data set that no detector has anything against.
     pub(crate) fn untroubled() -> Measurements {

@@ -128,13 +128,13 @@ fn in_real_colours(values: &[f32], normalization: &Normalization) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::noise_set;
+    use super::super::super::testing::named_set;
     use super::*;
     use mlestar_data::normalization::normalize_into;
 
     #[test]
     fn undoing_the_normalisation_gives_the_original_levels() {
-        let set = noise_set(2, 1, 3);
+        let set = named_set(&["cat", "dog"], 1, 3);
         let normalization = Normalization::new([0.4, 0.5, 0.6], [0.2, 0.3, 0.25]).unwrap();
         let mut values = vec![0.0; set.bytes_per_picture()];
         normalize_into(set.pixels(0), &normalization, &mut values);

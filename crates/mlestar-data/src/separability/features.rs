@@ -1,6 +1,6 @@
 //! Small descriptions of pictures for simple classifiers: mean colours on a coarse grid.
 
-use mlestar_data::ImageSet;
+use crate::ImageSet;
 use rayon::prelude::*;
 
 /// The grid has this many cells a side, or as many as the picture has pixels when it is smaller.
@@ -8,7 +8,7 @@ const GRID_SIDE: usize = 8;
 
 /// One row of mean colours a picture, values in 0-1.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Features {
+pub(super) struct Features {
     /// Row-major: `n` rows of `dimension` values, ordered channel, grid row, grid column.
     values: Vec<f32>,
     dimension: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Features {
 
 impl Features {
     /// The features of the pictures of `set` at `indices`; `mirrored` swaps left and right first.
-    pub(crate) fn of(set: &ImageSet, indices: &[usize], mirrored: bool) -> Self {
+    pub(super) fn of(set: &ImageSet, indices: &[usize], mirrored: bool) -> Self {
         let grid = [set.height().min(GRID_SIDE), set.width().min(GRID_SIDE)];
         let rows: Vec<Vec<f32>> = indices
             .par_iter()
@@ -40,24 +40,24 @@ impl Features {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.labels.len()
     }
 
-    pub(crate) fn dimension(&self) -> usize {
+    pub(super) fn dimension(&self) -> usize {
         self.dimension
     }
 
     /// Rows and columns of the grid.
-    pub(crate) fn grid(&self) -> [usize; 2] {
+    pub(super) fn grid(&self) -> [usize; 2] {
         self.grid
     }
 
-    pub(crate) fn labels(&self) -> &[u32] {
+    pub(super) fn labels(&self) -> &[u32] {
         &self.labels
     }
 
-    pub(crate) fn row(&self, index: usize) -> &[f32] {
+    pub(super) fn row(&self, index: usize) -> &[f32] {
         &self.values[index * self.dimension..(index + 1) * self.dimension]
     }
 }
@@ -98,7 +98,7 @@ fn cell_means(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mlestar_data::Origin;
+    use crate::Origin;
 
     fn set(height: usize, width: usize, pixels: Vec<u8>) -> ImageSet {
         let n = pixels.len() / (3 * height * width);

@@ -1,10 +1,13 @@
 //! How far colour and layout alone tell the classes apart: simple classifiers that are fitted to
 //! training pictures and judged on validation pictures.
 
-use super::features::Features;
-use super::linear_probe::LinearProbe;
-use mlestar_data::ImageSet;
-use mlestar_data::split::stratified_subset;
+mod features;
+mod linear_probe;
+
+use self::features::Features;
+use self::linear_probe::LinearProbe;
+use crate::ImageSet;
+use crate::split::stratified_subset;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +69,7 @@ pub struct PairConfusion {
 
 impl Separability {
     /// The best accuracy of the simple classifiers.
+    #[must_use]
     pub fn best_simple_accuracy(&self) -> f64 {
         self.centroid_accuracy
             .max(self.neighbour_accuracy)
@@ -74,7 +78,8 @@ impl Separability {
 }
 
 /// Measures separability; `None` when a split is empty or the classes cannot be fitted.
-pub(crate) fn measure(train: &ImageSet, validation: &ImageSet, seed: u64) -> Option<Separability> {
+#[must_use]
+pub fn measure(train: &ImageSet, validation: &ImageSet, seed: u64) -> Option<Separability> {
     let references = stratified_subset(train.labels(), MOST_REFERENCES.min(train.len()), seed);
     let queries = stratified_subset(
         validation.labels(),
@@ -279,8 +284,8 @@ fn pair_confusions(predicted: &[u32], labels: &[u32], classes: &[String]) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{flat_set, noise_set};
     use super::*;
+    use crate::testing::{flat_set, noise_set};
 
     #[test]
     fn classes_of_different_colour_are_told_apart_by_everything() {

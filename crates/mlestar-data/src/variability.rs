@@ -1,7 +1,7 @@
 //! How much light, colour, background and position differ from picture to picture.
 
-use mlestar_data::ImageSet;
-use mlestar_data::split::stratified_subset;
+use crate::ImageSet;
+use crate::split::stratified_subset;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -61,7 +61,8 @@ pub struct Variability {
 }
 
 /// Measures variability; `None` without pictures.
-pub(crate) fn measure(train: &ImageSet, seed: u64) -> Option<Variability> {
+#[must_use]
+pub fn measure(train: &ImageSet, seed: u64) -> Option<Variability> {
     let indices = stratified_subset(train.labels(), MOST_PICTURES.min(train.len()), seed);
     if indices.is_empty() {
         return None;
@@ -160,8 +161,8 @@ fn center_of(luma: &[f64], border: f64, width: usize, height: usize) -> [f64; 2]
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{flat_set, noise_set};
     use super::*;
+    use crate::testing::{flat_set, noise_set};
 
     #[test]
     fn equal_pictures_do_not_vary() {

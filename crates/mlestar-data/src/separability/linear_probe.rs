@@ -10,7 +10,7 @@ const ROWS_A_PART: usize = 512;
 
 /// Scores are `weights * standardised features + bias`; the largest wins.
 #[derive(Clone, Debug)]
-pub(crate) struct LinearProbe {
+pub(super) struct LinearProbe {
     mean: Vec<f64>,
     inverse_std: Vec<f64>,
     /// `n_classes` rows of `dimension + 1` values, the bias last.
@@ -19,7 +19,7 @@ pub(crate) struct LinearProbe {
 
 impl LinearProbe {
     /// Fits the probe; `None` without pictures.
-    pub(crate) fn fit(features: &Features, n_classes: usize) -> Option<Self> {
+    pub(super) fn fit(features: &Features, n_classes: usize) -> Option<Self> {
         if features.len() == 0 {
             return None;
         }
@@ -43,7 +43,7 @@ impl LinearProbe {
     }
 
     /// The fraction of `features` whose class has the largest score (ties: the lowest index).
-    pub(crate) fn accuracy(&self, features: &Features) -> f64 {
+    pub(super) fn accuracy(&self, features: &Features) -> f64 {
         let n_correct = (0..features.len())
             .into_par_iter()
             .filter(|index| self.classify(features.row(*index)) == features.labels()[*index])
