@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mlestar_model::{BatchNorm, ImageClassifier, ModelSpec, NamedTensor};
+use mlestar_model::{Architecture, BatchNorm, ImageClassifier, ModelSpec, NamedTensor};
 
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
@@ -68,7 +68,13 @@ impl FrozenModel {
         for (stage, stage_config) in spec.config().stages.iter().enumerate() {
             for block in 0..stage_config.blocks {
                 let stride = if block == 0 { stage_config.stride } else { 1 };
-                state.add_block(&format!("stages.{stage}.{block}"), stride, &mut operations)?;
+                let name = format!("stages.{stage}.{block}");
+                match spec.config().architecture {
+                    Architecture::PlainCnn => {
+                        state.add_plain_block(&name, stride, &mut operations)?;
+                    }
+                    _ => state.add_residual_block(&name, stride, &mut operations)?,
+                }
             }
         }
         operations.push(Operation {
@@ -181,7 +187,7 @@ impl<'a> State<'a> {
 
     /// Appends a residual block that reads the last buffer: its first convolution, its shortcut
     /// where it has one, and its second convolution, which adds the shortcut's result.
-    fn add_block(
+    fn add_residual_block(
         &self,
         block: &str,
         stride: usize,
@@ -224,6 +230,54 @@ impl<'a> State<'a> {
                 relu: true,
             },
         )?);
+        Ok(())
+    }
+
+    /// Appends a block without shortcut that reads the last buffer. The largest of normalised values is
+    /// the normalised largest value where the scale is above 0, so that normalisation and ReLU may come
+    /// before the pool.
+    fn add_plain_block(
+        &self,
+        block: &str,
+        pool: usize,
+        operations: &mut Vec<Operation>,
+    ) -> Result<(), ExportError> {
+        let name = |part: &str| format!("{block}.{part}");
+        let place = |input: usize| Place {
+            input,
+            stride: 1,
+            add_from: None,
+            relu: true,
+        };
+        let first = self.convolution(
+            &name("conv1"),
+            [&name("conv1"), &name("bn1")],
+            place(operations.len()),
+        )?;
+        operations.push(first);
+        if pool > 1 {
+            let scale = name("bn1.weight");
+            let (_, values) = self.tensor::<1>(&scale)?;
+            if let Some(value) = values.iter().find(|value| **value <= 0.0) {
+                return Err(ExportError::State {
+                    name: scale,
+                    reason: format!(
+                        "holds {value}, but the scale after a max pool must be above 0"
+                    ),
+                });
+            }
+            operations.push(Operation {
+                name: name("pool"),
+                input: operations.len(),
+                layer: Layer::MaxPool { window: pool },
+            });
+        }
+        let second = self.convolution(
+            &name("conv2"),
+            [&name("conv2"), &name("bn2")],
+            place(operations.len()),
+        )?;
+        operations.push(second);
         Ok(())
     }
 

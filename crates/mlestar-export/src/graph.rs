@@ -12,6 +12,8 @@ pub const MAX_SIDE: usize = 8192;
 pub const MAX_OPERATIONS: usize = 4096;
 /// Most activation values (all buffers together) that one picture may need: 1 GiB as `f32`.
 pub const MAX_ACTIVATIONS: usize = 1 << 28;
+/// Largest side of a max pool's windows.
+pub const MAX_WINDOW: usize = 15;
 /// Largest kernel side, stride and padding of a convolution.
 pub const MAX_KERNEL: usize = 64;
 
@@ -86,6 +88,12 @@ pub struct Linear {
 pub enum Layer {
     /// Convolution with its fused bias, residual sum and ReLU.
     Convolution(Convolution),
+    /// Largest value of each window; windows stand side by side, and pixels at the lower and right
+    /// border that do not fill one are left out.
+    MaxPool {
+        /// Side of the square window, 1 to 15.
+        window: usize,
+    },
     /// Mean over height and width of every channel.
     GlobalAveragePool,
     /// Fully connected layer on a buffer of height and width 1.
@@ -110,7 +118,7 @@ impl Operation {
     pub fn parameters(&self) -> usize {
         match &self.layer {
             Layer::Convolution(convolution) => convolution.weight.len() + convolution.bias.len(),
-            Layer::GlobalAveragePool => 0,
+            Layer::MaxPool { .. } | Layer::GlobalAveragePool => 0,
             Layer::Linear(linear) => linear.weight.len() + linear.bias.len(),
         }
     }
@@ -238,6 +246,16 @@ fn output_shape(operation: &Operation, shapes: &[BufferShape]) -> Result<BufferS
             }
             Ok(shape)
         }
+        Layer::MaxPool { window } => {
+            let [channels, height, width] = input;
+            if !(1..=MAX_WINDOW).contains(window) || *window > height.min(width) {
+                return Err(format!(
+                    "takes the largest of windows of {window} pixels a side, but they must be 1 to \
+                     {MAX_WINDOW} and fit the {height}x{width} pixels of its input"
+                ));
+            }
+            Ok([channels, height / window, width / window])
+        }
         Layer::GlobalAveragePool => Ok([input[0], 1, 1]),
         Layer::Linear(linear) => linear_shape(linear, input),
     }
@@ -334,7 +352,7 @@ pub(crate) fn multiply_adds(operations: &[Operation], shapes: &[BufferShape]) ->
         .zip(&shapes[1..])
         .map(|(operation, &[_, height, width])| match &operation.layer {
             Layer::Convolution(convolution) => (convolution.weight.len() * height * width) as u64,
-            Layer::GlobalAveragePool => 0,
+            Layer::MaxPool { .. } | Layer::GlobalAveragePool => 0,
             Layer::Linear(linear) => linear.weight.len() as u64,
         })
         .sum()

@@ -59,6 +59,11 @@ pub enum OperationKind {
         /// Whether negative results become 0.
         relu: bool,
     },
+    /// Largest value of each window.
+    MaxPool {
+        /// Side of the windows.
+        window: usize,
+    },
     /// Mean over height and width.
     GlobalAveragePool,
     /// Fully connected layer.
@@ -93,7 +98,7 @@ pub fn to_bytes(model: &FrozenModel) -> Vec<u8> {
         let (shape, weight, bias): (&[usize], _, _) = match &operation.layer {
             Layer::Convolution(layer) => (&layer.weight_shape, &layer.weight, &layer.bias),
             Layer::Linear(layer) => (&layer.weight_shape, &layer.weight, &layer.bias),
-            Layer::GlobalAveragePool => continue,
+            Layer::MaxPool { .. } | Layer::GlobalAveragePool => continue,
         };
         tensors.push((
             format!("{}.weight", operation.name),
@@ -275,6 +280,7 @@ fn record_of(operation: &Operation) -> OperationRecord {
             add_from: layer.add_from,
             relu: layer.relu,
         },
+        Layer::MaxPool { window } => OperationKind::MaxPool { window: *window },
         Layer::GlobalAveragePool => OperationKind::GlobalAveragePool,
         Layer::Linear(_) => OperationKind::Linear,
     };
@@ -316,6 +322,7 @@ impl TensorReader<'_> {
                     relu,
                 })
             }
+            OperationKind::MaxPool { window } => Layer::MaxPool { window },
             OperationKind::GlobalAveragePool => Layer::GlobalAveragePool,
             OperationKind::Linear => {
                 let (weight_shape, weight, bias) = self.weights(&record.name)?;

@@ -24,9 +24,9 @@ pub enum KernelError {
     },
 }
 
-pub(crate) fn check_length(
+pub(crate) fn check_length<T>(
     what: &'static str,
-    values: &[f32],
+    values: &[T],
     expected: usize,
 ) -> Result<(), KernelError> {
     match values.len() == expected {

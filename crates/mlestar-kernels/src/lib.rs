@@ -9,6 +9,7 @@
 // kernels loop over arrays by index, and `match` where `Option::map` would do.
 #![allow(clippy::needless_range_loop, clippy::manual_map)]
 
+mod average_pool;
 #[cfg(feature = "burn")]
 pub mod backend;
 mod batch_norm;
@@ -16,13 +17,14 @@ mod convolution;
 mod error;
 mod lion;
 mod matrix;
+mod max_pool;
 mod memory;
 mod muon;
 mod optimizer;
-mod pool;
 mod simd;
 mod sum_of_squares;
 
+pub use average_pool::{global_average_pool, global_average_pool_backward};
 pub use batch_norm::{
     BatchNormGradients, ChannelStatistics, batch_norm_backward, batch_norm_forward,
     channel_statistics,
@@ -33,11 +35,11 @@ pub use convolution::{
 };
 pub use error::KernelError;
 pub use lion::{LionStep, lion_step};
+pub use max_pool::{MaxPoolShape, max_pool, max_pool_backward};
 pub use muon::{
     MuonStep, NEWTON_SCHULZ_COEFFICIENTS, NEWTON_SCHULZ_EPSILON, NEWTON_SCHULZ_ROUNDS, muon_step,
     orthogonalize,
 };
 pub use optimizer::{AdamStep, SgdStep, adam_step, sgd_step};
-pub use pool::{global_average_pool, global_average_pool_backward};
 pub use simd::Level;
 pub use sum_of_squares::sum_of_squares;

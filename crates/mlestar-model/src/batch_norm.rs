@@ -61,8 +61,13 @@ impl BatchNorm {
     /// running statistics towards them.
     #[must_use]
     pub fn forward_train(&self, input: Tensor<4>) -> Tensor<4> {
+        self.forward_train_by(self.weight.val(), input)
+    }
+
+    /// As [`forward_train`](Self::forward_train), with this scale in the weight's place.
+    pub(crate) fn forward_train_by(&self, weight: Tensor<1>, input: Tensor<4>) -> Tensor<4> {
         let [n, _, height, width] = input.dims();
-        let batch = batch_norm_train(input, self.weight.val(), self.bias.val(), Self::EPSILON);
+        let batch = batch_norm_train(input, weight, self.bias.val(), Self::EPSILON);
         self.advance(n * height * width, batch.mean, batch.variance);
         batch.output
     }
@@ -75,8 +80,20 @@ impl BatchNorm {
         residual: Option<Tensor<4>>,
         relu: bool,
     ) -> Tensor<4> {
+        self.forward_train_channels_last_by(self.weight.val(), input, residual, relu)
+    }
+
+    /// As [`forward_train_channels_last`](Self::forward_train_channels_last), with this scale in the
+    /// weight's place.
+    pub(crate) fn forward_train_channels_last_by(
+        &self,
+        weight: Tensor<1>,
+        input: Tensor<4>,
+        residual: Option<Tensor<4>>,
+        relu: bool,
+    ) -> Tensor<4> {
         let [n, height, width, _] = input.dims();
-        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let bias = self.bias.val();
         let batch = kernels::batch_norm(input, weight, bias, residual, Self::EPSILON, relu);
         self.advance(n * height * width, batch.mean, batch.variance);
         batch.output

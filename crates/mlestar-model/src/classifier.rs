@@ -1,10 +1,10 @@
 use burn::{
     module::{Module, Param},
     nn::conv::Conv2d,
-    tensor::{Device, Tensor, activation::relu, module::linear},
+    tensor::{Device, Tensor, TensorData, module::linear},
 };
 
-use crate::{BatchNorm, ModelSpec, StageConfig, init, path::Path};
+use crate::{BatchNorm, Block, ModelError, ModelSpec, StemKind, init, path::Path};
 
 /// The first convolution (3x3, stride 1) with its batch normalisation and ReLU.
 #[derive(Module, Debug)]
@@ -13,31 +13,8 @@ pub struct Stem {
     pub conv: Conv2d,
     /// Normalisation of its output.
     pub bn: BatchNorm,
-}
-
-/// The 1x1 convolution with which a block's input reaches its output where the shapes differ.
-#[derive(Module, Debug)]
-pub struct Shortcut {
-    /// `[channels_out, channels_in, 1, 1]` with the block's stride, no bias.
-    pub conv: Conv2d,
-    /// Normalisation of its output.
-    pub bn: BatchNorm,
-}
-
-/// Two 3x3 convolutions whose result is added to the block's input:
-/// `relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x))`.
-#[derive(Module, Debug)]
-pub struct ResidualBlock {
-    /// First convolution, with the block's stride, no bias.
-    pub conv1: Conv2d,
-    /// Normalisation of the first convolution's output.
-    pub bn1: BatchNorm,
-    /// Second convolution, stride 1, no bias.
-    pub conv2: Conv2d,
-    /// Normalisation of the second convolution's output.
-    pub bn2: BatchNorm,
-    /// Present where stride or channels change; otherwise the input is added as it is.
-    pub shortcut: Option<Shortcut>,
+    /// Whether training leaves the filters as they are.
+    pub fixed: bool,
 }
 
 /// The linear layer that turns features into logits.
@@ -49,7 +26,7 @@ pub struct Head {
     pub bias: Param<Tensor<1>>,
 }
 
-/// A residual CNN for pictures of 3 channels. Built by [`ModelSpec::init`].
+/// A CNN for pictures of 3 channels. Built by [`ModelSpec::init`].
 ///
 /// Cloning shares the running statistics (Burn's `RunningState` is shared): use
 /// [`Module::valid`] for a snapshot that later training does not change.
@@ -57,8 +34,8 @@ pub struct Head {
 pub struct ImageClassifier {
     /// First convolution.
     pub stem: Stem,
-    /// `stages[i][j]` is the `j`-th residual block of the `i`-th stage.
-    pub stages: Vec<Vec<ResidualBlock>>,
+    /// `stages[i][j]` is the `j`-th block of the `i`-th stage.
+    pub stages: Vec<Vec<Block>>,
     /// Linear layer after global average pooling.
     pub head: Head,
 }
@@ -76,15 +53,62 @@ impl ImageClassifier {
                 device,
             ),
             bn: init::batch_norm(config.stem_channels, device),
+            fixed: config.stem == StemKind::Whitening,
         };
         let mut channels = config.stem_channels;
         let mut stages = Vec::with_capacity(config.stages.len());
         for (index, stage) in config.stages.iter().enumerate() {
-            stages.push(init_stage(index, stage, channels, seed, device));
+            let name = format!("stages.{index}");
+            stages.push(Block::init_stage(
+                &name,
+                config.architecture,
+                stage,
+                channels,
+                seed,
+                device,
+            ));
             channels = stage.channels;
         }
         let head = init::head("head", channels, spec.n_classes(), seed, device);
         Self { stem, stages, head }
+    }
+
+    /// The model with these filters in its stem, `[stem_channels, 3, 3, 3]` in row-major order; see
+    /// [`PatchCovariance`](crate::PatchCovariance).
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::ValueCount`] when there are not as many values.
+    pub fn with_stem_filters(mut self, filters: Vec<f32>) -> Result<Self, ModelError> {
+        let shape = self.stem.conv.weight.dims();
+        if filters.len() != shape.iter().product::<usize>() {
+            return Err(ModelError::ValueCount {
+                name: "stem.conv.weight".to_owned(),
+                shape: shape.to_vec(),
+                values: filters.len(),
+            });
+        }
+        let device = self.stem.conv.weight.device();
+        self.stem.conv.weight = Param::from_data(TensorData::new(filters, shape), &device);
+        Ok(self)
+    }
+
+    /// Names of the parameters that training leaves as they are, as in [`state`](Self::state): the
+    /// filters of a whitening stem, and the scales after max pools.
+    #[must_use]
+    pub fn fixed_parameters(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        if self.stem.fixed {
+            names.push("stem.conv.weight".to_owned());
+        }
+        for (stage, blocks) in self.stages.iter().enumerate() {
+            let pooled = blocks
+                .iter()
+                .enumerate()
+                .filter(|(_, block)| block.pool > 1);
+            names.extend(pooled.map(|(block, _)| format!("stages.{stage}.{block}.bn1.weight")));
+        }
+        names
     }
 
     /// Logits `[n, classes]` of normalised pictures `[n, 3, height, width]`, as in deployment:
@@ -131,8 +155,7 @@ impl ImageClassifier {
         dropout_mask: Option<Tensor<2>>,
         branch_factors: &[Option<f64>],
     ) -> Tensor<2> {
-        let x = path.convolve(&self.stem.conv, path.enter(images));
-        let mut x = path.normalize(&self.stem.bn, x, None, true);
+        let mut x = self.stem.forward_train(path, path.enter(images));
         for (index, block) in self.stages.iter().flatten().enumerate() {
             let factor = branch_factors.get(index).copied().unwrap_or(Some(1.0));
             x = block.forward_train(path, x, factor);
@@ -145,40 +168,13 @@ impl ImageClassifier {
     }
 }
 
-impl ResidualBlock {
-    fn forward(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
-        let y = path.convolve_normalized(&self.conv1, &self.bn1, x.clone(), None, true);
-        let x = match &self.shortcut {
-            Some(shortcut) => {
-                path.convolve_normalized(&shortcut.conv, &shortcut.bn, x, None, false)
-            }
-            None => x,
+impl Stem {
+    fn forward_train(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
+        let x = match self.fixed {
+            true => path.convolve_by(&self.conv, x, self.conv.weight.val().detach()),
+            false => path.convolve(&self.conv, x),
         };
-        path.convolve_normalized(&self.conv2, &self.bn2, y, Some(x), true)
-    }
-
-    /// `factor` is the branch's; `None` leaves it out.
-    fn forward_train(&self, path: Path, x: Tensor<4>, factor: Option<f64>) -> Tensor<4> {
-        let y = factor.map(|_| {
-            let y = path.convolve(&self.conv1, x.clone());
-            let y = path.normalize(&self.bn1, y, None, true);
-            path.convolve(&self.conv2, y)
-        });
-        let x = match &self.shortcut {
-            Some(shortcut) => {
-                let x = path.convolve(&shortcut.conv, x);
-                path.normalize(&shortcut.bn, x, None, false)
-            }
-            None => x,
-        };
-        match (y, factor) {
-            (Some(y), Some(factor)) if factor != 1.0 => {
-                let y = path.normalize(&self.bn2, y, None, false);
-                relu(x + y.mul_scalar(factor))
-            }
-            (Some(y), _) => path.normalize(&self.bn2, y, Some(x), true),
-            (None, _) => relu(x),
-        }
+        path.normalize(&self.bn, x, None, true)
     }
 }
 
@@ -189,54 +185,5 @@ impl Head {
             self.weight.val().transpose(),
             Some(self.bias.val()),
         )
-    }
-}
-
-fn init_stage(
-    index: usize,
-    stage: &StageConfig,
-    channels_in: usize,
-    seed: u64,
-    device: &Device,
-) -> Vec<ResidualBlock> {
-    let block = |block: usize| {
-        let (channels_in, stride) = match block {
-            0 => (channels_in, stage.stride),
-            _ => (stage.channels, 1),
-        };
-        let name = format!("stages.{index}.{block}");
-        init_block(&name, [channels_in, stage.channels], stride, seed, device)
-    };
-    (0..stage.blocks).map(block).collect()
-}
-
-fn init_block(
-    name: &str,
-    [channels_in, channels_out]: [usize; 2],
-    stride: usize,
-    seed: u64,
-    device: &Device,
-) -> ResidualBlock {
-    let convolution = |field: &str, channels_in, kernel, stride| {
-        let name = format!("{name}.{field}");
-        init::convolution(
-            &name,
-            [channels_in, channels_out],
-            kernel,
-            stride,
-            seed,
-            device,
-        )
-    };
-    let reshapes = stride != 1 || channels_in != channels_out;
-    ResidualBlock {
-        conv1: convolution("conv1", channels_in, 3, stride),
-        bn1: init::batch_norm(channels_out, device),
-        conv2: convolution("conv2", channels_out, 3, 1),
-        bn2: init::batch_norm(channels_out, device),
-        shortcut: reshapes.then(|| Shortcut {
-            conv: convolution("shortcut.conv", channels_in, 1, stride),
-            bn: init::batch_norm(channels_out, device),
-        }),
     }
 }

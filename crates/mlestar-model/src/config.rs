@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelError, ModelSpec};
+use crate::{ModelError, ModelSpec, PatchCovariance};
 
 /// The families of architectures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -12,17 +12,36 @@ pub enum Architecture {
     /// basic blocks).
     #[default]
     ResidualCnn,
+    /// The same without shortcuts and with max pooling in the place of strides: the first block of a
+    /// stage takes the largest of each `stride` x `stride` window after its first convolution. Filters
+    /// begin by passing their input on. (As the networks of Jordan 2024,
+    /// <https://arxiv.org/abs/2404.00498>, with ReLU and average pooling.)
+    PlainCnn,
 }
 
-/// One stage of residual blocks, all of the same width.
+/// What the first convolution's filters are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum StemKind {
+    /// Trained, as all others.
+    #[default]
+    Learned,
+    /// Computed from the training pictures before training, so that their outputs are uncorrelated and
+    /// of variance 1, and not changed any more; see [`PatchCovariance`].
+    Whitening,
+}
+
+/// One stage of blocks, all of the same width.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageConfig {
     /// Channels of the stage's output, 1 to 4096.
     pub channels: usize,
-    /// Residual blocks in the stage, 1 to 64.
+    /// Blocks of two convolutions in the stage, 1 to 64.
     pub blocks: usize,
-    /// Stride of the stage's first convolution, 1 to 4; the other blocks have stride 1.
+    /// Stride of the stage's first convolution (in a plain CNN the side of the max pool after it), 1 to
+    /// 4; the other blocks have none.
     pub stride: usize,
 }
 
@@ -30,11 +49,12 @@ pub struct StageConfig {
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
-/// | `architecture` | `"residual-cnn"` | the family | `"residual-cnn"` |
-/// | `stem_channels` | 64 | channels after the first convolution (3x3, stride 1) | 1 to 4096 |
-/// | `stages` | 64, 128, 256 channels, 2 blocks each, stride 2 | the residual stages | 1 to 8 of them |
+/// | `architecture` | `"residual-cnn"` | the family | `"residual-cnn"`, `"plain-cnn"` |
+/// | `stem` | `"learned"` | the first convolution's filters | `"learned"`, `"whitening"` |
+/// | `stem_channels` | 64 | channels after the first convolution (3x3, stride 1) | 1 to 4096; up to 24 and even for whitening |
+/// | `stages` | 64, 128, 256 channels, 2 blocks each, stride 2 | the stages | 1 to 8 of them |
 /// | `dropout` | 0.5 | probability of dropping a feature before the linear layer | 0 <= p < 1 |
-/// | `stochastic_depth` | 0 | probability of leaving out the last block's branch in a step, less for earlier blocks | 0 <= p < 1 |
+/// | `stochastic_depth` | 0 | probability of leaving out the last block's branch in a step, less for earlier blocks | 0 <= p < 1; 0 in a plain CNN |
 ///
 /// ```
 /// let config: mlestar_model::ModelConfig = toml::from_str(
@@ -49,9 +69,11 @@ pub struct StageConfig {
 pub struct ModelConfig {
     /// The family of the architecture.
     pub architecture: Architecture,
+    /// What the first convolution's filters are.
+    pub stem: StemKind,
     /// Channels after the first convolution.
     pub stem_channels: usize,
-    /// The residual stages, in order.
+    /// The stages, in order.
     pub stages: Vec<StageConfig>,
     /// Probability with which a feature is dropped before the linear layer, in training only.
     pub dropout: f64,
@@ -100,6 +122,7 @@ impl ModelConfig {
         };
         Self {
             architecture: Architecture::ResidualCnn,
+            stem: StemKind::Learned,
             stem_channels,
             stages: channels.iter().map(stage).collect(),
             dropout,
@@ -140,6 +163,15 @@ impl ModelConfig {
             in_range(&key("blocks"), stage.blocks, 1, MAX_BLOCKS)?;
             in_range(&key("stride"), stage.stride, 1, MAX_STRIDE)?;
         }
+        self.check_stem()?;
+        if self.architecture == Architecture::PlainCnn && self.stochastic_depth != 0.0 {
+            let limit = "0 in a plain CNN, whose blocks have no branch to leave out";
+            return Err(out_of_range(
+                "stochastic_depth",
+                self.stochastic_depth,
+                limit,
+            ));
+        }
         self.check_strides(height, width)?;
         let spec = ModelSpec::unchecked(self.clone(), n_classes, height, width);
         let parameters = spec.summary().parameters;
@@ -150,6 +182,16 @@ impl ModelConfig {
             });
         }
         Ok(spec)
+    }
+
+    fn check_stem(&self) -> Result<(), ModelError> {
+        let most = PatchCovariance::MAX_FILTERS;
+        let fits = self.stem_channels <= most && self.stem_channels.is_multiple_of(2);
+        if self.stem == StemKind::Whitening && !fits {
+            let limit = format!("even and at most {most} with `stem = \"whitening\"`");
+            return Err(out_of_range("stem_channels", self.stem_channels, limit));
+        }
+        Ok(())
     }
 
     /// A stride that is larger than the feature map would throw most of the map away.
@@ -166,10 +208,23 @@ impl ModelConfig {
                     at_width,
                 });
             }
-            at_height = at_height.div_ceil(stage.stride);
-            at_width = at_width.div_ceil(stage.stride);
+            [at_height, at_width] =
+                [at_height, at_width].map(|side| self.architecture.after(side, stage.stride));
         }
         Ok(())
+    }
+}
+
+impl Architecture {
+    /// The side of the feature map that a stride makes of one of `side` pixels.
+    #[must_use]
+    pub fn after(self, side: usize, stride: usize) -> usize {
+        match self {
+            // 3x3 convolutions with padding 1.
+            Self::ResidualCnn => side.div_ceil(stride),
+            // Windows that are not full are left out.
+            Self::PlainCnn => side / stride,
+        }
     }
 }
 
@@ -234,6 +289,26 @@ mod tests {
             "stochastic_depth = 1.5 is out of range: it must be at least 0 and below 1",
         );
         refused(
+            |c| {
+                c.architecture = Architecture::PlainCnn;
+                c.stochastic_depth = 0.2;
+            },
+            "stochastic_depth = 0.2 is out of range: it must be 0 in a plain CNN, whose blocks have no \
+             branch to leave out",
+        );
+        for channels in [7, 26] {
+            refused(
+                |c| {
+                    c.stem = StemKind::Whitening;
+                    c.stem_channels = channels;
+                },
+                &format!(
+                    "stem_channels = {channels} is out of range: it must be even and at most 24 with \
+                     `stem = \"whitening\"`"
+                ),
+            );
+        }
+        refused(
             |c| c.stages[2].channels = 5000,
             "stages[2].channels = 5000 is out of range: it must be 1 to 4096",
         );
@@ -248,6 +323,20 @@ mod tests {
              get there; lower the stride, drop a stage or use larger pictures"
         );
         assert!(ModelConfig::small().check(10, 5, 5).is_ok());
+        // Windows that are not full are left out: 7, 3, 1, and then none.
+        let mut plain = ModelConfig {
+            architecture: Architecture::PlainCnn,
+            ..ModelConfig::small()
+        };
+        assert!(plain.check(10, 8, 15).is_ok());
+        plain.stages.push(plain.stages[2].clone());
+        let error = plain.check(10, 8, 15).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("stages[3].stride = 2 does not fit"),
+            "{error}"
+        );
         assert!(ModelConfig::small().check(10, 0, 32).is_err());
         assert!(ModelConfig::small().check(10, 32, 5000).is_err());
         assert!(ModelConfig::small().check(usize::MAX, 32, 32).is_err());

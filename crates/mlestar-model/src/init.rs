@@ -42,6 +42,30 @@ pub(crate) fn convolution(
     }
 }
 
+/// A 3x3 convolution without bias whose first filters pass the input's channels on as they are, one
+/// each; the others are `name.weight` from N(0, 2 / fan-out).
+pub(crate) fn passing_convolution(
+    name: &str,
+    channels: [usize; 2],
+    seed: u64,
+    device: &Device,
+) -> Conv2d {
+    let mut conv = convolution(name, channels, 3, 1, seed, device);
+    let shape = conv.weight.dims();
+    let mut values: Vec<f32> = conv.weight.val().into_data().iter::<f32>().collect();
+    let (filter, taps) = (channels[0] * 9, 9);
+    for (channel, values) in values
+        .chunks_exact_mut(filter)
+        .take(channels[0])
+        .enumerate()
+    {
+        values.fill(0.0);
+        values[channel * taps + taps / 2] = 1.0;
+    }
+    conv.weight = Param::from_data(TensorData::new(values, shape), device);
+    conv
+}
+
 /// Weight 1, bias 0, running mean 0, running variance 1.
 pub(crate) fn batch_norm(channels: usize, device: &Device) -> BatchNorm {
     BatchNorm::new(channels, device)

@@ -35,6 +35,7 @@
 //! for the CPU).
 
 mod batch_norm;
+mod block;
 mod classifier;
 mod config;
 mod dropout;
@@ -45,13 +46,16 @@ mod spec;
 mod state;
 mod stochastic_depth;
 mod summary;
+mod whitening;
 
 pub use batch_norm::BatchNorm;
-pub use classifier::{Head, ImageClassifier, ResidualBlock, Shortcut, Stem};
-pub use config::{Architecture, ModelConfig, StageConfig};
+pub use block::{Block, Shortcut};
+pub use classifier::{Head, ImageClassifier, Stem};
+pub use config::{Architecture, ModelConfig, StageConfig, StemKind};
 pub use dropout::dropout_mask;
 pub use error::ModelError;
 pub use spec::ModelSpec;
 pub use state::{NamedTensor, StateKind};
 pub use stochastic_depth::branch_factors;
 pub use summary::{LayerKind, LayerSummary, ModelSummary};
+pub use whitening::PatchCovariance;

@@ -2,7 +2,12 @@
 
 use burn::{
     nn::conv::Conv2d,
-    tensor::{Tensor, activation::relu, module::conv2d, ops::ConvOptions},
+    tensor::{
+        Tensor,
+        activation::relu,
+        module::{conv2d, max_pool2d},
+        ops::{ConvOptions, MaxPoolOptions},
+    },
 };
 use mlestar_kernels::backend::{self as kernels, Conv2dOptions};
 
@@ -41,7 +46,7 @@ impl Path {
     }
 
     /// As `conv`, with other weights.
-    fn convolve_by(self, conv: &Conv2d, x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn convolve_by(self, conv: &Conv2d, x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Kernels if conv.groups == 1 => kernels::conv2d(x, weight, kernel_options(conv)),
             Self::Kernels => {
@@ -63,6 +68,24 @@ impl Path {
         match self {
             Self::Kernels => bn.forward_train_channels_last(x, residual, with_relu),
             Self::Burn => finish(bn.forward_train(x), residual, with_relu),
+        }
+    }
+
+    /// As [`normalize`](Self::normalize) with a ReLU, where no gradient reaches the scale.
+    pub(crate) fn normalize_unscaled(self, bn: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+        let scale = bn.weight.val().detach();
+        match self {
+            Self::Kernels => bn.forward_train_channels_last_by(scale, x, None, true),
+            Self::Burn => finish(bn.forward_train_by(scale, x), None, true),
+        }
+    }
+
+    /// The largest value of each window of `side` x `side` pixels, side by side; `x` itself for side 1.
+    pub(crate) fn max_pool(self, x: Tensor<4>, side: usize) -> Tensor<4> {
+        match self {
+            _ if side == 1 => x,
+            Self::Kernels => kernels::max_pool(x, side),
+            Self::Burn => max_pool2d(x, MaxPoolOptions::new([side; 2])),
         }
     }
 
@@ -160,7 +183,7 @@ mod tests {
     use mlestar_random::Stream;
 
     use super::*;
-    use crate::{ImageClassifier, ModelConfig, StageConfig};
+    use crate::{Architecture, ImageClassifier, ModelConfig, StageConfig, StemKind};
 
     /// Gradient descent by hand.
     struct Descent(GradientsParams);
@@ -194,13 +217,18 @@ mod tests {
         )
     }
 
-    fn network(device: &Device) -> ImageClassifier {
+    fn network(architecture: Architecture, device: &Device) -> ImageClassifier {
         let stage = |channels, stride| StageConfig {
             channels,
             blocks: 2,
             stride,
         };
         let config = ModelConfig {
+            architecture,
+            stem: match architecture {
+                Architecture::PlainCnn => StemKind::Whitening,
+                Architecture::ResidualCnn => StemKind::Learned,
+            },
             stem_channels: 16,
             stages: vec![stage(16, 1), stage(24, 2)],
             ..ModelConfig::small()
@@ -209,9 +237,16 @@ mod tests {
     }
 
     /// Losses of some training steps, then evaluation logits, one way.
-    fn train(path: Path) -> (Vec<f32>, Vec<f32>) {
+    fn train(architecture: Architecture, path: Path) -> (Vec<f32>, Vec<f32>) {
         let device = Device::flex().autodiff();
-        let mut model = network(&device);
+        let mut model = network(architecture, &device);
+        let fixed = model.fixed_parameters();
+        let of_fixed = |model: &ImageClassifier| {
+            let mut state = model.state();
+            state.retain(|tensor| fixed.contains(&tensor.name));
+            state
+        };
+        let before = of_fixed(&model);
         let mut losses = Vec::new();
         for step in 0..12 {
             let (images, labels) = pictures(step, 9, &device);
@@ -221,6 +256,8 @@ mod tests {
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
             model = model.map(&mut Descent(gradients));
         }
+        assert_eq!(before.len(), fixed.len());
+        assert_eq!(before, of_fixed(&model));
         let (images, _) = pictures(99, 5, &Device::flex());
         let logits = model.valid().forward_along(path, images);
         (losses, logits.into_data().iter::<f32>().collect())
@@ -228,8 +265,14 @@ mod tests {
 
     #[test]
     fn both_ways_train_to_the_same_losses_and_evaluate_alike() {
-        let (burn_losses, burn_logits) = train(Path::Burn);
-        let (losses, logits) = train(Path::Kernels);
+        for architecture in [Architecture::ResidualCnn, Architecture::PlainCnn] {
+            compare(architecture);
+        }
+    }
+
+    fn compare(architecture: Architecture) {
+        let (burn_losses, burn_logits) = train(architecture, Path::Burn);
+        let (losses, logits) = train(architecture, Path::Kernels);
         assert!(losses[11] < 0.8 * losses[0], "{losses:?}");
         // Rounding differs, and a ReLU that opens one way and not the other makes more of it from step
         // to step.

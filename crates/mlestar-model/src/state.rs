@@ -47,11 +47,14 @@ impl ImageClassifier {
         collector.tensors
     }
 
-    /// The number of parameters that training changes by gradient, without the running statistics
-    /// (which Burn's `Module::num_params` includes).
+    /// The number of parameters that training changes by gradient, without fixed ones and the running
+    /// statistics (which Burn's `Module::num_params` includes).
     #[must_use]
     pub fn n_trainable(&self) -> usize {
-        let mut counter = Counter::default();
+        let mut counter = Counter {
+            fixed: self.fixed_parameters(),
+            ..Counter::default()
+        };
         self.visit(&mut counter);
         counter.trainable
     }
@@ -175,6 +178,7 @@ impl ModuleVisitor for Collector {
 #[derive(Default)]
 struct Counter {
     path: Path,
+    fixed: Vec<String>,
     trainable: usize,
 }
 
@@ -188,7 +192,8 @@ impl ModuleVisitor for Counter {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if StateKind::of(&self.path.name()) == StateKind::Parameter {
+        let name = self.path.name();
+        if StateKind::of(&name) == StateKind::Parameter && !self.fixed.contains(&name) {
             self.trainable += param.shape().num_elements();
         }
     }

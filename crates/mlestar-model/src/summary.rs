@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelSpec, StageConfig};
+use crate::{Architecture, ModelSpec, StageConfig, StemKind};
 
 /// What a layer does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub enum LayerKind {
     Relu,
     /// Sum of a block's two branches.
     Add,
+    /// Largest value of each window.
+    MaxPool,
     /// Mean over height and width.
     AveragePool,
     /// Dropout; costs nothing in evaluation.
@@ -36,12 +38,12 @@ pub struct LayerSummary {
     pub output_shape: Vec<usize>,
     /// Values that the layer keeps: weights and running statistics.
     pub parameters: u64,
-    /// Those of them that training changes by gradient: all but the running statistics.
+    /// Those of them that training changes by gradient: all but the running statistics and fixed ones.
     pub trainable: u64,
     /// Multiplications that are followed by an addition, in convolutions and the linear layer.
     pub multiply_adds: u64,
     /// Floating-point operations in evaluation: two a multiply-add, two a normalised element, one
-    /// an element for ReLU, sum and mean.
+    /// an element for ReLU, sum, mean and comparison.
     pub flops: u64,
     /// Bytes of the layer's output in f32.
     pub activation_bytes: u64,
@@ -90,9 +92,9 @@ fn elements(shape: MapShape) -> u64 {
 pub(crate) fn summarize(spec: &ModelSpec) -> ModelSummary {
     let mut counter = Counter::new([ModelSpec::CHANNELS, spec.height(), spec.width()]);
     let config = spec.config();
-    counter.stem(config.stem_channels);
+    counter.stem(config.stem_channels, config.stem == StemKind::Whitening);
     for (index, stage) in config.stages.iter().enumerate() {
-        counter.stage(index, stage);
+        counter.stage(index, stage, config.architecture);
     }
     counter.head(spec);
     counter.finish()
@@ -116,22 +118,68 @@ impl Counter {
         }
     }
 
-    fn stem(&mut self, channels: usize) {
+    fn stem(&mut self, channels: usize, fixed: bool) {
         let input = self.shape;
         self.convolution("stem.conv", channels, 3, 1);
+        if fixed {
+            self.fix_last();
+        }
         self.alive(&[input, self.shape]);
         self.batch_norm("stem.bn");
         self.relu("stem.relu");
     }
 
-    fn stage(&mut self, index: usize, stage: &StageConfig) {
-        for block in 0..stage.blocks {
-            let stride = if block == 0 { stage.stride } else { 1 };
-            self.block(&format!("stages.{index}.{block}"), stage.channels, stride);
+    /// No gradient reaches the last layer's weights, or the scale of a batch normalisation.
+    fn fix_last(&mut self) {
+        if let Some(layer) = self.layers.last_mut() {
+            let fixed = match layer.kind {
+                LayerKind::BatchNorm => layer.trainable / 2,
+                _ => layer.trainable,
+            };
+            layer.trainable -= fixed;
         }
     }
 
-    fn block(&mut self, name: &str, channels: usize, stride: usize) {
+    fn stage(&mut self, index: usize, stage: &StageConfig, architecture: Architecture) {
+        for block in 0..stage.blocks {
+            let stride = if block == 0 { stage.stride } else { 1 };
+            let name = format!("stages.{index}.{block}");
+            match architecture {
+                Architecture::ResidualCnn => self.residual_block(&name, stage.channels, stride),
+                Architecture::PlainCnn => self.plain_block(&name, stage.channels, stride),
+            }
+        }
+    }
+
+    fn plain_block(&mut self, name: &str, channels: usize, pool: usize) {
+        let input = self.shape;
+        self.convolution(&format!("{name}.conv1"), channels, 3, 1);
+        self.alive(&[input, self.shape]);
+        if pool > 1 {
+            let before = self.shape;
+            self.shape = [channels, before[1] / pool, before[2] / pool];
+            let compared = elements(before);
+            self.map(format!("{name}.pool"), LayerKind::MaxPool, 0, 0, compared);
+            self.alive(&[before, self.shape]);
+            // The pool keeps where the largest values stood, in a byte each; what it gives is kept for
+            // the normalisation instead of the convolution's output.
+            self.training_bytes -= map_bytes(before);
+            self.training_bytes += elements(self.shape);
+            self.keep(self.shape);
+        }
+        self.batch_norm(&format!("{name}.bn1"));
+        if pool > 1 {
+            self.fix_last();
+        }
+        self.relu(&format!("{name}.relu1"));
+        let middle = self.shape;
+        self.convolution(&format!("{name}.conv2"), channels, 3, 1);
+        self.alive(&[middle, self.shape]);
+        self.batch_norm(&format!("{name}.bn2"));
+        self.relu(&format!("{name}.relu2"));
+    }
+
+    fn residual_block(&mut self, name: &str, channels: usize, stride: usize) {
         let input = self.shape;
         self.convolution(&format!("{name}.conv1"), channels, 3, stride);
         self.alive(&[input, self.shape]);

@@ -69,6 +69,7 @@ mod faults;
 mod fit;
 mod gradient_norm;
 pub mod history;
+mod initial;
 mod loss;
 pub mod lr_find;
 pub mod mix;

@@ -6,7 +6,7 @@ use crate::graph::{Layer, Operation};
 pub(super) fn added_buffer(operation: &Operation) -> Option<usize> {
     match &operation.layer {
         Layer::Convolution(convolution) => convolution.add_from,
-        Layer::GlobalAveragePool | Layer::Linear(_) => None,
+        Layer::MaxPool { .. } | Layer::GlobalAveragePool | Layer::Linear(_) => None,
     }
 }
 

@@ -46,6 +46,9 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
                 let added = convolution.add_from.map(|buffer| value_name(model, buffer));
                 add_convolution(&mut graph, operation, convolution, values, added);
             }
+            Layer::MaxPool { window } => {
+                add_max_pool(&mut graph, &operation.name, *window, &values)
+            }
             Layer::GlobalAveragePool => {
                 add_node(
                     &mut graph,
@@ -215,6 +218,20 @@ fn add_linear(graph: &mut Graph, operation: &Operation, linear: &Linear, values:
         attributes: vec![("transB".to_owned(), Attribute::Int(1))],
         ..node(name, "Gemm", &[&flat, &weight, &bias], &values.output)
     });
+}
+
+fn add_max_pool(graph: &mut Graph, name: &str, window: usize, values: &Values) {
+    let sides = || Attribute::Ints(vec![to_int(window); 2]);
+    graph.nodes.push(Node {
+        attributes: vec![
+            ("kernel_shape".to_owned(), sides()),
+            ("strides".to_owned(), sides()),
+        ],
+        ..node(name, "MaxPool", &[&values.input], &values.output)
+    });
+    graph
+        .values
+        .push(info(&values.output, FLOAT, &values.shape, ""));
 }
 
 fn add_node(graph: &mut Graph, name: &str, operator: &str, inputs: &[&str], values: &Values) {

@@ -88,6 +88,9 @@ fn operations_of(
             .ok_or_else(|| format!("node {:?} reads a value that is not there", node.name))?;
         let layer = match node.operator.as_str() {
             "Conv" => Some(convolution_of(node, tensors)?),
+            "MaxPool" => Some(Layer::MaxPool {
+                window: pair_of(node, "kernel_shape")?[0],
+            }),
             "GlobalAveragePool" => Some(Layer::GlobalAveragePool),
             "Gemm" => Some(linear_of(node, tensors)?),
             "Add" | "Relu" => {
@@ -144,7 +147,20 @@ fn fuse(
 
 fn convolution_of(node: &Node, tensors: &mut HashMap<&str, &Tensor>) -> Result<Layer, String> {
     let (weight_shape, weight, bias) = weights_of(node, tensors)?;
-    let pair = |name: &str| match node.attributes.iter().find(|(found, _)| found == name) {
+    Ok(Layer::Convolution(Convolution {
+        weight_shape,
+        weight,
+        bias,
+        stride: pair_of(node, "strides")?,
+        padding: pair_of(node, "pads")?,
+        add_from: None,
+        relu: false,
+    }))
+}
+
+/// The first two integers of an attribute.
+fn pair_of(node: &Node, name: &str) -> Result<[usize; 2], String> {
+    match node.attributes.iter().find(|(found, _)| found == name) {
         Some((_, Attribute::Ints(values))) if values.len() >= 2 => {
             let size = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
             Ok([size(values[0]), size(values[1])])
@@ -153,16 +169,7 @@ fn convolution_of(node: &Node, tensors: &mut HashMap<&str, &Tensor>) -> Result<L
             "node {:?} has no attribute {name:?} of two integers",
             node.name
         )),
-    };
-    Ok(Layer::Convolution(Convolution {
-        weight_shape,
-        weight,
-        bias,
-        stride: pair("strides")?,
-        padding: pair("pads")?,
-        add_from: None,
-        relu: false,
-    }))
+    }
 }
 
 fn linear_of(node: &Node, tensors: &mut HashMap<&str, &Tensor>) -> Result<Layer, String> {

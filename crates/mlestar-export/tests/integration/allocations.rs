@@ -6,7 +6,9 @@ use std::cell::Cell;
 use mlestar_export::{Executor, FrozenModel};
 use mlestar_model::ModelConfig;
 
-use crate::models::{MEAN, STD, class_names, random_pictures, small_frozen, trained_like};
+use crate::models::{
+    MEAN, STD, class_names, pooled_frozen, random_pictures, small_frozen, trained_like,
+};
 
 /// Counts the allocations of each thread.
 struct Counting;
@@ -42,7 +44,7 @@ fn a_second_call_allocates_its_result_alone() {
         .num_threads(1)
         .build()
         .unwrap();
-    for model in [small_frozen(1), small] {
+    for model in [small_frozen(1), pooled_frozen(1), small] {
         let executor = Executor::new(&model);
         let pictures = random_pictures(1, 40, model.height(), model.width());
         let one = &pictures[..pictures.len() / 40];

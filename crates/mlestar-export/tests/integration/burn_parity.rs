@@ -3,7 +3,9 @@
 use mlestar_export::{ExportError, FrozenModel, parity};
 use mlestar_model::ModelConfig;
 
-use crate::models::{MEAN, STD, burn_logits, class_names, random_pictures, trained_like};
+use crate::models::{
+    MEAN, STD, burn_logits, class_names, plain_config, random_pictures, trained_like,
+};
 
 fn check(config: ModelConfig, side: usize, n: usize) {
     let (spec, model) = trained_like(config, 10, side);
@@ -34,6 +36,23 @@ fn reference_network_agrees() {
 #[test]
 fn small_network_agrees_on_odd_sizes() {
     check(ModelConfig::small(), 27, 5);
+}
+
+#[test]
+fn plain_network_agrees_on_odd_sizes() {
+    check(plain_config(), 27, 5);
+}
+
+#[test]
+fn a_scale_that_a_max_pool_cannot_follow_is_refused() {
+    let (spec, model) = trained_like(plain_config(), 10, 32);
+    let mut state = model.state();
+    let name = "stages.1.0.bn1.weight";
+    let scale = state.iter_mut().find(|tensor| tensor.name == name).unwrap();
+    scale.values[3] = -0.5;
+    let error = FrozenModel::from_state(&state, &spec, (MEAN, STD), &class_names(10)).unwrap_err();
+    let expected = format!("`{name}` holds -0.5, but the scale after a max pool must be above 0");
+    assert!(error.to_string().contains(&expected), "{error}");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use mlestar_export::{
 use mlestar_random::Stream;
 use proptest::prelude::*;
 
-use crate::models::{MEAN, STD, class_names, convolution, random_pictures, small_frozen, tail};
+use crate::models::{
+    MEAN, STD, class_names, convolution, pooled_frozen, random_pictures, small_frozen, tail,
+};
 
 /// Runs the graph with plain loops in `f64`, from the definition of each operation.
 fn naive_logits(model: &FrozenModel, picture: &[u8]) -> Vec<f64> {
@@ -26,6 +28,7 @@ fn naive_logits(model: &FrozenModel, picture: &[u8]) -> Vec<f64> {
                 let add = layer.add_from.map(|buffer| buffers[buffer].as_slice());
                 naive_convolution(layer, input, shape, out_shape, add)
             }
+            Layer::MaxPool { window } => naive_max_pool(*window, input, shape, out_shape),
             Layer::GlobalAveragePool => input
                 .chunks(shape[1] * shape[2])
                 .map(|plane| plane.iter().sum::<f64>() / plane.len() as f64)
@@ -43,6 +46,25 @@ fn naive_logits(model: &FrozenModel, picture: &[u8]) -> Vec<f64> {
         buffers.push(output);
     }
     buffers.pop().unwrap()
+}
+
+fn naive_max_pool(
+    window: usize,
+    input: &[f64],
+    [_, height, width]: [usize; 3],
+    [channels, out_height, out_width]: [usize; 3],
+) -> Vec<f64> {
+    let mut output = Vec::new();
+    for c in 0..channels {
+        for (y, x) in (0..out_height).flat_map(|y| (0..out_width).map(move |x| (y, x))) {
+            let values = (0..window * window).map(|tap| {
+                let (row, column) = (y * window + tap / window, x * window + tap % window);
+                input[(c * height + row) * width + column]
+            });
+            output.push(values.fold(f64::NEG_INFINITY, f64::max));
+        }
+    }
+    output
 }
 
 fn naive_convolution(
@@ -253,6 +275,47 @@ fn bits(values: &[f32]) -> Vec<u32> {
 fn residual_graph_agrees_with_the_naive_convolution() {
     let model = small_frozen(1);
     agrees_with_naive(&model, &random_pictures(2, 6, 9, 7), 6);
+}
+
+#[test]
+fn pooled_graph_agrees_with_the_naive_one_alone_and_in_a_batch() {
+    let model = pooled_frozen(1);
+    let pictures = random_pictures(2, 6, 13, 15);
+    agrees_with_naive(&model, &pictures, 6);
+    let executor = Executor::new(&model);
+    let together = executor.logits(&pictures, 6).unwrap();
+    let alone = pictures.chunks(13 * 15 * 3);
+    let alone: Vec<f32> = alone
+        .flat_map(|picture| executor.logits(picture, 1).unwrap())
+        .collect();
+    assert_eq!(bits(&together), bits(&alone));
+}
+
+#[test]
+fn windows_that_do_not_fit_are_refused() {
+    for window in [0, 4, 16] {
+        let mut operations = pooled_frozen(1).operations().to_vec();
+        // On a map of 6x7 pixels, then on one of 3x3.
+        operations[3].layer = Layer::MaxPool { window: 3 };
+        operations.insert(
+            4,
+            Operation {
+                name: "more".into(),
+                input: 4,
+                layer: Layer::MaxPool { window },
+            },
+        );
+        let normalization = PixelNormalization {
+            mean: MEAN,
+            std: STD,
+        };
+        let error = FrozenModel::new(class_names(4), normalization, 13, 15, operations);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("windows of {window} pixels")),
+            "{error}"
+        );
+    }
 }
 
 #[test]

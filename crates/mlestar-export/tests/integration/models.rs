@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 use mlestar_export::{Convolution, FrozenModel, Layer, Linear, Operation, PixelNormalization};
-use mlestar_model::{ImageClassifier, ModelConfig, ModelSpec, NamedTensor};
+use mlestar_model::{Architecture, ImageClassifier, ModelConfig, ModelSpec, NamedTensor, StemKind};
 use mlestar_random::Stream;
 
 pub const MEAN: [f32; 3] = [0.4914, 0.4822, 0.4465];
@@ -111,6 +111,48 @@ pub fn small_frozen(seed: u64) -> FrozenModel {
         std: STD,
     };
     FrozenModel::new(class_names(4), normalization, 9, 7, operations).unwrap()
+}
+
+/// A small graph with max pools over sizes that their windows do not divide.
+pub fn pooled_frozen(seed: u64) -> FrozenModel {
+    let mut stream = Stream::new(seed, "pooled model", 0, 0);
+    let mut operations = Vec::new();
+    let mut channels = 3;
+    for (index, (width, window)) in [(6, 2), (17, 3)].into_iter().enumerate() {
+        let layer = convolution(&mut stream, [width, channels, 3, 3], [1, 1], [1, 1]);
+        operations.push(Operation {
+            name: format!("conv{index}"),
+            input: operations.len(),
+            layer: Layer::Convolution(Convolution {
+                relu: true,
+                ..layer
+            }),
+        });
+        operations.push(Operation {
+            name: format!("pool{index}"),
+            input: operations.len(),
+            layer: Layer::MaxPool { window },
+        });
+        channels = width;
+    }
+    tail(&mut stream, &mut operations, channels, 4);
+    let normalization = PixelNormalization {
+        mean: MEAN,
+        std: STD,
+    };
+    FrozenModel::new(class_names(4), normalization, 13, 15, operations).unwrap()
+}
+
+/// A plain CNN with a whitening stem and two blocks in its last stage.
+pub fn plain_config() -> ModelConfig {
+    let mut config = ModelConfig {
+        architecture: Architecture::PlainCnn,
+        stem: StemKind::Whitening,
+        stem_channels: 24,
+        ..ModelConfig::small()
+    };
+    config.stages[2].blocks = 2;
+    config
 }
 
 /// A classifier whose batch norms have statistics and parameters as after training.

@@ -5,7 +5,8 @@ use mlestar_model::ModelConfig;
 use tract_onnx::prelude::*;
 
 use crate::models::{
-    MEAN, STD, class_names, max_difference, random_pictures, small_frozen, trained_like,
+    MEAN, STD, class_names, max_difference, plain_config, pooled_frozen, random_pictures,
+    small_frozen, trained_like,
 };
 
 /// Logits and probabilities that tract computes from the file at `path`.
@@ -54,6 +55,13 @@ fn check(model: &FrozenModel) {
 #[test]
 fn tract_agrees_on_a_small_graph_of_odd_size() {
     check(&small_frozen(1));
+}
+
+#[test]
+fn tract_agrees_on_max_pools_and_a_plain_network() {
+    check(&pooled_frozen(1));
+    let (spec, model) = trained_like(plain_config(), 10, 27);
+    check(&FrozenModel::freeze(&model, &spec, (MEAN, STD), &class_names(10)).unwrap());
 }
 
 #[test]

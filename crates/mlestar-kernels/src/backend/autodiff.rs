@@ -1,5 +1,7 @@
 //! The operations with gradients.
 
+use std::sync::Arc;
+
 use burn::backend::{
     Autodiff, Flex,
     autodiff::{
@@ -15,7 +17,7 @@ use super::{
     Conv2dOptions, KernelBackend,
     flex::{self, BatchNormInput, contiguous},
 };
-use crate::{ChannelStatistics, Conv2dShape, Epilogue};
+use crate::{ChannelStatistics, Conv2dShape, Epilogue, MaxPoolShape};
 
 /// `Autodiff<Flex>` with any checkpointing strategy.
 type Differentiable<C> = FloatTensor<Autodiff<Flex, C>>;
@@ -156,6 +158,25 @@ impl Backward<Flex, 1> for AveragePool {
     }
 }
 
+#[derive(Debug)]
+struct MaxPool;
+
+impl Backward<Flex, 1> for MaxPool {
+    type State = (MaxPoolShape, Arc<Vec<u8>>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (shape, places) = ops.state;
+        unary::<Flex, _>(ops.parents, ops.node, grads, |gradient| {
+            flex::max_pool_gradient(&shape, &places, &contiguous(gradient))
+        });
+    }
+}
+
 impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
     fn kernel_conv2d(
         input: FloatTensor<Self>,
@@ -201,6 +222,21 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
         match AveragePool.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish(shape, output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn kernel_max_pool(input: FloatTensor<Self>, window: usize) -> FloatTensor<Self> {
+        let node = input.node();
+        let input = contiguous(input.into_primitive());
+        let shape = flex::max_pool_shape(&input, window);
+        match MaxPool.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let (output, places) = flex::max_pool(&shape, &input, true);
+                prepared.finish((shape, Arc::new(places)), output)
+            }
+            OpsKind::UnTracked(prepared) => {
+                prepared.finish(flex::max_pool(&shape, &input, false).0)
+            }
         }
     }
 }

@@ -8,9 +8,9 @@ use burn_flex::FlexTensor;
 
 use super::{Conv2dOptions, KernelBackend};
 use crate::{
-    ChannelStatistics, Conv2dShape, Epilogue, KernelError, batch_norm_backward, batch_norm_forward,
-    channel_statistics, conv2d_input_gradient, conv2d_weight_gradient, global_average_pool,
-    global_average_pool_backward,
+    ChannelStatistics, Conv2dShape, Epilogue, KernelError, MaxPoolShape, batch_norm_backward,
+    batch_norm_forward, channel_statistics, conv2d_input_gradient, conv2d_weight_gradient,
+    global_average_pool, global_average_pool_backward, max_pool_backward,
 };
 
 /// The primitive of a tensor on the plain device.
@@ -265,6 +265,52 @@ pub(super) fn average_pool_gradient(shape: [usize; 4], output_gradient: &FlexTen
     tensor(gradient, shape)
 }
 
+pub(super) fn max_pool_shape(input: &FlexTensor, window: usize) -> MaxPoolShape {
+    let [_, height, width, channels] = dims(input);
+    MaxPoolShape {
+        input: [height, width],
+        channels,
+        window,
+    }
+}
+
+/// With the places of the largest values where they are asked for.
+pub(super) fn max_pool(
+    shape: &MaxPoolShape,
+    input: &FlexTensor,
+    with_places: bool,
+) -> (FlexTensor, Vec<u8>) {
+    let [n, ..] = dims::<4>(input);
+    let [height, width] = shape.output();
+    let mut output = vec![0.0; n * height * width * shape.channels];
+    let mut places = vec![0; if with_places { output.len() } else { 0 }];
+    done(crate::max_pool(
+        shape,
+        values(input),
+        &mut output,
+        with_places.then_some(&mut places[..]),
+    ));
+    (tensor(output, [n, height, width, shape.channels]), places)
+}
+
+pub(super) fn max_pool_gradient(
+    shape: &MaxPoolShape,
+    places: &[u8],
+    output_gradient: &FlexTensor,
+) -> FlexTensor {
+    let [n, ..] = dims::<4>(output_gradient);
+    let [height, width] = shape.input;
+    let shape_4 = [n, height, width, shape.channels];
+    let mut gradient = vec![0.0; shape_4.iter().product()];
+    done(max_pool_backward(
+        shape,
+        places,
+        values(output_gradient),
+        &mut gradient,
+    ));
+    tensor(gradient, shape_4)
+}
+
 type Three = (FlexTensor, FlexTensor, FlexTensor);
 
 fn batch_norm(input: BatchNormInput) -> Three {
@@ -323,5 +369,10 @@ impl KernelBackend for Flex {
 
     fn kernel_average_pool(input: FloatTensor<Self>) -> FloatTensor<Self> {
         average_pool(&contiguous(input))
+    }
+
+    fn kernel_max_pool(input: FloatTensor<Self>, window: usize) -> FloatTensor<Self> {
+        let input = contiguous(input);
+        max_pool(&max_pool_shape(&input, window), &input, false).0
     }
 }

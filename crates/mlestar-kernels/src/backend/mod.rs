@@ -96,6 +96,8 @@ pub trait KernelBackend: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     fn kernel_average_pool(input: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    fn kernel_max_pool(input: FloatTensor<Self>, window: usize) -> FloatTensor<Self>;
 }
 
 /// Convolution of `input`, `[n, height, width, channels_in]`, with `weight`,
@@ -195,5 +197,17 @@ pub fn batch_norm(
 #[must_use]
 pub fn average_pool(input: Tensor<4>) -> Tensor<2> {
     let output = <Dispatch as KernelBackend>::kernel_average_pool(input.into_dispatch());
+    Tensor::from_dispatch(output)
+}
+
+/// Largest value of each window of `window` x `window` pixels: `[n, height, width, channels]` to
+/// `[n, height / window, width / window, channels]`; differentiable. See [`max_pool`](crate::max_pool).
+///
+/// # Panics
+///
+/// Where [`available`] is false, or the window is 0, larger than 15 or larger than the picture.
+#[must_use]
+pub fn max_pool(input: Tensor<4>, window: usize) -> Tensor<4> {
+    let output = <Dispatch as KernelBackend>::kernel_max_pool(input.into_dispatch(), window);
     Tensor::from_dispatch(output)
 }

@@ -3,8 +3,8 @@
 use burn::tensor::{
     Device, Tensor, TensorData,
     activation::relu,
-    module::{batch_norm_train, conv2d as burn_conv2d},
-    ops::ConvOptions,
+    module::{batch_norm_train, conv2d as burn_conv2d, max_pool2d},
+    ops::{ConvOptions, MaxPoolOptions},
 };
 use mlestar_kernels::backend::{self as kernels, Conv2dOptions};
 use proptest::prelude::*;
@@ -62,6 +62,24 @@ proptest! {
         close(found, expected, 1e-3, "output");
         close(x.grad(&ours).unwrap(), x.grad(&gradients).unwrap(), 1e-3, "input");
         close(weight.grad(&ours).unwrap(), weight.grad(&gradients).unwrap(), 2e-3, "weight");
+    }
+
+    #[test]
+    fn max_pools_and_their_gradients_are_burns(
+        seed in any::<u64>(), n in 1_usize..=4, size in [4_usize..=11, 4_usize..=11],
+        channels in 1_usize..=33, window in 1_usize..=4,
+    ) {
+        let device = Device::flex().autodiff();
+        // No two values are equal: a gradient goes to the first of the largest here, which Burn leaves
+        // open.
+        let x = tensor(seed, "x", [n, channels, size[0], size[1]], &device).require_grad();
+        let expected = max_pool2d(x.clone(), MaxPoolOptions::new([window; 2]));
+        let errors = tensor(seed, "e", expected.dims(), &device);
+        let gradients = (expected.clone() * errors.clone()).sum().backward();
+        let found = kernels::max_pool(last(x.clone()), window).permute([0, 3, 1, 2]);
+        let ours = (found.clone() * errors).sum().backward();
+        close(found, expected, 1e-9, "output");
+        close(x.grad(&ours).unwrap(), x.grad(&gradients).unwrap(), 1e-9, "input");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod burn;
 mod convolution;
 #[cfg(feature = "burn")]
 mod finite_differences;
+mod max_pool;
 mod muon;
 mod non_finite;
 mod optimizer;

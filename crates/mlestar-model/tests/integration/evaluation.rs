@@ -1,16 +1,20 @@
 use burn::tensor::Device;
 
-use crate::{naive::Network, random_images, random_state, random_values, tiny_spec, to_vec};
+use mlestar_model::ModelSpec;
+
+use crate::{
+    naive::Network, plain_config, random_images, random_state, random_values, tiny_spec, to_vec,
+};
 
 /// The forward pass against the naive f64 one, on sizes where strides do not divide evenly.
-fn check(height: usize, width: usize, n: usize) {
+fn check(spec: &ModelSpec, n: usize) {
     let device = Device::flex();
-    let spec = tiny_spec(height, width);
-    let state = random_state(&spec, 11);
+    let (height, width) = (spec.height(), spec.width());
+    let state = random_state(spec, 11);
     let model = spec.init(0, &device).load_state(&state, &device).unwrap();
     let logits = to_vec(model.forward(random_images(5, [n, 3, height, width], &device)));
 
-    let network = Network::new(&spec, &state);
+    let network = Network::new(spec, &state);
     let pixels = random_values(5, n * 3 * height * width);
     let expected: Vec<f64> = pixels
         .chunks(3 * height * width)
@@ -33,10 +37,16 @@ fn check(height: usize, width: usize, n: usize) {
 
 #[test]
 fn evaluation_equals_the_naive_forward_pass() {
-    check(9, 7, 1);
-    check(5, 13, 3);
-    check(2, 2, 1);
-    check(8, 8, 2);
+    for (height, width, n) in [(9, 7, 1), (5, 13, 3), (2, 2, 1), (8, 8, 2)] {
+        check(&tiny_spec(height, width), n);
+    }
+}
+
+#[test]
+fn a_plain_network_equals_its_naive_forward_pass_too() {
+    for (height, width, n) in [(13, 11, 1), (12, 12, 3), (6, 20, 2)] {
+        check(&plain_config().check(3, height, width).unwrap(), n);
+    }
 }
 
 #[test]

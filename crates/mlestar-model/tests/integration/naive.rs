@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mlestar_model::{ModelSpec, NamedTensor};
+use mlestar_model::{Architecture, ModelSpec, NamedTensor};
 
 #[derive(Clone)]
 pub struct Map {
@@ -35,6 +35,7 @@ impl Map {
 pub struct Network {
     tensors: HashMap<String, Vec<f64>>,
     stages: Vec<(usize, usize)>, // (blocks, stride)
+    plain: bool,
     n_classes: usize,
 }
 
@@ -49,6 +50,7 @@ impl Network {
                 .iter()
                 .map(|stage| (stage.blocks, stage.stride))
                 .collect(),
+            plain: spec.config().architecture == Architecture::PlainCnn,
             n_classes: spec.n_classes(),
         }
     }
@@ -61,7 +63,11 @@ impl Network {
         for (index, &(blocks, stride)) in self.stages.iter().enumerate() {
             for block in 0..blocks {
                 let stride = if block == 0 { stride } else { 1 };
-                x = self.block(&format!("stages.{index}.{block}"), &x, stride);
+                let name = format!("stages.{index}.{block}");
+                x = match self.plain {
+                    true => self.plain_block(&name, &x, stride),
+                    false => self.block(&name, &x, stride),
+                };
             }
         }
         let area = (x.height * x.width) as f64;
@@ -77,6 +83,13 @@ impl Network {
                 bias[class] + row.iter().zip(&features).map(|(w, f)| w * f).sum::<f64>()
             })
             .collect()
+    }
+
+    fn plain_block(&self, name: &str, x: &Map, pool: usize) -> Map {
+        let y = max_pool(&self.convolution(&format!("{name}.conv1"), x, 3, 1), pool);
+        let y = relu(self.batch_norm(&format!("{name}.bn1"), y));
+        let y = self.convolution(&format!("{name}.conv2"), &y, 3, 1);
+        relu(self.batch_norm(&format!("{name}.bn2"), y))
     }
 
     fn block(&self, name: &str, x: &Map, stride: usize) -> Map {
@@ -146,4 +159,19 @@ fn relu(mut x: Map) -> Map {
         *value = value.max(0.0);
     }
     x
+}
+
+fn max_pool(x: &Map, side: usize) -> Map {
+    let mut out = Map::zeros(x.channels, x.height / side, x.width / side);
+    for channel in 0..x.channels {
+        for (row, column) in (0..out.height).flat_map(|r| (0..out.width).map(move |c| (r, c))) {
+            let window = (0..side * side).map(|tap| {
+                let (y, x_at) = (row * side + tap / side, column * side + tap % side);
+                x.at(channel, y as isize, x_at as isize)
+            });
+            out.values[(channel * out.height + row) * out.width + column] =
+                window.fold(f64::NEG_INFINITY, f64::max);
+        }
+    }
+    out
 }

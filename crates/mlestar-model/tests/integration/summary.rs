@@ -1,12 +1,12 @@
 use burn::{
     module::Module,
     nn::conv::Conv2d,
-    tensor::{Device, activation::relu},
+    tensor::{Device, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
 };
 use mlestar_model::{ImageClassifier, LayerKind, ModelConfig, ModelSpec, ModelSummary};
 use proptest::prelude::*;
 
-use crate::{random_images, tiny_config};
+use crate::{plain_config, random_images, tiny_config};
 
 fn find<'a>(summary: &'a ModelSummary, name: &str) -> &'a mlestar_model::LayerSummary {
     summary
@@ -103,11 +103,16 @@ fn check_shapes(spec: &ModelSpec, model: &ImageClassifier, summary: &ModelSummar
     for (i, stage) in model.stages.iter().enumerate() {
         for (j, block) in stage.iter().enumerate() {
             let name = |field: &str| format!("stages.{i}.{j}.{field}");
-            let y = check(&name("conv1"), &block.conv1, &x);
+            let mut y = check(&name("conv1"), &block.conv1, &x);
+            if block.pool > 1 {
+                y = max_pool2d(y, MaxPoolOptions::new([block.pool; 2]));
+                assert_eq!(find(summary, &name("pool")).output_shape, y.dims()[1..]);
+            }
             let y = check(&name("conv2"), &block.conv2, &y);
             x = match &block.shortcut {
                 Some(shortcut) => y + check(&name("shortcut.conv"), &shortcut.conv, &x),
-                None => y + x,
+                None if block.residual => y + x,
+                None => y,
             };
             assert_eq!(find(summary, &name("relu2")).output_shape, x.dims()[1..]);
         }
@@ -132,6 +137,19 @@ proptest! {
         config.stages[1].stride = stride;
         check_against_module(&config.check(classes, height, width).unwrap());
     }
+}
+
+#[test]
+fn a_plain_model_agrees_too() {
+    let spec = plain_config().check(4, 25, 14).unwrap();
+    check_against_module(&spec);
+    let names = spec.init(0, &Device::flex()).fixed_parameters();
+    let expected = [
+        "stem.conv.weight",
+        "stages.0.0.bn1.weight",
+        "stages.1.0.bn1.weight",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::{
     checkpoint::{self, EpochPosition, TrainingIdentity},
     ema::Ema,
     history::Progress,
+    initial::initial_model,
     optimizer::Optimizer,
 };
 
@@ -31,10 +32,16 @@ pub(super) struct Beginning {
 }
 
 /// The state before the first step, on an autodiff device.
-pub(super) fn fresh(request: &FitRequest<'_>, device: &Device) -> Beginning {
-    let model = request.model.init(request.seed, device);
+pub(super) fn fresh(request: &FitRequest<'_>, device: &Device) -> Result<Beginning, TrainError> {
+    let model = initial_model(
+        request.model,
+        request.seed,
+        &request.train,
+        &request.normalization,
+        device,
+    )?;
     let training = request.training;
-    Beginning {
+    Ok(Beginning {
         best_state: model.state(),
         ema: training
             .ema
@@ -46,7 +53,7 @@ pub(super) fn fresh(request: &FitRequest<'_>, device: &Device) -> Beginning {
         progress: Progress::default(),
         position: EpochPosition::default(),
         remedies: Vec::new(),
-    }
+    })
 }
 
 /// The newest checkpoint that belongs to this training and is whole, and its path; `None` if there

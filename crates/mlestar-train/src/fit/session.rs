@@ -111,7 +111,7 @@ impl<'a> Session<'a> {
             Some((begin, _)) => begin,
             None => {
                 beginning::remove_earlier_results(&checkpoints, &event_files)?;
-                beginning::fresh(request, &autodiff)
+                beginning::fresh(request, &autodiff)?
             }
         };
         let steps = begin.optimizer.steps();

@@ -20,6 +20,7 @@ use crate::{
     Loss, Mixer, StopSignal, TrainError,
     config::TrainingConfig,
     fit::{check_set, check_settings, loader_config},
+    initial::initial_model,
     optimizer::Optimizer,
     predict::to_host,
     step::{StepContext, StepInput},
@@ -158,7 +159,7 @@ pub fn find_learning_rate(
         device: &device,
         accumulation_steps: request.training.accumulation_steps,
     };
-    let mut model = spec.init(request.seed, &device);
+    let mut model = initial_model(spec, request.seed, train, &request.normalization, &device)?;
     let mut optimizer = Optimizer::new(request.training.optimizer.clone());
     let mut curve = Curve::default();
     let mut ended = SweepEnd::Completed;

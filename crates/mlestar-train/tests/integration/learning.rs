@@ -1,7 +1,9 @@
 use burn::tensor::Device;
+use mlestar_data::normalize_into;
+use mlestar_model::PatchCovariance;
 use mlestar_train::{TrainEvent, predict};
 
-use crate::{Setup, normalization};
+use crate::{Setup, normalization, whitened_spec};
 
 #[test]
 fn an_easy_task_is_learned() {
@@ -12,6 +14,38 @@ fn an_easy_task_is_learned() {
     let best = &outcome.history[outcome.best_epoch - 1];
     assert!(best.validation_accuracy >= 0.9, "{:?}", outcome.history);
     assert!(outcome.history[11].train_loss < 0.7 * outcome.history[0].train_loss);
+}
+
+#[test]
+fn a_whitening_stem_comes_from_the_training_pictures_and_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(2);
+    setup.spec = whitened_spec();
+    let model = setup.fit(folder.path()).unwrap().best_model;
+    let mut patches = PatchCovariance::new(setup.spec.height(), setup.spec.width());
+    let mut picture = vec![0.0; setup.train.pixels(0).len()];
+    for index in 0..setup.train.len() {
+        normalize_into(
+            setup.train.pixels(index),
+            &setup.normalization,
+            &mut picture,
+        );
+        patches.add(&picture).unwrap();
+    }
+    let state = model.state();
+    let of = |name: &str| &state.iter().find(|t| t.name == name).unwrap().values;
+    assert_eq!(*of("stem.conv.weight"), patches.filters(4));
+    // What the other layers learned is not what they began with.
+    assert!(
+        of("stages.0.0.bn1.weight")
+            .iter()
+            .all(|scale| *scale == 1.0)
+    );
+    assert!(
+        of("stages.0.0.bn2.weight")
+            .iter()
+            .all(|scale| *scale != 1.0)
+    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ use std::{path::Path, sync::Arc};
 
 use burn::tensor::Device;
 use mlestar_data::{ImageSet, Origin, augment::AugmentationConfig, normalization::Normalization};
-use mlestar_model::{ModelConfig, ModelSpec, StageConfig};
+use mlestar_model::{Architecture, ModelConfig, ModelSpec, StageConfig, StemKind};
 use mlestar_random::Stream;
 use mlestar_train::{
     EpochRecord, Faults, FitOutcome, FitRequest, OptimizerConfig, StopSignal, TrainError,
@@ -60,6 +60,16 @@ fn tiny_spec() -> ModelSpec {
         }],
         dropout: 0.2,
         ..ModelConfig::small()
+    };
+    config.check(CLASSES, SIDE, SIDE).unwrap()
+}
+
+/// A plain network whose stem is computed from the training pictures.
+fn whitened_spec() -> ModelSpec {
+    let config = ModelConfig {
+        architecture: Architecture::PlainCnn,
+        stem: StemKind::Whitening,
+        ..tiny_spec().config().clone()
     };
     config.check(CLASSES, SIDE, SIDE).unwrap()
 }

@@ -6,7 +6,7 @@ use mlestar_train::{
     checkpoint::{self, Checkpoint},
 };
 
-use crate::{Setup, bits};
+use crate::{Setup, bits, whitened_spec};
 
 /// The events of a fit that is stopped in `epoch` once `step` of its steps are known.
 fn interrupt(setup: &Setup, folder: &Path, epoch: usize) -> usize {
@@ -269,4 +269,11 @@ fn without_a_checkpoint_resuming_starts_at_the_beginning() {
         })
         .unwrap();
     assert_eq!(first, Some(1));
+}
+
+#[test]
+fn a_plain_network_with_a_whitening_stem_resumes_too() {
+    let mut setup = Setup::new(4);
+    setup.spec = whitened_spec();
+    check_same_bits(&setup);
 }

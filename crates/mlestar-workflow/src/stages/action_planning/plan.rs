@@ -8,7 +8,7 @@ use crate::stages::situation_analysis::SituationAnalysis;
 use crate::stages::task_definition::TaskSpec;
 use mlestar_data::SplitName;
 use mlestar_data::augment::AugmentationConfig;
-use mlestar_model::ModelSpec;
+use mlestar_model::{Architecture, ModelSpec, StemKind};
 use mlestar_train::{OptimizerKind, ScheduleKind, TrainingConfig};
 
 /// The plan: a function of config, data and specification.
@@ -59,14 +59,26 @@ fn in_words(plan: &ArchitecturePlan) -> String {
         .stages
         .iter()
         .map(|stage| {
+            let halving = match config.architecture {
+                Architecture::PlainCnn => "max pool",
+                _ => "stride",
+            };
             format!(
-                "{} x {} (stride {})",
+                "{} x {} ({halving} {})",
                 stage.blocks, stage.channels, stage.stride
             )
         })
         .collect();
+    let family = match config.architecture {
+        Architecture::PlainCnn => "plain CNN",
+        _ => "residual CNN",
+    };
+    let stem = match config.stem {
+        StemKind::Whitening => "whitening stem",
+        _ => "stem",
+    };
     format!(
-        "residual CNN, stem {}, blocks {}, global average pooling, dropout {}, linear to {} classes",
+        "{family}, {stem} {}, blocks {}, global average pooling, dropout {}, linear to {} classes",
         config.stem_channels,
         stages.join(", "),
         config.dropout,

@@ -1,11 +1,11 @@
 //! How much of a picture a network looks at, computed from its strides.
 
 use super::artifact::ArchitecturePlan;
-use mlestar_model::ModelSpec;
+use mlestar_model::{Architecture, ModelSpec};
 
 /// Side of the convolutions on the main branch.
 const KERNEL: usize = 3;
-/// Convolutions in a residual block.
+/// Convolutions in a block.
 const CONVOLUTIONS_A_BLOCK: usize = 2;
 
 /// The network of `spec` with what follows from its strides.
@@ -14,14 +14,18 @@ pub(super) fn plan(spec: &ModelSpec) -> ArchitecturePlan {
     // input (Araujo et al. 2019, "Computing receptive fields of convolutional neural networks").
     let (mut field, mut spacing, mut n_convolutions) = (KERNEL, 1, 1);
     let mut last_map = [spec.height(), spec.width()];
+    let architecture = spec.config().architecture;
     for stage in &spec.config().stages {
         for block in 0..stage.blocks {
             let stride = if block == 0 { stage.stride } else { 1 };
             field += (KERNEL - 1) * spacing;
+            if architecture == Architecture::PlainCnn {
+                field += (stride - 1) * spacing;
+            }
             spacing *= stride;
             field += (KERNEL - 1) * spacing;
             n_convolutions += CONVOLUTIONS_A_BLOCK;
-            last_map = last_map.map(|side| side.div_ceil(stride));
+            last_map = last_map.map(|side| architecture.after(side, stride));
         }
     }
     ArchitecturePlan {

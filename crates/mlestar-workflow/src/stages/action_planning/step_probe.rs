@@ -379,6 +379,7 @@ fn gradient_figures(
 ) -> Result<Vec<GradientFigure>, WorkflowError> {
     let mut visitor = GradientVisitor {
         gradients,
+        fixed: model.fixed_parameters(),
         path: Vec::new(),
         figures: Ok(Vec::new()),
     };
@@ -388,6 +389,7 @@ fn gradient_figures(
 
 struct GradientVisitor<'a> {
     gradients: &'a GradientsParams,
+    fixed: Vec<String>,
     path: Vec<String>,
     figures: Result<Vec<GradientFigure>, WorkflowError>,
 }
@@ -403,11 +405,11 @@ impl ModuleVisitor for GradientVisitor<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.val();
-        // Running statistics are visited too; no gradient is meant to reach them.
-        if !value.is_require_grad() {
+        let name = self.path.join(".");
+        // Running statistics are visited too; no gradient is meant to reach them and what is fixed.
+        if !value.is_require_grad() || self.fixed.contains(&name) {
             return;
         }
-        let name = self.path.join(".");
         let n_values = value.shape().num_elements();
         let gradient = self.gradients.get::<D>(param.id).map(to_host).transpose();
         let figure = gradient.map(|values| figure_of(name, n_values, values));

@@ -1,0 +1,184 @@
+//! Largest value of each window of pixels, in windows that do not overlap.
+
+use rayon::prelude::*;
+
+use crate::{KernelError, error::check_length};
+
+/// Channels that are compared together.
+const LANES: usize = 16;
+
+/// The sizes of a max pooling whose windows stand side by side. Rows and columns that do not fill a
+/// window at the lower and right border are left out, as PyTorch does by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxPoolShape {
+    /// Height and width of the input.
+    pub input: [usize; 2],
+    /// Channels of input and output.
+    pub channels: usize,
+    /// Side of the square window, which is the stride too: 1 to 15.
+    pub window: usize,
+}
+
+impl MaxPoolShape {
+    /// Height and width of the output.
+    #[must_use]
+    pub fn output(&self) -> [usize; 2] {
+        self.input.map(|side| side / self.window.max(1))
+    }
+
+    /// Values of one picture's input.
+    fn input_len(&self) -> usize {
+        self.input[0] * self.input[1] * self.channels
+    }
+
+    /// Values of one picture's output.
+    fn output_len(&self) -> usize {
+        let [height, width] = self.output();
+        height * width * self.channels
+    }
+
+    /// Whether everything fits.
+    fn check(&self, input: &[f32], output: &[f32]) -> Result<(), KernelError> {
+        if self.window == 0 || self.window > 15 || self.output_len() == 0 {
+            return Err(KernelError::Shape {
+                what: "max pool",
+                reason: format!(
+                    "windows of {0}x{0} pixels over {1}x{2} pixels of {3} channels; the window must be 1 \
+                     to 15 and no larger than the picture, and there must be channels",
+                    self.window, self.input[0], self.input[1], self.channels
+                ),
+            });
+        }
+        let n = output.len() / self.output_len();
+        check_length("output", output, n * self.output_len())?;
+        check_length("input", input, n * self.input_len())
+    }
+}
+
+/// Sets `output`, `[n, height / window, width / window, channels]`, to the largest value of each window
+/// of `input`, `[n, height, width, channels]`, and `places`, of the same length, to where in its window
+/// (row by row) it stands. Among equal values the first counts; NaN counts as the largest.
+///
+/// # Errors
+///
+/// [`KernelError`] when a slice is not of its shape's length, or the window is 0, larger than 15 or
+/// larger than the picture.
+///
+/// ```
+/// use mlestar_kernels::{MaxPoolShape, max_pool};
+///
+/// let shape = MaxPoolShape { input: [2, 2], channels: 1, window: 2 };
+/// let (mut largest, mut places) = ([0.0], [0]);
+/// max_pool(&shape, &[1.0, 4.0, 3.0, 2.0], &mut largest, Some(&mut places))?;
+/// assert_eq!((largest, places), ([4.0], [1]));
+/// # Ok::<(), mlestar_kernels::KernelError>(())
+/// ```
+pub fn max_pool(
+    shape: &MaxPoolShape,
+    input: &[f32],
+    output: &mut [f32],
+    places: Option<&mut [u8]>,
+) -> Result<(), KernelError> {
+    shape.check(input, output)?;
+    let pictures = input.par_chunks_exact(shape.input_len());
+    let outputs = output.par_chunks_exact_mut(shape.output_len());
+    let Some(places) = places else {
+        pictures
+            .zip(outputs)
+            .for_each(|(picture, output)| of_picture(shape, picture, output, None));
+        return Ok(());
+    };
+    check_length("places", places, outputs.len() * shape.output_len())?;
+    let places = places.par_chunks_exact_mut(shape.output_len());
+    pictures
+        .zip(outputs)
+        .zip(places)
+        .for_each(|((picture, output), places)| of_picture(shape, picture, output, Some(places)));
+    Ok(())
+}
+
+fn of_picture(
+    shape: &MaxPoolShape,
+    picture: &[f32],
+    output: &mut [f32],
+    mut places: Option<&mut [u8]>,
+) {
+    let (channels, window) = (shape.channels, shape.window);
+    let row = shape.input[1] * channels;
+    let [_, width] = shape.output();
+    for (pixel, output) in output.chunks_exact_mut(channels).enumerate() {
+        let corner = pixel / width * window * row + pixel % width * window * channels;
+        for (lane, output) in output.chunks_mut(LANES).enumerate() {
+            let first = corner + lane * LANES;
+            let used = output.len();
+            let mut largest = [f32::NEG_INFINITY; LANES];
+            let mut place = [0_u32; LANES];
+            for tap in 0..(window * window) {
+                let from = first + tap / window * row + tap % window * channels;
+                let mut values = [f32::NEG_INFINITY; LANES];
+                values[..used].copy_from_slice(&picture[from..from + used]);
+                for c in 0..LANES {
+                    let takes = (values[c] > largest[c]) | values[c].is_nan();
+                    largest[c] = if takes { values[c] } else { largest[c] };
+                    place[c] = if takes { tap as u32 } else { place[c] };
+                }
+            }
+            output.copy_from_slice(&largest[..used]);
+            if let Some(places) = &mut places {
+                let from = pixel * channels + lane * LANES;
+                for (to, place) in places[from..from + used].iter_mut().zip(place) {
+                    *to = place as u8;
+                }
+            }
+        }
+    }
+}
+
+/// Sets `input_gradient`, of the input's length, from the gradient of [`max_pool`]'s output and its
+/// `places`: all of a window's gradient goes to where its largest value stood.
+///
+/// # Errors
+///
+/// [`KernelError`], as [`max_pool`].
+pub fn max_pool_backward(
+    shape: &MaxPoolShape,
+    places: &[u8],
+    output_gradient: &[f32],
+    input_gradient: &mut [f32],
+) -> Result<(), KernelError> {
+    shape.check(input_gradient, output_gradient)?;
+    check_length("places", places, output_gradient.len())?;
+    input_gradient
+        .par_chunks_exact_mut(shape.input_len())
+        .zip(output_gradient.par_chunks_exact(shape.output_len()))
+        .zip(places.par_chunks_exact(shape.output_len()))
+        .for_each(|((picture, gradient), places)| scatter(shape, picture, gradient, places));
+    Ok(())
+}
+
+fn scatter(shape: &MaxPoolShape, picture: &mut [f32], gradient: &[f32], places: &[u8]) {
+    let (channels, window) = (shape.channels, shape.window);
+    let row = shape.input[1] * channels;
+    let [height, width] = shape.output();
+    // What no window covers.
+    if height * window != shape.input[0] || width * window != shape.input[1] {
+        picture.fill(0.0);
+    }
+    let pixels = gradient
+        .chunks_exact(channels)
+        .zip(places.chunks_exact(channels));
+    for (index, (gradient, places)) in pixels.enumerate() {
+        let corner = index / width * window * row + index % width * window * channels;
+        for tap in 0..(window * window) {
+            let from = corner + tap / window * row + tap % window * channels;
+            let values = picture[from..from + channels].iter_mut();
+            for ((value, gradient), place) in values.zip(gradient).zip(places) {
+                *value = if usize::from(*place) == tap {
+                    *gradient
+                } else {
+                    0.0
+                };
+            }
+        }
+    }
+}
