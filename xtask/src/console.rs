@@ -1,5 +1,6 @@
 //! Shows a run as it goes: bars where standard error is a terminal, plain lines where it is not.
 
+use crate::gauges::Gauges;
 use indicatif::{ProgressBar, ProgressStyle};
 use mlestar_gates::{StageVerdict, Status};
 use mlestar_train::TrainEvent;
@@ -19,6 +20,7 @@ pub struct Console {
     is_terminal: bool,
     bar: Option<(String, ProgressBar)>,
     last_plain_line: Instant,
+    gauges: Option<Gauges>,
 }
 
 impl Console {
@@ -27,6 +29,15 @@ impl Console {
             is_terminal: std::io::stderr().is_terminal(),
             bar: None,
             last_plain_line: Instant::now(),
+            gauges: None,
+        }
+    }
+
+    /// Shows with every training what `gauges` read.
+    pub fn with_gauges(self, gauges: Gauges) -> Self {
+        Self {
+            gauges: Some(gauges),
+            ..self
         }
     }
 
@@ -117,11 +128,12 @@ impl Reporter for Console {
             TrainEvent::Step(step) => {
                 let task = format!("{label} epoch {}/{}", step.epoch, step.epochs);
                 let detail = format!(
-                    "loss {:.3}  accuracy {:.3}  lr {:.2e}  {:.0} img/s  {} to the end",
+                    "loss {:.3}  accuracy {:.3}  lr {:.2e}  {:.0} img/s{}  {} to the end",
                     step.loss,
                     step.accuracy,
                     step.learning_rate,
                     step.images_per_second,
+                    self.gauges.as_ref().map(Gauges::text).unwrap_or_default(),
                     clock(step.eta_seconds)
                 );
                 self.advance(&task, step.step as u64, step.steps as u64, &detail);

@@ -3,6 +3,7 @@
 mod arguments;
 mod commands;
 mod console;
+mod gauges;
 mod project;
 
 use arguments::{Arguments, Command};

@@ -31,3 +31,12 @@ pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
         .map(|&value| f32::from_le_bytes(value))
         .collect()
 }
+
+/// Little-endian `i64`; bytes that do not fill a value are left out.
+pub(crate) fn integers(bytes: &[u8]) -> Vec<i64> {
+    let (values, _) = bytes.as_chunks::<8>();
+    values
+        .iter()
+        .map(|&value| i64::from_le_bytes(value))
+        .collect()
+}

@@ -83,13 +83,14 @@ impl FrozenModel {
             layer: Layer::GlobalAveragePool,
         });
         operations.push(state.head(operations.len())?);
-        Self::new(
+        let model = Self::new(
             classes.to_vec(),
             PixelNormalization { mean, std },
             spec.height(),
             spec.width(),
             operations,
-        )
+        )?;
+        Ok(model.with_flip_averaging(spec.config().flip_averaging))
     }
 }
 

@@ -43,6 +43,7 @@ pub struct FrozenModel {
     width: usize,
     operations: Vec<Operation>,
     shapes: Vec<BufferShape>,
+    flip_averaging: bool,
 }
 
 impl FrozenModel {
@@ -68,7 +69,24 @@ impl FrozenModel {
             width,
             operations,
             shapes,
+            flip_averaging: false,
         })
+    }
+
+    /// The same model whose logits are the mean of those of a picture and of its mirror image (or, with
+    /// `false`, of the picture alone).
+    #[must_use]
+    pub fn with_flip_averaging(self, flip_averaging: bool) -> Self {
+        Self {
+            flip_averaging,
+            ..self
+        }
+    }
+
+    /// Whether the logits are the mean of those of a picture and of its mirror image.
+    #[must_use]
+    pub fn flip_averaging(&self) -> bool {
+        self.flip_averaging
     }
 
     /// Class names; position is class index.
@@ -119,10 +137,12 @@ impl FrozenModel {
         self.operations.iter().map(Operation::parameters).sum()
     }
 
-    /// Multiplications with addition that one picture takes (convolutions and linear layer).
+    /// Multiplications with addition that one picture takes (convolutions and linear layer), in both
+    /// passes where there are two.
     #[must_use]
     pub fn multiply_adds(&self) -> u64 {
-        graph::multiply_adds(&self.operations, &self.shapes)
+        let passes = if self.flip_averaging { 2 } else { 1 };
+        passes * graph::multiply_adds(&self.operations, &self.shapes)
     }
 
     /// Logits, row-major `[n, classes]`, of `n` pictures of interleaved RGB bytes

@@ -216,12 +216,12 @@ fn check_classes(classes: &[String]) -> Result<(), ExportError> {
 
 fn check_name(name: &str) -> Result<(), ExportError> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    // `normalization.*` names the values that the ONNX writer puts before the first operation.
-    if name.is_empty() || name.len() > 200 || !name.chars().all(is_plain) || name == "normalization"
-    {
+    // `normalization.*` and `flip.*` name values that the ONNX writer puts around the operations.
+    let is_taken = name == "normalization" || name == "flip" || name.starts_with("flip.");
+    if name.is_empty() || name.len() > 200 || !name.chars().all(is_plain) || is_taken {
         return Err(ExportError::graph(
             format!("operation name {name:?}"),
-            "1 to 200 letters, digits, `_` and `.` are allowed, other than `normalization`",
+            "1 to 200 letters, digits, `_` and `.` are allowed, other than `normalization` and `flip`",
         ));
     }
     Ok(())

@@ -6,7 +6,7 @@
 //! | key | value |
 //! |---|---|
 //! | `format` | `mlestar.frozen_model` |
-//! | `format_version` | `1` |
+//! | `format_version` | `1`; `2` with flip averaging: logits are the mean of both passes |
 //! | `classes` | JSON list of names; position is class index |
 //! | `normalization` | JSON `{"mean": [r, g, b], "std": [r, g, b]}` of pixels in 0-1 |
 //! | `picture` | JSON `{"height": h, "width": w}` |
@@ -31,6 +31,9 @@ use crate::graph::{Convolution, Layer, LayerWeights, Linear, Operation};
 
 const FORMAT: &str = "mlestar.frozen_model";
 const FORMAT_VERSION: &str = "1";
+/// Of models that average the logits of a picture and its mirror image. A reader that does not know of it
+/// must not take the file for one that it can run.
+const FLIP_AVERAGING_VERSION: &str = "2";
 
 /// One operation of a frozen model without its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,9 +88,13 @@ pub fn to_bytes(model: &FrozenModel) -> Vec<u8> {
         height: model.height(),
         width: model.width(),
     };
+    let version = match model.flip_averaging() {
+        true => FLIP_AVERAGING_VERSION,
+        false => FORMAT_VERSION,
+    };
     let metadata = BTreeMap::from([
         ("format", FORMAT.to_owned()),
-        ("format_version", FORMAT_VERSION.to_owned()),
+        ("format_version", version.to_owned()),
         ("classes", json!(model.classes()).to_string()),
         ("normalization", json!(model.normalization()).to_string()),
         ("picture", json!(picture).to_string()),
@@ -150,7 +157,13 @@ pub fn from_bytes(bytes: &[u8]) -> Result<FrozenModel, String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let metadata = header.metadata().clone().unwrap_or_default();
-    for (key, expected) in [("format", FORMAT), ("format_version", FORMAT_VERSION)] {
+    let flip_averaging =
+        metadata.get("format_version").map(String::as_str) == Some(FLIP_AVERAGING_VERSION);
+    let version = match flip_averaging {
+        true => FLIP_AVERAGING_VERSION,
+        false => FORMAT_VERSION,
+    };
+    for (key, expected) in [("format", FORMAT), ("format_version", version)] {
         if metadata.get(key).map(String::as_str) != Some(expected) {
             let found = metadata.get(key);
             return Err(format!("metadata {key:?} is {found:?}, not {expected:?}"));
@@ -172,14 +185,15 @@ pub fn from_bytes(bytes: &[u8]) -> Result<FrozenModel, String> {
     if let Some(name) = reader.tensors.keys().min() {
         return Err(format!("tensor {name:?} belongs to no operation"));
     }
-    FrozenModel::new(
+    let model = FrozenModel::new(
         parse(&metadata, "classes")?,
         parse(&metadata, "normalization")?,
         picture.height,
         picture.width,
         operations,
     )
-    .map_err(|error| error.to_string())
+    .map_err(|error| error.to_string())?;
+    Ok(model.with_flip_averaging(flip_averaging))
 }
 
 /// Writes `tensors` (for example [`mlestar_model::ImageClassifier::state`]: unfolded, with the names

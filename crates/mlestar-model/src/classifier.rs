@@ -38,6 +38,8 @@ pub struct ImageClassifier {
     pub stages: Vec<Vec<Block>>,
     /// Linear layer after global average pooling.
     pub head: Head,
+    /// Whether evaluation takes the mean of the logits of a picture and its mirror image.
+    pub flip_averaging: bool,
 }
 
 impl ImageClassifier {
@@ -70,7 +72,12 @@ impl ImageClassifier {
             channels = stage.channels;
         }
         let head = init::head("head", channels, spec.n_classes(), seed, device);
-        Self { stem, stages, head }
+        Self {
+            stem,
+            stages,
+            head,
+            flip_averaging: config.flip_averaging,
+        }
     }
 
     /// The model with these filters in its stem, `[stem_channels, 3, 3, 3]` in row-major order; see
@@ -119,6 +126,15 @@ impl ImageClassifier {
     }
 
     pub(crate) fn forward_along(&self, path: Path, images: Tensor<4>) -> Tensor<2> {
+        if !self.flip_averaging {
+            return self.pass_along(path, images);
+        }
+        let mirrored = images.clone().flip([3]);
+        let sum = self.pass_along(path, images) + self.pass_along(path, mirrored);
+        sum.mul_scalar(0.5)
+    }
+
+    fn pass_along(&self, path: Path, images: Tensor<4>) -> Tensor<2> {
         let x = path.enter(images);
         let mut x = path.convolve_normalized(&self.stem.conv, &self.stem.bn, x, None, true);
         for block in self.stages.iter().flatten() {

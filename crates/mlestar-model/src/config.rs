@@ -55,6 +55,7 @@ pub struct StageConfig {
 /// | `stages` | 64, 128, 256 channels, 2 blocks each, stride 2 | the stages | 1 to 8 of them |
 /// | `dropout` | 0.5 | probability of dropping a feature before the linear layer | 0 <= p < 1 |
 /// | `stochastic_depth` | 0 | probability of leaving out the last block's branch in a step, less for earlier blocks | 0 <= p < 1; 0 in a plain CNN |
+/// | `flip_averaging` | false | evaluation takes the mean of the logits of a picture and its mirror image, in two passes | |
 ///
 /// ```
 /// let config: mlestar_model::ModelConfig = toml::from_str(
@@ -80,6 +81,8 @@ pub struct ModelConfig {
     /// Probability with which the branch of the last residual block is left out of a training step;
     /// see [`branch_factors`](crate::branch_factors).
     pub stochastic_depth: f64,
+    /// Whether a picture is evaluated together with its mirror image: the logits are the mean of both.
+    pub flip_averaging: bool,
 }
 
 impl Default for ModelConfig {
@@ -127,6 +130,7 @@ impl ModelConfig {
             stages: channels.iter().map(stage).collect(),
             dropout,
             stochastic_depth: 0.0,
+            flip_averaging: false,
         }
     }
 

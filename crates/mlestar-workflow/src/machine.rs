@@ -1,7 +1,9 @@
 //! The machine that a run ran on.
 
 use serde::{Deserialize, Serialize};
-use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+use sysinfo::{
+    CpuRefreshKind, MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System,
+};
 
 /// What a record of a run says about its machine. Times and speeds mean nothing without it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +75,23 @@ pub(crate) fn memory_bytes() -> Option<(u64, u64)> {
     System::new_with_specifics(memory)
         .ok()
         .map(|system| (system.available_memory(), system.total_memory()))
+}
+
+/// Memory that this process holds now, in bytes; `None` where the system does not tell.
+///
+/// ```
+/// assert!(mlestar_workflow::machine::process_memory_bytes().is_none_or(|bytes| bytes > 100_000));
+/// ```
+#[must_use]
+pub fn process_memory_bytes() -> Option<u64> {
+    let id = sysinfo::get_current_pid().ok()?;
+    let mut system = System::new_with_specifics(RefreshKind::nothing()).ok()?;
+    system.refresh_processes_specifics(
+        ProcessesToUpdate::Some(&[id]),
+        false,
+        ProcessRefreshKind::nothing().with_memory(),
+    );
+    system.process(id).map(|process| process.memory())
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]

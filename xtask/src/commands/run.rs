@@ -2,11 +2,13 @@
 
 use crate::arguments::{RunOptions, StageOptions};
 use crate::console::Console;
+use crate::gauges::Gauges;
 use crate::project;
 use mlestar_gates::ExitCode;
 use mlestar_train::StopSignal;
 use mlestar_workflow::WorkflowError;
 use mlestar_workflow::chain::{self, RunReport, RunRequest};
+use mlestar_workflow::device::DeviceChoice;
 use std::time::Instant;
 
 pub fn stage(options: &StageOptions) -> Result<ExitCode, WorkflowError> {
@@ -26,7 +28,11 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
     let device = project::open_device(&options.project)?;
     let stop = StopSignal::default();
     stop_on_ctrl_c(&stop);
-    let mut console = Console::new();
+    let nvidia_gpu = match device.choice {
+        DeviceChoice::Cuda(index) => Some(index),
+        _ => None,
+    };
+    let mut console = Console::new().with_gauges(Gauges::start(nvidia_gpu));
     console.headline(&format!(
         "{} on {} in {}",
         project.config.project.name,

@@ -43,6 +43,7 @@ pub struct Executor {
     height: usize,
     width: usize,
     n_classes: usize,
+    flip_averaging: bool,
     steps: Vec<Step>,
     /// Values that one picture needs in each slot; slot 0 holds the normalised picture.
     slot_sizes: Vec<usize>,
@@ -109,6 +110,7 @@ impl Executor {
             height: model.height(),
             width: model.width(),
             n_classes: model.n_classes(),
+            flip_averaging: model.flip_averaging(),
             steps,
             slot_sizes,
             scratch: Pool::new(),
@@ -154,6 +156,9 @@ impl Executor {
             let mut slots = self.scratch.take();
             for (logits, pixels) in slices {
                 self.run_slice(pixels, logits, &mut slots);
+                if self.flip_averaging {
+                    self.average_with_mirrored(pixels, logits, &mut slots);
+                }
             }
             self.scratch.give_back(slots);
         });
@@ -171,14 +176,36 @@ impl Executor {
 
     /// Takes some pictures through the network; `slots` is memory from an earlier slice.
     fn run_slice(&self, pixels: &[u8], logits: &mut [f32], slots: &mut Vec<Vec<f32>>) {
-        let n = logits.len() / self.n_classes;
+        let results = self.run_steps(pixels, false, logits.len() / self.n_classes, slots);
+        logits.copy_from_slice(results);
+    }
+
+    /// Makes `logits` the mean of themselves and those of the mirror images.
+    fn average_with_mirrored(&self, pixels: &[u8], logits: &mut [f32], slots: &mut Vec<Vec<f32>>) {
+        let results = self.run_steps(pixels, true, logits.len() / self.n_classes, slots);
+        for (logit, mirrored) in logits.iter_mut().zip(results) {
+            *logit = (*logit + mirrored) * 0.5;
+        }
+    }
+
+    /// The logits of `n` pictures, or of their mirror images.
+    fn run_steps<'a>(
+        &self,
+        pixels: &[u8],
+        mirrored: bool,
+        n: usize,
+        slots: &'a mut Vec<Vec<f32>>,
+    ) -> &'a [f32] {
         slots.resize_with(self.slot_sizes.len(), Vec::new);
         for (slot, size) in slots.iter_mut().zip(&self.slot_sizes) {
             // They only grow: filling a shorter one with zeros again would be in vain.
             slot.resize(slot.len().max(n * size), 0.0);
         }
         let input = &mut slots[0][..pixels.len()];
-        self.pixel_table.normalize(pixels, input);
+        match mirrored {
+            true => (self.pixel_table).normalize_mirrored(pixels, self.width, input),
+            false => self.pixel_table.normalize(pixels, input),
+        }
         for step in &self.steps {
             // The output's slot is none of those that are read: see `assign_slots`.
             let mut memory = std::mem::take(&mut slots[step.output_slot]);
@@ -201,9 +228,9 @@ impl Executor {
             }
             slots[step.output_slot] = memory;
         }
-        if let Some(last) = self.steps.last() {
-            logits.copy_from_slice(&slots[last.output_slot][..logits.len()]);
-        }
+        // A graph ends with its linear layer, so that there is a last step.
+        let last = self.steps.last().map_or(0, |step| step.output_slot);
+        &slots[last][..n * self.n_classes]
     }
 }
 

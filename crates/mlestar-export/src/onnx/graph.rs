@@ -7,10 +7,19 @@ use crate::graph::{BufferShape, Convolution, Layer, Linear, Operation};
 pub(crate) const INPUT: &str = "images";
 pub(crate) const LOGITS: &str = "logits";
 pub(crate) const PROBABILITIES: &str = "probabilities";
+pub(super) const NORMALIZED: &str = "normalization.output";
+/// The operator that makes mirror images, which nothing else in these graphs uses.
+pub(super) const MIRROR: &str = "Slice";
 pub(super) const MEAN: &str = "normalization.mean";
 pub(super) const STD: &str = "normalization.std";
 /// Name of the number of pictures, which is left open.
 const BATCH: &str = "batch";
+
+/// Both passes of a model that averages over a picture and its mirror image: the pictures, then their
+/// mirror images, as one batch.
+const BOTH: &str = "flip.both";
+/// Logits of both passes.
+const BOTH_LOGITS: &str = "flip.logits";
 
 /// Operators that come before the first operation of the model.
 pub(super) const PREFIX: [&str; 5] = ["Cast", "Div", "Sub", "Div", "Transpose"];
@@ -35,6 +44,10 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
         ..Graph::default()
     };
     add_normalization(&mut graph, model);
+    if model.flip_averaging() {
+        add_mirrored(&mut graph, model);
+    }
+    let described = graph.values.len();
     for (index, operation) in model.operations().iter().enumerate() {
         let values = Values {
             input: value_name(model, operation.input),
@@ -60,6 +73,11 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
             }
             Layer::Linear(linear) => add_linear(&mut graph, operation, linear, &values),
         }
+    }
+    if model.flip_averaging() {
+        // The descriptions of the operations' values say `batch` rows, and now there are twice as many.
+        graph.values.truncate(described);
+        add_mean_of_both(&mut graph, model);
     }
     graph.nodes.push(Node {
         attributes: vec![("axis".to_owned(), Attribute::Int(1))],
@@ -93,10 +111,56 @@ struct Values {
 /// The ONNX value that holds a buffer.
 pub(super) fn value_name(model: &FrozenModel, buffer: usize) -> String {
     match buffer.checked_sub(1) {
-        None => "normalization.output".to_owned(),
-        Some(index) if index + 1 == model.operations().len() => LOGITS.to_owned(),
+        None if model.flip_averaging() => BOTH.to_owned(),
+        None => NORMALIZED.to_owned(),
+        Some(index) if index + 1 == model.operations().len() => match model.flip_averaging() {
+            true => BOTH_LOGITS.to_owned(),
+            false => LOGITS.to_owned(),
+        },
         Some(index) => format!("{}.output", model.operations()[index].name),
     }
+}
+
+/// Joins the pictures and their mirror images to one batch.
+fn add_mirrored(graph: &mut Graph, model: &FrozenModel) {
+    let parameters = [
+        ("starts", -1),
+        ("ends", i64::MIN),
+        ("axes", 3),
+        ("steps", -1),
+    ];
+    let mut inputs = vec![NORMALIZED.to_owned()];
+    for (name, value) in parameters {
+        let name = format!("flip.{name}");
+        graph.initializers.push(integers(&name, &[value]));
+        inputs.push(name);
+    }
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let mirrored = "flip.mirrored";
+    graph.nodes.push(node(mirrored, MIRROR, &inputs, mirrored));
+    let shape = [3, model.height(), model.width()];
+    graph.values.push(info(mirrored, FLOAT, &shape, ""));
+    graph.nodes.push(Node {
+        attributes: vec![("axis".to_owned(), Attribute::Int(0))],
+        ..node(BOTH, "Concat", &[NORMALIZED, mirrored], BOTH)
+    });
+}
+
+/// The mean of the logits of a picture and of its mirror image.
+fn add_mean_of_both(graph: &mut Graph, model: &FrozenModel) {
+    let (shape, axes, pairs) = ("flip.shape", "flip.first_axis", "flip.pairs");
+    let classes = model.n_classes();
+    graph
+        .initializers
+        .push(integers(shape, &[2, -1, to_int(classes)]));
+    graph.initializers.push(integers(axes, &[0]));
+    graph
+        .nodes
+        .push(node(pairs, "Reshape", &[BOTH_LOGITS, shape], pairs));
+    graph.nodes.push(Node {
+        attributes: vec![("keepdims".to_owned(), Attribute::Int(0))],
+        ..node("flip.mean", "ReduceMean", &[pairs, axes], LOGITS)
+    });
 }
 
 fn add_normalization(graph: &mut Graph, model: &FrozenModel) {
@@ -131,15 +195,15 @@ fn add_normalization(graph: &mut Graph, model: &FrozenModel) {
     graph.nodes.push(Node {
         attributes: vec![("perm".to_owned(), Attribute::Ints(vec![0, 3, 1, 2]))],
         ..node(
-            "normalization.output",
+            NORMALIZED,
             "Transpose",
             &["normalization.normalized"],
-            "normalization.output",
+            NORMALIZED,
         )
     });
     graph
         .values
-        .push(info("normalization.output", FLOAT, &[3, height, width], ""));
+        .push(info(NORMALIZED, FLOAT, &[3, height, width], ""));
 }
 
 /// `Conv`, then `Add` and `Relu` where the operation has them.
@@ -274,6 +338,16 @@ fn tensor(name: &str, shape: &[usize], values: &[f32]) -> Tensor {
         name: name.to_owned(),
         dimensions: shape.iter().map(|&side| to_int(side)).collect(),
         values: values.to_vec(),
+        integers: Vec::new(),
+    }
+}
+
+fn integers(name: &str, values: &[i64]) -> Tensor {
+    Tensor {
+        name: name.to_owned(),
+        dimensions: vec![to_int(values.len())],
+        values: Vec::new(),
+        integers: values.to_vec(),
     }
 }
 

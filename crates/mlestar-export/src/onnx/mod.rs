@@ -9,7 +9,8 @@
 //! | output | `probabilities` | float | `[batch, classes]`, rows sum to 1 |
 //!
 //! `batch` is symbolic: any number of pictures. The file uses operator set 18 (`Cast`, `Div`,
-//! `Sub`, `Transpose`, `Conv`, `Add`, `Relu`, `MaxPool`, `GlobalAveragePool`, `Flatten`, `Gemm`, `Softmax`).
+//! `Sub`, `Transpose`, `Conv`, `Add`, `Relu`, `MaxPool`, `GlobalAveragePool`, `Flatten`, `Gemm`, `Softmax`;
+//! with flip averaging also `Slice`, `Concat`, `Reshape`, `ReduceMean`).
 //! Its metadata hold the class names (`classes`, a JSON list; position is index) and the
 //! normalisation (`normalization`, JSON; for information, as the graph contains it).
 //!

@@ -8,6 +8,7 @@ use super::wire::{Reader, Value, Writer};
 /// `TensorProto.DataType`.
 pub(super) const FLOAT: i64 = 1;
 pub(super) const UINT8: i64 = 2;
+const INT64: i64 = 7;
 
 /// `AttributeProto.AttributeType`.
 const ATTRIBUTE_INT: i64 = 2;
@@ -52,12 +53,13 @@ pub(super) enum Attribute {
     Ints(Vec<i64>),
 }
 
-/// A tensor of `f32`.
+/// A tensor of `f32` or, where there are `integers`, of `i64`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Tensor {
     pub name: String,
     pub dimensions: Vec<i64>,
     pub values: Vec<f32>,
+    pub integers: Vec<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -149,13 +151,19 @@ fn encode_tensor(writer: &mut Writer, tensor: &Tensor) {
     for &dimension in &tensor.dimensions {
         writer.int(1, dimension);
     }
-    writer.int(2, FLOAT);
+    let is_float = tensor.integers.is_empty();
+    writer.int(2, if is_float { FLOAT } else { INT64 });
     writer.string(8, &tensor.name);
-    let raw: Vec<u8> = tensor
-        .values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect();
+    let raw: Vec<u8> = match is_float {
+        true => {
+            let values = tensor.values.iter();
+            values.flat_map(|value| value.to_le_bytes()).collect()
+        }
+        false => {
+            let integers = tensor.integers.iter();
+            integers.flat_map(|value| value.to_le_bytes()).collect()
+        }
+    };
     writer.bytes(9, &raw);
 }
 
@@ -319,19 +327,23 @@ fn decode_tensor(bytes: &[u8]) -> Result<Tensor, String> {
         }
         Ok(true)
     })?;
-    if element_type != FLOAT {
-        return Err(format!(
-            "tensor {:?} has data type {element_type}, not 1 (float)",
-            tensor.name
-        ));
-    }
+    let size = match element_type {
+        FLOAT => 4,
+        INT64 => 8,
+        _ => {
+            return Err(format!(
+                "tensor {:?} has data type {element_type}, not 1 (float) or 7 (int64)",
+                tensor.name
+            ));
+        }
+    };
     let elements = tensor
         .dimensions
         .iter()
         .try_fold(1_usize, |product, &dimension| {
             product.checked_mul(usize::try_from(dimension).ok()?)
         });
-    if elements.and_then(|elements| elements.checked_mul(4)) != Some(raw.len()) {
+    if elements.and_then(|elements| elements.checked_mul(size)) != Some(raw.len()) {
         return Err(format!(
             "tensor {:?} of shape {:?} has {} bytes of data",
             tensor.name,
@@ -339,7 +351,10 @@ fn decode_tensor(bytes: &[u8]) -> Result<Tensor, String> {
             raw.len()
         ));
     }
-    tensor.values = crate::bytes::floats(raw);
+    match element_type {
+        FLOAT => tensor.values = crate::bytes::floats(raw),
+        _ => tensor.integers = crate::bytes::integers(raw),
+    }
     Ok(tensor)
 }
 

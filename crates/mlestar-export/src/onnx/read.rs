@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::graph::{INPUT, MEAN, PREFIX, STD, graph_of};
+use super::graph::{INPUT, MEAN, MIRROR, NORMALIZED, PREFIX, STD, graph_of};
 use super::proto::{Attribute, Dimension, Graph, Model, Node, Tensor};
 use crate::frozen::FrozenModel;
 use crate::graph::{Convolution, Layer, LayerWeights, Linear, Operation, PixelNormalization};
@@ -33,7 +33,8 @@ pub(super) fn model_of(read: &Model) -> Result<FrozenModel, String> {
     };
     let operations = operations_of(&read.graph, &mut tensors)?;
     let model = FrozenModel::new(classes, normalization, height, width, operations)
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| error.to_string())?
+        .with_flip_averaging(read.graph.nodes.iter().any(|node| node.operator == MIRROR));
     match difference(&graph_of(&model), &read.graph) {
         None => Ok(model),
         Some(place) => Err(format!("{place} is not what mlestar-export writes")),
@@ -75,7 +76,7 @@ fn operations_of(
     tensors: &mut HashMap<&str, &Tensor>,
 ) -> Result<Vec<Operation>, String> {
     // Buffers that hold each value so far; 0 is the normalised picture.
-    let mut buffers: HashMap<&str, usize> = HashMap::from([("normalization.output", 0)]);
+    let mut buffers: HashMap<&str, usize> = HashMap::from([(NORMALIZED, 0)]);
     let mut operations: Vec<Operation> = Vec::new();
     for node in graph.nodes.iter().skip(PREFIX.len()) {
         let [output] = node.outputs.as_slice() else {
@@ -97,7 +98,8 @@ fn operations_of(
                 fuse(node, operations.last_mut(), &buffers)?;
                 None
             }
-            "Flatten" | "Softmax" => None,
+            // Around the operations; what they are is checked when the graph is made again.
+            "Flatten" | "Softmax" | MIRROR | "Concat" | "Reshape" | "ReduceMean" => None,
             other => return Err(format!("node {:?} has operator {other:?}", node.name)),
         };
         let buffer = match layer {

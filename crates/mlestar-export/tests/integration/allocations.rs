@@ -44,7 +44,8 @@ fn a_second_call_allocates_its_result_alone() {
         .num_threads(1)
         .build()
         .unwrap();
-    for model in [small_frozen(1), pooled_frozen(1), small] {
+    let averaging = small_frozen(1).with_flip_averaging(true);
+    for model in [small_frozen(1), pooled_frozen(1), averaging, small] {
         let executor = Executor::new(&model);
         let pictures = random_pictures(1, 40, model.height(), model.width());
         let one = &pictures[..pictures.len() / 40];

@@ -44,6 +44,17 @@ fn plain_network_agrees_on_odd_sizes() {
 }
 
 #[test]
+fn averages_over_mirror_images_agree() {
+    for config in [plain_config(), ModelConfig::small()] {
+        let config = ModelConfig {
+            flip_averaging: true,
+            ..config
+        };
+        check(config, 27, 5);
+    }
+}
+
+#[test]
 fn a_scale_that_a_max_pool_cannot_follow_is_refused() {
     let (spec, model) = trained_like(plain_config(), 10, 32);
     let mut state = model.state();

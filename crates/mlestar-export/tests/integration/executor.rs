@@ -292,6 +292,34 @@ fn pooled_graph_agrees_with_the_naive_one_alone_and_in_a_batch() {
 }
 
 #[test]
+fn averaging_takes_the_mean_over_a_picture_and_its_mirror_image() {
+    let model = small_frozen(1);
+    let averaging = model.clone().with_flip_averaging(true);
+    assert_eq!(averaging.multiply_adds(), 2 * model.multiply_adds());
+    let (height, width, n) = (9, 7, 150);
+    let pictures = random_pictures(2, n, height, width);
+    let rows = pictures.chunks(3 * width);
+    let mirrored: Vec<u8> = rows
+        .flat_map(|row| row.chunks(3).rev().flatten().copied())
+        .collect();
+    let [plain, flipped] = [&pictures, &mirrored].map(|p| model.logits(p, n).unwrap());
+    let expected: Vec<f32> = plain
+        .iter()
+        .zip(&flipped)
+        .map(|(a, b)| (a + b) * 0.5)
+        .collect();
+    assert_ne!(plain, flipped);
+    assert_eq!(
+        bits(&averaging.logits(&pictures, n).unwrap()),
+        bits(&expected)
+    );
+    assert_eq!(
+        bits(&averaging.logits(&mirrored, n).unwrap()),
+        bits(&expected)
+    );
+}
+
+#[test]
 fn windows_that_do_not_fit_are_refused() {
     for window in [0, 4, 16] {
         let mut operations = pooled_frozen(1).operations().to_vec();

@@ -60,6 +60,7 @@ fn tract_agrees_on_a_small_graph_of_odd_size() {
 #[test]
 fn tract_agrees_on_max_pools_and_a_plain_network() {
     check(&pooled_frozen(1));
+    check(&pooled_frozen(2).with_flip_averaging(true));
     let (spec, model) = trained_like(plain_config(), 10, 27);
     check(&FrozenModel::freeze(&model, &spec, (MEAN, STD), &class_names(10)).unwrap());
 }

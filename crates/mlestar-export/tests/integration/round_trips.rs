@@ -15,7 +15,8 @@ fn reference() -> FrozenModel {
 
 #[test]
 fn onnx_and_safetensors_give_back_the_identical_model() {
-    for model in [small_frozen(1), pooled_frozen(1), reference()] {
+    let averaging = pooled_frozen(1).with_flip_averaging(true);
+    for model in [small_frozen(1), pooled_frozen(1), averaging, reference()] {
         assert_eq!(onnx::from_bytes(&onnx::to_bytes(&model)).unwrap(), model);
         assert_eq!(
             safetensors_file::from_bytes(&safetensors_file::to_bytes(&model)).unwrap(),

@@ -1,6 +1,6 @@
 use burn::tensor::Device;
 
-use mlestar_model::ModelSpec;
+use mlestar_model::{ModelConfig, ModelSpec};
 
 use crate::{
     naive::Network, plain_config, random_images, random_state, random_values, tiny_spec, to_vec,
@@ -80,5 +80,30 @@ fn a_picture_s_logits_do_not_depend_on_its_batch() {
         for (a, b) in alone.iter().zip(&together[index * 3..]) {
             assert!((a - b).abs() < 1e-5);
         }
+    }
+}
+
+#[test]
+fn flip_averaging_is_the_mean_over_the_mirror_image() {
+    for device in [Device::flex(), Device::flex().autodiff()] {
+        let plain = plain_config().check(3, 12, 13).unwrap();
+        let averaging = ModelConfig {
+            flip_averaging: true,
+            ..plain_config()
+        };
+        let averaging = averaging.check(3, 12, 13).unwrap();
+        let state = random_state(&plain, 4);
+        let load = |spec: &ModelSpec| spec.init(0, &device).load_state(&state, &device).unwrap();
+        let (plain, averaging) = (load(&plain), load(&averaging));
+        let images = random_images(3, [4, 3, 12, 13], &device);
+        let both = [images.clone(), images.clone().flip([3])].map(|x| to_vec(plain.forward(x)));
+        let found = to_vec(averaging.forward(images.clone()));
+        for (index, found) in found.iter().enumerate() {
+            let expected = (both[0][index] + both[1][index]) / 2.0;
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+        // Training looks at the picture alone.
+        let [a, b] = [&plain, &averaging].map(|m| to_vec(m.forward_train(images.clone(), None)));
+        assert_eq!(a, b);
     }
 }

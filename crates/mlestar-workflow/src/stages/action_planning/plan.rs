@@ -73,12 +73,17 @@ fn in_words(plan: &ArchitecturePlan) -> String {
         Architecture::PlainCnn => "plain CNN",
         _ => "residual CNN",
     };
+    let averaging = match config.flip_averaging {
+        true => ", evaluated with the mirror image",
+        false => "",
+    };
     let stem = match config.stem {
         StemKind::Whitening => "whitening stem",
         _ => "stem",
     };
     format!(
-        "{family}, {stem} {}, blocks {}, global average pooling, dropout {}, linear to {} classes",
+        "{family}, {stem} {}, blocks {}, global average pooling, dropout {}, linear to {} \
+         classes{averaging}",
         config.stem_channels,
         stages.join(", "),
         config.dropout,

@@ -4,6 +4,7 @@ use super::{BenchmarkArtifact, ParityArtifact};
 use crate::config::Config;
 use crate::stages::refinement::{Choice, Comparison, FinalModel};
 use mlestar_export::package::Manifest;
+use mlestar_model::Architecture;
 use mlestar_report::format;
 use std::fmt::Write;
 
@@ -59,8 +60,8 @@ fn model_card(facts: &Facts<'_>) -> String {
     }
     let _ = write!(
         text,
-        "A residual convolutional network that sorts {width} x {height} RGB pictures into \
-         {n_classes} classes: {classes}.\n\n\
+        "A {family} convolutional network that sorts {width} x {height} RGB pictures into \
+         {n_classes} classes: {classes}.{averaging}\n\n\
          | | |\n|---|---|\n\
          | test accuracy | {accuracy} on {n_test} pictures |\n\
          | validation accuracy | {validation} |\n\
@@ -70,6 +71,14 @@ fn model_card(facts: &Facts<'_>) -> String {
          | comes from | {origin}, epoch {epoch} |\n\
          | weights (BLAKE3) | `{weights}` |\n\
          | seed | {seed} |\n\n",
+        family = match config.model.architecture {
+            Architecture::PlainCnn => "plain",
+            _ => "residual",
+        },
+        averaging = match config.model.flip_averaging {
+            true => " Its scores are the mean over a picture and its mirror image.",
+            false => "",
+        },
         width = manifest.input.width,
         height = manifest.input.height,
         n_classes = chosen.classes.len(),
