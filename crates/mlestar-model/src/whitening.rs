@@ -148,10 +148,9 @@ fn rotate(matrix: &mut [[f64; SIZE]; SIZE], vectors: &mut [[f64; SIZE]; SIZE], p
     for row in matrix.iter_mut() {
         (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
     }
-    for column in 0..SIZE {
-        let (a, b) = (matrix[p][column], matrix[q][column]);
-        (matrix[p][column], matrix[q][column]) = (c * a - s * b, s * a + c * b);
-    }
+    let (row_p, row_q) = (matrix[p], matrix[q]);
+    matrix[p] = std::array::from_fn(|column| c * row_p[column] - s * row_q[column]);
+    matrix[q] = std::array::from_fn(|column| s * row_p[column] + c * row_q[column]);
     for row in vectors.iter_mut() {
         (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
     }
