@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 const COUNT_TEMPLATE: &str = "    {prefix:<24} {bar:30} {pos}/{len}  {per_sec}  {eta} left  {msg}";
+/// Its message has rate and time left; what does not fit the terminal is cut off.
+const TRAINING_TEMPLATE: &str = "    {prefix} {bar:10} {pos}/{len}  {wide_msg}";
 const BYTES_TEMPLATE: &str =
     "    {prefix:<24} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
 
@@ -136,7 +138,8 @@ impl Reporter for Console {
                     self.gauges.as_ref().map(Gauges::text).unwrap_or_default(),
                     clock(step.eta_seconds)
                 );
-                self.advance(&task, step.step as u64, step.steps as u64, &detail);
+                let (done, total) = (step.step as u64, step.steps as u64);
+                self.advance_with(&task, done, total, &detail, TRAINING_TEMPLATE);
             }
             TrainEvent::Epoch(epoch) => self.line(&format!(
                 "    {label} epoch {:>3}  loss {:.4}  accuracy {:.4}  validation loss {:.4}  \
