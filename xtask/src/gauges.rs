@@ -118,6 +118,23 @@ mod tests {
         assert_eq!(read_gpu("no-such-program", 0), None);
     }
 
+    /// A program that answers only where it is asked for that card and these figures.
+    #[cfg(unix)]
+    #[test]
+    fn the_card_that_computes_is_asked_for() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("answers");
+        let script = "#!/bin/sh\n\
+                      [ \"$*\" = '--id=3 --query-gpu=utilization.gpu,memory.used \
+                      --format=csv,noheader,nounits' ] && echo '55, 2048'\n";
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        let program = program.to_str().unwrap();
+        assert_eq!(read_gpu(program, 3), parse_gpu("55, 2048"));
+        assert_eq!(read_gpu(program, 0), None);
+    }
+
     #[test]
     fn figures_are_short_and_left_out_where_unknown() {
         let reading = Reading {

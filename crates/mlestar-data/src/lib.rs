@@ -3,8 +3,8 @@
 //! [`load()`] turns a [`DataConfig`] into three disjoint [`ImageSet`]s and a report of what was read.
 //! It reads the binary versions of CIFAR-10 and CIFAR-100, folders of pictures, and a built-in
 //! procedural set that needs no files. [`fetch`] downloads and verifies the official archives,
-//! [`describe()`], [`quality`], [`separability`] and [`variability`] look at what is there, and [`Loader`] makes augmented, normalised
-//! batches of it.
+//! [`describe()`], [`quality`], [`separability`] and [`variability`] look at what is there, and
+//! [`Loader`] makes augmented, normalised batches of it.
 //!
 //! Everything random derives from a seed and is independent of threads and of the order of work.
 //!

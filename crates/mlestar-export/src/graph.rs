@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use mlestar_kernels::MaxPoolShape;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ExportError;
@@ -13,7 +14,7 @@ pub const MAX_OPERATIONS: usize = 4096;
 /// Most activation values (all buffers together) that one picture may need: 1 GiB as `f32`.
 pub const MAX_ACTIVATIONS: usize = 1 << 28;
 /// Largest side of a max pool's windows.
-pub const MAX_WINDOW: usize = 15;
+pub const MAX_WINDOW: usize = MaxPoolShape::MAX_WINDOW;
 /// Largest kernel side, stride and padding of a convolution.
 pub const MAX_KERNEL: usize = 64;
 

@@ -20,6 +20,9 @@ pub struct MaxPoolShape {
 }
 
 impl MaxPoolShape {
+    /// Largest side of a window: a place in it is kept in a byte.
+    pub const MAX_WINDOW: usize = 15;
+
     /// Height and width of the output.
     #[must_use]
     pub fn output(&self) -> [usize; 2] {
@@ -39,13 +42,17 @@ impl MaxPoolShape {
 
     /// Whether everything fits.
     fn check(&self, input: &[f32], output: &[f32]) -> Result<(), KernelError> {
-        if self.window == 0 || self.window > 15 || self.output_len() == 0 {
+        if self.window == 0 || self.window > Self::MAX_WINDOW || self.output_len() == 0 {
             return Err(KernelError::Shape {
                 what: "max pool",
                 reason: format!(
                     "windows of {0}x{0} pixels over {1}x{2} pixels of {3} channels; the window must be 1 \
-                     to 15 and no larger than the picture, and there must be channels",
-                    self.window, self.input[0], self.input[1], self.channels
+                     to {4} and no larger than the picture, and there must be channels",
+                    self.window,
+                    self.input[0],
+                    self.input[1],
+                    self.channels,
+                    Self::MAX_WINDOW
                 ),
             });
         }

@@ -26,6 +26,7 @@ impl BatchNorm {
     /// Weight of the newest batch in the running statistics.
     pub const MOMENTUM: f64 = 0.1;
 
+    /// Weight 1, bias 0, running mean 0, running variance 1.
     pub(crate) fn new(channels: usize, device: &Device) -> Self {
         Self {
             weight: Param::from_tensor(Tensor::ones([channels], device)),

@@ -54,7 +54,7 @@ impl ImageClassifier {
                 seed,
                 device,
             ),
-            bn: init::batch_norm(config.stem_channels, device),
+            bn: BatchNorm::new(config.stem_channels, device),
             fixed: config.stem == StemKind::Whitening,
         };
         let mut channels = config.stem_channels;

@@ -8,7 +8,7 @@ use burn::{
 };
 use mlestar_random::Stream;
 
-use crate::{BatchNorm, Head};
+use crate::Head;
 
 fn stream(seed: u64, name: &str) -> Stream {
     Stream::new(seed, &format!("initial weights of {name}"), 0, 0)
@@ -64,11 +64,6 @@ pub(crate) fn passing_convolution(
     }
     conv.weight = Param::from_data(TensorData::new(values, shape), device);
     conv
-}
-
-/// Weight 1, bias 0, running mean 0, running variance 1.
-pub(crate) fn batch_norm(channels: usize, device: &Device) -> BatchNorm {
-    BatchNorm::new(channels, device)
 }
 
 /// A linear layer, `name.weight` and `name.bias` uniform in +-1/sqrt(features).

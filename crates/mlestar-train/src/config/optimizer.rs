@@ -87,9 +87,9 @@ pub struct OptimizerConfig {
     pub epsilon: f64,
     /// The highest learning rate of what Muon leaves to AdamW.
     pub auxiliary_learning_rate: f64,
-    /// What the rate of the batch norms' biases is multiplied with and their decay divided by. They are
-    /// few and their gradients small, so that short trainings gain by a high rate (Jordan 2024,
-    /// <https://arxiv.org/abs/2404.00498>: 64).
+    /// What the rate of the batch norms' biases is multiplied with and their decay divided by. Jordan
+    /// 2024, <https://arxiv.org/abs/2404.00498>, has 64 for a short training; `docs/training.md` has what
+    /// it did here.
     pub shift_rate_factor: f64,
 }
 

@@ -19,7 +19,7 @@ pub struct ResourceFigures {
     pub trainable: u64,
     /// All parameters in f32, in bytes.
     pub model_bytes: u64,
-    /// Floating-point operations to predict one picture.
+    /// Floating-point operations of one pass of a picture; flip averaging predicts with two.
     pub flops_per_image: u64,
     /// Activations that must exist at one time to predict one picture, in bytes.
     pub inference_activation_bytes_per_image: u64,
