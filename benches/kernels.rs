@@ -1,10 +1,13 @@
 //! Every convolution of the reference network: output and both gradients, with each algorithm that
 //! applies. An element is one operation of the direct algorithm, two a multiply-add, so that
-//! criterion's Gelem/s are GFLOP/s as if direct.
+//! criterion's Gelem/s are GFLOP/s as if direct. And the max pools of the plain CNN, by values read or
+//! written.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kernel_work::{ALGORITHMS, Pass, Work};
 use layers::LAYERS;
+use mlestar_kernels::{MaxPoolShape, max_pool, max_pool_backward};
+use mlestar_random::Stream;
 
 // One list of layers serves this bench and the roofline table of the command line.
 #[path = "../xtask/src/commands/bench/kernel_work.rs"]
@@ -38,9 +41,41 @@ fn kernels(criterion: &mut Criterion) {
     }
 }
 
+#[allow(clippy::expect_used)] // The buffers are of the shape's lengths.
+fn pools(criterion: &mut Criterion) {
+    const BATCH: usize = 128;
+    let mut group = criterion.benchmark_group(format!("kernels/batch {BATCH}/max pool"));
+    for (side, channels) in [(32, 32), (16, 128), (8, 256)] {
+        let shape = MaxPoolShape {
+            input: [side, side],
+            channels,
+            window: 2,
+        };
+        let n_inputs = BATCH * side * side * channels;
+        let mut draws = Stream::new(0, "inputs", 0, 0);
+        let input: Vec<f32> = (0..n_inputs).map(|_| draws.range_f32(-1.0, 1.0)).collect();
+        let mut output = vec![0.0; n_inputs / 4];
+        let mut places = vec![0; n_inputs / 4];
+        let mut gradient = vec![0.0; n_inputs];
+        let name = format!("{channels} x {side} x {side}");
+        group.throughput(Throughput::Elements(n_inputs as u64));
+        group.bench_function(BenchmarkId::new(&name, "output"), |bencher| {
+            bencher.iter(|| {
+                max_pool(&shape, &input, &mut output, Some(&mut places)).expect("lengths fit");
+            });
+        });
+        group.bench_function(BenchmarkId::new(&name, "input gradient"), |bencher| {
+            bencher.iter(|| {
+                max_pool_backward(&shape, &places, &output, &mut gradient).expect("lengths fit");
+            });
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = mlestar_benches::criterion();
-    targets = kernels
+    targets = kernels, pools
 }
 criterion_main!(benches);

@@ -2,7 +2,11 @@
 
 use rayon::prelude::*;
 
-use crate::{KernelError, error::check_length};
+use crate::{
+    KernelError, Level,
+    error::check_length,
+    simd::{Operation, Simd},
+};
 
 /// Channels that are compared together.
 const LANES: usize = 16;
@@ -87,12 +91,18 @@ pub fn max_pool(
     places: Option<&mut [u8]>,
 ) -> Result<(), KernelError> {
     shape.check(input, output)?;
+    let level = Level::current();
     let pictures = input.par_chunks_exact(shape.input_len());
     let outputs = output.par_chunks_exact_mut(shape.output_len());
     let Some(places) = places else {
-        pictures
-            .zip(outputs)
-            .for_each(|(picture, output)| of_picture(shape, picture, output, None));
+        pictures.zip(outputs).for_each(|(picture, output)| {
+            level.run(Largest {
+                shape,
+                picture,
+                output,
+                places: None,
+            });
+        });
         return Ok(());
     };
     check_length("places", places, outputs.len() * shape.output_len())?;
@@ -100,41 +110,62 @@ pub fn max_pool(
     pictures
         .zip(outputs)
         .zip(places)
-        .for_each(|((picture, output), places)| of_picture(shape, picture, output, Some(places)));
+        .for_each(|((picture, output), places)| {
+            level.run(Largest {
+                shape,
+                picture,
+                output,
+                places: Some(places),
+            });
+        });
     Ok(())
 }
 
-fn of_picture(
-    shape: &MaxPoolShape,
-    picture: &[f32],
-    output: &mut [f32],
-    mut places: Option<&mut [u8]>,
-) {
-    let (channels, window) = (shape.channels, shape.window);
-    let row = shape.input[1] * channels;
-    let [_, width] = shape.output();
-    for (pixel, output) in output.chunks_exact_mut(channels).enumerate() {
-        let corner = pixel / width * window * row + pixel % width * window * channels;
-        for (lane, output) in output.chunks_mut(LANES).enumerate() {
-            let first = corner + lane * LANES;
-            let used = output.len();
-            let mut largest = [f32::NEG_INFINITY; LANES];
-            let mut place = [0_u32; LANES];
-            for tap in 0..(window * window) {
-                let from = first + tap / window * row + tap % window * channels;
-                let mut values = [f32::NEG_INFINITY; LANES];
-                values[..used].copy_from_slice(&picture[from..from + used]);
-                for c in 0..LANES {
-                    let takes = (values[c] > largest[c]) | values[c].is_nan();
-                    largest[c] = if takes { values[c] } else { largest[c] };
-                    place[c] = if takes { tap as u32 } else { place[c] };
+/// [`max_pool`] of one picture. The loops name no instructions; the compiler makes vectors of them.
+struct Largest<'a> {
+    shape: &'a MaxPoolShape,
+    picture: &'a [f32],
+    output: &'a mut [f32],
+    places: Option<&'a mut [u8]>,
+}
+
+impl Operation for Largest<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self {
+            shape,
+            picture,
+            output,
+            mut places,
+        } = self;
+        let (channels, window) = (shape.channels, shape.window);
+        let row = shape.input[1] * channels;
+        let [_, width] = shape.output();
+        for (pixel, output) in output.chunks_exact_mut(channels).enumerate() {
+            let corner = pixel / width * window * row + pixel % width * window * channels;
+            for (lane, output) in output.chunks_mut(LANES).enumerate() {
+                let first = corner + lane * LANES;
+                let used = output.len();
+                let mut largest = [f32::NEG_INFINITY; LANES];
+                let mut place = [0_u32; LANES];
+                for tap in 0..(window * window) {
+                    let from = first + tap / window * row + tap % window * channels;
+                    let mut values = [f32::NEG_INFINITY; LANES];
+                    values[..used].copy_from_slice(&picture[from..from + used]);
+                    for c in 0..LANES {
+                        let takes = (values[c] > largest[c]) | values[c].is_nan();
+                        largest[c] = if takes { values[c] } else { largest[c] };
+                        place[c] = if takes { tap as u32 } else { place[c] };
+                    }
                 }
-            }
-            output.copy_from_slice(&largest[..used]);
-            if let Some(places) = &mut places {
-                let from = pixel * channels + lane * LANES;
-                for (to, place) in places[from..from + used].iter_mut().zip(place) {
-                    *to = place as u8;
+                output.copy_from_slice(&largest[..used]);
+                if let Some(places) = &mut places {
+                    let from = pixel * channels + lane * LANES;
+                    for (to, place) in places[from..from + used].iter_mut().zip(place) {
+                        *to = place as u8;
+                    }
                 }
             }
         }
@@ -155,36 +186,61 @@ pub fn max_pool_backward(
 ) -> Result<(), KernelError> {
     shape.check(input_gradient, output_gradient)?;
     check_length("places", places, output_gradient.len())?;
+    let level = Level::current();
     input_gradient
         .par_chunks_exact_mut(shape.input_len())
         .zip(output_gradient.par_chunks_exact(shape.output_len()))
         .zip(places.par_chunks_exact(shape.output_len()))
-        .for_each(|((picture, gradient), places)| scatter(shape, picture, gradient, places));
+        .for_each(|((picture, gradient), places)| {
+            level.run(Scatter {
+                shape,
+                picture,
+                gradient,
+                places,
+            });
+        });
     Ok(())
 }
 
-fn scatter(shape: &MaxPoolShape, picture: &mut [f32], gradient: &[f32], places: &[u8]) {
-    let (channels, window) = (shape.channels, shape.window);
-    let row = shape.input[1] * channels;
-    let [height, width] = shape.output();
-    // What no window covers.
-    if height * window != shape.input[0] || width * window != shape.input[1] {
-        picture.fill(0.0);
-    }
-    let pixels = gradient
-        .chunks_exact(channels)
-        .zip(places.chunks_exact(channels));
-    for (index, (gradient, places)) in pixels.enumerate() {
-        let corner = index / width * window * row + index % width * window * channels;
-        for tap in 0..(window * window) {
-            let from = corner + tap / window * row + tap % window * channels;
-            let values = picture[from..from + channels].iter_mut();
-            for ((value, gradient), place) in values.zip(gradient).zip(places) {
-                *value = if usize::from(*place) == tap {
-                    *gradient
-                } else {
-                    0.0
-                };
+/// [`max_pool_backward`] of one picture.
+struct Scatter<'a> {
+    shape: &'a MaxPoolShape,
+    picture: &'a mut [f32],
+    gradient: &'a [f32],
+    places: &'a [u8],
+}
+
+impl Operation for Scatter<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self {
+            shape,
+            picture,
+            gradient,
+            places,
+        } = self;
+        let (channels, window) = (shape.channels, shape.window);
+        let row = shape.input[1] * channels;
+        let [height, width] = shape.output();
+        // What no window covers.
+        if height * window != shape.input[0] || width * window != shape.input[1] {
+            picture.fill(0.0);
+        }
+        let pixels = gradient
+            .chunks_exact(channels)
+            .zip(places.chunks_exact(channels));
+        for (index, (gradient, places)) in pixels.enumerate() {
+            let corner = index / width * window * row + index % width * window * channels;
+            for tap in 0..(window * window) {
+                let from = corner + tap / window * row + tap % window * channels;
+                let values = &mut picture[from..from + channels];
+                for ((value, gradient), place) in values.iter_mut().zip(gradient).zip(places) {
+                    // As wide as the values, so that one comparison serves a vector of them.
+                    let is_here = u32::from(*place) == tap as u32;
+                    *value = if is_here { *gradient } else { 0.0 };
+                }
             }
         }
     }
