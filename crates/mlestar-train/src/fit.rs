@@ -14,7 +14,7 @@ use mlestar_data::{
 use mlestar_model::{ImageClassifier, ModelSpec};
 
 use crate::{
-    EpochRecord, Faults, Observer, Remedy, StopReason, StopSignal, TrainError,
+    EpochRecord, Faults, Observer, ProgressiveResizing, Remedy, StopReason, StopSignal, TrainError,
     config::TrainingConfig,
 };
 
@@ -138,10 +138,26 @@ pub(crate) fn check_settings(
     training.check()?;
     augmentation.check(spec.height(), spec.width())?;
     normalization.check()?;
+    check_picture_sizes(spec, training)?;
     match threads {
         0 => Err(TrainError::out_of_range("threads", 0, "at least 1")),
         _ => Ok(()),
     }
+}
+
+/// Shrunk pictures must still be large enough for the network.
+fn check_picture_sizes(spec: &ModelSpec, training: &TrainingConfig) -> Result<(), TrainError> {
+    let full = [spec.height(), spec.width()];
+    for entry in &training.progressive_resizing {
+        let [height, width] = entry.size_of(full);
+        let checked = spec.config().check(spec.n_classes(), height, width);
+        if let Err(error) = checked {
+            let limit = format!("enough for the network: {error}");
+            let key = ProgressiveResizing::SCALE_KEY;
+            return Err(TrainError::out_of_range(key, entry.scale, limit));
+        }
+    }
+    Ok(())
 }
 
 fn check(request: &FitRequest<'_>) -> Result<(), TrainError> {

@@ -22,6 +22,10 @@ pub struct EpochRecord {
     pub validation_accuracy: f64,
     /// Training pictures a second, validation not counted.
     pub images_per_second: f64,
+    /// Area of a training picture as a fraction of the full one, less than 1 where pictures were
+    /// shrunk; see [`ProgressiveResizing`](crate::ProgressiveResizing).
+    #[serde(default = "full_area", skip_serializing_if = "is_full_area")]
+    pub picture_area: f64,
     /// Seconds spent on the epoch's training steps.
     pub seconds: f64,
     /// Seconds spent on its validation.
@@ -31,6 +35,16 @@ pub struct EpochRecord {
     pub loader_wait_seconds: f64,
     /// Mean over the steps of the norm of all gradients together, before clipping.
     pub gradient_norm_mean: f64,
+}
+
+fn full_area() -> f64 {
+    1.0
+}
+
+// Serde passes a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_full_area(area: &f64) -> bool {
+    *area == full_area()
 }
 
 /// What one optimizer step gave; one line of `steps.jsonl`.
@@ -133,6 +147,7 @@ mod tests {
             validation_loss: loss,
             validation_accuracy: accuracy,
             images_per_second: 1.0,
+            picture_area: 1.0,
             seconds: 1.0,
             validation_seconds: 1.0,
             loader_wait_seconds: 0.0,

@@ -84,7 +84,8 @@ pub mod tensorboard;
 
 pub use config::{
     ClassWeights, Decay, EarlyStoppingConfig, EmaConfig, MixingConfig, Monitor, OptimizerConfig,
-    OptimizerKind, PlateauConfig, RecoveryConfig, ScheduleConfig, ScheduleKind, TrainingConfig,
+    OptimizerKind, PlateauConfig, ProgressiveResizing, RecoveryConfig, ScheduleConfig,
+    ScheduleKind, TrainingConfig,
 };
 pub use error::TrainError;
 pub use faults::Faults;

@@ -95,6 +95,7 @@ mod tests {
             validation_loss: loss,
             validation_accuracy: accuracy,
             images_per_second: 1.0,
+            picture_area: 1.0,
             seconds: 1.0,
             loader_wait_seconds: 0.0,
             validation_seconds: 1.0,

@@ -225,7 +225,10 @@ impl Followed {
             false => recent,
             true => None,
         }
-        .or_else(|| history.epochs.last().map(|epoch| epoch.images_per_second))
+        .or_else(|| {
+            let last = history.epochs.last()?;
+            Some(last.images_per_second * last.picture_area / training.picture_area(position.epoch))
+        })
         .filter(|speed| speed.is_finite() && *speed > 0.0);
         let since = last_written(&folder).and_then(|time| time.elapsed().ok());
         let seconds_since_record = since.map(|since| since.as_secs_f64());
@@ -354,13 +357,19 @@ impl Position {
         };
         let validation = mean(|epoch| epoch.validation_seconds).unwrap_or(0.0);
         if let (Some((steps, speed)), Some(step)) = (steps_and_speed, self.step) {
-            let steps_left = steps.saturating_sub(step) as f64 + epochs_after * steps as f64;
+            let later_epochs: f64 = (self.epoch + 1..=training.epochs)
+                .map(|later| training.picture_area(later) / training.picture_area(self.epoch))
+                .sum();
+            let steps_left = steps.saturating_sub(step) as f64 + later_epochs * steps as f64;
             let seconds = steps_left * training.batch_size as f64 / speed;
             return Some(seconds + (epochs_after + 1.0) * validation);
         }
-        let epoch = mean(|epoch| epoch.seconds)? + validation;
-        let of_this = (epoch - seconds_since_record.unwrap_or(0.0)).max(0.0);
-        Some(of_this + epochs_after * epoch)
+        // Of full size; the areas of the epochs that are left tell how much of it each takes.
+        let whole_epoch = mean(|epoch| epoch.seconds / epoch.picture_area)?;
+        let seconds_of = |epoch| whole_epoch * training.picture_area(epoch) + validation;
+        let of_this = (seconds_of(self.epoch) - seconds_since_record.unwrap_or(0.0)).max(0.0);
+        let later: f64 = (self.epoch + 1..=training.epochs).map(seconds_of).sum();
+        Some(of_this + later)
     }
 }
 

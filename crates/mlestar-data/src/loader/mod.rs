@@ -5,12 +5,14 @@
 //! of any batch, and an epoch can be continued in its middle ([`Loader::epoch_from`]).
 
 mod prefetch;
+mod shrink;
 
 use crate::augment::{AugmentationConfig, Augmenter};
 use crate::normalization::{Normalization, NormalizationTable};
 use crate::{DataError, ImageSet};
 use mlestar_random::Stream;
 use prefetch::Prefetch;
+use shrink::Shrinker;
 use std::iter::FusedIterator;
 use std::sync::Arc;
 
@@ -86,12 +88,16 @@ pub struct Loader {
 }
 
 /// What the threads need to make a batch, apart from its indices.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Source {
     set: Arc<ImageSet>,
     augmenter: Option<Augmenter>,
     table: NormalizationTable,
     seed: u64,
+    /// Where pictures are to be smaller than they are, after augmentation.
+    shrinker: Option<Shrinker>,
+    /// Height and width of the pictures in a batch.
+    size: [usize; 2],
 }
 
 impl Loader {
@@ -121,12 +127,42 @@ impl Loader {
         let seed = config.seed;
         Ok(Self {
             source: Arc::new(Source {
+                size: [set.height(), set.width()],
                 set,
                 augmenter,
                 table,
                 seed,
+                shrinker: None,
             }),
             config,
+        })
+    }
+
+    /// The same batches with smaller pictures, `[height, width]` in pixels: augmented and normalised as
+    /// before, then each pixel the mean of the area that it stands for.
+    ///
+    /// # Errors
+    /// When a side is 0 or larger than that of the set's pictures.
+    pub fn shrunk_to(&self, size: [usize; 2]) -> Result<Self, DataError> {
+        let set = &self.source.set;
+        let full = [set.height(), set.width()];
+        for ((key, side), most) in ["height", "width"].into_iter().zip(size).zip(full) {
+            if !(1..=most).contains(&side) {
+                return Err(DataError::invalid_setting(
+                    key,
+                    side,
+                    format!("1 to {most}, that of the pictures"),
+                ));
+            }
+        }
+        let source = Source {
+            shrinker: (size != full).then(|| Shrinker::new(full, size)),
+            size,
+            ..Source::clone(&self.source)
+        };
+        Ok(Self {
+            source: Arc::new(source),
+            config: self.config.clone(),
         })
     }
 
@@ -202,17 +238,20 @@ fn check(set: &ImageSet, config: &LoaderConfig) -> Result<(), DataError> {
 
 impl Source {
     fn batch(&self, epoch: u64, indices: &[usize]) -> Batch {
-        let (height, width) = (self.set.height(), self.set.width());
+        let [height, width] = self.size;
         let values_per_picture = ImageSet::CHANNELS * height * width;
         let mut images = vec![0.0_f32; indices.len() * values_per_picture];
+        let mut whole = vec![0.0; ImageSet::CHANNELS * self.set.height() * self.set.width()];
         for (index, out) in indices
             .iter()
             .zip(images.chunks_exact_mut(values_per_picture))
         {
-            let pixels = self.set.pixels(*index);
-            match &self.augmenter {
-                Some(augmenter) => augmenter.apply(pixels, self.seed, epoch, *index as u64, out),
-                None => self.table.apply(pixels, out),
+            match &self.shrinker {
+                Some(shrinker) => {
+                    self.picture(epoch, *index, &mut whole);
+                    shrinker.apply(&whole, out);
+                }
+                None => self.picture(epoch, *index, out),
             }
         }
         Batch {
@@ -222,6 +261,15 @@ impl Source {
             n: indices.len(),
             height,
             width,
+        }
+    }
+
+    /// Writes a picture in the set's size, augmented and normalised.
+    fn picture(&self, epoch: u64, index: usize, out: &mut [f32]) {
+        let pixels = self.set.pixels(index);
+        match &self.augmenter {
+            Some(augmenter) => augmenter.apply(pixels, self.seed, epoch, index as u64, out),
+            None => self.table.apply(pixels, out),
         }
     }
 }

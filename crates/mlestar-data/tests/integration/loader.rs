@@ -85,6 +85,58 @@ proptest! {
 }
 
 #[test]
+fn shrunk_batches_are_the_same_pictures_made_smaller() {
+    let config = LoaderConfig {
+        batch_size: 4,
+        prefetch: 0,
+        ..LoaderConfig::default()
+    };
+    let whole = loader(10, &config);
+    let [height, width] = [whole.epoch(3).next().unwrap()].map(|b| [b.height, b.width])[0];
+    assert_eq!(
+        whole.shrunk_to([height, width]).unwrap().epoch(3).next(),
+        whole.epoch(3).next()
+    );
+    // Pixels of 2 rows and all 5 columns.
+    let target = [height / 2, 1];
+    let shrunk = whole.shrunk_to(target).unwrap();
+    for (small, large) in shrunk.epoch(3).zip(whole.epoch(3)) {
+        assert_eq!([small.height, small.width], target);
+        assert_eq!(
+            (&small.indices, &small.labels),
+            (&large.indices, &large.labels)
+        );
+        let areas = large.images.chunks_exact(2 * width);
+        assert_eq!(areas.len(), small.images.len());
+        for (value, area) in small.images.iter().zip(areas) {
+            let mean = area.iter().sum::<f32>() / area.len() as f32;
+            assert!((value - mean).abs() < 1e-5, "{value} is not {mean}");
+        }
+    }
+    let together = LoaderConfig {
+        prefetch: 3,
+        threads: 2,
+        ..config
+    };
+    let threaded = loader(10, &together).shrunk_to(target).unwrap();
+    assert_eq!(
+        threaded.epoch_from(3, 1).collect::<Vec<_>>(),
+        shrunk.epoch(3).skip(1).collect::<Vec<_>>()
+    );
+
+    let error = whole.shrunk_to([height, 0]).unwrap_err().to_string();
+    assert!(error.contains("width is 0, but must be 1 to 5"), "{error}");
+    let error = whole
+        .shrunk_to([height + 1, width])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(&format!("1 to {height}, that of the pictures")),
+        "{error}"
+    );
+}
+
+#[test]
 fn batches_have_the_labels_and_pixels_of_their_indices() {
     let set = set(7);
     let normalization = Normalization::new([0.5; 3], [0.25; 3]).unwrap();

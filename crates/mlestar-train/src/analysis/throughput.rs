@@ -20,7 +20,8 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
     let mut slow: Vec<(usize, f64, f64)> = Vec::new();
     let (mut seconds, mut seconds_lost) = (0.0, 0.0);
     for (index, epoch) in record.epochs.iter().enumerate() {
-        let speed = epoch.images_per_second;
+        // As if all pictures were of full size.
+        let speed = epoch.images_per_second * epoch.picture_area;
         if !(speed.is_finite() && speed > 0.0 && epoch.seconds.is_finite()) {
             continue;
         }
@@ -87,6 +88,16 @@ mod tests {
             (finding.severity, finding.epochs.len()),
             (Severity::Warning, 11)
         );
+    }
+
+    #[test]
+    fn larger_pictures_are_no_drop() {
+        let mut record = Simulation::default().run();
+        for epoch in &mut record.epochs[..9] {
+            epoch.images_per_second *= 4.0;
+            epoch.picture_area = 0.25;
+        }
+        assert!(kinds(&record).is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod early_stopping;
 mod ema;
 mod mixing;
 mod optimizer;
+mod progressive_resizing;
 mod recovery;
 mod schedule;
 
@@ -15,6 +16,7 @@ pub use early_stopping::EarlyStoppingConfig;
 pub use ema::EmaConfig;
 pub use mixing::MixingConfig;
 pub use optimizer::{Decay, OptimizerConfig, OptimizerKind};
+pub use progressive_resizing::ProgressiveResizing;
 pub use recovery::RecoveryConfig;
 pub use schedule::{Monitor, PlateauConfig, ScheduleConfig, ScheduleKind};
 
@@ -34,6 +36,7 @@ use crate::TrainError;
 /// | `class_weights` | none | how much each class counts in the loss, see [`ClassWeights`] | `"balanced"`, or a number above 0 for each class |
 /// | `focal_gamma` | none | focal loss: how much less easy pictures count | 0 < g <= 10; without label smoothing |
 /// | `mixing` | off | mixup and CutMix, see [`MixingConfig`] | |
+/// | `progressive_resizing` | none | smaller pictures in the first epochs, see [`ProgressiveResizing`] | at most 16 entries |
 /// | `max_gradient_norm` | none | longest allowed norm of all gradients together | above 0 |
 /// | `ema` | off | averaged weights, see [`EmaConfig`] | |
 /// | `checkpoint_every_epochs` | 10 | how often a checkpoint is kept; 0 never | 0 to 100000 |
@@ -69,6 +72,8 @@ pub struct TrainingConfig {
     pub focal_gamma: Option<f64>,
     /// Batches whose pictures are mixed with one another.
     pub mixing: MixingConfig,
+    /// Smaller pictures in the first epochs, in order.
+    pub progressive_resizing: Vec<ProgressiveResizing>,
     /// Longest allowed Euclidean norm of all gradients together; longer ones are shortened to it.
     pub max_gradient_norm: Option<f64>,
     /// Averaged weights for validation and everything after it; `None` uses the newest.
@@ -107,6 +112,7 @@ impl Default for TrainingConfig {
             class_weights: None,
             focal_gamma: None,
             mixing: MixingConfig::default(),
+            progressive_resizing: Vec::new(),
             max_gradient_norm: None,
             ema: None,
             checkpoint_every_epochs: 10,
@@ -153,6 +159,7 @@ impl TrainingConfig {
             .map_or(Ok(()), ClassWeights::check)?;
         self.check_focal_gamma()?;
         self.mixing.check()?;
+        ProgressiveResizing::check(&self.progressive_resizing)?;
         if let Some(norm) = self.max_gradient_norm
             && !(norm.is_finite() && norm > 0.0)
         {
@@ -200,6 +207,28 @@ impl TrainingConfig {
         self.early_stopping
             .as_ref()
             .map_or(Ok(()), EarlyStoppingConfig::check)
+    }
+
+    /// Height and width of the training pictures in `epoch` (from 1), of pictures that are `full` pixels
+    /// high and wide.
+    #[must_use]
+    pub fn picture_size(&self, epoch: usize, full: [usize; 2]) -> [usize; 2] {
+        progressive_resizing::scaled(full, self.picture_scale(epoch))
+    }
+
+    /// Area of a training picture in `epoch` (from 1) as a fraction of the full one, above 0 and at most 1.
+    /// A convolution costs about that much less.
+    #[must_use]
+    pub fn picture_area(&self, epoch: usize) -> f64 {
+        self.picture_scale(epoch).powi(2)
+    }
+
+    fn picture_scale(&self, epoch: usize) -> f64 {
+        match self.overfit_batches {
+            0 => ProgressiveResizing::scale_at(&self.progressive_resizing, epoch, self.epochs),
+            // What is to be learnt by heart must look the same every time.
+            _ => 1.0,
+        }
     }
 
     fn check_focal_gamma(&self) -> Result<(), TrainError> {

@@ -153,7 +153,7 @@ impl<'a> Session<'a> {
             session.save(checkpoint::LAST, &session.checkpoint()?, observer)?;
         }
         if steps == 0 {
-            let first = session.loader.epoch(1).next();
+            let first = session.loader_of(1)?.epoch(1).next();
             session.events.begin(request, first.as_ref())?;
         }
         observer.event(&TrainEvent::Started {
@@ -164,6 +164,13 @@ impl<'a> Session<'a> {
             validation_images: session.validation.len(),
         });
         Ok(session)
+    }
+
+    /// Makes the batches of `epoch`, from 1, with pictures of its size.
+    fn loader_of(&self, epoch: usize) -> Result<Loader, TrainError> {
+        let full = [self.train.height(), self.train.width()];
+        let size = self.request.training.picture_size(epoch, full);
+        Ok(self.loader.shrunk_to(size)?)
     }
 
     /// Why there is nothing left to do, if so.
@@ -216,6 +223,7 @@ impl<'a> Session<'a> {
             validation_loss,
             validation_accuracy,
             images_per_second: position.images as f64 / position.seconds.max(f64::MIN_POSITIVE),
+            picture_area: self.request.training.picture_area(epoch),
             seconds: position.seconds,
             validation_seconds: started.elapsed().as_secs_f64(),
             loader_wait_seconds: position.loader_wait_seconds,
@@ -241,7 +249,7 @@ impl<'a> Session<'a> {
             meter.totals.position
         };
         let mut waited = 0.0;
-        let mut batches = self.loader.clone().epoch_from(epoch as u64, first.steps);
+        let mut batches = self.loader_of(epoch)?.epoch_from(epoch as u64, first.steps);
         for index in first.steps..self.steps_per_epoch {
             if self.request.stop.is_requested() {
                 self.read(&mut meter, observer, epoch)?;
@@ -363,13 +371,17 @@ impl<'a> Session<'a> {
         let training = self.request.training;
         let position = &totals.position;
         let epochs_to_validate = (training.epochs + 1 - epoch) as f64;
-        let steps_left = (self.steps_per_epoch - position.steps)
-            + (training.epochs - epoch) * self.steps_per_epoch;
+        // In steps of this epoch; the later ones may have larger pictures.
+        let later_epochs: f64 = (epoch + 1..=training.epochs)
+            .map(|later| training.picture_area(later) / training.picture_area(epoch))
+            .sum();
+        let steps_left = (self.steps_per_epoch - position.steps) as f64
+            + later_epochs * self.steps_per_epoch as f64;
         let validation_seconds = self
             .history
             .last()
             .map_or(0.0, |last| last.validation_seconds);
-        let to_the_end = position.seconds / position.steps.max(1) as f64 * steps_left as f64
+        let to_the_end = position.seconds / position.steps.max(1) as f64 * steps_left
             + epochs_to_validate * validation_seconds;
         StepProgress {
             epoch,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mlestar_train::{StopReason, TrainEvent};
+use mlestar_train::{ProgressiveResizing, StopReason, TrainEvent};
 
 use crate::Setup;
 
@@ -50,6 +50,36 @@ fn a_few_batches_are_learnt_by_heart() {
     assert_eq!(sizes, Some([16, 16, 1]));
     let best = &outcome.history[outcome.best_epoch - 1];
     assert_eq!(best.validation_accuracy, 1.0);
+}
+
+#[test]
+fn pictures_grow_over_the_epochs() {
+    let entry = |until_fraction, scale| ProgressiveResizing {
+        until_fraction,
+        scale,
+    };
+    let mut setup = Setup::new(4);
+    setup.training.progressive_resizing = vec![entry(0.25, 0.5), entry(0.5, 0.75)];
+    let outcome = setup.fit(tempfile::tempdir().unwrap().path()).unwrap();
+    let areas: Vec<f64> = outcome.history.iter().map(|r| r.picture_area).collect();
+    assert_eq!(areas, [0.25, 0.5625, 1.0, 1.0]);
+
+    // The second stage would be left with pictures of 1 x 1.
+    setup.spec = {
+        let mut config = setup.spec.config().clone();
+        config.stages.push(config.stages[0].clone());
+        config
+            .check(crate::CLASSES, crate::SIDE, crate::SIDE)
+            .unwrap()
+    };
+    setup.training.progressive_resizing = vec![entry(0.25, 0.25)];
+    let error = setup.fit(tempfile::tempdir().unwrap().path()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "progressive_resizing.scale = 0.25 is out of range: it must be enough for the network: \
+         stages[1].stride = 2 does not fit: the pictures of 2x2 pixels are only 1x1 when they get there; \
+         lower the stride, drop a stage or use larger pictures"
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 use std::path::Path;
 
 use mlestar_train::{
-    ClassWeights, EmaConfig, EpochRecord, OptimizerConfig, OptimizerKind, ScheduleKind, StepRecord,
-    StopReason, StopSignal, TrainEvent,
+    ClassWeights, EmaConfig, EpochRecord, OptimizerConfig, OptimizerKind, ProgressiveResizing,
+    ScheduleKind, StepRecord, StopReason, StopSignal, TrainEvent,
     checkpoint::{self, Checkpoint},
 };
 
@@ -197,6 +197,10 @@ fn so_does_one_with_everything_else() {
     setup.training.mixing.mixup_alpha = 0.4;
     setup.training.mixing.cutmix_alpha = 1.0;
     setup.training.class_weights = Some(ClassWeights::List(vec![1.0, 2.0, 3.0]));
+    setup.training.progressive_resizing = vec![ProgressiveResizing {
+        until_fraction: 0.5,
+        scale: 0.75,
+    }];
     setup.training.schedule.kind = ScheduleKind::Plateau;
     setup.training.schedule.plateau.patience = 0;
     setup.training.schedule.plateau.threshold = 0.5;

@@ -20,6 +20,7 @@ fn epoch(epoch: usize) -> EpochRecord {
         validation_loss: 1.0,
         validation_accuracy: 0.6 + 0.01 * epoch as f64,
         images_per_second: 100.0,
+        picture_area: 1.0,
         seconds: 5.0,
         loader_wait_seconds: 0.0,
         validation_seconds: 1.0,
@@ -143,6 +144,32 @@ fn a_training_is_followed_from_its_first_step_to_the_end_of_its_stage() {
     folder.set(Stage::Implementation, true);
     folder.set(Stage::Evaluation, false);
     assert!(monitor.look().unwrap().is_over);
+}
+
+/// Three of four epochs have pictures of a quarter of the area.
+#[test]
+fn the_time_left_counts_that_later_pictures_are_larger() {
+    let mut folder = Folder::new();
+    folder.set(Stage::Implementation, false);
+    let small = |number| EpochRecord {
+        picture_area: 0.25,
+        ..epoch(number)
+    };
+    folder.append(BASELINE, METRICS_FILE, &[small(1), small(2)], 2);
+    let resizing = "training.progressive_resizing=[{ until_fraction = 0.75, scale = 0.5 }]";
+    let config = config()
+        .with_overrides(&[Override::parse(resizing).unwrap()])
+        .unwrap();
+    let look = || {
+        Monitor::new(&folder.run, &config)
+            .look()
+            .unwrap()
+            .training
+            .unwrap()
+    };
+    // 5 and 20 seconds, two validations of 1; 2 seconds have passed.
+    let left = look().seconds_left.unwrap();
+    assert!((left - 25.0).abs() < 1.0, "{left}");
 }
 
 #[test]

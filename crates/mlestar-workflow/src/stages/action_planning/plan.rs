@@ -33,6 +33,7 @@ pub(super) fn plan(
     };
     let answers = answer_all(&analysis.challenges, &settings);
     let resources = ResourceFigures::of(model, &config.training, n_train, found.n_all());
+    let work = TrainingWork::new(&config.training, n_train, n_validation);
     let unanswered = answers.iter().filter(|answer| !answer.is_answered);
     ActionPlan {
         summary: PlanSummary {
@@ -45,8 +46,8 @@ pub(super) fn plan(
         strategy: strategy(&config.training, &config.augmentation, task),
         training: config.training.clone(),
         augmentation: config.augmentation.clone(),
-        training_flops: resources.training_flops(config.training.epochs, n_train),
-        work: TrainingWork::new(&config.training, n_train, n_validation),
+        training_flops: resources.training_flops(&work, n_train),
+        work,
         architecture,
         answers,
         resources,
@@ -158,6 +159,22 @@ fn strategy(
             "Mix a share of {} of the batches: {}.",
             mixing.probability,
             methods.join(" or ")
+        ));
+    }
+    if !training.progressive_resizing.is_empty() {
+        let steps: Vec<String> = training
+            .progressive_resizing
+            .iter()
+            .map(|entry| {
+                format!(
+                    "{} until {} of the epochs",
+                    entry.scale, entry.until_fraction
+                )
+            })
+            .collect();
+        lines.push(format!(
+            "Begin with smaller pictures, sides times {}, and end with whole ones.",
+            steps.join(", ")
         ));
     }
     if let Some(norm) = training.max_gradient_norm {

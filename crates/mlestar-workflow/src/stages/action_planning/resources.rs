@@ -1,5 +1,6 @@
 //! What a model and its training need, computed from the architecture and the config.
 
+use super::TrainingWork;
 use mlestar_model::ModelSpec;
 use mlestar_train::{OptimizerKind, TrainingConfig};
 use serde::{Deserialize, Serialize};
@@ -84,9 +85,11 @@ impl ResourceFigures {
             + self.data_bytes
     }
 
-    /// Operations of a whole training: a backward pass costs about twice a forward pass.
-    pub fn training_flops(&self, epochs: usize, n_train: usize) -> f64 {
-        3.0 * self.flops_per_image as f64 * n_train as f64 * epochs as f64
+    /// Operations of a whole training: a backward pass costs about twice a forward pass, and smaller
+    /// pictures less in proportion to their area.
+    pub fn training_flops(&self, work: &TrainingWork, n_train: usize) -> f64 {
+        let epochs = work.epochs as f64 * work.mean_picture_area;
+        3.0 * self.flops_per_image as f64 * n_train as f64 * epochs
     }
 }
 

@@ -76,22 +76,25 @@ impl StepTiming {
     }
 
     /// Training of `epochs` epochs of `n_train` pictures, each followed by a pass over
-    /// `n_validation` pictures, when every step takes `step_seconds`.
+    /// `n_validation` pictures, when every step with pictures of full size takes `step_seconds`, and
+    /// others take less in proportion to the area.
     pub fn training_seconds(&self, step_seconds: f64, work: &TrainingWork) -> f64 {
-        let epoch = work.steps_per_epoch as f64 * step_seconds
+        let epoch = work.steps_per_epoch as f64 * step_seconds * work.mean_picture_area
             + work.n_validation as f64 * self.prediction_seconds_per_image;
         work.epochs as f64 * epoch
     }
 }
 
 /// How much a training has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingWork {
     /// Epochs at most.
     pub epochs: usize,
     /// Steps an epoch.
     pub steps_per_epoch: usize,
+    /// Area of a training picture as a fraction of the full one, the mean over the epochs.
+    pub mean_picture_area: f64,
     /// Validation pictures after each epoch.
     pub n_validation: usize,
 }
@@ -99,9 +102,11 @@ pub struct TrainingWork {
 impl TrainingWork {
     /// The work of training on `n_train` and validating on `n_validation` pictures.
     pub fn new(training: &TrainingConfig, n_train: usize, n_validation: usize) -> Self {
+        let areas = (1..=training.epochs).map(|epoch| training.picture_area(epoch));
         Self {
             epochs: training.epochs,
             steps_per_epoch: n_train.div_ceil(training.batch_size),
+            mean_picture_area: areas.sum::<f64>() / training.epochs.max(1) as f64,
             n_validation,
         }
     }
@@ -507,6 +512,7 @@ fn resident_bytes() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mlestar_train::ProgressiveResizing;
 
     fn timing(step_seconds: Vec<f64>) -> StepTiming {
         StepTiming {
@@ -534,6 +540,24 @@ mod tests {
         let seconds = timing.training_seconds(0.3, &work);
         assert!(
             (seconds - 3.0 * (11.0 * 0.3 + 0.2)).abs() < 1e-9,
+            "{seconds}"
+        );
+        // One epoch of three at a quarter of the area.
+        let progressive_resizing = vec![ProgressiveResizing {
+            until_fraction: 0.34,
+            scale: 0.5,
+        }];
+        let work = TrainingWork::new(
+            &TrainingConfig {
+                progressive_resizing,
+                ..training
+            },
+            101,
+            20,
+        );
+        let seconds = timing.training_seconds(0.3, &work);
+        assert!(
+            (seconds - (2.25 * 11.0 * 0.3 + 3.0 * 0.2)).abs() < 1e-9,
             "{seconds}"
         );
         assert_eq!(
