@@ -35,6 +35,12 @@ pub enum Command {
     /// drops in speed and an early best epoch. The files go into the run's folder (of a training outside of
     /// a run, beside its record). Exit code 3 when no training has recorded anything.
     AnalyzeTraining(AnalyzeTrainingOptions),
+    /// Put trainings beside each other: accuracy over time, minutes to an accuracy, settings that differ
+    ///
+    /// Trainings with the same label form a group, such as the seeds of a recipe, with its mean and standard
+    /// error. A CSV file with the header seconds,accuracy stands for the training of another tool. Writes
+    /// training_comparison.json and training_comparison.html.
+    CompareTrainings(CompareTrainingsOptions),
     /// Follow the training of a run from another terminal
     ///
     /// Shows epoch, step, loss, accuracy, learning rate, speed, time left, the machine's memory and what the
@@ -169,6 +175,21 @@ pub struct AnalyzeTrainingOptions {
     pub folder: Option<PathBuf>,
     #[command(flatten)]
     pub project: ProjectOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct CompareTrainingsOptions {
+    /// A run, a folder with metrics.jsonl, or a CSV file; a plain name stands for runs/NAME. Without a
+    /// label the last part of its path is one
+    #[arg(value_name = "[LABEL=]PATH", required = true)]
+    pub trainings: Vec<String>,
+    /// An accuracy to look for; may be given more than once [default: the highest four of 0.5 to 0.98
+    /// that any came to]
+    #[arg(long, value_name = "ACCURACY")]
+    pub reach: Vec<f64>,
+    /// The folder for the files
+    #[arg(long, value_name = "FOLDER", default_value = "runs")]
+    pub output: PathBuf,
 }
 
 #[derive(Debug, Args)]

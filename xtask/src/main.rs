@@ -40,6 +40,7 @@ fn execute(arguments: Arguments) -> Result<ExitCode, WorkflowError> {
         Command::Validate(options) => commands::validate::run(&options),
         Command::Summary(options) => commands::summary::run(&options),
         Command::AnalyzeTraining(options) => commands::analyze_training::run(&options),
+        Command::CompareTrainings(options) => commands::compare_trainings::run(&options),
         Command::Monitor(options) => commands::monitor::run(&options),
         Command::Doctor(options) => commands::doctor::run(&options),
         Command::Fetch(options) => commands::fetch::run(&options),

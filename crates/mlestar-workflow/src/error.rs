@@ -81,6 +81,16 @@ pub enum WorkflowError {
         /// Why it cannot have it.
         reason: String,
     },
+    /// There is no record of a training where one was named.
+    #[error(
+        "{path} holds no training with an epoch that has ended; name a run's folder, a folder with \
+         metrics.jsonl, or a CSV file (seconds,accuracy)",
+        path = path.display()
+    )]
+    NoTraining {
+        /// What was named.
+        path: PathBuf,
+    },
     /// Ctrl-C, or another request to stop, in work that leaves nothing half done.
     #[error("stopped while {doing}; nothing was written")]
     Stopped {
@@ -102,7 +112,7 @@ impl WorkflowError {
             Self::Config(_) | Self::Device(_) | Self::UnknownStage(_) | Self::Usage(_) => {
                 ExitCode::Usage
             }
-            Self::MissingInput { .. } => ExitCode::MissingArtifact,
+            Self::MissingInput { .. } | Self::NoTraining { .. } => ExitCode::MissingArtifact,
             Self::Artifact(error) if error.is_missing() => ExitCode::MissingArtifact,
             _ => ExitCode::ProgramFailure,
         }

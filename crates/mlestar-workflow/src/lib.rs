@@ -29,6 +29,7 @@ pub mod stages;
 pub mod summary;
 pub mod threads;
 pub mod training_analysis;
+pub mod training_comparison;
 pub mod validation;
 
 pub use context::StageContext;

@@ -2,6 +2,7 @@
 
 pub mod analyze_training;
 pub mod bench;
+pub mod compare_trainings;
 pub mod config;
 pub mod doctor;
 pub mod fetch;

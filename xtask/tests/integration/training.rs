@@ -150,6 +150,45 @@ fn findings_and_changes_are_printed_and_written_beside_a_record_of_its_own() {
 }
 
 #[test]
+fn trainings_are_put_beside_each_other_and_a_file_of_another_tool() {
+    let folder = tempfile::tempdir().unwrap();
+    write_record(&folder.path().join("mine/a"));
+    write_record(&folder.path().join("runs/b"));
+    fs::write(
+        folder.path().join("peer.csv"),
+        "seconds,accuracy\n60,0.5\n120,0.65\n",
+    )
+    .unwrap();
+    let arguments = [
+        "compare-trainings",
+        "ours=mine/a",
+        "ours=b",
+        "peer.csv",
+        "--reach",
+        "0.6",
+    ];
+    let (code, stdout, stderr) = plain(folder.path(), &arguments);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("± 0.0000 (n = 2)"), "{stdout}");
+    assert!(
+        stdout.contains("peer: best accuracy 0.6500, 0.6 in 2.0 min"),
+        "{stdout}"
+    );
+    for file in ["training_comparison.json", "training_comparison.html"] {
+        assert!(folder.path().join("runs").join(file).is_file(), "{file}");
+    }
+    let (code, _, stderr) = plain(folder.path(), &["compare-trainings", "nowhere"]);
+    assert_eq!(code, 3, "{stderr}");
+    assert!(
+        stderr.contains("runs/nowhere holds no training"),
+        "{stderr}"
+    );
+    let (code, _, stderr) = plain(folder.path(), &["compare-trainings", "=mine/a"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("has no label"), "{stderr}");
+}
+
+#[test]
 fn where_there_is_nothing_both_end_with_3() {
     let folder = tempfile::tempdir().unwrap();
     let (code, _, stderr) = plain(folder.path(), &["analyze-training"]);

@@ -8,6 +8,7 @@
 //! colour blindness, and by dashes when there are more than six; heat maps use viridis. Axes and
 //! text take the colour of the text around the chart, so that it can be read on light and dark.
 
+mod accuracy_over_time;
 mod class_bars;
 mod class_distribution;
 mod confusion_matrix;
@@ -29,6 +30,7 @@ mod svg;
 mod throughput;
 mod trials;
 
+pub use accuracy_over_time::{AccuracyCurve, AccuracyGroup, AccuracyOverTime, accuracy_over_time};
 pub use class_bars::{ClassBars, class_bars};
 pub use class_distribution::{ClassDistribution, CountSeries, class_distribution};
 pub use confusion_matrix::{CellValue, ConfusionMatrixChart, confusion_matrix};

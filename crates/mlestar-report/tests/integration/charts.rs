@@ -2,12 +2,12 @@
 
 use mlestar_report::Svg;
 use mlestar_report::charts::{
-    self, CellValue, ClassBars, ClassDistribution, ConfusionMatrixChart, CountSeries,
-    GradientNormChart, HorizontalBar, HorizontalBars, LearningCurves, LearningRateChart,
-    LearningRateSweep, LineChart, LineSeries, OverfittingGapChart, PixelHistograms,
-    PrecisionRecallCurve, PrecisionRecallCurves, ReliabilityBin, ReliabilityDiagram, RocCurve,
-    RocCurves, StepLearningRateChart, StepLossChart, SweepMark, ThroughputChart, TrainingMark,
-    TrialPoint, TrialState, TrialsChart,
+    self, AccuracyCurve, AccuracyGroup, AccuracyOverTime, CellValue, ClassBars, ClassDistribution,
+    ConfusionMatrixChart, CountSeries, GradientNormChart, HorizontalBar, HorizontalBars,
+    LearningCurves, LearningRateChart, LearningRateSweep, LineChart, LineSeries,
+    OverfittingGapChart, PixelHistograms, PrecisionRecallCurve, PrecisionRecallCurves,
+    ReliabilityBin, ReliabilityDiagram, RocCurve, RocCurves, StepLearningRateChart, StepLossChart,
+    SweepMark, ThroughputChart, TrainingMark, TrialPoint, TrialState, TrialsChart,
 };
 
 use crate::markup::parse;
@@ -218,6 +218,17 @@ pub fn every_chart(classes: &[String], values: &[f64], title: &str) -> Vec<Svg> 
             epochs: &cut,
             images_per_second: &shifted,
             marks: &marks,
+        }),
+        charts::accuracy_over_time(&AccuracyOverTime {
+            title,
+            groups: &[AccuracyGroup {
+                label: title,
+                curves: &[AccuracyCurve {
+                    minutes: &cut,
+                    accuracies: &shifted,
+                }],
+            }],
+            levels: &cut,
         }),
         charts::overfitting_gap(&OverfittingGapChart {
             title,

@@ -1,0 +1,224 @@
+use super::{MAX_ITEMS, Svg, check_count, check_length};
+use crate::ReportError;
+use crate::drawing::{
+    Area, Axis, Header, LegendEntry, Mark, Range, Scale, Stroke, WIDE_WIDTH, draw_axes, draw_curve,
+    draw_limit, draw_no_data, draw_svg, series_colour, series_dash, short_number,
+};
+
+const CHART: &str = "accuracy over time";
+const PLOT_HEIGHT: f64 = 330.0;
+/// Discs on more points than this would hide a curve.
+const MOST_DISCS: usize = 60;
+
+/// How the accuracy of one training rose.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AccuracyCurve<'a> {
+    /// Minutes since the training began.
+    pub minutes: &'a [f64],
+    /// The accuracy (0 to 1) at each of them.
+    pub accuracies: &'a [f64],
+}
+
+/// Trainings that belong together, such as those that differ in their seed alone: one colour.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AccuracyGroup<'a> {
+    /// Its name.
+    pub label: &'a str,
+    /// Its trainings.
+    pub curves: &'a [AccuracyCurve<'a>],
+}
+
+/// Accuracies of several trainings over the time that they took.
+#[derive(Debug, Clone, Copy)]
+pub struct AccuracyOverTime<'a> {
+    /// The title of the chart.
+    pub title: &'a str,
+    /// Trainings, by colour.
+    pub groups: &'a [AccuracyGroup<'a>],
+    /// Accuracies to compare with.
+    pub levels: &'a [f64],
+}
+
+/// Draws how far trainings came in how much time.
+///
+/// # Errors
+/// [`ReportError::LengthMismatch`] when a curve has not as many accuracies as times,
+/// [`ReportError::TooMany`] above 400 curves or levels.
+pub fn accuracy_over_time(spec: &AccuracyOverTime<'_>) -> Result<Svg, ReportError> {
+    let n_curves = spec.groups.iter().map(|group| group.curves.len()).sum();
+    check_count(CHART, "curves", n_curves, MAX_ITEMS)?;
+    check_count(CHART, "groups", spec.groups.len(), MAX_ITEMS)?;
+    check_count(CHART, "levels", spec.levels.len(), MAX_ITEMS)?;
+    for group in spec.groups {
+        for curve in group.curves {
+            let what = format!("a curve of {:?}", group.label);
+            let expected = (curve.minutes.len(), "one for each time");
+            check_length(CHART, what, curve.accuracies.len(), expected)?;
+        }
+    }
+    let entries = spec.groups.iter().enumerate().map(|(index, group)| {
+        let label = match group.curves.len() {
+            1 => group.label.to_owned(),
+            n => format!("{} ({n} trainings)", group.label),
+        };
+        LegendEntry::new(label, Mark::Line(stroke_of(index)))
+    });
+    let header = Header::new(spec.title, entries.collect(), WIDE_WIDTH);
+    let top = header.height() + 28.0;
+    let area = Area {
+        left: 62.0,
+        top,
+        right: WIDE_WIDTH - 30.0,
+        bottom: top + PLOT_HEIGHT,
+    };
+    let size = (WIDE_WIDTH, area.bottom + 50.0);
+    draw_svg(CHART, spec.title, &description(spec), size, |canvas| {
+        header.draw(canvas)?;
+        let Some((x, y)) = scales(spec, area) else {
+            return draw_no_data(canvas, area);
+        };
+        let x_axis = Axis::new(x, "time of training and validation (minutes)", 10);
+        draw_axes(canvas, area, &x_axis, &Axis::new(y, "accuracy", 6))?;
+        for level in levels(spec) {
+            draw_limit(canvas, area, y.at(level), &short_number(level))?;
+        }
+        for (index, group) in spec.groups.iter().enumerate() {
+            let stroke = stroke_of(index);
+            for curve in group.curves {
+                draw_curve(canvas, (&x, &y), points(curve), stroke)?;
+                if curve.minutes.len() > MOST_DISCS {
+                    continue;
+                }
+                for (at, value) in points(curve).filter(is_drawable) {
+                    canvas.disc((x.at(at), y.at(value)), 2.6, stroke.colour, 1.0)?;
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+fn stroke_of(index: usize) -> Stroke {
+    Stroke::new(series_colour(index), 1.75).dash(series_dash(index))
+}
+
+fn points<'a>(curve: &AccuracyCurve<'a>) -> impl Iterator<Item = (f64, f64)> + 'a {
+    curve
+        .minutes
+        .iter()
+        .copied()
+        .zip(curve.accuracies.iter().copied())
+}
+
+fn is_drawable((minutes, accuracy): &(f64, f64)) -> bool {
+    minutes.is_finite() && accuracy.is_finite()
+}
+
+fn all_points<'a>(spec: &AccuracyOverTime<'a>) -> impl Iterator<Item = (f64, f64)> + use<'a> {
+    let groups: &'a [AccuracyGroup<'a>] = spec.groups;
+    groups
+        .iter()
+        .flat_map(|group| group.curves)
+        .flat_map(points)
+        .filter(is_drawable)
+}
+
+fn levels(spec: &AccuracyOverTime<'_>) -> impl Iterator<Item = f64> {
+    spec.levels
+        .iter()
+        .copied()
+        .filter(|level| level.is_finite())
+}
+
+fn scales(spec: &AccuracyOverTime<'_>, area: Area) -> Option<(Scale, Scale)> {
+    let x = Range::of(all_points(spec).map(|point| point.0))?.with(0.0);
+    let y = Range::of(all_points(spec).map(|point| point.1))?;
+    let y = levels(spec).fold(y, Range::with);
+    Some((
+        Scale::linear(x, area.left, area.right),
+        Scale::rounded(y, area.bottom, area.top, 6),
+    ))
+}
+
+fn description(spec: &AccuracyOverTime<'_>) -> String {
+    let parts: Vec<String> = spec
+        .groups
+        .iter()
+        .take(12)
+        .map(|group| {
+            let ends = group.curves.iter().filter_map(|curve| {
+                let best = Range::of(curve.accuracies.iter().copied())?.high;
+                let minutes = Range::of(curve.minutes.iter().copied())?.high;
+                Some(format!("{best:.4} in {} minutes", short_number(minutes)))
+            });
+            let ends: Vec<String> = ends.take(12).collect();
+            match ends.is_empty() {
+                true => format!("{} without data", group.label),
+                false => format!("{}: {}", group.label, ends.join(", ")),
+            }
+        })
+        .collect();
+    match parts.is_empty() {
+        true => "No trainings.".to_owned(),
+        false => format!("Highest accuracy of each training. {}.", parts.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curve(accuracies: &'static [f64]) -> AccuracyCurve<'static> {
+        AccuracyCurve {
+            minutes: &[1.0, 2.0, 3.5],
+            accuracies,
+        }
+    }
+
+    #[test]
+    fn trainings_of_a_group_share_a_colour_and_levels_are_named() {
+        let fast = [curve(&[0.5, 0.7, 0.86]), curve(&[0.4, f64::NAN, 0.85])];
+        let slow = [curve(&[0.3, 0.5, 0.6])];
+        let group = |label, curves| AccuracyGroup { label, curves };
+        let svg = accuracy_over_time(&AccuracyOverTime {
+            title: "Two recipes",
+            groups: &[group("fast", &fast), group("slow", &slow)],
+            levels: &[0.85, f64::NAN],
+        })
+        .unwrap()
+        .into_string();
+        for text in [
+            "fast (2 trainings)",
+            "\nslow\n",
+            "\n0.85\n",
+            "(minutes)",
+            "fast: 0.8600 in 3.5 minutes",
+        ] {
+            assert!(svg.contains(text), "{text}");
+        }
+        // Eight values that are finite, two of which have no neighbour to be joined to and get a dot for it.
+        assert_eq!(svg.matches("<circle ").count(), 10);
+    }
+
+    #[test]
+    fn nothing_is_no_data_and_unequal_lengths_are_refused() {
+        let spec = AccuracyOverTime {
+            title: "None",
+            groups: &[],
+            levels: &[0.9],
+        };
+        let svg = accuracy_over_time(&spec).unwrap();
+        assert!(svg.as_str().contains("no data"));
+        let curves = [curve(&[0.5])];
+        let groups = [AccuracyGroup {
+            label: "a",
+            curves: &curves,
+        }];
+        let error = accuracy_over_time(&AccuracyOverTime {
+            groups: &groups,
+            ..spec
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("a curve of \"a\""), "{error}");
+    }
+}

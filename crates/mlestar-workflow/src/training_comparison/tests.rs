@@ -1,0 +1,117 @@
+use super::*;
+use mlestar_artifact::read_artifact;
+use std::fmt::Write as _;
+use std::fs;
+
+fn csv(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn record(folder: &Path, accuracies: &[f64]) {
+    fs::create_dir_all(folder).unwrap();
+    let mut text = String::new();
+    for (index, accuracy) in accuracies.iter().enumerate() {
+        let epoch = mlestar_train::EpochRecord {
+            epoch: index + 1,
+            learning_rate: 0.1,
+            train_loss: 1.0,
+            train_accuracy: 0.5,
+            validation_loss: 1.0,
+            validation_accuracy: *accuracy,
+            images_per_second: 100.0,
+            picture_area: 1.0,
+            seconds: 100.0,
+            validation_seconds: 20.0,
+            loader_wait_seconds: 0.0,
+            gradient_norm_mean: 1.0,
+        };
+        writeln!(text, "{}", serde_json::to_string(&epoch).unwrap()).unwrap();
+    }
+    fs::write(folder.join("metrics.jsonl"), text).unwrap();
+}
+
+#[test]
+fn groups_have_means_and_medians_over_what_reached_a_level() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    record(&place("a"), &[0.5, 0.86, 0.84]);
+    record(&place("b"), &[0.6, 0.7, 0.82]);
+    let other = csv(
+        folder.path(),
+        "peer.csv",
+        "seconds,accuracy\n60,0.4\n300, 0.9\n",
+    );
+    let read = |label: &str, path: &Path| Curve::read(label.to_owned(), path).unwrap();
+    let curves = [
+        read("fast", &place("a")),
+        read("peer", &other),
+        read("fast", &place("b")),
+    ];
+    let comparison = compare(&curves, &[0.85, 0.8]).unwrap();
+    assert_eq!(comparison.levels, [0.8, 0.85]);
+    let [fast, peer] = &comparison.groups[..] else {
+        panic!("{comparison:?}");
+    };
+    assert_eq!((fast.label.as_str(), peer.label.as_str()), ("fast", "peer"));
+    assert!((fast.mean_accuracy - 0.84).abs() < 1e-12);
+    // Deviations of 0.02 each: s = 0.02 sqrt 2, divided by sqrt 2.
+    assert!((fast.standard_error.unwrap() - 0.02).abs() < 1e-12);
+    // Two and three epochs of two minutes; of two trainings one did not reach 0.85.
+    assert_eq!(fast.median_minutes, [Some(5.0), None]);
+    assert_eq!(fast.trainings[0].minutes_to_level, [Some(4.0), Some(4.0)]);
+    assert_eq!(
+        (fast.trainings[0].best_accuracy, fast.trainings[0].minutes),
+        (0.86, 6.0)
+    );
+    assert_eq!(fast.trainings[0].best_after_minutes, 4.0);
+    assert_eq!(peer.median_minutes, [Some(5.0), Some(5.0)]);
+    assert_eq!(peer.standard_error, None);
+    assert!(comparison.differences.is_empty());
+
+    let [json, html] = comparison.write(&curves, folder.path()).unwrap();
+    assert_eq!(
+        read_artifact::<TrainingComparison>(&json).unwrap(),
+        comparison
+    );
+    let page = fs::read_to_string(html).unwrap();
+    for text in ["fast (2 trainings)", "peer.csv", "to 0.85"] {
+        assert!(page.contains(text), "{text}");
+    }
+    // The usual levels end at what was reached.
+    let usual = compare(&curves, &[]).unwrap().levels;
+    assert_eq!(usual, [0.7, 0.8, 0.85, 0.9]);
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_with_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |path: &Path| Curve::read("x".into(), path);
+    let refused = |path: &Path| read(path).unwrap_err().to_string();
+    let of = |text: &str| refused(&csv(folder.path(), "x.csv", text));
+    assert!(of("").ends_with("x.csv, line 1: the header must be seconds,accuracy"));
+    assert!(of("seconds,accuracy\n").ends_with("line 2: there is no line after the header"));
+    assert!(
+        of("seconds,accuracy\n\n1;2\n")
+            .ends_with("line 3: \"1;2\" is not two numbers with a comma between them")
+    );
+    assert!(
+        of("seconds,accuracy\n2,0.5\n1,0.6\n")
+            .ends_with("line 3: the seconds must be 0 or more and rise")
+    );
+    assert!(of("seconds,accuracy\nnan,0.5\n").contains("line 2: the seconds"));
+    assert!(of("seconds,accuracy\n2,85\n").ends_with("line 2: the accuracy must be 0 to 1"));
+    assert!(refused(folder.path()).contains("holds no training"));
+    assert!(refused(Path::new("nowhere.csv")).contains("cannot be read"));
+    record(folder.path(), &[]);
+    assert!(refused(folder.path()).contains("an epoch that has ended"));
+    assert!(compare(&[], &[]).is_err());
+    record(folder.path(), &[0.5]);
+    let curve = read(folder.path()).unwrap();
+    let message = compare(&[curve], &[f64::NAN]).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "--reach NaN is no accuracy: it must be 0 to 1, such as 0.9"
+    );
+}
