@@ -115,7 +115,7 @@ fn settings(options: &ProjectOptions) -> Vec<String> {
 }
 
 /// A plain name stands for `runs/NAME`; anything with a separator is a path.
-fn run_path(run: &Path) -> PathBuf {
+pub fn run_path(run: &Path) -> PathBuf {
     match run.components().count() {
         1 if run.is_relative() => Path::new("runs").join(run),
         _ => run.to_owned(),

@@ -39,9 +39,11 @@ fn labelled(text: &str) -> Result<(String, PathBuf), WorkflowError> {
         let message = format!("{text:?} has no label before the equals sign");
         return Err(WorkflowError::Usage(message));
     }
-    let is_there = path.exists();
-    let named = project::named_path(Some(path).filter(|_| !is_there));
-    Ok((label, named.unwrap_or_else(|| path.to_owned())))
+    let path = match path.exists() {
+        true => path.to_owned(),
+        false => project::run_path(path),
+    };
+    Ok((label, path))
 }
 
 fn print(comparison: &TrainingComparison) {

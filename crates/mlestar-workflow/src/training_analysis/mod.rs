@@ -16,7 +16,7 @@ use mlestar_artifact::{Artifact, read_artifact, write_artifact, write_atomically
 use mlestar_data::AugmentationConfig;
 use mlestar_model::ModelConfig;
 use mlestar_train::analysis::{Finding, History, Settings, analyse, read_history};
-use mlestar_train::checkpoint::CheckpointRecord;
+use mlestar_train::checkpoint::{CheckpointRecord, TrainingIdentity};
 use mlestar_train::{EpochRecord, TrainingConfig};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -74,20 +74,12 @@ pub struct TrainingSettings {
 impl TrainingSettings {
     /// Those of the newest checkpoint in `folder`, else those of `config`.
     pub fn of(folder: &Path, config: &Config) -> Self {
-        let record = ["last", "previous", "best"].iter().find_map(|name| {
-            let path = folder
-                .join("checkpoints")
-                .join(name)
-                .join("checkpoint.json");
-            // One that is being replaced is not there for a moment; the others are.
-            read_artifact::<CheckpointRecord>(&path).ok()
-        });
-        match record {
-            Some(record) => Self {
+        match newest_identity(folder) {
+            Some(identity) => Self {
                 source: SettingsSource::Checkpoint,
-                training: record.identity.training,
-                augmentation: record.identity.augmentation,
-                model: record.identity.model.config().clone(),
+                training: identity.training,
+                augmentation: identity.augmentation,
+                model: identity.model.config().clone(),
             },
             None => Self {
                 source: SettingsSource::Config,
@@ -106,6 +98,19 @@ impl TrainingSettings {
             model: Some(&self.model),
         }
     }
+}
+
+/// What the newest checkpoint of the training in `folder` says that it belongs to.
+pub(crate) fn newest_identity(folder: &Path) -> Option<TrainingIdentity> {
+    ["last", "previous", "best"].iter().find_map(|name| {
+        let path = folder
+            .join("checkpoints")
+            .join(name)
+            .join("checkpoint.json");
+        // One that is being replaced is not there for a moment; the others are.
+        let record: CheckpointRecord = read_artifact(&path).ok()?;
+        Some(record.identity)
+    })
 }
 
 /// The epoch with the highest validation accuracy; the first of equal ones.

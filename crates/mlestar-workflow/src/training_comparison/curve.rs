@@ -1,10 +1,9 @@
 //! How the accuracy of one training rose, from its record or from a CSV file.
 
 use crate::WorkflowError;
-use crate::training_analysis::find_trainings;
-use mlestar_artifact::read_artifact;
+use crate::training_analysis::{find_trainings, newest_identity};
 use mlestar_train::analysis::read_history;
-use mlestar_train::checkpoint::{CheckpointRecord, TrainingIdentity};
+use mlestar_train::checkpoint::TrainingIdentity;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,17 +18,8 @@ pub struct Curve {
     pub minutes: Vec<f64>,
     /// The accuracy (0-1) at each of them.
     pub accuracies: Vec<f64>,
-    /// What it was read from.
-    pub source: CurveSource,
-}
-
-/// What a curve was read from.
-#[derive(Clone, Debug)]
-pub enum CurveSource {
-    /// A training's record, with what its checkpoint says that it was trained with, if there is one.
-    Training(Option<Box<TrainingIdentity>>),
-    /// A CSV file, such as of another tool.
-    Csv,
+    /// What its checkpoint says that it was trained with; absent without one, and from a CSV file.
+    pub identity: Option<TrainingIdentity>,
 }
 
 const CSV_HEADER: &str = "seconds,accuracy";
@@ -74,7 +64,7 @@ impl Curve {
                 .iter()
                 .map(|e| e.validation_accuracy)
                 .collect(),
-            source: CurveSource::Training(identity(&place.folder).map(Box::new)),
+            identity: newest_identity(&place.folder),
         };
         match curve.minutes.is_empty() {
             true => Err(nothing()),
@@ -124,21 +114,14 @@ impl Curve {
             path: path.to_owned(),
             minutes,
             accuracies,
-            source: CurveSource::Csv,
+            identity: None,
         })
     }
 
     /// The seed of the training, where it is known.
     #[must_use]
     pub fn seed(&self) -> Option<u64> {
-        self.identity().map(|identity| identity.seed)
-    }
-
-    pub(super) fn identity(&self) -> Option<&TrainingIdentity> {
-        match &self.source {
-            CurveSource::Training(identity) => identity.as_deref(),
-            CurveSource::Csv => None,
-        }
+        self.identity.as_ref().map(|identity| identity.seed)
     }
 
     /// Minutes until the highest accuracy, and that accuracy; the first of equal ones.
@@ -162,16 +145,4 @@ impl Curve {
         let index = self.accuracies.iter().position(|value| *value >= level)?;
         self.minutes.get(index).copied()
     }
-}
-
-/// What the newest checkpoint says that it belongs to.
-fn identity(folder: &Path) -> Option<TrainingIdentity> {
-    ["last", "previous", "best"].iter().find_map(|name| {
-        let path = folder
-            .join("checkpoints")
-            .join(name)
-            .join("checkpoint.json");
-        let record: CheckpointRecord = read_artifact(&path).ok()?;
-        Some(record.identity)
-    })
 }

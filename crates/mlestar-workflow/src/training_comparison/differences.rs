@@ -22,7 +22,7 @@ pub(super) fn between(curves: &[Curve]) -> Vec<Difference> {
     let known: Vec<(&str, BTreeMap<String, String>)> = curves
         .iter()
         .filter_map(|curve| {
-            let value = serde_json::to_value(curve.identity()?).ok()?;
+            let value = serde_json::to_value(curve.identity.as_ref()?).ok()?;
             let mut settings = BTreeMap::new();
             flatten("", &value, &mut settings);
             Some((curve.label.as_str(), settings))

@@ -7,10 +7,11 @@ mod curve;
 mod differences;
 mod page;
 
-pub use curve::{Curve, CurveSource};
+pub use curve::Curve;
 pub use differences::Difference;
 
 use crate::WorkflowError;
+use crate::stages::action_planning::median;
 use mlestar_artifact::{Artifact, write_artifact, write_atomically};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -142,13 +143,11 @@ fn group(label: &str, members: &[&Curve], levels: &[f64]) -> Group {
     let squares = trainings.iter().map(|t| (t.best_accuracy - mean).powi(2));
     let variance = squares.sum::<f64>() / (n - 1.0);
     let median_minutes = (0..levels.len()).map(|level| {
-        let mut minutes: Vec<f64> = trainings
+        let minutes: Vec<f64> = trainings
             .iter()
             .map(|training| training.minutes_to_level[level].unwrap_or(f64::INFINITY))
             .collect();
-        minutes.sort_by(f64::total_cmp);
-        let n = minutes.len();
-        Some(minutes[(n - 1) / 2] / 2.0 + minutes[n / 2] / 2.0).filter(|median| median.is_finite())
+        Some(median(&minutes)).filter(|median| median.is_finite())
     });
     Group {
         label: label.to_owned(),

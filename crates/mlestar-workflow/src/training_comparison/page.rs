@@ -93,12 +93,12 @@ fn cells(group: &Group) -> Vec<String> {
 fn trainings(comparison: &TrainingComparison) -> Section {
     let table = Table::new("Each training")
         .column(Column::text("training"))
-        .column(Column::text("record"))
         .column(Column::number("seed", ""))
         .column(Column::number("epochs", ""))
         .column(Column::number("time", "min"))
         .column(Column::number("best accuracy", "fraction"));
-    let mut table = level_columns(table, &comparison.levels);
+    let table = level_columns(table, &comparison.levels);
+    let mut table = table.column(Column::text("record"));
     for group in &comparison.groups {
         for training in &group.trainings {
             table = table.row(Row::new(training_cells(&group.label, training)));

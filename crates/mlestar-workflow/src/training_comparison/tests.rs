@@ -76,12 +76,55 @@ fn groups_have_means_and_medians_over_what_reached_a_level() {
         comparison
     );
     let page = fs::read_to_string(html).unwrap();
+    // A column for each cell, in the same order.
+    let [first, last] = [page.rfind("record</th>"), page.rfind("to 0.85")];
+    assert!(first > last, "the record is not the last column");
     for text in ["fast (2 trainings)", "peer.csv", "to 0.85"] {
         assert!(page.contains(text), "{text}");
     }
     // The usual levels end at what was reached.
     let usual = compare(&curves, &[]).unwrap().levels;
     assert_eq!(usual, [0.7, 0.8, 0.85, 0.9]);
+}
+
+#[test]
+fn settings_that_differ_are_named_and_others_are_not() {
+    let identity = |seed: u64, epochs: usize| mlestar_train::checkpoint::TrainingIdentity {
+        seed,
+        model: mlestar_model::ModelConfig::small()
+            .check(10, 32, 32)
+            .unwrap(),
+        training: mlestar_train::TrainingConfig {
+            epochs,
+            ..Default::default()
+        },
+        augmentation: Default::default(),
+        normalization: mlestar_data::normalization::Normalization::new([0.5; 3], [0.5; 3]).unwrap(),
+        train: mlestar_artifact::ContentHash::of_bytes(b"train"),
+        validation: mlestar_artifact::ContentHash::of_bytes(b"validation"),
+    };
+    let curve = |label: &str, identity| Curve {
+        label: label.into(),
+        path: label.into(),
+        minutes: vec![1.0],
+        accuracies: vec![0.5],
+        identity,
+    };
+    let curves = [
+        curve("a", Some(identity(1, 6))),
+        curve("peer", None),
+        curve("b", Some(identity(1, 8))),
+    ];
+    let comparison = compare(&curves, &[]).unwrap();
+    let pair = |label: &str, value: &str| (label.to_owned(), value.to_owned());
+    assert_eq!(
+        comparison.differences,
+        [Difference {
+            key: "training.epochs".into(),
+            values: vec![pair("a", "6"), pair("b", "8")],
+        }]
+    );
+    assert_eq!(comparison.groups[0].trainings[0].seed, Some(1));
 }
 
 #[test]

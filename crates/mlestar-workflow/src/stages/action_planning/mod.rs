@@ -21,6 +21,7 @@ pub use artifact::{
 };
 pub(crate) use checks::check;
 pub use resources::ResourceFigures;
+pub(crate) use step_probe::median;
 pub(crate) use step_probe::probe;
 pub use step_probe::{GradientFigure, StepTiming, TrainingWork};
 
