@@ -127,6 +127,12 @@ impl Reporter for Console {
 
     fn training(&mut self, label: &str, event: &TrainEvent) {
         match event {
+            TrainEvent::Started {
+                pictures_on_device: true,
+                ..
+            } => self.line(&format!(
+                "    {label}: the device keeps and augments the training pictures"
+            )),
             TrainEvent::Step(step) => {
                 let task = format!("{label} epoch {}/{}", step.epoch, step.epochs);
                 let detail = format!(

@@ -61,6 +61,7 @@
 //! for the CPU).
 
 pub mod analysis;
+mod batches;
 pub mod checkpoint;
 pub mod config;
 mod ema;
@@ -84,8 +85,8 @@ pub mod tensorboard;
 
 pub use config::{
     ClassWeights, Decay, EarlyStoppingConfig, EmaConfig, MixingConfig, Monitor, OptimizerConfig,
-    OptimizerKind, PlateauConfig, ProgressiveResizing, RecoveryConfig, ScheduleConfig,
-    ScheduleKind, TrainingConfig,
+    OptimizerKind, PictureMemory, PlateauConfig, ProgressiveResizing, RecoveryConfig,
+    ScheduleConfig, ScheduleKind, TrainingConfig,
 };
 pub use error::TrainError;
 pub use faults::Faults;

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use mlestar_data::loader::Batch;
+use burn::tensor::{Int, Tensor, TensorData};
+use mlestar_data::{ImageSet, loader::Batch};
 use mlestar_random::Stream;
 
 use crate::config::MixingConfig;
@@ -63,10 +64,17 @@ impl Mixer {
     /// Mixes the pictures of the batch of `step`, counted from 0 over the whole training, in place;
     /// `None` if this batch stays as it is.
     pub fn mix(&self, batch: &mut Batch, step: u64) -> Option<Mixed> {
+        let mixture = self.draw(step, batch.n, [batch.height, batch.width])?;
+        mixture.apply(&mut batch.images);
+        Some(mixture.labelled(&batch.labels))
+    }
+
+    /// How the `n` pictures of `size`, height and width, of the batch of `step` are mixed.
+    pub(crate) fn draw(&self, step: u64, n: usize, size: [usize; 2]) -> Option<Mixture> {
         let mut stream = Stream::new(self.seed, "mixing", 0, step);
         let is_mixed = stream.bernoulli(self.config.probability);
         let is_heads = stream.bernoulli(0.5);
-        if !is_mixed || batch.n == 0 {
+        if !is_mixed || n == 0 {
             return None;
         }
         let MixingConfig {
@@ -77,26 +85,74 @@ impl Mixer {
         let is_cutmix = cutmix_alpha > 0.0 && (mixup_alpha == 0.0 || is_heads);
         let alpha = if is_cutmix { cutmix_alpha } else { mixup_alpha };
         let lambda = stream.beta(alpha, alpha);
-        let mut partners: Vec<usize> = (0..batch.n).collect();
+        let mut partners: Vec<usize> = (0..n).collect();
         stream.shuffle(&mut partners);
-        let lambda = if is_cutmix {
-            let size = [batch.height, batch.width];
+        let patch = is_cutmix.then(|| {
             let center = size.map(|side| stream.below(side as u64) as usize);
-            let patch = Patch::around(center, lambda, size);
-            patch.paste(&mut batch.images, &partners, size);
-            patch.kept_share(size)
-        } else {
-            blend(&mut batch.images, &partners, lambda);
-            lambda
-        };
-        Some(Mixed {
-            partner_labels: partners
-                .iter()
-                .map(|&partner| batch.labels[partner])
-                .collect(),
+            Patch::around(center, lambda, size)
+        });
+        Some(Mixture {
+            lambda: patch
+                .as_ref()
+                .map_or(lambda, |patch| patch.kept_share(size)),
             partners,
-            lambda,
+            patch,
+            size,
         })
+    }
+}
+
+/// How a batch is mixed.
+pub(crate) struct Mixture {
+    partners: Vec<usize>,
+    lambda: f64,
+    /// With CutMix, the box that shows the partner.
+    patch: Option<Patch>,
+    /// Height and width of the pictures.
+    size: [usize; 2],
+}
+
+impl Mixture {
+    /// Mixes the pictures of a batch, `[n, 3, height, width]`.
+    pub(crate) fn apply(&self, images: &mut [f32]) {
+        match &self.patch {
+            Some(patch) => patch.paste(images, &self.partners, self.size),
+            None => blend(images, &self.partners, self.lambda),
+        }
+    }
+
+    /// The same on a device.
+    pub(crate) fn apply_on_device(&self, images: Tensor<4>) -> Tensor<4> {
+        let n = self.partners.len();
+        let partners: Vec<i32> = self
+            .partners
+            .iter()
+            .map(|&partner| partner as i32)
+            .collect();
+        let data = TensorData::new(partners, [n]);
+        let partners = Tensor::<1, Int>::from_data(data, &images.device());
+        let Some(patch) = &self.patch else {
+            let others = images.clone().select(0, partners);
+            return images.mul_scalar(self.lambda as f32)
+                + others.mul_scalar((1.0 - self.lambda) as f32);
+        };
+        let (rows, columns) = (patch.rows.clone(), patch.columns.clone());
+        if rows.is_empty() || columns.is_empty() {
+            return images;
+        }
+        let area = [0..n, 0..ImageSet::CHANNELS, rows, columns];
+        let others = images.clone().slice(area.clone()).select(0, partners);
+        images.slice_assign(area, others)
+    }
+
+    /// What it makes of the labels of the batch.
+    pub(crate) fn labelled(self, labels: &[u32]) -> Mixed {
+        let partner_labels = self.partners.iter().map(|&partner| labels[partner]);
+        Mixed {
+            partner_labels: partner_labels.collect(),
+            partners: self.partners,
+            lambda: self.lambda,
+        }
     }
 }
 
@@ -233,6 +289,25 @@ mod tests {
                 let partner = mixed.partners[index] as f64;
                 let expected = mixed.lambda * index as f64 + (1.0 - mixed.lambda) * partner;
                 prop_assert!(picture.iter().all(|v| (f64::from(*v) - expected).abs() < 1e-5));
+            }
+        }
+    }
+
+    #[test]
+    fn a_device_mixes_as_the_host_does() {
+        let device = burn::tensor::Device::flex();
+        let size = [5, 4];
+        let shape = [6, 3, 5, 4];
+        for mixer in [mixer(0.4, 0.0, 1.0), mixer(0.0, 1.0, 1.0)] {
+            for step in 0..20 {
+                let mut draws = Stream::new(step, "pictures", 0, 0);
+                let mut images: Vec<f32> = (0..360).map(|_| draws.range_f32(-2.0, 2.0)).collect();
+                let data = TensorData::new(images.clone(), shape);
+                let mixture = mixer.draw(step, 6, size).unwrap();
+                let on_device = mixture.apply_on_device(Tensor::from_data(data, &device));
+                mixture.apply(&mut images);
+                let on_device: Vec<f32> = on_device.into_data().iter::<f32>().collect();
+                assert_eq!(on_device, images);
             }
         }
     }

@@ -56,6 +56,9 @@ pub enum TrainEvent {
         train_images: usize,
         /// Pictures in the validation set.
         validation_images: usize,
+        /// Whether the training pictures are kept and augmented on the device; see
+        /// [`PictureMemory`](crate::PictureMemory).
+        pictures_on_device: bool,
     },
     /// Steps were taken. Not every step has its event: steps are reported together when the device
     /// is asked for their results, several times a second at most.

@@ -10,11 +10,11 @@ use burn::{
     optim::{GradientsAccumulator, GradientsParams},
     tensor::{Device, Int, Tensor, TensorData},
 };
-use mlestar_data::loader::Batch;
 use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor, branch_factors, dropout_mask};
 
 use crate::{
     StepRecord, TrainError,
+    batches::{Pictures, StepBatch},
     checkpoint::EpochPosition,
     config::TrainingConfig,
     gradient_norm::GradientNorm,
@@ -39,7 +39,7 @@ pub(crate) struct StepContext<'a> {
 
 /// What a step is made with.
 pub(crate) struct StepInput {
-    pub batch: Batch,
+    pub batch: StepBatch,
     /// Counted from 0 over the whole training.
     pub step: u64,
     pub learning_rate: f64,
@@ -88,8 +88,15 @@ impl StepContext<'_> {
             spoil,
             keep_gradients,
         } = input;
-        let n = batch.n;
-        let mixed = self.mixer.and_then(|mixer| mixer.mix(&mut batch, step));
+        let n = batch.indices.len();
+        let mixture = self.mixer.and_then(|mixer| mixer.draw(step, n, batch.size));
+        let mixed = match mixture {
+            Some(mixture) => {
+                batch.pictures = batch.pictures.mixed(&mixture);
+                Some(mixture.labelled(&batch.labels))
+            }
+            None => None,
+        };
         let dropout = self.spec.config().dropout;
         let features = self.spec.features();
         let mask = (dropout > 0.0)
@@ -142,11 +149,18 @@ impl StepContext<'_> {
     }
 
     /// Pictures `[length, 3, height, width]` of a part of the batch.
-    fn images(&self, batch: &Batch, start: usize, length: usize) -> Tensor<4> {
-        let shape = [length, ModelSpec::CHANNELS, batch.height, batch.width];
-        let per_picture = ModelSpec::CHANNELS * batch.height * batch.width;
-        let values = batch.images[start * per_picture..][..length * per_picture].to_vec();
-        Tensor::from_data(TensorData::new(values, shape), self.device)
+    fn images(&self, batch: &StepBatch, start: usize, length: usize) -> Tensor<4> {
+        let [height, width] = batch.size;
+        let shape = [length, ModelSpec::CHANNELS, height, width];
+        match &batch.pictures {
+            Pictures::Device(images) if length == batch.indices.len() => images.clone(),
+            Pictures::Device(images) => images.clone().slice_dim(0, start..start + length),
+            Pictures::Host(values) => {
+                let per_picture = ModelSpec::CHANNELS * height * width;
+                let values = values[start * per_picture..][..length * per_picture].to_vec();
+                Tensor::from_data(TensorData::new(values, shape), self.device)
+            }
+        }
     }
 
     /// What a part adds to the loss of the batch, with gradient, and its correct pictures, `[1]` each.
@@ -204,7 +218,7 @@ struct Targets<'a> {
 
 impl<'a> Targets<'a> {
     /// The labels of a batch and, if its pictures are mixed, those of their partners.
-    fn of(batch: &'a Batch, mixed: Option<&'a Mixed>, loss: &Loss) -> Vec<Self> {
+    fn of(batch: &'a StepBatch, mixed: Option<&'a Mixed>, loss: &Loss) -> Vec<Self> {
         let target = |labels: &'a [u32], lambda| Self {
             labels,
             lambda,
@@ -489,13 +503,11 @@ mod tests {
                 device: &device,
                 accumulation_steps: 1,
             };
-            let batch = Batch {
-                images: Vec::new(),
+            let batch = StepBatch {
+                pictures: Pictures::Host(Vec::new()),
                 labels: labels.clone(),
                 indices: (0..n).collect(),
-                n,
-                height: 8,
-                width: 8,
+                size: [8, 8],
             };
             let mixed = Mixed {
                 partners: Vec::new(),

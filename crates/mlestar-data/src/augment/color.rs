@@ -3,7 +3,7 @@
 use crate::normalization::Normalization;
 
 /// Weights of red, green and blue in a pixel's grey, as torchvision has them (ITU-R BT.601).
-const GREY_WEIGHTS: [f32; 3] = [0.2989, 0.587, 0.114];
+pub const GREY_WEIGHTS: [f32; 3] = [0.2989, 0.587, 0.114];
 
 /// The three factors drawn for one picture.
 #[derive(Debug, Clone, Copy)]

@@ -28,6 +28,15 @@ impl Cropper {
         }
     }
 
+    /// The rows and the columns of the picture that a window shows; none where the padding is black.
+    pub(super) fn sources(&self, offset: [usize; 2]) -> [Vec<Option<usize>>; 2] {
+        [(self.height, offset[0]), (self.width, offset[1])].map(|(side, offset)| {
+            (offset..offset + side)
+                .map(|position| source_position(position, self.padding, side, self.mode))
+                .collect()
+        })
+    }
+
     /// Writes the window of `pixels`, each byte replaced by its value in the table of its channel.
     pub(super) fn crop(
         &self,

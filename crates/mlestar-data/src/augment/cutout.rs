@@ -22,6 +22,11 @@ impl Hole {
         }
     }
 
+    /// Its rows and its columns.
+    pub(super) fn into_ranges(self) -> [Range<usize>; 2] {
+        [self.rows, self.columns]
+    }
+
     /// Sets the hole to 0 in all channels of a planar picture.
     pub(super) fn clear(&self, values: &mut [f32], height: usize, width: usize) {
         for plane in values.chunks_exact_mut(height * width) {

@@ -22,8 +22,11 @@ mod color;
 mod config;
 mod crop;
 mod cutout;
+mod view;
 
+pub use color::GREY_WEIGHTS;
 pub use config::{AugmentationConfig, FlipMode, PaddingMode};
+pub use view::PictureView;
 
 use crate::DataError;
 use crate::normalization::{Normalization, NormalizationTable};
@@ -138,6 +141,26 @@ impl Augmenter {
         }
     }
 
+    /// What `apply` does to the picture `index` in `epoch`, for whoever does it elsewhere.
+    pub fn view(&self, seed: u64, epoch: u64, index: u64) -> PictureView {
+        let draws = self.draws(seed, epoch, index);
+        let [rows, mut columns] = self.cropper.sources(draws.offset);
+        if draws.flip {
+            columns.reverse();
+        }
+        PictureView {
+            rows,
+            columns,
+            factors: self.config.has_color_jitter().then_some(draws.factors),
+            hole: self.hole(&draws).map(Hole::into_ranges),
+        }
+    }
+
+    fn hole(&self, draws: &Draws) -> Option<Hole> {
+        let size = self.config.cutout_size;
+        (size > 0).then(|| Hole::around(draws.hole_center, size, self.height, self.width))
+    }
+
     /// Writes the augmented and normalised picture to `out`, planar as `pixels`.
     ///
     /// # Panics
@@ -168,13 +191,7 @@ impl Augmenter {
             self.cropper
                 .crop(pixels, window, |channel| *self.table.channel(channel), out);
         }
-        if self.config.cutout_size > 0 {
-            let hole = Hole::around(
-                draws.hole_center,
-                self.config.cutout_size,
-                self.height,
-                self.width,
-            );
+        if let Some(hole) = self.hole(&draws) {
             hole.clear(out, self.height, self.width);
         }
     }

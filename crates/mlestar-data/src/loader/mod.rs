@@ -7,7 +7,7 @@
 mod prefetch;
 mod shrink;
 
-use crate::augment::{AugmentationConfig, Augmenter};
+use crate::augment::{AugmentationConfig, Augmenter, PictureView};
 use crate::normalization::{Normalization, NormalizationTable};
 use crate::{DataError, ImageSet};
 use mlestar_random::Stream;
@@ -15,6 +15,8 @@ use prefetch::Prefetch;
 use shrink::Shrinker;
 use std::iter::FusedIterator;
 use std::sync::Arc;
+
+pub use shrink::AreaSpan;
 
 /// Pictures and labels of one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,17 @@ pub struct Batch {
     pub height: usize,
     /// Width of every picture, in pixels.
     pub width: usize,
+}
+
+/// What a [`Batch`] is made of: for a device that has the pictures of the set in its memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchPlan {
+    /// What each picture shows, `[n]`, in the set's size.
+    pub views: Vec<PictureView>,
+    /// Labels, `[n]`.
+    pub labels: Vec<u32>,
+    /// Index of every picture in the set, `[n]`.
+    pub indices: Vec<usize>,
 }
 
 /// How a [`Loader`] makes batches.
@@ -197,6 +210,28 @@ impl Loader {
         }
     }
 
+    /// What the batches of [`Loader::epoch_from`] are made of, in the same order.
+    pub fn plans_from(
+        &self,
+        epoch: u64,
+        first_batch: usize,
+    ) -> impl Iterator<Item = BatchPlan> + use<> {
+        let source = Arc::clone(&self.source);
+        let order = self.order(epoch);
+        let batch_size = self.config.batch_size;
+        (first_batch..self.batches_per_epoch()).map(move |number| {
+            let start = number * batch_size;
+            let end = (start + batch_size).min(order.len());
+            source.plan(epoch, &order[start..end])
+        })
+    }
+
+    /// The rows and columns of the set's pictures that those of a batch's are the means of; none where
+    /// pictures keep their size.
+    pub fn area_spans(&self) -> Option<[&[AreaSpan]; 2]> {
+        self.source.shrinker.as_ref().map(Shrinker::spans)
+    }
+
     /// Indices of the set in the order of `epoch`.
     pub fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.source.set.len()).collect();
@@ -241,27 +276,44 @@ impl Source {
         let [height, width] = self.size;
         let values_per_picture = ImageSet::CHANNELS * height * width;
         let mut images = vec![0.0_f32; indices.len() * values_per_picture];
-        let mut whole = vec![0.0; ImageSet::CHANNELS * self.set.height() * self.set.width()];
+        let whole_values = ImageSet::CHANNELS * self.set.height() * self.set.width();
+        let mut whole = self.shrinker.as_ref().map(|_| vec![0.0; whole_values]);
         for (index, out) in indices
             .iter()
             .zip(images.chunks_exact_mut(values_per_picture))
         {
-            match &self.shrinker {
-                Some(shrinker) => {
-                    self.picture(epoch, *index, &mut whole);
-                    shrinker.apply(&whole, out);
+            match self.shrinker.as_ref().zip(whole.as_mut()) {
+                Some((shrinker, whole)) => {
+                    self.picture(epoch, *index, whole);
+                    shrinker.apply(whole, out);
                 }
                 None => self.picture(epoch, *index, out),
             }
         }
         Batch {
             images,
-            labels: indices.iter().map(|index| self.set.label(*index)).collect(),
+            labels: self.labels(indices),
             indices: indices.to_vec(),
             n: indices.len(),
             height,
             width,
         }
+    }
+
+    fn plan(&self, epoch: u64, indices: &[usize]) -> BatchPlan {
+        let view = |index: &usize| match &self.augmenter {
+            Some(augmenter) => augmenter.view(self.seed, epoch, *index as u64),
+            None => PictureView::unchanged(self.set.height(), self.set.width()),
+        };
+        BatchPlan {
+            views: indices.iter().map(view).collect(),
+            labels: self.labels(indices),
+            indices: indices.to_vec(),
+        }
+    }
+
+    fn labels(&self, indices: &[usize]) -> Vec<u32> {
+        indices.iter().map(|index| self.set.label(*index)).collect()
     }
 
     /// Writes a picture in the set's size, augmented and normalised.

@@ -7,18 +7,19 @@
 /// whole picture stays the same.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Shrinker {
-    rows: Vec<Span>,
-    columns: Vec<Span>,
+    rows: Vec<AreaSpan>,
+    columns: Vec<AreaSpan>,
     source_width: usize,
     source_height: usize,
 }
 
-/// What one pixel of the result takes of a row or column.
+/// The rows, or the columns, that one row or column of a smaller picture is the mean of.
 #[derive(Debug, Clone, PartialEq)]
-struct Span {
-    first: usize,
-    /// Shares of the pixels from `first` on; their sum is 1.
-    shares: Vec<f32>,
+pub struct AreaSpan {
+    /// The first of them.
+    pub first: usize,
+    /// How much each from `first` on counts; the sum is 1.
+    pub shares: Vec<f32>,
 }
 
 impl Shrinker {
@@ -32,6 +33,11 @@ impl Shrinker {
             source_height: source[0],
             source_width: source[1],
         }
+    }
+
+    /// What the rows and the columns of the result are the means of.
+    pub(super) fn spans(&self) -> [&[AreaSpan]; 2] {
+        [&self.rows, &self.columns]
     }
 
     /// Writes the smaller copy of `picture`, of any number of planes, to `out`, of as many.
@@ -57,7 +63,7 @@ impl Shrinker {
     }
 }
 
-fn spans(source: usize, target: usize) -> Vec<Span> {
+fn spans(source: usize, target: usize) -> Vec<AreaSpan> {
     let covered = |index: usize| {
         // In units of 1 / target of a source pixel, everything is a whole number.
         let [start, end] = [index * source, (index + 1) * source];
@@ -66,7 +72,7 @@ fn spans(source: usize, target: usize) -> Vec<Span> {
             let overlap = end.min((pixel + 1) * target) - start.max(pixel * target);
             overlap as f32 / source as f32
         };
-        Span {
+        AreaSpan {
             first,
             shares: (first..=last).map(share).collect(),
         }

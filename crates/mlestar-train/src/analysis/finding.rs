@@ -44,6 +44,8 @@ pub enum Kind {
     Underfitting,
     /// Epochs trained slower than those before.
     ThroughputDrop,
+    /// Steps waited for their pictures.
+    SlowLoader,
     /// The best epoch came long before the end.
     EarlyBest,
 }
@@ -63,6 +65,7 @@ impl Kind {
             Self::Overfitting => "overfitting",
             Self::Underfitting => "underfitting",
             Self::ThroughputDrop => "throughput drop",
+            Self::SlowLoader => "waiting for pictures",
             Self::EarlyBest => "early best epoch",
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! [`analyse`] looks at the epochs and steps that a training has recorded, one file a kind of finding:
 //! jumps of the loss, the gradient norm, divergence, plateaus, overfitting, underfitting, drops in speed,
-//! and a best epoch long before the end. It computes on what it is given and reads nothing.
+//! steps that wait for pictures, and a best epoch long before the end. It computes on what it is given and reads nothing.
 //! [`read_history`] reads what a training left, or is still writing; [`Follower`] reads on as lines are
 //! appended.
 //!
@@ -39,6 +39,7 @@ mod overfitting;
 mod plateau;
 mod reader;
 mod robust;
+mod slow_loader;
 mod suggest;
 #[cfg(test)]
 mod testing;
@@ -106,6 +107,7 @@ pub fn analyse(
         findings.extend(early_best::find(&record));
     }
     findings.extend(throughput::find(&record));
+    findings.extend(slow_loader::find(&record));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
 }

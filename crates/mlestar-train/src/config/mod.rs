@@ -5,6 +5,7 @@ mod early_stopping;
 mod ema;
 mod mixing;
 mod optimizer;
+mod picture_memory;
 mod progressive_resizing;
 mod recovery;
 mod schedule;
@@ -16,6 +17,7 @@ pub use early_stopping::EarlyStoppingConfig;
 pub use ema::EmaConfig;
 pub use mixing::MixingConfig;
 pub use optimizer::{Decay, OptimizerConfig, OptimizerKind};
+pub use picture_memory::PictureMemory;
 pub use progressive_resizing::ProgressiveResizing;
 pub use recovery::RecoveryConfig;
 pub use schedule::{Monitor, PlateauConfig, ScheduleConfig, ScheduleKind};
@@ -37,6 +39,7 @@ use crate::TrainError;
 /// | `focal_gamma` | none | focal loss: how much less easy pictures count | 0 < g <= 10; without label smoothing |
 /// | `mixing` | off | mixup and CutMix, see [`MixingConfig`] | |
 /// | `progressive_resizing` | none | smaller pictures in the first epochs, see [`ProgressiveResizing`] | at most 16 entries |
+/// | `picture_memory` | `"auto"` | where the training pictures are kept and augmented, see [`PictureMemory`] | `"auto"`, `"host"`, `"device"` |
 /// | `max_gradient_norm` | none | longest allowed norm of all gradients together | above 0 |
 /// | `ema` | off | averaged weights, see [`EmaConfig`] | |
 /// | `checkpoint_every_epochs` | 10 | how often a checkpoint is kept; 0 never | 0 to 100000 |
@@ -74,6 +77,8 @@ pub struct TrainingConfig {
     pub mixing: MixingConfig,
     /// Smaller pictures in the first epochs, in order.
     pub progressive_resizing: Vec<ProgressiveResizing>,
+    /// Where the training pictures are kept and augmented.
+    pub picture_memory: PictureMemory,
     /// Longest allowed Euclidean norm of all gradients together; longer ones are shortened to it.
     pub max_gradient_norm: Option<f64>,
     /// Averaged weights for validation and everything after it; `None` uses the newest.
@@ -113,6 +118,7 @@ impl Default for TrainingConfig {
             focal_gamma: None,
             mixing: MixingConfig::default(),
             progressive_resizing: Vec::new(),
+            picture_memory: PictureMemory::default(),
             max_gradient_norm: None,
             ema: None,
             checkpoint_every_epochs: 10,

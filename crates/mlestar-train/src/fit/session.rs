@@ -6,10 +6,7 @@ use std::{fs, sync::Arc, time::Instant};
 
 use burn::{module::Module, tensor::Device};
 use mlestar_artifact::append_json_line;
-use mlestar_data::{
-    ImageSet,
-    loader::{Batch, Loader},
-};
+use mlestar_data::{ImageSet, loader::Loader};
 use mlestar_model::{ImageClassifier, NamedTensor};
 use mlestar_random::Stream;
 
@@ -18,8 +15,9 @@ use super::{
 };
 use crate::{
     EpochRecord, Loss, Mixer, Observer, PlateauState, Remedy, ScheduleKind, StepProgress,
-    StopReason, TrainError, TrainEvent,
+    StopReason, TrainError, TrainEvent, TrainingConfig,
     analysis::{METRICS_FILE, STEPS_FILE},
+    batches::{BatchSource, StepBatch},
     checkpoint::{self, Checkpoint, CheckpointRecord, EpochPosition, TrainingIdentity},
     ema::Ema,
     history::Progress,
@@ -40,7 +38,7 @@ pub(super) struct Session<'a> {
     /// What is trained on: the request's set, or a few batches of it.
     train: Arc<ImageSet>,
     validation: Arc<ImageSet>,
-    loader: Loader,
+    batches: BatchSource,
     steps_per_epoch: usize,
     schedule: Schedule,
     identity: TrainingIdentity,
@@ -88,7 +86,14 @@ impl<'a> Session<'a> {
             request.normalization,
             loader_config(train.len(), training, request.threads, request.seed),
         )?;
-        let steps_per_epoch = loader.batches_per_epoch();
+        let batches = BatchSource::new(
+            loader,
+            training.picture_memory,
+            &train,
+            &request.normalization,
+            &autodiff,
+        )?;
+        let steps_per_epoch = batches.batches_per_epoch();
         let identity = identity_of(request);
         let checkpoints = request.output.join(CHECKPOINTS);
         let event_files = request.output.join(TENSORBOARD);
@@ -130,7 +135,7 @@ impl<'a> Session<'a> {
                 training.epochs,
                 steps_per_epoch,
             ),
-            loader,
+            batches,
             identity,
             loss,
             mixer: Mixer::new(&training.mixing, request.seed),
@@ -153,7 +158,7 @@ impl<'a> Session<'a> {
             session.save(checkpoint::LAST, &session.checkpoint()?, observer)?;
         }
         if steps == 0 {
-            let first = session.loader_of(1)?.epoch(1).next();
+            let first = session.batches.sample(1, session.picture_size(1))?;
             session.events.begin(request, first.as_ref())?;
         }
         observer.event(&TrainEvent::Started {
@@ -162,15 +167,15 @@ impl<'a> Session<'a> {
             steps: steps_per_epoch,
             train_images: session.train.len(),
             validation_images: session.validation.len(),
+            pictures_on_device: session.batches.is_resident(),
         });
         Ok(session)
     }
 
-    /// Makes the batches of `epoch`, from 1, with pictures of its size.
-    fn loader_of(&self, epoch: usize) -> Result<Loader, TrainError> {
+    /// Height and width of the training pictures in `epoch`, from 1.
+    fn picture_size(&self, epoch: usize) -> [usize; 2] {
         let full = [self.train.height(), self.train.width()];
-        let size = self.request.training.picture_size(epoch, full);
-        Ok(self.loader.shrunk_to(size)?)
+        self.request.training.picture_size(epoch, full)
     }
 
     /// Why there is nothing left to do, if so.
@@ -249,7 +254,8 @@ impl<'a> Session<'a> {
             meter.totals.position
         };
         let mut waited = 0.0;
-        let mut batches = self.loader_of(epoch)?.epoch_from(epoch as u64, first.steps);
+        let size = self.picture_size(epoch);
+        let mut batches = self.batches.epoch_from(epoch, first.steps, size)?;
         for index in first.steps..self.steps_per_epoch {
             if self.request.stop.is_requested() {
                 self.read(&mut meter, observer, epoch)?;
@@ -260,7 +266,7 @@ impl<'a> Session<'a> {
                 return Ok(None);
             }
             let asked = Instant::now();
-            let Some(batch) = batches.next() else {
+            let Some(batch) = catching_out_of_memory(|| Ok(batches.next()))? else {
                 break;
             };
             waited += asked.elapsed().as_secs_f64();
@@ -309,7 +315,7 @@ impl<'a> Session<'a> {
     /// One step on `batch`; its results are still on the device.
     fn step(
         &mut self,
-        batch: Batch,
+        batch: StepBatch,
         learning_rate: f64,
         is_last: bool,
     ) -> Result<StepOutput, TrainError> {
@@ -371,12 +377,7 @@ impl<'a> Session<'a> {
         let training = self.request.training;
         let position = &totals.position;
         let epochs_to_validate = (training.epochs + 1 - epoch) as f64;
-        // In steps of this epoch; the later ones may have larger pictures.
-        let later_epochs: f64 = (epoch + 1..=training.epochs)
-            .map(|later| training.picture_area(later) / training.picture_area(epoch))
-            .sum();
-        let steps_left = (self.steps_per_epoch - position.steps) as f64
-            + later_epochs * self.steps_per_epoch as f64;
+        let steps_left = steps_left(training, epoch, position.steps, self.steps_per_epoch);
         let validation_seconds = self
             .history
             .last()
@@ -581,6 +582,14 @@ impl<'a> Session<'a> {
     }
 }
 
+/// The work left after `done` steps of `epoch`, in steps of this epoch: later ones may have larger pictures.
+fn steps_left(training: &TrainingConfig, epoch: usize, done: usize, steps_per_epoch: usize) -> f64 {
+    let later_epochs: f64 = (epoch + 1..=training.epochs)
+        .map(|later| training.picture_area(later) / training.picture_area(epoch))
+        .sum();
+    (steps_per_epoch - done) as f64 + later_epochs * steps_per_epoch as f64
+}
+
 /// What a schedule with a plateau has come to.
 fn plateau_after(request: &FitRequest<'_>, history: &[EpochRecord]) -> PlateauState {
     let schedule = &request.training.schedule;
@@ -621,5 +630,29 @@ fn check_finite(epoch: usize, state: &[NamedTensor]) -> Result<(), TrainError> {
             tensor: tensor.name.clone(),
         }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ProgressiveResizing;
+
+    use super::*;
+
+    #[test]
+    fn the_work_left_counts_steps_by_the_size_of_their_pictures() {
+        let mut training = TrainingConfig {
+            epochs: 4,
+            ..TrainingConfig::default()
+        };
+        assert_eq!(steps_left(&training, 1, 3, 10), 37.0);
+        assert_eq!(steps_left(&training, 4, 10, 10), 0.0);
+        training.progressive_resizing = vec![ProgressiveResizing {
+            until_fraction: 0.5,
+            scale: 0.5,
+        }];
+        // 7 steps, as many as another epoch of small pictures has, and two epochs that cost four times as much.
+        assert_eq!(steps_left(&training, 1, 3, 10), 7.0 + 10.0 + 80.0);
+        assert_eq!(steps_left(&training, 3, 3, 10), 7.0 + 10.0);
     }
 }

@@ -18,6 +18,7 @@ pub use options::LrFindOptions;
 
 use crate::{
     Loss, Mixer, StopSignal, TrainError,
+    batches::BatchSource,
     config::TrainingConfig,
     fit::{check_set, check_settings, loader_config},
     initial::initial_model,
@@ -146,8 +147,17 @@ pub fn find_learning_rate(
         request.normalization,
         loader_config(train.len(), request.training, request.threads, request.seed),
     )?;
-    // As many epochs as the steps need, numbered like those of a training.
-    let batches = (1..).flat_map(|epoch| loader.epoch(epoch));
+    let source = BatchSource::new(
+        loader,
+        request.training.picture_memory,
+        train,
+        &request.normalization,
+        &device,
+    )?;
+    let size = [train.height(), train.width()];
+    // As many epochs as the steps need, numbered like those of a training. None is empty.
+    let mut epoch = 1;
+    let mut batches = source.epoch_from(epoch, 0, size)?;
     let loss = Loss::new(request.training, train.labels(), spec.n_classes())?;
     let mixer = Mixer::new(&request.training.mixing, request.seed);
     let context = StepContext {
@@ -163,11 +173,18 @@ pub fn find_learning_rate(
     let mut optimizer = Optimizer::new(request.training.optimizer.clone());
     let mut curve = Curve::default();
     let mut ended = SweepEnd::Completed;
-    for (step, batch) in batches.take(options.steps).enumerate() {
+    for step in 0..options.steps {
         if request.stop.is_requested() {
             ended = SweepEnd::Interrupted;
             break;
         }
+        let batch = loop {
+            if let Some(batch) = batches.next() {
+                break batch;
+            }
+            epoch += 1;
+            batches = source.epoch_from(epoch, 0, size)?;
+        };
         let learning_rate = options.learning_rate(step);
         let input = StepInput {
             batch,

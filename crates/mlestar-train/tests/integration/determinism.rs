@@ -1,4 +1,4 @@
-use mlestar_train::{OptimizerKind, TrainEvent};
+use mlestar_train::{OptimizerKind, PictureMemory, TrainEvent};
 
 use crate::{Setup, bits};
 
@@ -46,4 +46,31 @@ fn when_results_are_read_does_not_matter() {
         .unwrap();
     assert!(steps >= 3);
     assert_eq!(bits(&quick.history), bits(&slow.history));
+}
+
+#[test]
+fn pictures_that_the_device_augments_train_to_the_same_bits() {
+    let mut setup = Setup::new(2);
+    setup.augmentation.cutout_size = 3;
+    setup.training.mixing.mixup_alpha = 0.4;
+    setup.training.mixing.cutmix_alpha = 1.0;
+    setup.training.accumulation_steps = 2;
+    let mut fit = |memory| {
+        setup.training.picture_memory = memory;
+        let mut on_device = None;
+        let outcome = setup.fit_observed(tempfile::tempdir().unwrap().path(), &mut |event| {
+            if let TrainEvent::Started {
+                pictures_on_device, ..
+            } = event
+            {
+                on_device = Some(*pictures_on_device);
+            }
+        });
+        (outcome.unwrap(), on_device)
+    };
+    let (host, on_host) = fit(PictureMemory::Host);
+    let (device, on_device) = fit(PictureMemory::Device);
+    assert_eq!([on_host, on_device], [Some(false), Some(true)]);
+    assert_eq!(bits(&host.history), bits(&device.history));
+    assert_eq!(host.best_model.state(), device.best_model.state());
 }

@@ -67,6 +67,7 @@ fn events_tell_the_whole_story() {
             steps: 4,
             train_images: 70,
             validation_images: 30,
+            pictures_on_device: false,
         })
     );
     let last_steps: Vec<_> = events

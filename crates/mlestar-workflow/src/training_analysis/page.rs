@@ -263,7 +263,28 @@ fn epochs(analysed: &AnalysedTraining) -> Result<Section, WorkflowError> {
             "Below 0 the validation pictures are the easier ones: they are seen whole and without \
              dropout.",
         ))
-        .block(ChartFigure::new(speed).caption("Validation not counted.")))
+        .block(ChartFigure::new(speed).caption(speed_in_words(epochs))))
+}
+
+/// How far the loader kept pace, and what else a chart of the speed does not say.
+fn speed_in_words(epochs: &[EpochRecord]) -> String {
+    let sum = |field: fn(&EpochRecord) -> f64| epochs.iter().map(field).sum::<f64>();
+    let images = sum(|epoch| epoch.images_per_second * epoch.seconds);
+    let seconds = sum(|epoch| epoch.seconds);
+    let waited = sum(|epoch| epoch.loader_wait_seconds);
+    let mut words = "Validation not counted.".to_owned();
+    if seconds > waited && images.is_finite() {
+        words += &format!(
+            " {:.1}% of the time steps waited for pictures: {} pictures/s on average, {} without the waiting.",
+            100.0 * waited / seconds,
+            format::number(images / seconds, 0),
+            format::number(images / (seconds - waited), 0),
+        );
+    }
+    if epochs.iter().any(|epoch| epoch.picture_area < 1.0) {
+        words += " Epochs with smaller pictures train more of them a second.";
+    }
+    words
 }
 
 /// Longer trainings show every so many epochs, and the last.

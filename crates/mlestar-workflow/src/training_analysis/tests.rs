@@ -35,7 +35,7 @@ fn history() -> History {
             images_per_second: if epoch == 12 { 100.0 } else { 250.0 },
             picture_area: 1.0,
             seconds: 12.0,
-            loader_wait_seconds: 0.0,
+            loader_wait_seconds: 0.12,
             validation_seconds: 1.0,
             gradient_norm_mean: 1.0,
         });
@@ -82,6 +82,7 @@ fn an_analysis_is_written_read_back_and_drawn_with_its_marks() {
         "norm of all gradients",
         "marked at 640",
         "marked at 12",
+        "1.0% of the time steps waited for pictures",
         "training.label_smoothing",
         "href=\"steps.jsonl\"",
     ] {

@@ -191,3 +191,69 @@ fn strategy(
     ));
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::action_planning::testing;
+    use mlestar_train::{ClassWeights, ProgressiveResizing};
+
+    fn lines(training: &TrainingConfig) -> Vec<String> {
+        strategy(
+            training,
+            &AugmentationConfig::default(),
+            &testing::task_spec(),
+        )
+    }
+
+    #[test]
+    fn what_the_training_does_beyond_the_usual_has_a_line() {
+        let plain = lines(&TrainingConfig::default());
+        let half = ProgressiveResizing {
+            until_fraction: 0.25,
+            scale: 0.5,
+        };
+        let three_quarters = ProgressiveResizing {
+            until_fraction: 0.5,
+            scale: 0.75,
+        };
+        let mut training = TrainingConfig {
+            label_smoothing: 0.1,
+            class_weights: Some(ClassWeights::Balanced),
+            progressive_resizing: vec![half, three_quarters],
+            max_gradient_norm: Some(2.0),
+            ..TrainingConfig::default()
+        };
+        training.mixing.cutmix_alpha = 1.0;
+        let more: Vec<String> = lines(&training)
+            .into_iter()
+            .filter(|line| !plain.contains(line))
+            .collect();
+        assert_eq!(
+            more,
+            [
+                "Smooth the labels by 0.1.",
+                "Weight the classes in the loss: \"balanced\".",
+                "Mix a share of 1 of the batches: CutMix (alpha 1).",
+                "Begin with smaller pictures, sides times 0.5 until 0.25 of the epochs, 0.75 until 0.5 of \
+                 the epochs, and end with whole ones.",
+                "Shorten gradients to a norm of 2.",
+            ]
+        );
+    }
+
+    #[test]
+    fn smaller_pictures_are_less_work() {
+        let mut training = TrainingConfig {
+            epochs: 4,
+            ..TrainingConfig::default()
+        };
+        assert_eq!(TrainingWork::new(&training, 100, 10).mean_picture_area, 1.0);
+        training.progressive_resizing = vec![ProgressiveResizing {
+            until_fraction: 0.5,
+            scale: 0.5,
+        }];
+        let work = TrainingWork::new(&training, 100, 10);
+        assert_eq!(work.mean_picture_area, (2.0 * 0.25 + 2.0) / 4.0);
+    }
+}

@@ -1,0 +1,146 @@
+//! Batches for training steps: made by the loader's threads, or on the device that trains.
+
+mod resident;
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use mlestar_data::{
+    ImageSet,
+    loader::{Batch, Loader},
+    normalization::Normalization,
+};
+use mlestar_kernels::backend as kernels;
+
+use crate::{PictureMemory, TrainError, mix::Mixture, step::catching_out_of_memory};
+use resident::{AreaMeans, ResidentPictures};
+
+/// With [`PictureMemory::Auto`], a device holds no more than this of them.
+const MOST_RESIDENT_BYTES: usize = 1 << 30;
+
+/// Pictures of a step, `[n, 3, height, width]`, augmented and normalised.
+#[allow(clippy::large_enum_variant)] // There is one a step.
+pub(crate) enum Pictures {
+    Host(Vec<f32>),
+    Device(Tensor<4>),
+}
+
+impl Pictures {
+    pub(crate) fn mixed(self, mixture: &Mixture) -> Self {
+        match self {
+            Self::Host(mut values) => {
+                mixture.apply(&mut values);
+                Self::Host(values)
+            }
+            Self::Device(images) => Self::Device(mixture.apply_on_device(images)),
+        }
+    }
+}
+
+/// Pictures and labels of one step.
+pub(crate) struct StepBatch {
+    pub pictures: Pictures,
+    /// Labels, `[n]`.
+    pub labels: Vec<u32>,
+    /// Index of every picture in the set, `[n]`.
+    pub indices: Vec<usize>,
+    /// Height and width of the pictures.
+    pub size: [usize; 2],
+}
+
+impl From<Batch> for StepBatch {
+    fn from(batch: Batch) -> Self {
+        Self {
+            pictures: Pictures::Host(batch.images),
+            labels: batch.labels,
+            indices: batch.indices,
+            size: [batch.height, batch.width],
+        }
+    }
+}
+
+/// Makes the batches of a training.
+pub(crate) struct BatchSource {
+    loader: Loader,
+    resident: Option<Arc<ResidentPictures>>,
+}
+
+impl BatchSource {
+    /// The batches of `loader`, whose set and normalisation are `train` and `normalization`, for steps on
+    /// `device`.
+    ///
+    /// # Errors
+    ///
+    /// When the device is to hold the pictures and fails; where it is free not to, they stay on the host.
+    pub(crate) fn new(
+        loader: Loader,
+        memory: PictureMemory,
+        train: &ImageSet,
+        normalization: &Normalization,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        let is_wanted = match memory {
+            PictureMemory::Host => false,
+            PictureMemory::Device => true,
+            PictureMemory::Auto => {
+                !kernels::available(device) && ResidentPictures::bytes(train) <= MOST_RESIDENT_BYTES
+            }
+        };
+        let upload = || ResidentPictures::new(train, normalization, device);
+        let resident = match is_wanted
+            .then(|| catching_out_of_memory(upload))
+            .transpose()
+        {
+            Err(TrainError::OutOfMemory { .. }) if memory == PictureMemory::Auto => None,
+            uploaded => uploaded?.map(Arc::new),
+        };
+        Ok(Self { loader, resident })
+    }
+
+    pub(crate) fn batches_per_epoch(&self) -> usize {
+        self.loader.batches_per_epoch()
+    }
+
+    /// Whether the pictures are in the memory of the device that trains.
+    pub(crate) fn is_resident(&self) -> bool {
+        self.resident.is_some()
+    }
+
+    /// The first batch of the loader in `epoch`, on the host.
+    pub(crate) fn sample(
+        &self,
+        epoch: usize,
+        size: [usize; 2],
+    ) -> Result<Option<Batch>, TrainError> {
+        Ok(self.loader.shrunk_to(size)?.epoch(epoch as u64).next())
+    }
+
+    /// The batches of `epoch` from `first` on, with pictures of `size`, height and width.
+    pub(crate) fn epoch_from(
+        &self,
+        epoch: usize,
+        first: usize,
+        size: [usize; 2],
+    ) -> Result<Box<dyn Iterator<Item = StepBatch>>, TrainError> {
+        let loader = self.loader.shrunk_to(size)?;
+        let Some(resident) = &self.resident else {
+            return Ok(Box::new(
+                loader.epoch_from(epoch as u64, first).map(StepBatch::from),
+            ));
+        };
+        let resident = Arc::clone(resident);
+        let means = loader
+            .area_spans()
+            .map(|spans| AreaMeans::new(spans, resident.device()));
+        let plans = loader.plans_from(epoch as u64, first);
+        Ok(Box::new(plans.map(move |plan| StepBatch {
+            pictures: Pictures::Device(resident.images(&plan, means.as_ref())),
+            labels: plan.labels,
+            indices: plan.indices,
+            size,
+        })))
+    }
+}
+
+#[cfg(test)]
+mod tests;
