@@ -9,6 +9,8 @@ const CHART: &str = "accuracy over time";
 const PLOT_HEIGHT: f64 = 330.0;
 /// Discs on more points than this would hide a curve.
 const MOST_DISCS: usize = 60;
+/// Lines closer than this, in pixels, would have names that cover each other.
+const LABEL_HEIGHT: f64 = 13.0;
 
 /// How the accuracy of one training rose.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,8 +81,20 @@ pub fn accuracy_over_time(spec: &AccuracyOverTime<'_>) -> Result<Svg, ReportErro
         };
         let x_axis = Axis::new(x, "time of training and validation (minutes)", 10);
         draw_axes(canvas, area, &x_axis, &Axis::new(y, "accuracy", 6))?;
-        for level in levels(spec) {
-            draw_limit(canvas, area, y.at(level), &short_number(level))?;
+        let mut levels: Vec<f64> = levels(spec).collect();
+        levels.sort_by(|a, b| b.total_cmp(a));
+        // The highest of levels that lie close together names them all, so that no name covers another.
+        for close in levels.chunk_by(|a, b| y.at(*b) - y.at(*a) < LABEL_HEIGHT) {
+            let names: Vec<String> = close.iter().map(|level| short_number(*level)).collect();
+            let mut names = Some(names.join(", "));
+            for level in close {
+                draw_limit(
+                    canvas,
+                    area,
+                    y.at(*level),
+                    &names.take().unwrap_or_default(),
+                )?;
+            }
         }
         for (index, group) in spec.groups.iter().enumerate() {
             let stroke = stroke_of(index);
@@ -198,6 +212,25 @@ mod tests {
         }
         // Eight values that are finite, two of which have no neighbour to be joined to and get a dot for it.
         assert_eq!(svg.matches("<circle ").count(), 10);
+    }
+
+    #[test]
+    fn levels_that_lie_close_together_are_named_once() {
+        let curves = [curve(&[0.3, 0.5, 0.92])];
+        let groups = [AccuracyGroup {
+            label: "a",
+            curves: &curves,
+        }];
+        let svg = accuracy_over_time(&AccuracyOverTime {
+            title: "Levels",
+            groups: &groups,
+            levels: &[0.9, 0.6, 0.91, 0.89],
+        })
+        .unwrap()
+        .into_string();
+        for text in ["\n0.91, 0.9, 0.89\n", "\n0.6\n"] {
+            assert!(svg.contains(text), "{text}");
+        }
     }
 
     #[test]
