@@ -96,7 +96,7 @@ fn findings(findings: &[Finding]) -> Section {
     if findings.is_empty() {
         return section.block(Callout::info(
             "Nothing found",
-            "No jumps, no divergence, no plateau, no over- or underfitting, no drop in speed.",
+            "No jumps, no divergence, no plateau, no over- or underfitting, no drop in speed, no waiting for pictures.",
         ));
     }
     let intro = "The gravest first. Their numbers stand in the charts below where they show.";
