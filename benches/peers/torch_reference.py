@@ -51,13 +51,13 @@ class Residual(nn.Module):
         return torch.relu(self.branch(pictures) + self.shortcut(pictures))
 
 
-def network():
+def network(dropout=DROPOUT):
     layers = [normalised(3, STEM_CHANNELS, 3, 1), nn.ReLU(inplace=True)]
     channels = STEM_CHANNELS
     for stage_channels, stride in STAGES:
         layers += [Residual(channels, stage_channels, stride), Residual(stage_channels, stage_channels, 1)]
         channels = stage_channels
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(DROPOUT), nn.Linear(channels, CLASSES)]
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels, CLASSES)]
     return nn.Sequential(*layers)
 
 

@@ -12,43 +12,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+
+from torch_reference import network
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 BATCH, LEARNING_RATE = 128, 0.2
-
-
-class ResidualBlock(nn.Module):
-    def __init__(self, inp, out, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inp, out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(out)
-        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(out)
-        self.shortcut = nn.Identity()
-        if stride != 1 or inp != out:
-            self.shortcut = nn.Sequential(nn.Conv2d(inp, out, 1, stride, bias=False), nn.BatchNorm2d(out))
-
-    def forward(self, x):
-        y = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
-
-
-class Cifar10Cnn(nn.Module):
-    """2,786,506 parameters: conv 3->64, six residual blocks 64/128/256, pool, dropout, linear."""
-
-    def __init__(self, num_classes=10, dropout=0.5):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        widths = [(64, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1)]
-        self.blocks = nn.Sequential(*(ResidualBlock(*w) for w in widths))
-        self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(256, num_classes)
-
-    def forward(self, x):
-        x = self.blocks(F.relu(self.bn1(self.conv1(x))))
-        return self.fc(self.dropout(x.mean((2, 3))))
 
 
 def load(folder, split):
@@ -71,7 +39,7 @@ def train(args):
     x, t = load(args.path, "train")
     xt, tt = load(args.path, "test")
     padded = F.pad(x, (4,) * 4, mode="reflect")
-    model = Cifar10Cnn(dropout=0.0).to(memory_format=torch.channels_last)
+    model = network(dropout=0.0).to(memory_format=torch.channels_last)
     steps = len(x) // BATCH * args.epochs
     opt = torch.optim.SGD(model.parameters(), LEARNING_RATE, momentum=0.9, nesterov=True, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(opt, LEARNING_RATE, total_steps=steps, pct_start=0.25)

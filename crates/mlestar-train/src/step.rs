@@ -151,11 +151,11 @@ impl StepContext<'_> {
     /// Pictures `[length, 3, height, width]` of a part of the batch.
     fn images(&self, batch: &StepBatch, start: usize, length: usize) -> Tensor<4> {
         let [height, width] = batch.size;
-        let shape = [length, ModelSpec::CHANNELS, height, width];
         match &batch.pictures {
             Pictures::Device(images) if length == batch.indices.len() => images.clone(),
             Pictures::Device(images) => images.clone().slice_dim(0, start..start + length),
             Pictures::Host(values) => {
+                let shape = [length, ModelSpec::CHANNELS, height, width];
                 let per_picture = ModelSpec::CHANNELS * height * width;
                 let values = values[start * per_picture..][..length * per_picture].to_vec();
                 Tensor::from_data(TensorData::new(values, shape), self.device)

@@ -105,6 +105,7 @@ pub struct Loader {
 struct Source {
     set: Arc<ImageSet>,
     augmenter: Option<Augmenter>,
+    normalization: Normalization,
     table: NormalizationTable,
     seed: u64,
     /// Where pictures are to be smaller than they are, after augmentation.
@@ -143,6 +144,7 @@ impl Loader {
                 size: [set.height(), set.width()],
                 set,
                 augmenter,
+                normalization,
                 table,
                 seed,
                 shrinker: None,
@@ -177,6 +179,16 @@ impl Loader {
             source: Arc::new(source),
             config: self.config.clone(),
         })
+    }
+
+    /// The set.
+    pub fn set(&self) -> &ImageSet {
+        &self.source.set
+    }
+
+    /// Normalisation of the pictures.
+    pub fn normalization(&self) -> &Normalization {
+        &self.source.normalization
     }
 
     /// Number of batches in every epoch.

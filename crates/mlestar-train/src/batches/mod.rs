@@ -5,11 +5,7 @@ mod resident;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use mlestar_data::{
-    ImageSet,
-    loader::{Batch, Loader},
-    normalization::Normalization,
-};
+use mlestar_data::loader::{Batch, Loader};
 use mlestar_kernels::backend as kernels;
 
 use crate::{PictureMemory, TrainError, mix::Mixture, step::catching_out_of_memory};
@@ -66,8 +62,7 @@ pub(crate) struct BatchSource {
 }
 
 impl BatchSource {
-    /// The batches of `loader`, whose set and normalisation are `train` and `normalization`, for steps on
-    /// `device`.
+    /// The batches of `loader` for steps on `device`.
     ///
     /// # Errors
     ///
@@ -75,26 +70,19 @@ impl BatchSource {
     pub(crate) fn new(
         loader: Loader,
         memory: PictureMemory,
-        train: &ImageSet,
-        normalization: &Normalization,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        let is_wanted = match memory {
-            PictureMemory::Host => false,
-            PictureMemory::Device => true,
-            PictureMemory::Auto => {
-                !kernels::available(device) && ResidentPictures::bytes(train) <= MOST_RESIDENT_BYTES
-            }
+        let bytes = ResidentPictures::bytes(loader.set());
+        let resident = match is_resident(memory, kernels::available(device), bytes) {
+            true => uploaded(memory, || {
+                ResidentPictures::new(loader.set(), loader.normalization(), device)
+            })?,
+            false => None,
         };
-        let upload = || ResidentPictures::new(train, normalization, device);
-        let resident = match is_wanted
-            .then(|| catching_out_of_memory(upload))
-            .transpose()
-        {
-            Err(TrainError::OutOfMemory { .. }) if memory == PictureMemory::Auto => None,
-            uploaded => uploaded?.map(Arc::new),
-        };
-        Ok(Self { loader, resident })
+        Ok(Self {
+            loader,
+            resident: resident.map(Arc::new),
+        })
     }
 
     pub(crate) fn batches_per_epoch(&self) -> usize {
@@ -139,6 +127,26 @@ impl BatchSource {
             indices: plan.indices,
             size,
         })))
+    }
+}
+
+/// Whether the device is to hold pictures that take `bytes` there.
+fn is_resident(memory: PictureMemory, is_cpu: bool, bytes: usize) -> bool {
+    match memory {
+        PictureMemory::Host => false,
+        PictureMemory::Device => true,
+        PictureMemory::Auto => !is_cpu && bytes <= MOST_RESIDENT_BYTES,
+    }
+}
+
+/// What `upload` gives; none where memory is short and the host will do.
+fn uploaded<T>(
+    memory: PictureMemory,
+    upload: impl FnOnce() -> Result<T, TrainError>,
+) -> Result<Option<T>, TrainError> {
+    match catching_out_of_memory(upload) {
+        Err(TrainError::OutOfMemory { .. }) if memory == PictureMemory::Auto => Ok(None),
+        uploaded => uploaded.map(Some),
     }
 }
 

@@ -1,8 +1,9 @@
 use burn::tensor::Device;
 use mlestar_data::{
-    Origin,
+    ImageSet, Origin,
     augment::{AugmentationConfig, PaddingMode},
     loader::LoaderConfig,
+    normalization::Normalization,
 };
 use mlestar_random::Stream;
 use proptest::prelude::*;
@@ -112,7 +113,7 @@ fn pictures_stay_on_the_host_of_a_cpu_unless_asked() {
         (PictureMemory::Device, true),
     ] {
         let loader = loader(&set, &AugmentationConfig::default(), 2);
-        let source = BatchSource::new(loader, memory, &set, &normalization(), &device).unwrap();
+        let source = BatchSource::new(loader, memory, &device).unwrap();
         assert_eq!(source.is_resident(), expected);
         let batches: Vec<StepBatch> = source.epoch_from(1, 1, [3, 3]).unwrap().collect();
         let [batch] = batches.as_slice() else {
@@ -122,4 +123,26 @@ fn pictures_stay_on_the_host_of_a_cpu_unless_asked() {
         let sample = source.sample(1, [3, 3]).unwrap().unwrap();
         assert_eq!(sample.n, 2);
     }
+}
+
+#[test]
+fn a_gpu_keeps_what_is_not_too_large_and_fits() {
+    use PictureMemory::{Auto, Device, Host};
+    let gib = 1 << 30;
+    assert!(is_resident(Auto, false, gib) && !is_resident(Auto, false, gib + 1));
+    assert!(!is_resident(Auto, true, 1) && !is_resident(Host, false, 1));
+    assert!(is_resident(Device, false, gib + 1) && is_resident(Device, true, 1));
+
+    let full = || -> Result<u8, TrainError> { panic!("out of memory") };
+    assert_eq!(uploaded(Auto, full).unwrap(), None);
+    let error = uploaded(Device, full).unwrap_err();
+    assert!(matches!(error, TrainError::OutOfMemory { .. }), "{error}");
+    let lost = || {
+        Err::<u8, _>(TrainError::Device {
+            action: "copying",
+            message: "lost".into(),
+        })
+    };
+    assert!(uploaded(Auto, lost).is_err());
+    assert_eq!(uploaded(Auto, || Ok(7)).unwrap(), Some(7));
 }

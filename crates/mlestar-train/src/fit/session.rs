@@ -86,13 +86,7 @@ impl<'a> Session<'a> {
             request.normalization,
             loader_config(train.len(), training, request.threads, request.seed),
         )?;
-        let batches = BatchSource::new(
-            loader,
-            training.picture_memory,
-            &train,
-            &request.normalization,
-            &autodiff,
-        )?;
+        let batches = BatchSource::new(loader, training.picture_memory, &autodiff)?;
         let steps_per_epoch = batches.batches_per_epoch();
         let identity = identity_of(request);
         let checkpoints = request.output.join(CHECKPOINTS);

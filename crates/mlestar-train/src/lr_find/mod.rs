@@ -147,13 +147,7 @@ pub fn find_learning_rate(
         request.normalization,
         loader_config(train.len(), request.training, request.threads, request.seed),
     )?;
-    let source = BatchSource::new(
-        loader,
-        request.training.picture_memory,
-        train,
-        &request.normalization,
-        &device,
-    )?;
+    let source = BatchSource::new(loader, request.training.picture_memory, &device)?;
     let size = [train.height(), train.width()];
     // As many epochs as the steps need, numbered like those of a training. None is empty.
     let mut epoch = 1;
