@@ -1,12 +1,12 @@
 //! Every convolution of the reference network: output and both gradients, with each algorithm that
 //! applies. An element is one operation of the direct algorithm, two a multiply-add, so that
 //! criterion's Gelem/s are GFLOP/s as if direct. And the max pools of the plain CNN, by values read or
-//! written.
+//! written, and the orthogonal directions of Muon for its filters.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kernel_work::{ALGORITHMS, Pass, Work};
 use layers::LAYERS;
-use mlestar_kernels::{MaxPoolShape, max_pool, max_pool_backward};
+use mlestar_kernels::{MaxPoolShape, max_pool, max_pool_backward, orthogonalize};
 use mlestar_random::Stream;
 
 // One list of layers serves this bench and the roofline table of the command line.
@@ -73,9 +73,27 @@ fn pools(criterion: &mut Criterion) {
     group.finish();
 }
 
+#[allow(clippy::expect_used)] // The matrices are whole.
+fn muon(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("kernels/muon");
+    for (rows, columns) in [(64, 576), (128, 1152), (256, 2304)] {
+        let mut draws = Stream::new(0, "matrix", 0, 0);
+        let matrix: Vec<f32> = (0..rows * columns)
+            .map(|_| draws.range_f32(-1.0, 1.0))
+            .collect();
+        group.bench_function(
+            BenchmarkId::from_parameter(format!("{rows} x {columns}")),
+            |bencher| {
+                bencher.iter(|| orthogonalize(&matrix, rows).expect("a matrix"));
+            },
+        );
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = mlestar_benches::criterion();
-    targets = kernels, pools
+    targets = kernels, pools, muon
 }
 criterion_main!(benches);

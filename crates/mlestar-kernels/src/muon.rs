@@ -101,45 +101,69 @@ pub fn muon_step(
 /// A matrix with the singular vectors of `matrix`, of `rows` rows, and singular values near 1 (0.68 to
 /// 1.14, where those of `matrix` are not tiny beside its norm).
 ///
+/// All factors of the iteration are polynomials of the first `A = X Xᵀ`, so that they commute: it is
+/// carried out on the small symmetric matrix, `A <- P A P` and `Q <- P Q` with `P = a + b A + c A A`, and
+/// `X` is multiplied once, by the last `Q`. For filters of 3x3 that is less than half of the operations.
+///
 /// # Errors
 ///
 /// [`KernelError::Shape`] when `matrix` is not a whole number of rows.
 pub fn orthogonalize(matrix: &[f32], rows: usize) -> Result<Vec<f32>, KernelError> {
     let columns = check_matrix(matrix.len(), rows)?;
-    // The products are smaller with fewer rows than columns.
-    let is_tall = rows > columns;
-    let [m, n] = if is_tall {
-        [columns, rows]
-    } else {
-        [rows, columns]
-    };
     let norm = sum_of_squares(matrix).sqrt() + NEWTON_SCHULZ_EPSILON;
-    let mut x = match is_tall {
-        true => transposed(matrix, rows, columns),
-        false => matrix.to_vec(),
-    };
+    let mut x = matrix.to_vec();
     scale(&mut x, (1.0 / norm) as f32);
+    let columns_of_x = transposed(&x, rows, columns);
+    let mut out = vec![0.0; matrix.len()];
+    // The factor is smaller on the side with fewer vectors.
+    if rows > columns {
+        let factor = newton_schulz_factor(&columns_of_x, [columns, rows])?;
+        multiply_transposed(&x, &factor, [rows, columns, columns], None, &mut out)?;
+    } else {
+        let factor = newton_schulz_factor(&x, [rows, columns])?;
+        multiply_transposed(
+            &factor,
+            &columns_of_x,
+            [rows, rows, columns],
+            None,
+            &mut out,
+        )?;
+    }
+    Ok(out)
+}
+
+/// What `x`, of `m` rows and `n` columns, is multiplied with from the left in all rounds together: `m` rows
+/// and columns, symmetric.
+fn newton_schulz_factor(x: &[f32], [m, n]: [usize; 2]) -> Result<Vec<f32>, KernelError> {
     let [a, b, c] = NEWTON_SCHULZ_COEFFICIENTS.map(|coefficient| coefficient as f32);
+    let square = [m; 3];
     let mut gram = vec![0.0; m * m];
+    multiply_transposed(x, x, [m, n, m], None, &mut gram)?;
+    let mut factor = Vec::new();
     let mut polynomial = vec![0.0; m * m];
-    let mut next = vec![0.0; m * n];
-    for _ in 0..NEWTON_SCHULZ_ROUNDS {
-        multiply_transposed(&x, &x, [m, n, m], None, &mut gram)?;
-        // b A + c A A; A is its own transpose.
+    let mut product = vec![0.0; m * m];
+    for round in 1..=NEWTON_SCHULZ_ROUNDS {
         let mut by_c = gram.clone();
         scale(&mut by_c, c);
-        let mut by_b = gram.clone();
-        scale(&mut by_b, b);
-        multiply_transposed(&gram, &by_c, [m, m, m], Some(&by_b), &mut polynomial)?;
-        let columns_of_x = transposed(&x, m, n);
-        scale(&mut x, a);
-        multiply_transposed(&polynomial, &columns_of_x, [m, m, n], Some(&x), &mut next)?;
-        std::mem::swap(&mut x, &mut next);
+        let mut lower_terms = gram.clone();
+        scale(&mut lower_terms, b);
+        for diagonal in lower_terms.iter_mut().step_by(m + 1) {
+            *diagonal += a;
+        }
+        // Every one of these matrices is its own transpose.
+        multiply_transposed(&gram, &by_c, square, Some(&lower_terms), &mut polynomial)?;
+        if round < NEWTON_SCHULZ_ROUNDS {
+            multiply_transposed(&polynomial, &gram, square, None, &mut product)?;
+            multiply_transposed(&product, &polynomial, square, None, &mut gram)?;
+        }
+        if round == 1 {
+            factor.clone_from(&polynomial);
+        } else {
+            multiply_transposed(&polynomial, &factor, square, None, &mut product)?;
+            std::mem::swap(&mut factor, &mut product);
+        }
     }
-    Ok(match is_tall {
-        true => transposed(&x, m, n),
-        false => x,
-    })
+    Ok(factor)
 }
 
 fn check_matrix(len: usize, rows: usize) -> Result<usize, KernelError> {

@@ -7,9 +7,13 @@ use proptest::prelude::*;
 use crate::reference::{self, largest_error, random};
 
 /// Largest error of a sum of `terms` products of standard normal values, in units of the sum's own
-/// deviation. One after the other, the roundings of the partial sums add up like a random walk.
+/// deviation. One after the other, the roundings of the partial sums add up like a random walk whose
+/// steps are as large as the sum is: simulated for 9, 432 and 1,800 terms, one error in 100,000 is above
+/// `5.1`, `31` and `68` times the precision, with a tail that falls exponentially, by a decade for each
+/// `1.1`, `9` and `17` more. These limits are eight decades or more beyond that, since a run looks at
+/// millions of sums, and a product left out would still be a thousand times larger.
 fn tolerance(algorithm: Algorithm, terms: usize) -> f64 {
-    let direct = f64::from(f32::EPSILON) * (6.0 + 2.0 * (terms as f64).sqrt());
+    let direct = f64::from(f32::EPSILON) * (12.0 + 5.0 * (terms as f64).sqrt());
     match algorithm {
         Algorithm::Direct => direct,
         // The transforms round values of their own, however short the sum.

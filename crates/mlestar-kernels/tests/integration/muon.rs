@@ -86,6 +86,21 @@ proptest! {
     }
 }
 
+/// Rows whose sizes span eight decades: the smallest directions are beneath the rounding of `X Xᵀ`.
+#[test]
+fn small_singular_values_do_no_harm() {
+    for (rows, columns) in [(64, 64), (64, 576), (96, 40)] {
+        let mut values = random(7, "matrix", rows * columns);
+        for (row, values) in values.chunks_mut(columns).enumerate() {
+            let size = 10_f32.powf(-8.0 * row as f32 / rows as f32);
+            values.iter_mut().for_each(|value| *value *= size);
+        }
+        let found = orthogonalize(&values, rows).unwrap();
+        let difference = largest_difference(&found, &reference(&wide(&values), rows));
+        assert!(difference < 1e-4, "{rows} {columns}: {difference}");
+    }
+}
+
 /// Singular values that are not tiny come to lie near 1: `X Xᵀ` is near the identity.
 #[test]
 fn the_result_is_nearly_orthogonal() {

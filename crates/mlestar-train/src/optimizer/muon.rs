@@ -64,18 +64,24 @@ pub(super) fn by_burn(
 fn orthogonalize(matrix: Tensor<2>) -> Tensor<2> {
     let [rows, columns] = matrix.dims();
     let is_tall = rows > columns;
-    let mut x = match is_tall {
+    let x = match is_tall {
         true => matrix.transpose(),
         false => matrix,
     };
     let norm = x.clone().square().sum().sqrt();
-    x = x / norm.add_scalar(NEWTON_SCHULZ_EPSILON).reshape([1, 1]);
+    let x = x / norm.add_scalar(NEWTON_SCHULZ_EPSILON).reshape([1, 1]);
     let [a, b, c] = NEWTON_SCHULZ_COEFFICIENTS;
+    let mut gram = x.clone().matmul(x.clone().transpose());
+    let identity = Tensor::<2>::eye(rows.min(columns), &x.device());
+    let mut factor = identity.clone();
     for _ in 0..NEWTON_SCHULZ_ROUNDS {
-        let gram = x.clone().matmul(x.clone().transpose());
-        let polynomial = gram.clone().mul_scalar(b) + gram.clone().matmul(gram).mul_scalar(c);
-        x = x.clone().mul_scalar(a) + polynomial.matmul(x);
+        let polynomial = identity.clone().mul_scalar(a)
+            + gram.clone().mul_scalar(b)
+            + gram.clone().matmul(gram.clone()).mul_scalar(c);
+        gram = polynomial.clone().matmul(gram).matmul(polynomial.clone());
+        factor = polynomial.matmul(factor);
     }
+    let x = factor.matmul(x);
     match is_tall {
         true => x.transpose(),
         false => x,
