@@ -104,6 +104,7 @@ pub fn muon_step(
 /// All factors of the iteration are polynomials of the first `A = X Xᵀ`, so that they commute: it is
 /// carried out on the small symmetric matrix, `A <- P A P` and `Q <- P Q` with `P = a + b A + c A A`, and
 /// `X` is multiplied once, by the last `Q`. For filters of 3x3 that is less than half of the operations.
+/// The price is the rounding of `A`, which holds squares: about 0.001 in the spectral norm at worst.
 ///
 /// # Errors
 ///

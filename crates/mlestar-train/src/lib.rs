@@ -82,6 +82,7 @@ mod remedy;
 mod schedule;
 mod step;
 pub mod tensorboard;
+mod training_steps;
 
 pub use config::{
     ClassWeights, Decay, EarlyStoppingConfig, EmaConfig, MixingConfig, Monitor, OptimizerConfig,
@@ -101,3 +102,4 @@ pub use plateau::PlateauState;
 pub use predict::{predict, softmax_rows};
 pub use remedy::{Remedy, RemedyChange};
 pub use schedule::Schedule;
+pub use training_steps::{StepsRequest, TakenStep, TrainingSteps};

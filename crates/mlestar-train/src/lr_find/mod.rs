@@ -7,25 +7,14 @@ mod options;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use mlestar_data::{
-    ImageSet, augment::AugmentationConfig, loader::Loader, normalization::Normalization,
-};
+use mlestar_data::{ImageSet, augment::AugmentationConfig, normalization::Normalization};
 use mlestar_model::ModelSpec;
 use serde::{Deserialize, Serialize};
 
 pub use curve::{Suggestions, SweepPoint};
 pub use options::LrFindOptions;
 
-use crate::{
-    Loss, Mixer, StopSignal, TrainError,
-    batches::BatchSource,
-    config::TrainingConfig,
-    fit::{check_set, check_settings, loader_config},
-    initial::initial_model,
-    optimizer::Optimizer,
-    predict::to_host,
-    step::{StepContext, StepInput},
-};
+use crate::{StepsRequest, StopSignal, TrainError, TrainingSteps, config::TrainingConfig};
 use curve::Curve;
 
 /// What a training would get.
@@ -131,40 +120,16 @@ pub fn find_learning_rate(
     observer: &mut dyn FnMut(&SweepPoint),
 ) -> Result<LrFindOutcome, TrainError> {
     options.check()?;
-    let (spec, train) = (request.model, &request.train);
-    check_settings(
-        spec,
-        request.training,
-        request.augmentation,
-        &request.normalization,
-        request.threads,
-    )?;
-    check_set("training", train, spec)?;
-    let device = request.device.clone().without_autodiff().autodiff();
-    let loader = Loader::new(
-        Arc::clone(train),
-        Some(request.augmentation.clone()),
-        request.normalization,
-        loader_config(train.len(), request.training, request.threads, request.seed),
-    )?;
-    let source = BatchSource::new(loader, request.training.picture_memory, &device)?;
-    let size = [train.height(), train.width()];
-    // As many epochs as the steps need, numbered like those of a training. None is empty.
-    let mut epoch = 1;
-    let mut batches = source.epoch_from(epoch, 0, size)?;
-    let loss = Loss::new(request.training, train.labels(), spec.n_classes())?;
-    let mixer = Mixer::new(&request.training.mixing, request.seed);
-    let context = StepContext {
-        spec,
+    let mut steps = TrainingSteps::new(StepsRequest {
+        model: request.model,
         training: request.training,
-        loss: &loss,
-        mixer: mixer.as_ref(),
+        augmentation: request.augmentation,
+        normalization: request.normalization,
+        train: Arc::clone(&request.train),
         seed: request.seed,
-        device: &device,
-        accumulation_steps: request.training.accumulation_steps,
-    };
-    let mut model = initial_model(spec, request.seed, train, &request.normalization, &device)?;
-    let mut optimizer = Optimizer::new(request.training.optimizer.clone());
+        device: request.device,
+        threads: request.threads,
+    })?;
     let mut curve = Curve::default();
     let mut ended = SweepEnd::Completed;
     for step in 0..options.steps {
@@ -172,25 +137,8 @@ pub fn find_learning_rate(
             ended = SweepEnd::Interrupted;
             break;
         }
-        let batch = loop {
-            if let Some(batch) = batches.next() {
-                break batch;
-            }
-            epoch += 1;
-            batches = source.epoch_from(epoch, 0, size)?;
-        };
         let learning_rate = options.learning_rate(step);
-        let input = StepInput {
-            batch,
-            step: step as u64,
-            learning_rate,
-            spoil: false,
-            keep_gradients: false,
-        };
-        let output = context.run(model, &mut optimizer, input);
-        model = output.model;
-        let values = to_host(output.result, "finding a learning rate")?;
-        let loss = values.first().copied().map_or(f64::NAN, f64::from);
+        let loss = steps.take(learning_rate, false)?.loss;
         if !loss.is_finite() {
             ended = SweepEnd::NotFinite;
             break;

@@ -15,6 +15,7 @@ mod optimizers;
 mod remedies;
 mod resume;
 mod stopping;
+mod training_steps;
 
 use std::{path::Path, sync::Arc};
 

@@ -21,9 +21,8 @@ pub use artifact::{
 };
 pub(crate) use checks::check;
 pub use resources::ResourceFigures;
-pub(crate) use step_probe::median;
-pub(crate) use step_probe::probe;
 pub use step_probe::{GradientFigure, StepTiming, TrainingWork};
+pub(crate) use step_probe::{median, probe};
 
 use crate::stages::situation_analysis::{self, SituationAnalysis};
 use crate::stages::task_definition::{self, TaskSpec};

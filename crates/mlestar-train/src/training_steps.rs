@@ -1,0 +1,171 @@
+//! Steps of a training without the training around them.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use mlestar_data::{
+    ImageSet, augment::AugmentationConfig, loader::Loader, normalization::Normalization,
+};
+use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor};
+
+use crate::{
+    Loss, Mixer, TrainError,
+    batches::{BatchSource, StepBatch},
+    config::TrainingConfig,
+    fit::{check_set, check_settings, loader_config},
+    initial::initial_model,
+    optimizer::Optimizer,
+    predict::to_host,
+    step::{StepContext, StepInput, catching_out_of_memory},
+};
+
+/// What steps are taken with, as a training would take them.
+pub struct StepsRequest<'a> {
+    /// The model; its initial weights come from `seed`.
+    pub model: &'a ModelSpec,
+    /// The training configuration. Its schedule, length and sizes of pictures are not used.
+    pub training: &'a TrainingConfig,
+    /// Random changes to the training pictures.
+    pub augmentation: &'a AugmentationConfig,
+    /// Normalisation of all pictures.
+    pub normalization: Normalization,
+    /// Pictures to learn from.
+    pub train: Arc<ImageSet>,
+    /// Seed of the initial weights, the order, the augmentation and dropout.
+    pub seed: u64,
+    /// Where to compute, with or without autodiff.
+    pub device: &'a Device,
+    /// Threads that prepare batches, at least 1. They do not change any result.
+    pub threads: usize,
+}
+
+/// What a step gave.
+#[derive(Debug, Clone)]
+pub struct TakenStep {
+    /// Mean loss of the batch before the update.
+    pub loss: f64,
+    /// The gradient of every parameter that has one, where they were asked for.
+    pub gradients: Option<Vec<NamedTensor>>,
+}
+
+/// An endless run of training steps with a model of its own: the batches, loss, mixing, accumulation,
+/// dropout and optimizer of a training, with pictures where it would have them. Nothing is validated,
+/// recorded or saved. On the CPU the same request gives the same bits.
+pub struct TrainingSteps<'a> {
+    request: StepsRequest<'a>,
+    /// With autodiff.
+    device: Device,
+    loss: Loss,
+    mixer: Option<Mixer>,
+    source: BatchSource,
+    /// From 1, like those of a training.
+    epoch: usize,
+    batches: Box<dyn Iterator<Item = StepBatch>>,
+    model: ImageClassifier,
+    optimizer: Optimizer,
+}
+
+impl<'a> TrainingSteps<'a> {
+    /// The model with its initial weights, before any step.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`]: a setting out of range, an empty set or one that does not fit the model, or a
+    /// failing device.
+    pub fn new(request: StepsRequest<'a>) -> Result<Self, TrainError> {
+        let (spec, training, train) = (request.model, request.training, &request.train);
+        check_settings(
+            spec,
+            training,
+            request.augmentation,
+            &request.normalization,
+            request.threads,
+        )?;
+        check_set("training", train, spec)?;
+        let device = request.device.clone().without_autodiff().autodiff();
+        let loader = Loader::new(
+            Arc::clone(train),
+            Some(request.augmentation.clone()),
+            request.normalization,
+            loader_config(train.len(), training, request.threads, request.seed),
+        )?;
+        let source = BatchSource::new(loader, training.picture_memory, &device)?;
+        let epoch = 1;
+        Ok(Self {
+            loss: Loss::new(training, train.labels(), spec.n_classes())?,
+            mixer: Mixer::new(&training.mixing, request.seed),
+            batches: source.epoch_from(epoch, 0, [train.height(), train.width()])?,
+            epoch,
+            source,
+            model: initial_model(spec, request.seed, train, &request.normalization, &device)?,
+            optimizer: Optimizer::new(training.optimizer.clone()),
+            device,
+            request,
+        })
+    }
+
+    /// The model as the steps so far have left it, on the autodiff device.
+    #[must_use]
+    pub fn model(&self) -> &ImageClassifier {
+        &self.model
+    }
+
+    /// Pictures a step: those of a batch, or the whole set where that is smaller.
+    #[must_use]
+    pub fn batch_size(&self) -> usize {
+        self.request
+            .training
+            .batch_size
+            .min(self.request.train.len())
+    }
+
+    /// Takes the next step and waits for its loss. A loss that is not finite is no error; what follows
+    /// it will not be finite either.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] when the device fails or its memory is exhausted.
+    pub fn take(
+        &mut self,
+        learning_rate: f64,
+        keep_gradients: bool,
+    ) -> Result<TakenStep, TrainError> {
+        let request = &self.request;
+        let context = StepContext {
+            spec: request.model,
+            training: request.training,
+            loss: &self.loss,
+            mixer: self.mixer.as_ref(),
+            seed: request.seed,
+            device: &self.device,
+            accumulation_steps: request.training.accumulation_steps,
+        };
+        let size = [request.train.height(), request.train.width()];
+        let (model, step) = (self.model.clone(), self.optimizer.steps());
+        let (output, values) = catching_out_of_memory(|| {
+            // No epoch is empty.
+            let batch = loop {
+                if let Some(batch) = self.batches.next() {
+                    break batch;
+                }
+                self.epoch += 1;
+                self.batches = self.source.epoch_from(self.epoch, 0, size)?;
+            };
+            let input = StepInput {
+                batch,
+                step,
+                learning_rate,
+                spoil: false,
+                keep_gradients,
+            };
+            let output = context.run(model, &mut self.optimizer, input);
+            let values = to_host(output.result.clone(), "taking a training step")?;
+            Ok((output, values))
+        })?;
+        self.model = output.model;
+        Ok(TakenStep {
+            loss: values.first().copied().map_or(f64::NAN, f64::from),
+            gradients: output.gradients,
+        })
+    }
+}

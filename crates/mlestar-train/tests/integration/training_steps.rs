@@ -1,0 +1,121 @@
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use mlestar_train::{
+    OptimizerKind, PictureMemory, ScheduleConfig, ScheduleKind, StepRecord, StepsRequest,
+    TrainError, TrainingSteps,
+};
+
+use crate::{Setup, pictures};
+
+fn request<'a>(setup: &'a Setup, device: &'a Device) -> StepsRequest<'a> {
+    StepsRequest {
+        model: &setup.spec,
+        training: &setup.training,
+        augmentation: &setup.augmentation,
+        normalization: setup.normalization,
+        train: Arc::clone(&setup.train),
+        seed: setup.seed,
+        device,
+        threads: setup.threads,
+    }
+}
+
+/// Two epochs with everything that a step can have.
+fn setup() -> Setup {
+    let mut setup = Setup::new(2);
+    setup.training.schedule = ScheduleConfig {
+        kind: ScheduleKind::Constant,
+        ..ScheduleConfig::default()
+    };
+    setup.training.optimizer.kind = OptimizerKind::Muon;
+    setup.training.accumulation_steps = 2;
+    setup.training.mixing.cutmix_alpha = 1.0;
+    setup
+}
+
+#[test]
+fn they_are_those_of_a_training() {
+    let device = Device::flex();
+    for memory in [PictureMemory::Host, PictureMemory::Device] {
+        let mut setup = setup();
+        setup.training.picture_memory = memory;
+        let folder = tempfile::tempdir().unwrap();
+        let trained = setup.fit(folder.path()).unwrap();
+        let lines = std::fs::read_to_string(folder.path().join("steps.jsonl")).unwrap();
+        let records: Vec<StepRecord> = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(records.len(), 2 * 4);
+
+        let mut steps = TrainingSteps::new(request(&setup, &device)).unwrap();
+        let rate = setup.training.optimizer.learning_rate;
+        for record in &records {
+            let loss = steps.take(rate, false).unwrap().loss;
+            assert_eq!(
+                loss.to_bits(),
+                record.loss.to_bits(),
+                "step {}",
+                record.step
+            );
+        }
+        // The later of equal epochs is never the best one: whether the second is, the seed decides.
+        assert_eq!(trained.best_epoch, 2);
+        assert_eq!(steps.model().state(), trained.best_model.state());
+    }
+}
+
+#[test]
+fn gradients_come_when_asked_for() {
+    let (device, setup) = (Device::flex(), setup());
+    let mut steps = TrainingSteps::new(request(&setup, &device)).unwrap();
+    assert_eq!(steps.batch_size(), 16);
+    assert!(steps.take(0.01, false).unwrap().gradients.is_none());
+    let gradients = steps.take(0.01, true).unwrap().gradients.unwrap();
+    let names: Vec<&str> = gradients
+        .iter()
+        .map(|tensor| tensor.name.as_str())
+        .collect();
+    assert!(
+        names.contains(&"stem.conv.weight") && names.contains(&"head.bias"),
+        "{names:?}"
+    );
+    assert!(
+        gradients
+            .iter()
+            .flat_map(|tensor| &tensor.values)
+            .all(|value| value.is_finite())
+    );
+}
+
+#[test]
+fn a_set_smaller_than_a_batch_is_one_batch() {
+    let device = Device::flex();
+    let mut setup = setup();
+    setup.train = pictures(1, 5);
+    let mut steps = TrainingSteps::new(request(&setup, &device)).unwrap();
+    assert_eq!(steps.batch_size(), 5);
+    for _ in 0..3 {
+        assert!(steps.take(0.01, false).unwrap().loss.is_finite());
+    }
+}
+
+#[test]
+fn what_a_training_refuses_is_refused() {
+    let device = Device::flex();
+    let mut setup = setup();
+    setup.train = pictures(1, 0);
+    let refused = TrainingSteps::new(request(&setup, &device)).err();
+    assert!(matches!(
+        refused,
+        Some(TrainError::EmptySet { split: "training" })
+    ));
+    let mut setup = Setup::new(1);
+    setup.training.batch_size = 0;
+    let message = TrainingSteps::new(request(&setup, &device))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(message.contains("batch_size"), "{message}");
+}

@@ -1,0 +1,222 @@
+//! A few real training steps and predictions: what they cost, and whether they work.
+//!
+//! Used by stage 2 (is the training time feasible?) and stage 3 (does the architecture work?). The
+//! steps are those of training itself ([`TrainingSteps`]), with pictures of full size.
+
+mod gradients;
+mod timing;
+
+use crate::{StageContext, WorkflowError};
+use mlestar_data::ImageSet;
+use mlestar_data::normalization::Normalization;
+use mlestar_model::{ImageClassifier, ModelSpec};
+use mlestar_train::{StepsRequest, TrainingSteps, predict};
+use std::sync::Arc;
+use std::time::Instant;
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
+
+pub use gradients::GradientFigure;
+pub(crate) use timing::median;
+pub use timing::{StepTiming, TrainingWork};
+
+/// Steps before the clock counts: the first ones allocate memory and, on a GPU, choose kernels.
+const WARM_UP_STEPS: usize = 2;
+/// At least so many steps are measured ...
+const FEWEST_STEPS: usize = 3;
+/// ... and at most so many ...
+const MOST_STEPS: usize = 20;
+/// ... unless this much time has passed.
+const ENOUGH_SECONDS: f64 = 2.0;
+/// Predictions of one picture before the clock counts, and those that are measured.
+const WARM_UP_PREDICTIONS: usize = 3;
+const MEASURED_PREDICTIONS: usize = 15;
+
+/// What the probe found.
+pub(crate) struct StepProbe {
+    pub(crate) timing: StepTiming,
+    /// `[pictures, classes]` of the first forward pass.
+    pub(crate) output_shape: [usize; 2],
+    /// Logits of the first forward pass that are not finite.
+    pub(crate) n_not_finite_logits: usize,
+    /// Loss of each training step, warm-up included; the first is that of the initial weights.
+    pub(crate) losses: Vec<f64>,
+    pub(crate) gradients: Vec<GradientFigure>,
+}
+
+/// Takes a few steps with the configured model on training pictures.
+pub(crate) fn probe(
+    context: &mut StageContext<'_>,
+    spec: &ModelSpec,
+    normalization: Normalization,
+) -> Result<StepProbe, WorkflowError> {
+    let (train, validation) = context.training_sets()?;
+    let config = context.config;
+    let mut steps = TrainingSteps::new(StepsRequest {
+        model: spec,
+        training: &config.training,
+        augmentation: &config.augmentation,
+        normalization,
+        train: Arc::clone(&train),
+        seed: config.seed,
+        device: context.device,
+        threads: context.threads.max(1),
+    })?;
+    let batch_size = steps.batch_size();
+    let (output_shape, n_not_finite_logits) =
+        look_untrained(context, steps.model(), &train, batch_size, &normalization)?;
+    let rate = config.training.optimizer.learning_rate;
+    let first = steps.take(rate, true)?;
+    let gradients = gradients::figures(steps.model(), &first.gradients.unwrap_or_default());
+    let mut losses = vec![first.loss];
+    let step_seconds = measure_steps(context, &mut steps, &mut losses)?;
+    let pictures = if validation.is_empty() {
+        &train
+    } else {
+        &validation
+    };
+    let latency_ms = latencies(context, steps.model(), pictures, &normalization)?;
+    let prediction_seconds_per_image =
+        throughput(context, steps.model(), pictures, &normalization)?;
+    Ok(StepProbe {
+        timing: StepTiming {
+            batch_size,
+            n_warm_up_steps: WARM_UP_STEPS,
+            step_seconds,
+            latency_ms,
+            prediction_seconds_per_image,
+            resident_bytes: resident_bytes(),
+        },
+        output_shape,
+        n_not_finite_logits,
+        losses,
+        gradients,
+    })
+}
+
+/// Shape and number of non-finite values of the logits that the untrained model gives for as many
+/// pictures as a batch has.
+fn look_untrained(
+    context: &StageContext<'_>,
+    model: &ImageClassifier,
+    train: &ImageSet,
+    batch_size: usize,
+    normalization: &Normalization,
+) -> Result<([usize; 2], usize), WorkflowError> {
+    let some = train.select(&(0..batch_size).collect::<Vec<usize>>())?;
+    let logits = predict(
+        model,
+        &some,
+        normalization,
+        batch_size,
+        context.device,
+        &mut |_, _| {},
+    )?;
+    let n_not_finite = logits.iter().filter(|value| !value.is_finite()).count();
+    Ok(([batch_size, logits.len() / batch_size], n_not_finite))
+}
+
+/// Goes on training after the first step, adds the losses to `losses` and times the steps after the
+/// warm-up, in seconds: waiting for the batch, forward, backward, update.
+fn measure_steps(
+    context: &mut StageContext<'_>,
+    steps: &mut TrainingSteps<'_>,
+    losses: &mut Vec<f64>,
+) -> Result<Vec<f64>, WorkflowError> {
+    let rate = context.config.training.optimizer.learning_rate;
+    let mut step_seconds = Vec::new();
+    loop {
+        context.check_stop()?;
+        let clock = Instant::now();
+        losses.push(steps.take(rate, false)?.loss);
+        let seconds = clock.elapsed().as_secs_f64();
+        if losses.len() > WARM_UP_STEPS {
+            step_seconds.push(seconds);
+        }
+        context.reporter.progress(
+            "measuring training steps",
+            losses.len() as u64,
+            (WARM_UP_STEPS + MOST_STEPS) as u64,
+        );
+        let is_enough = step_seconds.len() >= FEWEST_STEPS
+            && step_seconds.iter().sum::<f64>() >= ENOUGH_SECONDS;
+        if is_enough || step_seconds.len() >= MOST_STEPS {
+            return Ok(step_seconds);
+        }
+    }
+}
+
+/// Times of predicting one picture, in milliseconds.
+fn latencies(
+    context: &StageContext<'_>,
+    model: &ImageClassifier,
+    pictures: &ImageSet,
+    normalization: &Normalization,
+) -> Result<Vec<f64>, WorkflowError> {
+    let mut times = Vec::with_capacity(MEASURED_PREDICTIONS);
+    for run in 0..WARM_UP_PREDICTIONS + MEASURED_PREDICTIONS {
+        let one = pictures.select(&[run % pictures.len()])?;
+        let clock = Instant::now();
+        predict(
+            model,
+            &one,
+            normalization,
+            1,
+            context.device,
+            &mut |_, _| {},
+        )?;
+        if run >= WARM_UP_PREDICTIONS {
+            times.push(clock.elapsed().as_secs_f64() * 1_000.0);
+        }
+    }
+    Ok(times)
+}
+
+/// Seconds a picture when many are predicted in batches, as validation does. The first batch warms
+/// up.
+fn throughput(
+    context: &StageContext<'_>,
+    model: &ImageClassifier,
+    pictures: &ImageSet,
+    normalization: &Normalization,
+) -> Result<f64, WorkflowError> {
+    let batch_size = context.config.training.evaluation_batch_size;
+    let n = batch_size.min(pictures.len());
+    let some = pictures.select(&(0..n).collect::<Vec<usize>>())?;
+    let run = || -> Result<f64, WorkflowError> {
+        let clock = Instant::now();
+        predict(
+            model,
+            &some,
+            normalization,
+            batch_size,
+            context.device,
+            &mut |_, _| {},
+        )?;
+        Ok(clock.elapsed().as_secs_f64() / n as f64)
+    };
+    run()?;
+    run()
+}
+
+/// Memory that this process holds, in bytes; 0 where the system does not tell.
+fn resident_bytes() -> u64 {
+    let Ok(pid) = sysinfo::get_current_pid() else {
+        return 0;
+    };
+    let Ok(mut system) = System::new() else {
+        return 0;
+    };
+    let what = ProcessRefreshKind::nothing().with_memory();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, what);
+    system.process(pid).map_or(0, sysinfo::Process::memory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_memory() {
+        assert!(resident_bytes() > 1_000_000 || !cfg!(target_os = "linux"));
+    }
+}

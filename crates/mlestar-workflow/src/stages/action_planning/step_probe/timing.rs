@@ -1,0 +1,163 @@
+//! What steps and predictions cost, and what a whole training costs at that.
+
+use mlestar_train::TrainingConfig;
+use serde::{Deserialize, Serialize};
+
+/// What a few steps cost on this machine. Different in every run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepTiming {
+    /// Pictures a step.
+    pub batch_size: usize,
+    /// Steps that were taken before.
+    pub n_warm_up_steps: usize,
+    /// Time of each measured step, from fetching the batch to the updated weights, in seconds.
+    pub step_seconds: Vec<f64>,
+    /// Time of predicting one picture with the training program, in milliseconds, several times.
+    pub latency_ms: Vec<f64>,
+    /// Time of predicting many pictures in batches, in seconds a picture.
+    pub prediction_seconds_per_image: f64,
+    /// Memory of this process after the steps, in bytes; 0 where the system does not tell.
+    pub resident_bytes: u64,
+}
+
+impl StepTiming {
+    /// The median time of a step, in seconds.
+    pub fn median_step_seconds(&self) -> f64 {
+        median(&self.step_seconds)
+    }
+
+    /// The shortest and the longest step, in seconds.
+    pub fn step_range_seconds(&self) -> [f64; 2] {
+        let shortest = self
+            .step_seconds
+            .iter()
+            .copied()
+            .fold(f64::INFINITY, f64::min);
+        let longest = self.step_seconds.iter().copied().fold(0.0, f64::max);
+        [shortest, longest]
+    }
+
+    /// The median latency of one picture, in milliseconds.
+    pub fn median_latency_ms(&self) -> f64 {
+        median(&self.latency_ms)
+    }
+
+    /// The longest latency of one picture, in milliseconds.
+    pub fn worst_latency_ms(&self) -> f64 {
+        self.latency_ms.iter().copied().fold(0.0, f64::max)
+    }
+
+    /// Training of `epochs` epochs of `n_train` pictures, each followed by a pass over
+    /// `n_validation` pictures, when every step with pictures of full size takes `step_seconds`, and
+    /// others take less in proportion to the area.
+    pub fn training_seconds(&self, step_seconds: f64, work: &TrainingWork) -> f64 {
+        let epoch = work.steps_per_epoch as f64 * step_seconds * work.mean_picture_area
+            + work.n_validation as f64 * self.prediction_seconds_per_image;
+        work.epochs as f64 * epoch
+    }
+}
+
+/// How much a training has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingWork {
+    /// Epochs at most.
+    pub epochs: usize,
+    /// Steps an epoch.
+    pub steps_per_epoch: usize,
+    /// Area of a training picture as a fraction of the full one, the mean over the epochs.
+    pub mean_picture_area: f64,
+    /// Validation pictures after each epoch.
+    pub n_validation: usize,
+}
+
+impl TrainingWork {
+    /// The work of training on `n_train` and validating on `n_validation` pictures.
+    pub fn new(training: &TrainingConfig, n_train: usize, n_validation: usize) -> Self {
+        let areas = (1..=training.epochs).map(|epoch| training.picture_area(epoch));
+        Self {
+            epochs: training.epochs,
+            steps_per_epoch: n_train.div_ceil(training.batch_size),
+            mean_picture_area: areas.sum::<f64>() / training.epochs.max(1) as f64,
+            n_validation,
+        }
+    }
+}
+
+/// The middle value; the mean of both when there are two; NaN without values.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => sorted[middle],
+        _ => (sorted[middle - 1] + sorted[middle]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mlestar_train::ProgressiveResizing;
+
+    fn timing(step_seconds: Vec<f64>) -> StepTiming {
+        StepTiming {
+            batch_size: 10,
+            n_warm_up_steps: 2,
+            step_seconds,
+            latency_ms: vec![3.0, 1.0, 2.0],
+            prediction_seconds_per_image: 0.01,
+            resident_bytes: 0,
+        }
+    }
+
+    #[test]
+    fn training_time_is_steps_and_validation_times_epochs() {
+        let training = TrainingConfig {
+            epochs: 3,
+            batch_size: 10,
+            ..TrainingConfig::default()
+        };
+        let work = TrainingWork::new(&training, 101, 20);
+        assert_eq!(work.steps_per_epoch, 11);
+        let timing = timing(vec![0.5, 0.1, 0.3]);
+        assert_eq!(timing.median_step_seconds(), 0.3);
+        assert_eq!(timing.step_range_seconds(), [0.1, 0.5]);
+        let seconds = timing.training_seconds(0.3, &work);
+        assert!(
+            (seconds - 3.0 * (11.0 * 0.3 + 0.2)).abs() < 1e-9,
+            "{seconds}"
+        );
+        // One epoch of three at a quarter of the area.
+        let progressive_resizing = vec![ProgressiveResizing {
+            until_fraction: 0.34,
+            scale: 0.5,
+        }];
+        let work = TrainingWork::new(
+            &TrainingConfig {
+                progressive_resizing,
+                ..training
+            },
+            101,
+            20,
+        );
+        let seconds = timing.training_seconds(0.3, &work);
+        assert!(
+            (seconds - (2.25 * 11.0 * 0.3 + 3.0 * 0.2)).abs() < 1e-9,
+            "{seconds}"
+        );
+        assert_eq!(
+            (timing.median_latency_ms(), timing.worst_latency_ms()),
+            (2.0, 3.0)
+        );
+    }
+
+    #[test]
+    fn medians_of_none_two_and_three() {
+        assert!(median(&[]).is_nan());
+        assert_eq!(median(&[4.0, 2.0]), 3.0);
+        assert_eq!(median(&[9.0, 1.0, 2.0]), 2.0);
+    }
+}
