@@ -51,6 +51,44 @@ pub struct TakenStep {
 /// An endless run of training steps with a model of its own: the batches, loss, mixing, accumulation,
 /// dropout and optimizer of a training, with pictures where it would have them. Nothing is validated,
 /// recorded or saved. On the CPU the same request gives the same bits.
+///
+/// ```
+/// use std::{sync::Arc, time::Instant};
+///
+/// use burn::tensor::Device;
+/// use mlestar_data::{
+///     augment::AugmentationConfig,
+///     normalization::Normalization,
+///     synthetic::{SyntheticConfig, generate},
+/// };
+/// use mlestar_model::{ModelConfig, StageConfig};
+/// use mlestar_train::{StepsRequest, TrainingConfig, TrainingSteps};
+///
+/// let sizes = SyntheticConfig { n_train: 64, n_validation: 20, n_test: 10, ..SyntheticConfig::default() };
+/// let splits = generate(&sizes.without_flaws(), 1)?.splits;
+/// let stages = vec![StageConfig { channels: 4, blocks: 1, stride: 4 }];
+/// let spec = ModelConfig { stem_channels: 4, stages, ..ModelConfig::small() }.check(10, 32, 32)?;
+/// let training = TrainingConfig { batch_size: 32, ..TrainingConfig::default() };
+/// let augmentation = AugmentationConfig::default();
+/// let device = Device::flex();
+/// let mut steps = TrainingSteps::new(StepsRequest {
+///     model: &spec,
+///     training: &training,
+///     augmentation: &augmentation,
+///     normalization: Normalization::new([0.5; 3], [0.25; 3])?,
+///     train: Arc::new(splits.train),
+///     seed: 0,
+///     device: &device,
+///     threads: 1,
+/// })?;
+/// for _ in 0..3 {
+///     let clock = Instant::now();
+///     let step = steps.take(0.001, false)?;
+///     println!("loss {:.3} in {:?}", step.loss, clock.elapsed());
+///     assert!(step.loss.is_finite());
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct TrainingSteps<'a> {
     request: StepsRequest<'a>,
     /// With autodiff.
