@@ -36,7 +36,7 @@ pub struct RefinementConfig {
     pub train_fraction_per_trial: f64,
     /// Length of the final training; `training.epochs` when absent.
     pub final_epochs: Option<usize>,
-    /// What is searched. Naming a space replaces the whole default.
+    /// What is searched. Naming a space replaces the whole default, whose rates and decays suit Adam.
     pub space: SearchSpace,
 }
 
