@@ -71,9 +71,10 @@ fn largest_difference(found: &[f32], expected: &[f64]) -> f64 {
 }
 
 /// Singular values lie near 1. Those that began below some 1e-4 of the norm have squares beneath the
-/// rounding of `A = X Xᵀ`; in simulations over spectra of 2 to 12 decades that moved the result by at most
-/// 1.3e-3 in the spectral norm, which no value exceeds.
-const LARGEST_ERROR: f64 = 2e-3;
+/// rounding of `A = X Xᵀ`: in simulations over spectra of 2 to 12 decades that moved the result by up to
+/// 1.3e-3 in the spectral norm, spread over all values, and one value of 6,000 random matrices, half of
+/// them nearly square, by up to 1.6e-4.
+const LARGEST_ERROR: f64 = 1e-3;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
@@ -161,9 +162,8 @@ fn muon_follows_its_formula() {
                 *p = *p * (1.0 - 0.02 * decay) - 0.02 * factor * o;
             }
             assert!(largest_difference(&buffer, &b) < 1e-5);
-            let allowed = 0.02 * LARGEST_ERROR * (f64::from(step as u32) + 1.0);
             assert!(
-                largest_difference(&parameter, &p) < allowed,
+                largest_difference(&parameter, &p) < 1e-5,
                 "{rows} {columns}"
             );
         }

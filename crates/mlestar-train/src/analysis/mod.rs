@@ -2,7 +2,8 @@
 //!
 //! [`analyse`] looks at the epochs and steps that a training has recorded, one file a kind of finding:
 //! jumps of the loss, the gradient norm, divergence, plateaus, overfitting, underfitting, drops in speed,
-//! steps that wait for pictures, and a best epoch long before the end. It computes on what it is given and reads nothing.
+//! steps that wait for pictures, and a best epoch long before the end. It computes on what it is given and
+//! reads nothing.
 //! [`read_history`] reads what a training left, or is still writing; [`Follower`] reads on as lines are
 //! appended.
 //!

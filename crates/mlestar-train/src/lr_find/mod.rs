@@ -4,40 +4,13 @@
 mod curve;
 mod options;
 
-use std::sync::Arc;
-
-use burn::tensor::Device;
-use mlestar_data::{ImageSet, augment::AugmentationConfig, normalization::Normalization};
-use mlestar_model::ModelSpec;
 use serde::{Deserialize, Serialize};
 
 pub use curve::{Suggestions, SweepPoint};
 pub use options::LrFindOptions;
 
-use crate::{StepsRequest, StopSignal, TrainError, TrainingSteps, config::TrainingConfig};
+use crate::{StepsRequest, StopSignal, TrainError, TrainingSteps};
 use curve::Curve;
-
-/// What a training would get.
-pub struct LrFindRequest<'a> {
-    /// The model; its initial weights come from `seed`.
-    pub model: &'a ModelSpec,
-    /// The training configuration. Its learning rate, schedule and length are not used.
-    pub training: &'a TrainingConfig,
-    /// Random changes to the training pictures.
-    pub augmentation: &'a AugmentationConfig,
-    /// Normalisation of all pictures.
-    pub normalization: Normalization,
-    /// Pictures to learn from.
-    pub train: Arc<ImageSet>,
-    /// Seed of the initial weights, the order, the augmentation and dropout.
-    pub seed: u64,
-    /// Where to compute, with or without autodiff.
-    pub device: &'a Device,
-    /// Asks for an early end.
-    pub stop: &'a StopSignal,
-    /// Threads that prepare batches, at least 1. They do not change any result.
-    pub threads: usize,
-}
 
 /// Why a sweep ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,15 +54,15 @@ pub struct LrFindOutcome {
 /// };
 /// use mlestar_model::{ModelConfig, StageConfig};
 /// use mlestar_train::{
-///     StopSignal, TrainingConfig,
-///     lr_find::{LrFindOptions, LrFindRequest, SweepPoint, find_learning_rate},
+///     StepsRequest, StopSignal, TrainingConfig,
+///     lr_find::{LrFindOptions, SweepPoint, find_learning_rate},
 /// };
 ///
 /// let sizes = SyntheticConfig { n_train: 64, n_validation: 20, n_test: 10, ..SyntheticConfig::default() };
 /// let splits = generate(&sizes.without_flaws(), 1)?.splits;
 /// let stages = vec![StageConfig { channels: 4, blocks: 1, stride: 4 }];
 /// let training = TrainingConfig { batch_size: 32, ..TrainingConfig::default() };
-/// let request = LrFindRequest {
+/// let request = StepsRequest {
 ///     model: &ModelConfig { stem_channels: 4, stages, ..ModelConfig::small() }.check(10, 32, 32)?,
 ///     training: &training,
 ///     augmentation: &AugmentationConfig::default(),
@@ -97,11 +70,11 @@ pub struct LrFindOutcome {
 ///     train: Arc::new(splits.train),
 ///     seed: 0,
 ///     device: &Device::flex(),
-///     stop: &StopSignal::new(),
 ///     threads: 1,
 /// };
 /// let options = LrFindOptions { steps: 20, ..LrFindOptions::for_optimizer(training.optimizer.kind) };
-/// let outcome = find_learning_rate(&request, &options, &mut |point: &SweepPoint| {
+/// let stop = StopSignal::new();
+/// let outcome = find_learning_rate(request, &options, &stop, &mut |point: &SweepPoint| {
 ///     println!("{:.1e}: {:.3}", point.learning_rate, point.smoothed_loss);
 /// })?;
 /// if let Some(rate) = outcome.suggestions.suggested() {
@@ -115,25 +88,17 @@ pub struct LrFindOutcome {
 /// [`TrainError`]: an option or setting out of range, an empty set or one that does not fit the model, or
 /// a failing device.
 pub fn find_learning_rate(
-    request: &LrFindRequest<'_>,
+    request: StepsRequest<'_>,
     options: &LrFindOptions,
+    stop: &StopSignal,
     observer: &mut dyn FnMut(&SweepPoint),
 ) -> Result<LrFindOutcome, TrainError> {
     options.check()?;
-    let mut steps = TrainingSteps::new(StepsRequest {
-        model: request.model,
-        training: request.training,
-        augmentation: request.augmentation,
-        normalization: request.normalization,
-        train: Arc::clone(&request.train),
-        seed: request.seed,
-        device: request.device,
-        threads: request.threads,
-    })?;
+    let mut steps = TrainingSteps::new(request)?;
     let mut curve = Curve::default();
     let mut ended = SweepEnd::Completed;
     for step in 0..options.steps {
-        if request.stop.is_requested() {
+        if stop.is_requested() {
             ended = SweepEnd::Interrupted;
             break;
         }

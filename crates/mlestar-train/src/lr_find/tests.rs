@@ -1,10 +1,18 @@
 //! Sweeps on synthetic pictures.
 
-use mlestar_data::synthetic::{SyntheticConfig, generate};
-use mlestar_model::{ModelConfig, StageConfig};
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use mlestar_data::{
+    ImageSet,
+    augment::AugmentationConfig,
+    normalization::Normalization,
+    synthetic::{SyntheticConfig, generate},
+};
+use mlestar_model::{ModelConfig, ModelSpec, StageConfig};
 
 use super::*;
-use crate::config::{OptimizerConfig, OptimizerKind};
+use crate::config::{OptimizerConfig, OptimizerKind, TrainingConfig};
 
 struct Setup {
     spec: ModelSpec,
@@ -59,18 +67,18 @@ impl Setup {
         options: &LrFindOptions,
         observer: &mut dyn FnMut(&SweepPoint),
     ) -> Result<LrFindOutcome, TrainError> {
-        let request = LrFindRequest {
+        let device = Device::flex();
+        let request = StepsRequest {
             model: &self.spec,
             training: &self.training,
             augmentation: &self.augmentation,
             normalization: Normalization::new([0.5; 3], [0.25; 3]).unwrap(),
             train: Arc::clone(&self.train),
             seed: 7,
-            device: &Device::flex(),
-            stop: &self.stop,
+            device: &device,
             threads: self.threads,
         };
-        find_learning_rate(&request, options, observer)
+        find_learning_rate(request, options, &self.stop, observer)
     }
 }
 

@@ -60,7 +60,7 @@ fn they_are_those_of_a_training() {
                 record.step
             );
         }
-        // The later of equal epochs is never the best one: whether the second is, the seed decides.
+        // With this seed the last epoch is the best, so that its weights are those of the last step.
         assert_eq!(trained.best_epoch, 2);
         assert_eq!(steps.model().state(), trained.best_model.state());
     }

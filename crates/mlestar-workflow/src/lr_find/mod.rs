@@ -10,9 +10,9 @@ use mlestar_artifact::{Artifact, write_artifact, write_atomically};
 use mlestar_data::ImageSplits;
 use mlestar_data::describe::describe;
 use mlestar_data::normalization::Normalization;
-use mlestar_train::lr_find::{LrFindOutcome, LrFindRequest, SweepPoint, find_learning_rate};
+use mlestar_train::lr_find::{LrFindOutcome, SweepPoint, find_learning_rate};
 use mlestar_train::lr_find::{Suggestions, SweepEnd};
-use mlestar_train::{OptimizerKind, StopSignal};
+use mlestar_train::{OptimizerKind, StepsRequest, StopSignal};
 use serde::{Deserialize, Serialize};
 
 pub use mlestar_train::lr_find::LrFindOptions;
@@ -99,7 +99,7 @@ pub fn run(job: &LrFindJob<'_>, reporter: &mut dyn Reporter) -> Result<LrFind, W
         .check(train.n_classes(), train.height(), train.width())?;
     // As stage 1 has it.
     let normalization = Normalization::from_description(&describe(&train))?;
-    let request = LrFindRequest {
+    let request = StepsRequest {
         model: &model,
         training: &config.training,
         augmentation: &config.augmentation,
@@ -107,14 +107,13 @@ pub fn run(job: &LrFindJob<'_>, reporter: &mut dyn Reporter) -> Result<LrFind, W
         train: Arc::new(train),
         seed: config.seed,
         device: job.device,
-        stop: job.stop,
         threads: job.threads,
     };
     let total = job.options.steps as u64;
     let mut observer = |point: &SweepPoint| {
         reporter.progress("learning-rate sweep", point.step as u64, total);
     };
-    let outcome = find_learning_rate(&request, &job.options, &mut observer)?;
+    let outcome = find_learning_rate(request, &job.options, job.stop, &mut observer)?;
     if outcome.ended == SweepEnd::Interrupted {
         return Err(WorkflowError::Stopped {
             doing: "finding a learning rate",

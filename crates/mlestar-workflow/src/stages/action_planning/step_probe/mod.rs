@@ -103,14 +103,7 @@ fn look_untrained(
     normalization: &Normalization,
 ) -> Result<([usize; 2], usize), WorkflowError> {
     let some = train.select(&(0..batch_size).collect::<Vec<usize>>())?;
-    let logits = predict(
-        model,
-        &some,
-        normalization,
-        batch_size,
-        context.device,
-        &mut |_, _| {},
-    )?;
+    let logits = logits_of(context, model, &some, batch_size, normalization)?;
     let n_not_finite = logits.iter().filter(|value| !value.is_finite()).count();
     Ok(([batch_size, logits.len() / batch_size], n_not_finite))
 }
@@ -156,14 +149,7 @@ fn latencies(
     for run in 0..WARM_UP_PREDICTIONS + MEASURED_PREDICTIONS {
         let one = pictures.select(&[run % pictures.len()])?;
         let clock = Instant::now();
-        predict(
-            model,
-            &one,
-            normalization,
-            1,
-            context.device,
-            &mut |_, _| {},
-        )?;
+        logits_of(context, model, &one, 1, normalization)?;
         if run >= WARM_UP_PREDICTIONS {
             times.push(clock.elapsed().as_secs_f64() * 1_000.0);
         }
@@ -184,18 +170,31 @@ fn throughput(
     let some = pictures.select(&(0..n).collect::<Vec<usize>>())?;
     let run = || -> Result<f64, WorkflowError> {
         let clock = Instant::now();
-        predict(
-            model,
-            &some,
-            normalization,
-            batch_size,
-            context.device,
-            &mut |_, _| {},
-        )?;
+        logits_of(context, model, &some, batch_size, normalization)?;
         Ok(clock.elapsed().as_secs_f64() / n as f64)
     };
     run()?;
     run()
+}
+
+/// Logits of all `pictures`, predicted in batches; too few to show progress for.
+fn logits_of(
+    context: &StageContext<'_>,
+    model: &ImageClassifier,
+    pictures: &ImageSet,
+    batch_size: usize,
+    normalization: &Normalization,
+) -> Result<Vec<f32>, WorkflowError> {
+    let device = context.device;
+    let quiet = &mut |_, _| {};
+    Ok(predict(
+        model,
+        pictures,
+        normalization,
+        batch_size,
+        device,
+        quiet,
+    )?)
 }
 
 /// Memory that this process holds, in bytes; 0 where the system does not tell.
