@@ -223,10 +223,10 @@ pub struct LrFindArguments {
     /// Steps of the sweep, one batch each: 20 to 10000 [default: 100]
     #[arg(long)]
     pub steps: Option<usize>,
-    /// The learning rate of the first step [default: 1e-6; 1e-5 for SGD]
+    /// The learning rate of the first step [default: 1e-6; SGD 1e-5, Muon 1e-4]
     #[arg(long, value_name = "RATE")]
     pub lowest: Option<f64>,
-    /// The learning rate of the last step, at most 10 [default: 1; 10 for SGD]
+    /// The learning rate of the last step, at most 10 [default: 1; SGD and Muon 10]
     #[arg(long, value_name = "RATE")]
     pub highest: Option<f64>,
 }

@@ -90,7 +90,7 @@ impl FrozenModel {
             spec.width(),
             operations,
         )?;
-        Ok(model.with_flip_averaging(spec.config().flip_averaging))
+        Ok(model.with_views(spec.config().views()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The frozen model: a plain description of a trained classifier, free of Burn.
 
+use mlestar_model::Views;
+
 use crate::error::ExportError;
 use crate::executor::Executor;
 use crate::graph::{self, BufferShape, Operation, PixelNormalization};
@@ -43,7 +45,7 @@ pub struct FrozenModel {
     width: usize,
     operations: Vec<Operation>,
     shapes: Vec<BufferShape>,
-    flip_averaging: bool,
+    views: Views,
 }
 
 impl FrozenModel {
@@ -69,24 +71,20 @@ impl FrozenModel {
             width,
             operations,
             shapes,
-            flip_averaging: false,
+            views: Views::default(),
         })
     }
 
-    /// The same model whose logits are the mean of those of a picture and of its mirror image (or, with
-    /// `false`, of the picture alone).
+    /// The same model whose logits are the mean over these views of a picture.
     #[must_use]
-    pub fn with_flip_averaging(self, flip_averaging: bool) -> Self {
-        Self {
-            flip_averaging,
-            ..self
-        }
+    pub fn with_views(self, views: Views) -> Self {
+        Self { views, ..self }
     }
 
-    /// Whether the logits are the mean of those of a picture and of its mirror image.
+    /// The views of a picture over which the logits are averaged.
     #[must_use]
-    pub fn flip_averaging(&self) -> bool {
-        self.flip_averaging
+    pub fn views(&self) -> Views {
+        self.views
     }
 
     /// Class names; position is class index.
@@ -137,12 +135,11 @@ impl FrozenModel {
         self.operations.iter().map(Operation::parameters).sum()
     }
 
-    /// Multiplications with addition that one picture takes (convolutions and linear layer), in both
-    /// passes where there are two.
+    /// Multiplications with addition that one picture takes (convolutions and linear layer), in all its
+    /// views together.
     #[must_use]
     pub fn multiply_adds(&self) -> u64 {
-        let passes = if self.flip_averaging { 2 } else { 1 };
-        passes * graph::multiply_adds(&self.operations, &self.shapes)
+        self.views.count() as u64 * graph::multiply_adds(&self.operations, &self.shapes)
     }
 
     /// Logits, row-major `[n, classes]`, of `n` pictures of interleaved RGB bytes

@@ -6,7 +6,7 @@
 //! | key | value |
 //! |---|---|
 //! | `format` | `mlestar.frozen_model` |
-//! | `format_version` | `1`; `2` with flip averaging: logits are the mean of both passes |
+//! | `format_version` | `1`; where the logits are the mean over several views of a picture ([`Views`]) `2`: mirrored, `3`: shifted, `4`: both |
 //! | `classes` | JSON list of names; position is class index |
 //! | `normalization` | JSON `{"mean": [r, g, b], "std": [r, g, b]}` of pixels in 0-1 |
 //! | `picture` | JSON `{"height": h, "width": w}` |
@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use mlestar_artifact::write_atomically;
-use mlestar_model::NamedTensor;
+use mlestar_model::{NamedTensor, Views};
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -30,10 +30,26 @@ use crate::frozen::FrozenModel;
 use crate::graph::{Convolution, Layer, LayerWeights, Linear, Operation};
 
 const FORMAT: &str = "mlestar.frozen_model";
-const FORMAT_VERSION: &str = "1";
-/// Of models that average the logits of a picture and its mirror image. A reader that does not know of it
-/// must not take the file for one that it can run.
-const FLIP_AVERAGING_VERSION: &str = "2";
+
+/// The version of the format says which views of a picture the model averages over: a reader that does not know
+/// of them must not take the file for one that it can run.
+fn version_of(views: Views) -> &'static str {
+    match (views.mirrored, views.shifted) {
+        (false, false) => "1",
+        (true, false) => "2",
+        (false, true) => "3",
+        (true, true) => "4",
+    }
+}
+
+/// The views of the models in files of this version.
+fn views_of(version: &str) -> Option<Views> {
+    let mut all = [0, 1, 2, 3].into_iter().map(|flags| Views {
+        mirrored: flags & 1 != 0,
+        shifted: flags & 2 != 0,
+    });
+    all.find(|&views| version_of(views) == version)
+}
 
 /// One operation of a frozen model without its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,10 +104,7 @@ pub fn to_bytes(model: &FrozenModel) -> Vec<u8> {
         height: model.height(),
         width: model.width(),
     };
-    let version = match model.flip_averaging() {
-        true => FLIP_AVERAGING_VERSION,
-        false => FORMAT_VERSION,
-    };
+    let version = version_of(model.views());
     let metadata = BTreeMap::from([
         ("format", FORMAT.to_owned()),
         ("format_version", version.to_owned()),
@@ -157,18 +170,17 @@ pub fn from_bytes(bytes: &[u8]) -> Result<FrozenModel, String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let metadata = header.metadata().clone().unwrap_or_default();
-    let flip_averaging =
-        metadata.get("format_version").map(String::as_str) == Some(FLIP_AVERAGING_VERSION);
-    let version = match flip_averaging {
-        true => FLIP_AVERAGING_VERSION,
-        false => FORMAT_VERSION,
+    let found = |key: &str| metadata.get(key).map(String::as_str);
+    let refused = |key: &str, expected: &str| {
+        let found = metadata.get(key);
+        Err(format!("metadata {key:?} is {found:?}, not {expected}"))
     };
-    for (key, expected) in [("format", FORMAT), ("format_version", version)] {
-        if metadata.get(key).map(String::as_str) != Some(expected) {
-            let found = metadata.get(key);
-            return Err(format!("metadata {key:?} is {found:?}, not {expected:?}"));
-        }
+    if found("format") != Some(FORMAT) {
+        return refused("format", &format!("{FORMAT:?}"));
     }
+    let Some(views) = found("format_version").and_then(views_of) else {
+        return refused("format_version", "\"1\" to \"4\"");
+    };
     let picture: PictureSize = parse(&metadata, "picture")?;
     let records: Vec<OperationRecord> = parse(&metadata, "operations")?;
     // Serde lets unknown keys pass in a flattened enum, but one of them could change the result.
@@ -193,7 +205,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<FrozenModel, String> {
         operations,
     )
     .map_err(|error| error.to_string())?;
-    Ok(model.with_flip_averaging(flip_averaging))
+    Ok(model.with_views(views))
 }
 
 /// Writes `tensors` (for example [`mlestar_model::ImageClassifier::state`]: unfolded, with the names

@@ -4,7 +4,7 @@ use burn::{
     tensor::{Device, Tensor, TensorData, module::linear},
 };
 
-use crate::{BatchNorm, Block, ModelError, ModelSpec, StemKind, init, path::Path};
+use crate::{BatchNorm, Block, ModelError, ModelSpec, StemKind, Views, init, path::Path};
 
 /// The first convolution (3x3, stride 1) with its batch normalisation and ReLU.
 #[derive(Module, Debug)]
@@ -38,8 +38,10 @@ pub struct ImageClassifier {
     pub stages: Vec<Vec<Block>>,
     /// Linear layer after global average pooling.
     pub head: Head,
-    /// Whether evaluation takes the mean of the logits of a picture and its mirror image.
+    /// Whether mirror images are among the views over whose logits evaluation averages.
     pub flip_averaging: bool,
+    /// Whether pictures moved by a pixel are among them.
+    pub shift_averaging: bool,
 }
 
 impl ImageClassifier {
@@ -77,6 +79,7 @@ impl ImageClassifier {
             stages,
             head,
             flip_averaging: config.flip_averaging,
+            shift_averaging: config.shift_averaging,
         }
     }
 
@@ -126,12 +129,24 @@ impl ImageClassifier {
     }
 
     pub(crate) fn forward_along(&self, path: Path, images: Tensor<4>) -> Tensor<2> {
-        if !self.flip_averaging {
-            return self.pass_along(path, images);
+        let views = self.views();
+        let mut sum = self.pass_along(path, images.clone());
+        for view in views.others() {
+            sum = sum + self.pass_along(path, view.of(images.clone()));
         }
-        let mirrored = images.clone().flip([3]);
-        let sum = self.pass_along(path, images) + self.pass_along(path, mirrored);
-        sum.mul_scalar(0.5)
+        match views.count() {
+            1 => sum,
+            count => sum.mul_scalar(1.0 / count as f64),
+        }
+    }
+
+    /// The views over whose logits [`forward`](Self::forward) averages.
+    #[must_use]
+    pub fn views(&self) -> Views {
+        Views {
+            mirrored: self.flip_averaging,
+            shifted: self.shift_averaging,
+        }
     }
 
     fn pass_along(&self, path: Path, images: Tensor<4>) -> Tensor<2> {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelError, ModelSpec, PatchCovariance};
+use crate::{ModelError, ModelSpec, PatchCovariance, Views};
 
 /// The families of architectures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -55,7 +55,8 @@ pub struct StageConfig {
 /// | `stages` | 64, 128, 256 channels, 2 blocks each, stride 2 | the stages | 1 to 8 of them |
 /// | `dropout` | 0.5 | probability of dropping a feature before the linear layer | 0 <= p < 1 |
 /// | `stochastic_depth` | 0 | probability of leaving out the last block's branch in a step, less for earlier blocks | 0 <= p < 1; 0 in a plain CNN |
-/// | `flip_averaging` | false | evaluation takes the mean of the logits of a picture and its mirror image, in two passes | |
+/// | `flip_averaging` | false | mirror images are among the views over whose logits evaluation averages | |
+/// | `shift_averaging` | false | so are pictures moved by a pixel: see [`Views`] | |
 ///
 /// ```
 /// let config: mlestar_model::ModelConfig = toml::from_str(
@@ -81,8 +82,10 @@ pub struct ModelConfig {
     /// Probability with which the branch of the last residual block is left out of a training step;
     /// see [`branch_factors`](crate::branch_factors).
     pub stochastic_depth: f64,
-    /// Whether a picture is evaluated together with its mirror image: the logits are the mean of both.
+    /// Whether mirror images are among the views over whose logits evaluation averages; see [`Views`].
     pub flip_averaging: bool,
+    /// Whether pictures moved by a pixel are among them.
+    pub shift_averaging: bool,
 }
 
 impl Default for ModelConfig {
@@ -131,6 +134,16 @@ impl ModelConfig {
             dropout,
             stochastic_depth: 0.0,
             flip_averaging: false,
+            shift_averaging: false,
+        }
+    }
+
+    /// The views over whose logits evaluation averages.
+    #[must_use]
+    pub fn views(&self) -> Views {
+        Views {
+            mirrored: self.flip_averaging,
+            shifted: self.shift_averaging,
         }
     }
 

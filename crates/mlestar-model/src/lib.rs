@@ -46,6 +46,7 @@ mod spec;
 mod state;
 mod stochastic_depth;
 mod summary;
+mod views;
 mod whitening;
 
 pub use batch_norm::BatchNorm;
@@ -58,4 +59,5 @@ pub use spec::ModelSpec;
 pub use state::{NamedTensor, StateKind};
 pub use stochastic_depth::branch_factors;
 pub use summary::{LayerKind, LayerSummary, ModelSummary};
+pub use views::{View, Views};
 pub use whitening::PatchCovariance;

@@ -49,8 +49,8 @@ pub struct LayerSummary {
     pub activation_bytes: u64,
 }
 
-/// What a model costs. Figures are for one picture in f32 that goes through once; with flip averaging,
-/// evaluation takes two passes, one after the other.
+/// What a model costs. Figures are for one picture in f32 that goes through once; evaluation takes a pass for
+/// each of the [`Views`](crate::Views), one after the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelSummary {
     /// The layers in the order of computation.

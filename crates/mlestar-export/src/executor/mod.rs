@@ -6,7 +6,7 @@ mod pool;
 mod slots;
 
 use self::convolution::PreparedConvolution;
-use self::pixels::PixelTable;
+use self::pixels::{PixelTable, Sources};
 use self::pool::Pool;
 use self::slots::{added_buffer, assign_slots};
 use crate::error::ExportError;
@@ -43,7 +43,8 @@ pub struct Executor {
     height: usize,
     width: usize,
     n_classes: usize,
-    flip_averaging: bool,
+    /// The views of a picture besides itself.
+    other_views: Vec<Sources>,
     steps: Vec<Step>,
     /// Values that one picture needs in each slot; slot 0 holds the normalised picture.
     slot_sizes: Vec<usize>,
@@ -110,7 +111,9 @@ impl Executor {
             height: model.height(),
             width: model.width(),
             n_classes: model.n_classes(),
-            flip_averaging: model.flip_averaging(),
+            other_views: (model.views().others())
+                .map(|view| Sources::new(view, model.height(), model.width()))
+                .collect(),
             steps,
             slot_sizes,
             scratch: Pool::new(),
@@ -156,9 +159,6 @@ impl Executor {
             let mut slots = self.scratch.take();
             for (logits, pixels) in slices {
                 self.run_slice(pixels, logits, &mut slots);
-                if self.flip_averaging {
-                    self.average_with_mirrored(pixels, logits, &mut slots);
-                }
             }
             self.scratch.give_back(slots);
         });
@@ -174,25 +174,30 @@ impl Executor {
         n.div_ceil(slices).max(1)
     }
 
-    /// Takes some pictures through the network; `slots` is memory from an earlier slice.
+    /// Takes all views of some pictures through the network; `slots` is memory from an earlier slice.
     fn run_slice(&self, pixels: &[u8], logits: &mut [f32], slots: &mut Vec<Vec<f32>>) {
-        let results = self.run_steps(pixels, false, logits.len() / self.n_classes, slots);
-        logits.copy_from_slice(results);
-    }
-
-    /// Makes `logits` the mean of themselves and those of the mirror images.
-    fn average_with_mirrored(&self, pixels: &[u8], logits: &mut [f32], slots: &mut Vec<Vec<f32>>) {
-        let results = self.run_steps(pixels, true, logits.len() / self.n_classes, slots);
-        for (logit, mirrored) in logits.iter_mut().zip(results) {
-            *logit = (*logit + mirrored) * 0.5;
+        let n = logits.len() / self.n_classes;
+        logits.copy_from_slice(self.run_steps(pixels, None, n, slots));
+        if self.other_views.is_empty() {
+            return;
+        }
+        for view in &self.other_views {
+            let results = self.run_steps(pixels, Some(view), n, slots);
+            for (sum, logit) in logits.iter_mut().zip(results) {
+                *sum += logit;
+            }
+        }
+        let share = 1.0 / (1 + self.other_views.len()) as f32;
+        for logit in logits {
+            *logit *= share;
         }
     }
 
-    /// The logits of `n` pictures, or of their mirror images.
+    /// The logits of `n` pictures, or of a view of them.
     fn run_steps<'a>(
         &self,
         pixels: &[u8],
-        mirrored: bool,
+        view: Option<&Sources>,
         n: usize,
         slots: &'a mut Vec<Vec<f32>>,
     ) -> &'a [f32] {
@@ -202,9 +207,9 @@ impl Executor {
             slot.resize(slot.len().max(n * size), 0.0);
         }
         let input = &mut slots[0][..pixels.len()];
-        match mirrored {
-            true => (self.pixel_table).normalize_mirrored(pixels, self.width, input),
-            false => self.pixel_table.normalize(pixels, input),
+        match view {
+            Some(view) => self.pixel_table.normalize_view(pixels, view, input),
+            None => self.pixel_table.normalize(pixels, input),
         }
         for step in &self.steps {
             // The output's slot is none of those that are read: see `assign_slots`.

@@ -1,5 +1,6 @@
 //! 8-bit pixels to the values that the network sees.
 
+use mlestar_model::View;
 use rayon::prelude::*;
 
 use crate::graph::PixelNormalization;
@@ -10,6 +11,21 @@ const PIECE_PIXELS: usize = 4096;
 /// The network's input for each channel and pixel value.
 pub(super) struct PixelTable(Box<[[f32; 256]; 3]>);
 
+/// The rows and columns of a picture that a view of it shows.
+pub(super) struct Sources {
+    rows: Vec<usize>,
+    columns: Vec<usize>,
+}
+
+impl Sources {
+    pub(super) fn new(view: View, height: usize, width: usize) -> Self {
+        Self {
+            rows: view.rows(height),
+            columns: view.columns(width),
+        }
+    }
+}
+
 impl PixelTable {
     pub(super) fn new(normalization: &PixelNormalization) -> Self {
         let values = std::array::from_fn(|channel| {
@@ -18,16 +34,19 @@ impl PixelTable {
         Self(Box::new(values))
     }
 
-    /// As [`normalize`](Self::normalize) with each row of `width` pixels from right to left.
-    pub(super) fn normalize_mirrored(&self, pixels: &[u8], width: usize, values: &mut [f32]) {
+    /// As [`normalize`](Self::normalize) for a view of the pictures.
+    pub(super) fn normalize_view(&self, pixels: &[u8], view: &Sources, values: &mut [f32]) {
         let [red, green, blue] = &*self.0;
+        let (height, row_length) = (view.rows.len(), 3 * view.columns.len());
         let rows = values
-            .par_chunks_exact_mut(3 * width)
-            .zip(pixels.par_chunks_exact(3 * width))
-            .with_min_len(PIECE_PIXELS.div_ceil(width));
-        rows.for_each(|(values, pixels)| {
-            let from_right = pixels.chunks_exact(3).rev();
-            for (values, pixel) in values.chunks_exact_mut(3).zip(from_right) {
+            .par_chunks_exact_mut(row_length)
+            .enumerate()
+            .with_min_len(PIECE_PIXELS.div_ceil(view.columns.len()));
+        rows.for_each(|(row, values)| {
+            let source = row / height * height + view.rows[row % height];
+            let pixels = &pixels[source * row_length..][..row_length];
+            for (values, &column) in values.chunks_exact_mut(3).zip(&view.columns) {
+                let pixel = &pixels[3 * column..][..3];
                 values[0] = red[usize::from(pixel[0])];
                 values[1] = green[usize::from(pixel[1])];
                 values[2] = blue[usize::from(pixel[2])];

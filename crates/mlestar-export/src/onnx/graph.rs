@@ -1,5 +1,7 @@
 //! A frozen model as an ONNX graph.
 
+use mlestar_model::Views;
+
 use super::proto::{Attribute, Dimension, FLOAT, Graph, Node, Tensor, UINT8, ValueInfo};
 use crate::frozen::FrozenModel;
 use crate::graph::{BufferShape, Convolution, Layer, Linear, Operation};
@@ -10,16 +12,19 @@ pub(crate) const PROBABILITIES: &str = "probabilities";
 pub(super) const NORMALIZED: &str = "normalization.output";
 /// The operator that makes mirror images, which nothing else in these graphs uses.
 pub(super) const MIRROR: &str = "Slice";
+/// The operator that moves pictures, likewise.
+pub(super) const SHIFT: &str = "Gather";
 pub(super) const MEAN: &str = "normalization.mean";
 pub(super) const STD: &str = "normalization.std";
 /// Name of the number of pictures, which is left open.
 const BATCH: &str = "batch";
 
-/// Both passes of a model that averages over a picture and its mirror image: the pictures, then their
-/// mirror images, as one batch.
-const BOTH: &str = "flip.both";
-/// Logits of both passes.
-const BOTH_LOGITS: &str = "flip.logits";
+/// The pictures, then each of the shifted ones, as one batch.
+const WITH_SHIFTED: &str = "views.with_shifted";
+/// All of those, then their mirror images, as one batch.
+const WITH_MIRRORED: &str = "views.with_mirrored";
+/// Logits of all views of all pictures.
+const ALL_LOGITS: &str = "views.logits";
 
 /// Operators that come before the first operation of the model.
 pub(super) const PREFIX: [&str; 5] = ["Cast", "Div", "Sub", "Div", "Transpose"];
@@ -44,7 +49,10 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
         ..Graph::default()
     };
     add_normalization(&mut graph, model);
-    if model.flip_averaging() {
+    if model.views().shifted {
+        add_shifted(&mut graph, model);
+    }
+    if model.views().mirrored {
         add_mirrored(&mut graph, model);
     }
     let described = graph.values.len();
@@ -74,10 +82,10 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
             Layer::Linear(linear) => add_linear(&mut graph, operation, linear, &values),
         }
     }
-    if model.flip_averaging() {
-        // The descriptions of the operations' values say `batch` rows, and now there are twice as many.
+    if model.views().count() > 1 {
+        // The descriptions of the operations' values say `batch` rows, and now there are several times as many.
         graph.values.truncate(described);
-        add_mean_of_both(&mut graph, model);
+        add_mean_of_views(&mut graph, model);
     }
     graph.nodes.push(Node {
         attributes: vec![("axis".to_owned(), Attribute::Int(1))],
@@ -111,17 +119,61 @@ struct Values {
 /// The ONNX value that holds a buffer.
 pub(super) fn value_name(model: &FrozenModel, buffer: usize) -> String {
     match buffer.checked_sub(1) {
-        None if model.flip_averaging() => BOTH.to_owned(),
-        None => NORMALIZED.to_owned(),
-        Some(index) if index + 1 == model.operations().len() => match model.flip_averaging() {
-            true => BOTH_LOGITS.to_owned(),
-            false => LOGITS.to_owned(),
+        None if model.views().mirrored => WITH_MIRRORED.to_owned(),
+        None => unmirrored(model).to_owned(),
+        Some(index) if index + 1 == model.operations().len() => match model.views().count() {
+            1 => LOGITS.to_owned(),
+            _ => ALL_LOGITS.to_owned(),
         },
         Some(index) => format!("{}.output", model.operations()[index].name),
     }
 }
 
-/// Joins the pictures and their mirror images to one batch.
+/// The value that holds the views before any is mirrored.
+fn unmirrored(model: &FrozenModel) -> &'static str {
+    match model.views().shifted {
+        true => WITH_SHIFTED,
+        false => NORMALIZED,
+    }
+}
+
+/// Joins the pictures and the shifted ones to one batch.
+fn add_shifted(graph: &mut Graph, model: &FrozenModel) {
+    let (height, width) = (model.height(), model.width());
+    let mut joined = vec![NORMALIZED.to_owned()];
+    let shifts = Views {
+        mirrored: false,
+        shifted: true,
+    };
+    for (index, view) in shifts.others().enumerate() {
+        let name = format!("views.shifted_{}", index + 1);
+        let mut input = NORMALIZED.to_owned();
+        for (axis, sides, sources) in [
+            (2, "rows", view.rows(height)),
+            (3, "columns", view.columns(width)),
+        ] {
+            let indices = format!("{name}.{sides}");
+            let sources: Vec<i64> = sources.into_iter().map(to_int).collect();
+            graph.initializers.push(integers(&indices, &sources));
+            let output = match axis {
+                2 => format!("{name}.vertically"),
+                _ => name.clone(),
+            };
+            graph.nodes.push(Node {
+                attributes: vec![("axis".to_owned(), Attribute::Int(axis))],
+                ..node(&output, SHIFT, &[&input, &indices], &output)
+            });
+            graph
+                .values
+                .push(info(&output, FLOAT, &[3, height, width], ""));
+            input = output;
+        }
+        joined.push(name);
+    }
+    add_joined(graph, &joined, WITH_SHIFTED);
+}
+
+/// Joins the views so far and their mirror images to one batch.
 fn add_mirrored(graph: &mut Graph, model: &FrozenModel) {
     let parameters = [
         ("starts", -1),
@@ -129,37 +181,43 @@ fn add_mirrored(graph: &mut Graph, model: &FrozenModel) {
         ("axes", 3),
         ("steps", -1),
     ];
-    let mut inputs = vec![NORMALIZED.to_owned()];
+    let mut inputs = vec![unmirrored(model).to_owned()];
     for (name, value) in parameters {
-        let name = format!("flip.{name}");
+        let name = format!("views.mirrored.{name}");
         graph.initializers.push(integers(&name, &[value]));
         inputs.push(name);
     }
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    let mirrored = "flip.mirrored";
+    let mirrored = "views.mirrored";
     graph.nodes.push(node(mirrored, MIRROR, &inputs, mirrored));
-    let shape = [3, model.height(), model.width()];
-    graph.values.push(info(mirrored, FLOAT, &shape, ""));
+    add_joined(
+        graph,
+        &[unmirrored(model).to_owned(), mirrored.to_owned()],
+        WITH_MIRRORED,
+    );
+}
+
+/// Several batches as one.
+fn add_joined(graph: &mut Graph, inputs: &[String], output: &str) {
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     graph.nodes.push(Node {
         attributes: vec![("axis".to_owned(), Attribute::Int(0))],
-        ..node(BOTH, "Concat", &[NORMALIZED, mirrored], BOTH)
+        ..node(output, "Concat", &inputs, output)
     });
 }
 
-/// The mean of the logits of a picture and of its mirror image.
-fn add_mean_of_both(graph: &mut Graph, model: &FrozenModel) {
-    let (shape, axes, pairs) = ("flip.shape", "flip.first_axis", "flip.pairs");
-    let classes = model.n_classes();
-    graph
-        .initializers
-        .push(integers(shape, &[2, -1, to_int(classes)]));
+/// The mean of the logits of a picture's views.
+fn add_mean_of_views(graph: &mut Graph, model: &FrozenModel) {
+    let (shape, axes, grouped) = ("views.shape", "views.first_axis", "views.grouped");
+    let sides = [to_int(model.views().count()), -1, to_int(model.n_classes())];
+    graph.initializers.push(integers(shape, &sides));
     graph.initializers.push(integers(axes, &[0]));
     graph
         .nodes
-        .push(node(pairs, "Reshape", &[BOTH_LOGITS, shape], pairs));
+        .push(node(grouped, "Reshape", &[ALL_LOGITS, shape], grouped));
     graph.nodes.push(Node {
         attributes: vec![("keepdims".to_owned(), Attribute::Int(0))],
-        ..node("flip.mean", "ReduceMean", &[pairs, axes], LOGITS)
+        ..node("views.mean", "ReduceMean", &[grouped, axes], LOGITS)
     });
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::graph::{INPUT, MEAN, MIRROR, NORMALIZED, PREFIX, STD, graph_of};
+use mlestar_model::Views;
+
+use super::graph::{INPUT, MEAN, MIRROR, NORMALIZED, PREFIX, SHIFT, STD, graph_of};
 use super::proto::{Attribute, Dimension, Graph, Model, Node, Tensor};
 use crate::frozen::FrozenModel;
 use crate::graph::{Convolution, Layer, LayerWeights, Linear, Operation, PixelNormalization};
@@ -32,9 +34,19 @@ pub(super) fn model_of(read: &Model) -> Result<FrozenModel, String> {
         std: channels(STD)?,
     };
     let operations = operations_of(&read.graph, &mut tensors)?;
+    let has = |operator: &str| {
+        read.graph
+            .nodes
+            .iter()
+            .any(|node| node.operator == operator)
+    };
+    let views = Views {
+        mirrored: has(MIRROR),
+        shifted: has(SHIFT),
+    };
     let model = FrozenModel::new(classes, normalization, height, width, operations)
         .map_err(|error| error.to_string())?
-        .with_flip_averaging(read.graph.nodes.iter().any(|node| node.operator == MIRROR));
+        .with_views(views);
     match difference(&graph_of(&model), &read.graph) {
         None => Ok(model),
         Some(place) => Err(format!("{place} is not what mlestar-export writes")),
@@ -99,7 +111,7 @@ fn operations_of(
                 None
             }
             // Around the operations; what they are is checked when the graph is made again.
-            "Flatten" | "Softmax" | MIRROR | "Concat" | "Reshape" | "ReduceMean" => None,
+            "Flatten" | "Softmax" | MIRROR | SHIFT | "Concat" | "Reshape" | "ReduceMean" => None,
             other => return Err(format!("node {:?} has operator {other:?}", node.name)),
         };
         let buffer = match layer {

@@ -7,7 +7,7 @@ use mlestar_export::{Executor, FrozenModel};
 use mlestar_model::ModelConfig;
 
 use crate::models::{
-    MEAN, STD, class_names, pooled_frozen, random_pictures, small_frozen, trained_like,
+    AVERAGES, MEAN, STD, class_names, pooled_frozen, random_pictures, small_frozen, trained_like,
 };
 
 /// Counts the allocations of each thread.
@@ -44,7 +44,7 @@ fn a_second_call_allocates_its_result_alone() {
         .num_threads(1)
         .build()
         .unwrap();
-    let averaging = small_frozen(1).with_flip_averaging(true);
+    let averaging = small_frozen(1).with_views(AVERAGES[2]);
     for model in [small_frozen(1), pooled_frozen(1), averaging, small] {
         let executor = Executor::new(&model);
         let pictures = random_pictures(1, 40, model.height(), model.width());

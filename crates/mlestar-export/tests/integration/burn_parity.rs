@@ -4,7 +4,7 @@ use mlestar_export::{ExportError, FrozenModel, parity};
 use mlestar_model::ModelConfig;
 
 use crate::models::{
-    MEAN, STD, burn_logits, class_names, plain_config, random_pictures, trained_like,
+    AVERAGES, MEAN, STD, burn_logits, class_names, plain_config, random_pictures, trained_like,
 };
 
 fn check(config: ModelConfig, side: usize, n: usize) {
@@ -44,13 +44,16 @@ fn plain_network_agrees_on_odd_sizes() {
 }
 
 #[test]
-fn averages_over_mirror_images_agree() {
+fn averages_over_views_agree() {
     for config in [plain_config(), ModelConfig::small()] {
-        let config = ModelConfig {
-            flip_averaging: true,
-            ..config
-        };
-        check(config, 27, 5);
+        for views in AVERAGES {
+            let config = ModelConfig {
+                flip_averaging: views.mirrored,
+                shift_averaging: views.shifted,
+                ..config.clone()
+            };
+            check(config, 27, 5);
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use mlestar_random::Stream;
 use proptest::prelude::*;
 
 use crate::models::{
-    MEAN, STD, class_names, convolution, pooled_frozen, random_pictures, small_frozen, tail,
+    AVERAGES, MEAN, STD, class_names, convolution, pooled_frozen, random_pictures, small_frozen,
+    tail,
 };
 
 /// Runs the graph with plain loops in `f64`, from the definition of each operation.
@@ -292,31 +293,62 @@ fn pooled_graph_agrees_with_the_naive_one_alone_and_in_a_batch() {
 }
 
 #[test]
-fn averaging_takes_the_mean_over_a_picture_and_its_mirror_image() {
+fn averaging_takes_the_mean_over_the_views_of_a_picture() {
     let model = small_frozen(1);
-    let averaging = model.clone().with_flip_averaging(true);
-    assert_eq!(averaging.multiply_adds(), 2 * model.multiply_adds());
     let (height, width, n) = (9, 7, 150);
     let pictures = random_pictures(2, n, height, width);
-    let rows = pictures.chunks(3 * width);
-    let mirrored: Vec<u8> = rows
-        .flat_map(|row| row.chunks(3).rev().flatten().copied())
-        .collect();
-    let [plain, flipped] = [&pictures, &mirrored].map(|p| model.logits(p, n).unwrap());
-    let expected: Vec<f32> = plain
-        .iter()
-        .zip(&flipped)
-        .map(|(a, b)| (a + b) * 0.5)
-        .collect();
-    assert_ne!(plain, flipped);
-    assert_eq!(
-        bits(&averaging.logits(&pictures, n).unwrap()),
-        bits(&expected)
-    );
-    assert_eq!(
-        bits(&averaging.logits(&mirrored, n).unwrap()),
-        bits(&expected)
-    );
+    // What each pixel of a moved picture shows is counted from the border that it is moved over.
+    let reflected = |position: usize, offset: isize, side: usize| {
+        let at = (position as isize + offset).unsigned_abs();
+        at.min(2 * (side - 1) - at)
+    };
+    let view = |offset: isize, mirrored: bool| -> Vec<u8> {
+        let mut pixels = Vec::new();
+        for picture in pictures.chunks(height * width * 3) {
+            for (row, column) in (0..height).flat_map(|row| (0..width).map(move |x| (row, x))) {
+                let column = if mirrored { width - 1 - column } else { column };
+                let row = reflected(row, offset, height);
+                let column = reflected(column, offset, width);
+                pixels.extend(&picture[3 * (row * width + column)..][..3]);
+            }
+        }
+        pixels
+    };
+    for views in AVERAGES {
+        let averaging = model.clone().with_views(views);
+        let offsets: &[isize] = if views.shifted { &[0, 1, -1] } else { &[0] };
+        let mirrored: &[bool] = if views.mirrored {
+            &[false, true]
+        } else {
+            &[false]
+        };
+        let all: Vec<Vec<f32>> = mirrored
+            .iter()
+            .flat_map(|&mirrored| offsets.iter().map(move |&offset| (offset, mirrored)))
+            .map(|(offset, mirrored)| model.logits(&view(offset, mirrored), n).unwrap())
+            .collect();
+        let passes = all.len() as u64;
+        assert_eq!(averaging.multiply_adds(), passes * model.multiply_adds());
+        for (index, logit) in averaging.logits(&pictures, n).unwrap().iter().enumerate() {
+            let sum: f64 = all.iter().map(|logits| f64::from(logits[index])).sum();
+            let expected = sum / passes as f64;
+            let difference = (f64::from(*logit) - expected).abs();
+            assert!(difference < 1e-6, "{views:?}: {logit} {expected}");
+        }
+        let alone: Vec<f32> = pictures
+            .chunks(height * width * 3)
+            .flat_map(|picture| averaging.logits(picture, 1).unwrap())
+            .collect();
+        assert_eq!(bits(&averaging.logits(&pictures, n).unwrap()), bits(&alone));
+    }
+    let logits = AVERAGES.map(|views| {
+        model
+            .clone()
+            .with_views(views)
+            .logits(&pictures, n)
+            .unwrap()
+    });
+    assert!(logits[0] != logits[1] && logits[1] != logits[2]);
 }
 
 #[test]

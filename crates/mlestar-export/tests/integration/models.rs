@@ -2,11 +2,20 @@
 
 use burn::tensor::{Device, Tensor};
 use mlestar_export::{Convolution, FrozenModel, Layer, Linear, Operation, PixelNormalization};
-use mlestar_model::{Architecture, ImageClassifier, ModelConfig, ModelSpec, NamedTensor, StemKind};
+use mlestar_model::{
+    Architecture, ImageClassifier, ModelConfig, ModelSpec, NamedTensor, StemKind, Views,
+};
 use mlestar_random::Stream;
 
 pub const MEAN: [f32; 3] = [0.4914, 0.4822, 0.4465];
 pub const STD: [f32; 3] = [0.2470, 0.2435, 0.2616];
+
+/// Every way to average over more than the picture itself.
+pub const AVERAGES: [Views; 3] = [views(true, false), views(false, true), views(true, true)];
+
+const fn views(mirrored: bool, shifted: bool) -> Views {
+    Views { mirrored, shifted }
+}
 
 pub fn class_names(n: usize) -> Vec<String> {
     (0..n).map(|index| format!("class \"{index}\" é")).collect()

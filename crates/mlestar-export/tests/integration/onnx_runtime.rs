@@ -5,7 +5,7 @@ use mlestar_model::ModelConfig;
 use tract_onnx::prelude::*;
 
 use crate::models::{
-    MEAN, STD, class_names, max_difference, plain_config, pooled_frozen, random_pictures,
+    AVERAGES, MEAN, STD, class_names, max_difference, plain_config, pooled_frozen, random_pictures,
     small_frozen, trained_like,
 };
 
@@ -60,7 +60,9 @@ fn tract_agrees_on_a_small_graph_of_odd_size() {
 #[test]
 fn tract_agrees_on_max_pools_and_a_plain_network() {
     check(&pooled_frozen(1));
-    check(&pooled_frozen(2).with_flip_averaging(true));
+    for views in AVERAGES {
+        check(&pooled_frozen(2).with_views(views));
+    }
     let (spec, model) = trained_like(plain_config(), 10, 27);
     check(&FrozenModel::freeze(&model, &spec, (MEAN, STD), &class_names(10)).unwrap());
 }

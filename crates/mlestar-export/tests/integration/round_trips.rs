@@ -6,7 +6,7 @@ use mlestar_export::{FrozenModel, onnx, safetensors_file, write_state_safetensor
 use mlestar_model::{ModelConfig, NamedTensor};
 use safetensors::SafeTensors;
 
-use crate::models::{MEAN, STD, class_names, pooled_frozen, small_frozen, trained_like};
+use crate::models::{AVERAGES, MEAN, STD, class_names, pooled_frozen, small_frozen, trained_like};
 
 fn reference() -> FrozenModel {
     let (spec, model) = trained_like(ModelConfig::reference(), 10, 32);
@@ -15,8 +15,9 @@ fn reference() -> FrozenModel {
 
 #[test]
 fn onnx_and_safetensors_give_back_the_identical_model() {
-    let averaging = pooled_frozen(1).with_flip_averaging(true);
-    for model in [small_frozen(1), pooled_frozen(1), averaging, reference()] {
+    let mut models = vec![small_frozen(1), pooled_frozen(1), reference()];
+    models.extend(AVERAGES.map(|views| pooled_frozen(1).with_views(views)));
+    for model in models {
         assert_eq!(onnx::from_bytes(&onnx::to_bytes(&model)).unwrap(), model);
         assert_eq!(
             safetensors_file::from_bytes(&safetensors_file::to_bytes(&model)).unwrap(),

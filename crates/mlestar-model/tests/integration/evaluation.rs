@@ -1,4 +1,4 @@
-use burn::tensor::Device;
+use burn::tensor::{Device, ops::PadMode};
 
 use mlestar_model::{ModelConfig, ModelSpec};
 
@@ -84,23 +84,47 @@ fn a_picture_s_logits_do_not_depend_on_its_batch() {
 }
 
 #[test]
-fn flip_averaging_is_the_mean_over_the_mirror_image() {
-    for device in [Device::flex(), Device::flex().autodiff()] {
+fn averaging_is_the_mean_over_the_views() {
+    let cases = [(true, false), (false, true), (true, true)];
+    let devices = [Device::flex(), Device::flex().autodiff()];
+    for ((flip_averaging, shift_averaging), device) in cases.into_iter().zip(devices.iter().cycle())
+    {
         let plain = plain_config().check(3, 12, 13).unwrap();
         let averaging = ModelConfig {
-            flip_averaging: true,
+            flip_averaging,
+            shift_averaging,
             ..plain_config()
         };
         let averaging = averaging.check(3, 12, 13).unwrap();
         let state = random_state(&plain, 4);
-        let load = |spec: &ModelSpec| spec.init(0, &device).load_state(&state, &device).unwrap();
+        let load = |spec: &ModelSpec| spec.init(0, device).load_state(&state, device).unwrap();
         let (plain, averaging) = (load(&plain), load(&averaging));
-        let images = random_images(3, [4, 3, 12, 13], &device);
-        let both = [images.clone(), images.clone().flip([3])].map(|x| to_vec(plain.forward(x)));
+        let images = random_images(3, [4, 3, 12, 13], device);
+        let mut views = vec![images.clone()];
+        if shift_averaging {
+            // One more row and column on each side, and the corners of that.
+            let padded = images.clone().pad((1, 1, 1, 1), PadMode::Reflect);
+            views.push(padded.clone().narrow(2, 2, 12).narrow(3, 2, 13));
+            views.push(padded.narrow(2, 0, 12).narrow(3, 0, 13));
+        }
+        if flip_averaging {
+            views.extend(views.clone().into_iter().map(|view| view.flip([3])));
+        }
+        assert_eq!(averaging.views().count(), views.len());
+        let all: Vec<Vec<f32>> = views
+            .into_iter()
+            .map(|x| to_vec(plain.forward(x)))
+            .collect();
         let found = to_vec(averaging.forward(images.clone()));
         for (index, found) in found.iter().enumerate() {
-            let expected = (both[0][index] + both[1][index]) / 2.0;
-            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+            let sum: f32 = all.iter().map(|logits| logits[index]).sum();
+            let expected = sum / all.len() as f32;
+            let limit = 1e-6 * expected.abs().max(1.0);
+            assert!((found - expected).abs() < limit, "{found} {expected}");
+            assert!(
+                (found - all[0][index]).abs() > 1e-5,
+                "{found} is one view's"
+            );
         }
         // Training looks at the picture alone.
         let [a, b] = [&plain, &averaging].map(|m| to_vec(m.forward_train(images.clone(), None)));

@@ -7,8 +7,8 @@ use crate::{TrainError, config::OptimizerKind};
 /// | field | default | meaning | range |
 /// |---|---|---|---|
 /// | `steps` | 100 | steps of the sweep, one batch each | 20 to 10000 |
-/// | `lowest` | 1e-6; 1e-5 for SGD | rate of the first step | 0 < r <= 10 |
-/// | `highest` | 1; 10 for SGD | rate of the last step | at least 10 times the lowest, at most 10 |
+/// | `lowest` | 1e-6; SGD 1e-5, Muon 1e-4 | rate of the first step | 0 < r <= 10 |
+/// | `highest` | 1; SGD and Muon 10 | rate of the last step | at least 10 times the lowest, at most 10 |
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LrFindOptions {
     /// Steps of the sweep, one batch each.
@@ -33,6 +33,8 @@ impl LrFindOptions {
     pub fn for_optimizer(kind: OptimizerKind) -> Self {
         let (lowest, highest) = match kind {
             OptimizerKind::Sgd => (1e-5, 10.0),
+            // Its steps are of one length, whatever the gradient's.
+            OptimizerKind::Muon => (1e-4, 10.0),
             // Adam divides by the size of the gradient: useful rates are lower.
             _ => (1e-6, 1.0),
         };
@@ -123,6 +125,8 @@ mod tests {
             OptimizerKind::Adam,
             OptimizerKind::AdamW,
             OptimizerKind::Sgd,
+            OptimizerKind::Lion,
+            OptimizerKind::Muon,
         ] {
             let options = LrFindOptions::for_optimizer(kind);
             options.check().unwrap();

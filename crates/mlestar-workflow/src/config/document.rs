@@ -58,6 +58,12 @@ impl<'a> Document<'a> {
             .map_err(|error| self.explain(&path_parts(&track.path()), error.message()))
     }
 
+    /// Whether the section is there and has the key.
+    pub(super) fn has(&self, [section, key]: [&str; 2]) -> bool {
+        let section = self.table.get(section).and_then(toml::Value::as_table);
+        section.is_some_and(|section| section.contains_key(key))
+    }
+
     /// Turns serde's message about the value at `path` into one of ours.
     fn explain(&self, path: &[String], message: &str) -> ConfigError {
         let message = message.trim_end();

@@ -129,7 +129,11 @@ impl Config {
     /// that it comes from.
     pub fn parse(text: &str, name: &str, overrides: &[Override]) -> Result<Self, ConfigError> {
         let document = Document::parse(text, name, overrides)?;
-        let sections: RawConfig = document.read()?;
+        let mut sections: RawConfig = document.read()?;
+        if !document.has(["refinement", "space"]) {
+            let optimizer = sections.training.optimizer.kind;
+            sections.refinement.space = RefinementConfig::space_for(optimizer);
+        }
         check::check(&sections, &document)?;
         Ok(Self::resolved(sections))
     }

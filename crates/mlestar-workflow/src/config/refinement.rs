@@ -1,3 +1,4 @@
+use mlestar_train::OptimizerKind;
 use mlestar_tune::{ParameterSpace, ParameterValue, Pruner, Sampler, SearchSpace, StudyConfig};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 /// | `epochs_per_trial` | 10 | length of a trial | 1 to 10,000 |
 /// | `train_fraction_per_trial` | 1 | share of the training pictures that a trial uses, by class | above 0, at most 1 |
 /// | `final_epochs` | none | length of the final training; without it `training.epochs` | 1 to 10,000 |
-/// | `space` | learning rate, batch size, dropout, weight decay | what is searched, by dotted key of `model`, `augmentation` or `training` | at least one |
+/// | `space` | [`RefinementConfig::space_for`] the optimizer | what is searched, by dotted key of `model`, `augmentation` or `training` | at least one |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RefinementConfig {
@@ -36,7 +37,8 @@ pub struct RefinementConfig {
     pub train_fraction_per_trial: f64,
     /// Length of the final training; `training.epochs` when absent.
     pub final_epochs: Option<usize>,
-    /// What is searched. Naming a space replaces the whole default, whose rates and decays suit Adam.
+    /// What is searched. Naming a space replaces the whole default: in a file [`space_for`](Self::space_for) the
+    /// optimizer that it names, in a program that for Adam.
     pub space: SearchSpace,
 }
 
@@ -52,12 +54,48 @@ impl Default for RefinementConfig {
             epochs_per_trial: 10,
             train_fraction_per_trial: 1.0,
             final_epochs: None,
-            space: default_space(),
+            space: Self::space_for(OptimizerKind::Adam),
         }
     }
 }
 
 impl RefinementConfig {
+    /// What is searched unless a file says otherwise: batch size, dropout, and ranges of learning rate and weight
+    /// decay around what is usual for the optimizer.
+    ///
+    /// | optimizer | learning rate | weight decay |
+    /// |---|---|---|
+    /// | `adam` | 1e-4 to 1e-2 | 1e-5 to 1e-3 |
+    /// | `adamw` | 1e-4 to 1e-2 | 1e-3 to 0.1 |
+    /// | `sgd` | 0.01 to 1 | 1e-5 to 1e-3 |
+    /// | `lion` | 3e-5 to 3e-3 | 0.01 to 1 |
+    /// | `muon` | 0.01 to 0.5 | 0.005 to 0.5 |
+    #[must_use]
+    pub fn space_for(optimizer: OptimizerKind) -> SearchSpace {
+        let float = |low, high, log| ParameterSpace::Float { low, high, log };
+        let batch_sizes = ParameterSpace::Categorical {
+            choices: [64, 128, 256].map(ParameterValue::Int).to_vec(),
+        };
+        // Adam and SGD add the decay to the gradient; the others shrink the parameter by it times the rate.
+        let (rate, decay) = match optimizer {
+            OptimizerKind::AdamW => ([1e-4, 1e-2], [1e-3, 0.1]),
+            OptimizerKind::Sgd => ([0.01, 1.0], [1e-5, 1e-3]),
+            OptimizerKind::Lion => ([3e-5, 3e-3], [0.01, 1.0]),
+            OptimizerKind::Muon => ([0.01, 0.5], [0.005, 0.5]),
+            _ => ([1e-4, 1e-2], [1e-5, 1e-3]),
+        };
+        let logarithmic = |[low, high]: [f64; 2]| float(low, high, true);
+        SearchSpace::new(
+            [
+                ("training.optimizer.learning_rate", logarithmic(rate)),
+                ("training.optimizer.weight_decay", logarithmic(decay)),
+                ("training.batch_size", batch_sizes),
+                ("model.dropout", float(0.3, 0.7, false)),
+            ]
+            .map(|(key, space)| (key.to_owned(), space)),
+        )
+    }
+
     /// The study that these settings describe, whose steps are epochs counted from 1.
     pub fn study(&self) -> StudyConfig {
         StudyConfig {
@@ -69,20 +107,4 @@ impl RefinementConfig {
             space: self.space.clone(),
         }
     }
-}
-
-fn default_space() -> SearchSpace {
-    let float = |low, high, log| ParameterSpace::Float { low, high, log };
-    let batch_sizes = ParameterSpace::Categorical {
-        choices: [64, 128, 256].map(ParameterValue::Int).to_vec(),
-    };
-    SearchSpace::new(
-        [
-            ("training.optimizer.learning_rate", float(1e-4, 1e-2, true)),
-            ("training.optimizer.weight_decay", float(1e-5, 1e-3, true)),
-            ("training.batch_size", batch_sizes),
-            ("model.dropout", float(0.3, 0.7, false)),
-        ]
-        .map(|(key, space)| (key.to_owned(), space)),
-    )
 }

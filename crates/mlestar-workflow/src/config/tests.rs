@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use mlestar_train::OptimizerKind;
 use proptest::prelude::*;
 
 use super::*;
@@ -250,6 +251,36 @@ fn trials_set_their_parameters() {
     let study = config.refinement.study();
     study.check().unwrap();
     assert_eq!(study.warmup_steps, 3, "epochs 1 and 2 are warm-up");
+}
+
+#[test]
+fn the_space_follows_the_optimizer_unless_it_is_named() {
+    let space = |text: &str, sets: &[&str]| {
+        let overrides: Vec<Override> = sets
+            .iter()
+            .map(|set| Override::parse(set).unwrap())
+            .collect();
+        let config = Config::parse(text, "project.toml", &overrides).unwrap();
+        assert_eq!(parsed(&config.to_toml().unwrap()), config);
+        config.refinement.space.clone()
+    };
+    for (name, kind) in [
+        ("adam", OptimizerKind::Adam),
+        ("adamw", OptimizerKind::AdamW),
+        ("sgd", OptimizerKind::Sgd),
+        ("lion", OptimizerKind::Lion),
+        ("muon", OptimizerKind::Muon),
+    ] {
+        let expected = RefinementConfig::space_for(kind);
+        let text = format!("[training.optimizer]\nkind = '{name}'");
+        assert_eq!(space(&text, &[]), expected);
+        let set = format!("training.optimizer.kind={name}");
+        assert_eq!(space("[refinement]\ntrials = 3", &[&set]), expected);
+        let named =
+            "[refinement.space]\n'model.dropout' = { type = 'float', low = 0.1, high = 0.2 }";
+        assert_eq!(space(named, &[&set]).len(), 1);
+    }
+    assert_eq!(space("", &[]), Config::default().refinement.space);
 }
 
 proptest! {

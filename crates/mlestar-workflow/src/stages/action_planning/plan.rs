@@ -74,9 +74,9 @@ fn in_words(plan: &ArchitecturePlan) -> String {
         Architecture::PlainCnn => "plain CNN",
         _ => "residual CNN",
     };
-    let averaging = match config.flip_averaging {
-        true => ", evaluated with the mirror image",
-        false => "",
+    let averaging = match config.views() {
+        views if views.count() > 1 => format!(", evaluated as the mean over {views}"),
+        _ => String::new(),
     };
     let stem = match config.stem {
         StemKind::Whitening => "whitening stem",

@@ -75,9 +75,9 @@ fn model_card(facts: &Facts<'_>) -> String {
             Architecture::PlainCnn => "plain",
             _ => "residual",
         },
-        averaging = match config.model.flip_averaging {
-            true => " Its scores are the mean over a picture and its mirror image.",
-            false => "",
+        averaging = match config.model.views() {
+            views if views.count() > 1 => format!(" Its scores are the mean over {views}."),
+            _ => String::new(),
         },
         width = manifest.input.width,
         height = manifest.input.height,
