@@ -1,5 +1,9 @@
 //! The command line of MLE-Star in Rust: runs and chains the seven stages.
 
+// First, since its macros replace std's in everything after it.
+#[macro_use]
+mod output;
+
 mod arguments;
 mod commands;
 mod console;

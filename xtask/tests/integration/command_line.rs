@@ -31,6 +31,31 @@ fn assert_fails(arguments: &[&str], code: i32, expected: &str) {
 }
 
 #[test]
+fn a_reader_that_is_gone_changes_no_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let gone = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        writer
+    };
+    for (arguments, expected) in [
+        (vec!["config"], 0),
+        (vec!["help"], 0),
+        (vec!["explain"], 0),
+        (vec!["run", "--set", "training.epochs=0"], 2),
+    ] {
+        let status = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(&arguments)
+            .current_dir(folder.path())
+            .stdout(gone())
+            .stderr(gone())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(expected), "{arguments:?}");
+    }
+}
+
+#[test]
 fn wrong_usage_and_wrong_configs_end_with_2_and_say_what_to_do() {
     for (arguments, expected) in [
         (vec!["run", "--from", "9"], "is not a stage; use 1 to 7"),

@@ -1,8 +1,9 @@
 use super::{MAX_ITEMS, Svg, check_count, check_length};
 use crate::ReportError;
 use crate::drawing::{
-    Area, Axis, Header, LegendEntry, Mark, Range, Scale, Stroke, WIDE_WIDTH, draw_axes, draw_curve,
-    draw_limit, draw_no_data, draw_svg, series_colour, series_dash, short_number,
+    Anchor, Area, Axis, Header, LegendEntry, Mark, Range, Scale, Stroke, TextLook, WIDE_WIDTH,
+    draw_axes, draw_curve, draw_limit, draw_no_data, draw_svg, series_colour, series_dash,
+    short_number,
 };
 
 const CHART: &str = "accuracy over time";
@@ -11,6 +12,9 @@ const PLOT_HEIGHT: f64 = 330.0;
 const MOST_DISCS: usize = 60;
 /// Lines closer than this, in pixels, would have names that cover each other.
 const LABEL_HEIGHT: f64 = 13.0;
+
+/// Room for the names of a few levels.
+const RIGHT_MARGIN: f64 = 62.0;
 
 /// How the accuracy of one training rose.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,7 +74,7 @@ pub fn accuracy_over_time(spec: &AccuracyOverTime<'_>) -> Result<Svg, ReportErro
     let area = Area {
         left: 62.0,
         top,
-        right: WIDE_WIDTH - 30.0,
+        right: WIDE_WIDTH - RIGHT_MARGIN,
         bottom: top + PLOT_HEIGHT,
     };
     let size = (WIDE_WIDTH, area.bottom + 50.0);
@@ -85,16 +89,13 @@ pub fn accuracy_over_time(spec: &AccuracyOverTime<'_>) -> Result<Svg, ReportErro
         levels.sort_by(|a, b| b.total_cmp(a));
         // The highest of levels that lie close together names them all, so that no name covers another.
         for close in levels.chunk_by(|a, b| y.at(*b) - y.at(*a) < LABEL_HEIGHT) {
-            let names: Vec<String> = close.iter().map(|level| short_number(*level)).collect();
-            let mut names = Some(names.join(", "));
             for level in close {
-                draw_limit(
-                    canvas,
-                    area,
-                    y.at(*level),
-                    &names.take().unwrap_or_default(),
-                )?;
+                draw_limit(canvas, area, y.at(*level), "")?;
             }
+            // Beside the plot: within it, the curve that goes on longest would cross them.
+            let names: Vec<String> = close.iter().map(|level| short_number(*level)).collect();
+            let at = (area.right + 5.0, y.at(close[0]));
+            canvas.text(&names.join(", "), at, TextLook::new(11.0, Anchor::Start))?;
         }
         for (index, group) in spec.groups.iter().enumerate() {
             let stroke = stroke_of(index);
