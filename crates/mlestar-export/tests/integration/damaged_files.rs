@@ -3,7 +3,7 @@
 use mlestar_export::{FrozenModel, onnx, safetensors_file};
 use proptest::prelude::*;
 
-use crate::models::small_frozen;
+use crate::models::{AVERAGES, small_frozen};
 
 type Reader = fn(&[u8]) -> Result<FrozenModel, String>;
 
@@ -16,6 +16,28 @@ fn formats() -> [(Vec<u8>, Reader); 2] {
             safetensors_file::from_bytes,
         ),
     ]
+}
+
+#[test]
+fn a_version_that_is_not_known_is_refused() {
+    let bytes = safetensors_file::to_bytes(&small_frozen(1).with_views(AVERAGES[2]));
+    let version = br#""format_version":"4""#;
+    let at = bytes
+        .windows(version.len())
+        .position(|part| part == version);
+    let digit = at.unwrap() + version.len() - 2;
+    for found in [b'0', b'5', b'a'] {
+        let mut altered = bytes.clone();
+        altered[digit] = found;
+        let expected = format!(
+            r#"metadata "format_version" is Some("{}"), not "1" to "4""#,
+            found as char
+        );
+        assert_eq!(
+            safetensors_file::from_bytes(&altered).unwrap_err(),
+            expected
+        );
+    }
 }
 
 proptest! {

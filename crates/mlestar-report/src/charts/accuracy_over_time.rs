@@ -2,8 +2,8 @@ use super::{MAX_ITEMS, Svg, check_count, check_length};
 use crate::ReportError;
 use crate::drawing::{
     Anchor, Area, Axis, Header, LegendEntry, Mark, Range, Scale, Stroke, TextLook, WIDE_WIDTH,
-    draw_axes, draw_curve, draw_limit, draw_no_data, draw_svg, series_colour, series_dash,
-    short_number,
+    draw_axes, draw_curve, draw_limit_line, draw_no_data, draw_svg, series_colour, series_dash,
+    short_number, text_width,
 };
 
 const CHART: &str = "accuracy over time";
@@ -12,9 +12,7 @@ const PLOT_HEIGHT: f64 = 330.0;
 const MOST_DISCS: usize = 60;
 /// Lines closer than this, in pixels, would have names that cover each other.
 const LABEL_HEIGHT: f64 = 13.0;
-
-/// Room for the names of a few levels.
-const RIGHT_MARGIN: f64 = 62.0;
+const LABEL_SIZE: f64 = 11.0;
 
 /// How the accuracy of one training rose.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,12 +69,16 @@ pub fn accuracy_over_time(spec: &AccuracyOverTime<'_>) -> Result<Svg, ReportErro
     });
     let header = Header::new(spec.title, entries.collect(), WIDE_WIDTH);
     let top = header.height() + 28.0;
-    let area = Area {
+    let mut area = Area {
         left: 62.0,
         top,
-        right: WIDE_WIDTH - RIGHT_MARGIN,
+        right: WIDE_WIDTH - 30.0,
         bottom: top + PLOT_HEIGHT,
     };
+    // Names of levels stand beside the plot: within it, the curve that goes on longest would cross them.
+    let named = scales(spec, area).map_or_else(Vec::new, |(_, y)| named_levels(spec, &y));
+    let widths = named.iter().map(|(_, name)| text_width(name, LABEL_SIZE));
+    area.right -= widths.fold(0.0, f64::max);
     let size = (WIDE_WIDTH, area.bottom + 50.0);
     draw_svg(CHART, spec.title, &description(spec), size, |canvas| {
         header.draw(canvas)?;
@@ -85,17 +87,12 @@ pub fn accuracy_over_time(spec: &AccuracyOverTime<'_>) -> Result<Svg, ReportErro
         };
         let x_axis = Axis::new(x, "time of training and validation (minutes)", 10);
         draw_axes(canvas, area, &x_axis, &Axis::new(y, "accuracy", 6))?;
-        let mut levels: Vec<f64> = levels(spec).collect();
-        levels.sort_by(|a, b| b.total_cmp(a));
-        // The highest of levels that lie close together names them all, so that no name covers another.
-        for close in levels.chunk_by(|a, b| y.at(*b) - y.at(*a) < LABEL_HEIGHT) {
-            for level in close {
-                draw_limit(canvas, area, y.at(*level), "")?;
-            }
-            // Beside the plot: within it, the curve that goes on longest would cross them.
-            let names: Vec<String> = close.iter().map(|level| short_number(*level)).collect();
-            let at = (area.right + 5.0, y.at(close[0]));
-            canvas.text(&names.join(", "), at, TextLook::new(11.0, Anchor::Start))?;
+        for level in levels(spec) {
+            draw_limit_line(canvas, area, y.at(level))?;
+        }
+        for (level, name) in &named {
+            let look = TextLook::new(LABEL_SIZE, Anchor::Start);
+            canvas.text(name, (area.right + 5.0, y.at(*level)), look)?;
         }
         for (index, group) in spec.groups.iter().enumerate() {
             let stroke = stroke_of(index);
@@ -143,6 +140,20 @@ fn levels(spec: &AccuracyOverTime<'_>) -> impl Iterator<Item = f64> {
         .iter()
         .copied()
         .filter(|level| level.is_finite())
+}
+
+/// Levels and what is written beside them. The highest of levels that lie close together names them all, so
+/// that no name covers another.
+fn named_levels(spec: &AccuracyOverTime<'_>, y: &Scale) -> Vec<(f64, String)> {
+    let mut levels: Vec<f64> = levels(spec).collect();
+    levels.sort_by(|a, b| b.total_cmp(a));
+    let close_together = levels.chunk_by(|a, b| y.at(*b) - y.at(*a) < LABEL_HEIGHT);
+    close_together
+        .filter_map(|close| {
+            let names: Vec<String> = close.iter().map(|level| short_number(*level)).collect();
+            Some((*close.first()?, names.join(", ")))
+        })
+        .collect()
 }
 
 fn scales(spec: &AccuracyOverTime<'_>, area: Area) -> Option<(Scale, Scale)> {
@@ -229,8 +240,21 @@ mod tests {
         })
         .unwrap()
         .into_string();
-        for text in ["\n0.91, 0.9, 0.89\n", "\n0.6\n"] {
-            assert!(svg.contains(text), "{text}");
+        // Coordinates are four to a pixel.
+        let number = |element: &str, name: &str| -> f64 {
+            let (_, value) = element.split_once(&format!(" {name}=\"")).unwrap();
+            value.split_once('"').unwrap().0.parse::<f64>().unwrap() / 4.0
+        };
+        let end_of_curve = svg.split("<circle").skip(1).map(|disc| number(disc, "cx"));
+        let end_of_curve = end_of_curve.fold(0.0, f64::max);
+        for name in ["0.91, 0.9, 0.89", "0.6"] {
+            let (before, _) = svg.rsplit_once(&format!("\n{name}\n")).expect(name);
+            let begin = number(before.rsplit_once("<text").unwrap().1, "x");
+            let end = begin + text_width(name, LABEL_SIZE);
+            assert!(
+                end_of_curve < begin && end < WIDE_WIDTH,
+                "{name}: {begin} to {end}"
+            );
         }
     }
 

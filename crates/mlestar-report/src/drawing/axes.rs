@@ -145,12 +145,21 @@ pub(crate) fn draw_limit(
     y: f64,
     words: &str,
 ) -> Result<(), ReportError> {
-    let stroke = Stroke::new(INK, 1.25).opacity(0.7).dash(&[6.0, 4.0]);
-    canvas.line((area.left, y), (area.right, y), stroke)?;
+    draw_limit_line(canvas, area, y)?;
     // Above the line, unless that is outside the area.
     let at = if y - 9.0 < area.top { y + 9.0 } else { y - 9.0 };
     let look = TextLook::new(11.0, Anchor::End);
     canvas.text(words, (area.right - 2.0, at), look)
+}
+
+/// The line of a limit without its words.
+pub(crate) fn draw_limit_line(
+    canvas: &mut Canvas<'_>,
+    area: Area,
+    y: f64,
+) -> Result<(), ReportError> {
+    let stroke = Stroke::new(INK, 1.25).opacity(0.7).dash(&[6.0, 4.0]);
+    canvas.line((area.left, y), (area.right, y), stroke)
 }
 
 /// Says that there is nothing to draw.

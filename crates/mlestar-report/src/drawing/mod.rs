@@ -12,7 +12,9 @@ mod scale;
 mod simplify;
 mod text;
 
-pub(crate) use axes::{Area, Axis, draw_axes, draw_curve, draw_limit, draw_no_data};
+pub(crate) use axes::{
+    Area, Axis, draw_axes, draw_curve, draw_limit, draw_limit_line, draw_no_data,
+};
 pub(crate) use bar_rows::{BarRow, BarRows, Segment};
 pub(crate) use canvas::{Anchor, Canvas, HALF_WIDTH, Stroke, TextLook, WIDE_WIDTH, draw_svg};
 pub(crate) use legend::{Header, LegendEntry, Mark};

@@ -120,6 +120,18 @@ mod tests {
     }
 
     #[test]
+    fn a_sweep_reaches_from_far_below_the_usual_rates_of_its_optimizer_to_above_them() {
+        for (kind, expected) in [
+            (OptimizerKind::Adam, (1e-6, 1.0)),
+            (OptimizerKind::Sgd, (1e-5, 10.0)),
+            (OptimizerKind::Muon, (1e-4, 10.0)),
+        ] {
+            let options = LrFindOptions::for_optimizer(kind);
+            assert_eq!((options.lowest, options.highest), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
     fn rates_grow_by_the_same_factor_from_end_to_end() {
         for kind in [
             OptimizerKind::Adam,

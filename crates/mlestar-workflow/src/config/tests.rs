@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use mlestar_train::OptimizerKind;
+use mlestar_tune::ParameterSpace;
 use proptest::prelude::*;
 
 use super::*;
@@ -264,14 +265,25 @@ fn the_space_follows_the_optimizer_unless_it_is_named() {
         assert_eq!(parsed(&config.to_toml().unwrap()), config);
         config.refinement.space.clone()
     };
-    for (name, kind) in [
-        ("adam", OptimizerKind::Adam),
-        ("adamw", OptimizerKind::AdamW),
-        ("sgd", OptimizerKind::Sgd),
-        ("lion", OptimizerKind::Lion),
-        ("muon", OptimizerKind::Muon),
+    for (name, kind, rate, decay) in [
+        ("adam", OptimizerKind::Adam, [1e-4, 1e-2], [1e-5, 1e-3]),
+        ("adamw", OptimizerKind::AdamW, [1e-4, 1e-2], [1e-3, 0.1]),
+        ("sgd", OptimizerKind::Sgd, [0.01, 1.0], [1e-5, 1e-3]),
+        ("lion", OptimizerKind::Lion, [3e-5, 3e-3], [0.01, 1.0]),
+        ("muon", OptimizerKind::Muon, [0.01, 0.5], [0.005, 0.5]),
     ] {
         let expected = RefinementConfig::space_for(kind);
+        for (key, [low, high]) in [("learning_rate", rate), ("weight_decay", decay)] {
+            assert_eq!(
+                expected.get(&format!("training.optimizer.{key}")),
+                Some(&ParameterSpace::Float {
+                    low,
+                    high,
+                    log: true
+                }),
+                "{name}"
+            );
+        }
         let text = format!("[training.optimizer]\nkind = '{name}'");
         assert_eq!(space(&text, &[]), expected);
         let set = format!("training.optimizer.kind={name}");
