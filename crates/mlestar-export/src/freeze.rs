@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mlestar_model::{Architecture, BatchNorm, ImageClassifier, ModelSpec, NamedTensor};
+use mlestar_model::{Activation, Architecture, BatchNorm, ImageClassifier, ModelSpec, NamedTensor};
 
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
@@ -54,7 +54,7 @@ impl FrozenModel {
         (mean, std): ([f32; 3], [f32; 3]),
         classes: &[String],
     ) -> Result<Self, ExportError> {
-        let state = State::new(state);
+        let state = State::new(state, spec.config().activation);
         let mut operations = vec![state.convolution(
             "stem",
             ["stem.conv", "stem.bn"],
@@ -62,7 +62,7 @@ impl FrozenModel {
                 input: 0,
                 stride: 1,
                 add_from: None,
-                relu: true,
+                activation: Some(state.activation),
             },
         )?];
         for (stage, stage_config) in spec.config().stages.iter().enumerate() {
@@ -99,19 +99,23 @@ struct Place {
     input: usize,
     stride: usize,
     add_from: Option<usize>,
-    relu: bool,
+    activation: Option<Activation>,
 }
 
-struct State<'a>(BTreeMap<&'a str, &'a NamedTensor>);
+struct State<'a> {
+    tensors: BTreeMap<&'a str, &'a NamedTensor>,
+    activation: Activation,
+}
 
 impl<'a> State<'a> {
-    fn new(tensors: &'a [NamedTensor]) -> Self {
-        Self(
-            tensors
+    fn new(tensors: &'a [NamedTensor], activation: Activation) -> Self {
+        Self {
+            tensors: tensors
                 .iter()
                 .map(|tensor| (tensor.name.as_str(), tensor))
                 .collect(),
-        )
+            activation,
+        }
     }
 
     /// The tensor called `name`, whose shape must have `N` sides and as many values as it says.
@@ -121,7 +125,7 @@ impl<'a> State<'a> {
             reason,
         };
         let tensor = self
-            .0
+            .tensors
             .get(name)
             .ok_or_else(|| error("is missing".to_owned()))?;
         let shape = <[usize; N]>::try_from(tensor.shape.as_slice())
@@ -181,7 +185,7 @@ impl<'a> State<'a> {
                 stride: [place.stride; 2],
                 padding: [shape[2] / 2, shape[3] / 2],
                 add_from: place.add_from,
-                relu: place.relu,
+                activation: place.activation,
             }),
         })
     }
@@ -203,12 +207,15 @@ impl<'a> State<'a> {
                 input,
                 stride,
                 add_from: None,
-                relu: true,
+                activation: Some(self.activation),
             },
         )?);
         let first = operations.len();
         let mut add_from = input;
-        if self.0.contains_key(name("shortcut.conv.weight").as_str()) {
+        if self
+            .tensors
+            .contains_key(name("shortcut.conv.weight").as_str())
+        {
             operations.push(self.convolution(
                 &name("shortcut"),
                 [&name("shortcut.conv"), &name("shortcut.bn")],
@@ -216,7 +223,7 @@ impl<'a> State<'a> {
                     input,
                     stride,
                     add_from: None,
-                    relu: false,
+                    activation: None,
                 },
             )?);
             add_from = operations.len();
@@ -228,15 +235,15 @@ impl<'a> State<'a> {
                 input: first,
                 stride: 1,
                 add_from: Some(add_from),
-                relu: true,
+                activation: Some(self.activation),
             },
         )?);
         Ok(())
     }
 
     /// Appends a block without shortcut that reads the last buffer. The largest of normalised values is
-    /// the normalised largest value where the scale is above 0, so that normalisation and ReLU may come
-    /// before the pool.
+    /// the normalised largest value where the scale is above 0, so that normalisation may come before the
+    /// pool, and so may a ReLU, which never falls; another activation comes after it.
     fn add_plain_block(
         &self,
         block: &str,
@@ -244,16 +251,21 @@ impl<'a> State<'a> {
         operations: &mut Vec<Operation>,
     ) -> Result<(), ExportError> {
         let name = |part: &str| format!("{block}.{part}");
-        let place = |input: usize| Place {
+        let place = |input: usize, activation: Option<Activation>| Place {
             input,
             stride: 1,
             add_from: None,
-            relu: true,
+            activation,
         };
+        let activation = Some(self.activation);
+        let after_pool = activation.filter(|activation| pool > 1 && !activation.is_monotonic());
         let first = self.convolution(
             &name("conv1"),
             [&name("conv1"), &name("bn1")],
-            place(operations.len()),
+            place(
+                operations.len(),
+                activation.filter(|_| after_pool.is_none()),
+            ),
         )?;
         operations.push(first);
         if pool > 1 {
@@ -270,13 +282,16 @@ impl<'a> State<'a> {
             operations.push(Operation {
                 name: name("pool"),
                 input: operations.len(),
-                layer: Layer::MaxPool { window: pool },
+                layer: Layer::MaxPool {
+                    window: pool,
+                    activation: after_pool,
+                },
             });
         }
         let second = self.convolution(
             &name("conv2"),
             [&name("conv2"), &name("bn2")],
-            place(operations.len()),
+            place(operations.len(), activation),
         )?;
         operations.push(second);
         Ok(())

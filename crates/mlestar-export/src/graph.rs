@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use mlestar_kernels::MaxPoolShape;
+use mlestar_model::Activation;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ExportError;
@@ -54,7 +55,7 @@ impl PixelNormalization {
     }
 }
 
-/// A convolution with bias, an optional residual input and an optional ReLU, in this order.
+/// A convolution with bias, an optional residual input and an optional activation, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Convolution {
     /// Shape of `weight`: `[out_channels, in_channels, kernel_height, kernel_width]`.
@@ -67,10 +68,10 @@ pub struct Convolution {
     pub stride: [usize; 2],
     /// Zero padding above and below (equal), and left and right (equal).
     pub padding: [usize; 2],
-    /// Buffer that is added to the result before the ReLU.
+    /// Buffer that is added to the result before the activation.
     pub add_from: Option<usize>,
-    /// Whether negative results become 0.
-    pub relu: bool,
+    /// What is done to each result at the end.
+    pub activation: Option<Activation>,
 }
 
 /// A fully connected layer: `weight x features + bias`.
@@ -87,13 +88,15 @@ pub struct Linear {
 /// What an operation computes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Layer {
-    /// Convolution with its fused bias, residual sum and ReLU.
+    /// Convolution with its fused bias, residual sum and activation.
     Convolution(Convolution),
     /// Largest value of each window; windows stand side by side, and pixels at the lower and right
     /// border that do not fill one are left out.
     MaxPool {
         /// Side of the square window, 1 to 15.
         window: usize,
+        /// What is done to each of the largest values.
+        activation: Option<Activation>,
     },
     /// Mean over height and width of every channel.
     GlobalAveragePool,
@@ -247,7 +250,7 @@ fn output_shape(operation: &Operation, shapes: &[BufferShape]) -> Result<BufferS
             }
             Ok(shape)
         }
-        Layer::MaxPool { window } => {
+        Layer::MaxPool { window, .. } => {
             let [channels, height, width] = input;
             if !(1..=MAX_WINDOW).contains(window) || *window > height.min(width) {
                 return Err(format!(

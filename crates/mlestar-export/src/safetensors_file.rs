@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use mlestar_artifact::write_atomically;
-use mlestar_model::{NamedTensor, Views};
+use mlestar_model::{Activation, NamedTensor, Views};
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,7 @@ pub struct OperationRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum OperationKind {
-    /// Convolution with bias, then the residual sum, then the ReLU.
+    /// Convolution with bias, then the residual sum, then the activation.
     Convolution {
         /// Stride down and across.
         stride: [usize; 2],
@@ -75,13 +75,19 @@ pub enum OperationKind {
         padding: [usize; 2],
         /// Buffer that is added.
         add_from: Option<usize>,
-        /// Whether negative results become 0.
+        /// Whether the activation is a ReLU.
         relu: bool,
+        /// The activation, where it is another one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<Activation>,
     },
     /// Largest value of each window.
     MaxPool {
         /// Side of the windows.
         window: usize,
+        /// What is done to each of the largest values.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<Activation>,
     },
     /// Mean over height and width.
     GlobalAveragePool,
@@ -304,9 +310,15 @@ fn record_of(operation: &Operation) -> OperationRecord {
             stride: layer.stride,
             padding: layer.padding,
             add_from: layer.add_from,
-            relu: layer.relu,
+            relu: layer.activation == Some(Activation::Relu),
+            activation: layer
+                .activation
+                .filter(|activation| *activation != Activation::Relu),
         },
-        Layer::MaxPool { window } => OperationKind::MaxPool { window: *window },
+        Layer::MaxPool { window, activation } => OperationKind::MaxPool {
+            window: *window,
+            activation: *activation,
+        },
         Layer::GlobalAveragePool => OperationKind::GlobalAveragePool,
         Layer::Linear(_) => OperationKind::Linear,
     };
@@ -336,7 +348,18 @@ impl TensorReader<'_> {
                 padding,
                 add_from,
                 relu,
+                activation,
             } => {
+                let activation = match (relu, activation) {
+                    (true, None) => Some(Activation::Relu),
+                    (false, Some(Activation::Relu)) | (true, Some(_)) => {
+                        return Err(format!(
+                            "operation {:?} names its ReLU wrongly",
+                            record.name
+                        ));
+                    }
+                    (false, other) => other,
+                };
                 let (weight_shape, weight, bias) = self.weights(&record.name)?;
                 Layer::Convolution(Convolution {
                     weight_shape,
@@ -345,10 +368,10 @@ impl TensorReader<'_> {
                     stride,
                     padding,
                     add_from,
-                    relu,
+                    activation,
                 })
             }
-            OperationKind::MaxPool { window } => Layer::MaxPool { window },
+            OperationKind::MaxPool { window, activation } => Layer::MaxPool { window, activation },
             OperationKind::GlobalAveragePool => Layer::GlobalAveragePool,
             OperationKind::Linear => {
                 let (weight_shape, weight, bias) = self.weights(&record.name)?;

@@ -9,6 +9,7 @@
 // kernels loop over arrays by index, and `match` where `Option::map` would do.
 #![allow(clippy::needless_range_loop, clippy::manual_map)]
 
+mod activation;
 mod average_pool;
 #[cfg(feature = "burn")]
 pub mod backend;
@@ -24,9 +25,10 @@ mod optimizer;
 mod simd;
 mod sum_of_squares;
 
+pub use activation::{Activation, activate};
 pub use average_pool::{global_average_pool, global_average_pool_backward};
 pub use batch_norm::{
-    BatchNormGradients, ChannelStatistics, batch_norm_backward, batch_norm_forward,
+    Activated, BatchNormGradients, ChannelStatistics, batch_norm_backward, batch_norm_forward,
     channel_statistics,
 };
 pub use convolution::{

@@ -2,7 +2,7 @@ use burn::{
     module::{Module, Param, RunningState},
     tensor::{Device, Tensor, module::batch_norm_train},
 };
-use mlestar_kernels::backend as kernels;
+use mlestar_kernels::{Activation, backend as kernels};
 
 /// Batch normalisation over `[n, channels, height, width]` (Ioffe and Szegedy 2015,
 /// <https://arxiv.org/abs/1502.03167>), with PyTorch's names and conventions.
@@ -74,14 +74,14 @@ impl BatchNorm {
     }
 
     /// As [`forward_train`](Self::forward_train) on `[n, height, width, channels]` by the CPU kernels,
-    /// with the residual sum and the ReLU in the same pass.
+    /// with the residual sum and the activation in the same pass.
     pub(crate) fn forward_train_channels_last(
         &self,
         input: Tensor<4>,
         residual: Option<Tensor<4>>,
-        relu: bool,
+        activation: Option<Activation>,
     ) -> Tensor<4> {
-        self.forward_train_channels_last_by(self.weight.val(), input, residual, relu)
+        self.forward_train_channels_last_by(self.weight.val(), input, residual, activation)
     }
 
     /// As [`forward_train_channels_last`](Self::forward_train_channels_last), with this scale in the
@@ -91,11 +91,11 @@ impl BatchNorm {
         weight: Tensor<1>,
         input: Tensor<4>,
         residual: Option<Tensor<4>>,
-        relu: bool,
+        activation: Option<Activation>,
     ) -> Tensor<4> {
         let [n, height, width, _] = input.dims();
         let bias = self.bias.val();
-        let batch = kernels::batch_norm(input, weight, bias, residual, Self::EPSILON, relu);
+        let batch = kernels::batch_norm(input, weight, bias, residual, Self::EPSILON, activation);
         self.advance(n * height * width, batch.mean, batch.variance);
         batch.output
     }

@@ -1,7 +1,7 @@
 use burn::{
     module::Module,
     nn::conv::Conv2d,
-    tensor::{Device, Tensor, activation::relu},
+    tensor::{Device, Tensor},
 };
 
 use crate::{Architecture, BatchNorm, StageConfig, init, path::Path};
@@ -18,9 +18,9 @@ pub struct Shortcut {
 /// Two 3x3 convolutions.
 ///
 /// - In a residual CNN their result is added to the block's input:
-///   `relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x))`.
+///   `f(bn2(conv2(f(bn1(conv1(x))))) + shortcut(x))`, `f` being the network's [`Activation`](crate::Activation).
 /// - In a plain CNN the largest values of windows are taken where a residual block would have a stride:
-///   `relu(bn2(conv2(relu(bn1(max_pool(conv1(x)))))))`.
+///   `f(bn2(conv2(f(bn1(max_pool(conv1(x)))))))`.
 #[derive(Module, Debug)]
 pub struct Block {
     /// First convolution, no bias; with the block's stride in a residual CNN.
@@ -71,8 +71,14 @@ impl Block {
     }
 
     pub(crate) fn forward(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
-        let y = path.convolve_normalized(&self.conv1, &self.bn1, x.clone(), None, true);
+        // A pool may follow the activation where that never falls.
+        let pool_first = self.pool > 1 && !path.activation.is_monotonic();
+        let y = path.convolve_normalized(&self.conv1, &self.bn1, x.clone(), None, !pool_first);
         let y = path.max_pool(y, self.pool);
+        let y = match pool_first {
+            true => path.activate(y),
+            false => y,
+        };
         let x = match &self.shortcut {
             Some(shortcut) => {
                 path.convolve_normalized(&shortcut.conv, &shortcut.bn, x, None, false)
@@ -100,10 +106,10 @@ impl Block {
         match (y, factor) {
             (Some(y), Some(factor)) if factor != 1.0 => {
                 let y = path.normalize(&self.bn2, y, None, false);
-                relu(x + y.mul_scalar(factor))
+                path.activate(x + y.mul_scalar(factor))
             }
             (Some(y), _) => path.normalize(&self.bn2, y, Some(x), true),
-            (None, _) => relu(x),
+            (None, _) => path.activate(x),
         }
     }
 

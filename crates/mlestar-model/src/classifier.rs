@@ -4,9 +4,12 @@ use burn::{
     tensor::{Device, Tensor, TensorData, module::linear},
 };
 
-use crate::{BatchNorm, Block, ModelError, ModelSpec, StemKind, Views, init, path::Path};
+use crate::{
+    Activation, BatchNorm, Block, ModelError, ModelSpec, StemKind, Views, init,
+    path::{Path, Way},
+};
 
-/// The first convolution (3x3, stride 1) with its batch normalisation and ReLU.
+/// The first convolution (3x3, stride 1) with its batch normalisation and activation.
 #[derive(Module, Debug)]
 pub struct Stem {
     /// `[stem_channels, 3, 3, 3]`, no bias.
@@ -38,6 +41,9 @@ pub struct ImageClassifier {
     pub stages: Vec<Vec<Block>>,
     /// Linear layer after global average pooling.
     pub head: Head,
+    /// The function after every batch normalisation.
+    #[module(skip)]
+    pub activation: Activation,
     /// Whether mirror images are among the views over whose logits evaluation averages.
     pub flip_averaging: bool,
     /// Whether pictures moved by a pixel are among them.
@@ -78,6 +84,7 @@ impl ImageClassifier {
             stem,
             stages,
             head,
+            activation: config.activation,
             flip_averaging: config.flip_averaging,
             shift_averaging: config.shift_averaging,
         }
@@ -125,11 +132,11 @@ impl ImageClassifier {
     /// running statistics, no dropout, on any device. Nothing in the model changes.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.forward_along(Path::of(&images), images)
+        self.forward_along(Way::of(&images), images)
     }
 
-    pub(crate) fn forward_along(&self, path: Path, images: Tensor<4>) -> Tensor<2> {
-        let views = self.views();
+    pub(crate) fn forward_along(&self, way: Way, images: Tensor<4>) -> Tensor<2> {
+        let (path, views) = (self.path(way), self.views());
         let mut sum = self.pass_along(path, images.clone());
         for view in views.others() {
             sum = sum + self.pass_along(path, view.of(images.clone()));
@@ -146,6 +153,13 @@ impl ImageClassifier {
         Views {
             mirrored: self.flip_averaging,
             shifted: self.shift_averaging,
+        }
+    }
+
+    fn path(&self, way: Way) -> Path {
+        Path {
+            way,
+            activation: self.activation,
         }
     }
 
@@ -176,16 +190,17 @@ impl ImageClassifier {
         dropout_mask: Option<Tensor<2>>,
         branch_factors: &[Option<f64>],
     ) -> Tensor<2> {
-        self.forward_train_along(Path::of(&images), images, dropout_mask, branch_factors)
+        self.forward_train_along(Way::of(&images), images, dropout_mask, branch_factors)
     }
 
     pub(crate) fn forward_train_along(
         &self,
-        path: Path,
+        way: Way,
         images: Tensor<4>,
         dropout_mask: Option<Tensor<2>>,
         branch_factors: &[Option<f64>],
     ) -> Tensor<2> {
+        let path = self.path(way);
         let mut x = self.stem.forward_train(path, path.enter(images));
         for (index, block) in self.stages.iter().flatten().enumerate() {
             let factor = branch_factors.get(index).copied().unwrap_or(Some(1.0));

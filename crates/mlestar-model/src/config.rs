@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelError, ModelSpec, PatchCovariance, Views};
+use crate::{Activation, ModelError, ModelSpec, PatchCovariance, Views};
 
 /// The families of architectures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub enum Architecture {
     /// The same without shortcuts and with max pooling in the place of strides: the first block of a
     /// stage takes the largest of each `stride` x `stride` window after its first convolution. Filters
     /// begin by passing their input on. (As the networks of Jordan 2024,
-    /// <https://arxiv.org/abs/2404.00498>, with ReLU and average pooling.)
+    /// <https://arxiv.org/abs/2404.00498>, with average pooling.)
     PlainCnn,
 }
 
@@ -50,6 +50,7 @@ pub struct StageConfig {
 /// | key | default | meaning | range |
 /// |---|---|---|---|
 /// | `architecture` | `"residual-cnn"` | the family | `"residual-cnn"`, `"plain-cnn"` |
+/// | `activation` | `"relu"` | the function after every batch normalisation | `"relu"`, `"silu"` |
 /// | `stem` | `"learned"` | the first convolution's filters | `"learned"`, `"whitening"` |
 /// | `stem_channels` | 64 | channels after the first convolution (3x3, stride 1) | 1 to 4096; up to 24 and even for whitening |
 /// | `stages` | 64, 128, 256 channels, 2 blocks each, stride 2 | the stages | 1 to 8 of them |
@@ -71,6 +72,8 @@ pub struct StageConfig {
 pub struct ModelConfig {
     /// The family of the architecture.
     pub architecture: Architecture,
+    /// The function after every batch normalisation.
+    pub activation: Activation,
     /// What the first convolution's filters are.
     pub stem: StemKind,
     /// Channels after the first convolution.
@@ -128,6 +131,7 @@ impl ModelConfig {
         };
         Self {
             architecture: Architecture::ResidualCnn,
+            activation: Activation::Relu,
             stem: StemKind::Learned,
             stem_channels,
             stages: channels.iter().map(stage).collect(),

@@ -34,6 +34,7 @@
 //! The crate picks no Burn backend; the program that uses it does (`burn = { features = ["flex"] }`
 //! for the CPU).
 
+mod activation;
 mod batch_norm;
 mod block;
 mod classifier;
@@ -49,6 +50,7 @@ mod summary;
 mod views;
 mod whitening;
 
+pub use activation::Activation;
 pub use batch_norm::BatchNorm;
 pub use block::{Block, Shortcut};
 pub use classifier::{Head, ImageClassifier, Stem};

@@ -4,26 +4,25 @@ use burn::{
     nn::conv::Conv2d,
     tensor::{
         Tensor,
-        activation::relu,
         module::{conv2d, max_pool2d},
         ops::{ConvOptions, MaxPoolOptions},
     },
 };
 use mlestar_kernels::backend::{self as kernels, Conv2dOptions};
 
-use crate::BatchNorm;
+use crate::{Activation, BatchNorm};
 
-/// How activations are laid out and which operations compute them. Both ways give the same results, up
+/// How feature maps are laid out and which operations compute them. Both ways give the same results, up
 /// to rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Path {
+pub(crate) enum Way {
     /// Burn's operations on `[n, channels, height, width]`: any device.
     Burn,
     /// The kernels, on `[n, height, width, channels]`: Burn's CPU backend.
     Kernels,
 }
 
-impl Path {
+impl Way {
     /// The faster way for pictures `[n, 3, height, width]`.
     pub(crate) fn of(images: &Tensor<4>) -> Self {
         match kernels::takes(images) {
@@ -31,12 +30,21 @@ impl Path {
             false => Self::Burn,
         }
     }
+}
 
+/// A way with the network's activation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Path {
+    pub way: Way,
+    pub activation: Activation,
+}
+
+impl Path {
     /// Pictures `[n, channels, height, width]` in this way's layout.
     pub(crate) fn enter(self, images: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::Burn => images,
-            Self::Kernels => images.permute([0, 2, 3, 1]),
+        match self.way {
+            Way::Burn => images,
+            Way::Kernels => images.permute([0, 2, 3, 1]),
         }
     }
 
@@ -47,111 +55,131 @@ impl Path {
 
     /// As `conv`, with other weights.
     pub(crate) fn convolve_by(self, conv: &Conv2d, x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
-        match self {
-            Self::Kernels if conv.groups == 1 => kernels::conv2d(x, weight, kernel_options(conv)),
-            Self::Kernels => {
-                let y = Self::Burn.convolve_by(conv, x.permute([0, 3, 1, 2]), weight);
+        match self.way {
+            Way::Kernels if conv.groups == 1 => kernels::conv2d(x, weight, kernel_options(conv)),
+            Way::Kernels => {
+                let y = conv2d(x.permute([0, 3, 1, 2]), weight, None, burn_options(conv));
                 y.permute([0, 2, 3, 1])
             }
-            Self::Burn => conv2d(x, weight, None, burn_options(conv)),
+            Way::Burn => conv2d(x, weight, None, burn_options(conv)),
         }
     }
 
-    /// Batch normalisation with the statistics of the batch, then residual sum and ReLU.
+    /// Batch normalisation with the statistics of the batch, then residual sum and activation.
     pub(crate) fn normalize(
         self,
         bn: &BatchNorm,
         x: Tensor<4>,
         residual: Option<Tensor<4>>,
-        with_relu: bool,
+        activate: bool,
     ) -> Tensor<4> {
-        match self {
-            Self::Kernels => bn.forward_train_channels_last(x, residual, with_relu),
-            Self::Burn => finish(bn.forward_train(x), residual, with_relu),
+        match self.way {
+            Way::Kernels => {
+                bn.forward_train_channels_last(x, residual, self.kernel_activation(activate))
+            }
+            Way::Burn => self.finish(bn.forward_train(x), residual, activate),
         }
     }
 
-    /// As [`normalize`](Self::normalize) with a ReLU, where no gradient reaches the scale.
+    /// As [`normalize`](Self::normalize) with the activation, where no gradient reaches the scale.
     pub(crate) fn normalize_unscaled(self, bn: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
         let scale = bn.weight.val().detach();
-        match self {
-            Self::Kernels => bn.forward_train_channels_last_by(scale, x, None, true),
-            Self::Burn => finish(bn.forward_train_by(scale, x), None, true),
+        match self.way {
+            Way::Kernels => {
+                bn.forward_train_channels_last_by(scale, x, None, self.kernel_activation(true))
+            }
+            Way::Burn => self.finish(bn.forward_train_by(scale, x), None, true),
         }
     }
 
     /// The largest value of each window of `side` x `side` pixels, side by side; `x` itself for side 1.
     pub(crate) fn max_pool(self, x: Tensor<4>, side: usize) -> Tensor<4> {
-        match self {
+        match self.way {
             _ if side == 1 => x,
-            Self::Kernels => kernels::max_pool(x, side),
-            Self::Burn => max_pool2d(x, MaxPoolOptions::new([side; 2])),
+            Way::Kernels => kernels::max_pool(x, side),
+            Way::Burn => max_pool2d(x, MaxPoolOptions::new([side; 2])),
         }
     }
 
     /// Convolution and evaluation-mode batch normalisation as one convolution with a bias (the
     /// normalisation is linear, and folding it saves its passes over the activations), then residual
-    /// sum and ReLU.
+    /// sum and activation.
     pub(crate) fn convolve_normalized(
         self,
         conv: &Conv2d,
         bn: &BatchNorm,
         x: Tensor<4>,
         residual: Option<Tensor<4>>,
-        with_relu: bool,
+        activate: bool,
     ) -> Tensor<4> {
         let (scale, shift) = bn.scale_and_shift();
         let [channels] = scale.dims();
         let weight = conv.weight.val() * scale.reshape([channels, 1, 1, 1]);
-        match self {
-            // The one pass has no gradients; one operation after the other gives the same bits.
-            Self::Kernels if x.device().is_autodiff() => {
+        match self.way {
+            // The one pass has no gradients; one operation after the other gives the same bits (with SiLU up to
+            // the rounding of its exponential).
+            Way::Kernels if x.device().is_autodiff() => {
                 let y = self.convolve_by(conv, x, weight);
                 let y = y + shift.reshape([1, 1, 1, channels]);
-                finish(y, residual, with_relu)
+                self.finish(y, residual, activate)
             }
-            Self::Kernels if conv.groups == 1 => {
+            Way::Kernels if conv.groups == 1 => {
                 let options = kernel_options(conv);
-                kernels::conv2d_fused(x, weight, shift, residual, with_relu, options)
+                let activation = self.kernel_activation(activate);
+                kernels::conv2d_fused(x, weight, shift, residual, activation, options)
             }
-            Self::Kernels => {
+            Way::Kernels => {
                 let y = conv2d(
                     x.permute([0, 3, 1, 2]),
                     weight,
                     Some(shift),
                     burn_options(conv),
                 );
-                finish(y.permute([0, 2, 3, 1]), residual, with_relu)
+                self.finish(y.permute([0, 2, 3, 1]), residual, activate)
             }
-            Self::Burn => {
+            Way::Burn => {
                 let y = conv2d(x, weight, Some(shift), burn_options(conv));
-                finish(y, residual, with_relu)
+                self.finish(y, residual, activate)
             }
+        }
+    }
+
+    /// The network's activation.
+    pub(crate) fn activate(self, x: Tensor<4>) -> Tensor<4> {
+        match self.way {
+            Way::Kernels if !x.device().is_autodiff() => {
+                kernels::activate(x, self.activation.kernel())
+            }
+            _ => self.activation.apply(x),
+        }
+    }
+
+    fn kernel_activation(self, activate: bool) -> Option<mlestar_kernels::Activation> {
+        activate.then(|| self.activation.kernel())
+    }
+
+    fn finish(self, y: Tensor<4>, residual: Option<Tensor<4>>, activate: bool) -> Tensor<4> {
+        let y = match residual {
+            Some(residual) => y + residual,
+            None => y,
+        };
+        match activate {
+            true => self.activate(y),
+            false => y,
         }
     }
 
     /// Mean over height and width, `[n, channels]`.
     pub(crate) fn average_pool(self, x: Tensor<4>) -> Tensor<2> {
-        match self {
-            Self::Kernels => kernels::average_pool(x),
-            Self::Burn => {
+        match self.way {
+            Way::Kernels => kernels::average_pool(x),
+            Way::Burn => {
                 let [n, channels, height, width] = x.dims();
                 x.reshape([n, channels, height * width])
                     .mean_dim(2)
                     .reshape([n, channels])
             }
         }
-    }
-}
-
-fn finish(y: Tensor<4>, residual: Option<Tensor<4>>, with_relu: bool) -> Tensor<4> {
-    let y = match residual {
-        Some(residual) => y + residual,
-        None => y,
-    };
-    match with_relu {
-        true => relu(y),
-        false => y,
     }
 }
 
@@ -217,7 +245,11 @@ mod tests {
         )
     }
 
-    fn network(architecture: Architecture, device: &Device) -> ImageClassifier {
+    fn network(
+        architecture: Architecture,
+        activation: Activation,
+        device: &Device,
+    ) -> ImageClassifier {
         let stage = |channels, stride| StageConfig {
             channels,
             blocks: 2,
@@ -225,6 +257,7 @@ mod tests {
         };
         let config = ModelConfig {
             architecture,
+            activation,
             stem: match architecture {
                 Architecture::PlainCnn => StemKind::Whitening,
                 Architecture::ResidualCnn => StemKind::Learned,
@@ -237,9 +270,9 @@ mod tests {
     }
 
     /// Losses of some training steps, then evaluation logits, one way.
-    fn train(architecture: Architecture, path: Path) -> (Vec<f32>, Vec<f32>) {
+    fn train(architecture: Architecture, activation: Activation, way: Way) -> (Vec<f32>, Vec<f32>) {
         let device = Device::flex().autodiff();
-        let mut model = network(architecture, &device);
+        let mut model = network(architecture, activation, &device);
         let fixed = model.fixed_parameters();
         let of_fixed = |model: &ImageClassifier| {
             let mut state = model.state();
@@ -250,7 +283,7 @@ mod tests {
         let mut losses = Vec::new();
         for step in 0..12 {
             let (images, labels) = pictures(step, 9, &device);
-            let logits = model.forward_train_along(path, images, None, &[]);
+            let logits = model.forward_train_along(way, images, None, &[]);
             let loss = log_softmax(logits, 1).gather(1, labels).mean().neg();
             losses.push(loss.clone().into_scalar::<f32>());
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
@@ -259,20 +292,22 @@ mod tests {
         assert_eq!(before.len(), fixed.len());
         assert_eq!(before, of_fixed(&model));
         let (images, _) = pictures(99, 5, &Device::flex());
-        let logits = model.valid().forward_along(path, images);
+        let logits = model.valid().forward_along(way, images);
         (losses, logits.into_data().iter::<f32>().collect())
     }
 
     #[test]
     fn both_ways_train_to_the_same_losses_and_evaluate_alike() {
         for architecture in [Architecture::ResidualCnn, Architecture::PlainCnn] {
-            compare(architecture);
+            for activation in [Activation::Relu, Activation::Silu] {
+                compare(architecture, activation);
+            }
         }
     }
 
-    fn compare(architecture: Architecture) {
-        let (burn_losses, burn_logits) = train(architecture, Path::Burn);
-        let (losses, logits) = train(architecture, Path::Kernels);
+    fn compare(architecture: Architecture, activation: Activation) {
+        let (burn_losses, burn_logits) = train(architecture, activation, Way::Burn);
+        let (losses, logits) = train(architecture, activation, Way::Kernels);
         assert!(losses[11] < 0.8 * losses[0], "{losses:?}");
         // Rounding differs, and a ReLU that opens one way and not the other makes more of it from step
         // to step.
@@ -305,14 +340,18 @@ mod tests {
                 Tensor::<4>::from_data(TensorData::new(values, shape), &device)
             };
             let (x, residual) = (random([2, 6, 7, 5]), random([2, 4, 4, 3]));
-            let both = |path: Path| {
+            let both = |way: Way| {
+                let path = Path {
+                    way,
+                    activation: Activation::Relu,
+                };
                 let x = path.enter(x.clone());
                 let residual = path.enter(residual.clone());
                 let folded = path.convolve_normalized(&conv, &bn, x.clone(), Some(residual), true);
                 [path.convolve(&conv, x), folded]
             };
-            let expected = both(Path::Burn);
-            for (found, expected) in both(Path::Kernels).into_iter().zip(expected) {
+            let expected = both(Way::Burn);
+            for (found, expected) in both(Way::Kernels).into_iter().zip(expected) {
                 let difference = found.permute([0, 3, 1, 2]) - expected;
                 let largest: f32 = difference.abs().max().into_scalar();
                 assert!(largest < 1e-6, "{largest}");
@@ -323,7 +362,7 @@ mod tests {
     #[test]
     fn the_kernels_serve_the_cpu() {
         let images = |device: &Device| Tensor::<4>::zeros([1, 3, 8, 8], device);
-        assert_eq!(Path::of(&images(&Device::flex())), Path::Kernels);
-        assert_eq!(Path::of(&images(&Device::flex().autodiff())), Path::Kernels);
+        assert_eq!(Way::of(&images(&Device::flex())), Way::Kernels);
+        assert_eq!(Way::of(&images(&Device::flex().autodiff())), Way::Kernels);
     }
 }

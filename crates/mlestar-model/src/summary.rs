@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Architecture, ModelSpec, StageConfig, StemKind};
+use crate::{Activation, Architecture, ModelSpec, StageConfig, StemKind};
 
 /// What a layer does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub enum LayerKind {
     BatchNorm,
     /// `max(0, x)`.
     Relu,
+    /// `x / (1 + exp(-x))`.
+    Silu,
     /// Sum of a block's two branches.
     Add,
     /// Largest value of each window.
@@ -43,7 +45,7 @@ pub struct LayerSummary {
     /// Multiplications that are followed by an addition, in convolutions and the linear layer.
     pub multiply_adds: u64,
     /// Floating-point operations in evaluation: two a multiply-add, two a normalised element, one
-    /// an element for ReLU, sum, mean and comparison.
+    /// an element for ReLU, sum, mean and comparison, four for SiLU (exponential, sum, quotient, product).
     pub flops: u64,
     /// Bytes of the layer's output in f32.
     pub activation_bytes: u64,
@@ -72,7 +74,7 @@ pub struct ModelSummary {
     /// the backend (such as im2col buffers) is not included.
     pub inference_activation_bytes_per_image: u64,
     /// Activations that a training step keeps for its backward pass: the picture, the output of
-    /// every convolution, the input and output of every ReLU, the pooled features (with dropout
+    /// every convolution, the input and output of every activation, the pooled features (with dropout
     /// also its mask and result) and the logits. Gradients and work space are not included.
     pub training_activation_bytes_per_image: u64,
 }
@@ -91,8 +93,9 @@ fn elements(shape: MapShape) -> u64 {
 }
 
 pub(crate) fn summarize(spec: &ModelSpec) -> ModelSummary {
-    let mut counter = Counter::new([ModelSpec::CHANNELS, spec.height(), spec.width()]);
     let config = spec.config();
+    let picture = [ModelSpec::CHANNELS, spec.height(), spec.width()];
+    let mut counter = Counter::new(picture, config.activation);
     counter.stem(config.stem_channels, config.stem == StemKind::Whitening);
     for (index, stage) in config.stages.iter().enumerate() {
         counter.stage(index, stage, config.architecture);
@@ -102,6 +105,7 @@ pub(crate) fn summarize(spec: &ModelSpec) -> ModelSummary {
 }
 
 struct Counter {
+    activation: Activation,
     layers: Vec<LayerSummary>,
     /// Shape of the feature map at this point.
     shape: MapShape,
@@ -110,8 +114,9 @@ struct Counter {
 }
 
 impl Counter {
-    fn new(picture: MapShape) -> Self {
+    fn new(picture: MapShape, activation: Activation) -> Self {
         Self {
+            activation,
             layers: Vec::new(),
             shape: picture,
             inference_peak_bytes: 0,
@@ -127,7 +132,7 @@ impl Counter {
         }
         self.alive(&[input, self.shape]);
         self.batch_norm("stem.bn");
-        self.relu("stem.relu");
+        self.activation("stem", "");
     }
 
     /// No gradient reaches the last layer's weights, or the scale of a batch normalisation.
@@ -172,12 +177,12 @@ impl Counter {
         if pool > 1 {
             self.fix_last();
         }
-        self.relu(&format!("{name}.relu1"));
+        self.activation(name, "1");
         let middle = self.shape;
         self.convolution(&format!("{name}.conv2"), channels, 3, 1);
         self.alive(&[middle, self.shape]);
         self.batch_norm(&format!("{name}.bn2"));
-        self.relu(&format!("{name}.relu2"));
+        self.activation(name, "2");
     }
 
     fn residual_block(&mut self, name: &str, channels: usize, stride: usize) {
@@ -185,7 +190,7 @@ impl Counter {
         self.convolution(&format!("{name}.conv1"), channels, 3, stride);
         self.alive(&[input, self.shape]);
         self.batch_norm(&format!("{name}.bn1"));
-        self.relu(&format!("{name}.relu1"));
+        self.activation(name, "1");
         self.alive(&[input, self.shape, self.shape]);
         self.convolution(&format!("{name}.conv2"), channels, 3, 1);
         self.batch_norm(&format!("{name}.bn2"));
@@ -198,7 +203,7 @@ impl Counter {
         }
         self.elementwise(format!("{name}.add"), LayerKind::Add, 1);
         self.alive(&[output, output, output]);
-        self.relu(&format!("{name}.relu2"));
+        self.activation(name, "2");
     }
 
     fn head(&mut self, spec: &ModelSpec) {
@@ -260,8 +265,12 @@ impl Counter {
         self.alive(&[self.shape, self.shape]);
     }
 
-    fn relu(&mut self, name: &str) {
-        self.elementwise(name.to_owned(), LayerKind::Relu, 1);
+    fn activation(&mut self, place: &str, number: &str) {
+        let (kind, kind_name, flops_each) = match self.activation {
+            Activation::Relu => (LayerKind::Relu, "relu", 1),
+            Activation::Silu => (LayerKind::Silu, "silu", 4),
+        };
+        self.elementwise(format!("{place}.{kind_name}{number}"), kind, flops_each);
         // Its input, which says where the gradient passes, and its output, which the next
         // convolution needs.
         self.keep(self.shape);

@@ -1,6 +1,7 @@
 //! Convolutions and linear layers on `[picture, y, x, channel]` buffers.
 
 use mlestar_kernels::{Algorithm, Conv2dShape, Epilogue, PackedConv2d};
+use mlestar_model::Activation;
 
 use crate::graph::{BufferShape, Convolution, Linear};
 
@@ -20,7 +21,7 @@ const LEAST_TILES: usize = 4;
 pub(super) struct PreparedConvolution {
     packed: PackedConv2d,
     bias: Vec<f32>,
-    relu: bool,
+    activation: Option<Activation>,
 }
 
 impl PreparedConvolution {
@@ -43,7 +44,7 @@ impl PreparedConvolution {
         Self {
             packed,
             bias: convolution.bias.clone(),
-            relu: convolution.relu,
+            activation: convolution.activation,
         }
     }
 
@@ -57,7 +58,7 @@ impl PreparedConvolution {
             stride: [1, 1],
             padding: [0, 0],
             add_from: None,
-            relu: false,
+            activation: None,
         };
         Self::new(&convolution, [inputs, 1, 1])
     }
@@ -71,7 +72,7 @@ impl PreparedConvolution {
         let epilogue = Epilogue {
             bias: Some(&self.bias),
             residual: add,
-            relu: self.relu,
+            activation: self.activation.map(Activation::kernel),
         };
         #[allow(clippy::expect_used)] // The executor cuts its slices to the shapes' lengths.
         self.packed

@@ -12,7 +12,8 @@ use self::slots::{added_buffer, assign_slots};
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
 use crate::graph::{BufferShape, Layer};
-use mlestar_kernels::{MaxPoolShape, global_average_pool, max_pool};
+use mlestar_kernels::{MaxPoolShape, activate, global_average_pool, max_pool};
+use mlestar_model::Activation;
 
 /// Pictures for each thread that go through the network together: enough to fill the blocks of small
 /// layers, few enough for the last-level cache. (On two threads 16 to 128 pictures a slice are equally
@@ -64,7 +65,7 @@ struct Step {
 
 enum Kernel {
     Convolution(Box<PreparedConvolution>),
-    MaxPool(MaxPoolShape),
+    MaxPool(MaxPoolShape, Option<Activation>),
     /// Number of channels and of pixels that are averaged.
     AveragePool {
         channels: usize,
@@ -221,9 +222,12 @@ impl Executor {
                     let add = step.add_slot.map(|slot| &slots[slot][..output.len()]);
                     convolution.run(n, input, add, output);
                 }
-                Kernel::MaxPool(shape) => {
+                Kernel::MaxPool(shape, activation) => {
                     #[allow(clippy::expect_used)] // Cut to the sizes of a shape that was checked.
                     max_pool(shape, input, output, None).expect("slices of the shape's lengths");
+                    if let Some(activation) = activation {
+                        activate(activation.kernel(), output);
+                    }
                 }
                 Kernel::AveragePool { channels, pixels } => {
                     #[allow(clippy::expect_used)] // Both slices are cut to the step's sizes.
@@ -245,11 +249,14 @@ fn prepare(layer: &Layer, input: BufferShape) -> Kernel {
             Kernel::Convolution(Box::new(PreparedConvolution::new(convolution, input)))
         }
         Layer::Linear(linear) => Kernel::Convolution(Box::new(PreparedConvolution::linear(linear))),
-        Layer::MaxPool { window } => Kernel::MaxPool(MaxPoolShape {
-            input: [input[1], input[2]],
-            channels: input[0],
-            window: *window,
-        }),
+        Layer::MaxPool { window, activation } => {
+            let shape = MaxPoolShape {
+                input: [input[1], input[2]],
+                channels: input[0],
+                window: *window,
+            };
+            Kernel::MaxPool(shape, *activation)
+        }
         Layer::GlobalAveragePool => Kernel::AveragePool {
             channels: input[0],
             pixels: input[1] * input[2],

@@ -1,6 +1,6 @@
 //! A frozen model as an ONNX graph.
 
-use mlestar_model::Views;
+use mlestar_model::{Activation, Views};
 
 use super::proto::{Attribute, Dimension, FLOAT, Graph, Node, Tensor, UINT8, ValueInfo};
 use crate::frozen::FrozenModel;
@@ -65,10 +65,10 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
         match &operation.layer {
             Layer::Convolution(convolution) => {
                 let added = convolution.add_from.map(|buffer| value_name(model, buffer));
-                add_convolution(&mut graph, operation, convolution, values, added);
+                add_convolution(&mut graph, operation, convolution, &values, added);
             }
-            Layer::MaxPool { window } => {
-                add_max_pool(&mut graph, &operation.name, *window, &values)
+            Layer::MaxPool { window, activation } => {
+                add_max_pool(&mut graph, &operation.name, *window, *activation, &values);
             }
             Layer::GlobalAveragePool => {
                 add_node(
@@ -264,12 +264,11 @@ fn add_normalization(graph: &mut Graph, model: &FrozenModel) {
         .push(info(NORMALIZED, FLOAT, &[3, height, width], ""));
 }
 
-/// `Conv`, then `Add` and `Relu` where the operation has them.
 fn add_convolution(
     graph: &mut Graph,
     operation: &Operation,
     convolution: &Convolution,
-    values: Values,
+    values: &Values,
     added: Option<String>,
 ) {
     let name = &operation.name;
@@ -284,38 +283,77 @@ fn add_convolution(
     let [pad_y, pad_x] = convolution.padding.map(to_int);
     let [_, _, kernel_y, kernel_x] = convolution.weight_shape.map(to_int);
     let ints = |name: &str, values: &[i64]| (name.to_owned(), Attribute::Ints(values.to_vec()));
-    let mut operators = vec![("Conv", vec![weight, bias])];
-    operators.extend(added.map(|added| ("Add", vec![added])));
-    operators.extend(convolution.relu.then(|| ("Relu", Vec::new())));
-    let last = operators.len() - 1;
-    let mut current = values.input;
-    for (index, (operator, others)) in operators.into_iter().enumerate() {
-        let suffix = operator.to_ascii_lowercase();
-        let output = if index == last {
-            values.output.clone()
-        } else {
-            format!("{name}.{suffix}")
-        };
-        let mut inputs = vec![current.as_str()];
-        inputs.extend(others.iter().map(String::as_str));
-        let node_name = if index == 0 {
-            name.clone()
-        } else {
-            format!("{name}.{suffix}")
-        };
-        let mut node = node(&node_name, operator, &inputs, &output);
-        if operator == "Conv" {
-            node.attributes = vec![
-                ints("dilations", &[1, 1]),
-                ("group".to_owned(), Attribute::Int(1)),
-                ints("kernel_shape", &[kernel_y, kernel_x]),
-                ints("pads", &[pad_y, pad_x, pad_y, pad_x]),
-                ints("strides", &[stride_y, stride_x]),
-            ];
+    let first = Node {
+        attributes: vec![
+            ints("dilations", &[1, 1]),
+            ("group".to_owned(), Attribute::Int(1)),
+            ints("kernel_shape", &[kernel_y, kernel_x]),
+            ints("pads", &[pad_y, pad_x, pad_y, pad_x]),
+            ints("strides", &[stride_y, stride_x]),
+        ],
+        ..node(name, "Conv", &[&values.input, &weight, &bias], "")
+    };
+    add_chain(graph, first, added, convolution.activation, values);
+}
+
+fn add_max_pool(
+    graph: &mut Graph,
+    name: &str,
+    window: usize,
+    activation: Option<Activation>,
+    values: &Values,
+) {
+    let sides = || Attribute::Ints(vec![to_int(window); 2]);
+    let first = Node {
+        attributes: vec![
+            ("kernel_shape".to_owned(), sides()),
+            ("strides".to_owned(), sides()),
+        ],
+        ..node(name, "MaxPool", &[&values.input], "")
+    };
+    add_chain(graph, first, None, activation, values);
+}
+
+/// A node without its output, then `Add` and the activation where the operation has them.
+fn add_chain(
+    graph: &mut Graph,
+    first: Node,
+    added: Option<String>,
+    activation: Option<Activation>,
+    values: &Values,
+) {
+    let name = first.name.clone();
+    let named = |suffix: &str| format!("{name}.{suffix}");
+    let suffix = first.operator.to_ascii_lowercase();
+    let mut nodes = vec![Node {
+        outputs: vec![named(&suffix)],
+        ..first
+    }];
+    let mut current = named(&suffix);
+    if let Some(added) = added {
+        let sum = named("add");
+        nodes.push(node(&sum, "Add", &[&current, &added], &sum));
+        current = sum;
+    }
+    match activation {
+        None => {}
+        Some(Activation::Silu) => {
+            let (sigmoid, product) = (named("sigmoid"), named("silu"));
+            nodes.push(node(&sigmoid, "Sigmoid", &[&current], &sigmoid));
+            nodes.push(node(&product, "Mul", &[&current, &sigmoid], &product));
         }
+        Some(Activation::Relu) => {
+            let relu = named("relu");
+            nodes.push(node(&relu, "Relu", &[&current], &relu));
+        }
+    }
+    if let Some(last) = nodes.last_mut() {
+        last.outputs = vec![values.output.clone()];
+    }
+    for node in nodes {
+        let output = &node.outputs[0];
+        graph.values.push(info(output, FLOAT, &values.shape, ""));
         graph.nodes.push(node);
-        graph.values.push(info(&output, FLOAT, &values.shape, ""));
-        current = output;
     }
 }
 
@@ -340,20 +378,6 @@ fn add_linear(graph: &mut Graph, operation: &Operation, linear: &Linear, values:
         attributes: vec![("transB".to_owned(), Attribute::Int(1))],
         ..node(name, "Gemm", &[&flat, &weight, &bias], &values.output)
     });
-}
-
-fn add_max_pool(graph: &mut Graph, name: &str, window: usize, values: &Values) {
-    let sides = || Attribute::Ints(vec![to_int(window); 2]);
-    graph.nodes.push(Node {
-        attributes: vec![
-            ("kernel_shape".to_owned(), sides()),
-            ("strides".to_owned(), sides()),
-        ],
-        ..node(name, "MaxPool", &[&values.input], &values.output)
-    });
-    graph
-        .values
-        .push(info(&values.output, FLOAT, &values.shape, ""));
 }
 
 fn add_node(graph: &mut Graph, name: &str, operator: &str, inputs: &[&str], values: &Values) {

@@ -10,7 +10,8 @@
 //!
 //! `batch` is symbolic: any number of pictures. The file uses operator set 18 (`Cast`, `Div`,
 //! `Sub`, `Transpose`, `Conv`, `Add`, `Relu`, `MaxPool`, `GlobalAveragePool`, `Flatten`, `Gemm`, `Softmax`;
-//! with flip averaging also `Slice`, `Concat`, `Reshape`, `ReduceMean`).
+//! with SiLU also `Sigmoid` and `Mul`; with averages over views also `Slice` or `Gather`, and `Concat`, `Reshape`,
+//! `ReduceMean`).
 //! Its metadata hold the class names (`classes`, a JSON list; position is index) and the
 //! normalisation (`normalization`, JSON; for information, as the graph contains it).
 //!

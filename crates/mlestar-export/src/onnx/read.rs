@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mlestar_model::Views;
+use mlestar_model::{Activation, Views};
 
 use super::graph::{INPUT, MEAN, MIRROR, NORMALIZED, PREFIX, SHIFT, STD, graph_of};
 use super::proto::{Attribute, Dimension, Graph, Model, Node, Tensor};
@@ -103,13 +103,20 @@ fn operations_of(
             "Conv" => Some(convolution_of(node, tensors)?),
             "MaxPool" => Some(Layer::MaxPool {
                 window: pair_of(node, "kernel_shape")?[0],
+                activation: None,
             }),
             "GlobalAveragePool" => Some(Layer::GlobalAveragePool),
             "Gemm" => Some(linear_of(node, tensors)?),
-            "Add" | "Relu" => {
-                fuse(node, operations.last_mut(), &buffers)?;
+            "Add" => {
+                fuse_sum(node, operations.last_mut(), &buffers)?;
                 None
             }
+            "Relu" | "Sigmoid" => {
+                fuse_activation(node, operations.last_mut())?;
+                None
+            }
+            // The second half of a SiLU; what it multiplies is checked when the graph is made again.
+            "Mul" => None,
             // Around the operations; what they are is checked when the graph is made again.
             "Flatten" | "Softmax" | MIRROR | SHIFT | "Concat" | "Reshape" | "ReduceMean" => None,
             other => return Err(format!("node {:?} has operator {other:?}", node.name)),
@@ -130,8 +137,27 @@ fn operations_of(
     Ok(operations)
 }
 
-/// Makes `Add` and `Relu` part of the convolution before them.
-fn fuse(
+/// Makes `Relu`, or the `Sigmoid` of a SiLU, part of the operation before it.
+fn fuse_activation(node: &Node, last: Option<&mut Operation>) -> Result<(), String> {
+    let activation = match last.map(|operation| &mut operation.layer) {
+        Some(Layer::Convolution(convolution)) => &mut convolution.activation,
+        Some(Layer::MaxPool { activation, .. }) => activation,
+        _ => {
+            return Err(format!(
+                "node {:?} does not follow a convolution or max pool",
+                node.name
+            ));
+        }
+    };
+    *activation = Some(match node.operator.as_str() {
+        "Relu" => Activation::Relu,
+        _ => Activation::Silu,
+    });
+    Ok(())
+}
+
+/// Makes `Add` part of the convolution before it.
+fn fuse_sum(
     node: &Node,
     last: Option<&mut Operation>,
     buffers: &HashMap<&str, usize>,
@@ -146,10 +172,6 @@ fn fuse(
             node.name
         ));
     };
-    if node.operator == "Relu" {
-        convolution.relu = true;
-        return Ok(());
-    }
     let added = node
         .inputs
         .get(1)
@@ -168,7 +190,7 @@ fn convolution_of(node: &Node, tensors: &mut HashMap<&str, &Tensor>) -> Result<L
         stride: pair_of(node, "strides")?,
         padding: pair_of(node, "pads")?,
         add_from: None,
-        relu: false,
+        activation: None,
     }))
 }
 

@@ -3,6 +3,7 @@
 use mlestar_export::{
     Convolution, Executor, ExportError, FrozenModel, Layer, Operation, PixelNormalization,
 };
+use mlestar_model::Activation;
 use mlestar_random::Stream;
 use proptest::prelude::*;
 
@@ -29,7 +30,13 @@ fn naive_logits(model: &FrozenModel, picture: &[u8]) -> Vec<f64> {
                 let add = layer.add_from.map(|buffer| buffers[buffer].as_slice());
                 naive_convolution(layer, input, shape, out_shape, add)
             }
-            Layer::MaxPool { window } => naive_max_pool(*window, input, shape, out_shape),
+            Layer::MaxPool { window, activation } => {
+                let mut output = naive_max_pool(*window, input, shape, out_shape);
+                for value in &mut output {
+                    *value = activated(*activation, *value);
+                }
+                output
+            }
             Layer::GlobalAveragePool => input
                 .chunks(shape[1] * shape[2])
                 .map(|plane| plane.iter().sum::<f64>() / plane.len() as f64)
@@ -68,6 +75,14 @@ fn naive_max_pool(
     output
 }
 
+fn activated(activation: Option<Activation>, x: f64) -> f64 {
+    match activation {
+        None => x,
+        Some(Activation::Relu) => x.max(0.0),
+        Some(Activation::Silu) => x / (1.0 + (-x).exp()),
+    }
+}
+
 fn naive_convolution(
     layer: &Convolution,
     input: &[f64],
@@ -100,7 +115,7 @@ fn naive_convolution(
                     }
                 }
                 sum += add.map_or(0.0, |add| add[output.len()]);
-                output.push(if layer.relu { sum.max(0.0) } else { sum });
+                output.push(activated(layer.activation, sum));
             }
         }
     }
@@ -123,6 +138,13 @@ fn agrees_with_naive(model: &FrozenModel, pictures: &[u8], n: usize) {
     }
 }
 
+fn any_activation() -> impl Strategy<Value = Option<Activation>> {
+    prop::option::of(prop::sample::select(vec![
+        Activation::Relu,
+        Activation::Silu,
+    ]))
+}
+
 prop_compose! {
     fn any_model()(
         seed: u64,
@@ -133,11 +155,12 @@ prop_compose! {
         kernels in prop::array::uniform4(1_usize..5),
         strides in prop::array::uniform4(1_usize..4),
         paddings in prop::array::uniform4(0_usize..4),
-        flags: [bool; 3],
+        activations in prop::array::uniform2(any_activation()),
+        add: bool,
         n_classes in 1_usize..20,
     ) -> FrozenModel {
         let mut stream = Stream::new(seed, "any model", 0, 0);
-        let [relu, second_relu, add] = flags;
+        let [activation, second_activation] = activations;
         // A kernel that does not fit gets the padding that it needs.
         let fits = |size: usize, kernel: usize, padding: usize| {
             if size + 2 * padding < kernel { kernel } else { padding }
@@ -150,19 +173,19 @@ prop_compose! {
         };
         let (height_1, width_1) = (side(height, 0), side(width, 1));
         let mut operations = vec![Operation {
-            name: "first".into(), input: 0, layer: Layer::Convolution(Convolution { relu, ..first }),
+            name: "first".into(), input: 0, layer: Layer::Convolution(Convolution { activation, ..first }),
         }];
         let features = if add {
             // Same shape in and out, so that the input can be added.
             let second = convolution(&mut stream, [channels, channels, 3, 1], [1, 1], [1, 0]);
-            let layer = Convolution { relu: second_relu, add_from: Some(1), ..second };
+            let layer = Convolution { activation: second_activation, add_from: Some(1), ..second };
             operations.push(Operation { name: "second".into(), input: 1, layer: Layer::Convolution(layer) });
             channels
         } else {
             let padding = [fits(height_1, kernels[2], paddings[2]), fits(width_1, kernels[3], paddings[3])];
             let second = convolution(
                 &mut stream, [out_channels, channels, kernels[2], kernels[3]], [strides[2], strides[3]], padding);
-            let layer = Convolution { relu: second_relu, ..second };
+            let layer = Convolution { activation: second_activation, ..second };
             operations.push(Operation { name: "second".into(), input: 1, layer: Layer::Convolution(layer) });
             out_channels
         };
@@ -205,13 +228,15 @@ prop_compose! {
         channels in prop::sample::select(vec![8_usize, 16, 17, 24, 32, 40, 48]),
         wide in prop::sample::select(vec![16_usize, 33, 64, 80]),
         stride in 1_usize..3,
+        activation in prop::sample::select(vec![Activation::Relu, Activation::Silu]),
     ) -> FrozenModel {
         let mut stream = Stream::new(seed, "residual model", 0, 0);
         let mut operations = Vec::new();
         let mut push = |input: usize, shape: [usize; 4], stride: usize, add_from: Option<usize>| {
             let padding = [shape[2] / 2, shape[3] / 2];
             let layer = convolution(&mut stream, shape, [stride; 2], padding);
-            let layer = Convolution { relu: shape[2] == 3, add_from, ..layer };
+            let activation = Some(activation).filter(|_| shape[2] == 3);
+            let layer = Convolution { activation, add_from, ..layer };
             let name = format!("operation.{}", operations.len());
             operations.push(Operation { name, input, layer: Layer::Convolution(layer) });
         };
@@ -364,13 +389,19 @@ fn windows_that_do_not_fit_are_refused() {
     for window in [0, 4, 16] {
         let mut operations = pooled_frozen(1).operations().to_vec();
         // On a map of 6x7 pixels, then on one of 3x3.
-        operations[3].layer = Layer::MaxPool { window: 3 };
+        operations[3].layer = Layer::MaxPool {
+            window: 3,
+            activation: None,
+        };
         operations.insert(
             4,
             Operation {
                 name: "more".into(),
                 input: 4,
-                layer: Layer::MaxPool { window },
+                layer: Layer::MaxPool {
+                    window,
+                    activation: None,
+                },
             },
         );
         let normalization = PixelNormalization {

@@ -3,9 +3,11 @@
 use burn::tensor::{Device, Tensor};
 use mlestar_export::{Convolution, FrozenModel, Layer, Linear, Operation, PixelNormalization};
 use mlestar_model::{
-    Architecture, ImageClassifier, ModelConfig, ModelSpec, NamedTensor, StemKind, Views,
+    Activation, Architecture, ImageClassifier, ModelConfig, ModelSpec, NamedTensor, StemKind, Views,
 };
 use mlestar_random::Stream;
+
+const RELU: Option<Activation> = Some(Activation::Relu);
 
 pub const MEAN: [f32; 3] = [0.4914, 0.4822, 0.4465];
 pub const STD: [f32; 3] = [0.2470, 0.2435, 0.2616];
@@ -49,7 +51,7 @@ pub fn convolution(
         stride,
         padding,
         add_from: None,
-        relu: false,
+        activation: None,
     }
 }
 
@@ -89,13 +91,20 @@ pub fn small_frozen(seed: u64) -> FrozenModel {
         });
     };
     let stem = convolution(&mut stream, [5, 3, 3, 3], [1, 1], [1, 1]);
-    push("stem", 0, Convolution { relu: true, ..stem });
+    push(
+        "stem",
+        0,
+        Convolution {
+            activation: RELU,
+            ..stem
+        },
+    );
     let first = convolution(&mut stream, [7, 5, 3, 3], [2, 2], [1, 1]);
     push(
         "block.conv1",
         1,
         Convolution {
-            relu: true,
+            activation: RELU,
             ..first
         },
     );
@@ -109,7 +118,7 @@ pub fn small_frozen(seed: u64) -> FrozenModel {
         "block.conv2",
         2,
         Convolution {
-            relu: true,
+            activation: RELU,
             add_from: Some(3),
             ..second
         },
@@ -122,25 +131,33 @@ pub fn small_frozen(seed: u64) -> FrozenModel {
     FrozenModel::new(class_names(4), normalization, 9, 7, operations).unwrap()
 }
 
-/// A small graph with max pools over sizes that their windows do not divide.
+/// A small graph with max pools over sizes that their windows do not divide, one of them with an activation
+/// after it.
 pub fn pooled_frozen(seed: u64) -> FrozenModel {
     let mut stream = Stream::new(seed, "pooled model", 0, 0);
     let mut operations = Vec::new();
     let mut channels = 3;
     for (index, (width, window)) in [(6, 2), (17, 3)].into_iter().enumerate() {
         let layer = convolution(&mut stream, [width, channels, 3, 3], [1, 1], [1, 1]);
+        let (before, after) = match index {
+            0 => (RELU, None),
+            _ => (None, Some(Activation::Silu)),
+        };
         operations.push(Operation {
             name: format!("conv{index}"),
             input: operations.len(),
             layer: Layer::Convolution(Convolution {
-                relu: true,
+                activation: before,
                 ..layer
             }),
         });
         operations.push(Operation {
             name: format!("pool{index}"),
             input: operations.len(),
-            layer: Layer::MaxPool { window },
+            layer: Layer::MaxPool {
+                window,
+                activation: after,
+            },
         });
         channels = width;
     }
@@ -162,6 +179,14 @@ pub fn plain_config() -> ModelConfig {
     };
     config.stages[2].blocks = 2;
     config
+}
+
+/// The same architecture with SiLU.
+pub fn smooth(config: ModelConfig) -> ModelConfig {
+    ModelConfig {
+        activation: Activation::Silu,
+        ..config
+    }
 }
 
 /// A classifier whose batch norms have statistics and parameters as after training.

@@ -6,7 +6,7 @@ use tract_onnx::prelude::*;
 
 use crate::models::{
     AVERAGES, MEAN, STD, class_names, max_difference, plain_config, pooled_frozen, random_pictures,
-    small_frozen, trained_like,
+    small_frozen, smooth, trained_like,
 };
 
 /// Logits and probabilities that tract computes from the file at `path`.
@@ -65,6 +65,14 @@ fn tract_agrees_on_max_pools_and_a_plain_network() {
     }
     let (spec, model) = trained_like(plain_config(), 10, 27);
     check(&FrozenModel::freeze(&model, &spec, (MEAN, STD), &class_names(10)).unwrap());
+}
+
+#[test]
+fn tract_agrees_on_networks_with_silu() {
+    for config in [plain_config(), ModelConfig::small()] {
+        let (spec, model) = trained_like(smooth(config), 10, 27);
+        check(&FrozenModel::freeze(&model, &spec, (MEAN, STD), &class_names(10)).unwrap());
+    }
 }
 
 #[test]

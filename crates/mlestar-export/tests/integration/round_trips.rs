@@ -26,6 +26,39 @@ fn onnx_and_safetensors_give_back_the_identical_model() {
     }
 }
 
+/// Readers that know no other activation than ReLU refuse a file that has one, and read the others.
+#[test]
+fn only_other_activations_are_named_in_safetensors_files() {
+    let text = |model: &FrozenModel| {
+        let bytes = safetensors_file::to_bytes(model);
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    assert!(!text(&small_frozen(1)).contains("activation"));
+    let text = text(&pooled_frozen(1));
+    assert_eq!(text.matches("activation").count(), 1);
+    for (found, wrong) in [
+        (
+            r#"\"relu\":false"#,
+            r#"\"relu\":true,\"activation\":\"silu\""#,
+        ),
+        (
+            r#"\"relu\":false"#,
+            r#"\"relu\":false,\"activation\":\"relu\""#,
+        ),
+    ] {
+        assert!(text.contains(found));
+        let bytes = safetensors_file::to_bytes(&pooled_frozen(1));
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let header = String::from_utf8(bytes[8..8 + length].to_vec()).unwrap();
+        let header = header.trim_end().replacen(found, wrong, 1);
+        let mut changed = (header.len() as u64).to_le_bytes().to_vec();
+        changed.extend_from_slice(header.as_bytes());
+        changed.extend_from_slice(&bytes[8 + length..]);
+        let error = safetensors_file::from_bytes(&changed).unwrap_err();
+        assert!(error.contains("names its ReLU wrongly"), "{error}");
+    }
+}
+
 #[test]
 fn equal_models_give_equal_bytes() {
     assert_eq!(

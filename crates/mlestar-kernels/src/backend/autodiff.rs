@@ -15,9 +15,9 @@ use burn_flex::FlexTensor;
 
 use super::{
     Conv2dOptions, KernelBackend,
-    flex::{self, BatchNormInput, contiguous},
+    flex::{self, Activated, BatchNormInput, contiguous},
 };
-use crate::{ChannelStatistics, Conv2dShape, Epilogue, MaxPoolShape};
+use crate::{Activation, ChannelStatistics, Conv2dShape, Epilogue, MaxPoolShape};
 
 /// `Autodiff<Flex>` with any checkpointing strategy.
 type Differentiable<C> = FloatTensor<Autodiff<Flex, C>>;
@@ -59,8 +59,7 @@ struct BatchNormState {
     weight: FlexTensor,
     statistics: ChannelStatistics,
     epsilon: f64,
-    /// Where a ReLU made it.
-    output: Option<FlexTensor>,
+    activated: Activated,
 }
 
 /// Parents are input, weight, bias and, as the fourth, the residual.
@@ -80,7 +79,7 @@ impl<const N: usize> Backward<Flex, N> for BatchNorm<N> {
             &state.weight,
             &state.statistics,
             state.epsilon,
-            state.output.as_ref(),
+            &state.activated,
             contiguous(grads.consume::<Flex>(&ops.node)),
             residual,
         );
@@ -101,7 +100,7 @@ impl<const N: usize> Backward<Flex, N> for BatchNorm<N> {
 fn batch_norm<C: CheckpointStrategy, const N: usize>(
     parents: [&Differentiable<C>; N],
     epsilon: f64,
-    relu: bool,
+    activation: Option<Activation>,
 ) -> (Differentiable<C>, Differentiable<C>, Differentiable<C>) {
     let primitive = |index: usize| contiguous(parents[index].primitive().clone());
     let batch = BatchNormInput {
@@ -110,7 +109,7 @@ fn batch_norm<C: CheckpointStrategy, const N: usize>(
         bias: primitive(2),
         residual: (N > 3).then(|| primitive(3)),
         epsilon,
-        relu,
+        activation,
     };
     let (output, statistics) = batch.run();
     let of_channels =
@@ -127,11 +126,11 @@ fn batch_norm<C: CheckpointStrategy, const N: usize>(
     {
         OpsKind::Tracked(prepared) => {
             let state = BatchNormState {
+                activated: batch.activated(&output),
                 input: batch.input,
                 weight: batch.weight,
                 statistics,
                 epsilon,
-                output: relu.then(|| output.clone()),
             };
             prepared.finish(state, output)
         }
@@ -198,9 +197,9 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         epsilon: f64,
-        relu: bool,
+        activation: Option<Activation>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        batch_norm::<C, 3>([&input, &weight, &bias], epsilon, relu)
+        batch_norm::<C, 3>([&input, &weight, &bias], epsilon, activation)
     }
 
     fn kernel_batch_norm_add(
@@ -209,9 +208,9 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
         bias: FloatTensor<Self>,
         residual: FloatTensor<Self>,
         epsilon: f64,
-        relu: bool,
+        activation: Option<Activation>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        batch_norm::<C, 4>([&input, &weight, &bias, &residual], epsilon, relu)
+        batch_norm::<C, 4>([&input, &weight, &bias, &residual], epsilon, activation)
     }
 
     fn kernel_average_pool(input: FloatTensor<Self>) -> FloatTensor<Self> {

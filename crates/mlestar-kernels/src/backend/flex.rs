@@ -8,9 +8,9 @@ use burn_flex::FlexTensor;
 
 use super::{Conv2dOptions, KernelBackend};
 use crate::{
-    ChannelStatistics, Conv2dShape, Epilogue, KernelError, MaxPoolShape, batch_norm_backward,
-    batch_norm_forward, channel_statistics, conv2d_input_gradient, conv2d_weight_gradient,
-    global_average_pool, global_average_pool_backward, max_pool_backward,
+    Activation, ChannelStatistics, Conv2dShape, Epilogue, KernelError, MaxPoolShape,
+    batch_norm_backward, batch_norm_forward, channel_statistics, conv2d_input_gradient,
+    conv2d_weight_gradient, global_average_pool, global_average_pool_backward, max_pool_backward,
 };
 
 /// The primitive of a tensor on the plain device.
@@ -113,7 +113,7 @@ pub(super) fn conv2d_fused(
     weight: FlexTensor,
     bias: FlexTensor,
     residual: Option<FlexTensor>,
-    relu: bool,
+    activation: Option<Activation>,
     options: Conv2dOptions,
 ) -> FlexTensor {
     let [input, weight, bias] = [input, weight, bias].map(contiguous);
@@ -122,9 +122,16 @@ pub(super) fn conv2d_fused(
     let epilogue = Epilogue {
         bias: Some(values(&bias)),
         residual: residual.as_ref().map(values),
-        relu,
+        activation,
     };
     conv2d(&shape, &input, &weight, epilogue)
+}
+
+pub(super) fn activate(input: FlexTensor, activation: Activation) -> FlexTensor {
+    let input = contiguous(input);
+    let mut output = values(&input).to_vec();
+    crate::activate(activation, &mut output);
+    tensor(output, dims::<4>(&input))
 }
 
 pub(super) fn input_gradient(
@@ -172,7 +179,7 @@ pub(super) struct BatchNormInput {
     pub bias: FlexTensor,
     pub residual: Option<FlexTensor>,
     pub epsilon: f64,
-    pub relu: bool,
+    pub activation: Option<Activation>,
 }
 
 impl BatchNormInput {
@@ -188,10 +195,55 @@ impl BatchNormInput {
             values(&self.bias),
             self.epsilon,
             self.residual.as_ref().map(values),
-            self.relu,
+            self.activation,
             &mut output,
         ));
         (tensor(output, dims::<4>(&self.input)), statistics)
+    }
+
+    /// What the backward pass needs of the activation.
+    pub(super) fn activated(&self, output: &FlexTensor) -> Activated {
+        match self.activation {
+            None => Activated::Nothing,
+            Some(Activation::Relu) => Activated::Relu(output.clone()),
+            Some(activation) => Activated::Other {
+                activation,
+                bias: self.bias.clone(),
+                residual: self.residual.clone(),
+            },
+        }
+    }
+}
+
+/// [`crate::Activated`] with tensors.
+#[derive(Debug, Clone)]
+pub(super) enum Activated {
+    Nothing,
+    Relu(FlexTensor),
+    Other {
+        activation: Activation,
+        bias: FlexTensor,
+        residual: Option<FlexTensor>,
+    },
+}
+
+impl Activated {
+    fn borrowed(&self) -> crate::Activated<'_> {
+        match self {
+            Self::Nothing => crate::Activated::Nothing,
+            Self::Relu(output) => crate::Activated::Relu {
+                output: values(output),
+            },
+            Self::Other {
+                activation,
+                bias,
+                residual,
+            } => crate::Activated::Other {
+                activation: *activation,
+                bias: values(bias),
+                residual: residual.as_ref().map(values),
+            },
+        }
     }
 }
 
@@ -203,28 +255,28 @@ pub(super) struct BatchNormBackward {
     pub residual: Option<FlexTensor>,
 }
 
-/// `output` is that of the forward pass where a ReLU made it; `residual`, whether there was one.
+/// `residual` is whether there was one.
 pub(super) fn batch_norm_gradients(
     input: &FlexTensor,
     weight: &FlexTensor,
     statistics: &ChannelStatistics,
     epsilon: f64,
-    output: Option<&FlexTensor>,
+    activated: &Activated,
     output_gradient: FlexTensor,
     residual: bool,
 ) -> BatchNormBackward {
     let shape = dims::<4>(input);
     let channels = shape[3];
     let mut of_input = vec![0.0; values(input).len()];
-    // Without a ReLU the gradient of the residual is that of the output.
-    let copies = residual && output.is_some();
+    // Without an activation the gradient of the residual is that of the output.
+    let copies = residual && !matches!(activated, Activated::Nothing);
     let mut of_residual = vec![0.0; if copies { of_input.len() } else { 0 }];
     let gradients = done(batch_norm_backward(
         values(input),
         statistics,
         values(weight),
         epsilon,
-        output.map(values),
+        activated.borrowed(),
         values(&output_gradient),
         &mut of_input,
         copies.then_some(&mut of_residual[..]),
@@ -335,7 +387,7 @@ impl KernelBackend for Flex {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         epsilon: f64,
-        relu: bool,
+        activation: Option<Activation>,
     ) -> Three {
         let [input, weight, bias] = [input, weight, bias].map(contiguous);
         batch_norm(BatchNormInput {
@@ -344,7 +396,7 @@ impl KernelBackend for Flex {
             bias,
             residual: None,
             epsilon,
-            relu,
+            activation,
         })
     }
 
@@ -354,7 +406,7 @@ impl KernelBackend for Flex {
         bias: FloatTensor<Self>,
         residual: FloatTensor<Self>,
         epsilon: f64,
-        relu: bool,
+        activation: Option<Activation>,
     ) -> Three {
         let [input, weight, bias, residual] = [input, weight, bias, residual].map(contiguous);
         batch_norm(BatchNormInput {
@@ -363,7 +415,7 @@ impl KernelBackend for Flex {
             bias,
             residual: Some(residual),
             epsilon,
-            relu,
+            activation,
         })
     }
 

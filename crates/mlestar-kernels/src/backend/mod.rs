@@ -14,7 +14,7 @@ use burn::{
 
 pub use optimizer::{adam_step, lion_step, muon_step, sgd_step, sum_of_squares};
 
-use crate::Conv2dShape;
+use crate::{Activation, Conv2dShape};
 
 /// Whether a device runs these operations: Burn's `flex` backend, with or without gradients.
 #[must_use]
@@ -83,7 +83,7 @@ pub trait KernelBackend: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         epsilon: f64,
-        relu: bool,
+        activation: Option<Activation>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     fn kernel_batch_norm_add(
@@ -92,7 +92,7 @@ pub trait KernelBackend: Backend {
         bias: FloatTensor<Self>,
         residual: FloatTensor<Self>,
         epsilon: f64,
-        relu: bool,
+        activation: Option<Activation>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     fn kernel_average_pool(input: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -116,7 +116,8 @@ pub fn conv2d(input: Tensor<4>, weight: Tensor<4>, options: Conv2dOptions) -> Te
     Tensor::from_dispatch(output)
 }
 
-/// Convolution, bias, residual sum and ReLU in one pass, without gradients: for evaluation.
+/// Convolution, bias, residual sum and activation, without gradients: for evaluation. All but an activation
+/// other than ReLU are one pass.
 ///
 /// # Panics
 ///
@@ -127,7 +128,7 @@ pub fn conv2d_fused(
     weight: Tensor<4>,
     bias: Tensor<1>,
     residual: Option<Tensor<4>>,
-    relu: bool,
+    activation: Option<Activation>,
     options: Conv2dOptions,
 ) -> Tensor<4> {
     Tensor::from_primitive::<Flex>(flex::conv2d_fused(
@@ -135,9 +136,19 @@ pub fn conv2d_fused(
         flex::primitive(weight),
         flex::primitive(bias),
         residual.map(flex::primitive),
-        relu,
+        activation,
         options,
     ))
+}
+
+/// An activation by itself, without gradients: for evaluation.
+///
+/// # Panics
+///
+/// Where the tensor does not lie on the plain `flex` device.
+#[must_use]
+pub fn activate(input: Tensor<4>, activation: Activation) -> Tensor<4> {
+    Tensor::from_primitive::<Flex>(flex::activate(flex::primitive(input), activation))
 }
 
 /// A batch norm's output with the statistics that it used.
@@ -151,8 +162,8 @@ pub struct BatchNormOutput {
     pub variance: Tensor<1>,
 }
 
-/// Batch normalisation with the statistics of the batch, then the residual sum and the ReLU where they
-/// are asked for; differentiable in all tensors.
+/// Batch normalisation with the statistics of the batch, then the residual sum and the activation where
+/// they are asked for; differentiable in all tensors.
 ///
 /// # Panics
 ///
@@ -164,7 +175,7 @@ pub fn batch_norm(
     bias: Tensor<1>,
     residual: Option<Tensor<4>>,
     epsilon: f64,
-    relu: bool,
+    activation: Option<Activation>,
 ) -> BatchNormOutput {
     let [input, weight, bias] = [
         input.into_dispatch(),
@@ -178,9 +189,11 @@ pub fn batch_norm(
             bias,
             residual.into_dispatch(),
             epsilon,
-            relu,
+            activation,
         ),
-        None => <Dispatch as KernelBackend>::kernel_batch_norm(input, weight, bias, epsilon, relu),
+        None => {
+            <Dispatch as KernelBackend>::kernel_batch_norm(input, weight, bias, epsilon, activation)
+        }
     };
     BatchNormOutput {
         output: Tensor::from_dispatch(output),

@@ -1,8 +1,8 @@
 use rayon::prelude::*;
 
-use super::{ChannelStatistics, check_channels, piece_pixels};
+use super::{ChannelStatistics, check_channels, forward::scales, piece_pixels};
 use crate::{
-    KernelError, Level,
+    Activation, KernelError, Level,
     error::check_length,
     memory::Shared,
     simd::{Operation, Portable, Simd},
@@ -17,21 +17,42 @@ pub struct BatchNormGradients {
     pub bias: Vec<f32>,
 }
 
+/// What the backward pass must know of the activation with which the forward pass ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Activated<'a> {
+    /// There was none.
+    Nothing,
+    /// A ReLU, which let pass what its output shows.
+    Relu {
+        /// The forward pass's output.
+        output: &'a [f32],
+    },
+    /// Another one, whose input is computed again.
+    Other {
+        /// Which one.
+        activation: Activation,
+        /// The bias of the forward pass.
+        bias: &'a [f32],
+        /// Its residual.
+        residual: Option<&'a [f32]>,
+    },
+}
+
 /// What the forward pass left, and the gradient of its output.
 #[derive(Clone, Copy)]
 struct Saved<'a> {
     input: &'a [f32],
     mean: &'a [f32],
-    /// The output, where a ReLU made it.
-    output: Option<&'a [f32]>,
+    /// What centred inputs were multiplied with.
+    scale: &'a [f32],
+    activated: Activated<'a>,
     output_gradient: &'a [f32],
 }
 
 /// Gradients of [`batch_norm_forward`](super::batch_norm_forward) with the statistics of `input`
 /// itself, which depend on it too.
 ///
-/// `output` is the result of the forward pass where that ended with a ReLU, and `None` where it did
-/// not. `residual_gradient`, where the forward pass added a residual, is set to that one's gradient.
+/// `residual_gradient`, where the forward pass added a residual, is set to that one's gradient.
 ///
 /// # Errors
 ///
@@ -42,7 +63,7 @@ pub fn batch_norm_backward(
     statistics: &ChannelStatistics,
     weight: &[f32],
     epsilon: f64,
-    output: Option<&[f32]>,
+    activated: Activated<'_>,
     output_gradient: &[f32],
     input_gradient: &mut [f32],
     residual_gradient: Option<&mut [f32]>,
@@ -53,16 +74,25 @@ pub fn batch_norm_backward(
     check_length("variance", &statistics.variance, channels)?;
     check_length("output gradient", output_gradient, input.len())?;
     check_length("input gradient", input_gradient, input.len())?;
-    if let Some(output) = output {
-        check_length("output", output, input.len())?;
+    match activated {
+        Activated::Nothing => {}
+        Activated::Relu { output } => check_length("output", output, input.len())?,
+        Activated::Other { bias, residual, .. } => {
+            check_length("bias", bias, channels)?;
+            if let Some(residual) = residual {
+                check_length("residual", residual, input.len())?;
+            }
+        }
     }
     if let Some(gradient) = &residual_gradient {
         check_length("residual gradient", gradient, input.len())?;
     }
+    let scale = scales(weight, &statistics.variance, epsilon);
     let saved = Saved {
         input,
         mean: &statistics.mean,
-        output,
+        scale: &scale,
+        activated,
         output_gradient,
     };
     let sums = sums(saved, channels);
@@ -124,24 +154,54 @@ impl<'a> Saved<'a> {
         Self {
             input: &self.input[range.clone()],
             mean: self.mean,
-            output: self.output.map(|output| &output[range.clone()]),
+            scale: self.scale,
+            activated: match self.activated {
+                Activated::Nothing => Activated::Nothing,
+                Activated::Relu { output } => Activated::Relu {
+                    output: &output[range.clone()],
+                },
+                Activated::Other {
+                    activation,
+                    bias,
+                    residual,
+                } => Activated::Other {
+                    activation,
+                    bias,
+                    residual: residual.map(|residual| &residual[range.clone()]),
+                },
+            },
             output_gradient: &self.output_gradient[range],
         }
     }
 
-    /// The gradient before the ReLU.
+    /// The gradient before the activation.
     ///
     /// # Safety
     ///
-    /// `LANES` values must lie at `at`.
+    /// `LANES` values must lie at `at`, and as many channels at `channel`.
     #[inline(always)]
-    unsafe fn gradient<S: Simd>(&self, simd: S, at: usize) -> S::Vector {
+    unsafe fn gradient<S: Simd>(&self, simd: S, at: usize, channel: usize) -> S::Vector {
         // SAFETY: the caller's promise.
         unsafe {
             let gradient = simd.load(self.output_gradient.as_ptr().add(at));
-            match self.output {
-                Some(output) => simd.gate(simd.load(output.as_ptr().add(at)), gradient),
-                None => gradient,
+            match self.activated {
+                Activated::Nothing => gradient,
+                Activated::Relu { output } => {
+                    simd.gate(simd.load(output.as_ptr().add(at)), gradient)
+                }
+                Activated::Other {
+                    activation,
+                    bias,
+                    residual,
+                } => {
+                    let scale = simd.load(self.scale.as_ptr().add(channel));
+                    let bias = simd.load(bias.as_ptr().add(channel));
+                    let mut x = simd.mul_add(self.centred(simd, at, channel), scale, bias);
+                    if let Some(residual) = residual {
+                        x = simd.add(x, simd.load(residual.as_ptr().add(at)));
+                    }
+                    activation.pull_back(simd, x, gradient)
+                }
             }
         }
     }
@@ -212,7 +272,7 @@ unsafe fn sum_piece<S: Simd, const VECTORS: usize>(
             // SAFETY: the caller's promise.
             let (gradient, centred) = unsafe {
                 (
-                    saved.gradient(simd, start + channel),
+                    saved.gradient(simd, start + channel, channel),
                     saved.centred(simd, start + channel, channel),
                 )
             };
@@ -307,7 +367,7 @@ impl Spread<'_> {
     ) {
         // SAFETY: the caller's promise; every slice is as long as the input or the channels.
         unsafe {
-            let gradient = self.saved.gradient(simd, at);
+            let gradient = self.saved.gradient(simd, at, channel);
             let centred = self.saved.centred(simd, at, channel);
             let gate = simd.load(self.gate.as_ptr().add(channel));
             let slope = simd.load(self.slope.as_ptr().add(channel));

@@ -2,14 +2,14 @@ use rayon::prelude::*;
 
 use super::{ChannelStatistics, check_channels, piece_pixels};
 use crate::{
-    KernelError, Level,
+    Activation, KernelError, Level,
     error::check_length,
     memory::Shared,
     simd::{Operation, Portable, Simd},
 };
 
-/// Sets `output` to `relu((input - mean) / sqrt(variance + epsilon) * weight + bias + residual)`, with
-/// the residual and the ReLU where they are asked for. Values are `[pixel, channel]`.
+/// Sets `output` to `f((input - mean) / sqrt(variance + epsilon) * weight + bias + residual)`, with
+/// the residual and the activation `f` where they are asked for. Values are `[pixel, channel]`.
 ///
 /// # Errors
 ///
@@ -22,7 +22,7 @@ pub fn batch_norm_forward(
     bias: &[f32],
     epsilon: f64,
     residual: Option<&[f32]>,
-    relu: bool,
+    activation: Option<Activation>,
     output: &mut [f32],
 ) -> Result<(), KernelError> {
     let channels = weight.len();
@@ -34,13 +34,7 @@ pub fn batch_norm_forward(
     if let Some(residual) = residual {
         check_length("residual", residual, input.len())?;
     }
-    let scale: Vec<f32> = weight
-        .iter()
-        .zip(&statistics.variance)
-        .map(|(&weight, &variance)| {
-            (f64::from(weight) / (f64::from(variance) + epsilon).sqrt()) as f32
-        })
-        .collect();
+    let scale = scales(weight, &statistics.variance, epsilon);
     let level = Level::current();
     let piece_len = piece_pixels(channels) * channels;
     output
@@ -54,11 +48,21 @@ pub fn batch_norm_forward(
                 scale: &scale,
                 bias,
                 residual: residual.map(|residual| &residual[range]),
-                relu,
+                activation,
                 output,
             });
         });
     Ok(())
+}
+
+/// What each channel's centred values are multiplied with.
+pub(super) fn scales(weight: &[f32], variance: &[f32], epsilon: f64) -> Vec<f32> {
+    let channels = weight.iter().zip(variance);
+    channels
+        .map(|(&weight, &variance)| {
+            (f64::from(weight) / (f64::from(variance) + epsilon).sqrt()) as f32
+        })
+        .collect()
 }
 
 struct Normalize<'a> {
@@ -67,7 +71,7 @@ struct Normalize<'a> {
     scale: &'a [f32],
     bias: &'a [f32],
     residual: Option<&'a [f32]>,
-    relu: bool,
+    activation: Option<Activation>,
     output: &'a mut [f32],
 }
 
@@ -108,8 +112,8 @@ impl Normalize<'_> {
             if let Some(residual) = self.residual {
                 value = simd.add(value, simd.load(residual.as_ptr().add(at)));
             }
-            if self.relu {
-                value = simd.relu(value);
+            if let Some(activation) = self.activation {
+                value = activation.apply(simd, value);
             }
             simd.store(output.at(at), value);
         }

@@ -1,4 +1,4 @@
-//! Batch normalisation over channels-last values, with ReLU and a residual sum in the same pass.
+//! Batch normalisation over channels-last values, with an activation and a residual sum in the same pass.
 //!
 //! Ioffe and Szegedy 2015, <https://arxiv.org/abs/1502.03167>. All sums are taken over pieces of a fixed
 //! number of pixels that are then added up in 64 bits, so that neither the number of threads nor that of
@@ -8,7 +8,7 @@ mod backward;
 mod forward;
 mod statistics;
 
-pub use backward::{BatchNormGradients, batch_norm_backward};
+pub use backward::{Activated, BatchNormGradients, batch_norm_backward};
 pub use forward::batch_norm_forward;
 pub use statistics::{ChannelStatistics, channel_statistics};
 

@@ -179,7 +179,7 @@ pub(super) fn finish<'a>(epilogue: Epilogue<'a>, result: &[f32]) -> Finish<'a> {
         residual: epilogue
             .residual
             .map(|residual| Residual::new(residual, result)),
-        relu: epilogue.relu,
+        relu: epilogue.is_relu(),
     }
 }
 

@@ -15,7 +15,7 @@ mod winograd;
 pub use shape::Conv2dShape;
 
 use crate::{
-    KernelError, Level,
+    Activation, KernelError, Level, activate,
     error::check_length,
     simd::{Operation, Simd},
 };
@@ -51,15 +51,29 @@ impl Algorithm {
     }
 }
 
-/// What follows the sums of a convolution, in one pass: `relu(sum + bias + residual)`.
+/// What follows the sums of a convolution: `f(sum + bias + residual)`. A ReLU is taken in the same pass, other
+/// activations in one of their own.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Epilogue<'a> {
     /// A value for each output channel.
     pub bias: Option<&'a [f32]>,
     /// Added to the output; of its shape.
     pub residual: Option<&'a [f32]>,
-    /// Negative results become 0; NaN stays.
-    pub relu: bool,
+    /// The function `f`.
+    pub activation: Option<Activation>,
+}
+
+impl Epilogue<'_> {
+    fn is_relu(&self) -> bool {
+        self.activation == Some(Activation::Relu)
+    }
+
+    /// What is not done where the sums are.
+    fn finish(&self, output: &mut [f32]) {
+        if let Some(activation) = self.activation.filter(|_| !self.is_relu()) {
+            activate(activation, output);
+        }
+    }
 }
 
 /// A convolution whose weights are packed once for many calls.
@@ -151,6 +165,7 @@ impl PackedConv2d {
             epilogue,
             output,
         });
+        epilogue.finish(output);
         Ok(())
     }
 }
@@ -224,6 +239,7 @@ pub fn conv2d_with(
         epilogue,
         output,
     });
+    epilogue.finish(output);
     Ok(())
 }
 

@@ -37,7 +37,7 @@ fn all<S: Simd>(simd: S, shape: &Conv2dShape, algorithm: Algorithm) -> [Vec<f32>
         epilogue: Epilogue {
             bias: Some(&bias),
             residual: Some(&residual),
-            relu: true,
+            activation: Some(Activation::Relu),
         },
         output,
     });

@@ -93,6 +93,15 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn scale_by_power_of_two(self, value: float32x4_t, exponent: float32x4_t) -> float32x4_t {
+        // SAFETY: see the module.
+        unsafe {
+            let biased = vaddq_s32(vcvtq_s32_f32(exponent), vdupq_n_s32(127));
+            vmulq_f32(value, vreinterpretq_f32_s32(vshlq_n_s32::<23>(biased)))
+        }
+    }
+
+    #[inline(always)]
     fn vectorize<O: Operation>(self, operation: O) -> O::Output {
         operation.run(self)
     }

@@ -82,6 +82,13 @@ impl<const N: usize> Simd for Portable<N> {
     }
 
     #[inline(always)]
+    fn scale_by_power_of_two(self, value: [f32; N], exponent: [f32; N]) -> [f32; N] {
+        Self::zip(value, exponent, |value, exponent| {
+            value * f32::from_bits(((exponent as i32 + 127) << 23) as u32)
+        })
+    }
+
+    #[inline(always)]
     fn vectorize<O: Operation>(self, operation: O) -> O::Output {
         operation.run(self)
     }

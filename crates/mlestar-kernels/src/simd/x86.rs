@@ -94,6 +94,16 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn scale_by_power_of_two(self, value: __m256, exponent: __m256) -> __m256 {
+        // SAFETY: see the module.
+        unsafe {
+            let biased = _mm256_add_epi32(_mm256_cvtps_epi32(exponent), _mm256_set1_epi32(127));
+            let power = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased));
+            _mm256_mul_ps(value, power)
+        }
+    }
+
+    #[inline(always)]
     fn vectorize<O: Operation>(self, operation: O) -> O::Output {
         #[target_feature(enable = "avx2,fma")]
         fn inner<O: Operation>(simd: Avx2, operation: O) -> O::Output {
@@ -193,6 +203,12 @@ impl Simd for Avx512 {
             let open = _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(gate, _mm512_setzero_ps());
             _mm512_maskz_mov_ps(open, value)
         }
+    }
+
+    #[inline(always)]
+    fn scale_by_power_of_two(self, value: __m512, exponent: __m512) -> __m512 {
+        // SAFETY: see the module.
+        unsafe { _mm512_scalef_ps(value, exponent) }
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 use mlestar_kernels::{
-    BatchNormGradients, ChannelStatistics, batch_norm_backward, batch_norm_forward,
-    channel_statistics,
+    Activated, Activation, BatchNormGradients, ChannelStatistics, batch_norm_backward,
+    batch_norm_forward, channel_statistics,
 };
 use proptest::prelude::*;
 
@@ -25,19 +25,26 @@ struct Case {
     weight: Vec<f32>,
     bias: Vec<f32>,
     residual: Option<Vec<f32>>,
-    relu: bool,
+    activation: Option<Activation>,
     errors: Vec<f32>,
 }
 
-fn case(seed: u64, pixels: usize, channels: usize, offset: f32, with: [bool; 2]) -> Case {
+fn case(
+    seed: u64,
+    pixels: usize,
+    channels: usize,
+    offset: f32,
+    with_residual: bool,
+    activation: Option<Activation>,
+) -> Case {
     let shifted = |values: Vec<f32>| values.into_iter().map(|value| value + offset).collect();
     Case {
         channels,
         input: shifted(random(seed, "input", pixels * channels)),
         weight: random(seed, "weight", channels),
         bias: random(seed, "bias", channels),
-        residual: with[0].then(|| random(seed, "residual", pixels * channels)),
-        relu: with[1],
+        residual: with_residual.then(|| random(seed, "residual", pixels * channels)),
+        activation,
         errors: random(seed, "errors", pixels * channels),
     }
 }
@@ -68,9 +75,9 @@ fn reference(case: &Case) -> Reference {
         for (p, x) in column.iter().enumerate() {
             let residual = case.residual.as_ref().map_or(0.0, |r| at(r, p, c));
             let sum = (x - mean) * inverse * weight + bias + residual;
-            let open = !case.relu || sum > 0.0;
-            all.output[p * channels + c] = if open { sum } else { 0.0 };
-            gradients.push(if open { at(&case.errors, p, c) } else { 0.0 });
+            let (output, slope) = activated(case.activation, sum);
+            all.output[p * channels + c] = output;
+            gradients.push(slope * at(&case.errors, p, c));
         }
         let of_bias: f64 = gradients.iter().sum();
         let of_weight: f64 = gradients
@@ -92,6 +99,19 @@ fn reference(case: &Case) -> Reference {
     all
 }
 
+/// The activation's value and slope.
+fn activated(activation: Option<Activation>, x: f64) -> (f64, f64) {
+    match activation {
+        None => (x, 1.0),
+        Some(Activation::Relu) if x > 0.0 => (x, 1.0),
+        Some(Activation::Relu) => (0.0, 0.0),
+        Some(Activation::Silu) => {
+            let s = 1.0 / (1.0 + (-x).exp());
+            (x * s, s + x * s * (1.0 - s))
+        }
+    }
+}
+
 fn check(case: &Case, scale: f64) {
     let statistics = channel_statistics(&case.input, case.channels).unwrap();
     let expected = reference(case);
@@ -111,12 +131,21 @@ fn check(case: &Case, scale: f64) {
         &case.bias,
         EPSILON,
         residual,
-        case.relu,
+        case.activation,
         &mut output,
     )
     .unwrap();
     close(&output, &expected.output, 4.0 * scale, "output");
 
+    let activated = match case.activation {
+        None => Activated::Nothing,
+        Some(Activation::Relu) => Activated::Relu { output: &output },
+        Some(activation) => Activated::Other {
+            activation,
+            bias: &case.bias,
+            residual,
+        },
+    };
     let mut input_gradient = vec![f32::NAN; case.input.len()];
     let mut residual_gradient = vec![f32::NAN; case.input.len()];
     let BatchNormGradients { weight, bias } = batch_norm_backward(
@@ -124,7 +153,7 @@ fn check(case: &Case, scale: f64) {
         &statistics,
         &case.weight,
         EPSILON,
-        case.relu.then_some(&output[..]),
+        activated,
         &case.errors,
         &mut input_gradient,
         residual.is_some().then_some(&mut residual_gradient[..]),
@@ -164,17 +193,18 @@ proptest! {
     #[test]
     fn batch_norm_agrees_with_the_definition(
         seed in any::<u64>(), pixels in 2_usize..300, channels in 1_usize..80,
-        with in [any::<bool>(), any::<bool>()],
+        with_residual in any::<bool>(),
+        activation in prop::option::of(prop::sample::select(vec![Activation::Relu, Activation::Silu])),
     ) {
-        check(&case(seed, pixels, channels, 0.0, with), 1.0);
+        check(&case(seed, pixels, channels, 0.0, with_residual, activation), 1.0);
     }
 }
 
 /// More pixels than fit in a piece, far from zero: the variance keeps its digits.
 #[test]
 fn a_large_mean_costs_the_variance_no_digits() {
-    check(&case(5, 20_000, 9, 100.0, [false, false]), 100.0);
-    let case = case(5, 20_000, 9, 1000.0, [false, false]);
+    check(&case(5, 20_000, 9, 100.0, false, None), 100.0);
+    let case = case(5, 20_000, 9, 1000.0, false, None);
     let ChannelStatistics { variance, .. } = channel_statistics(&case.input, 9).unwrap();
     let expected = reference(&case);
     // An input of 1000 is itself known to 6e-5 only.
@@ -201,24 +231,26 @@ fn nothing_has_no_statistics() {
 }
 
 #[test]
-fn nan_stays_in_its_channel_and_passes_the_relu() {
-    let mut case = case(1, 50, 20, 0.0, [false, true]);
-    case.input[3] = f32::NAN;
-    let statistics = channel_statistics(&case.input, 20).unwrap();
-    let mut output = vec![0.0; case.input.len()];
-    batch_norm_forward(
-        &case.input,
-        &statistics,
-        &case.weight,
-        &case.bias,
-        EPSILON,
-        None,
-        true,
-        &mut output,
-    )
-    .unwrap();
-    for (index, value) in output.iter().enumerate() {
-        assert_eq!(value.is_nan(), index % 20 == 3, "{index}");
+fn nan_stays_in_its_channel_and_passes_the_activation() {
+    for activation in [Activation::Relu, Activation::Silu] {
+        let mut case = case(1, 50, 20, 0.0, false, Some(activation));
+        case.input[3] = f32::NAN;
+        let statistics = channel_statistics(&case.input, 20).unwrap();
+        let mut output = vec![0.0; case.input.len()];
+        batch_norm_forward(
+            &case.input,
+            &statistics,
+            &case.weight,
+            &case.bias,
+            EPSILON,
+            None,
+            Some(activation),
+            &mut output,
+        )
+        .unwrap();
+        for (index, value) in output.iter().enumerate() {
+            assert_eq!(value.is_nan(), index % 20 == 3, "{activation:?} {index}");
+        }
     }
 }
 
@@ -235,7 +267,7 @@ fn slices_that_do_not_fit_are_refused() {
 /// The pieces are added up in one order.
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let case = case(9, 5000, 33, 0.0, [true, true]);
+    let case = case(9, 5000, 33, 0.0, true, Some(Activation::Relu));
     let statistics = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)

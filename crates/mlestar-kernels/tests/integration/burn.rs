@@ -2,11 +2,14 @@
 
 use burn::tensor::{
     Device, Tensor, TensorData,
-    activation::relu,
+    activation::{relu, silu},
     module::{batch_norm_train, conv2d as burn_conv2d, max_pool2d},
     ops::{ConvOptions, MaxPoolOptions},
 };
-use mlestar_kernels::backend::{self as kernels, Conv2dOptions};
+use mlestar_kernels::{
+    Activation,
+    backend::{self as kernels, Conv2dOptions},
+};
 use proptest::prelude::*;
 
 use crate::reference::random;
@@ -26,6 +29,15 @@ fn close<const D: usize>(found: Tensor<D>, expected: Tensor<D>, limit: f32, what
     for (index, (found, expected)) in found.1.iter().zip(&expected.1).enumerate() {
         let error = (found - expected).abs();
         assert!(error < limit, "{what} {index}: {found} and not {expected}");
+    }
+}
+
+/// By Burn's operations.
+fn activated(activation: Option<Activation>, x: Tensor<4>) -> Tensor<4> {
+    match activation {
+        None => x,
+        Some(Activation::Relu) => relu(x),
+        Some(Activation::Silu) => silu(x),
     }
 }
 
@@ -83,9 +95,10 @@ proptest! {
     }
 
     #[test]
-    fn batch_norm_with_residual_and_relu_is_burns(
+    fn batch_norm_with_residual_and_activation_is_burns(
         seed in any::<u64>(), n in 2_usize..=5, size in [1_usize..=7, 2_usize..=7],
-        channels in 1_usize..=33, with_residual in any::<bool>(), with_relu in any::<bool>(),
+        channels in 1_usize..=33, with_residual in any::<bool>(),
+        activation in prop::option::of(prop::sample::select(vec![Activation::Relu, Activation::Silu])),
     ) {
         let device = Device::flex().autodiff();
         let shape = [n, channels, size[0], size[1]];
@@ -100,14 +113,12 @@ proptest! {
         if with_residual {
             expected = expected + residual.clone();
         }
-        if with_relu {
-            expected = relu(expected);
-        }
+        expected = activated(activation, expected);
         let theirs = (expected.clone() * errors.clone()).sum().backward();
 
         let added = with_residual.then(|| last(residual.clone()));
         let found = kernels::batch_norm(
-            last(x.clone()), weight.clone(), bias.clone(), added, 1e-5, with_relu,
+            last(x.clone()), weight.clone(), bias.clone(), added, 1e-5, activation,
         );
         close(found.mean, batch.mean, 1e-5, "mean");
         close(found.variance, batch.variance, 1e-5, "variance");
@@ -151,15 +162,24 @@ fn the_fused_convolution_is_burns_operations_one_after_the_other() {
         let options = ConvOptions::new([stride; 2], [1, 1], [1, 1], 1);
         let plain = burn_conv2d(x.clone(), weight.clone(), Some(bias.clone()), options);
         let residual = tensor(1, "r", plain.dims(), &device);
-        let expected = relu(plain + residual.clone());
+        let summed = plain + residual.clone();
         let options = Conv2dOptions {
             stride: [stride; 2],
             padding: [1, 1],
             dilation: [1, 1],
         };
-        let residual = Some(last(residual));
-        let found = kernels::conv2d_fused(last(x), weight, bias, residual, true, options);
-        close(found.permute([0, 3, 1, 2]), expected, 1e-3, "output");
+        for activation in [None, Some(Activation::Relu), Some(Activation::Silu)] {
+            let found = kernels::conv2d_fused(
+                last(x.clone()),
+                weight.clone(),
+                bias.clone(),
+                Some(last(residual.clone())),
+                activation,
+                options,
+            );
+            let expected = activated(activation, summed.clone());
+            close(found.permute([0, 3, 1, 2]), expected, 1e-3, "output");
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 use mlestar_kernels::{
-    Algorithm, Conv2dShape, Epilogue, Level, PackedConv2d, conv2d_input_gradient_with,
+    Activation, Algorithm, Conv2dShape, Epilogue, Level, PackedConv2d, conv2d_input_gradient_with,
     conv2d_weight_gradient_with, conv2d_with,
 };
 use proptest::prelude::*;
@@ -110,7 +110,8 @@ proptest! {
     #[test]
     fn the_epilogue_adds_and_cuts(
         seed in any::<u64>(), n in 1_usize..=3, side in 1_usize..=9, winograd in any::<bool>(),
-        channels in 1_usize..=3, relu in any::<bool>(), with in [any::<bool>(), any::<bool>()],
+        channels in 1_usize..=3, with in [any::<bool>(), any::<bool>()],
+        activation in prop::option::of(prop::sample::select(vec![Activation::Relu, Activation::Silu])),
     ) {
         let channels = if winograd { 16 * channels } else { 7 * channels };
         let shape = Conv2dShape::square(n, [side, side], [channels; 2], 3, 1, 1);
@@ -127,14 +128,16 @@ proptest! {
             if with[1] {
                 *value += f64::from(residual[index]);
             }
-            if relu {
-                *value = value.max(0.0);
-            }
+            *value = match activation {
+                None => *value,
+                Some(Activation::Relu) => value.max(0.0),
+                Some(Activation::Silu) => *value / (1.0 + (-*value).exp()),
+            };
         }
         let epilogue = Epilogue {
             bias: with[0].then_some(&bias[..]),
             residual: with[1].then_some(&residual[..]),
-            relu,
+            activation,
         };
         for level in Level::available() {
             let mut found = vec![f32::NAN; shape.output_len()];

@@ -5,7 +5,10 @@
 //! tolerance says so.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mlestar_kernels::backend::{Conv2dOptions, average_pool, batch_norm, conv2d};
+use mlestar_kernels::{
+    Activation,
+    backend::{Conv2dOptions, average_pool, batch_norm, conv2d},
+};
 use mlestar_random::Stream;
 
 /// A tensor's values and shape.
@@ -160,7 +163,15 @@ fn of_convolutions() {
 
 #[test]
 fn of_batch_normalisation_with_residual() {
-    for (relu, channels) in [(false, 16), (true, 16), (false, 5), (true, 3)] {
+    let (relu, silu) = (Some(Activation::Relu), Some(Activation::Silu));
+    for (activation, channels) in [
+        (None, 16),
+        (relu, 16),
+        (silu, 16),
+        (None, 5),
+        (relu, 3),
+        (silu, 3),
+    ] {
         let shape = [3, 5, 4, channels];
         let inputs = [
             Values::random(&shape, 1),
@@ -177,10 +188,10 @@ fn of_batch_normalisation_with_residual() {
             }
             let [x, residual] = wide.clone();
             let [scale, shift] = narrow.clone();
-            let y = batch_norm(x, scale, shift, Some(residual), 1e-5, relu).output;
+            let y = batch_norm(x, scale, shift, Some(residual), 1e-5, activation).output;
             (wide.to_vec(), narrow.to_vec(), y)
         };
-        check(&inputs, &forward, 2e-3, 2e-2, relu);
+        check(&inputs, &forward, 2e-3, 2e-2, activation == relu);
     }
 }
 

@@ -1,6 +1,6 @@
 //! However the work is shared out, the bits are the same.
 
-use mlestar_kernels::{Algorithm, Conv2dShape, Epilogue, Level, PackedConv2d};
+use mlestar_kernels::{Activation, Algorithm, Conv2dShape, Epilogue, Level, PackedConv2d};
 
 use crate::reference::random;
 
@@ -37,7 +37,7 @@ fn a_convolution_has_the_same_bits_on_any_threads() {
         let epilogue = Epilogue {
             bias: Some(&bias),
             residual: Some(&residual),
-            relu: true,
+            activation: Some(Activation::Relu),
         };
         for level in Level::available() {
             for algorithm in [Algorithm::Direct, Algorithm::Winograd] {

@@ -1,18 +1,22 @@
 use burn::tensor::{Device, ops::PadMode};
 
-use mlestar_model::{ModelConfig, ModelSpec};
+use mlestar_model::{Activation, ModelConfig, ModelSpec};
 
 use crate::{
-    naive::Network, plain_config, random_images, random_state, random_values, tiny_spec, to_vec,
+    naive::Network, plain_config, random_images, random_state, random_values, tiny_config,
+    tiny_spec, to_vec,
 };
 
 /// The forward pass against the naive f64 one, on sizes where strides do not divide evenly.
 fn check(spec: &ModelSpec, n: usize) {
-    let device = Device::flex();
+    check_on(&Device::flex(), spec, n);
+}
+
+fn check_on(device: &Device, spec: &ModelSpec, n: usize) {
     let (height, width) = (spec.height(), spec.width());
     let state = random_state(spec, 11);
-    let model = spec.init(0, &device).load_state(&state, &device).unwrap();
-    let logits = to_vec(model.forward(random_images(5, [n, 3, height, width], &device)));
+    let model = spec.init(0, device).load_state(&state, device).unwrap();
+    let logits = to_vec(model.forward(random_images(5, [n, 3, height, width], device)));
 
     let network = Network::new(spec, &state);
     let pixels = random_values(5, n * 3 * height * width);
@@ -46,6 +50,21 @@ fn evaluation_equals_the_naive_forward_pass() {
 fn a_plain_network_equals_its_naive_forward_pass_too() {
     for (height, width, n) in [(13, 11, 1), (12, 12, 3), (6, 20, 2)] {
         check(&plain_config().check(3, height, width).unwrap(), n);
+    }
+}
+
+#[test]
+fn networks_with_silu_equal_their_naive_forward_pass() {
+    for config in [tiny_config(), plain_config()] {
+        let config = ModelConfig {
+            activation: Activation::Silu,
+            ..config
+        };
+        for (height, width, n) in [(13, 11, 1), (12, 12, 3), (6, 20, 2)] {
+            let spec = config.check(3, height, width).unwrap();
+            check(&spec, n);
+            check_on(&Device::flex().autodiff(), &spec, n);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mlestar_model::{Architecture, ModelSpec, NamedTensor};
+use mlestar_model::{Activation, Architecture, ModelSpec, NamedTensor};
 
 #[derive(Clone)]
 pub struct Map {
@@ -36,6 +36,7 @@ pub struct Network {
     tensors: HashMap<String, Vec<f64>>,
     stages: Vec<(usize, usize)>, // (blocks, stride)
     plain: bool,
+    activation: Activation,
     n_classes: usize,
 }
 
@@ -51,6 +52,7 @@ impl Network {
                 .map(|stage| (stage.blocks, stage.stride))
                 .collect(),
             plain: spec.config().architecture == Architecture::PlainCnn,
+            activation: spec.config().activation,
             n_classes: spec.n_classes(),
         }
     }
@@ -59,7 +61,7 @@ impl Network {
     pub fn logits(&self, pixels: &[f32], height: usize, width: usize) -> Vec<f64> {
         let mut x = Map::zeros(3, height, width);
         x.values = pixels.iter().map(|&v| f64::from(v)).collect();
-        x = relu(self.batch_norm("stem.bn", self.convolution("stem.conv", &x, 3, 1)));
+        x = self.activated(self.batch_norm("stem.bn", self.convolution("stem.conv", &x, 3, 1)));
         for (index, &(blocks, stride)) in self.stages.iter().enumerate() {
             for block in 0..blocks {
                 let stride = if block == 0 { stride } else { 1 };
@@ -87,14 +89,14 @@ impl Network {
 
     fn plain_block(&self, name: &str, x: &Map, pool: usize) -> Map {
         let y = max_pool(&self.convolution(&format!("{name}.conv1"), x, 3, 1), pool);
-        let y = relu(self.batch_norm(&format!("{name}.bn1"), y));
+        let y = self.activated(self.batch_norm(&format!("{name}.bn1"), y));
         let y = self.convolution(&format!("{name}.conv2"), &y, 3, 1);
-        relu(self.batch_norm(&format!("{name}.bn2"), y))
+        self.activated(self.batch_norm(&format!("{name}.bn2"), y))
     }
 
     fn block(&self, name: &str, x: &Map, stride: usize) -> Map {
         let y = self.convolution(&format!("{name}.conv1"), x, 3, stride);
-        let y = relu(self.batch_norm(&format!("{name}.bn1"), y));
+        let y = self.activated(self.batch_norm(&format!("{name}.bn1"), y));
         let y = self.convolution(&format!("{name}.conv2"), &y, 3, 1);
         let mut y = self.batch_norm(&format!("{name}.bn2"), y);
         let shortcut = format!("{name}.shortcut.conv");
@@ -107,7 +109,17 @@ impl Network {
         for (y, x) in y.values.iter_mut().zip(&x.values) {
             *y += x;
         }
-        relu(y)
+        self.activated(y)
+    }
+
+    fn activated(&self, mut x: Map) -> Map {
+        for value in &mut x.values {
+            *value = match self.activation {
+                Activation::Relu => value.max(0.0),
+                Activation::Silu => *value / (1.0 + (-*value).exp()),
+            };
+        }
+        x
     }
 
     fn convolution(&self, name: &str, x: &Map, kernel: usize, stride: usize) -> Map {
@@ -152,13 +164,6 @@ impl Network {
         }
         x
     }
-}
-
-fn relu(mut x: Map) -> Map {
-    for value in &mut x.values {
-        *value = value.max(0.0);
-    }
-    x
 }
 
 fn max_pool(x: &Map, side: usize) -> Map {

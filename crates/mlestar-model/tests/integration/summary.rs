@@ -3,7 +3,7 @@ use burn::{
     nn::conv::Conv2d,
     tensor::{Device, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
 };
-use mlestar_model::{ImageClassifier, LayerKind, ModelConfig, ModelSpec, ModelSummary};
+use mlestar_model::{Activation, ImageClassifier, LayerKind, ModelConfig, ModelSpec, ModelSummary};
 use proptest::prelude::*;
 
 use crate::{plain_config, random_images, tiny_config};
@@ -150,6 +150,23 @@ fn a_plain_model_agrees_too() {
         "stages.1.0.bn1.weight",
     ];
     assert_eq!(names, expected);
+}
+
+#[test]
+fn silu_costs_four_operations_a_value_and_has_its_own_name() {
+    let relu = plain_config();
+    let silu = ModelConfig {
+        activation: Activation::Silu,
+        ..relu.clone()
+    };
+    let [relu, silu] = [relu, silu].map(|config| config.check(4, 25, 14).unwrap().summary());
+    assert_eq!(find(&silu, "stem.silu").kind, LayerKind::Silu);
+    let activated: u64 = (relu.layers.iter())
+        .filter(|layer| layer.kind == LayerKind::Relu)
+        .map(|layer| layer.output_shape.iter().product::<usize>() as u64)
+        .sum();
+    assert_eq!(silu.flops_per_image, relu.flops_per_image + 3 * activated);
+    assert_eq!(silu.parameters, relu.parameters);
 }
 
 #[test]

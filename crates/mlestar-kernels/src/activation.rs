@@ -1,0 +1,262 @@
+//! Functions that a layer ends with.
+
+use rayon::prelude::*;
+
+use crate::{
+    Level,
+    memory::Shared,
+    simd::{Operation, Simd},
+};
+
+/// What is done to each value of a layer's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// `max(0, x)`; NaN stays.
+    Relu,
+    /// `x / (1 + exp(-x))`, also called swish (Ramachandran et al. 2017,
+    /// <https://arxiv.org/abs/1710.05941>): smooth, and a little below 0 left of it.
+    Silu,
+}
+
+impl Activation {
+    #[inline(always)]
+    pub(crate) fn apply<S: Simd>(self, simd: S, x: S::Vector) -> S::Vector {
+        match self {
+            Self::Relu => simd.relu(x),
+            Self::Silu => {
+                let [s, _] = sigmoid(simd, x);
+                simd.mul(x, s)
+            }
+        }
+    }
+
+    /// The gradient of the input, given the input `x` and the gradient of the output.
+    #[inline(always)]
+    pub(crate) fn pull_back<S: Simd>(
+        self,
+        simd: S,
+        x: S::Vector,
+        gradient: S::Vector,
+    ) -> S::Vector {
+        match self {
+            Self::Relu => simd.gate(x, gradient),
+            Self::Silu => {
+                // s + x s (1 - s)
+                let [s, rest] = sigmoid(simd, x);
+                let slope = simd.mul_add(simd.mul(x, s), rest, s);
+                simd.mul(gradient, slope)
+            }
+        }
+    }
+}
+
+/// `1 / (1 + exp(-x))` and 1 less that, with a relative error below 3e-7 where they are above 1e-37; 0 below
+/// that.
+#[inline(always)]
+fn sigmoid<S: Simd>(simd: S, x: S::Vector) -> [S::Vector; 2] {
+    let one = simd.splat(1.0);
+    let magnitude = simd.add(simd.relu(x), simd.relu(simd.sub(simd.splat(0.0), x)));
+    let e = exp_of_negative(simd, magnitude);
+    // 1 / (1 + e) right of 0, e / (1 + e) left of it: neither overflows, nor is anything taken from 1.
+    let (gated_one, gated_e) = (simd.gate(x, one), simd.gate(x, e));
+    let above = simd.add(gated_one, simd.sub(e, gated_e));
+    let below = simd.add(gated_e, simd.sub(one, gated_one));
+    let sum = simd.add(one, e);
+    [simd.div(above, sum), simd.div(below, sum)]
+}
+
+/// Beyond it `exp(-x)` counts as 0; at it the exponent of 2 is still that of a normal number.
+const LARGEST: f32 = 87.0;
+
+/// `exp(-x)` of values of at least 0: the power of two nearest to it, times a polynomial for the rest (Cephes,
+/// `expf`, <https://www.netlib.org/cephes/>).
+#[inline(always)]
+fn exp_of_negative<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    // Adding and taking away this number rounds to a whole one.
+    let round = simd.splat(12_582_912.0);
+    let within = simd.sub(simd.splat(LARGEST), x);
+    let x = simd.gate(within, x);
+    let negative = simd.mul(x, simd.splat(-std::f32::consts::LOG2_E));
+    let power = simd.sub(simd.add(negative, round), round);
+    // ln 2 in two parts, of which the first times a power has no rounding.
+    let rest = simd.sub(simd.splat(0.0), x);
+    let rest = simd.neg_mul_add(power, simd.splat(0.693_359_4), rest);
+    let rest = simd.neg_mul_add(power, simd.splat(-2.121_944_4e-4), rest);
+    let mut sum = simd.splat(1.987_569_1e-4);
+    for coefficient in [
+        1.398_2e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        0.5,
+    ] {
+        sum = simd.mul_add(sum, rest, simd.splat(coefficient));
+    }
+    let square = simd.mul(rest, rest);
+    let mantissa = simd.add(simd.mul_add(sum, square, rest), simd.splat(1.0));
+    simd.gate(within, simd.scale_by_power_of_two(mantissa, power))
+}
+
+/// Values of the widest vector.
+const WIDEST: usize = 16;
+
+/// Values of a piece of work.
+const PIECE_VALUES: usize = 16 << 10;
+
+/// Replaces each of `values` by what `activation` makes of it.
+///
+/// ```
+/// use mlestar_kernels::{Activation, activate};
+///
+/// let mut values = [-1.0, 0.0, 2.0];
+/// activate(Activation::Silu, &mut values);
+/// assert!((values[0] + 0.268_941).abs() < 1e-6 && values[1] == 0.0);
+/// assert!((values[2] - 1.761_594).abs() < 1e-6);
+/// ```
+pub fn activate(activation: Activation, values: &mut [f32]) {
+    let level = Level::current();
+    values
+        .par_chunks_mut(PIECE_VALUES)
+        .for_each(|values| level.run(Activate { activation, values }));
+}
+
+struct Activate<'a> {
+    activation: Activation,
+    values: &'a mut [f32],
+}
+
+impl Operation for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let whole = self.values.len() / S::LANES * S::LANES;
+        let values = Shared::new(self.values);
+        // SAFETY: every vector lies within the values.
+        unsafe {
+            for at in (0..whole).step_by(S::LANES) {
+                let value = self.activation.apply(simd, simd.load(values.at(at)));
+                simd.store(values.at(at), value);
+            }
+        }
+        // The rest by the same instructions, so that a value's bits do not depend on where it stands.
+        let rest = &mut self.values[whole..];
+        let mut lanes = [0.0; WIDEST];
+        lanes[..rest.len()].copy_from_slice(rest);
+        // SAFETY: no vector is wider than `lanes`.
+        unsafe {
+            let value = self.activation.apply(simd, simd.load(lanes.as_ptr()));
+            simd.store(lanes.as_mut_ptr(), value);
+        }
+        rest.copy_from_slice(&lanes[..rest.len()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The derivative at each value, by the function that the backward pass uses.
+    struct Slopes<'a> {
+        activation: Activation,
+        values: &'a [f32],
+    }
+
+    impl Operation for Slopes<'_> {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Vec<f32> {
+            let mut slopes = vec![0.0; self.values.len()];
+            let chunks = self.values.chunks_exact(S::LANES);
+            for (values, slopes) in chunks.zip(slopes.chunks_exact_mut(S::LANES)) {
+                // SAFETY: both hold as many values as a vector has.
+                unsafe {
+                    let x = simd.load(values.as_ptr());
+                    let slope = self.activation.pull_back(simd, x, simd.splat(1.0));
+                    simd.store(slopes.as_mut_ptr(), slope);
+                }
+            }
+            slopes
+        }
+    }
+
+    fn values() -> Vec<f32> {
+        // Many near 0 and some as far as it goes, on both sides; a multiple of the widest vector.
+        let near = (-2000..2000).map(|index| index as f32 * 0.005);
+        let far = (-2200..2200).map(|index| index as f32 * 0.05 + 0.013);
+        near.chain(far).collect()
+    }
+
+    #[test]
+    fn silu_and_its_slope_agree_with_the_definition_at_every_level() {
+        let values = values();
+        for level in Level::available() {
+            let mut outputs = values.clone();
+            level.run(Activate {
+                activation: Activation::Silu,
+                values: &mut outputs,
+            });
+            let slopes = level.run(Slopes {
+                activation: Activation::Silu,
+                values: &values,
+            });
+            for ((&x, &output), &slope) in values.iter().zip(&outputs).zip(&slopes) {
+                let x = f64::from(x);
+                let s = 1.0 / (1.0 + (-x).exp());
+                let limit = |expected: f64| 4e-7 * expected.abs() + 1e-35;
+                assert!(
+                    (f64::from(output) - x * s).abs() <= limit(x * s),
+                    "{level:?}: silu({x}) = {output}, not {}",
+                    x * s
+                );
+                // Two terms of opposite sign left of 0.
+                let expected = s + x * s * (1.0 - s);
+                let limit = 4e-7 * (s + (x * s * (1.0 - s)).abs()) + 1e-35;
+                assert!(
+                    (f64::from(slope) - expected).abs() <= limit,
+                    "{level:?}: slope at {x} = {slope}, not {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_where_a_value_stands() {
+        for level in Level::available() {
+            let activate = |values: &[f32]| {
+                let mut values = values.to_vec();
+                level.run(Activate {
+                    activation: Activation::Silu,
+                    values: &mut values,
+                });
+                values
+            };
+            let all = values();
+            let expected = activate(&all);
+            for start in 1..WIDEST {
+                assert_eq!(activate(&all[start..]), expected[start..], "{level:?}");
+                assert_eq!(activate(&all[..start]), expected[..start], "{level:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_as_by_the_definition() {
+        for level in Level::available() {
+            // As many as the widest vector, and one more for the rest.
+            let mut values = [f32::NAN; 17];
+            values[1] = f32::INFINITY;
+            values[2] = -0.0;
+            values[3] = -1e30;
+            values[16] = 1e30;
+            level.run(Activate {
+                activation: Activation::Silu,
+                values: &mut values,
+            });
+            assert!(values[0].is_nan() && values[4..16].iter().all(|value| value.is_nan()));
+            assert_eq!(values[1..4], [f32::INFINITY, 0.0, 0.0]);
+            assert_eq!(values[16], 1e30);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+use burn::tensor::{
+    Tensor,
+    activation::{relu, silu},
+};
+use mlestar_kernels as kernels;
+use serde::{Deserialize, Serialize};
+
+/// The function after every batch normalisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// `max(0, x)`.
+    #[default]
+    Relu,
+    /// `x / (1 + exp(-x))`, also called swish (Ramachandran et al. 2017,
+    /// <https://arxiv.org/abs/1710.05941>).
+    Silu,
+}
+
+impl Activation {
+    /// The same for the CPU kernels.
+    #[must_use]
+    pub fn kernel(self) -> kernels::Activation {
+        match self {
+            Self::Relu => kernels::Activation::Relu,
+            Self::Silu => kernels::Activation::Silu,
+        }
+    }
+
+    /// Whether a larger value never gives a smaller result, so that the largest of the results is the result of
+    /// the largest.
+    #[must_use]
+    pub fn is_monotonic(self) -> bool {
+        match self {
+            Self::Relu => true,
+            // Least at -1.278.
+            Self::Silu => false,
+        }
+    }
+
+    /// By Burn's operations.
+    pub(crate) fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Relu => relu(x),
+            Self::Silu => silu(x),
+        }
+    }
+}
