@@ -1,12 +1,15 @@
 //! Every convolution of the reference network: output and both gradients, with each algorithm that
 //! applies. An element is one operation of the direct algorithm, two a multiply-add, so that
 //! criterion's Gelem/s are GFLOP/s as if direct. And the max pools of the plain CNN, by values read or
-//! written, and the orthogonal directions of Muon for its filters.
+//! written, batch norms with each activation, by values, and the orthogonal directions of Muon for its filters.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kernel_work::{ALGORITHMS, Pass, Work};
 use layers::LAYERS;
-use mlestar_kernels::{MaxPoolShape, max_pool, max_pool_backward, orthogonalize};
+use mlestar_kernels::{
+    Activated, Activation, MaxPoolShape, batch_norm_backward, batch_norm_forward,
+    channel_statistics, max_pool, max_pool_backward, orthogonalize,
+};
 use mlestar_random::Stream;
 
 // One list of layers serves this bench and the roofline table of the command line.
@@ -73,6 +76,69 @@ fn pools(criterion: &mut Criterion) {
     group.finish();
 }
 
+#[allow(clippy::expect_used)] // The buffers are of the shape's lengths.
+fn batch_norms(criterion: &mut Criterion) {
+    const PIXELS: usize = 128 * 16 * 16;
+    const CHANNELS: usize = 128;
+    const EPSILON: f64 = 1e-5;
+    let mut group = criterion.benchmark_group("kernels/batch 128/batch norm of 128 x 16 x 16");
+    group.throughput(Throughput::Elements((PIXELS * CHANNELS) as u64));
+    let mut draws = Stream::new(0, "inputs", 0, 0);
+    let input: Vec<f32> = (0..PIXELS * CHANNELS)
+        .map(|_| draws.range_f32(-1.0, 1.0))
+        .collect();
+    let (weight, bias) = ([1.0; CHANNELS], [0.1; CHANNELS]);
+    let statistics = channel_statistics(&input, CHANNELS).expect("whole pixels");
+    let mut output = vec![0.0; input.len()];
+    let mut gradient = vec![0.0; input.len()];
+    for (name, activation) in [
+        ("none", None),
+        ("relu", Some(Activation::Relu)),
+        ("silu", Some(Activation::Silu)),
+    ] {
+        group.bench_function(BenchmarkId::new(name, "output"), |bencher| {
+            bencher.iter(|| {
+                batch_norm_forward(
+                    &input,
+                    &statistics,
+                    &weight,
+                    &bias,
+                    EPSILON,
+                    None,
+                    activation,
+                    &mut output,
+                )
+                .expect("lengths fit");
+            });
+        });
+        let activated = match activation {
+            None => Activated::Nothing,
+            Some(Activation::Relu) => Activated::Relu { output: &output },
+            Some(activation) => Activated::Other {
+                activation,
+                bias: &bias,
+                residual: None,
+            },
+        };
+        group.bench_function(BenchmarkId::new(name, "gradients"), |bencher| {
+            bencher.iter(|| {
+                batch_norm_backward(
+                    &input,
+                    &statistics,
+                    &weight,
+                    EPSILON,
+                    activated,
+                    &input,
+                    &mut gradient,
+                    None,
+                )
+                .expect("lengths fit")
+            });
+        });
+    }
+    group.finish();
+}
+
 #[allow(clippy::expect_used)] // The matrices are whole.
 fn muon(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("kernels/muon");
@@ -94,6 +160,6 @@ fn muon(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = mlestar_benches::criterion();
-    targets = kernels, pools, muon
+    targets = kernels, pools, batch_norms, muon
 }
 criterion_main!(benches);
