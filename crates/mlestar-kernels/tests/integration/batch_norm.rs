@@ -115,42 +115,63 @@ fn activated(activation: Option<Activation>, x: f64) -> (f64, f64) {
 fn check(case: &Case, scale: f64) {
     let statistics = channel_statistics(&case.input, case.channels).unwrap();
     let expected = reference(case);
-    let close = |found: &[f32], expected: &[f64], scale: f64, what: &str| {
-        let error = largest_error(found, expected, scale);
-        assert!(error < 1e-5, "{what}: {error}");
-    };
     close(&statistics.mean, &expected.mean, scale, "mean");
     close(&statistics.variance, &expected.variance, scale, "variance");
 
-    let mut output = vec![f32::NAN; case.input.len()];
+    let output = forward(case, &statistics);
     let residual = case.residual.as_deref();
+    close(&output, &expected.output, 4.0 * scale, "output");
+
+    let recomputed = case.activation.map(|activation| Activated::Other {
+        activation,
+        bias: &case.bias,
+        residual,
+    });
+    // What a ReLU let pass is seen from its output, or from its input computed again.
+    let relu =
+        (case.activation == Some(Activation::Relu)).then_some(Activated::Relu { output: &output });
+    for activated in [recomputed, relu].into_iter().flatten() {
+        check_backward(case, &statistics, &expected, activated, scale);
+    }
+    if case.activation.is_none() {
+        check_backward(case, &statistics, &expected, Activated::Nothing, scale);
+    }
+}
+
+fn close(found: &[f32], expected: &[f64], scale: f64, what: &str) {
+    let error = largest_error(found, expected, scale);
+    assert!(error < 1e-5, "{what}: {error}");
+}
+
+fn forward(case: &Case, statistics: &ChannelStatistics) -> Vec<f32> {
+    let mut output = vec![f32::NAN; case.input.len()];
     batch_norm_forward(
         &case.input,
-        &statistics,
+        statistics,
         &case.weight,
         &case.bias,
         EPSILON,
-        residual,
+        case.residual.as_deref(),
         case.activation,
         &mut output,
     )
     .unwrap();
-    close(&output, &expected.output, 4.0 * scale, "output");
+    output
+}
 
-    let activated = match case.activation {
-        None => Activated::Nothing,
-        Some(Activation::Relu) => Activated::Relu { output: &output },
-        Some(activation) => Activated::Other {
-            activation,
-            bias: &case.bias,
-            residual,
-        },
-    };
+fn check_backward(
+    case: &Case,
+    statistics: &ChannelStatistics,
+    expected: &Reference,
+    activated: Activated<'_>,
+    scale: f64,
+) {
+    let residual = case.residual.as_deref();
     let mut input_gradient = vec![f32::NAN; case.input.len()];
     let mut residual_gradient = vec![f32::NAN; case.input.len()];
     let BatchNormGradients { weight, bias } = batch_norm_backward(
         &case.input,
-        &statistics,
+        statistics,
         &case.weight,
         EPSILON,
         activated,
@@ -236,18 +257,7 @@ fn nan_stays_in_its_channel_and_passes_the_activation() {
         let mut case = case(1, 50, 20, 0.0, false, Some(activation));
         case.input[3] = f32::NAN;
         let statistics = channel_statistics(&case.input, 20).unwrap();
-        let mut output = vec![0.0; case.input.len()];
-        batch_norm_forward(
-            &case.input,
-            &statistics,
-            &case.weight,
-            &case.bias,
-            EPSILON,
-            None,
-            Some(activation),
-            &mut output,
-        )
-        .unwrap();
+        let output = forward(&case, &statistics);
         for (index, value) in output.iter().enumerate() {
             assert_eq!(value.is_nan(), index % 20 == 3, "{activation:?} {index}");
         }
@@ -262,6 +272,32 @@ fn slices_that_do_not_fit_are_refused() {
         "batch norm: 5 values are not whole pixels of 2 channels"
     );
     assert!(channel_statistics(&[1.0; 5], 0).is_err());
+    let statistics = channel_statistics(&[1.0; 6], 2).unwrap();
+    let refused = |activated: Activated<'_>| {
+        let (values, mut gradient) = ([1.0; 6], [0.0; 6]);
+        let result = batch_norm_backward(
+            &values,
+            &statistics,
+            &[1.0; 2],
+            EPSILON,
+            activated,
+            &values,
+            &mut gradient,
+            None,
+        );
+        result.unwrap_err().to_string()
+    };
+    let error = refused(Activated::Relu { output: &[1.0; 5] });
+    assert_eq!(error, "output holds 5 values, but its shape needs 6");
+    let silu = |bias, residual| Activated::Other {
+        activation: Activation::Silu,
+        bias,
+        residual,
+    };
+    let error = refused(silu(&[0.0; 3], None));
+    assert_eq!(error, "bias holds 3 values, but its shape needs 2");
+    let error = refused(silu(&[0.0; 2], Some(&[0.0; 4])));
+    assert_eq!(error, "residual holds 4 values, but its shape needs 6");
 }
 
 /// The pieces are added up in one order.
