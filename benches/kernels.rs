@@ -111,15 +111,11 @@ fn batch_norms(criterion: &mut Criterion) {
                 .expect("lengths fit");
             });
         });
-        let activated = match activation {
-            None => Activated::Nothing,
-            Some(Activation::Relu) => Activated::Relu { output: &output },
-            Some(activation) => Activated::Other {
-                activation,
-                bias: &bias,
-                residual: None,
-            },
-        };
+        let activated = activation.map(|activation| Activated {
+            activation,
+            bias: &bias,
+            residual: None,
+        });
         group.bench_function(BenchmarkId::new(name, "gradients"), |bencher| {
             bencher.iter(|| {
                 batch_norm_backward(

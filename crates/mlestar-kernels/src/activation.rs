@@ -24,8 +24,12 @@ impl Activation {
         match self {
             Self::Relu => simd.relu(x),
             Self::Silu => {
-                let [s, _] = sigmoid(simd, x);
-                simd.mul(x, s)
+                let SigmoidParts {
+                    positive,
+                    denominator,
+                    ..
+                } = SigmoidParts::of(simd, x);
+                simd.div(simd.gate(positive, x), denominator)
             }
         }
     }
@@ -41,60 +45,74 @@ impl Activation {
         match self {
             Self::Relu => simd.gate(x, gradient),
             Self::Silu => {
-                // s + x s (1 - s)
-                let [s, rest] = sigmoid(simd, x);
-                let slope = simd.mul_add(simd.mul(x, s), rest, s);
+                // s + x s (1 - s) = s (1 + x e s), with s = 1 / (1 + e)
+                let parts = SigmoidParts::of(simd, x);
+                let one = simd.splat(1.0);
+                let s = simd.div(simd.gate(parts.positive, one), parts.denominator);
+                let slope = simd.mul(s, simd.mul_add(parts.within, simd.mul(parts.e, s), one));
                 simd.mul(gradient, slope)
             }
         }
     }
 }
 
-/// `1 / (1 + exp(-x))` and 1 less that, to a relative error that the tests bound by 4e-7 (of `x` times the first);
-/// 0 where they are below `exp(-87)`.
-#[inline(always)]
-fn sigmoid<S: Simd>(simd: S, x: S::Vector) -> [S::Vector; 2] {
-    let one = simd.splat(1.0);
-    let magnitude = simd.add(simd.relu(x), simd.relu(simd.sub(simd.splat(0.0), x)));
-    let e = exp_of_negative(simd, magnitude);
-    // 1 / (1 + e) right of 0, e / (1 + e) left of it: neither overflows, nor is anything taken from 1.
-    let (gated_one, gated_e) = (simd.gate(x, one), simd.gate(x, e));
-    let above = simd.add(gated_one, simd.sub(e, gated_e));
-    let below = simd.add(gated_e, simd.sub(one, gated_one));
-    let sum = simd.add(one, e);
-    [simd.div(above, sum), simd.div(below, sum)]
-}
-
-/// Beyond it `exp(-x)` counts as 0; at it the exponent of 2 is still that of a normal number.
+/// Beyond it, on either side, a sigmoid counts as 0 or 1: `exp(LARGEST)` and its inverse are normal numbers.
 const LARGEST: f32 = 87.0;
 
-/// `exp(-x)` of values of at least 0: the power of two nearest to it, times a polynomial for the rest (Cephes,
-/// `expf`, <https://www.netlib.org/cephes/>).
+/// What `1 / (1 + exp(-x))` and its slope are made of.
+struct SigmoidParts<V> {
+    /// Above 0 where the sigmoid is.
+    positive: V,
+    /// `x`, or 0 where the sigmoid counts as 0 or 1.
+    within: V,
+    /// `exp(-x)`; 1 where the sigmoid counts as 0, 0 where it counts as 1.
+    e: V,
+    /// `1 + e`.
+    denominator: V,
+}
+
+impl<V: Copy> SigmoidParts<V> {
+    #[inline(always)]
+    fn of<S: Simd<Vector = V>>(simd: S, x: V) -> Self {
+        let largest = simd.splat(LARGEST);
+        let positive = simd.add(x, largest);
+        let below_one = simd.sub(largest, x);
+        let within = simd.gate(below_one, simd.gate(positive, x));
+        let e = simd.gate(below_one, exp_of_negated(simd, within));
+        Self {
+            positive,
+            within,
+            e,
+            denominator: simd.add(e, simd.splat(1.0)),
+        }
+    }
+}
+
+/// `exp(-x)` of values of at most [`LARGEST`] on either side: the power of two nearest to it, times a polynomial for
+/// the rest (Cephes, `expf`, <https://www.netlib.org/cephes/>).
 #[inline(always)]
-fn exp_of_negative<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+fn exp_of_negated<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     // Adding and taking away this number rounds to a whole one.
     let round = simd.splat(12_582_912.0);
-    let within = simd.sub(simd.splat(LARGEST), x);
-    let x = simd.gate(within, x);
-    let negative = simd.mul(x, simd.splat(-std::f32::consts::LOG2_E));
-    let power = simd.sub(simd.add(negative, round), round);
+    let scaled = simd.mul_add(x, simd.splat(-std::f32::consts::LOG2_E), round);
+    let power = simd.sub(scaled, round);
     // ln 2 in two parts, of which the first times a power has no rounding.
-    let rest = simd.sub(simd.splat(0.0), x);
-    let rest = simd.neg_mul_add(power, simd.splat(0.693_359_4), rest);
-    let rest = simd.neg_mul_add(power, simd.splat(-2.121_944_4e-4), rest);
-    let mut sum = simd.splat(1.987_569_1e-4);
+    let rest = simd.mul_add(power, simd.splat(0.693_359_4), x);
+    let rest = simd.mul_add(power, simd.splat(-2.121_944_4e-4), rest);
+    // Of -rest: the signs of Cephes' coefficients alternate.
+    let mut sum = simd.splat(-1.987_569_1e-4);
     for coefficient in [
         1.398_2e-3,
-        8.333_452e-3,
+        -8.333_452e-3,
         4.166_579_6e-2,
-        1.666_666_5e-1,
+        -1.666_666_5e-1,
         0.5,
+        -1.0,
+        1.0,
     ] {
         sum = simd.mul_add(sum, rest, simd.splat(coefficient));
     }
-    let square = simd.mul(rest, rest);
-    let mantissa = simd.add(simd.mul_add(sum, square, rest), simd.splat(1.0));
-    simd.gate(within, simd.scale_by_power_of_two(mantissa, power))
+    simd.scale_by_power_of_two(sum, power)
 }
 
 /// Values of the widest vector.

@@ -15,7 +15,7 @@ use burn_flex::FlexTensor;
 
 use super::{
     Conv2dOptions, KernelBackend,
-    flex::{self, Activated, BatchNormInput, contiguous},
+    flex::{self, BatchNormInput, contiguous},
 };
 use crate::{Activation, ChannelStatistics, Conv2dShape, Epilogue, MaxPoolShape};
 
@@ -53,18 +53,9 @@ impl Backward<Flex, 2> for Convolution {
 #[derive(Debug)]
 struct BatchNorm<const N: usize>;
 
-#[derive(Debug, Clone)]
-struct BatchNormState {
-    input: FlexTensor,
-    weight: FlexTensor,
-    statistics: ChannelStatistics,
-    epsilon: f64,
-    activated: Activated,
-}
-
 /// Parents are input, weight, bias and, as the fourth, the residual.
 impl<const N: usize> Backward<Flex, N> for BatchNorm<N> {
-    type State = BatchNormState;
+    type State = (BatchNormInput, ChannelStatistics);
 
     fn backward(
         self,
@@ -72,17 +63,9 @@ impl<const N: usize> Backward<Flex, N> for BatchNorm<N> {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let state = ops.state;
-        let residual = matches!(ops.parents.get(3), Some(Some(_)));
-        let gradients = flex::batch_norm_gradients(
-            &state.input,
-            &state.weight,
-            &state.statistics,
-            state.epsilon,
-            &state.activated,
-            contiguous(grads.consume::<Flex>(&ops.node)),
-            residual,
-        );
+        let (batch, statistics) = ops.state;
+        let gradient = contiguous(grads.consume::<Flex>(&ops.node));
+        let gradients = flex::batch_norm_gradients(&batch, &statistics, gradient);
         let values = [
             Some(gradients.input),
             Some(gradients.weight),
@@ -124,16 +107,7 @@ fn batch_norm<C: CheckpointStrategy, const N: usize>(
         .compute_bound()
         .stateful()
     {
-        OpsKind::Tracked(prepared) => {
-            let state = BatchNormState {
-                activated: batch.activated(&output),
-                input: batch.input,
-                weight: batch.weight,
-                statistics,
-                epsilon,
-            };
-            prepared.finish(state, output)
-        }
+        OpsKind::Tracked(prepared) => prepared.finish((batch, statistics), output),
         OpsKind::UnTracked(prepared) => prepared.finish(output),
     };
     (output, mean, variance)

@@ -8,7 +8,7 @@ use burn_flex::FlexTensor;
 
 use super::{Conv2dOptions, KernelBackend};
 use crate::{
-    Activation, ChannelStatistics, Conv2dShape, Epilogue, KernelError, MaxPoolShape,
+    Activated, Activation, ChannelStatistics, Conv2dShape, Epilogue, KernelError, MaxPoolShape,
     batch_norm_backward, batch_norm_forward, channel_statistics, conv2d_input_gradient,
     conv2d_weight_gradient, global_average_pool, global_average_pool_backward, max_pool_backward,
 };
@@ -200,51 +200,6 @@ impl BatchNormInput {
         ));
         (tensor(output, dims::<4>(&self.input)), statistics)
     }
-
-    /// What the backward pass needs of the activation.
-    pub(super) fn activated(&self, output: &FlexTensor) -> Activated {
-        match self.activation {
-            None => Activated::Nothing,
-            Some(Activation::Relu) => Activated::Relu(output.clone()),
-            Some(activation) => Activated::Other {
-                activation,
-                bias: self.bias.clone(),
-                residual: self.residual.clone(),
-            },
-        }
-    }
-}
-
-/// [`crate::Activated`] with tensors.
-#[derive(Debug, Clone)]
-pub(super) enum Activated {
-    Nothing,
-    Relu(FlexTensor),
-    Other {
-        activation: Activation,
-        bias: FlexTensor,
-        residual: Option<FlexTensor>,
-    },
-}
-
-impl Activated {
-    fn borrowed(&self) -> crate::Activated<'_> {
-        match self {
-            Self::Nothing => crate::Activated::Nothing,
-            Self::Relu(output) => crate::Activated::Relu {
-                output: values(output),
-            },
-            Self::Other {
-                activation,
-                bias,
-                residual,
-            } => crate::Activated::Other {
-                activation: *activation,
-                bias: values(bias),
-                residual: residual.as_ref().map(values),
-            },
-        }
-    }
 }
 
 /// Gradients of a batch norm's input, weight, bias and residual.
@@ -255,28 +210,30 @@ pub(super) struct BatchNormBackward {
     pub residual: Option<FlexTensor>,
 }
 
-/// `residual` is whether there was one.
+/// Gradients of what gave these statistics; the residual's where there was one.
 pub(super) fn batch_norm_gradients(
-    input: &FlexTensor,
-    weight: &FlexTensor,
+    batch: &BatchNormInput,
     statistics: &ChannelStatistics,
-    epsilon: f64,
-    activated: &Activated,
     output_gradient: FlexTensor,
-    residual: bool,
 ) -> BatchNormBackward {
-    let shape = dims::<4>(input);
+    let input = values(&batch.input);
+    let shape = dims::<4>(&batch.input);
     let channels = shape[3];
-    let mut of_input = vec![0.0; values(input).len()];
+    let mut of_input = vec![0.0; input.len()];
     // Without an activation the gradient of the residual is that of the output.
-    let copies = residual && !matches!(activated, Activated::Nothing);
-    let mut of_residual = vec![0.0; if copies { of_input.len() } else { 0 }];
+    let copies = batch.residual.is_some() && batch.activation.is_some();
+    let mut of_residual = vec![0.0; if copies { input.len() } else { 0 }];
+    let activated = batch.activation.map(|activation| Activated {
+        activation,
+        bias: values(&batch.bias),
+        residual: batch.residual.as_ref().map(values),
+    });
     let gradients = done(batch_norm_backward(
-        values(input),
+        input,
         statistics,
-        values(weight),
-        epsilon,
-        activated.borrowed(),
+        values(&batch.weight),
+        batch.epsilon,
+        activated,
         values(&output_gradient),
         &mut of_input,
         copies.then_some(&mut of_residual[..]),
@@ -285,10 +242,10 @@ pub(super) fn batch_norm_gradients(
         input: tensor(of_input, shape),
         weight: tensor(gradients.weight, [channels]),
         bias: tensor(gradients.bias, [channels]),
-        residual: match (residual, copies) {
-            (false, _) => None,
-            (true, true) => Some(tensor(of_residual, shape)),
-            (true, false) => Some(output_gradient),
+        residual: match (&batch.residual, copies) {
+            (None, _) => None,
+            (Some(_), true) => Some(tensor(of_residual, shape)),
+            (Some(_), false) => Some(output_gradient),
         },
     }
 }

@@ -17,25 +17,15 @@ pub struct BatchNormGradients {
     pub bias: Vec<f32>,
 }
 
-/// What the backward pass must know of the activation with which the forward pass ended.
+/// The activation with which the forward pass ended, and what its input is computed from once more.
 #[derive(Debug, Clone, Copy)]
-pub enum Activated<'a> {
-    /// There was none.
-    Nothing,
-    /// A ReLU, which let pass what its output shows.
-    Relu {
-        /// The forward pass's output.
-        output: &'a [f32],
-    },
-    /// Another one, whose input is computed again.
-    Other {
-        /// Which one.
-        activation: Activation,
-        /// The bias of the forward pass.
-        bias: &'a [f32],
-        /// Its residual.
-        residual: Option<&'a [f32]>,
-    },
+pub struct Activated<'a> {
+    /// Which one.
+    pub activation: Activation,
+    /// The bias of the forward pass.
+    pub bias: &'a [f32],
+    /// Its residual.
+    pub residual: Option<&'a [f32]>,
 }
 
 /// What the forward pass left, and the gradient of its output.
@@ -45,7 +35,7 @@ struct Saved<'a> {
     mean: &'a [f32],
     /// What centred inputs were multiplied with.
     scale: &'a [f32],
-    activated: Activated<'a>,
+    activated: Option<Activated<'a>>,
     output_gradient: &'a [f32],
 }
 
@@ -63,10 +53,10 @@ pub fn batch_norm_backward(
     statistics: &ChannelStatistics,
     weight: &[f32],
     epsilon: f64,
-    activated: Activated<'_>,
+    activated: Option<Activated<'_>>,
     output_gradient: &[f32],
     input_gradient: &mut [f32],
-    residual_gradient: Option<&mut [f32]>,
+    mut residual_gradient: Option<&mut [f32]>,
 ) -> Result<BatchNormGradients, KernelError> {
     let channels = weight.len();
     check_channels(input, channels)?;
@@ -74,14 +64,10 @@ pub fn batch_norm_backward(
     check_length("variance", &statistics.variance, channels)?;
     check_length("output gradient", output_gradient, input.len())?;
     check_length("input gradient", input_gradient, input.len())?;
-    match activated {
-        Activated::Nothing => {}
-        Activated::Relu { output } => check_length("output", output, input.len())?,
-        Activated::Other { bias, residual, .. } => {
-            check_length("bias", bias, channels)?;
-            if let Some(residual) = residual {
-                check_length("residual", residual, input.len())?;
-            }
+    if let Some(Activated { bias, residual, .. }) = activated {
+        check_length("bias", bias, channels)?;
+        if let Some(residual) = residual {
+            check_length("residual", residual, input.len())?;
         }
     }
     if let Some(gradient) = &residual_gradient {
@@ -95,7 +81,13 @@ pub fn batch_norm_backward(
         activated,
         output_gradient,
     };
-    let sums = sums(saved, channels);
+    // The gradient before the activation is computed once: it is the residual's, or lies where the input's will.
+    let kept = match (&mut residual_gradient, activated) {
+        (Some(gradient), _) => Some(&mut **gradient),
+        (None, Some(_)) => Some(&mut *input_gradient),
+        (None, None) => None,
+    };
+    let sums = sums(saved, channels, kept);
     let pixels = (input.len() / channels).max(1) as f64;
     let (mut gate, mut slope, mut shift) = (vec![], vec![], vec![]);
     let (mut weight_gradient, mut bias_gradient) = (vec![], vec![]);
@@ -111,35 +103,46 @@ pub fn batch_norm_backward(
         bias_gradient.push(of_bias as f32);
     }
     let spread = Spread {
-        saved,
+        input,
+        mean: &statistics.mean,
+        gradient: match (residual_gradient, activated) {
+            (Some(gradient), _) => Some(gradient),
+            (None, Some(_)) => None,
+            (None, None) => Some(output_gradient),
+        },
         gate: &gate,
         slope: &slope,
         shift: &shift,
     };
-    spread.run(input_gradient, residual_gradient);
+    spread.run(input_gradient);
     Ok(BatchNormGradients {
         weight: weight_gradient,
         bias: bias_gradient,
     })
 }
 
-/// For each channel the sum of gradients, then that of gradients times centred inputs.
-fn sums(saved: Saved, channels: usize) -> Vec<f64> {
+/// For each channel the sum of gradients, then that of gradients times centred inputs. `kept` is set to the gradients.
+fn sums(saved: Saved, channels: usize, kept: Option<&mut [f32]>) -> Vec<f64> {
     let piece_len = piece_pixels(channels) * channels;
     let pieces = saved.input.len().div_ceil(piece_len);
     let mut partial = vec![0.0; pieces * 2 * channels];
     let level = Level::current();
-    partial
-        .par_chunks_exact_mut(2 * channels)
-        .enumerate()
-        .for_each(|(index, sums)| {
-            let start = index * piece_len;
-            let end = saved.input.len().min(start + piece_len);
-            level.run(Sums {
-                saved: saved.part(start..end),
-                sums,
-            });
+    let piece = |index: usize, sums: &mut [f32], kept: Option<&mut [f32]>| {
+        let start = index * piece_len;
+        let end = saved.input.len().min(start + piece_len);
+        level.run(Sums {
+            saved: saved.part(start..end),
+            sums,
+            kept,
         });
+    };
+    let pieces = partial.par_chunks_exact_mut(2 * channels).enumerate();
+    match kept {
+        Some(kept) => pieces
+            .zip(kept.par_chunks_mut(piece_len))
+            .for_each(|((index, sums), kept)| piece(index, sums, Some(kept))),
+        None => pieces.for_each(|(index, sums)| piece(index, sums, None)),
+    }
     let mut total = vec![0.0; 2 * channels];
     for sums in partial.chunks_exact(2 * channels) {
         for (total, &sum) in total.iter_mut().zip(sums) {
@@ -155,68 +158,36 @@ impl<'a> Saved<'a> {
             input: &self.input[range.clone()],
             mean: self.mean,
             scale: self.scale,
-            activated: match self.activated {
-                Activated::Nothing => Activated::Nothing,
-                Activated::Relu { output } => Activated::Relu {
-                    output: &output[range.clone()],
-                },
-                Activated::Other {
-                    activation,
-                    bias,
-                    residual,
-                } => Activated::Other {
-                    activation,
-                    bias,
-                    residual: residual.map(|residual| &residual[range.clone()]),
-                },
-            },
+            activated: self.activated.map(|activated| Activated {
+                residual: activated.residual.map(|residual| &residual[range.clone()]),
+                ..activated
+            }),
             output_gradient: &self.output_gradient[range],
         }
     }
 
-    /// The gradient before the activation.
+    /// The gradient before the activation, and input minus mean.
     ///
     /// # Safety
     ///
     /// `LANES` values must lie at `at`, and as many channels at `channel`.
     #[inline(always)]
-    unsafe fn gradient<S: Simd>(&self, simd: S, at: usize, channel: usize) -> S::Vector {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let gradient = simd.load(self.output_gradient.as_ptr().add(at));
-            match self.activated {
-                Activated::Nothing => gradient,
-                Activated::Relu { output } => {
-                    simd.gate(simd.load(output.as_ptr().add(at)), gradient)
-                }
-                Activated::Other {
-                    activation,
-                    bias,
-                    residual,
-                } => {
-                    let scale = simd.load(self.scale.as_ptr().add(channel));
-                    let bias = simd.load(bias.as_ptr().add(channel));
-                    let mut x = simd.mul_add(self.centred(simd, at, channel), scale, bias);
-                    if let Some(residual) = residual {
-                        x = simd.add(x, simd.load(residual.as_ptr().add(at)));
-                    }
-                    activation.pull_back(simd, x, gradient)
-                }
-            }
-        }
-    }
-
-    /// Input minus mean.
-    ///
-    /// # Safety
-    ///
-    /// `LANES` values must lie at `at`, and as many channels at `channel`.
-    #[inline(always)]
-    unsafe fn centred<S: Simd>(&self, simd: S, at: usize, channel: usize) -> S::Vector {
-        // SAFETY: the caller's promise.
+    unsafe fn gradient<S: Simd>(&self, simd: S, at: usize, channel: usize) -> [S::Vector; 2] {
+        // SAFETY: the caller's promise; every slice is as long as the input or the channels.
         unsafe {
             let input = simd.load(self.input.as_ptr().add(at));
-            simd.sub(input, simd.load(self.mean.as_ptr().add(channel)))
+            let centred = simd.sub(input, simd.load(self.mean.as_ptr().add(channel)));
+            let gradient = simd.load(self.output_gradient.as_ptr().add(at));
+            let Some(activated) = self.activated else {
+                return [gradient, centred];
+            };
+            let scale = simd.load(self.scale.as_ptr().add(channel));
+            let bias = simd.load(activated.bias.as_ptr().add(channel));
+            let mut x = simd.mul_add(centred, scale, bias);
+            if let Some(residual) = activated.residual {
+                x = simd.add(x, simd.load(residual.as_ptr().add(at)));
+            }
+            [activated.activation.pull_back(simd, x, gradient), centred]
         }
     }
 }
@@ -224,6 +195,7 @@ impl<'a> Saved<'a> {
 struct Sums<'a> {
     saved: Saved<'a>,
     sums: &'a mut [f32],
+    kept: Option<&'a mut [f32]>,
 }
 
 impl Operation for Sums<'_> {
@@ -233,19 +205,20 @@ impl Operation for Sums<'_> {
     fn run<S: Simd>(self, simd: S) {
         let channels = self.saved.mean.len();
         let sums = Shared::new(self.sums);
+        let kept = self.kept.map(Shared::new);
         let mut first = 0;
         // SAFETY: each call gets channels below `channels`, of which every pixel has a value.
         unsafe {
             while first + 4 * S::LANES <= channels {
-                sum_piece::<S, 4>(simd, &self.saved, first, sums);
+                sum_piece::<S, 4>(simd, &self.saved, first, sums, kept);
                 first += 4 * S::LANES;
             }
             while first + S::LANES <= channels {
-                sum_piece::<S, 1>(simd, &self.saved, first, sums);
+                sum_piece::<S, 1>(simd, &self.saved, first, sums, kept);
                 first += S::LANES;
             }
             while first < channels {
-                sum_piece::<_, 1>(Portable::<1>, &self.saved, first, sums);
+                sum_piece::<_, 1>(Portable::<1>, &self.saved, first, sums, kept);
                 first += 1;
             }
         }
@@ -255,13 +228,14 @@ impl Operation for Sums<'_> {
 /// # Safety
 ///
 /// `first + VECTORS * LANES` must be at most the number of channels; `sums` must have twice as many
-/// values as there are channels.
+/// values as there are channels, `kept` as many as the input.
 #[inline(always)]
 unsafe fn sum_piece<S: Simd, const VECTORS: usize>(
     simd: S,
     saved: &Saved,
     first: usize,
     sums: Shared,
+    kept: Option<Shared>,
 ) {
     let channels = saved.mean.len();
     let mut gradients = [simd.splat(0.0); VECTORS];
@@ -270,12 +244,11 @@ unsafe fn sum_piece<S: Simd, const VECTORS: usize>(
         for v in 0..VECTORS {
             let channel = first + v * S::LANES;
             // SAFETY: the caller's promise.
-            let (gradient, centred) = unsafe {
-                (
-                    saved.gradient(simd, start + channel, channel),
-                    saved.centred(simd, start + channel, channel),
-                )
-            };
+            let [gradient, centred] = unsafe { saved.gradient(simd, start + channel, channel) };
+            if let Some(kept) = kept {
+                // SAFETY: as above.
+                unsafe { simd.store(kept.at(start + channel), gradient) };
+            }
             gradients[v] = simd.add(gradients[v], gradient);
             products[v] = simd.mul_add(gradient, centred, products[v]);
         }
@@ -293,39 +266,38 @@ unsafe fn sum_piece<S: Simd, const VECTORS: usize>(
 /// Leads the gradient back to the values: `gate * g + slope * (x - mean) + shift`.
 #[derive(Clone, Copy)]
 struct Spread<'a> {
-    saved: Saved<'a>,
+    input: &'a [f32],
+    mean: &'a [f32],
+    /// Where it does not lie where the input's gradient will.
+    gradient: Option<&'a [f32]>,
     gate: &'a [f32],
     slope: &'a [f32],
     shift: &'a [f32],
 }
 
 impl Spread<'_> {
-    fn run(self, input_gradient: &mut [f32], residual_gradient: Option<&mut [f32]>) {
+    fn run(self, target: &mut [f32]) {
         let piece_len = piece_pixels(self.gate.len()) * self.gate.len();
         let level = Level::current();
-        let piece = |index: usize, input_gradient: &mut [f32], residual: Option<&mut [f32]>| {
-            let start = index * piece_len;
-            let saved = self.saved.part(start..start + input_gradient.len());
-            level.run(SpreadPiece {
-                spread: Spread { saved, ..self },
-                input_gradient,
-                residual_gradient: residual,
+        target
+            .par_chunks_mut(piece_len)
+            .enumerate()
+            .for_each(|(index, target)| {
+                let start = index * piece_len;
+                let range = start..start + target.len();
+                let spread = Spread {
+                    input: &self.input[range.clone()],
+                    gradient: self.gradient.map(|gradient| &gradient[range]),
+                    ..self
+                };
+                level.run(SpreadPiece { spread, target });
             });
-        };
-        let pieces = input_gradient.par_chunks_mut(piece_len).enumerate();
-        match residual_gradient {
-            Some(residual) => pieces
-                .zip(residual.par_chunks_mut(piece_len))
-                .for_each(|((index, values), residual)| piece(index, values, Some(residual))),
-            None => pieces.for_each(|(index, values)| piece(index, values, None)),
-        }
     }
 }
 
 struct SpreadPiece<'a> {
     spread: Spread<'a>,
-    input_gradient: &'a mut [f32],
-    residual_gradient: Option<&'a mut [f32]>,
+    target: &'a mut [f32],
 }
 
 impl Operation for SpreadPiece<'_> {
@@ -335,18 +307,16 @@ impl Operation for SpreadPiece<'_> {
     fn run<S: Simd>(self, simd: S) {
         let channels = self.spread.gate.len();
         let whole = channels / S::LANES * S::LANES;
-        let target = Shared::new(self.input_gradient);
-        let residual = self.residual_gradient.map(Shared::new);
+        let target = Shared::new(self.target);
         let spread = self.spread;
-        for start in (0..spread.saved.input.len()).step_by(channels) {
+        for start in (0..spread.input.len()).step_by(channels) {
             for channel in (0..whole).step_by(S::LANES) {
                 // SAFETY: all slices have been checked; the vector lies within the pixel.
-                unsafe { spread.lanes(simd, start + channel, channel, target, residual) };
+                unsafe { spread.lanes(simd, start + channel, channel, target) };
             }
             for channel in whole..channels {
-                let at = start + channel;
                 // SAFETY: as above, for a vector of one value.
-                unsafe { spread.lanes(Portable::<1>, at, channel, target, residual) };
+                unsafe { spread.lanes(Portable::<1>, start + channel, channel, target) };
             }
         }
     }
@@ -357,26 +327,20 @@ impl Spread<'_> {
     ///
     /// `LANES` values must lie at `at`, and as many channels at `channel`.
     #[inline(always)]
-    unsafe fn lanes<S: Simd>(
-        &self,
-        simd: S,
-        at: usize,
-        channel: usize,
-        target: Shared,
-        residual: Option<Shared>,
-    ) {
+    unsafe fn lanes<S: Simd>(&self, simd: S, at: usize, channel: usize, target: Shared) {
         // SAFETY: the caller's promise; every slice is as long as the input or the channels.
         unsafe {
-            let gradient = self.saved.gradient(simd, at, channel);
-            let centred = self.saved.centred(simd, at, channel);
+            let gradient = match self.gradient {
+                Some(gradient) => simd.load(gradient.as_ptr().add(at)),
+                None => simd.load(target.at(at)),
+            };
+            let input = simd.load(self.input.as_ptr().add(at));
+            let centred = simd.sub(input, simd.load(self.mean.as_ptr().add(channel)));
             let gate = simd.load(self.gate.as_ptr().add(channel));
             let slope = simd.load(self.slope.as_ptr().add(channel));
             let shift = simd.load(self.shift.as_ptr().add(channel));
             let value = simd.mul_add(slope, centred, simd.mul_add(gate, gradient, shift));
             simd.store(target.at(at), value);
-            if let Some(residual) = residual {
-                simd.store(residual.at(at), gradient);
-            }
         }
     }
 }
