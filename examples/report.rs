@@ -314,17 +314,18 @@ fn training() -> Result<Section, ReportError> {
         .iter()
         .map(|&e| noisy(falling(e, 0.18), 0.015))
         .collect();
-    let validation_loss: Vec<f64> = epochs
+    let validation_loss: Vec<Option<f64>> = epochs
         .iter()
-        .map(|&e| noisy(falling(e, 0.42) + 0.006 * (e - 14.0).max(0.0), 0.035))
+        .map(|&e| Some(noisy(falling(e, 0.42) + 0.006 * (e - 14.0).max(0.0), 0.035)))
         .collect();
     let train_accuracy: Vec<f64> = train_loss.iter().map(|loss| 1.0 - 0.34 * loss).collect();
-    let validation_accuracy: Vec<f64> = validation_loss
+    let validation_accuracy: Vec<Option<f64>> = validation_loss
         .iter()
-        .map(|loss| 1.0 - 0.34 * loss)
+        .map(|loss| loss.map(|loss| 1.0 - 0.34 * loss))
         .collect();
+    let accuracy = |epoch: usize| validation_accuracy[epoch].unwrap_or(0.0);
     let best = (0..epochs.len())
-        .max_by(|&a, &b| validation_accuracy[a].total_cmp(&validation_accuracy[b]))
+        .max_by(|&a, &b| accuracy(a).total_cmp(&accuracy(b)))
         .unwrap_or(0);
     let curves = charts::learning_curves(&LearningCurves {
         title: "Learning curves",

@@ -77,10 +77,12 @@ fn train(splits: &ImageSplits, learning_rate: f64, output: &Path) -> Result<(), 
         faults: Faults::default(),
     };
     let outcome = fit(&request, &mut |event: &TrainEvent| {
-        if let TrainEvent::Epoch(record) = event {
+        if let TrainEvent::Epoch(record) = event
+            && let Some(accuracy) = record.validation_accuracy
+        {
             println!(
-                "learning rate {learning_rate}, epoch {}: validation accuracy {:.3}",
-                record.epoch, record.validation_accuracy
+                "learning rate {learning_rate}, epoch {}: validation accuracy {accuracy:.3}",
+                record.epoch
             );
         }
     })?;

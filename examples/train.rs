@@ -62,7 +62,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         TrainEvent::Epoch(record) => println!(
             "epoch {:2}  loss {:.3}  validation accuracy {:.3}  {:.0} pictures/s",
-            record.epoch, record.train_loss, record.validation_accuracy, record.images_per_second
+            record.epoch,
+            record.train_loss,
+            record.validation_accuracy.unwrap_or(f64::NAN),
+            record.images_per_second
         ),
         _ => {}
     })?;

@@ -147,16 +147,18 @@ impl Reporter for Console {
                 let (done, total) = (step.step as u64, step.steps as u64);
                 self.advance_with(&task, done, total, &detail, TRAINING_TEMPLATE);
             }
-            TrainEvent::Epoch(epoch) => self.line(&format!(
-                "    {label} epoch {:>3}  loss {:.4}  accuracy {:.4}  validation loss {:.4}  \
-                 validation accuracy {:.4}  {:.0} img/s",
-                epoch.epoch,
-                epoch.train_loss,
-                epoch.train_accuracy,
-                epoch.validation_loss,
-                epoch.validation_accuracy,
-                epoch.images_per_second
-            )),
+            TrainEvent::Epoch(epoch) => {
+                let validation = match (epoch.validation_loss, epoch.validation_accuracy) {
+                    (Some(loss), Some(accuracy)) => {
+                        format!("validation loss {loss:.4}  validation accuracy {accuracy:.4}")
+                    }
+                    _ => "not validated".to_owned(),
+                };
+                self.line(&format!(
+                    "    {label} epoch {:>3}  loss {:.4}  accuracy {:.4}  {validation}  {:.0} img/s",
+                    epoch.epoch, epoch.train_loss, epoch.train_accuracy, epoch.images_per_second
+                ));
+            }
             TrainEvent::Resumed { epoch, steps, .. } => {
                 let steps = match steps {
                     0 => String::new(),

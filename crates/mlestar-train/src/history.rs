@@ -16,10 +16,13 @@ pub struct EpochRecord {
     /// Share of training pictures classified correctly as they were seen; of a picture mixed of two,
     /// the share that its guess has in it.
     pub train_accuracy: f64,
-    /// Mean cross-entropy over the validation set, without label smoothing.
-    pub validation_loss: f64,
-    /// Share of validation pictures classified correctly.
-    pub validation_accuracy: f64,
+    /// Mean cross-entropy over the validation set, without label smoothing; `None` where the epoch was not
+    /// validated, see [`validate_every_epochs`](crate::TrainingConfig::validate_every_epochs).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f64>,
+    /// Share of validation pictures classified correctly; `None` together with the loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
     /// Training pictures a second, validation not counted.
     pub images_per_second: f64,
     /// Area of a training picture as a fraction of the full one, less than 1 where pictures were
@@ -28,13 +31,21 @@ pub struct EpochRecord {
     pub picture_area: f64,
     /// Seconds spent on the epoch's training steps.
     pub seconds: f64,
-    /// Seconds spent on its validation.
+    /// Seconds spent on its validation; 0 without one.
     pub validation_seconds: f64,
     /// Seconds of these spent waiting for pictures: 0 where the loader keeps up.
     #[serde(default)]
     pub loader_wait_seconds: f64,
     /// Mean over the steps of the norm of all gradients together, before clipping.
     pub gradient_norm_mean: f64,
+}
+
+impl EpochRecord {
+    /// Whether the epoch was followed by a pass over the validation set.
+    #[must_use]
+    pub fn is_validated(&self) -> bool {
+        self.validation_accuracy.is_some()
+    }
 }
 
 fn full_area() -> f64 {
@@ -97,18 +108,22 @@ pub struct BestEpoch {
 #[serde(deny_unknown_fields)]
 pub struct Progress {
     /// The epoch with the highest validation accuracy, among equals the one with the lowest loss,
-    /// among those the earliest. `None` before the first epoch has ended.
+    /// among those the earliest. `None` before the first validation.
     pub best: Option<BestEpoch>,
-    /// The accuracy that the next epoch has to exceed by `min_delta` to count as progress.
+    /// The accuracy that the next validated epoch has to exceed by `min_delta` to count as progress.
     pub reference_accuracy: Option<f64>,
-    /// Epochs since there was progress.
+    /// Epochs since there was progress, those without a validation among them.
     pub epochs_without_progress: usize,
 }
 
 impl Progress {
     /// Takes note of an epoch; true if it is the best so far.
     pub(crate) fn record(&mut self, record: &EpochRecord, min_delta: f64) -> bool {
-        let accuracy = record.validation_accuracy;
+        let (Some(accuracy), Some(loss)) = (record.validation_accuracy, record.validation_loss)
+        else {
+            self.epochs_without_progress += usize::from(self.reference_accuracy.is_some());
+            return false;
+        };
         match self.reference_accuracy {
             Some(reference) if accuracy <= reference + min_delta => {
                 self.epochs_without_progress += 1;
@@ -120,14 +135,13 @@ impl Progress {
         }
         let is_best = self.best.as_ref().is_none_or(|best| {
             accuracy > best.validation_accuracy
-                || (accuracy == best.validation_accuracy
-                    && record.validation_loss < best.validation_loss)
+                || (accuracy == best.validation_accuracy && loss < best.validation_loss)
         });
         if is_best {
             self.best = Some(BestEpoch {
                 epoch: record.epoch,
                 validation_accuracy: accuracy,
-                validation_loss: record.validation_loss,
+                validation_loss: loss,
             });
         }
         is_best
@@ -138,14 +152,14 @@ impl Progress {
 mod tests {
     use super::*;
 
-    fn record(epoch: usize, accuracy: f64, loss: f64) -> EpochRecord {
+    fn record(epoch: usize, validation: Option<(f64, f64)>) -> EpochRecord {
         EpochRecord {
             epoch,
             learning_rate: 0.1,
             train_loss: 1.0,
             train_accuracy: 0.5,
-            validation_loss: loss,
-            validation_accuracy: accuracy,
+            validation_loss: validation.map(|(_, loss)| loss),
+            validation_accuracy: validation.map(|(accuracy, _)| accuracy),
             images_per_second: 1.0,
             picture_area: 1.0,
             seconds: 1.0,
@@ -157,10 +171,36 @@ mod tests {
 
     fn run(epochs: &[(f64, f64)], min_delta: f64) -> Progress {
         let mut progress = Progress::default();
-        for (index, &(accuracy, loss)) in epochs.iter().enumerate() {
-            progress.record(&record(index + 1, accuracy, loss), min_delta);
+        for (index, &validation) in epochs.iter().enumerate() {
+            progress.record(&record(index + 1, Some(validation)), min_delta);
         }
         progress
+    }
+
+    #[test]
+    fn an_epoch_without_a_validation_is_waited_for_and_never_the_best() {
+        let mut progress = Progress::default();
+        assert!(!progress.record(&record(1, None), 0.0));
+        assert_eq!(progress, Progress::default());
+        assert!(progress.record(&record(2, Some((0.5, 1.0))), 0.0));
+        assert!(!progress.record(&record(3, None), 0.0));
+        assert!(!progress.record(&record(4, Some((0.4, 1.0))), 0.0));
+        assert_eq!(progress.epochs_without_progress, 2);
+        assert!(!progress.record(&record(5, None), 0.0));
+        assert!(progress.record(&record(6, Some((0.6, 1.0))), 0.0));
+        assert_eq!(progress.epochs_without_progress, 0);
+        assert_eq!(progress.best.unwrap().epoch, 6);
+    }
+
+    #[test]
+    fn a_record_without_a_validation_has_no_such_fields_and_one_of_before_is_read() {
+        let text = serde_json::to_string(&record(1, None)).unwrap();
+        assert!(!text.contains("validation_loss") && !text.contains("validation_accuracy"));
+        for validation in [None, Some((0.5, 1.0))] {
+            let record = record(1, validation);
+            let text = serde_json::to_string(&record).unwrap();
+            assert_eq!(serde_json::from_str::<EpochRecord>(&text).unwrap(), record);
+        }
     }
 
     #[test]

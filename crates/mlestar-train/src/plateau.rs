@@ -23,9 +23,9 @@ use crate::{
 pub struct PlateauState {
     /// What the schedule's rate is to be multiplied by, above 0 and at most 1.
     pub factor: f64,
-    /// The best value that was watched; `None` before the first epoch has ended.
+    /// The best value that was watched; `None` before the first validation.
     pub best: Option<f64>,
-    /// Epochs since there was progress or the rate was lowered.
+    /// Epochs since there was progress or the rate was lowered, those without a validation among them.
     pub waited: usize,
 }
 
@@ -50,16 +50,22 @@ impl PlateauState {
         state
     }
 
-    /// Takes note of an epoch; true if the rate is lower from now on.
+    /// Takes note of an epoch; true if the rate is lower from now on, which it never is after an epoch that was
+    /// not validated.
     pub fn observe(&mut self, config: &PlateauConfig, record: &EpochRecord) -> bool {
+        let (Some(loss), Some(accuracy)) = (record.validation_loss, record.validation_accuracy)
+        else {
+            self.waited += usize::from(self.best.is_some());
+            return false;
+        };
         let (value, is_progress) = match config.monitor {
             Monitor::ValidationLoss => {
-                let value = record.validation_loss;
+                let value = loss;
                 let better = |best: f64| value < best * (1.0 - config.threshold);
                 (value, self.best.is_none_or(better))
             }
             Monitor::ValidationAccuracy => {
-                let value = record.validation_accuracy;
+                let value = accuracy;
                 let better = |best: f64| value > best * (1.0 + config.threshold);
                 (value, self.best.is_none_or(better))
             }
@@ -92,8 +98,8 @@ mod tests {
             learning_rate: 0.1,
             train_loss: 1.0,
             train_accuracy: 0.5,
-            validation_loss: loss,
-            validation_accuracy: accuracy,
+            validation_loss: Some(loss),
+            validation_accuracy: Some(accuracy),
             images_per_second: 1.0,
             picture_area: 1.0,
             seconds: 1.0,
@@ -173,6 +179,22 @@ mod tests {
         let records = accuracies.map(|accuracy| record(1.0, accuracy));
         let expected = [1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01];
         check(&factors(&config, &records), &expected);
+    }
+
+    #[test]
+    fn an_epoch_without_a_validation_is_waited_for_and_lowers_nothing() {
+        let config = PlateauConfig {
+            patience: 1,
+            ..PlateauConfig::default()
+        };
+        let skipped = EpochRecord {
+            validation_loss: None,
+            validation_accuracy: None,
+            ..record(0.0, 0.0)
+        };
+        let [first, worse] = [1.0, 2.0].map(|loss| record(loss, 0.0));
+        let records = [&skipped, &skipped, &first, &skipped, &skipped, &worse].map(Clone::clone);
+        check(&factors(&config, &records), &[1.0, 1.0, 1.0, 1.0, 1.0, 0.1]);
     }
 
     #[test]

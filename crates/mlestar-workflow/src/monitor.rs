@@ -242,7 +242,7 @@ impl Followed {
             loss: position.loss,
             learning_rate: last_rate(history),
             last_epoch: history.epochs.last().cloned(),
-            best_epoch: best_epoch(&history.epochs).cloned(),
+            best_epoch: best_epoch(&history.epochs).map(|(epoch, _)| epoch.clone()),
             images_per_second,
             seconds_left: position.seconds_left(
                 history,
@@ -349,24 +349,29 @@ impl Position {
         if self.is_done {
             return Some(0.0);
         }
-        let epochs_after = training.epochs.saturating_sub(self.epoch) as f64;
         let last = &history.epochs[history.epochs.len().saturating_sub(3)..];
         let mean = |field: fn(&EpochRecord) -> f64| {
             let sum: f64 = last.iter().map(field).sum();
             (!last.is_empty() && sum.is_finite()).then(|| sum / last.len() as f64)
         };
-        let validation = mean(|epoch| epoch.validation_seconds).unwrap_or(0.0);
+        let validated = history.epochs.iter().rfind(|epoch| epoch.is_validated());
+        let validation = validated.map_or(0.0, |epoch| epoch.validation_seconds);
+        let validation_of = |epoch| match training.validates(epoch) {
+            true => validation,
+            false => 0.0,
+        };
         if let (Some((steps, speed)), Some(step)) = (steps_and_speed, self.step) {
             let later_epochs: f64 = (self.epoch + 1..=training.epochs)
                 .map(|later| training.picture_area(later) / training.picture_area(self.epoch))
                 .sum();
             let steps_left = steps.saturating_sub(step) as f64 + later_epochs * steps as f64;
             let seconds = steps_left * training.batch_size as f64 / speed;
-            return Some(seconds + (epochs_after + 1.0) * validation);
+            let validations = training.validations_after(self.epoch.saturating_sub(1));
+            return Some(seconds + validations as f64 * validation);
         }
         // Of full size; the areas of the epochs that are left tell how much of it each takes.
         let whole_epoch = mean(|epoch| epoch.seconds / epoch.picture_area)?;
-        let seconds_of = |epoch| whole_epoch * training.picture_area(epoch) + validation;
+        let seconds_of = |epoch| whole_epoch * training.picture_area(epoch) + validation_of(epoch);
         let of_this = (seconds_of(self.epoch) - seconds_since_record.unwrap_or(0.0)).max(0.0);
         let later: f64 = (self.epoch + 1..=training.epochs).map(seconds_of).sum();
         Some(of_this + later)

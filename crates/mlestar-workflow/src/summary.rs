@@ -214,13 +214,15 @@ fn training(run: &RunFolder) -> Result<Option<Section>, WorkflowError> {
         return Ok(None);
     };
     let column = |field: fn(&EpochRecord) -> f64| history.iter().map(field).collect::<Vec<_>>();
+    let validation =
+        |field: fn(&EpochRecord) -> Option<f64>| history.iter().map(field).collect::<Vec<_>>();
     let chart = charts::learning_curves(&charts::LearningCurves {
         title: "Training of the baseline",
         epochs: &column(|epoch| epoch.epoch as f64),
         train_loss: &column(|epoch| epoch.train_loss),
-        validation_loss: &column(|epoch| epoch.validation_loss),
+        validation_loss: &validation(|epoch| epoch.validation_loss),
         train_accuracy: &column(|epoch| epoch.train_accuracy),
-        validation_accuracy: &column(|epoch| epoch.validation_accuracy),
+        validation_accuracy: &validation(|epoch| epoch.validation_accuracy),
         best_epoch: Some(summary.best_epoch as f64),
     })?;
     Ok(Some(

@@ -151,7 +151,9 @@ fn training_lines(training: &TrainingState) -> Vec<String> {
     let mut lines = vec![row("epoch", progress(training))];
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
     let last = training.last_epoch.as_ref();
-    let of_epoch = |value: fn(&mlestar_train::EpochRecord) -> f64| number(last.map(value));
+    // Of the last epoch; one that was not validated has no such figures.
+    let of_epoch =
+        |value: fn(&mlestar_train::EpochRecord) -> Option<f64>| number(last.and_then(value));
     lines.push(row(
         "loss",
         format!(
@@ -160,17 +162,17 @@ fn training_lines(training: &TrainingState) -> Vec<String> {
             of_epoch(|epoch| epoch.validation_loss)
         ),
     ));
-    let best = training.best_epoch.as_ref().map_or(String::new(), |best| {
-        format!(
-            ", best {:.4} in epoch {}",
-            best.validation_accuracy, best.epoch
-        )
+    let best = training.best_epoch.as_ref();
+    let best = best.and_then(|best| {
+        let accuracy = best.validation_accuracy?;
+        Some(format!(", best {accuracy:.4} in epoch {}", best.epoch))
     });
+    let best = best.unwrap_or_default();
     lines.push(row(
         "accuracy",
         format!(
             "{} training, {} validation{best}",
-            of_epoch(|epoch| epoch.train_accuracy),
+            of_epoch(|epoch| Some(epoch.train_accuracy)),
             of_epoch(|epoch| epoch.validation_accuracy)
         ),
     ));
@@ -233,11 +235,9 @@ fn line(state: &RunState) -> String {
                 .map_or("-".into(), |loss| format!("{loss:.4}"))
         ),
     ];
-    if let Some(last) = &training.last_epoch {
-        parts.push(format!(
-            "validation accuracy {:.4}",
-            last.validation_accuracy
-        ));
+    let last = training.last_epoch.as_ref();
+    if let Some(accuracy) = last.and_then(|last| last.validation_accuracy) {
+        parts.push(format!("validation accuracy {accuracy:.4}"));
     }
     if let Some(rate) = training.learning_rate {
         parts.push(format!("rate {rate:.2e}"));

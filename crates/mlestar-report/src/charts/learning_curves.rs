@@ -17,12 +17,12 @@ pub struct LearningCurves<'a> {
     pub epochs: &'a [f64],
     /// Mean loss over the training pictures as the training saw them.
     pub train_loss: &'a [f64],
-    /// Mean loss over the validation pictures.
-    pub validation_loss: &'a [f64],
+    /// Mean loss over the validation pictures; `None` after an epoch without a validation.
+    pub validation_loss: &'a [Option<f64>],
     /// Accuracy (0 to 1) on the training pictures.
     pub train_accuracy: &'a [f64],
-    /// Accuracy (0 to 1) on the validation pictures.
-    pub validation_accuracy: &'a [f64],
+    /// Accuracy (0 to 1) on the validation pictures; `None` after an epoch without a validation.
+    pub validation_accuracy: &'a [Option<f64>],
     /// The epoch whose weights were kept; marked in both panels.
     pub best_epoch: Option<f64>,
 }
@@ -33,13 +33,13 @@ pub struct LearningCurves<'a> {
 /// [`ReportError::LengthMismatch`] when a curve has not one value for each epoch.
 pub fn learning_curves(spec: &LearningCurves<'_>) -> Result<Svg, ReportError> {
     let expected = (spec.epochs.len(), "one for each epoch");
-    for (what, values) in [
-        ("train_loss", spec.train_loss),
-        ("validation_loss", spec.validation_loss),
-        ("train_accuracy", spec.train_accuracy),
-        ("validation_accuracy", spec.validation_accuracy),
+    for (what, length) in [
+        ("train_loss", spec.train_loss.len()),
+        ("validation_loss", spec.validation_loss.len()),
+        ("train_accuracy", spec.train_accuracy.len()),
+        ("validation_accuracy", spec.validation_accuracy.len()),
     ] {
-        check_length(CHART, what, values.len(), expected)?;
+        check_length(CHART, what, length, expected)?;
     }
     let mut entries = vec![
         LegendEntry::new("train", Mark::Line(stroke(0))),
@@ -95,7 +95,7 @@ fn best_stroke() -> Stroke {
 struct Panel<'a> {
     label: &'a str,
     train: &'a [f64],
-    validation: &'a [f64],
+    validation: &'a [Option<f64>],
     is_fraction: bool,
 }
 
@@ -108,7 +108,12 @@ impl Panel<'_> {
         best_epoch: Option<f64>,
     ) -> Result<(), ReportError> {
         let x_range = Range::of(spec.epochs.iter().copied());
-        let values = self.train.iter().chain(self.validation).copied();
+        let validation = self.validation.iter().copied();
+        let values = self
+            .train
+            .iter()
+            .copied()
+            .chain(validation.clone().flatten());
         let (Some(x_range), Some(mut y_range)) = (x_range, Range::of(values)) else {
             return draw_no_data(canvas, area);
         };
@@ -122,18 +127,22 @@ impl Panel<'_> {
         }
         let x_axis = Axis::whole(x, "epoch", 8);
         draw_axes(canvas, area, &x_axis, &Axis::new(y, self.label, 5))?;
-        let curves = [(0, self.train), (1, self.validation)];
-        for (index, values) in curves {
-            let points = spec.epochs.iter().copied().zip(values.iter().copied());
-            draw_curve(canvas, (&x, &y), points, stroke(index))?;
-        }
+        let epochs = spec.epochs.iter().copied();
+        let points = epochs.clone().zip(self.train.iter().copied());
+        draw_curve(canvas, (&x, &y), points, stroke(0))?;
+        // A line from one validation to the next.
+        let points = epochs
+            .zip(validation)
+            .filter_map(|(epoch, value)| Some((epoch, value?)));
+        draw_curve(canvas, (&x, &y), points, stroke(1))?;
         let Some(best) = best_epoch.filter(|&epoch| epoch >= x.low() && epoch <= x.high()) else {
             return Ok(());
         };
         let at = x.at(best);
         canvas.line((at, area.top), (at, area.bottom), best_stroke())?;
         let index = spec.epochs.iter().position(|&epoch| epoch == best);
-        let Some(value) = index.map(|i| self.validation[i]).filter(|v| v.is_finite()) else {
+        let value = index.and_then(|i| self.validation[i]);
+        let Some(value) = value.filter(|value| value.is_finite()) else {
             return Ok(());
         };
         canvas.disc((at, y.at(value)), 4.5, series_colour(1), 1.0)
@@ -146,29 +155,33 @@ fn best_words(spec: &LearningCurves<'_>, epoch: f64) -> String {
     match spec.epochs.iter().position(|&other| other == epoch) {
         Some(index) => format!(
             "best epoch {number}: validation loss {}, accuracy {}",
-            crate::format::number(spec.validation_loss[index], 4),
-            crate::format::number(spec.validation_accuracy[index], 4)
+            crate::format::optional(spec.validation_loss[index], 4),
+            crate::format::optional(spec.validation_accuracy[index], 4)
         ),
         None => format!("best epoch {number}"),
     }
 }
 
 fn description(spec: &LearningCurves<'_>) -> String {
-    let last = |values: &[f64]| {
-        let value = values.iter().rev().find(|value| value.is_finite());
-        value.map_or_else(|| "undefined".to_string(), |value| short_number(*value))
-    };
+    let (train_loss, train_accuracy) = (spec.train_loss.iter(), spec.train_accuracy.iter());
+    let (loss, accuracy) = (spec.validation_loss.iter(), spec.validation_accuracy.iter());
     let best = spec.best_epoch.map_or_else(String::new, |epoch| {
         format!(" The best epoch is {}.", short_number(epoch))
     });
     format!(
         "Loss and accuracy over {} epochs. At the end: training loss {}, validation loss {}, training accuracy {}, validation accuracy {}.{best}",
         spec.epochs.len(),
-        last(spec.train_loss),
-        last(spec.validation_loss),
-        last(spec.train_accuracy),
-        last(spec.validation_accuracy),
+        last(train_loss.copied()),
+        last(loss.copied().flatten()),
+        last(train_accuracy.copied()),
+        last(accuracy.copied().flatten()),
     )
+}
+
+/// The last value that is a number, in words.
+fn last(values: impl DoubleEndedIterator<Item = f64>) -> String {
+    let value = values.rev().find(|value| value.is_finite());
+    value.map_or_else(|| "undefined".to_string(), short_number)
 }
 
 #[cfg(test)]
@@ -181,9 +194,9 @@ mod tests {
             title: "Learning curves",
             epochs: &[1.0, 2.0, 3.0],
             train_loss: &[2.0, 1.0, 0.5],
-            validation_loss: &[1.9, 1.2345, 1.3],
+            validation_loss: &[1.9, 1.2345, 1.3].map(Some),
             train_accuracy: &[0.3, 0.6, 0.8],
-            validation_accuracy: &[0.35, 0.5678, 0.55],
+            validation_accuracy: &[0.35, 0.5678, 0.55].map(Some),
             best_epoch: Some(2.0),
         })
         .unwrap();
@@ -192,15 +205,36 @@ mod tests {
         }
     }
 
+    /// Where an epoch was not validated, the line goes on to the next that was; where a loss is not a number, it
+    /// breaks off.
+    #[test]
+    fn validations_are_joined_over_the_epochs_between_them() {
+        let lines = |missing| {
+            let spec = LearningCurves {
+                title: "t",
+                epochs: &[1.0, 2.0, 3.0, 4.0, 5.0],
+                train_loss: &[2.0; 5],
+                validation_loss: &[Some(2.0), Some(1.9), missing, Some(1.8), Some(1.7)],
+                train_accuracy: &[0.3; 5],
+                validation_accuracy: &[None, Some(0.3), None, None, Some(0.4)],
+                best_epoch: None,
+            };
+            let svg = learning_curves(&spec).unwrap();
+            assert!(svg.as_str().contains("validation accuracy 0.4"));
+            svg.as_str().matches("<polyline ").count()
+        };
+        assert_eq!(lines(Some(f64::NAN)), lines(None) + 1);
+    }
+
     #[test]
     fn a_single_epoch_is_drawn_as_dots() {
         let svg = learning_curves(&LearningCurves {
             title: "t",
             epochs: &[1.0],
             train_loss: &[2.0],
-            validation_loss: &[f64::NAN],
+            validation_loss: &[Some(f64::NAN)],
             train_accuracy: &[0.3],
-            validation_accuracy: &[0.25],
+            validation_accuracy: &[Some(0.25)],
             best_epoch: None,
         })
         .unwrap();
@@ -213,9 +247,9 @@ mod tests {
             title: "t",
             epochs: &[1.0, 2.0],
             train_loss: &[2.0, 1.0],
-            validation_loss: &[2.0],
+            validation_loss: &[Some(2.0)],
             train_accuracy: &[0.3, 0.4],
-            validation_accuracy: &[0.25, 0.3],
+            validation_accuracy: &[0.25, 0.3].map(Some),
             best_epoch: None,
         })
         .unwrap_err();

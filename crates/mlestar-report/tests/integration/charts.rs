@@ -59,6 +59,11 @@ pub fn every_chart(classes: &[String], values: &[f64], title: &str) -> Vec<Svg> 
             y_limit: limit,
         })
     };
+    let validated: Vec<Option<f64>> = cut
+        .iter()
+        .enumerate()
+        .map(|(index, &value)| (index % 3 != 1).then_some(value))
+        .collect();
     let roc: Vec<RocCurve<'_>> = (0..n)
         .map(|index| RocCurve {
             label: &classes[index],
@@ -135,9 +140,9 @@ pub fn every_chart(classes: &[String], values: &[f64], title: &str) -> Vec<Svg> 
             title,
             epochs: &cut,
             train_loss: &shifted,
-            validation_loss: &cut,
+            validation_loss: &validated,
             train_accuracy: &shifted,
-            validation_accuracy: &cut,
+            validation_accuracy: &validated,
             best_epoch: limit,
         }),
         charts::learning_rate(&LearningRateChart {

@@ -73,10 +73,10 @@ fn not_finite_step(record: &Record<'_>) -> Option<Finding> {
 }
 
 fn not_finite_epoch(record: &Record<'_>) -> Option<Finding> {
-    let epoch = record
-        .epochs
-        .iter()
-        .find(|epoch| !(epoch.train_loss.is_finite() && epoch.validation_loss.is_finite()))?;
+    let epoch = record.epochs.iter().find(|epoch| {
+        let is_validation_finite = epoch.validation_loss.is_none_or(f64::is_finite);
+        !(epoch.train_loss.is_finite() && is_validation_finite)
+    })?;
     let what = if epoch.train_loss.is_finite() {
         "validation"
     } else {
@@ -217,7 +217,7 @@ mod tests {
                 .statement
                 .contains("to 2.20 in epoch")
         );
-        record.epochs[4].validation_loss = f64::INFINITY;
+        record.epochs[4].validation_loss = Some(f64::INFINITY);
         assert_eq!(found(&record, Kind::Divergence).epochs, [5]);
     }
 }

@@ -16,11 +16,12 @@ const MUCH_LOWER: f64 = 0.02;
 const LAST: usize = 3;
 
 pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
-    let n = record.epochs.len();
+    let validated = record.validated();
+    let n = validated.len();
     if n < FEWEST_EPOCHS {
         return None;
     }
-    let accuracy = record.column(|epoch| epoch.validation_accuracy);
+    let accuracy: Vec<f64> = validated.iter().map(|epoch| epoch.accuracy).collect();
     let finite = accuracy
         .iter()
         .enumerate()
@@ -37,18 +38,19 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
         true => Severity::Warning,
         false => Severity::Note,
     };
-    let epoch = record.epochs[best].epoch;
+    let epoch = validated[best].epoch.epoch;
+    let last = record.epochs.last()?.epoch;
     let statement = format!(
-        "The best of {n} epochs is epoch {epoch} with a validation accuracy of {highest:.4}; the last \
+        "The best of {last} epochs is epoch {epoch} with a validation accuracy of {highest:.4}; the last \
          {LAST} have {now:.4} (median). Its weights are the ones that are kept: {} epochs brought nothing.",
-        n - best - 1
+        last - epoch
     );
     let training = record.settings.training;
     let stopping = match &training.early_stopping {
         Some(_) => None,
         None => set(
             "training.early_stopping.patience",
-            (n / 5).max(3),
+            (last / 5).max(3),
             None,
             "training then ends soon after the accuracy has stopped rising",
         ),
@@ -78,9 +80,9 @@ mod tests {
     fn a_best_epoch_at_the_beginning_is_found() {
         let mut record = Simulation::default().run();
         for epoch in &mut record.epochs[4..] {
-            epoch.validation_accuracy = 0.8;
+            epoch.validation_accuracy = Some(0.8);
         }
-        record.epochs[3].validation_accuracy = 0.9;
+        record.epochs[3].validation_accuracy = Some(0.9);
         let finding = found(&record, Kind::EarlyBest);
         assert_eq!(
             (finding.severity, finding.epochs),
@@ -103,12 +105,34 @@ mod tests {
     }
 
     #[test]
+    fn epochs_that_were_not_validated_are_counted_and_not_compared() {
+        let mut record = Simulation {
+            epochs: 40,
+            ..Simulation::default()
+        }
+        .run();
+        for epoch in &mut record.epochs {
+            let validated = epoch.epoch % 2 == 0;
+            epoch.validation_loss = epoch.validation_loss.filter(|_| validated);
+            epoch.validation_accuracy =
+                validated.then_some(if epoch.epoch == 6 { 0.9 } else { 0.8 });
+        }
+        let finding = found(&record, Kind::EarlyBest);
+        assert_eq!(finding.epochs, [6]);
+        assert!(
+            finding.statement.contains("34 epochs brought nothing"),
+            "{}",
+            finding.statement
+        );
+    }
+
+    #[test]
     fn an_early_best_that_is_only_noise_is_nothing() {
         let mut record = Simulation::default().run();
         for epoch in &mut record.epochs[4..] {
-            epoch.validation_accuracy = 0.897;
+            epoch.validation_accuracy = Some(0.897);
         }
-        record.epochs[3].validation_accuracy = 0.9;
+        record.epochs[3].validation_accuracy = Some(0.9);
         assert!(!kinds(&record).contains(&Kind::EarlyBest));
     }
 }

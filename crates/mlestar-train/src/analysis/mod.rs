@@ -120,9 +120,31 @@ pub(super) struct Record<'a> {
     settings: &'a Settings<'a>,
 }
 
+/// An epoch with its validation.
+#[derive(Clone, Copy)]
+pub(super) struct Validated<'a> {
+    epoch: &'a EpochRecord,
+    loss: f64,
+    accuracy: f64,
+}
+
 impl Record<'_> {
     fn column(&self, field: impl Fn(&EpochRecord) -> f64) -> Vec<f64> {
         self.epochs.iter().map(field).collect()
+    }
+
+    /// The epochs that were validated.
+    fn validated(&self) -> Vec<Validated<'_>> {
+        let epochs = self.epochs.iter();
+        epochs
+            .filter_map(|epoch| {
+                Some(Validated {
+                    epoch,
+                    loss: epoch.validation_loss?,
+                    accuracy: epoch.validation_accuracy?,
+                })
+            })
+            .collect()
     }
 
     /// What the loss was at the beginning, the measure of what a change of the loss is worth: the median
@@ -192,6 +214,26 @@ mod tests {
     }
 
     #[test]
+    fn ordinary_trainings_with_few_validations_have_no_finding() {
+        for (seed, every) in [(0, 2), (1, 3), (2, 7), (3, 30)] {
+            let mut record = Simulation {
+                seed,
+                epochs: 30,
+                ..Simulation::default()
+            }
+            .run();
+            for epoch in &mut record.epochs {
+                if epoch.epoch % every != 0 {
+                    epoch.validation_loss = None;
+                    epoch.validation_accuracy = None;
+                }
+            }
+            let found = analyse(&record.epochs, &record.steps, &Settings::of(&record.config));
+            assert!(found.is_empty(), "{seed}, {every}: {found:?}");
+        }
+    }
+
+    #[test]
     fn next_to_nothing_is_no_reason_to_find_anything() {
         for epochs in [0, 1, 2] {
             nothing_found(&Simulation {
@@ -227,8 +269,8 @@ mod tests {
                 if index % 2 == 0 {
                     epoch.learning_rate = value;
                     epoch.train_accuracy = value;
-                    epoch.validation_loss = value;
-                    epoch.validation_accuracy = value;
+                    epoch.validation_loss = Some(value);
+                    epoch.validation_accuracy = Some(value);
                     epoch.images_per_second = value;
                     epoch.seconds = value;
                     epoch.gradient_norm_mean = value;

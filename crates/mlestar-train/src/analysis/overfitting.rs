@@ -2,7 +2,7 @@
 
 use super::robust::median;
 use super::suggest::{set, short, two_digits};
-use super::{Finding, Kind, Record, Severity, Suggestion};
+use super::{Finding, Kind, Record, Severity, Suggestion, Validated};
 
 /// The end is the median of so many epochs.
 const LAST: usize = 3;
@@ -24,10 +24,11 @@ const GAP_GROWTH: f64 = 0.05;
 const MOST_SUGGESTIONS: usize = 4;
 
 pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
-    if record.epochs.len() < FEWEST_EPOCHS {
+    let validated = record.validated();
+    if validated.len() < FEWEST_EPOCHS {
         return None;
     }
-    rising_loss(record).or_else(|| wide_gap(record))
+    rising_loss(record, &validated).or_else(|| wide_gap(record, &validated))
 }
 
 /// The median of the last epochs.
@@ -35,16 +36,17 @@ fn end(values: &[f64]) -> Option<f64> {
     median(&values[values.len().saturating_sub(LAST)..])
 }
 
-fn rising_loss(record: &Record<'_>) -> Option<Finding> {
-    let validation = record.column(|epoch| epoch.validation_loss);
-    let train = record.column(|epoch| epoch.train_loss);
-    let accuracy = record.column(|epoch| epoch.validation_accuracy);
+fn rising_loss(record: &Record<'_>, validated: &[Validated<'_>]) -> Option<Finding> {
+    let column = |field: fn(&Validated<'_>) -> f64| validated.iter().map(field).collect::<Vec<_>>();
+    let validation = column(|at| at.loss);
+    let train = column(|at| at.epoch.train_loss);
+    let accuracy = column(|at| at.accuracy);
     let finite = validation
         .iter()
         .enumerate()
         .filter(|(_, loss)| loss.is_finite());
     let (best, &low) = finite.min_by(|a, b| a.1.total_cmp(b.1))?;
-    if record.epochs.len() - 1 - best < LAST {
+    if validated.len() - 1 - best < LAST {
         return None;
     }
     let (now, train_now) = (end(&validation)?, end(&train)?);
@@ -62,10 +64,10 @@ fn rising_loss(record: &Record<'_>) -> Option<Finding> {
         true => Severity::Warning,
         false => Severity::Note,
     };
-    let epoch = record.epochs[best].epoch;
+    let epoch = validated[best].epoch.epoch;
     let statement = format!(
         "Since epoch {epoch} the validation loss rose from {} to {} while the training loss fell from {} \
-         to {} (medians of the last {LAST} epochs): their gap grew from {} to {}. The validation accuracy \
+         to {} (medians of the last {LAST} validations): their gap grew from {} to {}. The validation accuracy \
          is {accuracy_now:.4} now and was {highest:.4} at best.",
         short(low),
         short(now),
@@ -81,8 +83,9 @@ fn rising_loss(record: &Record<'_>) -> Option<Finding> {
     )
 }
 
-fn wide_gap(record: &Record<'_>) -> Option<Finding> {
-    let gaps = record.column(|epoch| epoch.train_accuracy - epoch.validation_accuracy);
+fn wide_gap(record: &Record<'_>, validated: &[Validated<'_>]) -> Option<Finding> {
+    let gap = |at: &Validated<'_>| at.epoch.train_accuracy - at.accuracy;
+    let gaps: Vec<f64> = validated.iter().map(gap).collect();
     let now = end(&gaps)?;
     let early = median(&gaps[..gaps.len().div_ceil(3)])?;
     if !(now > WIDE_GAP && now - early > GAP_GROWTH) {
@@ -160,10 +163,10 @@ mod tests {
     fn a_rising_validation_loss_is_found_with_its_turning_point() {
         let mut record = Simulation::default().run();
         for (index, epoch) in record.epochs.iter_mut().enumerate().skip(8) {
-            epoch.validation_loss = 0.6 + 0.05 * (index - 8) as f64;
-            epoch.validation_accuracy = 0.84;
+            epoch.validation_loss = Some(0.6 + 0.05 * (index - 8) as f64);
+            epoch.validation_accuracy = Some(0.84);
         }
-        record.epochs[7].validation_loss = 0.5;
+        record.epochs[7].validation_loss = Some(0.5);
         let finding = found(&record, Kind::Overfitting);
         assert_eq!(
             (finding.severity, finding.epochs),
@@ -180,7 +183,7 @@ mod tests {
     fn only_what_is_known_and_off_is_suggested() {
         let mut record = Simulation::default().run();
         for epoch in &mut record.epochs[10..] {
-            epoch.validation_loss = 2.0;
+            epoch.validation_loss = Some(2.0);
         }
         let keys = |settings: &Settings<'_>| -> Vec<String> {
             let findings = analyse(&record.epochs, &record.steps, settings);
@@ -210,7 +213,7 @@ mod tests {
     fn a_gap_of_accuracies_that_grew_is_enough() {
         let mut record = Simulation::default().run();
         for (index, epoch) in record.epochs.iter_mut().enumerate() {
-            epoch.validation_accuracy = epoch.train_accuracy - 0.01 * index as f64;
+            epoch.validation_accuracy = Some(epoch.train_accuracy - 0.01 * index as f64);
         }
         assert_eq!(
             found(&record, Kind::Overfitting).severity,
@@ -223,7 +226,7 @@ mod tests {
         let mut record = Simulation::default().run();
         for epoch in &mut record.epochs[14..] {
             epoch.train_loss *= 1.3;
-            epoch.validation_loss *= 1.3;
+            epoch.validation_loss = epoch.validation_loss.map(|loss| 1.3 * loss);
         }
         assert!(!kinds(&record).contains(&Kind::Overfitting));
     }

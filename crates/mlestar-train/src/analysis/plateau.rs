@@ -47,7 +47,7 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
         "In the last {n_flat} epochs, from epoch {first} on, neither the losses nor the validation \
          accuracy improved (training loss {}, validation accuracy {:.4})",
         short(record.epochs[n - 1].train_loss),
-        record.epochs[n - 1].validation_accuracy,
+        record.validated().last()?.accuracy,
     );
     let finding = if all_small {
         let statement = format!(
@@ -66,8 +66,9 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
 
 /// Whether nothing improved from the epoch with index `start` on; `None` where that cannot be told.
 fn is_flat(record: &Record<'_>, start: usize) -> Option<bool> {
-    let validation = record.column(|epoch| epoch.validation_loss);
-    let accuracy = record.column(|epoch| -epoch.validation_accuracy);
+    // What was not validated is no number, and such are passed over.
+    let validation = record.column(|epoch| epoch.validation_loss.unwrap_or(f64::NAN));
+    let accuracy = record.column(|epoch| -epoch.validation_accuracy.unwrap_or(f64::NAN));
     let train = &record.column(|epoch| epoch.train_loss)[start..];
     let last = record.epochs.last()?;
     let third = train.len().div_ceil(3);
@@ -126,8 +127,8 @@ mod tests {
         for epoch in &mut record.epochs[8..] {
             epoch.train_loss = 0.8;
             epoch.train_accuracy = 0.7;
-            epoch.validation_loss = 0.9;
-            epoch.validation_accuracy = 0.68;
+            epoch.validation_loss = Some(0.9);
+            epoch.validation_accuracy = Some(0.68);
         }
         record
     }

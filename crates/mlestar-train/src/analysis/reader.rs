@@ -181,8 +181,9 @@ impl<'de> Deserializer<'de> for Field {
         }
     }
 
+    // What is `None` is left out.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        self.0.deserialize_option(visitor)
+        visitor.visit_some(self)
     }
 
     serde::forward_to_deserialize_any! {
@@ -273,11 +274,14 @@ mod tests {
         }
         .run();
         record.steps[1].loss = f64::NAN;
-        record.epochs[0].validation_loss = f64::INFINITY;
+        record.epochs[0].validation_loss = Some(f64::INFINITY);
+        record.epochs[0].validation_accuracy = None;
         fs::write(folder.path().join(STEPS_FILE), lines(&record.steps)).unwrap();
         fs::write(folder.path().join(METRICS_FILE), lines(&record.epochs)).unwrap();
         let history = read_history(folder.path()).unwrap();
-        assert!(history.steps[1].loss.is_nan() && history.epochs[0].validation_loss.is_nan());
+        assert!(history.steps[1].loss.is_nan());
+        assert!(history.epochs[0].validation_loss.is_some_and(f64::is_nan));
+        assert_eq!(history.epochs[0].validation_accuracy, None);
         assert_eq!(history.steps[2], record.steps[2]);
     }
 

@@ -63,8 +63,10 @@ fn still_rising(record: &Record<'_>) -> Option<Finding> {
     let n_end = ((END_SHARE * n as f64).round() as usize).max(2);
     let (then, last) = (&record.epochs[n - 1 - n_end], &record.epochs[n - 1]);
     let gain = last.train_accuracy - then.train_accuracy;
+    // The last epoch is always validated.
+    let validation_accuracy = last.validation_accuracy?;
     let is_room = last.train_accuracy < NEARLY_ALL
-        && last.validation_accuracy >= last.train_accuracy - OVERFITTING_GAP;
+        && validation_accuracy >= last.train_accuracy - OVERFITTING_GAP;
     if !(gain > STILL_RISING && is_room) {
         return None;
     }
@@ -83,7 +85,7 @@ fn still_rising(record: &Record<'_>) -> Option<Finding> {
     let statement = format!(
         "The training accuracy still rose when the training ended: from {:.4} to {:.4} in the last {n_end} \
          of {n} epochs, with a validation accuracy of {:.4}{rate}.",
-        then.train_accuracy, last.train_accuracy, last.validation_accuracy
+        then.train_accuracy, last.train_accuracy, validation_accuracy
     );
     let factor = if gain > RISING_FAST { 2.0 } else { 1.5 };
     let configured = record.settings.training.epochs;
@@ -105,8 +107,8 @@ fn still_rising(record: &Record<'_>) -> Option<Finding> {
 fn less_dropout(record: &Record<'_>) -> Option<Suggestion> {
     const MUCH: f64 = 0.3;
     let model = record.settings.model?;
-    let last = record.epochs.last()?;
-    let is_held_back = last.validation_accuracy > last.train_accuracy;
+    let last = record.validated().pop()?;
+    let is_held_back = last.accuracy > last.epoch.train_accuracy;
     if model.dropout < MUCH || !is_held_back {
         return None;
     }
@@ -130,7 +132,7 @@ mod tests {
         let mut record = Simulation::default().run();
         for (index, epoch) in record.epochs.iter_mut().enumerate() {
             epoch.train_accuracy = 0.3 + 0.02 * index as f64;
-            epoch.validation_accuracy = epoch.train_accuracy;
+            epoch.validation_accuracy = Some(epoch.train_accuracy);
         }
         let finding = found(&record, Kind::Underfitting);
         assert_eq!(finding.severity, Severity::Warning);
@@ -152,9 +154,9 @@ mod tests {
         let mut record = Simulation::default().run();
         for epoch in &mut record.epochs {
             epoch.train_loss = 2.29;
-            epoch.validation_loss = 2.3;
+            epoch.validation_loss = Some(2.3);
             epoch.train_accuracy = 0.11;
-            epoch.validation_accuracy = 0.1;
+            epoch.validation_accuracy = Some(0.1);
         }
         for step in &mut record.steps {
             step.loss = 2.3;

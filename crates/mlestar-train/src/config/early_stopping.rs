@@ -12,7 +12,7 @@ use crate::TrainError;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EarlyStoppingConfig {
-    /// Epochs without progress after which training stops.
+    /// Epochs without progress after which training stops, at the end of one that was validated.
     pub patience: usize,
     /// Progress is a validation accuracy (0-1) that is higher by more than this.
     pub min_delta: f64,

@@ -46,6 +46,7 @@ use crate::TrainError;
 /// | `keep_checkpoints` | 3 | how many of these are kept, the newest; 0 keeps all | 0 to 100000 |
 /// | `checkpoint_every_minutes` | 10 | how often `last` is renewed within an epoch; 0 never | 0 to 100000 |
 /// | `histograms_every_epochs` | 1 | how often distributions go to TensorBoard; 0 never | 0 to 100000 |
+/// | `validate_every_epochs` | 1 | how often an epoch is validated; the last one is always | 1 to 100000 |
 /// | `evaluation_batch_size` | 256 | pictures at once in validation | 1 to 65536 |
 /// | `max_minutes` | none | training ends well after so long | above 0 |
 /// | `overfit_batches` | 0 | only this many batches of the training set are used, and the model is validated on them: a network that learns cannot fail to learn them by heart; 0 uses all | 0 to 100000 |
@@ -89,9 +90,12 @@ pub struct TrainingConfig {
     pub keep_checkpoints: usize,
     /// After so many minutes since the last one, `last` is renewed in the middle of an epoch.
     pub checkpoint_every_minutes: f64,
-    /// After every so many epochs the distributions of weights and gradients and the confusion matrix
-    /// go into the event file.
+    /// After every so many epochs the distributions of weights and gradients, and the confusion matrix
+    /// where the epoch is validated, go into the event file.
     pub histograms_every_epochs: usize,
+    /// Every so many epochs, and after the last one, the model is validated. Only a validated epoch can be
+    /// the best one, stop the training early or lower the rate of a plateau.
+    pub validate_every_epochs: usize,
     /// Pictures at once in validation.
     pub evaluation_batch_size: usize,
     /// Minutes of training and validation after which the running epoch is cut short, validated and
@@ -125,6 +129,7 @@ impl Default for TrainingConfig {
             keep_checkpoints: 3,
             checkpoint_every_minutes: 10.0,
             histograms_every_epochs: 1,
+            validate_every_epochs: 1,
             evaluation_batch_size: 256,
             max_minutes: None,
             overfit_batches: 0,
@@ -139,6 +144,20 @@ const MAX_MINUTES: f64 = 100_000.0;
 const MAX_FOCAL_GAMMA: f64 = 10.0;
 
 impl TrainingConfig {
+    /// Whether `epoch`, from 1, is followed by a validation where nothing ends the training before its time.
+    #[must_use]
+    pub fn validates(&self, epoch: usize) -> bool {
+        epoch == self.epochs || epoch.is_multiple_of(self.validate_every_epochs.max(1))
+    }
+
+    /// How many epochs after `epoch`, from 1, are validated.
+    #[must_use]
+    pub fn validations_after(&self, epoch: usize) -> usize {
+        (epoch + 1..=self.epochs)
+            .filter(|&later| self.validates(later))
+            .count()
+    }
+
     /// Checks every value.
     ///
     /// # Errors
@@ -203,6 +222,12 @@ impl TrainingConfig {
             "histograms_every_epochs",
             self.histograms_every_epochs,
             0,
+            MAX_EPOCHS,
+        )?;
+        in_range(
+            "validate_every_epochs",
+            self.validate_every_epochs,
+            1,
             MAX_EPOCHS,
         )?;
         in_range("overfit_batches", self.overfit_batches, 0, MAX_EPOCHS)?;
@@ -499,6 +524,10 @@ mod tests {
             "schedule = { kind = \"one-cycle\", warmup_epochs = 1.0 }",
             "schedule.warmup_epochs = 1 is out of range: it must be 0 with one-cycle, which has a \
              warm-up of its own",
+        );
+        refused(
+            "validate_every_epochs = 0",
+            "validate_every_epochs = 0 is out of range: it must be 1 to 100000",
         );
         refused(
             "early_stopping.patience = 0",

@@ -86,19 +86,18 @@ impl EventLog {
     }
 
     pub(super) fn epoch(&mut self, step: u64, record: &EpochRecord) -> Result<(), TrainError> {
-        self.writer.scalars(
-            step,
-            &[
-                ("epoch", record.epoch as f64),
-                ("train/loss", record.train_loss),
-                ("train/accuracy", record.train_accuracy),
-                ("train/learning_rate", record.learning_rate),
-                ("train/gradient_norm", record.gradient_norm_mean),
-                ("train/images_per_second", record.images_per_second),
-                ("validation/loss", record.validation_loss),
-                ("validation/accuracy", record.validation_accuracy),
-            ],
-        )
+        let mut scalars = vec![
+            ("epoch", record.epoch as f64),
+            ("train/loss", record.train_loss),
+            ("train/accuracy", record.train_accuracy),
+            ("train/learning_rate", record.learning_rate),
+            ("train/gradient_norm", record.gradient_norm_mean),
+            ("train/images_per_second", record.images_per_second),
+        ];
+        scalars.extend(record.validation_loss.map(|loss| ("validation/loss", loss)));
+        let accuracy = record.validation_accuracy;
+        scalars.extend(accuracy.map(|accuracy| ("validation/accuracy", accuracy)));
+        self.writer.scalars(step, &scalars)
     }
 
     /// The distribution of every tensor's values, under `kind`.

@@ -176,9 +176,11 @@ impl<'a> Session<'a> {
     pub(super) fn finished(&self) -> Option<StopReason> {
         let waited = self.progress.epochs_without_progress;
         let between_epochs = self.position.steps == 0;
+        // An epoch that was not validated is no reason to stop.
+        let is_judged = self.history.last().is_some_and(EpochRecord::is_validated);
         match &self.request.training.early_stopping {
             _ if self.history.len() >= self.request.training.epochs => Some(StopReason::Completed),
-            Some(early) if between_epochs && waited >= early.patience => {
+            Some(early) if between_epochs && is_judged && waited >= early.patience => {
                 Some(StopReason::EarlyStopping {
                     epochs_without_progress: waited,
                 })
@@ -212,19 +214,23 @@ impl<'a> Session<'a> {
         let position = totals.position;
         check_finite(epoch, &self.model.state())?;
         let started = Instant::now();
-        let (validation_loss, validation_accuracy) =
-            catching_out_of_memory(|| self.validate(epoch, observer))?;
+        let is_last = self.is_time_up || position.seconds >= self.seconds_left();
+        let validation = match is_last || self.request.training.validates(epoch) {
+            true => Some(catching_out_of_memory(|| self.validate(epoch, observer))?),
+            false => None,
+        };
+        let validation_seconds = validation.map_or(0.0, |_| started.elapsed().as_secs_f64());
         let record = EpochRecord {
             epoch,
             learning_rate: totals.last_learning_rate,
             train_loss: totals.mean_loss(),
             train_accuracy: totals.accuracy(),
-            validation_loss,
-            validation_accuracy,
+            validation_loss: validation.map(|(loss, _)| loss),
+            validation_accuracy: validation.map(|(_, accuracy)| accuracy),
             images_per_second: position.images as f64 / position.seconds.max(f64::MIN_POSITIVE),
             picture_area: self.request.training.picture_area(epoch),
             seconds: position.seconds,
-            validation_seconds: started.elapsed().as_secs_f64(),
+            validation_seconds,
             loader_wait_seconds: position.loader_wait_seconds,
             gradient_norm_mean: totals.mean_gradient_norm(),
         };
@@ -370,14 +376,12 @@ impl<'a> Session<'a> {
     fn step_progress(&self, epoch: usize, totals: &EpochTotals) -> StepProgress {
         let training = self.request.training;
         let position = &totals.position;
-        let epochs_to_validate = (training.epochs + 1 - epoch) as f64;
+        let validations = training.validations_after(epoch - 1) as f64;
         let steps_left = steps_left(training, epoch, position.steps, self.steps_per_epoch);
-        let validation_seconds = self
-            .history
-            .last()
-            .map_or(0.0, |last| last.validation_seconds);
+        let validated = self.history.iter().rfind(|record| record.is_validated());
+        let validation_seconds = validated.map_or(0.0, |record| record.validation_seconds);
         let to_the_end = position.seconds / position.steps.max(1) as f64 * steps_left
-            + epochs_to_validate * validation_seconds;
+            + validations * validation_seconds;
         StepProgress {
             epoch,
             epochs: training.epochs,

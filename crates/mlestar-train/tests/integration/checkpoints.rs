@@ -81,7 +81,7 @@ fn the_recorded_validation_accuracy_is_the_best_model_s() {
         .filter(|(row, label)| (0..3).all(|class| row[class] <= row[**label as usize]))
         .count();
     let record = &outcome.history[outcome.best_epoch - 1];
-    assert_eq!(record.validation_accuracy, correct as f64 / 30.0);
+    assert_eq!(record.validation_accuracy, Some(correct as f64 / 30.0));
 }
 
 #[test]

@@ -190,8 +190,8 @@ fn a_training_logs_every_step_and_every_epoch() {
             ("train/learning_rate", record.learning_rate),
             ("train/gradient_norm", record.gradient_norm_mean),
             ("train/images_per_second", record.images_per_second),
-            ("validation/loss", record.validation_loss),
-            ("validation/accuracy", record.validation_accuracy),
+            ("validation/loss", record.validation_loss.unwrap()),
+            ("validation/accuracy", record.validation_accuracy.unwrap()),
         ] {
             expected.push((step.step, tag.to_owned(), value as f32));
         }

@@ -164,8 +164,8 @@ fn bits(history: &[EpochRecord]) -> Vec<[u64; 7]> {
             record.learning_rate.to_bits(),
             record.train_loss.to_bits(),
             record.train_accuracy.to_bits(),
-            record.validation_loss.to_bits(),
-            record.validation_accuracy.to_bits(),
+            record.validation_loss.unwrap_or(f64::NAN).to_bits(),
+            record.validation_accuracy.unwrap_or(f64::NAN).to_bits(),
             record.gradient_norm_mean.to_bits(),
         ]
     };

@@ -79,6 +79,13 @@ fn a_resumed_adam_training_gives_the_same_bits() {
 }
 
 #[test]
+fn a_resumed_training_with_few_validations_gives_the_same_bits() {
+    let mut setup = Setup::new(5);
+    setup.training.validate_every_epochs = 2;
+    check_same_bits(&setup);
+}
+
+#[test]
 fn a_resumed_adamw_training_gives_the_same_bits() {
     let mut setup = Setup::new(4);
     setup.training.optimizer.kind = OptimizerKind::AdamW;

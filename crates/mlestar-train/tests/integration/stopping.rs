@@ -7,6 +7,53 @@ use mlestar_train::{EarlyStoppingConfig, ScheduleKind, StopReason, TrainError, T
 use crate::Setup;
 
 #[test]
+fn only_validated_epochs_are_judged_and_the_last_is_validated() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(7);
+    setup.training.validate_every_epochs = 3;
+    let outcome = setup.fit(folder.path()).unwrap();
+    let validated = |epoch: &mlestar_train::EpochRecord| {
+        assert_eq!(epoch.validation_loss.is_some(), epoch.is_validated());
+        assert_eq!(epoch.validation_seconds > 0.0, epoch.is_validated());
+        epoch.is_validated().then_some(epoch.epoch)
+    };
+    let epochs: Vec<usize> = outcome.history.iter().filter_map(validated).collect();
+    assert_eq!(epochs, [3, 6, 7]);
+    assert!(epochs.contains(&outcome.best_epoch));
+    // The weights do not depend on how often they are looked at.
+    setup.training.validate_every_epochs = 1;
+    let other = tempfile::tempdir().unwrap();
+    let often = setup.fit(other.path()).unwrap();
+    for (a, b) in often.history.iter().zip(&outcome.history) {
+        assert_eq!(a.train_loss.to_bits(), b.train_loss.to_bits());
+        if b.is_validated() {
+            assert_eq!(a.validation_loss, b.validation_loss);
+            assert_eq!(a.validation_accuracy, b.validation_accuracy);
+        }
+    }
+}
+
+#[test]
+fn training_stops_early_after_a_validation() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(60);
+    setup.training.validate_every_epochs = 4;
+    setup.training.early_stopping = Some(EarlyStoppingConfig {
+        patience: 3,
+        min_delta: 0.0,
+    });
+    let outcome = setup.fit(folder.path()).unwrap();
+    let epochs = outcome.history.len();
+    assert!(epochs < 60 && epochs.is_multiple_of(4), "{epochs} epochs");
+    assert_eq!(
+        outcome.stopped,
+        StopReason::EarlyStopping {
+            epochs_without_progress: 4
+        }
+    );
+}
+
+#[test]
 fn training_stops_when_the_accuracy_no_longer_rises() {
     let folder = tempfile::tempdir().unwrap();
     let mut setup = Setup::new(50);
@@ -38,19 +85,19 @@ fn training_stops_when_the_accuracy_no_longer_rises() {
     let highest = outcome
         .history
         .iter()
-        .map(|record| record.validation_accuracy)
+        .filter_map(|record| record.validation_accuracy)
         .fold(0.0, f64::max);
     let best = &outcome.history[outcome.best_epoch - 1];
-    assert_eq!(best.validation_accuracy, highest);
+    assert_eq!(best.validation_accuracy, Some(highest));
     // None of the last three epochs is above the highest before them.
     let (before, last) = outcome.history.split_at(epochs - 3);
     let before = before
         .iter()
-        .map(|r| r.validation_accuracy)
+        .filter_map(|r| r.validation_accuracy)
         .fold(0.0, f64::max);
     assert!(
         last.iter()
-            .all(|record| record.validation_accuracy <= before)
+            .all(|record| record.validation_accuracy.unwrap() <= before)
     );
 
     setup.resume = true;

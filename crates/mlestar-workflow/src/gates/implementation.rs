@@ -150,20 +150,20 @@ fn checkpoints_readable(reader: &ArtifactReader<'_>, _config: &Config) -> Found<
     Ok(Measurement::exact(n_readable as f64 / folders.len() as f64).noted(note))
 }
 
-fn metrics_logged(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn metrics_logged(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     let summary: TrainingSummary = reader.artifact(STAGE, SUMMARY)?;
     let epochs: Vec<EpochRecord> = reader.lines(STAGE, "metrics.jsonl")?;
     reader.files_under(STAGE, "tensorboard/")?;
+    // A validation that is due must be there, and whatever is there must be a number.
     let is_finite = |epoch: &EpochRecord| {
-        [
-            epoch.train_loss,
-            epoch.train_accuracy,
-            epoch.validation_loss,
-            epoch.validation_accuracy,
-            epoch.learning_rate,
-        ]
-        .iter()
-        .all(|value| value.is_finite())
+        let is_due = config.training.validates(epoch.epoch);
+        let validation = [epoch.validation_loss, epoch.validation_accuracy];
+        [epoch.train_loss, epoch.train_accuracy, epoch.learning_rate]
+            .iter()
+            .all(|value| value.is_finite())
+            && validation
+                .iter()
+                .all(|value| value.map_or(!is_due, f64::is_finite))
     };
     let n_good = epochs
         .iter()

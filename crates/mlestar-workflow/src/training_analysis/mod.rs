@@ -113,14 +113,15 @@ pub(crate) fn newest_identity(folder: &Path) -> Option<TrainingIdentity> {
     })
 }
 
-/// The epoch with the highest validation accuracy; the first of equal ones.
-pub fn best_epoch(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
-    let finite = epochs
+/// The epoch with the highest validation accuracy, and this; the first of equal ones.
+pub fn best_epoch(epochs: &[EpochRecord]) -> Option<(&EpochRecord, f64)> {
+    let validated = epochs
         .iter()
-        .filter(|epoch| epoch.validation_accuracy.is_finite());
-    finite
+        .filter_map(|epoch| Some((epoch, epoch.validation_accuracy?)));
+    validated
+        .filter(|(_, accuracy)| accuracy.is_finite())
         .rev()
-        .max_by(|a, b| a.validation_accuracy.total_cmp(&b.validation_accuracy))
+        .max_by(|(_, a), (_, b)| a.total_cmp(b))
 }
 
 /// Analyses the training at `place`; `None` when it has recorded nothing yet. Settings that no checkpoint
@@ -145,8 +146,8 @@ pub fn analyse_training(
         epochs_planned: settings.training.epochs,
         epochs: history.epochs.len(),
         steps: history.steps.len(),
-        best_epoch: best.map(|best| best.epoch),
-        best_validation_accuracy: best.map(|best| best.validation_accuracy),
+        best_epoch: best.map(|(epoch, _)| epoch.epoch),
+        best_validation_accuracy: best.map(|(_, accuracy)| accuracy),
         findings,
     };
     Ok(Some(AnalysedTraining {

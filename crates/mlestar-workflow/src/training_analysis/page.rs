@@ -1,6 +1,6 @@
 //! The page about a training's analysis.
 
-use super::{AnalysedTraining, SettingsSource, TrainingPlace, best_epoch};
+use super::{AnalysedTraining, SettingsSource, TrainingPlace};
 use crate::WorkflowError;
 use mlestar_report::charts::{self, TrainingMark};
 use mlestar_report::{
@@ -71,11 +71,11 @@ fn overview(analysed: &AnalysedTraining) -> Section {
         KeyFigure::new("epochs", analysis.epochs.to_string()).interval(planned),
         KeyFigure::new("steps recorded", format::count(analysis.steps as u64)),
     ];
-    if let Some(best) = best_epoch(&history.epochs) {
-        let accuracy = format::fraction(best.validation_accuracy);
+    if let (Some(epoch), Some(accuracy)) = (analysis.best_epoch, analysis.best_validation_accuracy)
+    {
         figures.push(
-            KeyFigure::new("best validation accuracy", accuracy)
-                .interval(format!("epoch {}", best.epoch)),
+            KeyFigure::new("best validation accuracy", format::fraction(accuracy))
+                .interval(format!("epoch {epoch}")),
         );
     }
     if let Some(last) = history.epochs.last() {
@@ -230,21 +230,26 @@ fn epochs(analysed: &AnalysedTraining) -> Result<Section, WorkflowError> {
     let found = &analysed.analysis.findings;
     let labels = labels(found);
     let column = |field: fn(&EpochRecord) -> f64| epochs.iter().map(field).collect::<Vec<_>>();
+    let validation =
+        |field: fn(&EpochRecord) -> Option<f64>| epochs.iter().map(field).collect::<Vec<_>>();
     let positions = column(|epoch| epoch.epoch as f64);
     let learning = charts::learning_curves(&charts::LearningCurves {
         title: "Loss and accuracy",
         epochs: &positions,
         train_loss: &column(|epoch| epoch.train_loss),
-        validation_loss: &column(|epoch| epoch.validation_loss),
+        validation_loss: &validation(|epoch| epoch.validation_loss),
         train_accuracy: &column(|epoch| epoch.train_accuracy),
-        validation_accuracy: &column(|epoch| epoch.validation_accuracy),
+        validation_accuracy: &validation(|epoch| epoch.validation_accuracy),
         best_epoch: analysed.analysis.best_epoch.map(|epoch| epoch as f64),
     })?;
+    let gaps = |field: fn(&EpochRecord) -> Option<f64>| {
+        epochs.iter().filter_map(field).collect::<Vec<_>>()
+    };
     let gap = charts::overfitting_gap(&charts::OverfittingGapChart {
         title: "Overfitting gap",
-        epochs: &positions,
-        loss_gap: &column(|epoch| epoch.validation_loss - epoch.train_loss),
-        accuracy_gap: &column(|epoch| epoch.train_accuracy - epoch.validation_accuracy),
+        epochs: &gaps(|epoch| epoch.is_validated().then_some(epoch.epoch as f64)),
+        loss_gap: &gaps(|epoch| Some(epoch.validation_loss? - epoch.train_loss)),
+        accuracy_gap: &gaps(|epoch| Some(epoch.train_accuracy - epoch.validation_accuracy?)),
         marks: &epoch_marks(
             found,
             &labels,
@@ -314,8 +319,8 @@ fn table(epochs: &[EpochRecord]) -> Section {
             format!("{:.2e}", epoch.learning_rate),
             format::number(epoch.train_loss, 4),
             format::fraction(epoch.train_accuracy),
-            format::number(epoch.validation_loss, 4),
-            format::fraction(epoch.validation_accuracy),
+            format::optional(epoch.validation_loss, 4),
+            format::optional(epoch.validation_accuracy, 4),
             format::number(epoch.gradient_norm_mean, 3),
             format::number(epoch.images_per_second, 0),
             format::number(epoch.seconds, 1),

@@ -30,8 +30,8 @@ fn history() -> History {
             learning_rate: 0.001,
             train_loss,
             train_accuracy: 1.0 - 0.4 * train_loss,
-            validation_loss: 0.1 + train_loss + 0.1 * late,
-            validation_accuracy: 0.9 - 0.4 * train_loss - 0.004 * late,
+            validation_loss: Some(0.1 + train_loss + 0.1 * late),
+            validation_accuracy: Some(0.9 - 0.4 * train_loss - 0.004 * late),
             images_per_second: if epoch == 12 { 100.0 } else { 250.0 },
             picture_area: 1.0,
             seconds: 12.0,
@@ -129,8 +129,8 @@ fn every_suggestion_is_a_valid_setting() {
     for epoch in &mut flat[5..] {
         epoch.train_loss = 1.0;
         epoch.train_accuracy = 0.6;
-        epoch.validation_loss = 1.1;
-        epoch.validation_accuracy = 0.5;
+        epoch.validation_loss = Some(1.1);
+        epoch.validation_accuracy = Some(0.5);
     }
     check(&flat, &[]);
     for epoch in &mut flat {

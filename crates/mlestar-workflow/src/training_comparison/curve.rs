@@ -51,19 +51,19 @@ impl Curve {
             .ok_or_else(nothing)?;
         let history = read_history(&place.folder)?;
         let mut seconds = 0.0;
-        let minutes = history.epochs.iter().map(|epoch| {
+        let (mut minutes, mut accuracies) = (Vec::new(), Vec::new());
+        for epoch in &history.epochs {
             seconds += epoch.seconds + epoch.validation_seconds;
-            seconds / 60.0
-        });
+            if let Some(accuracy) = epoch.validation_accuracy {
+                minutes.push(seconds / 60.0);
+                accuracies.push(accuracy);
+            }
+        }
         let curve = Self {
             label,
             path: place.folder.clone(),
-            minutes: minutes.collect(),
-            accuracies: history
-                .epochs
-                .iter()
-                .map(|e| e.validation_accuracy)
-                .collect(),
+            minutes,
+            accuracies,
             identity: newest_identity(&place.folder),
         };
         match curve.minutes.is_empty() {

@@ -53,14 +53,16 @@ pub(super) fn render(
 /// Learning curves and learning rate; shared with the page of the final training.
 fn curves(summary: &TrainingSummary, history: &[EpochRecord]) -> Result<Section, WorkflowError> {
     let column = |field: fn(&EpochRecord) -> f64| history.iter().map(field).collect::<Vec<_>>();
+    let validation =
+        |field: fn(&EpochRecord) -> Option<f64>| history.iter().map(field).collect::<Vec<_>>();
     let epochs = column(|epoch| epoch.epoch as f64);
     let learning = charts::learning_curves(&charts::LearningCurves {
         title: "Loss and accuracy",
         epochs: &epochs,
         train_loss: &column(|epoch| epoch.train_loss),
-        validation_loss: &column(|epoch| epoch.validation_loss),
+        validation_loss: &validation(|epoch| epoch.validation_loss),
         train_accuracy: &column(|epoch| epoch.train_accuracy),
-        validation_accuracy: &column(|epoch| epoch.validation_accuracy),
+        validation_accuracy: &validation(|epoch| epoch.validation_accuracy),
         best_epoch: Some(summary.best_epoch as f64),
     })?;
     let rate = charts::learning_rate(&charts::LearningRateChart {
@@ -91,8 +93,8 @@ fn epochs(history: &[EpochRecord]) -> Section {
             epoch.epoch.to_string(),
             format::number(epoch.train_loss, 4),
             format::fraction(epoch.train_accuracy),
-            format::number(epoch.validation_loss, 4),
-            format::fraction(epoch.validation_accuracy),
+            format::optional(epoch.validation_loss, 4),
+            format::optional(epoch.validation_accuracy, 4),
             format::number(epoch.gradient_norm_mean, 3),
             format::number(epoch.seconds, 1),
         ]));

@@ -122,8 +122,12 @@ fn train_candidate(
     Ok(Candidate {
         config,
         model,
-        validation_accuracy: best.map_or(0.0, |epoch| epoch.validation_accuracy),
-        validation_loss: best.map_or(f64::INFINITY, |epoch| epoch.validation_loss),
+        validation_accuracy: best
+            .and_then(|epoch| epoch.validation_accuracy)
+            .unwrap_or(0.0),
+        validation_loss: best
+            .and_then(|epoch| epoch.validation_loss)
+            .unwrap_or(f64::INFINITY),
         best_epoch: outcome.best_epoch,
         weights: output.join("checkpoints/best/model.safetensors"),
     })

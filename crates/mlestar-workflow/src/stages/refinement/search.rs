@@ -96,8 +96,10 @@ fn run_trial(
     training.recovery.attempts = 0;
     let mut is_pruned = false;
     let mut watch = |event: &TrainEvent| {
-        if let TrainEvent::Epoch(epoch) = event {
-            let decision = trial.report(epoch.epoch as u64, epoch.validation_accuracy);
+        if let TrainEvent::Epoch(epoch) = event
+            && let Some(accuracy) = epoch.validation_accuracy
+        {
+            let decision = trial.report(epoch.epoch as u64, accuracy);
             is_pruned |= decision == Decision::Prune;
         }
         if is_pruned || run_stop.is_requested() {
@@ -136,7 +138,7 @@ fn run_trial(
     let accuracies = outcome
         .history
         .iter()
-        .map(|epoch| epoch.validation_accuracy);
+        .filter_map(|epoch| epoch.validation_accuracy);
     Ok(accuracies.fold(0.0, f64::max))
 }
 

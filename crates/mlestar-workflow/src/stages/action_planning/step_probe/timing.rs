@@ -48,13 +48,12 @@ impl StepTiming {
         self.latency_ms.iter().copied().fold(0.0, f64::max)
     }
 
-    /// Training of `epochs` epochs of `n_train` pictures, each followed by a pass over
-    /// `n_validation` pictures, when every step with pictures of full size takes `step_seconds`, and
-    /// others take less in proportion to the area.
+    /// The steps of all epochs and the passes over the validation pictures, when every step with pictures of
+    /// full size takes `step_seconds`, and others take less in proportion to the area.
     pub fn training_seconds(&self, step_seconds: f64, work: &TrainingWork) -> f64 {
-        let epoch = work.steps_per_epoch as f64 * step_seconds * work.mean_picture_area
-            + work.n_validation as f64 * self.prediction_seconds_per_image;
-        work.epochs as f64 * epoch
+        let epoch = work.steps_per_epoch as f64 * step_seconds * work.mean_picture_area;
+        let validation = work.n_validation as f64 * self.prediction_seconds_per_image;
+        work.epochs as f64 * epoch + work.validations as f64 * validation
     }
 }
 
@@ -68,7 +67,9 @@ pub struct TrainingWork {
     pub steps_per_epoch: usize,
     /// Area of a training picture as a fraction of the full one, the mean over the epochs.
     pub mean_picture_area: f64,
-    /// Validation pictures after each epoch.
+    /// Epochs that are validated, at most.
+    pub validations: usize,
+    /// Pictures of a validation.
     pub n_validation: usize,
 }
 
@@ -80,6 +81,7 @@ impl TrainingWork {
             epochs: training.epochs,
             steps_per_epoch: n_train.div_ceil(training.batch_size),
             mean_picture_area: areas.sum::<f64>() / training.epochs.max(1) as f64,
+            validations: training.validations_after(0),
             n_validation,
         }
     }
@@ -152,6 +154,20 @@ mod tests {
             (timing.median_latency_ms(), timing.worst_latency_ms()),
             (2.0, 3.0)
         );
+    }
+
+    #[test]
+    fn epochs_without_a_validation_take_no_time_for_one() {
+        let work = |validate_every_epochs| {
+            let training = TrainingConfig {
+                epochs: 7,
+                validate_every_epochs,
+                ..TrainingConfig::default()
+            };
+            TrainingWork::new(&training, 100, 20).validations
+        };
+        // The last epoch is always validated.
+        assert_eq!([1, 2, 3, 7, 8].map(work), [7, 4, 3, 1, 1]);
     }
 
     #[test]

@@ -86,8 +86,8 @@ fn training_time(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
             estimate,
             unit(),
             format!(
-                "{} epochs of {} steps and {} validation pictures; early stopping can end it sooner",
-                work.epochs, work.steps_per_epoch, work.n_validation
+                "{} epochs of {} steps, {} validations of {} pictures; early stopping can end it sooner",
+                work.epochs, work.steps_per_epoch, work.validations, work.n_validation
             ),
         ),
         computed(

@@ -147,6 +147,7 @@ mod testing {
                 mean_picture_area: 1.0,
                 epochs: 10,
                 steps_per_epoch: 352,
+                validations: 10,
                 n_validation: 5_000,
             },
             timing: StepTiming {
