@@ -284,6 +284,9 @@ pub struct PeersOptions {
     /// Threads, ours and the peers' [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
+    /// Rounds, each of all peers and then ours: the table gives medians, and how far the lead varied
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub rounds: u16,
     /// Pictures in a batch
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub batch: u16,

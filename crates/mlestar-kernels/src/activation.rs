@@ -275,6 +275,15 @@ mod tests {
             assert!(values[0].is_nan() && values[4..16].iter().all(|value| value.is_nan()));
             assert_eq!(values[1..4], [f32::INFINITY, 0.0, 0.0]);
             assert_eq!(values[16], 1e30);
+
+            let mut values = [0.0; WIDEST];
+            values[..5].copy_from_slice(&[f32::INFINITY, 1e30, -1e30, f32::NEG_INFINITY, f32::NAN]);
+            let slopes = level.run(Slopes {
+                activation: Activation::Silu,
+                values: &values,
+            });
+            assert_eq!(slopes[..4], [1.0, 1.0, 0.0, 0.0], "{level:?}");
+            assert!(slopes[4].is_nan() && slopes[5] == 0.5);
         }
     }
 }

@@ -56,10 +56,10 @@ pub struct FitOutcome {
     /// Every finished epoch, those before a resume included.
     pub history: Vec<EpochRecord>,
     /// The epoch with the highest validation accuracy (see
-    /// [`Progress::best`](crate::history::Progress::best)); 0 if none has ended.
+    /// [`Progress::best`](crate::history::Progress::best)); 0 if none was validated.
     pub best_epoch: usize,
-    /// The model of the best epoch, on the device without autodiff; the initial model if no epoch
-    /// has ended.
+    /// The model of the best epoch, on the device without autodiff; if none was validated, that of where this
+    /// call began.
     pub best_model: ImageClassifier,
     /// Why training ended.
     pub stopped: StopReason,

@@ -40,6 +40,8 @@ fn saved_outputs_of_peers_stand_beside_our_own_figures() {
             "--saved",
             "eager.txt",
             "others.txt",
+            "--rounds",
+            "2",
             "--json",
             "report.json",
         ],
@@ -54,7 +56,7 @@ fn saved_outputs_of_peers_stand_beside_our_own_figures() {
         "not of the same run as ours",
         "`onnxruntime batch 2: 182.867 ms`",
         "Versions: onnxruntime 1.32.0.",
-        "bench peers --batch 2 --saved eager.txt others.txt --json report.json`",
+        "bench peers --batch 2 --saved eager.txt others.txt --rounds 2 --json report.json`",
     ] {
         assert!(
             stdout
@@ -73,6 +75,10 @@ fn saved_outputs_of_peers_stand_beside_our_own_figures() {
     ] {
         assert!(report["ours"][figure].as_f64().unwrap() > 0.0, "{figure}");
     }
+    assert_eq!(report["rounds"].as_array().unwrap().len(), 2);
+    let saved = &report["rounds"][1]["peers"]["PyTorch eager, contiguous"];
+    assert_eq!(saved["training_images_per_second"], 108.7);
+    assert!(stdout.contains("medians of 2 rounds"), "{stdout}");
     if cfg!(target_os = "linux") {
         let bytes = report["ours"]["training_peak_memory_bytes"].as_u64();
         assert!(bytes.unwrap() > 1 << 20);

@@ -56,7 +56,7 @@ pub(super) struct Session<'a> {
     progress: Progress,
     /// Where in the running epoch the model stands; the default between epochs.
     position: EpochPosition,
-    /// Weights of the best epoch, on the host; initial weights before any has ended.
+    /// Weights of the best epoch, on the host; before any was validated, those of where this call began.
     best_state: Vec<NamedTensor>,
     remedies: Vec<Remedy>,
     last_saved: Instant,

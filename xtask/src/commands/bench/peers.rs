@@ -3,8 +3,8 @@
 use super::error::BenchError;
 use super::hardware::Hardware;
 use super::peer_jobs::{Job, PeerScript, TRAIN_MEMORY_PEER};
-use super::peer_output::{Peer, PeerOutput};
-use super::report::{Figures, Outcome, PeerRow, PeerSource, Report};
+use super::peer_output::{Peer, PeerOutput, Version};
+use super::report::{Figures, Outcome, PeerRow, PeerSource, Report, Round};
 use super::{DEBUG_WARNING, date, ours, peers_table, warn_of_debug_assertions};
 use crate::arguments::{OnlyPart, PeersOptions, ProjectOptions};
 use crate::project;
@@ -27,12 +27,29 @@ pub fn run(options: &PeersOptions) -> Result<(), BenchError> {
         return Ok(());
     }
     warn_of_debug_assertions();
-    let peers = Peers::gather(options, threads, batch)?;
-    // Only now, so that nothing of ours competes with a peer.
-    eprintln!("our own figures");
-    let mut figures = ours::measure(batch)?;
-    figures.training_peak_memory_bytes = our_training_memory(threads, batch);
-    let report = report(options, threads, figures, peers);
+    let mut peers = Peers::new(options, batch)?;
+    let mut own = Vec::new();
+    for round in 1..=options.rounds {
+        if options.rounds > 1 {
+            eprintln!("round {round} of {}", options.rounds);
+        }
+        if peers.source == PeerSource::SameRun {
+            peers.run_jobs(&PeerScript {
+                python: &options.python,
+                script: &options.script,
+                threads,
+                batch,
+            });
+        }
+        // Only now, so that nothing of ours competes with a peer.
+        eprintln!("our own figures");
+        own.push(ours::measure(batch)?);
+    }
+    let memory = our_training_memory(threads, batch);
+    for figures in &mut own {
+        figures.training_peak_memory_bytes = memory;
+    }
+    let report = report(options, threads, &own, &peers);
     print!("{}", peers_table::render(&report));
     if let Some(path) = &options.json {
         let mut json = serde_json::to_vec_pretty(&report)?;
@@ -45,66 +62,93 @@ pub fn run(options: &PeersOptions) -> Result<(), BenchError> {
 /// What is known of the peers.
 struct Peers {
     source: PeerSource,
-    output: PeerOutput,
+    /// What each round measured; all that was saved is one.
+    rounds: Vec<PeerOutput>,
     /// Jobs that failed, and why.
     failures: Vec<(Job, String)>,
 }
 
 impl Peers {
-    fn gather(options: &PeersOptions, threads: usize, batch: usize) -> Result<Self, BenchError> {
+    /// With what was saved, if that is asked for.
+    fn new(options: &PeersOptions, batch: usize) -> Result<Self, BenchError> {
         let mut peers = Self {
-            source: PeerSource::None,
-            output: PeerOutput::default(),
+            source: match (options.saved.is_empty(), options.no_run) {
+                (false, _) => PeerSource::Saved,
+                (true, false) => PeerSource::SameRun,
+                (true, true) => PeerSource::None,
+            },
+            rounds: Vec::new(),
             failures: Vec::new(),
         };
-        if !options.saved.is_empty() {
-            peers.source = PeerSource::Saved;
+        if peers.source == PeerSource::Saved {
+            let mut output = PeerOutput::default();
             for path in &options.saved {
-                peers.output.read(&read_saved(path)?, batch);
+                output.read(&read_saved(path)?, batch);
             }
-        } else if !options.no_run {
-            peers.source = PeerSource::SameRun;
-            peers.run_jobs(&PeerScript {
-                python: &options.python,
-                script: &options.script,
-                threads,
-                batch,
-            });
+            peers.rounds.push(output);
         }
         Ok(peers)
     }
 
+    /// One round.
     fn run_jobs(&mut self, script: &PeerScript<'_>) {
+        let mut output = PeerOutput::default();
         for job in Job::ALL {
+            // How much memory a training takes is the same in every round.
+            if job == Job::TrainMemory && !self.rounds.is_empty() {
+                continue;
+            }
             let result = script.run(job);
             let mut text = format!("job {}\n", job.name()).into_bytes();
             text.extend(result.stdout);
-            self.output.read(&text, script.batch);
+            output.read(&text, script.batch);
             if let Some(reason) = result.failure {
                 self.failures.push((job, reason));
             }
         }
-        // Every job of a script tells the same versions.
-        let versions = &mut self.output.versions;
-        versions.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
-        versions.dedup();
+        self.rounds.push(output);
+    }
+
+    fn peak_memory_bytes(&self) -> Option<u64> {
+        self.rounds
+            .iter()
+            .find_map(|output| output.peak_memory_bytes)
+    }
+
+    /// What `peer` reached in the round with this index; what was saved counts for every one.
+    fn figures(&self, round: usize, peer: Peer) -> Option<Figures> {
+        let output = self.rounds.get(round).or(self.rounds.last())?;
+        let mut figures = *output.figures.get(&peer)?;
+        if peer == TRAIN_MEMORY_PEER {
+            figures.training_peak_memory_bytes = self.peak_memory_bytes();
+        }
+        Some(figures)
     }
 
     fn row(&self, peer: Peer) -> PeerRow {
-        let outcome = match self.output.figures.get(&peer) {
-            Some(figures) => {
-                let mut figures = *figures;
-                if peer == TRAIN_MEMORY_PEER {
-                    figures.training_peak_memory_bytes = self.output.peak_memory_bytes;
-                }
-                Outcome::Measured(figures)
-            }
-            None => Outcome::NotAvailable(self.reason(Job::of(peer))),
-        };
+        let rounds = (0..self.rounds.len()).filter_map(|round| self.figures(round, peer));
+        let measured: Vec<Figures> = rounds.collect();
         PeerRow {
             name: peer.name(),
-            outcome,
+            outcome: match measured.is_empty() {
+                true => Outcome::NotAvailable(self.reason(Job::of(peer))),
+                false => Outcome::Measured(Figures::medians(&measured)),
+            },
         }
+    }
+
+    fn versions(&self) -> Vec<Version> {
+        let mut versions: Vec<Version> = self
+            .rounds
+            .iter()
+            .flat_map(|output| output.versions.iter().cloned())
+            .collect();
+        if self.source == PeerSource::SameRun {
+            // Every job of a script tells the same versions.
+            versions.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
+            versions.dedup();
+        }
+        versions
     }
 
     /// Why a job has no figures.
@@ -127,13 +171,13 @@ impl Peers {
                     .to_owned(),
             );
         }
-        if self.source == PeerSource::SameRun && self.output.peak_memory_bytes.is_none() {
+        if self.source == PeerSource::SameRun && self.peak_memory_bytes().is_none() {
             notes.push(format!(
                 "Memory of PyTorch's training is not available: {}",
                 self.reason(Job::TrainMemory)
             ));
         }
-        for line in &self.output.malformed {
+        for line in self.rounds.iter().flat_map(|output| &output.malformed) {
             notes.push(format!("A peer's line was not understood: `{line}`"));
         }
         notes
@@ -161,7 +205,8 @@ fn our_training_memory(threads: usize, batch: usize) -> Option<u64> {
     read.peak_memory_bytes
 }
 
-fn report(options: &PeersOptions, threads: usize, ours: Figures, peers: Peers) -> Report {
+/// `own` has our figures of every round.
+fn report(options: &PeersOptions, threads: usize, own: &[Figures], peers: &Peers) -> Report {
     let rows = match peers.source {
         PeerSource::None => Vec::new(),
         PeerSource::SameRun | PeerSource::Saved => {
@@ -172,6 +217,15 @@ fn report(options: &PeersOptions, threads: usize, ours: Figures, peers: Peers) -
     if cfg!(debug_assertions) {
         notes.insert(0, format!("WARNING: {DEBUG_WARNING}."));
     }
+    let rounds = own.iter().enumerate().map(|(round, &ours)| {
+        let peers = Peer::ALL
+            .into_iter()
+            .filter_map(|peer| Some((peer.name(), peers.figures(round, peer)?)));
+        Round {
+            ours,
+            peers: peers.collect(),
+        }
+    });
     Report {
         date: date::today(),
         command: command_line(std::env::args().skip(1)),
@@ -179,10 +233,11 @@ fn report(options: &PeersOptions, threads: usize, ours: Figures, peers: Peers) -
         threads,
         batch: usize::from(options.batch),
         debug_assertions: cfg!(debug_assertions),
-        ours,
+        ours: Figures::medians(own),
         peer_source: peers.source,
         peers: rows,
-        versions: peers.output.versions,
+        rounds: rounds.collect(),
+        versions: peers.versions(),
         notes,
     }
 }
@@ -213,7 +268,7 @@ mod tests {
         output.read(text.as_bytes(), 128);
         Peers {
             source,
-            output,
+            rounds: vec![output],
             failures,
         }
     }
@@ -240,6 +295,29 @@ mod tests {
             peers.notes(),
             ["Memory of PyTorch's training is not available: invalid choice"]
         );
+    }
+
+    #[test]
+    fn a_peer_s_row_has_the_medians_of_its_rounds() {
+        let line = |train: f64| {
+            format!("channels_last f32 train {train} img/s infer 2.0 img/s single 3.0 ms")
+        };
+        let mut peers = peers(PeerSource::SameRun, &line(5.0), Vec::new());
+        peers.rounds[0].read(b"peak_memory_bytes 7", 128);
+        for train in [9.0, 4.0] {
+            let mut output = PeerOutput::default();
+            output.read(line(train).as_bytes(), 128);
+            peers.rounds.push(output);
+        }
+        let peer = TRAIN_MEMORY_PEER;
+        let figures = |train| Figures {
+            training_images_per_second: Some(train),
+            inference_images_per_second: Some(2.0),
+            single_picture_ms: Some(3.0),
+            training_peak_memory_bytes: Some(7),
+        };
+        assert_eq!(peers.row(peer).outcome, Outcome::Measured(figures(5.0)));
+        assert_eq!(peers.figures(1, peer), Some(figures(9.0)));
     }
 
     #[test]

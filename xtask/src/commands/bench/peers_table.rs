@@ -1,6 +1,7 @@
 //! The report of `bench peers` as Markdown.
 
-use super::report::{Figures, Outcome, PeerSource, Report};
+use super::report::{Figures, Outcome, PeerSource, Report, Round};
+use super::timing::median;
 
 /// A column: what it is called, where its figure stands, and how that is written.
 struct Column {
@@ -52,22 +53,18 @@ impl Column {
         )
     }
 
-    /// How many times as good as the best peer ours is, whichever way the figure counts.
-    fn advantage(&self, report: &Report) -> Option<f64> {
-        let ours = (self.value)(&report.ours)?;
-        let peers = measured(report).filter_map(|figures| (self.value)(figures));
+    /// How many times as good as the best peer of the round ours is, whichever way the figure counts.
+    fn advantage(&self, round: &Round) -> Option<f64> {
+        let ours = (self.value)(&round.ours)?;
+        let peers = round
+            .peers
+            .values()
+            .filter_map(|figures| (self.value)(figures));
         match self.is_better_when_higher {
             true => peers.max_by(f64::total_cmp).map(|best| ours / best),
             false => peers.min_by(f64::total_cmp).map(|best| best / ours),
         }
     }
-}
-
-fn measured(report: &Report) -> impl Iterator<Item = &Figures> {
-    report.peers.iter().filter_map(|row| match &row.outcome {
-        Outcome::Measured(figures) => Some(figures),
-        Outcome::NotAvailable(_) => None,
-    })
 }
 
 /// A table, and below it what the figures belong to.
@@ -108,21 +105,33 @@ fn unavailable_row(name: &str, reason: &str) -> String {
 
 fn advantage_row(report: &Report) -> String {
     let cells = COLUMNS.map(|column| {
-        let advantage = column.advantage(report);
-        advantage.map_or_else(|| "-".to_owned(), |times| format!("{times:.2}"))
+        let rounds = report.rounds.iter();
+        let all: Vec<f64> = rounds.filter_map(|round| column.advantage(round)).collect();
+        let lowest = all.iter().copied().fold(f64::INFINITY, f64::min);
+        let highest = all.iter().copied().fold(0.0, f64::max);
+        let several = all.len() > 1;
+        match median(all) {
+            Some(times) if several => format!("{times:.2} ({lowest:.2} to {highest:.2})"),
+            Some(times) => format!("{times:.2}"),
+            None => "-".to_owned(),
+        }
     });
     row("ours / best peer (above 1: ours is better)", &cells)
 }
 
 fn facts(report: &Report) -> String {
     let source = match report.peer_source {
-        PeerSource::SameRun => "peers measured first, in the same run",
+        PeerSource::SameRun => "peers measured first",
         PeerSource::Saved => "peers read from saved outputs",
         PeerSource::None => "no peers",
     };
+    let medians = match report.rounds.len() {
+        1 => "medians of one round".to_owned(),
+        rounds => format!("medians of {rounds} rounds"),
+    };
     let mut lines = vec![
         format!(
-            "Reference CNN on 3x32x32 pictures, f32, batches of {}, {} threads; medians; {source}; {}.",
+            "Reference CNN on 3x32x32 pictures, f32, batches of {}, {} threads; {medians}, {source}; {}.",
             report.batch, report.threads, report.date
         ),
         format!("Hardware: {}.", report.hardware.describe()),
@@ -176,6 +185,7 @@ mod tests {
             batch: 128,
             debug_assertions: false,
             ours: figures(150.0, 1400.0, 4.012, 1 << 30),
+            rounds: vec![round(150.0, 1400.0)],
             peer_source: PeerSource::SameRun,
             peers: vec![
                 peer(
@@ -194,6 +204,31 @@ mod tests {
             }],
             notes: vec!["A note.".to_owned()],
         }
+    }
+
+    fn round(training: f64, inference: f64) -> Round {
+        let torch = figures(100.0, 444.1, 4.441, 2 << 30);
+        let onnx = Figures {
+            training_images_per_second: None,
+            training_peak_memory_bytes: None,
+            ..figures(0.0, 700.0, 2.006, 0)
+        };
+        Round {
+            ours: figures(training, inference, 4.012, 1 << 30),
+            peers: [("PyTorch eager, contiguous", torch), ("ONNX Runtime", onnx)].into(),
+        }
+    }
+
+    #[test]
+    fn rounds_give_the_median_lead_and_how_far_it_varied() {
+        let mut report = report();
+        report.rounds = [(150.0, 1400.0), (90.0, 2100.0), (120.0, 700.0)]
+            .map(|(training, inference)| round(training, inference))
+            .into();
+        let text = render(&report);
+        let row = "| 1.20 (0.90 to 1.50) | 2.00 (1.00 to 3.00) | 0.50 (0.50 to 0.50) | 2.00 (2.00 to 2.00) |";
+        assert!(text.contains(row), "{text}");
+        assert!(text.contains("medians of 3 rounds"), "{text}");
     }
 
     #[test]

@@ -61,6 +61,12 @@ pub fn median_seconds<E>(effort: Effort, work: impl FnMut() -> Result<(), E>) ->
     Ok(seconds[seconds.len() / 2])
 }
 
+/// The middle of `values`, of an even number the upper one; `None` without any.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
