@@ -134,7 +134,13 @@ impl Panel<'_> {
         let points = epochs
             .zip(validation)
             .filter_map(|(epoch, value)| Some((epoch, value?)));
-        draw_curve(canvas, (&x, &y), points, stroke(1))?;
+        draw_curve(canvas, (&x, &y), points.clone(), stroke(1))?;
+        // Where there are epochs between them, dots tell what was measured.
+        if self.validation.iter().any(Option::is_none) {
+            for (epoch, value) in points.filter(|(_, value)| value.is_finite()) {
+                canvas.disc((x.at(epoch), y.at(value)), 3.0, series_colour(1), 1.0)?;
+            }
+        }
         let Some(best) = best_epoch.filter(|&epoch| epoch >= x.low() && epoch <= x.high()) else {
             return Ok(());
         };
@@ -221,6 +227,9 @@ mod tests {
             };
             let svg = learning_curves(&spec).unwrap();
             assert!(svg.as_str().contains("validation accuracy 0.4"));
+            // A dot for each validation of a panel that lacks some.
+            let dots = 2 + if missing.is_none() { 4 } else { 0 };
+            assert_eq!(svg.as_str().matches("<circle ").count(), dots);
             svg.as_str().matches("<polyline ").count()
         };
         assert_eq!(lines(Some(f64::NAN)), lines(None) + 1);
