@@ -1,6 +1,6 @@
 //! What is remembered of the epochs of a training.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What one epoch gave. Accuracies are fractions (0-1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,10 +18,18 @@ pub struct EpochRecord {
     pub train_accuracy: f64,
     /// Mean cross-entropy over the validation set, without label smoothing; `None` where the epoch was not
     /// validated, see [`validate_every_epochs`](crate::TrainingConfig::validate_every_epochs).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "measured"
+    )]
     pub validation_loss: Option<f64>,
     /// Share of validation pictures classified correctly; `None` together with the loss.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "measured"
+    )]
     pub validation_accuracy: Option<f64>,
     /// Training pictures a second, validation not counted.
     pub images_per_second: f64,
@@ -46,6 +54,12 @@ impl EpochRecord {
     pub fn is_validated(&self) -> bool {
         self.validation_accuracy.is_some()
     }
+}
+
+/// A field that is there was measured: `null` is how JSON writes what is not finite.
+fn measured<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let value = Option::<f64>::deserialize(deserializer)?;
+    Ok(Some(value.unwrap_or(f64::NAN)))
 }
 
 fn full_area() -> f64 {
@@ -193,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_a_validation_has_no_such_fields_and_one_of_before_is_read() {
+    fn a_record_without_a_validation_has_no_such_fields_and_null_is_a_value_that_is_not_finite() {
         let text = serde_json::to_string(&record(1, None)).unwrap();
         assert!(!text.contains("validation_loss") && !text.contains("validation_accuracy"));
         for validation in [None, Some((0.5, 1.0))] {
@@ -201,6 +215,10 @@ mod tests {
             let text = serde_json::to_string(&record).unwrap();
             assert_eq!(serde_json::from_str::<EpochRecord>(&text).unwrap(), record);
         }
+        let text = serde_json::to_string(&record(1, Some((0.5, f64::INFINITY)))).unwrap();
+        assert!(text.contains("\"validation_loss\":null"), "{text}");
+        let read: EpochRecord = serde_json::from_str(&text).unwrap();
+        assert!(read.validation_loss.is_some_and(f64::is_nan));
     }
 
     #[test]

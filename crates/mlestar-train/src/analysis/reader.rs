@@ -181,9 +181,8 @@ impl<'de> Deserializer<'de> for Field {
         }
     }
 
-    // What is `None` is left out.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        visitor.visit_some(self)
+        self.0.deserialize_option(visitor)
     }
 
     serde::forward_to_deserialize_any! {

@@ -155,18 +155,21 @@ fn what_is_written_reads_back() {
 #[test]
 fn a_training_logs_every_step_and_every_epoch() {
     let folder = tempfile::tempdir().unwrap();
-    let outcome = Setup::new(2).fit(folder.path()).unwrap();
+    let mut setup = Setup::new(3);
+    setup.training.validate_every_epochs = 2;
+    let outcome = setup.fit(folder.path()).unwrap();
     let (logged, others) = values(&folder.path().join("tensorboard"));
     let counts = |prefix: &str| others.iter().filter(|tag| tag.starts_with(prefix)).count();
     assert_eq!(counts("_hparams_/"), 3);
     assert_eq!(counts("train/first_batch"), 1);
+    // After the second epoch and the last.
     assert_eq!(counts("validation/confusion_matrix"), 2);
-    // Every tensor after each of the two epochs, and the gradient of every parameter.
+    // Every tensor after each of the three epochs, and the gradient of every parameter.
     let state = outcome.best_model.state();
-    assert_eq!(counts("weights/"), 2 * state.len());
+    assert_eq!(counts("weights/"), 3 * state.len());
     let is_parameter = |name: &str| StateKind::of(name) == StateKind::Parameter;
     let parameters = state.iter().filter(|tensor| is_parameter(&tensor.name));
-    assert_eq!(counts("gradients/"), 2 * parameters.count());
+    assert_eq!(counts("gradients/"), 3 * parameters.count());
     let steps: Vec<StepRecord> =
         mlestar_artifact::read_json_lines(&folder.path().join("steps.jsonl")).unwrap();
     let mut expected = Vec::new();
@@ -184,16 +187,16 @@ fn a_training_logs_every_step_and_every_epoch() {
         }
         let record = &outcome.history[step.epoch - 1];
         for (tag, value) in [
-            ("epoch", record.epoch as f64),
-            ("train/loss", record.train_loss),
-            ("train/accuracy", record.train_accuracy),
-            ("train/learning_rate", record.learning_rate),
-            ("train/gradient_norm", record.gradient_norm_mean),
-            ("train/images_per_second", record.images_per_second),
-            ("validation/loss", record.validation_loss.unwrap()),
-            ("validation/accuracy", record.validation_accuracy.unwrap()),
+            ("epoch", Some(record.epoch as f64)),
+            ("train/loss", Some(record.train_loss)),
+            ("train/accuracy", Some(record.train_accuracy)),
+            ("train/learning_rate", Some(record.learning_rate)),
+            ("train/gradient_norm", Some(record.gradient_norm_mean)),
+            ("train/images_per_second", Some(record.images_per_second)),
+            ("validation/loss", record.validation_loss),
+            ("validation/accuracy", record.validation_accuracy),
         ] {
-            expected.push((step.step, tag.to_owned(), value as f32));
+            expected.extend(value.map(|value| (step.step, tag.to_owned(), value as f32)));
         }
     }
     assert_eq!(logged, expected);

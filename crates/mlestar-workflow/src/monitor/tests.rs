@@ -173,6 +173,46 @@ fn the_time_left_counts_that_later_pictures_are_larger() {
 }
 
 #[test]
+fn only_epochs_that_will_be_validated_take_time_for_it() {
+    let mut folder = Folder::new();
+    folder.set(Stage::Implementation, false);
+    let without = |number| EpochRecord {
+        validation_loss: None,
+        validation_accuracy: None,
+        validation_seconds: 0.0,
+        ..epoch(number)
+    };
+    let validated = EpochRecord {
+        validation_seconds: 10.0,
+        ..epoch(2)
+    };
+    let epochs = [without(1), validated, without(3)];
+    folder.append(BASELINE, METRICS_FILE, &epochs, 2);
+    let seconds_left = |every: usize| {
+        let every = format!("training.validate_every_epochs={every}");
+        let config = config()
+            .with_overrides(&[
+                Override::parse(&every).unwrap(),
+                Override::parse("training.epochs=6").unwrap(),
+            ])
+            .unwrap();
+        let mut monitor = Monitor::new(&folder.run, &config);
+        monitor
+            .look()
+            .unwrap()
+            .training
+            .unwrap()
+            .seconds_left
+            .unwrap()
+    };
+    // Three epochs of 5 seconds, of which 2 have passed, and validations of 10 seconds.
+    for (every, validations) in [(1, 30.0), (2, 20.0), (5, 20.0), (9, 10.0)] {
+        let left = seconds_left(every);
+        assert!((left - (13.0 + validations)).abs() < 1.0, "{every}: {left}");
+    }
+}
+
+#[test]
 fn without_steps_the_epochs_tell_how_long_it_takes() {
     let mut folder = Folder::new();
     folder.set(Stage::Implementation, false);

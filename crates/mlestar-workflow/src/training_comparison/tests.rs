@@ -18,8 +18,9 @@ fn record(folder: &Path, accuracies: &[f64]) {
             learning_rate: 0.1,
             train_loss: 1.0,
             train_accuracy: 0.5,
-            validation_loss: Some(1.0),
-            validation_accuracy: Some(*accuracy),
+            // What is not finite stands for an epoch without a validation.
+            validation_loss: accuracy.is_finite().then_some(1.0),
+            validation_accuracy: Some(*accuracy).filter(|accuracy| accuracy.is_finite()),
             images_per_second: 100.0,
             picture_area: 1.0,
             seconds: 100.0,
@@ -30,6 +31,15 @@ fn record(folder: &Path, accuracies: &[f64]) {
         writeln!(text, "{}", serde_json::to_string(&epoch).unwrap()).unwrap();
     }
     fs::write(folder.join("metrics.jsonl"), text).unwrap();
+}
+
+#[test]
+fn an_epoch_without_a_validation_takes_time_and_has_no_point() {
+    let folder = tempfile::tempdir().unwrap();
+    record(folder.path(), &[f64::NAN, 0.5, f64::NAN, 0.8]);
+    let curve = Curve::read("sparse".to_owned(), folder.path()).unwrap();
+    assert_eq!(curve.minutes, [4.0, 8.0]);
+    assert_eq!(curve.accuracies, [0.5, 0.8]);
 }
 
 #[test]

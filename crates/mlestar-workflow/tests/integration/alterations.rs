@@ -88,6 +88,38 @@ fn change_a_digit(content: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_validation_that_is_due_and_missing_fails_its_gate() {
+    let folder = finished_run();
+    let run = RunFolder::new(folder.path());
+    let name = "metrics.jsonl";
+    let path = run.artifact(Stage::Implementation, name);
+    let text = fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let first = lines[0].as_object_mut().unwrap();
+    first.remove("validation_loss").unwrap();
+    first.remove("validation_accuracy").unwrap();
+    let forged: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    fs::write(&path, &forged).unwrap();
+    let mut manifest = Manifest::read(&run).unwrap();
+    let mut record = manifest.stage(Stage::Implementation).unwrap().clone();
+    let hash = mlestar_artifact::ContentHash::of_bytes(forged.as_bytes());
+    record.outputs.insert(name.into(), hash);
+    manifest.set(Stage::Implementation, record);
+    manifest.write(&run).unwrap();
+    let report = judge(folder.path());
+    let stage = &report.verdict.stages[Stage::Implementation.number() - 1];
+    let verdict = stage
+        .verdicts
+        .iter()
+        .find(|verdict| verdict.criterion.id == "metrics_logged")
+        .unwrap();
+    assert_eq!(verdict.status, Status::Fail);
+}
+
+#[test]
 fn a_claim_that_the_rows_do_not_bear_out_is_a_contradiction() {
     let folder = finished_run();
     let run = RunFolder::new(folder.path());

@@ -20,7 +20,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// The median of each figure over those who have it.
+    /// The median of each speed over those who have it, and the largest memory.
     pub fn medians<'a>(all: impl IntoIterator<Item = &'a Self> + Clone) -> Self {
         let of = |figure: fn(&Self) -> Option<f64>| {
             median(all.clone().into_iter().filter_map(figure).collect())
