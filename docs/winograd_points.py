@@ -1,4 +1,5 @@
-"""Errors of Winograd's F(4x4, 3x3) in f32 for several sets of points: the table of kernels.md.
+"""Errors of Winograd's F(4x4, 3x3) in f32 for several sets of points, and with factors rounded to bfloat16:
+the tables of kernels.md.
 
 Points are 0, a, -a, b, -b and infinity. 128 channels, 200 tiles, 32 output channels; rectified normal
 inputs and normal weights, against f64, in units of the result's deviation. Needs numpy.
@@ -43,17 +44,24 @@ def both_axes(matrix, tiles, order):
     return np.einsum(order, matrix, tiles, matrix, optimize=True).astype(np.float32)
 
 
+def bfloat16(values):
+    """Rounded to the nearest, of two as near to the even one; values are finite."""
+    bits = np.asarray(values, np.float32).view(np.uint32)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
+    return rounded.view(np.float32)
+
+
 rng = np.random.default_rng(0)
 x = np.maximum(rng.standard_normal((TILES, CHANNELS, 6, 6)), 0).astype(np.float32)
 w = (rng.standard_normal((OUTPUTS, CHANNELS, 3, 3)) * (2 / (9 * CHANNELS)) ** 0.5).astype(np.float32)
 dy = rng.standard_normal((TILES, OUTPUTS, 4, 4)).astype(np.float32)
 
 
-def direct(dtype):
+def direct(dtype, rounded=lambda values: values):
     y = np.empty((4, 4, TILES, OUTPUTS), dtype)
     for i, j in np.ndindex(4, 4):
-        patch = x[:, :, i : i + 3, j : j + 3].reshape(TILES, -1).astype(dtype)
-        y[i, j] = patch @ w.reshape(OUTPUTS, -1).T.astype(dtype)
+        patch = rounded(x[:, :, i : i + 3, j : j + 3].reshape(TILES, -1)).astype(dtype)
+        y[i, j] = patch @ rounded(w.reshape(OUTPUTS, -1)).T.astype(dtype)
     return y
 
 
@@ -73,11 +81,16 @@ def show(name, y, dw=None):
 
 
 show("direct", direct(np.float32))
+show("direct bfloat16", direct(np.float32, bfloat16))
 for a, b in POINTS:
     bt, g, at = transforms(a, b)
-    u = both_axes(g, w, "ij,kcjl,ml->imkc")
-    v = both_axes(bt, x, "ij,tcjl,ml->imtc")
-    y = both_axes(at, np.matmul(v, u.transpose(0, 1, 3, 2)), "ij,jltk,ml->imtk")
-    e = both_axes(at.T, dy, "ij,tkjl,ml->imtk")
-    dw = both_axes(g.T, np.matmul(v.transpose(0, 1, 3, 2), e), "ij,jlck,ml->imck")
-    show(f"±{a:.3g} ±{b:.3g}", y, dw)
+    factors = [
+        both_axes(g, w, "ij,kcjl,ml->imkc"),
+        both_axes(bt, x, "ij,tcjl,ml->imtc"),
+        both_axes(at.T, dy, "ij,tkjl,ml->imtk"),
+    ]
+    for name, rounded in [("", lambda values: values), (" bf16", bfloat16)]:
+        u, v, e = map(rounded, factors)
+        y = both_axes(at, np.matmul(v, u.transpose(0, 1, 3, 2)), "ij,jltk,ml->imtk")
+        dw = both_axes(g.T, np.matmul(v.transpose(0, 1, 3, 2), e), "ij,jlck,ml->imck")
+        show(f"±{a:.3g} ±{b:.3g}{name}", y, dw)

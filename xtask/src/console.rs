@@ -3,7 +3,7 @@
 use crate::gauges::Gauges;
 use indicatif::{ProgressBar, ProgressStyle};
 use mlestar_gates::{StageVerdict, Status};
-use mlestar_train::TrainEvent;
+use mlestar_train::{EpochRecord, TrainEvent};
 use mlestar_workflow::{Reporter, Stage};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -147,18 +147,7 @@ impl Reporter for Console {
                 let (done, total) = (step.step as u64, step.steps as u64);
                 self.advance_with(&task, done, total, &detail, TRAINING_TEMPLATE);
             }
-            TrainEvent::Epoch(epoch) => {
-                let validation = match (epoch.validation_loss, epoch.validation_accuracy) {
-                    (Some(loss), Some(accuracy)) => {
-                        format!("validation loss {loss:.4}  validation accuracy {accuracy:.4}")
-                    }
-                    _ => "not validated".to_owned(),
-                };
-                self.line(&format!(
-                    "    {label} epoch {:>3}  loss {:.4}  accuracy {:.4}  {validation}  {:.0} img/s",
-                    epoch.epoch, epoch.train_loss, epoch.train_accuracy, epoch.images_per_second
-                ));
-            }
+            TrainEvent::Epoch(epoch) => self.line(&epoch_line(label, epoch)),
             TrainEvent::Resumed { epoch, steps, .. } => {
                 let steps = match steps {
                     0 => String::new(),
@@ -230,9 +219,47 @@ pub fn print_verdict(stage: Stage, verdict: &StageVerdict) {
     }
 }
 
+/// What is said of a finished epoch.
+fn epoch_line(label: &str, epoch: &EpochRecord) -> String {
+    let validation = match (epoch.validation_loss, epoch.validation_accuracy) {
+        (Some(loss), Some(accuracy)) => {
+            format!("validation loss {loss:.4}  validation accuracy {accuracy:.4}")
+        }
+        _ => "not validated".to_owned(),
+    };
+    format!(
+        "    {label} epoch {:>3}  loss {:.4}  accuracy {:.4}  {validation}  {:.0} img/s",
+        epoch.epoch, epoch.train_loss, epoch.train_accuracy, epoch.images_per_second
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use super::clock;
+    use mlestar_train::EpochRecord;
+
+    use super::{clock, epoch_line};
+
+    #[test]
+    fn an_epoch_without_a_validation_says_so() {
+        let record = |validation: &str| -> EpochRecord {
+            let text = format!(
+                r#"{{"epoch": 7, "learning_rate": 0.1, "train_loss": 1.25, "train_accuracy": 0.5,
+                "gradient_norm_mean": 1.0, "seconds": 10.0,
+                "validation_seconds": 1.0, "images_per_second": 450.4{validation}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let validated = record(r#", "validation_loss": 0.75, "validation_accuracy": 0.8125"#);
+        assert_eq!(
+            epoch_line("baseline", &validated),
+            "    baseline epoch   7  loss 1.2500  accuracy 0.5000  validation loss 0.7500  \
+             validation accuracy 0.8125  450 img/s"
+        );
+        assert_eq!(
+            epoch_line("baseline", &record("")),
+            "    baseline epoch   7  loss 1.2500  accuracy 0.5000  not validated  450 img/s"
+        );
+    }
 
     #[test]
     fn times_are_short() {

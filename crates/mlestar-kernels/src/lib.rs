@@ -32,12 +32,13 @@ pub use batch_norm::{
     channel_statistics,
 };
 pub use convolution::{
-    Algorithm, Conv2dShape, Epilogue, PackedConv2d, conv2d, conv2d_input_gradient,
+    Algorithm, Conv2dShape, Epilogue, PackedConv2d, Precision, conv2d, conv2d_input_gradient,
     conv2d_input_gradient_with, conv2d_weight_gradient, conv2d_weight_gradient_with, conv2d_with,
 };
 pub use error::KernelError;
 pub use lion::{LionStep, lion_step};
 pub use max_pool::{MaxPoolShape, max_pool, max_pool_backward};
+pub use memory::release_memory;
 pub use muon::{
     MuonStep, NEWTON_SCHULZ_COEFFICIENTS, NEWTON_SCHULZ_EPSILON, NEWTON_SCHULZ_ROUNDS, muon_step,
     orthogonalize,

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::{
     Algorithm, Conv2dShape, Epilogue, KernelError, Level, conv2d_with, error::check_length,
-    optimizer::PIECE_VALUES, sum_of_squares,
+    memory::Buffer, optimizer::PIECE_VALUES, sum_of_squares,
 };
 
 /// Coefficients `a`, `b`, `c` of the iteration `X <- a X + (b A + c A A) X` with `A = X Xᵀ`. They make
@@ -72,8 +72,9 @@ pub fn muon_step(
     check_length("momentum buffer", buffer, len)?;
     let columns = check_matrix(len, rows)?;
     let momentum = step.momentum as f32;
-    let mut direction = vec![0.0; len];
+    let mut direction = Buffer::new(len);
     direction
+        .as_mut_slice()
         .par_chunks_mut(PIECE_VALUES)
         .zip(buffer.par_chunks_mut(PIECE_VALUES))
         .zip(gradient.par_chunks(PIECE_VALUES))
@@ -84,12 +85,12 @@ pub fn muon_step(
                 *direction = gradient + momentum * *buffer;
             }
         });
-    let orthogonal = orthogonalize(&direction, rows)?;
+    let orthogonal = orthogonal(direction.as_slice(), rows)?;
     let rate = (step.rate * MuonStep::shape_factor(rows, columns)) as f32;
     let shrink = (1.0 - step.rate * step.weight_decay) as f32;
     parameter
         .par_chunks_mut(PIECE_VALUES)
-        .zip(orthogonal.par_chunks(PIECE_VALUES))
+        .zip(orthogonal.as_slice().par_chunks(PIECE_VALUES))
         .for_each(|(parameter, orthogonal)| {
             for (value, orthogonal) in parameter.iter_mut().zip(orthogonal) {
                 *value = *value * shrink - rate * orthogonal;
@@ -110,25 +111,26 @@ pub fn muon_step(
 ///
 /// [`KernelError::Shape`] when `matrix` is not a whole number of rows.
 pub fn orthogonalize(matrix: &[f32], rows: usize) -> Result<Vec<f32>, KernelError> {
+    Ok(orthogonal(matrix, rows)?.as_slice().to_vec())
+}
+
+fn orthogonal(matrix: &[f32], rows: usize) -> Result<Buffer, KernelError> {
     let columns = check_matrix(matrix.len(), rows)?;
     let norm = sum_of_squares(matrix).sqrt() + NEWTON_SCHULZ_EPSILON;
-    let mut x = matrix.to_vec();
-    scale(&mut x, (1.0 / norm) as f32);
-    let columns_of_x = transposed(&x, rows, columns);
-    let mut out = vec![0.0; matrix.len()];
+    let x = scaled(matrix, (1.0 / norm) as f32);
+    let x = x.as_slice();
+    let columns_of_x = transposed(x, rows, columns);
+    let columns_of_x = columns_of_x.as_slice();
+    let mut out = Buffer::new(matrix.len());
     // The factor is smaller on the side with fewer vectors.
     if rows > columns {
-        let factor = newton_schulz_factor(&columns_of_x, [columns, rows])?;
-        multiply_transposed(&x, &factor, [rows, columns, columns], None, &mut out)?;
+        let factor = newton_schulz_factor(columns_of_x, [columns, rows])?;
+        let sizes = [rows, columns, columns];
+        multiply_transposed(x, &factor, sizes, None, out.as_mut_slice())?;
     } else {
-        let factor = newton_schulz_factor(&x, [rows, columns])?;
-        multiply_transposed(
-            &factor,
-            &columns_of_x,
-            [rows, rows, columns],
-            None,
-            &mut out,
-        )?;
+        let factor = newton_schulz_factor(x, [rows, columns])?;
+        let sizes = [rows, rows, columns];
+        multiply_transposed(&factor, columns_of_x, sizes, None, out.as_mut_slice())?;
     }
     Ok(out)
 }
@@ -194,6 +196,19 @@ fn multiply_transposed(
     conv2d_with(level, Algorithm::Direct, &shape, left, right, epilogue, out)
 }
 
+fn scaled(values: &[f32], factor: f32) -> Buffer {
+    let mut out = Buffer::new(values.len());
+    out.as_mut_slice()
+        .par_chunks_mut(PIECE_VALUES)
+        .zip(values.par_chunks(PIECE_VALUES))
+        .for_each(|(out, values)| {
+            for (out, value) in out.iter_mut().zip(values) {
+                *out = value * factor;
+            }
+        });
+    out
+}
+
 fn scale(values: &mut [f32], factor: f32) {
     values
         .par_chunks_mut(PIECE_VALUES)
@@ -204,9 +219,10 @@ fn scale(values: &mut [f32], factor: f32) {
 /// first-level cache.
 const SQUARE: usize = 16;
 
-fn transposed(matrix: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let mut out = vec![0.0; matrix.len()];
-    out.par_chunks_mut(rows * SQUARE)
+fn transposed(matrix: &[f32], rows: usize, columns: usize) -> Buffer {
+    let mut out = Buffer::new(matrix.len());
+    out.as_mut_slice()
+        .par_chunks_mut(rows * SQUARE)
         .enumerate()
         .for_each(|(band, out)| {
             let first = band * SQUARE;

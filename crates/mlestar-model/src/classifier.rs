@@ -5,7 +5,7 @@ use burn::{
 };
 
 use crate::{
-    Activation, BatchNorm, Block, ModelError, ModelSpec, StemKind, Views, init,
+    Activation, BatchNorm, Block, ModelError, ModelSpec, Precision, StemKind, Views, init,
     path::{Path, Way},
 };
 
@@ -27,6 +27,19 @@ pub struct Head {
     pub weight: Param<Tensor<2>>,
     /// `[classes]`.
     pub bias: Param<Tensor<1>>,
+}
+
+/// What a training batch's way through the network is given besides its pictures.
+#[derive(Debug, Clone, Default)]
+pub struct TrainingPass<'a> {
+    /// `[n, features]`, already scaled by `1 / (1 - p)` (see [`dropout_mask`](crate::dropout_mask)); `None`
+    /// drops nothing.
+    pub dropout_mask: Option<Tensor<2>>,
+    /// What the branches of the residual blocks are multiplied by, `None` to leave one out (see
+    /// [`branch_factors`](crate::branch_factors)); blocks after the end are as they are.
+    pub branch_factors: &'a [Option<f64>],
+    /// How exactly convolutions are computed, and their gradients.
+    pub precision: Precision,
 }
 
 /// A CNN for pictures of 3 channels. Built by [`ModelSpec::init`].
@@ -136,7 +149,7 @@ impl ImageClassifier {
     }
 
     pub(crate) fn forward_along(&self, way: Way, images: Tensor<4>) -> Tensor<2> {
-        let (path, views) = (self.path(way), self.views());
+        let (path, views) = (self.path(way, Precision::F32), self.views());
         let mut sum = self.pass_along(path, images.clone());
         for view in views.others() {
             sum = sum + self.pass_along(path, view.of(images.clone()));
@@ -156,10 +169,11 @@ impl ImageClassifier {
         }
     }
 
-    fn path(&self, way: Way) -> Path {
+    fn path(&self, way: Way, precision: Precision) -> Path {
         Path {
             way,
             activation: self.activation,
+            precision,
         }
     }
 
@@ -177,30 +191,31 @@ impl ImageClassifier {
     /// (see [`dropout_mask`](crate::dropout_mask)); `None` drops nothing.
     #[must_use]
     pub fn forward_train(&self, images: Tensor<4>, dropout_mask: Option<Tensor<2>>) -> Tensor<2> {
-        self.forward_train_with(images, dropout_mask, &[])
+        let pass = TrainingPass {
+            dropout_mask,
+            ..TrainingPass::default()
+        };
+        self.forward_train_with(images, pass)
     }
 
-    /// As [`forward_train`](Self::forward_train) with the branches of the residual blocks multiplied or
-    /// left out as [`branch_factors`](crate::branch_factors) says; blocks after the end of
-    /// `branch_factors` are as they are.
+    /// As [`forward_train`](Self::forward_train), with all that a pass can be given.
     #[must_use]
-    pub fn forward_train_with(
-        &self,
-        images: Tensor<4>,
-        dropout_mask: Option<Tensor<2>>,
-        branch_factors: &[Option<f64>],
-    ) -> Tensor<2> {
-        self.forward_train_along(Way::of(&images), images, dropout_mask, branch_factors)
+    pub fn forward_train_with(&self, images: Tensor<4>, pass: TrainingPass) -> Tensor<2> {
+        self.forward_train_along(Way::of(&images), images, pass)
     }
 
     pub(crate) fn forward_train_along(
         &self,
         way: Way,
         images: Tensor<4>,
-        dropout_mask: Option<Tensor<2>>,
-        branch_factors: &[Option<f64>],
+        pass: TrainingPass,
     ) -> Tensor<2> {
-        let path = self.path(way);
+        let TrainingPass {
+            dropout_mask,
+            branch_factors,
+            precision,
+        } = pass;
+        let path = self.path(way, precision);
         let mut x = self.stem.forward_train(path, path.enter(images));
         for (index, block) in self.stages.iter().flatten().enumerate() {
             let factor = branch_factors.get(index).copied().unwrap_or(Some(1.0));

@@ -10,7 +10,7 @@ use burn::{
 };
 use mlestar_kernels::backend::{self as kernels, Conv2dOptions};
 
-use crate::{Activation, BatchNorm};
+use crate::{Activation, BatchNorm, Precision};
 
 /// How feature maps are laid out and which operations compute them. Both ways give the same results, up
 /// to rounding.
@@ -32,11 +32,12 @@ impl Way {
     }
 }
 
-/// A way with the network's activation.
+/// A way with the network's activation, and the precision of convolutions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Path {
     pub way: Way,
     pub activation: Activation,
+    pub precision: Precision,
 }
 
 impl Path {
@@ -56,7 +57,9 @@ impl Path {
     /// As `conv`, with other weights.
     pub(crate) fn convolve_by(self, conv: &Conv2d, x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
         match self.way {
-            Way::Kernels if conv.groups == 1 => kernels::conv2d(x, weight, kernel_options(conv)),
+            Way::Kernels if conv.groups == 1 => {
+                kernels::conv2d(x, weight, kernel_options(conv, self.precision))
+            }
             Way::Kernels => {
                 let y = conv2d(x.permute([0, 3, 1, 2]), weight, None, burn_options(conv));
                 y.permute([0, 2, 3, 1])
@@ -124,7 +127,7 @@ impl Path {
                 self.finish(y, residual, activate)
             }
             Way::Kernels if conv.groups == 1 => {
-                let options = kernel_options(conv);
+                let options = kernel_options(conv, self.precision);
                 let activation = self.kernel_activation(activate);
                 kernels::conv2d_fused(x, weight, shift, residual, activation, options)
             }
@@ -192,11 +195,12 @@ fn burn_options(conv: &Conv2d) -> ConvOptions<2> {
     ConvOptions::new(conv.stride, padding(conv), conv.dilation, conv.groups)
 }
 
-fn kernel_options(conv: &Conv2d) -> Conv2dOptions {
+fn kernel_options(conv: &Conv2d, precision: Precision) -> Conv2dOptions {
     Conv2dOptions {
         stride: conv.stride,
         padding: padding(conv),
         dilation: conv.dilation,
+        precision: precision.kernel(),
     }
 }
 
@@ -211,7 +215,7 @@ mod tests {
     use mlestar_random::Stream;
 
     use super::*;
-    use crate::{Architecture, ImageClassifier, ModelConfig, StageConfig, StemKind};
+    use crate::{Architecture, ImageClassifier, ModelConfig, StageConfig, StemKind, TrainingPass};
 
     /// Gradient descent by hand.
     struct Descent(GradientsParams);
@@ -283,7 +287,7 @@ mod tests {
         let mut losses = Vec::new();
         for step in 0..12 {
             let (images, labels) = pictures(step, 9, &device);
-            let logits = model.forward_train_along(way, images, None, &[]);
+            let logits = model.forward_train_along(way, images, TrainingPass::default());
             let loss = log_softmax(logits, 1).gather(1, labels).mean().neg();
             losses.push(loss.clone().into_scalar::<f32>());
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
@@ -344,6 +348,7 @@ mod tests {
                 let path = Path {
                     way,
                     activation: Activation::Relu,
+                    precision: Precision::F32,
                 };
                 let x = path.enter(x.clone());
                 let residual = path.enter(residual.clone());

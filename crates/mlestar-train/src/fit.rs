@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use mlestar_data::{
     ImageSet, augment::AugmentationConfig, loader::LoaderConfig, normalization::Normalization,
 };
-use mlestar_model::{ImageClassifier, ModelSpec};
+use mlestar_model::{ImageClassifier, ModelSpec, Precision};
 
 use crate::{
     EpochRecord, Faults, Observer, ProgressiveResizing, Remedy, StopReason, StopSignal, TrainError,
@@ -67,6 +67,8 @@ pub struct FitOutcome {
     pub train_seconds: f64,
     /// What was done about accidents.
     pub remedies: Vec<Remedy>,
+    /// How exactly convolutions were computed; `training.precision = "auto"` leaves it to the processor.
+    pub precision: Precision,
 }
 
 /// Trains a model.
@@ -92,6 +94,13 @@ pub fn fit(
     observer: &mut dyn Observer,
 ) -> Result<FitOutcome, TrainError> {
     check(request)?;
+    let outcome = train(request, observer);
+    // What steps of other sizes cannot use.
+    mlestar_kernels::release_memory();
+    outcome
+}
+
+fn train(request: &FitRequest<'_>, observer: &mut dyn Observer) -> Result<FitOutcome, TrainError> {
     let mut session = session::Session::start(request, observer)?;
     let stopped = loop {
         if let Some(reason) = session.finished() {

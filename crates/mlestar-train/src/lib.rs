@@ -86,8 +86,8 @@ mod training_steps;
 
 pub use config::{
     ClassWeights, Decay, EarlyStoppingConfig, EmaConfig, MixingConfig, Monitor, OptimizerConfig,
-    OptimizerKind, PictureMemory, PlateauConfig, ProgressiveResizing, RecoveryConfig,
-    ScheduleConfig, ScheduleKind, TrainingConfig,
+    OptimizerKind, PictureMemory, PlateauConfig, PrecisionChoice, ProgressiveResizing,
+    RecoveryConfig, ScheduleConfig, ScheduleKind, TrainingConfig,
 };
 pub use error::TrainError;
 pub use faults::Faults;

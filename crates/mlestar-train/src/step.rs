@@ -10,7 +10,9 @@ use burn::{
     optim::{GradientsAccumulator, GradientsParams},
     tensor::{Device, Int, Tensor, TensorData},
 };
-use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor, branch_factors, dropout_mask};
+use mlestar_model::{
+    ImageClassifier, ModelSpec, NamedTensor, Precision, TrainingPass, branch_factors, dropout_mask,
+};
 
 use crate::{
     StepRecord, TrainError,
@@ -35,6 +37,7 @@ pub(crate) struct StepContext<'a> {
     pub device: &'a Device,
     /// Parts in which a batch is computed.
     pub accumulation_steps: usize,
+    pub precision: Precision,
 }
 
 /// What a step is made with.
@@ -113,7 +116,12 @@ impl StepContext<'_> {
             let mask = mask
                 .clone()
                 .map(|mask| mask.slice([start..start + length, 0..features]));
-            let logits = model.forward_train_with(images, mask, &branches);
+            let pass = TrainingPass {
+                dropout_mask: mask,
+                branch_factors: &branches,
+                precision: self.precision,
+            };
+            let logits = model.forward_train_with(images, pass);
             let (mut of_part, hits) = self.judge(&targets, &logits, start, length);
             if spoil {
                 of_part = of_part.mul_scalar(f64::NAN);
@@ -502,6 +510,7 @@ mod tests {
                 seed: 0,
                 device: &device,
                 accumulation_steps: 1,
+                precision: Precision::F32,
             };
             let batch = StepBatch {
                 pictures: Pictures::Host(Vec::new()),

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use mlestar_data::{
     ImageSet, augment::AugmentationConfig, loader::Loader, normalization::Normalization,
 };
-use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor};
+use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor, Precision};
 
 use crate::{
     Loss, Mixer, TrainError,
@@ -93,6 +93,7 @@ pub struct TrainingSteps<'a> {
     request: StepsRequest<'a>,
     /// With autodiff.
     device: Device,
+    precision: Precision,
     loss: Loss,
     mixer: Option<Mixer>,
     source: BatchSource,
@@ -130,6 +131,7 @@ impl<'a> TrainingSteps<'a> {
         let source = BatchSource::new(loader, training.picture_memory, &device)?;
         let epoch = 1;
         Ok(Self {
+            precision: training.precision.on(&device)?,
             loss: Loss::new(training, train.labels(), spec.n_classes())?,
             mixer: Mixer::new(&training.mixing, request.seed),
             batches: source.epoch_from(epoch, 0, [train.height(), train.width()])?,
@@ -177,6 +179,7 @@ impl<'a> TrainingSteps<'a> {
             seed: request.seed,
             device: &self.device,
             accumulation_steps: request.training.accumulation_steps,
+            precision: self.precision,
         };
         let size = [request.train.height(), request.train.width()];
         let (model, step) = (self.model.clone(), self.optimizer.steps());

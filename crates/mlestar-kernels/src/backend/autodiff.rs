@@ -17,7 +17,7 @@ use super::{
     Conv2dOptions, KernelBackend,
     flex::{self, BatchNormInput, contiguous},
 };
-use crate::{Activation, ChannelStatistics, Conv2dShape, Epilogue, MaxPoolShape};
+use crate::{Activation, ChannelStatistics, Conv2dShape, Epilogue, MaxPoolShape, Precision};
 
 /// `Autodiff<Flex>` with any checkpointing strategy.
 type Differentiable<C> = FloatTensor<Autodiff<Flex, C>>;
@@ -26,7 +26,7 @@ type Differentiable<C> = FloatTensor<Autodiff<Flex, C>>;
 struct Convolution;
 
 impl Backward<Flex, 2> for Convolution {
-    type State = (Conv2dShape, FlexTensor, FlexTensor);
+    type State = (Conv2dShape, Precision, FlexTensor, FlexTensor);
 
     fn backward(
         self,
@@ -34,17 +34,17 @@ impl Backward<Flex, 2> for Convolution {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let (shape, input, weight) = ops.state;
+        let (shape, precision, input, weight) = ops.state;
         let [of_input, of_weight] = ops.parents;
         let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         if let Some(node) = of_weight {
-            let value = flex::weight_gradient(&shape, &input, &gradient);
+            let value = flex::weight_gradient(&shape, precision, &input, &gradient);
             grads.register::<Flex>(node.id, value);
         }
         // The input is not needed any more; what the gradient takes may lie in its place.
         drop(input);
         if let Some(node) = of_input {
-            let value = flex::input_gradient(&shape, &gradient, &weight);
+            let value = flex::input_gradient(&shape, precision, &gradient, &weight);
             grads.register::<Flex>(node.id, value);
         }
     }
@@ -159,9 +159,17 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
         let nodes = [input.node(), weight.node()];
         let [input, weight] = [input.into_primitive(), weight.into_primitive()].map(contiguous);
         let shape = flex::convolution_shape(&input, &weight, options);
-        let output = flex::conv2d(&shape, &input, &weight, Epilogue::default());
+        let output = flex::conv2d(
+            &shape,
+            options.precision,
+            &input,
+            &weight,
+            Epilogue::default(),
+        );
         match Convolution.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((shape, input, weight), output),
+            OpsKind::Tracked(prepared) => {
+                prepared.finish((shape, options.precision, input, weight), output)
+            }
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }

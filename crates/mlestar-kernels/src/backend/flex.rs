@@ -6,11 +6,13 @@ use burn::{
 };
 use burn_flex::FlexTensor;
 
-use super::{Conv2dOptions, KernelBackend};
+use super::{Conv2dOptions, KernelBackend, storage};
+use crate::memory::Buffer;
 use crate::{
-    Activated, Activation, ChannelStatistics, Conv2dShape, Epilogue, KernelError, MaxPoolShape,
-    batch_norm_backward, batch_norm_forward, channel_statistics, conv2d_input_gradient,
-    conv2d_weight_gradient, global_average_pool, global_average_pool_backward, max_pool_backward,
+    Activated, Activation, Algorithm, ChannelStatistics, Conv2dShape, Epilogue, KernelError, Level,
+    MaxPoolShape, Precision, batch_norm_backward, batch_norm_forward, channel_statistics,
+    conv2d_input_gradient_with, conv2d_weight_gradient_with, conv2d_with, global_average_pool,
+    global_average_pool_backward, max_pool_backward,
 };
 
 /// The primitive of a tensor on the plain device.
@@ -92,20 +94,23 @@ fn output_dims(shape: &Conv2dShape) -> [usize; 4] {
 
 pub(super) fn conv2d(
     shape: &Conv2dShape,
+    precision: Precision,
     input: &FlexTensor,
     weight: &FlexTensor,
     epilogue: Epilogue,
 ) -> FlexTensor {
     done(shape.check());
-    let mut output = vec![0.0; shape.output_len()];
-    done(crate::conv2d(
+    let mut output = Buffer::new(shape.output_len());
+    done(conv2d_with(
+        Level::current(),
+        Algorithm::fastest_in(shape, precision),
         shape,
         values(input),
         values(weight),
         epilogue,
-        &mut output,
+        output.as_mut_slice(),
     ));
-    tensor(output, output_dims(shape))
+    storage::tensor(output, output_dims(shape))
 }
 
 pub(super) fn conv2d_fused(
@@ -124,7 +129,7 @@ pub(super) fn conv2d_fused(
         residual: residual.as_ref().map(values),
         activation,
     };
-    conv2d(&shape, &input, &weight, epilogue)
+    conv2d(&shape, options.precision, &input, &weight, epilogue)
 }
 
 pub(super) fn activate(input: FlexTensor, activation: Activation) -> FlexTensor {
@@ -136,36 +141,42 @@ pub(super) fn activate(input: FlexTensor, activation: Activation) -> FlexTensor 
 
 pub(super) fn input_gradient(
     shape: &Conv2dShape,
+    precision: Precision,
     output_gradient: &FlexTensor,
     weight: &FlexTensor,
 ) -> FlexTensor {
-    let mut gradient = vec![0.0; shape.input_len()];
+    let mut gradient = Buffer::new(shape.input_len());
     let errors = values(output_gradient);
-    done(conv2d_input_gradient(
+    done(conv2d_input_gradient_with(
+        Level::current(),
+        Algorithm::fastest_in(shape, precision),
         shape,
         errors,
         values(weight),
-        &mut gradient,
+        gradient.as_mut_slice(),
     ));
     let [height, width] = shape.input;
-    tensor(gradient, [shape.n, height, width, shape.channels_in])
+    storage::tensor(gradient, [shape.n, height, width, shape.channels_in])
 }
 
 pub(super) fn weight_gradient(
     shape: &Conv2dShape,
+    precision: Precision,
     input: &FlexTensor,
     output_gradient: &FlexTensor,
 ) -> FlexTensor {
-    let mut gradient = vec![0.0; shape.weight_len()];
+    let mut gradient = Buffer::new(shape.weight_len());
     let errors = values(output_gradient);
-    done(conv2d_weight_gradient(
+    done(conv2d_weight_gradient_with(
+        Level::current(),
+        Algorithm::fastest_in(shape, precision),
         shape,
         values(input),
         errors,
-        &mut gradient,
+        gradient.as_mut_slice(),
     ));
     let [height, width] = shape.kernel;
-    tensor(
+    storage::tensor(
         gradient,
         [shape.channels_out, shape.channels_in, height, width],
     )
@@ -187,7 +198,7 @@ impl BatchNormInput {
         let input = values(&self.input);
         let weight = values(&self.weight);
         let statistics = done(channel_statistics(input, weight.len()));
-        let mut output = vec![0.0; input.len()];
+        let mut output = Buffer::new(input.len());
         done(batch_norm_forward(
             input,
             &statistics,
@@ -196,9 +207,9 @@ impl BatchNormInput {
             self.epsilon,
             self.residual.as_ref().map(values),
             self.activation,
-            &mut output,
+            output.as_mut_slice(),
         ));
-        (tensor(output, dims::<4>(&self.input)), statistics)
+        (storage::tensor(output, dims::<4>(&self.input)), statistics)
     }
 }
 
@@ -219,10 +230,10 @@ pub(super) fn batch_norm_gradients(
     let input = values(&batch.input);
     let shape = dims::<4>(&batch.input);
     let channels = shape[3];
-    let mut of_input = vec![0.0; input.len()];
+    let mut of_input = Buffer::new(input.len());
     // Without an activation the gradient of the residual is that of the output.
     let copies = batch.residual.is_some() && batch.activation.is_some();
-    let mut of_residual = vec![0.0; if copies { input.len() } else { 0 }];
+    let mut of_residual = Buffer::new(if copies { input.len() } else { 0 });
     let activated = batch.activation.map(|activation| Activated {
         activation,
         bias: values(&batch.bias),
@@ -235,16 +246,16 @@ pub(super) fn batch_norm_gradients(
         batch.epsilon,
         activated,
         values(&output_gradient),
-        &mut of_input,
-        copies.then_some(&mut of_residual[..]),
+        of_input.as_mut_slice(),
+        copies.then_some(of_residual.as_mut_slice()),
     ));
     BatchNormBackward {
-        input: tensor(of_input, shape),
+        input: storage::tensor(of_input, shape),
         weight: tensor(gradients.weight, [channels]),
         bias: tensor(gradients.bias, [channels]),
         residual: match (&batch.residual, copies) {
             (None, _) => None,
-            (Some(_), true) => Some(tensor(of_residual, shape)),
+            (Some(_), true) => Some(storage::tensor(of_residual, shape)),
             (Some(_), false) => Some(output_gradient),
         },
     }
@@ -252,26 +263,26 @@ pub(super) fn batch_norm_gradients(
 
 pub(super) fn average_pool(input: &FlexTensor) -> FlexTensor {
     let [n, height, width, channels] = dims(input);
-    let mut output = vec![0.0; n * channels];
+    let mut output = Buffer::new(n * channels);
     done(global_average_pool(
         values(input),
         height * width,
         channels,
-        &mut output,
+        output.as_mut_slice(),
     ));
-    tensor(output, [n, channels])
+    storage::tensor(output, [n, channels])
 }
 
 pub(super) fn average_pool_gradient(shape: [usize; 4], output_gradient: &FlexTensor) -> FlexTensor {
     let [_, height, width, channels] = shape;
-    let mut gradient = vec![0.0; shape.iter().product()];
+    let mut gradient = Buffer::new(shape.iter().product());
     done(global_average_pool_backward(
         values(output_gradient),
         height * width,
         channels,
-        &mut gradient,
+        gradient.as_mut_slice(),
     ));
-    tensor(gradient, shape)
+    storage::tensor(gradient, shape)
 }
 
 pub(super) fn max_pool_shape(input: &FlexTensor, window: usize) -> MaxPoolShape {
@@ -291,15 +302,23 @@ pub(super) fn max_pool(
 ) -> (FlexTensor, Vec<u8>) {
     let [n, ..] = dims::<4>(input);
     let [height, width] = shape.output();
-    let mut output = vec![0.0; n * height * width * shape.channels];
-    let mut places = vec![0; if with_places { output.len() } else { 0 }];
+    let mut output = Buffer::new(n * height * width * shape.channels);
+    let mut places = vec![
+        0;
+        if with_places {
+            output.as_slice().len()
+        } else {
+            0
+        }
+    ];
     done(crate::max_pool(
         shape,
         values(input),
-        &mut output,
+        output.as_mut_slice(),
         with_places.then_some(&mut places[..]),
     ));
-    (tensor(output, [n, height, width, shape.channels]), places)
+    let output = storage::tensor(output, [n, height, width, shape.channels]);
+    (output, places)
 }
 
 pub(super) fn max_pool_gradient(
@@ -310,14 +329,14 @@ pub(super) fn max_pool_gradient(
     let [n, ..] = dims::<4>(output_gradient);
     let [height, width] = shape.input;
     let shape_4 = [n, height, width, shape.channels];
-    let mut gradient = vec![0.0; shape_4.iter().product()];
+    let mut gradient = Buffer::new(shape_4.iter().product());
     done(max_pool_backward(
         shape,
         places,
         values(output_gradient),
-        &mut gradient,
+        gradient.as_mut_slice(),
     ));
-    tensor(gradient, shape_4)
+    storage::tensor(gradient, shape_4)
 }
 
 type Three = (FlexTensor, FlexTensor, FlexTensor);
@@ -336,7 +355,13 @@ impl KernelBackend for Flex {
     ) -> FloatTensor<Self> {
         let [input, weight] = [input, weight].map(contiguous);
         let shape = convolution_shape(&input, &weight, options);
-        conv2d(&shape, &input, &weight, Epilogue::default())
+        conv2d(
+            &shape,
+            options.precision,
+            &input,
+            &weight,
+            Epilogue::default(),
+        )
     }
 
     fn kernel_batch_norm(

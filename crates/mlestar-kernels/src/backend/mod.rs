@@ -6,6 +6,7 @@
 mod autodiff;
 mod flex;
 mod optimizer;
+mod storage;
 
 use burn::{
     backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension, tensor::FloatTensor},
@@ -14,7 +15,7 @@ use burn::{
 
 pub use optimizer::{adam_step, lion_step, muon_step, sgd_step, sum_of_squares};
 
-use crate::{Activation, Conv2dShape};
+use crate::{Activation, Conv2dShape, Precision};
 
 /// Whether a device runs these operations: Burn's `flex` backend, with or without gradients.
 #[must_use]
@@ -36,7 +37,7 @@ pub fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && available(&tensor.device())
 }
 
-/// Stride, padding and dilation of a convolution.
+/// Stride, padding and dilation of a convolution, and how exactly it is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv2dOptions {
     /// Step of the kernel down and across.
@@ -45,6 +46,8 @@ pub struct Conv2dOptions {
     pub padding: [usize; 2],
     /// Distance between taps.
     pub dilation: [usize; 2],
+    /// What the factors of its products are rounded to, and those of its gradients.
+    pub precision: Precision,
 }
 
 impl Conv2dOptions {

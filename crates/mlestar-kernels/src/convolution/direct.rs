@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     matrix::{
-        TILE_ROWS,
+        Single, TILE_ROWS,
         rows::{self, Finish, Panels, Residual, Rows},
         tile_width,
     },
@@ -292,7 +292,7 @@ impl Operation for Piece<'_> {
         };
         // SAFETY: every source is a pixel of the input, a row of zeros or a copied patch, `depth` values
         // each; every target is a pixel of the result, which is in one piece for these panels.
-        unsafe { rows::multiply(simd, &rows, panels, self.panels, finish) };
+        unsafe { rows::multiply::<S, Single>(simd, &rows, panels, self.panels, finish) };
     }
 }
 

@@ -17,6 +17,7 @@ pub use shape::Conv2dShape;
 use crate::{
     Activation, KernelError, Level, activate,
     error::check_length,
+    matrix::{Pairs, Single},
     simd::{Operation, Simd},
 };
 use direct::Direct;
@@ -32,15 +33,39 @@ pub enum Algorithm {
     /// Winograd's F(4x4, 3x3): a quarter of the multiplications, for 3x3 kernels of stride 1 and
     /// channel counts that are multiples of 16. Rounding errors are about four times as large.
     Winograd,
+    /// Winograd with the factors of its products rounded to bfloat16 and sums in `f32`. It takes half to
+    /// three quarters of the time where [`Level::has_bfloat16`], and longer elsewhere.
+    WinogradBfloat16,
+}
+
+/// What the factors of a convolution's products are rounded to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Precision {
+    /// Nothing: 24 bits.
+    #[default]
+    F32,
+    /// bfloat16, 8 bits, where that takes less time: with [`Algorithm::WinogradBfloat16`].
+    Bfloat16,
 }
 
 impl Algorithm {
-    /// The faster algorithm for a shape (see `docs/kernels.md`).
+    /// Every algorithm.
+    pub const ALL: [Self; 3] = [Self::Direct, Self::Winograd, Self::WinogradBfloat16];
+
+    /// The faster algorithm in `f32` for a shape (see `docs/kernels.md`).
     #[must_use]
     pub fn fastest(shape: &Conv2dShape) -> Self {
-        match winograd::applies(shape) {
-            true => Self::Winograd,
-            false => Self::Direct,
+        Self::fastest_in(shape, Precision::F32)
+    }
+
+    /// The fastest algorithm of this precision for a shape.
+    #[must_use]
+    pub fn fastest_in(shape: &Conv2dShape, precision: Precision) -> Self {
+        match (winograd::applies(shape), precision) {
+            (false, _) => Self::Direct,
+            (true, Precision::F32) => Self::Winograd,
+            (true, Precision::Bfloat16) => Self::WinogradBfloat16,
         }
     }
 
@@ -48,6 +73,13 @@ impl Algorithm {
     #[must_use]
     pub fn applies(self, shape: &Conv2dShape) -> bool {
         self == Self::Direct || winograd::applies(shape)
+    }
+
+    fn run<O: Operation>(self, level: Level, operation: O) -> O::Output {
+        match self {
+            Self::Direct | Self::Winograd => level.run(operation),
+            Self::WinogradBfloat16 => level.run_with_bfloat16(operation),
+        }
     }
 }
 
@@ -89,7 +121,18 @@ pub struct PackedConv2d {
 #[derive(Debug)]
 enum Packed {
     Direct(Direct),
-    Winograd(Winograd),
+    Winograd(Winograd<Single>),
+    WinogradBfloat16(Winograd<Pairs>),
+}
+
+impl Packed {
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Direct(_) => Algorithm::Direct,
+            Self::Winograd(_) => Algorithm::Winograd,
+            Self::WinogradBfloat16(_) => Algorithm::WinogradBfloat16,
+        }
+    }
 }
 
 impl PackedConv2d {
@@ -120,17 +163,18 @@ impl PackedConv2d {
     ) -> Result<Self, KernelError> {
         check_algorithm(&shape, algorithm)?;
         check_length("weight", weight, shape.weight_len())?;
-        let packed = level.run(Pack {
+        let pack = Pack {
             shape: &shape,
             algorithm,
             weight,
-        });
+        };
+        let packed = algorithm.run(level, pack);
         Ok(Self {
             shape,
             level,
             weight: match packed {
                 Packed::Direct(_) => Vec::new(),
-                Packed::Winograd(_) => weight.to_vec(),
+                Packed::Winograd(_) | Packed::WinogradBfloat16(_) => weight.to_vec(),
             },
             packed,
         })
@@ -157,14 +201,15 @@ impl PackedConv2d {
         let shape = Conv2dShape { n, ..self.shape };
         shape.check()?;
         check_arguments(&shape, input, epilogue, output)?;
-        self.level.run(Run {
+        let run = Run {
             packed: &self.packed,
             n,
             input,
             weight: WeightView::forward(&shape, &self.weight),
             epilogue,
             output,
-        });
+        };
+        self.packed.algorithm().run(self.level, run);
         epilogue.finish(output);
         Ok(())
     }
@@ -226,19 +271,21 @@ pub fn conv2d_with(
     check_algorithm(shape, algorithm)?;
     check_length("weight", weight, shape.weight_len())?;
     check_arguments(shape, input, epilogue, output)?;
-    let packed = level.run(Pack {
+    let pack = Pack {
         shape,
         algorithm,
         weight,
-    });
-    level.run(Run {
+    };
+    let packed = algorithm.run(level, pack);
+    let run = Run {
         packed: &packed,
         n: shape.n,
         input,
         weight: WeightView::forward(shape, weight),
         epilogue,
         output,
-    });
+    };
+    algorithm.run(level, run);
     epilogue.finish(output);
     Ok(())
 }
@@ -282,13 +329,14 @@ pub fn conv2d_input_gradient_with(
     check_length("weight", weight, shape.weight_len())?;
     check_length("output gradient", output_gradient, shape.output_len())?;
     check_length("input gradient", input_gradient, shape.input_len())?;
-    level.run(InputGradient {
+    let gradient = InputGradient {
         shape,
         algorithm,
         output_gradient,
         weight,
         input_gradient,
-    });
+    };
+    algorithm.run(level, gradient);
     Ok(())
 }
 
@@ -332,13 +380,14 @@ pub fn conv2d_weight_gradient_with(
     check_length("input", input, shape.input_len())?;
     check_length("output gradient", output_gradient, shape.output_len())?;
     check_length("weight gradient", weight_gradient, shape.weight_len())?;
-    level.run(WeightGradient {
+    let gradient = WeightGradient {
         shape,
         algorithm,
         input,
         output_gradient,
         weight_gradient,
-    });
+    };
+    algorithm.run(level, gradient);
     Ok(())
 }
 
@@ -388,6 +437,9 @@ impl Operation for Pack<'_> {
         match self.algorithm {
             Algorithm::Direct => Packed::Direct(Direct::forward(simd, self.shape, weights)),
             Algorithm::Winograd => Packed::Winograd(Winograd::forward(simd, self.shape, weights)),
+            Algorithm::WinogradBfloat16 => {
+                Packed::WinogradBfloat16(Winograd::forward(simd, self.shape, weights))
+            }
         }
     }
 }
@@ -406,15 +458,22 @@ impl Operation for Run<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { n, input, .. } = self;
+        let Self {
+            n,
+            input,
+            epilogue,
+            output,
+            ..
+        } = self;
+        let kernel = Kernel {
+            weights: self.weight,
+            turned: false,
+        };
         match self.packed {
-            Packed::Direct(direct) => direct.run(simd, n, input, self.epilogue, self.output),
-            Packed::Winograd(winograd) => {
-                let kernel = Kernel {
-                    weights: self.weight,
-                    turned: false,
-                };
-                winograd.run(simd, n, input, kernel, self.epilogue, self.output);
+            Packed::Direct(direct) => direct.run(simd, n, input, epilogue, output),
+            Packed::Winograd(winograd) => winograd.run(simd, n, input, kernel, epilogue, output),
+            Packed::WinogradBfloat16(winograd) => {
+                winograd.run(simd, n, input, kernel, epilogue, output);
             }
         }
     }
@@ -434,19 +493,23 @@ impl Operation for InputGradient<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let weights = WeightView::backward(self.shape, self.weight);
-        let (n, from, to) = (self.shape.n, self.output_gradient, self.input_gradient);
+        let (shape, from, to) = (self.shape, self.output_gradient, self.input_gradient);
+        let (n, nothing) = (shape.n, Epilogue::default());
+        let kernel = Kernel {
+            weights,
+            turned: true,
+        };
         match self.algorithm {
             Algorithm::Direct => {
-                let direct = Direct::input_gradient(simd, self.shape, weights);
-                direct.run(simd, n, from, Epilogue::default(), to);
+                Direct::input_gradient(simd, shape, weights).run(simd, n, from, nothing, to);
             }
             Algorithm::Winograd => {
-                let winograd = Winograd::input_gradient(simd, self.shape, weights);
-                let kernel = Kernel {
-                    weights,
-                    turned: true,
-                };
-                winograd.run(simd, n, from, kernel, Epilogue::default(), to);
+                let winograd = Winograd::<Single>::input_gradient(simd, shape, weights);
+                winograd.run(simd, n, from, kernel, nothing, to);
+            }
+            Algorithm::WinogradBfloat16 => {
+                let winograd = Winograd::<Pairs>::input_gradient(simd, shape, weights);
+                winograd.run(simd, n, from, kernel, nothing, to);
             }
         }
     }
@@ -472,13 +535,21 @@ impl Operation for WeightGradient<'_> {
             weight_gradient,
             ..
         } = self;
-        if self.algorithm == Algorithm::Winograd {
-            winograd::weight_gradient(simd, shape, input, output_gradient, weight_gradient);
-            if weight_gradient.iter().all(|value| value.is_finite()) {
-                return;
+        let (from, to) = ([input, output_gradient], &mut *weight_gradient);
+        match self.algorithm {
+            Algorithm::Direct => {}
+            Algorithm::Winograd => {
+                winograd::weight_gradient::<S, Single>(simd, shape, from, to);
             }
-            // An infinity or NaN has spread over all taps of a channel pair: tap by tap it stays
-            // where it belongs.
+            Algorithm::WinogradBfloat16 => {
+                winograd::weight_gradient::<S, Pairs>(simd, shape, from, to);
+            }
+        }
+        let winograd = self.algorithm != Algorithm::Direct;
+        // An infinity or NaN has spread over all taps of a channel pair: tap by tap it stays where it
+        // belongs.
+        if winograd && weight_gradient.iter().all(|value| value.is_finite()) {
+            return;
         }
         weight_gradient::weight_gradient(simd, shape, input, output_gradient, weight_gradient);
     }

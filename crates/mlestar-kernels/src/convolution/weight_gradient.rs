@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     matrix::{
+        Single,
         outer::{self, PANEL_ROWS},
         tile_width,
     },
@@ -149,7 +150,7 @@ impl Operation for Piece<'_> {
                 let b = errors[b..][..depth * width].as_ptr();
                 // SAFETY: both panels hold `depth` pixels; these rows of the sums are this piece's
                 // alone.
-                unsafe { outer::accumulate(simd, a, b, depth, target) };
+                unsafe { outer::accumulate::<S, Single>(simd, a, b, depth, target) };
             }
         }
     }

@@ -1,9 +1,9 @@
 //! The sum over pixels of a column times a row, added to a matrix: `out += aᵀ b`.
 //!
-//! `a` and `b` are panels: `[pixel][PANEL_ROWS]` and `[pixel][tile_width]`, so that both are read from
-//! front to back.
+//! `a` and `b` are panels of cells (see [`Factors`]), of one or more pixels each: `[cell][PANEL_ROWS]` and
+//! `[cell][tile_width]`, so that both are read from front to back.
 
-use super::{TILE_ROWS, WIDEST_TILE, call_tile, tile_width};
+use super::{Factors, TILE_ROWS, WIDEST_TILE, call_tile, tile_width};
 use crate::simd::Simd;
 
 /// Rows of the result that one panel of `a` covers.
@@ -22,18 +22,18 @@ pub(crate) struct Target {
     pub columns: usize,
 }
 
-/// Adds the product of two panels of `pixels` pixels to `target`.
+/// Adds the product of two panels of `cells` cells of pixels to `target`.
 ///
 /// # Safety
 ///
-/// `pixels * PANEL_ROWS` values must be readable at `a`, `pixels * tile_width` at `b`; the rows and
+/// `cells * PANEL_ROWS` cells must be readable at `a`, `cells * tile_width` at `b`; the rows and
 /// columns of `target` must be writable by nobody else.
 #[inline(always)]
-pub(crate) unsafe fn accumulate<S: Simd>(
+pub(crate) unsafe fn accumulate<S: Simd, F: Factors>(
     simd: S,
     a: *const f32,
     b: *const f32,
-    pixels: usize,
+    cells: usize,
     target: Target,
 ) {
     for first in (0..target.rows).step_by(TILE_ROWS) {
@@ -44,7 +44,7 @@ pub(crate) unsafe fn accumulate<S: Simd>(
             ..target
         };
         // SAFETY: the caller's promise, for some of the rows.
-        unsafe { call_tile!(S, part.rows, tile(simd, a, b, pixels, part)) };
+        unsafe { call_tile!(S, F, part.rows, tile(simd, a, b, cells, part)) };
     }
 }
 
@@ -52,16 +52,16 @@ pub(crate) unsafe fn accumulate<S: Simd>(
 ///
 /// As [`accumulate`], with `ROWS` rows.
 #[inline(always)]
-unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+unsafe fn tile<S: Simd, F: Factors, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     mut a: *const f32,
     mut b: *const f32,
-    pixels: usize,
+    cells: usize,
     target: Target,
 ) {
     let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
-    for _ in 0..pixels {
-        // SAFETY: both panels hold `pixels` pixels.
+    for _ in 0..cells {
+        // SAFETY: both panels hold `cells` cells of each row and column.
         unsafe {
             let mut row = [simd.splat(0.0); VECTORS];
             for v in 0..VECTORS {
@@ -70,7 +70,7 @@ unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
             for r in 0..ROWS {
                 let value = simd.splat(*a.add(r));
                 for v in 0..VECTORS {
-                    sums[r][v] = simd.mul_add(value, row[v], sums[r][v]);
+                    sums[r][v] = F::mul_add(simd, value, row[v], sums[r][v]);
                 }
             }
             a = a.wrapping_add(PANEL_ROWS);

@@ -6,15 +6,16 @@
 
 use std::ops::Range;
 
-use super::{TILE_ROWS, WIDEST_TILE, call_tile, tile_width};
+use super::{Factors, TILE_ROWS, WIDEST_TILE, call_tile, tile_width};
 use crate::{memory::check, simd::Simd};
 
-/// Weights `[panel][tap][depth][tile_width]`: the order in which they are used. Channels beyond the
-/// last are zeros.
+/// Weights `[panel][tap][depth][tile_width]`, a cell for each place (see [`Factors`]): the order in which
+/// they are used. Channels beyond the last are zeros.
 #[derive(Clone, Copy)]
 pub(crate) struct Panels<'a> {
     pub values: &'a [f32],
     pub taps: usize,
+    /// Cells of a piece.
     pub depth: usize,
     /// Real output channels.
     pub channels: usize,
@@ -67,7 +68,7 @@ impl<'a> Residual<'a> {
 
 /// Rows in groups of [`TILE_ROWS`].
 pub(crate) struct Rows<'a> {
-    /// `[group][tap][row of the group]`, each the start of `depth` values. The last group is filled
+    /// `[group][tap][row of the group]`, each the start of `depth` cells. The last group is filled
     /// up with any readable pointers.
     pub sources: &'a [*const f32],
     /// Where the first output channel of each row goes.
@@ -78,11 +79,11 @@ pub(crate) struct Rows<'a> {
 ///
 /// # Safety
 ///
-/// `depth` values must be readable at every source; `channels` values must be writable at every
+/// `depth` cells must be readable at every source; `channels` values must be writable at every
 /// target, by nobody else, and readable at its residual. `values` must hold whole panels up to the
 /// end of `range`.
 #[inline(always)]
-pub(crate) unsafe fn multiply<S: Simd>(
+pub(crate) unsafe fn multiply<S: Simd, F: Factors>(
     simd: S,
     rows: &Rows,
     panels: Panels,
@@ -106,7 +107,7 @@ pub(crate) unsafe fn multiply<S: Simd>(
         for (group, targets) in rows.targets.chunks(TILE_ROWS).enumerate() {
             let sources = &rows.sources[group * group_len..][..group_len];
             // SAFETY: the caller's promise, for this panel and these rows.
-            unsafe { multiply_group(simd, sources, targets, weights, panels, store) };
+            unsafe { multiply_group::<S, F>(simd, sources, targets, weights, panels, store) };
         }
     }
 }
@@ -124,7 +125,7 @@ struct Store<'a> {
 ///
 /// As [`multiply`].
 #[inline(always)]
-unsafe fn multiply_group<S: Simd>(
+unsafe fn multiply_group<S: Simd, F: Factors>(
     simd: S,
     sources: &[*const f32],
     targets: &[*mut f32],
@@ -136,6 +137,7 @@ unsafe fn multiply_group<S: Simd>(
     unsafe {
         call_tile!(
             S,
+            F,
             targets.len(),
             tile(simd, sources, targets, weights, panels, store)
         );
@@ -146,7 +148,7 @@ unsafe fn multiply_group<S: Simd>(
 ///
 /// As [`multiply`]; `ROWS` targets.
 #[inline(always)]
-unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+unsafe fn tile<S: Simd, F: Factors, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     sources: &[*const f32],
     targets: &[*mut f32],
@@ -158,7 +160,7 @@ unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     for tap in sources.chunks_exact(TILE_ROWS) {
         let row: [*const f32; ROWS] = std::array::from_fn(|row| tap[row]);
         for index in 0..panels.depth {
-            // SAFETY: `depth` values are readable at each source, and the panel holds a row of
+            // SAFETY: `depth` cells are readable at each source, and the panel holds a row of
             // weights for each.
             unsafe {
                 let mut weight = [simd.splat(0.0); VECTORS];
@@ -168,7 +170,7 @@ unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
                 for r in 0..ROWS {
                     let value = simd.splat(*row[r].add(index));
                     for v in 0..VECTORS {
-                        sums[r][v] = simd.mul_add(value, weight[v], sums[r][v]);
+                        sums[r][v] = F::mul_add(simd, value, weight[v], sums[r][v]);
                     }
                 }
                 weights = weights.add(VECTORS * S::LANES);

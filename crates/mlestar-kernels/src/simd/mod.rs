@@ -4,6 +4,7 @@
 //! the instructions of a level; which one is chosen when the program runs, so that one binary serves
 //! every processor.
 
+mod bfloat16;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -62,6 +63,30 @@ pub(crate) trait Simd: Copy + Send + Sync {
     #[inline(always)]
     fn relu(self, value: Self::Vector) -> Self::Vector {
         self.gate(value, value)
+    }
+
+    /// Cells of two bfloat16 (see `matrix::Pairs`): those of `first` and `second`, rounded.
+    #[inline(always)]
+    fn pack_pairs(self, first: Self::Vector, second: Self::Vector) -> Self::Vector {
+        bfloat16::pack_pairs(self, first, second)
+    }
+
+    /// Stores the values one after the other as bfloat16.
+    ///
+    /// # Safety
+    ///
+    /// `LANES` values of 16 bits must be writable at `target`.
+    #[inline(always)]
+    unsafe fn store_rounded(self, target: *mut u16, vector: Self::Vector) {
+        // SAFETY: the caller's promise.
+        unsafe { bfloat16::store_rounded(self, target, vector) }
+    }
+
+    /// `c` plus both products of the pairs in the cells of `a` and `b`. How often that is rounded, and
+    /// whether subnormal values count, depends on the processor.
+    #[inline(always)]
+    fn mul_add_pairs(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        bfloat16::mul_add_pairs(self, a, b, c)
     }
 
     /// Runs `operation` compiled with these instructions.
@@ -127,7 +152,7 @@ impl Level {
     fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => x86::Avx512::detect().is_some(),
+            Self::Avx512 => x86::Avx512::<false>::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => x86::Avx2::detect().is_some(),
             #[cfg(target_arch = "aarch64")]
@@ -138,12 +163,36 @@ impl Level {
         }
     }
 
+    /// Whether this level's products of bfloat16 take the processor's instructions for them (AVX-512 BF16).
+    /// Otherwise they take longer than those of `f32`.
+    #[must_use]
+    pub fn has_bfloat16(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => x86::Avx512::<true>::detect().is_some(),
+            _ => false,
+        }
+    }
+
+    /// As [`run`](Self::run), for an operation with products of bfloat16: with instructions for them where
+    /// the processor has some.
+    #[inline]
+    pub(crate) fn run_with_bfloat16<O: Operation>(self, operation: O) -> O::Output {
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Avx512
+            && let Some(simd) = x86::Avx512::<true>::detect()
+        {
+            return simd.vectorize(operation);
+        }
+        self.run(operation)
+    }
+
     /// Runs `operation` with the instructions of this level, or portably where they do not exist.
     #[inline]
     pub(crate) fn run<O: Operation>(self, operation: O) -> O::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => match x86::Avx512::detect() {
+            Self::Avx512 => match x86::Avx512::<false>::detect() {
                 Some(simd) => simd.vectorize(operation),
                 None => PORTABLE.vectorize(operation),
             },
@@ -174,6 +223,69 @@ mod tests {
         // Neither exists here: unknown, and not on this processor.
         assert_eq!(Level::choose("fastest", &available), Level::Avx2);
         assert_eq!(Level::choose("avx512", &available), Level::Avx2);
+    }
+
+    /// Pairs of values rounded in both ways, and the sums of their products.
+    struct Bfloat16<'a> {
+        first: &'a [f32; 16],
+        second: &'a [f32; 16],
+    }
+
+    impl Operation for Bfloat16<'_> {
+        type Output = ([u32; 16], [u16; 16], [f32; 16]);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let (mut cells, mut rounded, mut sums) = ([0.0_f32; 16], [0; 16], [0.0; 16]);
+            for lane in (0..16).step_by(S::LANES) {
+                // SAFETY: 16 is a multiple of the lanes.
+                unsafe {
+                    let first = simd.load(self.first.as_ptr().add(lane));
+                    let second = simd.load(self.second.as_ptr().add(lane));
+                    let pairs = simd.pack_pairs(first, second);
+                    simd.store(cells.as_mut_ptr().add(lane), pairs);
+                    simd.store_rounded(rounded.as_mut_ptr().add(lane), first);
+                    let sum = simd.mul_add_pairs(pairs, pairs, simd.splat(1.0));
+                    simd.store(sums.as_mut_ptr().add(lane), sum);
+                }
+            }
+            (cells.map(f32::to_bits), rounded, sums)
+        }
+    }
+
+    #[test]
+    fn every_level_rounds_to_bfloat16_alike_and_adds_both_products() {
+        let mut stream = mlestar_random::Stream::new(1, "bfloat16", 0, 0);
+        for _ in 0..1_000 {
+            let [first, second] = [(); 2].map(|()| {
+                std::array::from_fn(|_| {
+                    (stream.normal() * 10_f64.powi(stream.below(9) as i32 - 4)) as f32
+                })
+            });
+            let operation = || Bfloat16 {
+                first: &first,
+                second: &second,
+            };
+            let (cells, rounded, sums) = Portable::<1>.vectorize(operation());
+            for lane in 0..16 {
+                assert_eq!(cells[lane] as u16, rounded[lane]);
+                let [a, b] = [first[lane], second[lane]].map(f64::from);
+                let expected = 1.0 + a * a + b * b;
+                let error = (f64::from(sums[lane]) - expected).abs();
+                assert!(error < 0.01 * expected, "{a} {b}: {}", sums[lane]);
+            }
+            for level in Level::available() {
+                for (found, found_rounded, found_sums) in
+                    [level.run(operation()), level.run_with_bfloat16(operation())]
+                {
+                    assert_eq!(found, cells, "{level:?}");
+                    assert_eq!(found_rounded, rounded, "{level:?}");
+                    for (found, expected) in found_sums.into_iter().zip(sums) {
+                        assert!((found - expected).abs() <= 1e-6 * expected, "{level:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

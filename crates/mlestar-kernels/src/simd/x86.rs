@@ -2,9 +2,21 @@
 //! is made by `detect` alone, which asks the processor for them. Loads and stores rest on the promise
 //! of their caller as well.
 
-use std::arch::x86_64::*;
+use std::{arch::x86_64::*, mem::transmute};
 
-use super::{Operation, Simd};
+use super::{Operation, Simd, bfloat16};
+
+/// Where the values of two vectors of 32 lie one after the other, their order in pairs.
+const INTERLEAVED: [i16; 32] = {
+    let mut order = [0; 32];
+    let mut lane = 0;
+    while lane < 16 {
+        order[2 * lane] = lane as i16;
+        order[2 * lane + 1] = lane as i16 + 16;
+        lane += 1;
+    }
+    order
+};
 
 /// 8 lanes; AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]
@@ -114,22 +126,24 @@ impl Simd for Avx2 {
     }
 }
 
-/// 16 lanes; AVX-512F.
+/// 16 lanes; AVX-512F, and with `BFLOAT16` its instructions for bfloat16.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const BFLOAT16: bool>(());
 
-impl Avx512 {
+impl<const BFLOAT16: bool> Avx512<BFLOAT16> {
     #[inline]
     pub(crate) fn detect() -> Option<Self> {
         // AVX2 and FMA come with every AVX-512 processor; asking costs nothing.
         let has = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma");
-        has.then_some(Self(()))
+        let has_bfloat16 =
+            || is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw");
+        (has && (!BFLOAT16 || has_bfloat16())).then_some(Self(()))
     }
 }
 
-impl Simd for Avx512 {
+impl<const BFLOAT16: bool> Simd for Avx512<BFLOAT16> {
     const LANES: usize = 16;
     const TILE_VECTORS: usize = 2;
 
@@ -212,12 +226,59 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn pack_pairs(self, first: __m512, second: __m512) -> __m512 {
+        if !BFLOAT16 {
+            return bfloat16::pack_pairs(self, first, second);
+        }
+        // SAFETY: see the module.
+        unsafe {
+            // The rounded values of `first`, then those of `second`.
+            let rounded: __m512i = transmute(_mm512_cvtne2ps_pbh(second, first));
+            let order = _mm512_loadu_epi16(INTERLEAVED.as_ptr());
+            _mm512_castsi512_ps(_mm512_permutexvar_epi16(order, rounded))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_rounded(self, target: *mut u16, vector: __m512) {
+        // SAFETY: see the module; the caller vouches for 16 writable values.
+        unsafe {
+            if !BFLOAT16 {
+                return bfloat16::store_rounded(self, target, vector);
+            }
+            let rounded = transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(vector));
+            _mm256_storeu_si256(target.cast(), rounded);
+        }
+    }
+
+    #[inline(always)]
+    fn mul_add_pairs(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        if !BFLOAT16 {
+            return bfloat16::mul_add_pairs(self, a, b, c);
+        }
+        // SAFETY: see the module; cells are two bfloat16.
+        unsafe {
+            let [a, b] = [a, b].map(|cells| transmute::<__m512, __m512bh>(cells));
+            _mm512_dpbf16_ps(c, a, b)
+        }
+    }
+
+    #[inline(always)]
     fn vectorize<O: Operation>(self, operation: O) -> O::Output {
         #[target_feature(enable = "avx512f,avx2,fma")]
-        fn inner<O: Operation>(simd: Avx512, operation: O) -> O::Output {
+        fn inner<O: Operation>(simd: Avx512<false>, operation: O) -> O::Output {
+            operation.run(simd)
+        }
+        #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
+        fn inner_bfloat16<O: Operation>(simd: Avx512<true>, operation: O) -> O::Output {
             operation.run(simd)
         }
         // SAFETY: see the module.
-        unsafe { inner(self, operation) }
+        unsafe {
+            match BFLOAT16 {
+                true => inner_bfloat16(Avx512(()), operation),
+                false => inner(Avx512(()), operation),
+            }
+        }
     }
 }

@@ -7,8 +7,9 @@ use burn::tensor::{
     ops::{ConvOptions, MaxPoolOptions},
 };
 use mlestar_kernels::{
-    Activation,
+    Activation, Algorithm, Conv2dShape, Epilogue, Level, Precision,
     backend::{self as kernels, Conv2dOptions},
+    conv2d_input_gradient_with, conv2d_weight_gradient_with, conv2d_with,
 };
 use proptest::prelude::*;
 
@@ -66,7 +67,7 @@ proptest! {
         let errors = tensor(seed, "e", expected.dims(), &device);
         let gradients = (expected.clone() * errors.clone()).sum().backward();
 
-        let options = Conv2dOptions { stride: [stride; 2], padding, dilation: [1, 1] };
+        let options = Conv2dOptions { stride: [stride; 2], padding, dilation: [1, 1], precision: Precision::F32 };
         let found = kernels::conv2d(last(x.clone()), weight.clone(), options)
             .permute([0, 3, 1, 2]);
         let ours = (found.clone() * errors).sum().backward();
@@ -167,6 +168,7 @@ fn the_fused_convolution_is_burns_operations_one_after_the_other() {
             stride: [stride; 2],
             padding: [1, 1],
             dilation: [1, 1],
+            precision: Precision::F32,
         };
         for activation in [None, Some(Activation::Relu), Some(Activation::Silu)] {
             let found = kernels::conv2d_fused(
@@ -183,6 +185,56 @@ fn the_fused_convolution_is_burns_operations_one_after_the_other() {
     }
 }
 
+/// Output and both gradients are those of the kernels, to the bit, in either precision.
+#[test]
+fn the_precision_is_that_of_output_and_gradients() {
+    let device = Device::flex().autodiff();
+    let shape = Conv2dShape::square(2, [9, 7], [16, 32], 3, 1, 1);
+    let [x, weight, errors] = [
+        random(1, "x", shape.input_len()),
+        random(1, "w", shape.weight_len()),
+        random(1, "e", shape.output_len()),
+    ];
+    let on_device = |values: &[f32], shape: [usize; 4]| {
+        Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), &device)
+    };
+    let values = |tensor: Tensor<4>| tensor.into_data().iter::<f32>().collect::<Vec<_>>();
+    for (precision, algorithm) in [
+        (Precision::F32, Algorithm::Winograd),
+        (Precision::Bfloat16, Algorithm::WinogradBfloat16),
+    ] {
+        let options = Conv2dOptions {
+            stride: [1, 1],
+            padding: [1, 1],
+            dilation: [1, 1],
+            precision,
+        };
+        let input = on_device(&x, [2, 9, 7, 16]).require_grad();
+        let kernel = on_device(&weight, [32, 16, 3, 3]).require_grad();
+        let output = kernels::conv2d(input.clone(), kernel.clone(), options);
+        let loss = (output.clone() * on_device(&errors, [2, 9, 7, 32])).sum();
+        let gradients = loss.backward();
+
+        let level = Level::current();
+        let mut expected = vec![0.0; shape.output_len()];
+        let plain = Epilogue::default();
+        conv2d_with(level, algorithm, &shape, &x, &weight, plain, &mut expected).unwrap();
+        assert_eq!(values(output), expected);
+        let mut dx = vec![0.0; shape.input_len()];
+        conv2d_input_gradient_with(level, algorithm, &shape, &errors, &weight, &mut dx).unwrap();
+        assert_eq!(
+            values(Tensor::from_inner(input.grad(&gradients).unwrap())),
+            dx
+        );
+        let mut dw = vec![0.0; shape.weight_len()];
+        conv2d_weight_gradient_with(level, algorithm, &shape, &x, &errors, &mut dw).unwrap();
+        assert_eq!(
+            values(Tensor::from_inner(kernel.grad(&gradients).unwrap())),
+            dw
+        );
+    }
+}
+
 /// A constant input (the pictures of the first layer) takes no gradient, and costs none.
 #[test]
 fn inputs_without_gradient_get_none() {
@@ -193,6 +245,7 @@ fn inputs_without_gradient_get_none() {
         stride: [1, 1],
         padding: [1, 1],
         dilation: [1, 1],
+        precision: Precision::F32,
     };
     let gradients = kernels::conv2d(x.clone(), weight.clone(), options)
         .sum()
@@ -209,6 +262,7 @@ fn tensors_that_do_not_fit_are_an_error_of_the_program() {
         stride: [1, 1],
         padding: [1, 1],
         dilation: [1, 1],
+        precision: Precision::F32,
     };
     let x = tensor(1, "x", [1, 8, 8, 3], &device);
     let _ = kernels::conv2d(x, tensor(1, "w", [4, 2, 3, 3], &device), options);

@@ -6,7 +6,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mlestar_kernels::{
-    Activation,
+    Activation, Precision,
     backend::{Conv2dOptions, average_pool, batch_norm, conv2d},
 };
 use mlestar_random::Stream;
@@ -142,6 +142,7 @@ fn of_convolutions() {
             stride: [stride; 2],
             padding: [padding; 2],
             dilation: [1; 2],
+            precision: Precision::F32,
         };
         let inputs = [
             Values::random(&[n, height, width, channels], 1),

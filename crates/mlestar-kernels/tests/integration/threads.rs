@@ -40,7 +40,7 @@ fn a_convolution_has_the_same_bits_on_any_threads() {
             activation: Some(Activation::Relu),
         };
         for level in Level::available() {
-            for algorithm in [Algorithm::Direct, Algorithm::Winograd] {
+            for algorithm in Algorithm::ALL {
                 if !algorithm.applies(&shape) {
                     continue;
                 }

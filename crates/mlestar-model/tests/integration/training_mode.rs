@@ -1,7 +1,15 @@
 use burn::{module::Module, tensor::Device};
-use mlestar_model::{NamedTensor, dropout_mask};
+use mlestar_model::{NamedTensor, TrainingPass, dropout_mask};
 
 use crate::{naive::Map, random_images, random_state, random_values, tiny_spec, to_vec};
+
+/// A pass with these factors of the branches.
+fn branches(branch_factors: &[Option<f64>]) -> TrainingPass<'_> {
+    TrainingPass {
+        branch_factors,
+        ..TrainingPass::default()
+    }
+}
 
 fn tensor<'a>(state: &'a [NamedTensor], name: &str) -> &'a [f32] {
     &state
@@ -157,7 +165,7 @@ fn a_branch_left_out_changes_nothing_of_its_own_and_a_factor_multiplies() {
     let blocks: usize = spec.config().stages.iter().map(|stage| stage.blocks).sum();
     let before = model.state();
     let none = vec![None; blocks];
-    let left_out = to_vec(model.forward_train_with(images(), None, &none));
+    let left_out = to_vec(model.forward_train_with(images(), branches(&none)));
     // The running statistics of the branches have not moved, those of the stem have.
     for (before, after) in before.iter().zip(&model.state()) {
         let in_branch = before.name.contains(".bn1.") || before.name.contains(".bn2.");
@@ -168,14 +176,14 @@ fn a_branch_left_out_changes_nothing_of_its_own_and_a_factor_multiplies() {
     let ones = vec![Some(1.0); blocks];
     let whole = to_vec(model.forward_train(images(), None));
     assert_eq!(
-        to_vec(model.forward_train_with(images(), None, &ones)),
+        to_vec(model.forward_train_with(images(), branches(&ones))),
         whole
     );
     assert_ne!(left_out, whole);
     // A factor that is next to nothing is next to leaving out; one just off 1 next to the whole.
     let close = |factor: f64, expected: &[f32]| {
         let factors = vec![Some(factor); blocks];
-        let found = to_vec(model.forward_train_with(images(), None, &factors));
+        let found = to_vec(model.forward_train_with(images(), branches(&factors)));
         for (found, expected) in found.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-3, "{found} {expected}");
         }

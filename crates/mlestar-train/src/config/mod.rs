@@ -6,6 +6,7 @@ mod ema;
 mod mixing;
 mod optimizer;
 mod picture_memory;
+mod precision;
 mod progressive_resizing;
 mod recovery;
 mod schedule;
@@ -18,6 +19,7 @@ pub use ema::EmaConfig;
 pub use mixing::MixingConfig;
 pub use optimizer::{Decay, OptimizerConfig, OptimizerKind};
 pub use picture_memory::PictureMemory;
+pub use precision::PrecisionChoice;
 pub use progressive_resizing::ProgressiveResizing;
 pub use recovery::RecoveryConfig;
 pub use schedule::{Monitor, PlateauConfig, ScheduleConfig, ScheduleKind};
@@ -40,6 +42,7 @@ use crate::TrainError;
 /// | `mixing` | off | mixup and CutMix, see [`MixingConfig`] | |
 /// | `progressive_resizing` | none | smaller pictures in the first epochs, see [`ProgressiveResizing`] | at most 16 entries |
 /// | `picture_memory` | `"auto"` | where the training pictures are kept and augmented, see [`PictureMemory`] | `"auto"`, `"host"`, `"device"` |
+/// | `precision` | `"f32"` | what the factors of convolutions are rounded to, see [`PrecisionChoice`] | `"f32"`, `"bf16"`, `"auto"` |
 /// | `max_gradient_norm` | none | longest allowed norm of all gradients together | above 0 |
 /// | `ema` | off | averaged weights, see [`EmaConfig`] | |
 /// | `checkpoint_every_epochs` | 10 | how often a checkpoint is kept; 0 never | 0 to 100000 |
@@ -80,6 +83,8 @@ pub struct TrainingConfig {
     pub progressive_resizing: Vec<ProgressiveResizing>,
     /// Where the training pictures are kept and augmented.
     pub picture_memory: PictureMemory,
+    /// How exactly convolutions are computed.
+    pub precision: PrecisionChoice,
     /// Longest allowed Euclidean norm of all gradients together; longer ones are shortened to it.
     pub max_gradient_norm: Option<f64>,
     /// Averaged weights for validation and everything after it; `None` uses the newest.
@@ -123,6 +128,7 @@ impl Default for TrainingConfig {
             mixing: MixingConfig::default(),
             progressive_resizing: Vec::new(),
             picture_memory: PictureMemory::default(),
+            precision: PrecisionChoice::default(),
             max_gradient_norm: None,
             ema: None,
             checkpoint_every_epochs: 10,

@@ -7,7 +7,7 @@ use std::{fs, sync::Arc, time::Instant};
 use burn::{module::Module, tensor::Device};
 use mlestar_artifact::append_json_line;
 use mlestar_data::{ImageSet, loader::Loader};
-use mlestar_model::{ImageClassifier, NamedTensor};
+use mlestar_model::{ImageClassifier, NamedTensor, Precision};
 use mlestar_random::Stream;
 
 use super::{
@@ -35,6 +35,7 @@ pub(super) struct Session<'a> {
     request: &'a FitRequest<'a>,
     plain: Device,
     autodiff: Device,
+    precision: Precision,
     /// What is trained on: the request's set, or a few batches of it.
     train: Arc<ImageSet>,
     validation: Arc<ImageSet>,
@@ -118,6 +119,7 @@ impl<'a> Session<'a> {
         let loss = Loss::new(training, train.labels(), request.model.n_classes())?;
         let mut session = Self {
             request,
+            precision: training.precision.on(&plain)?,
             plain,
             autodiff,
             train,
@@ -342,6 +344,7 @@ impl<'a> Session<'a> {
                 &self.remedies,
                 training.accumulation_steps,
             ),
+            precision: self.precision,
         };
         let model = self.model.clone();
         let keep_gradients = is_last && self.logs_histograms();
@@ -576,6 +579,7 @@ impl<'a> Session<'a> {
                 .load_state(&self.best_state, &self.plain)?,
             stopped,
             remedies: self.remedies,
+            precision: self.precision,
         })
     }
 }

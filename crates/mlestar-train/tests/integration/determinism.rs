@@ -1,6 +1,7 @@
-use mlestar_train::{OptimizerKind, PictureMemory, TrainEvent};
+use mlestar_model::{Architecture, ModelConfig, Precision, StageConfig};
+use mlestar_train::{FitOutcome, OptimizerKind, PictureMemory, PrecisionChoice, TrainEvent};
 
-use crate::{Setup, bits};
+use crate::{CLASSES, SIDE, Setup, bits};
 
 #[test]
 fn the_same_request_gives_the_same_bits_on_any_number_of_threads() {
@@ -73,4 +74,44 @@ fn pictures_that_the_device_augments_train_to_the_same_bits() {
     assert_eq!([on_host, on_device], [Some(false), Some(true)]);
     assert_eq!(bits(&host.history), bits(&device.history));
     assert_eq!(host.best_model.state(), device.best_model.state());
+}
+
+/// A network whose convolutions can be computed with bfloat16, trained with it.
+fn fit_with(precision: PrecisionChoice, threads: usize) -> FitOutcome {
+    let mut setup = Setup::new(6);
+    let config = ModelConfig {
+        architecture: Architecture::PlainCnn,
+        stem_channels: 16,
+        stages: vec![StageConfig {
+            channels: 16,
+            blocks: 1,
+            stride: 2,
+        }],
+        ..ModelConfig::small()
+    };
+    setup.spec = config.check(CLASSES, SIDE, SIDE).unwrap();
+    setup.training.precision = precision;
+    setup.threads = threads;
+    setup.fit(tempfile::tempdir().unwrap().path()).unwrap()
+}
+
+#[test]
+fn bfloat16_learns_as_well_and_gives_the_same_bits_on_any_number_of_threads() {
+    let exact = fit_with(PrecisionChoice::F32, 1);
+    let [one, three] = [1, 3].map(|threads| fit_with(PrecisionChoice::Bf16, threads));
+    assert_eq!(exact.precision, Precision::F32);
+    assert_eq!(one.precision, Precision::Bf16);
+    assert_eq!(bits(&one.history), bits(&three.history));
+    assert_eq!(one.best_model.state(), three.best_model.state());
+    // Another way to the same place.
+    assert_ne!(bits(&one.history), bits(&exact.history));
+    let loss = |outcome: &FitOutcome, epoch: usize| outcome.history[epoch].train_loss;
+    assert!(loss(&exact, 5) < 0.8 * loss(&exact, 0));
+    for epoch in 0..6 {
+        let (found, expected) = (loss(&one, epoch), loss(&exact, epoch));
+        assert!(
+            (found - expected).abs() < 0.05,
+            "{epoch}: {found} {expected}"
+        );
+    }
 }

@@ -6,6 +6,7 @@ mod alterations;
 mod caching;
 mod interruption;
 mod returns;
+mod sparse_validation;
 
 use burn::tensor::Device;
 use mlestar_train::StopSignal;

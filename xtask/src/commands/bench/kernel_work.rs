@@ -35,10 +35,11 @@ impl Pass {
     }
 }
 
-/// Both algorithms with their names.
-pub const ALGORITHMS: [(Algorithm, &str); 2] = [
+/// Every algorithm with its name.
+pub const ALGORITHMS: [(Algorithm, &str); 3] = [
     (Algorithm::Direct, "direct"),
     (Algorithm::Winograd, "Winograd"),
+    (Algorithm::WinogradBfloat16, "Winograd bfloat16"),
 ];
 
 /// Buffers of one convolution.

@@ -4,11 +4,12 @@
 //! each of its 36 positions is multiplied with the transformed weights of that position (a matrix
 //! product over channels), and the products are transformed back.
 
+mod patch;
 mod tiles;
 mod transform;
 mod weight_gradient;
 
-use std::ops::Range;
+use std::{marker::PhantomData, ops::Range};
 
 use rayon::prelude::*;
 
@@ -19,13 +20,14 @@ use super::{
 };
 use crate::{
     matrix::{
-        TILE_ROWS, WIDEST_TILE,
+        Factors, TILE_ROWS, WIDEST_TILE,
         rows::{self, Finish, Panels, Rows},
         tile_width,
     },
     memory::{Buffer, Scratch, ScratchLoan, Shared, check},
     simd::{Operation, Simd},
 };
+use patch::{Patch, Transform as _};
 use tiles::{PATCH, POSITIONS, TILE, Tile};
 
 pub(crate) use tiles::Tiles;
@@ -51,21 +53,23 @@ pub(crate) fn applies(shape: &Conv2dShape) -> bool {
         && shape.channels_out.is_multiple_of(CHANNEL_MULTIPLE)
 }
 
-/// A convolution, or the gradient of its input, with transformed weights.
+/// A convolution, or the gradient of its input, with transformed weights. The factors of the products are
+/// stored as `F`.
 #[derive(Debug)]
-pub(crate) struct Winograd {
+pub(crate) struct Winograd<F> {
+    factors: PhantomData<F>,
     tiles: Tiles,
     summed: usize,
     results: usize,
     /// Columns of a panel: weights are packed for one instruction set.
     width: usize,
-    /// `[position][panel][summed][width]`.
+    /// Cells `[position][panel][summed / PER_CELL][width]`.
     weights: Buffer,
     /// A pixel of the padding.
     zeros: Vec<f32>,
 }
 
-impl Winograd {
+impl<F: Factors> Winograd<F> {
     pub(crate) fn forward<S: Simd>(simd: S, shape: &Conv2dShape, weights: WeightView) -> Self {
         let tiles = Tiles {
             source: shape.input,
@@ -92,11 +96,11 @@ impl Winograd {
     fn pack<S: Simd>(simd: S, tiles: Tiles, weights: WeightView, turned: bool) -> Self {
         let width = tile_width::<S>();
         let panels = weights.results.div_ceil(width);
-        let mut packed = Buffer::default();
-        packed.resize(POSITIONS * panels * weights.summed * width);
+        let mut packed = Buffer::new(POSITIONS * panels * weights.summed / F::PER_CELL * width);
         let shared = Shared::new(packed.as_mut_slice());
         (0..panels).into_par_iter().for_each(|panel| {
-            simd.vectorize(PackPanel {
+            simd.vectorize(PackPanel::<F> {
+                factors: PhantomData,
                 weights,
                 turned,
                 panel,
@@ -105,6 +109,7 @@ impl Winograd {
             });
         });
         Self {
+            factors: PhantomData,
             tiles,
             summed: weights.summed,
             results: weights.results,
@@ -112,6 +117,11 @@ impl Winograd {
             weights: packed,
             zeros: vec![0.0; weights.summed],
         }
+    }
+
+    /// Cells of a pixel's channels.
+    fn cells(&self) -> usize {
+        self.summed / F::PER_CELL
     }
 
     /// Computes the results of `n` pictures. `weights` are those that were packed; they serve tiles
@@ -153,7 +163,7 @@ impl Winograd {
         let parts = threads
             .div_ceil(tiles.div_ceil(LEAST_BLOCK_TILES).max(1))
             .min(panels);
-        let most = block_tiles(self.summed, self.results);
+        let most = block_tiles(self.cells(), self.results);
         let block = piece_len(tiles, most, threads.div_ceil(parts));
         (0..tiles.div_ceil(block) * parts)
             .into_par_iter()
@@ -174,8 +184,8 @@ const BLOCK_BYTES: usize = 384 << 10;
 
 /// Tiles that are computed together. Many share each reading of the weights; few keep the transformed
 /// values in the second-level cache.
-fn block_tiles(summed: usize, results: usize) -> usize {
-    let bytes = POSITIONS * (summed + results) * size_of::<f32>();
+fn block_tiles(cells: usize, results: usize) -> usize {
+    let bytes = POSITIONS * (cells + results) * size_of::<f32>();
     let tiles = BLOCK_BYTES / bytes.max(1);
     (tiles / TILE_ROWS * TILE_ROWS).clamp(4 * TILE_ROWS, 16 * TILE_ROWS)
 }
@@ -188,14 +198,13 @@ pub(crate) struct Kernel<'a> {
     pub turned: bool,
 }
 
-impl Kernel<'_> {
-    #[inline(always)]
-    fn tap(turned: bool, tap: usize) -> usize {
-        if turned { 8 - tap } else { tap }
-    }
+#[inline(always)]
+fn tap_of(turned: bool, tap: usize) -> usize {
+    if turned { 8 - tap } else { tap }
 }
 
-struct PackPanel<'a> {
+struct PackPanel<'a, F> {
+    factors: PhantomData<F>,
     weights: WeightView<'a>,
     turned: bool,
     panel: usize,
@@ -203,7 +212,7 @@ struct PackPanel<'a> {
     packed: Shared,
 }
 
-impl Operation for PackPanel<'_> {
+impl<F: Factors> Operation for PackPanel<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -217,32 +226,33 @@ impl Operation for PackPanel<'_> {
         } = self.weights;
         let first = self.panel * width;
         let real = width.min(results - first);
-        let mut taps = [[0.0; WIDEST_TILE]; 9];
-        for c in 0..summed {
-            for lane in 0..real {
-                let kernel = &values[self.weights.position(first + lane, c)..][..9];
-                for (tap, lanes) in taps.iter_mut().enumerate() {
-                    lanes[lane] = kernel[Kernel::tap(self.turned, tap)];
+        let cells = summed / F::PER_CELL;
+        // Of each channel of a cell.
+        let mut taps = [[[0.0; WIDEST_TILE]; 9]; 2];
+        for cell in 0..cells {
+            for (part, taps) in taps[..F::PER_CELL].iter_mut().enumerate() {
+                let channel = cell * F::PER_CELL + part;
+                for lane in 0..real {
+                    let kernel = &values[self.weights.position(first + lane, channel)..][..9];
+                    for (tap, lanes) in taps.iter_mut().enumerate() {
+                        lanes[lane] = kernel[tap_of(self.turned, tap)];
+                    }
                 }
             }
             for v in (0..width).step_by(S::LANES) {
-                let mut columns = [[simd.splat(0.0); 3]; PATCH];
-                for x in 0..3 {
-                    let mut g = [simd.splat(0.0); 3];
-                    for (y, tap) in g.iter_mut().enumerate() {
-                        // SAFETY: `v + LANES` is at most `width`, which is at most `WIDEST_TILE`.
-                        *tap = unsafe { simd.load(taps[y * 3 + x].as_ptr().add(v)) };
-                    }
-                    let u = transform::filter(simd, g);
-                    for y in 0..PATCH {
-                        columns[y][x] = u[y];
-                    }
-                }
-                for (y, row) in columns.into_iter().enumerate() {
-                    let u = transform::filter(simd, row);
-                    for (x, value) in u.into_iter().enumerate() {
+                let transformed = transform_kernel(simd, &taps[0], v);
+                let second = match F::PER_CELL {
+                    1 => transformed,
+                    _ => transform_kernel(simd, &taps[1], v),
+                };
+                for y in 0..PATCH {
+                    for x in 0..PATCH {
                         let position = y * PATCH + x;
-                        let row = (position * self.panels + self.panel) * summed + c;
+                        let row = (position * self.panels + self.panel) * cells + cell;
+                        let value = match F::PER_CELL {
+                            1 => transformed[y][x],
+                            _ => simd.pack_pairs(transformed[y][x], second[y][x]),
+                        };
                         // SAFETY: this row of this panel is written by this piece of work alone.
                         unsafe { simd.store(self.packed.at(row * width + v), value) };
                     }
@@ -252,8 +262,35 @@ impl Operation for PackPanel<'_> {
     }
 }
 
-struct Job<'a> {
-    winograd: &'a Winograd,
+/// The transformed kernels of the output channels from `first` on, as many as there are lanes.
+#[inline(always)]
+fn transform_kernel<S: Simd>(
+    simd: S,
+    taps: &[[f32; WIDEST_TILE]; 9],
+    first: usize,
+) -> [[S::Vector; PATCH]; PATCH] {
+    check(first + S::LANES <= WIDEST_TILE);
+    let mut columns = [[simd.splat(0.0); 3]; PATCH];
+    for x in 0..3 {
+        let mut g = [simd.splat(0.0); 3];
+        for (y, tap) in g.iter_mut().enumerate() {
+            // SAFETY: the panel's width is at most `WIDEST_TILE`.
+            *tap = unsafe { simd.load(taps[y * 3 + x].as_ptr().add(first)) };
+        }
+        let u = transform::filter(simd, g);
+        for y in 0..PATCH {
+            columns[y][x] = u[y];
+        }
+    }
+    let mut positions = [[simd.splat(0.0); PATCH]; PATCH];
+    for y in 0..PATCH {
+        positions[y] = transform::filter(simd, columns[y]);
+    }
+    positions
+}
+
+struct Job<'a, F> {
+    winograd: &'a Winograd<F>,
     source: &'a [f32],
     kernel: Kernel<'a>,
     result: Shared,
@@ -261,22 +298,22 @@ struct Job<'a> {
 }
 
 /// Some tiles, for some panels of weights.
-struct Block<'a> {
-    job: &'a Job<'a>,
+struct Block<'a, F> {
+    job: &'a Job<'a, F>,
     tiles: Range<usize>,
     panels: Range<usize>,
 }
 
-impl Operation for Block<'_> {
+impl<F: Factors> Operation for Block<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let mut loan = ScratchLoan::take();
         let scratch = loan.get();
-        let summed = self.job.winograd.summed;
+        let cells = self.job.winograd.cells();
         let n = self.tiles.len();
-        let planes = [summed, self.channels().len()].map(|channels| n * channels + PLANE_PADDING);
+        let planes = [cells, self.channels().len()].map(|values| n * values + PLANE_PADDING);
         scratch.first.resize(POSITIONS * planes[0]);
         scratch.second.resize(POSITIONS * planes[1]);
         self.transform_input(simd, scratch.first.as_mut_slice(), planes[0]);
@@ -285,110 +322,65 @@ impl Operation for Block<'_> {
     }
 }
 
-/// Transforms the patch of `tile`, channel by channel, and hands each vector of a position to `store`
-/// with position and first channel.
-///
-/// # Safety
-///
-/// `source` must hold whole pixels of `channels` values for every pixel of `tiles`, and `zeros` as many
-/// values as a pixel; `channels` must be a multiple of the lanes.
-#[inline(always)]
-unsafe fn transform_patch<S: Simd>(
-    simd: S,
-    tiles: &Tiles,
-    tile: Tile,
-    source: &[f32],
-    zeros: &[f32],
-    channels: usize,
-    mut store: impl FnMut(usize, usize, S::Vector),
-) {
-    check(channels.is_multiple_of(S::LANES) && zeros.len() >= channels);
-    let pixels: [*const f32; POSITIONS] = std::array::from_fn(|index| {
-        match tiles.source_pixel(tile, [index / PATCH, index % PATCH]) {
-            Some(pixel) => source[pixel * channels..][..channels].as_ptr(),
-            None => zeros.as_ptr(),
-        }
-    });
-    for c in (0..channels).step_by(S::LANES) {
-        let mut columns = [[simd.splat(0.0); PATCH]; PATCH];
-        for x in 0..PATCH {
-            let mut d = [simd.splat(0.0); PATCH];
-            for (y, value) in d.iter_mut().enumerate() {
-                // SAFETY: each pixel has `channels` values, a multiple of the lanes.
-                *value = unsafe { simd.load(pixels[y * PATCH + x].add(c)) };
-            }
-            let v = transform::input(simd, d);
-            for y in 0..PATCH {
-                columns[y][x] = v[y];
-            }
-        }
-        for (y, row) in columns.into_iter().enumerate() {
-            let v = transform::input(simd, row);
-            for (x, value) in v.into_iter().enumerate() {
-                store(y * PATCH + x, c, value);
-            }
-        }
-    }
-}
-
-impl Block<'_> {
+impl<F: Factors> Block<'_, F> {
     /// The channels of the panels.
     fn channels(&self) -> Range<usize> {
         let Winograd { width, results, .. } = *self.job.winograd;
         self.panels.start * width..results.min(self.panels.end * width)
     }
 
-    /// `[position][tile][summed]`.
+    /// Cells `[position][tile][summed / PER_CELL]`.
     #[inline(always)]
     fn transform_input<S: Simd>(&self, simd: S, target: &mut [f32], plane: usize) {
-        let Winograd { tiles, summed, .. } = self.job.winograd;
+        let winograd = self.job.winograd;
+        let cells = winograd.cells();
+        check(winograd.summed.is_multiple_of(S::LANES));
         assert_eq!(target.len(), POSITIONS * plane);
         let target = Shared::new(target);
         for (index, tile) in self.tiles.clone().enumerate() {
-            let start = index * summed;
-            // SAFETY: `run` has checked the source; the vector lies in the plane of its position,
-            // which holds `summed` values for each tile of the block.
-            unsafe {
-                let source = self.job.source;
-                let zeros = &self.job.winograd.zeros;
-                let tile = tiles.tile(tile);
-                transform_patch(
-                    simd,
-                    tiles,
-                    tile,
-                    source,
-                    zeros,
-                    *summed,
-                    |position, c, v| {
-                        simd.store(target.at(position * plane + start + c), v);
-                    },
-                );
+            let start = index * cells;
+            let pixels = winograd.tiles.source_pixels(winograd.tiles.tile(tile));
+            let patch = Patch::new(pixels, self.job.source, winograd.summed, &winograd.zeros);
+            for c in (0..winograd.summed).step_by(S::LANES) {
+                // SAFETY: there are whole vectors of channels.
+                let values = unsafe { patch.transform(simd, c) };
+                for (position, value) in values.into_iter().enumerate() {
+                    let row = target.at(position * plane + start);
+                    // SAFETY: the vector lies in the plane of its position, which holds a cell for each
+                    // of the channels of each tile of the block.
+                    unsafe {
+                        match F::PER_CELL {
+                            1 => simd.store(row.wrapping_add(c), value),
+                            _ => simd.store_rounded(row.cast::<u16>().wrapping_add(c), value),
+                        }
+                    }
+                }
             }
         }
     }
 
-    /// Multiplies each position's `[tile][summed]` with its weights to `[tile][channel]`.
+    /// Multiplies the tiles of each position with its weights to `[tile][channel]`.
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, scratch: &mut Scratch, planes: [usize; 2]) {
         let Winograd {
-            summed,
             results,
             ref weights,
             ..
         } = *self.job.winograd;
+        let cells = self.job.winograd.cells();
         let n = self.tiles.len();
         let channels = self.channels();
         let panels = results.div_ceil(tile_width::<S>());
-        let position_len = panels * summed * tile_width::<S>();
+        let position_len = panels * cells * tile_width::<S>();
         let (first, second) = (scratch.first.as_slice(), scratch.second.as_mut_slice());
         for position in 0..POSITIONS {
-            let from = first[position * planes[0]..][..n * summed].as_ptr();
+            let from = first[position * planes[0]..][..n * cells].as_ptr();
             let to = second[position * planes[1]..][..n * channels.len()].as_mut_ptr();
             // Rows are stored from the first channel of their panel on, counted from 0.
             let to = to.wrapping_sub(channels.start);
             let whole = n.next_multiple_of(TILE_ROWS);
             scratch.sources.clear();
-            let sources = (0..whole).map(|tile| from.wrapping_add(tile.min(n - 1) * summed));
+            let sources = (0..whole).map(|tile| from.wrapping_add(tile.min(n - 1) * cells));
             scratch.sources.extend(sources);
             scratch.targets.clear();
             let targets = (0..n).map(|tile| to.wrapping_add(tile * channels.len()));
@@ -401,13 +393,14 @@ impl Block<'_> {
             let packed = Panels {
                 values,
                 taps: 1,
-                depth: summed,
+                depth: cells,
                 channels: results,
             };
             // SAFETY: sources and targets are the tiles of this position's planes, which hold the
             // channels of these panels.
             unsafe {
-                rows::multiply(simd, &rows, packed, self.panels.clone(), Finish::NOTHING);
+                let panels = self.panels.clone();
+                rows::multiply::<S, F>(simd, &rows, packed, panels, Finish::NOTHING);
             }
         }
     }
@@ -459,8 +452,7 @@ impl Block<'_> {
         let Job { result, finish, .. } = *self.job;
         let Winograd { tiles, results, .. } = self.job.winograd;
         let results = *results;
-        let pixels: [Option<usize>; TILE * TILE] =
-            std::array::from_fn(|index| tiles.result_pixel(tile, [index / TILE, index % TILE]));
+        let pixels = tiles.result_pixels(tile);
         let mut doubt = simd.splat(0.0);
         for c in channels.clone().step_by(S::LANES) {
             let products = products.as_ptr().wrapping_add(c - channels.start);
@@ -541,7 +533,7 @@ impl Block<'_> {
                         Some(from) => &source[from * summed..][..summed],
                         None => &winograd.zeros,
                     };
-                    let kernel_tap = Kernel::tap(turned, tap);
+                    let kernel_tap = tap_of(turned, tap);
                     for (c, value) in pixel.iter().enumerate() {
                         let weight = weights.values[weights.position(channel, c) + kernel_tap];
                         sum += value * weight;

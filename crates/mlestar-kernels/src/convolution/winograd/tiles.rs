@@ -49,11 +49,23 @@ impl Tiles {
         (y < height && x < width).then(|| (tile.picture * height + y) * width + x)
     }
 
+    /// Those of the whole patch, rows first.
+    #[inline(always)]
+    pub(super) fn source_pixels(&self, tile: Tile) -> [Option<usize>; POSITIONS] {
+        std::array::from_fn(|index| self.source_pixel(tile, [index / PATCH, index % PATCH]))
+    }
+
     /// Index of the result pixel in row `y` and column `x` of a tile; `None` beyond the picture.
     #[inline(always)]
     pub(super) fn result_pixel(&self, tile: Tile, [y, x]: [usize; 2]) -> Option<usize> {
         let [height, width] = self.result;
         let (y, x) = (tile.corner[0] + y, tile.corner[1] + x);
         (y < height && x < width).then(|| (tile.picture * height + y) * width + x)
+    }
+
+    /// Those of the whole tile, rows first.
+    #[inline(always)]
+    pub(super) fn result_pixels(&self, tile: Tile) -> [Option<usize>; TILE * TILE] {
+        std::array::from_fn(|index| self.result_pixel(tile, [index / TILE, index % TILE]))
     }
 }

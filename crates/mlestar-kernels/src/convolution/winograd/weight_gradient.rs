@@ -2,18 +2,19 @@
 //! transformed, multiplied position by position and summed over the tiles; the 36 sums of a pair of
 //! channels become its 9 gradients.
 
-use std::ops::Range;
+use std::{marker::PhantomData, ops::Range};
 
 use rayon::prelude::*;
 
 use super::{
     super::Conv2dShape,
-    PLANE_PADDING,
+    PLANE_PADDING, Patch, patch,
     tiles::{PATCH, POSITIONS, TILE, Tiles},
-    transform, transform_patch,
+    transform,
 };
 use crate::{
     matrix::{
+        Factors,
         outer::{self, PANEL_ROWS},
         tile_width,
     },
@@ -21,20 +22,19 @@ use crate::{
     simd::{Operation, Simd},
 };
 
-/// Tiles that are transformed before they are multiplied.
-const CHUNK_TILES: usize = 256;
+/// Cells of tiles that are transformed before they are multiplied.
+const CHUNK_CELLS: usize = 256;
 /// Tiles that one piece of work transforms.
 const PIECE_TILES: usize = 16;
-/// Tiles that are multiplied at a time: two panels of as many rows fit the first-level cache.
-const DEPTH_TILES: usize = 128;
+/// Cells of tiles that are multiplied at a time: two panels of as many rows fit the first-level cache.
+const DEPTH_CELLS: usize = 128;
 
 /// Sets `gradient`, `[channels_out][channels_in][3][3]`. Every sum is taken in the same order whatever
 /// the number of threads.
-pub(crate) fn weight_gradient<S: Simd>(
+pub(crate) fn weight_gradient<S: Simd, F: Factors>(
     simd: S,
     shape: &Conv2dShape,
-    input: &[f32],
-    output_gradient: &[f32],
+    [input, output_gradient]: [&[f32]; 2],
     gradient: &mut [f32],
 ) {
     assert_eq!(input.len(), shape.input_len());
@@ -48,20 +48,20 @@ pub(crate) fn weight_gradient<S: Simd>(
         padding: shape.padding,
     };
     let total = shape.n * tiles.per_picture();
-    let chunk = CHUNK_TILES.min(total);
+    let chunk = (CHUNK_CELLS * F::PER_CELL).min(total);
     let k_padded = k.next_multiple_of(width);
-    let planes = [c, k_padded].map(|channels| chunk * channels + PLANE_PADDING);
-    let mut patches = Buffer::default();
-    patches.resize(POSITIONS * planes[0]);
-    let mut errors = Buffer::default();
-    errors.resize(POSITIONS * planes[1]);
+    let chunk_cells = chunk.div_ceil(F::PER_CELL);
+    let planes = [c, k_padded].map(|channels| chunk_cells * channels + PLANE_PADDING);
+    let mut patches = Buffer::new(POSITIONS * planes[0]);
+    let mut errors = Buffer::new(POSITIONS * planes[1]);
     // `[position][c][k]`
     let mut sums = Buffer::zeros(POSITIONS * c * k);
     let zeros = vec![0.0; c.max(k)];
 
     for first in (0..total).step_by(chunk.max(1)) {
         let n = chunk.min(total - first);
-        let transformed = Transformed {
+        let transformed = Transformed::<F> {
+            factors: PhantomData,
             n,
             channels: [c, k],
             planes,
@@ -115,140 +115,154 @@ pub(crate) fn weight_gradient<S: Simd>(
 }
 
 /// Transformed tiles of a chunk.
-struct Transformed {
+struct Transformed<F> {
+    factors: PhantomData<F>,
     /// Tiles in the chunk.
     n: usize,
     channels: [usize; 2],
     planes: [usize; 2],
-    /// `[position][c / PANEL_ROWS][tile][PANEL_ROWS]`
+    /// Cells `[position][c / PANEL_ROWS][tile / PER_CELL][PANEL_ROWS]`
     patches: Shared,
-    /// `[position][k / tile_width][tile][tile_width]`
+    /// Cells `[position][k / tile_width][tile / PER_CELL][tile_width]`
     errors: Shared,
 }
 
-struct TransformTiles<'a> {
+impl<F: Factors> Transformed<F> {
+    /// Cells of the chunk's tiles. Where its last tile begins a cell, zeros fill it up.
+    fn cells(&self) -> usize {
+        self.n.div_ceil(F::PER_CELL)
+    }
+}
+
+struct TransformTiles<'a, F> {
     tiles: &'a Tiles,
     /// First tile of the chunk.
     first: usize,
-    /// Tiles of the chunk.
+    /// Tiles of the chunk, from the first one of a cell on.
     range: Range<usize>,
     input: &'a [f32],
     output_gradient: &'a [f32],
     zeros: &'a [f32],
-    target: &'a Transformed,
+    target: &'a Transformed<F>,
 }
 
-impl Operation for TransformTiles<'_> {
+impl<F: Factors> Operation for TransformTiles<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Transformed {
-            n,
-            channels: [c, _],
+            channels: [c, k],
             planes,
             patches,
-            ..
-        } = *self.target;
-        for index in self.range.clone() {
-            let tile = self.tiles.tile(self.first + index);
-            let place = |position: usize, channel: usize, panel: usize, plane: usize| {
-                position * plane + (channel / panel * n + index) * panel + channel % panel
-            };
-            // SAFETY: `weight_gradient` has checked the input; the planes hold whole panels of every
-            // channel for each tile of the chunk, and this tile's are written here alone.
-            unsafe {
-                let (tiles, input, zeros) = (self.tiles, self.input, self.zeros);
-                transform_patch(simd, tiles, tile, input, zeros, c, |position, c, v| {
-                    simd.store(patches.at(place(position, c, PANEL_ROWS, planes[0])), v);
-                });
-            }
-            self.transform_errors(simd, index);
-        }
-    }
-}
-
-impl TransformTiles<'_> {
-    #[inline(always)]
-    fn transform_errors<S: Simd>(&self, simd: S, index: usize) {
-        let Transformed {
-            n,
-            channels: [_, k],
-            planes,
             errors,
             ..
         } = *self.target;
         let width = tile_width::<S>();
-        let tile = self.tiles.tile(self.first + index);
-        let pixels: [*const f32; TILE * TILE] = std::array::from_fn(|index| {
-            match self.tiles.result_pixel(tile, [index / TILE, index % TILE]) {
-                Some(pixel) => self.output_gradient[pixel * k..][..k].as_ptr(),
-                None => self.zeros.as_ptr(),
-            }
-        });
-        for channel in (0..k).step_by(S::LANES) {
-            let mut columns = [[simd.splat(0.0); TILE]; PATCH];
-            for x in 0..TILE {
-                let mut d = [simd.splat(0.0); TILE];
-                for (y, value) in d.iter_mut().enumerate() {
-                    // SAFETY: every pixel has `k` values, a multiple of the lanes.
-                    *value = unsafe { simd.load(pixels[y * TILE + x].add(channel)) };
+        let cells = self.target.cells();
+        for start in self.range.clone().step_by(F::PER_CELL) {
+            let cell = start / F::PER_CELL;
+            let place = |position: usize, channel: usize, panel: usize, plane: usize| {
+                position * plane + (channel / panel * cells + cell) * panel + channel % panel
+            };
+            let second = start + 1;
+            let pair = [Some(start), (second < self.range.end).then_some(second)];
+            let input = pair.map(|index| self.patch(index));
+            for channel in (0..c).step_by(S::LANES) {
+                // SAFETY: every pixel has `c` values, a multiple of the lanes. The planes hold whole
+                // panels of every channel for each cell of the chunk, and this one is written here alone.
+                unsafe {
+                    let values = patch::cells::<S, F>(simd, &input, channel);
+                    for (position, value) in values.into_iter().enumerate() {
+                        let place = place(position, channel, PANEL_ROWS, planes[0]);
+                        simd.store(patches.at(place), value);
+                    }
                 }
-                let e = transform::output_gradient(simd, d);
-                for y in 0..PATCH {
-                    columns[y][x] = e[y];
-                }
             }
-            for (y, row) in columns.into_iter().enumerate() {
-                let e = transform::output_gradient(simd, row);
-                for (x, value) in e.into_iter().enumerate() {
-                    let place = (y * PATCH + x) * planes[1]
-                        + (channel / width * n + index) * width
-                        + channel % width;
-                    // SAFETY: as for the patches.
-                    unsafe { simd.store(errors.at(place), value) };
+            let output = pair.map(|index| self.error(index));
+            for channel in (0..k).step_by(S::LANES) {
+                // SAFETY: as for the patches, with `k` values.
+                unsafe {
+                    let values = patch::cells::<S, F>(simd, &output, channel);
+                    for (position, value) in values.into_iter().enumerate() {
+                        let place = place(position, channel, width, planes[1]);
+                        simd.store(errors.at(place), value);
+                    }
                 }
             }
         }
     }
 }
 
-struct MultiplyPosition<'a> {
-    transformed: &'a Transformed,
+impl<F: Factors> TransformTiles<'_, F> {
+    /// Pixels of the input that a tile sees; without a tile, zeros.
+    #[inline(always)]
+    fn patch(&self, index: Option<usize>) -> Patch<POSITIONS> {
+        let pixels = match index {
+            Some(index) => self
+                .tiles
+                .source_pixels(self.tiles.tile(self.first + index)),
+            None => [None; POSITIONS],
+        };
+        Patch::new(pixels, self.input, self.target.channels[0], self.zeros)
+    }
+
+    /// Pixels of the output's gradient in a tile; without a tile, zeros.
+    #[inline(always)]
+    fn error(&self, index: Option<usize>) -> Patch<{ TILE * TILE }> {
+        let pixels = match index {
+            Some(index) => self
+                .tiles
+                .result_pixels(self.tiles.tile(self.first + index)),
+            None => [None; TILE * TILE],
+        };
+        Patch::new(
+            pixels,
+            self.output_gradient,
+            self.target.channels[1],
+            self.zeros,
+        )
+    }
+}
+
+struct MultiplyPosition<'a, F> {
+    transformed: &'a Transformed<F>,
     position: usize,
     /// Panels of output channels.
     panels: Range<usize>,
     sums: Shared,
 }
 
-impl Operation for MultiplyPosition<'_> {
+impl<F: Factors> Operation for MultiplyPosition<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Transformed {
-            n,
             channels: [c, k],
             planes,
             patches,
             errors,
+            ..
         } = *self.transformed;
+        let cells = self.transformed.cells();
         let width = tile_width::<S>();
-        for start in (0..n).step_by(DEPTH_TILES) {
-            let depth = DEPTH_TILES.min(n - start);
+        for start in (0..cells).step_by(DEPTH_CELLS) {
+            let depth = DEPTH_CELLS.min(cells - start);
             for panel in self.panels.clone() {
-                let b = self.position * planes[1] + (panel * n + start) * width;
+                let b = self.position * planes[1] + (panel * cells + start) * width;
                 for row in (0..c).step_by(PANEL_ROWS) {
-                    let a = self.position * planes[0] + row * n + start * PANEL_ROWS;
+                    let a = self.position * planes[0] + row * cells + start * PANEL_ROWS;
                     let target = outer::Target {
                         start: self.sums.at((self.position * c + row) * k + panel * width),
                         row_stride: k,
                         rows: PANEL_ROWS.min(c - row),
                         columns: width.min(k - panel * width),
                     };
-                    // SAFETY: both panels hold `n` tiles; this part of the sums is this piece's alone.
+                    // SAFETY: both panels hold `cells` cells; this part of the sums is this piece's alone.
                     unsafe {
-                        outer::accumulate(simd, patches.at(a), errors.at(b), depth, target);
+                        let (a, b) = (patches.at(a), errors.at(b));
+                        outer::accumulate::<S, F>(simd, a, b, depth, target);
                     }
                 }
             }

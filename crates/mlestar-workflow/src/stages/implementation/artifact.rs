@@ -2,7 +2,7 @@
 
 use mlestar_artifact::Artifact;
 use mlestar_data::Normalization;
-use mlestar_model::ModelSpec;
+use mlestar_model::{ModelSpec, Precision};
 use mlestar_train::{Remedy, StopReason};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ pub struct TrainingSummary {
     pub normalization: Normalization,
     /// The seed.
     pub seed: u64,
+    /// How exactly convolutions were computed in training.
+    #[serde(default)]
+    pub precision: Precision,
     /// Pictures a step.
     pub batch_size: usize,
     /// Epochs that were asked for.

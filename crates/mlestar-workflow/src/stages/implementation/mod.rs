@@ -79,6 +79,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         epochs_run: outcome.history.len(),
         stopped: outcome.stopped.clone(),
         remedies: outcome.remedies.clone(),
+        precision: outcome.precision,
         best_epoch: outcome.best_epoch,
         validation_pictures: validation.len(),
         validation_accuracy: accuracy(&validation),

@@ -43,6 +43,7 @@ pub(super) fn render(
         .fact("seed", summary.seed.to_string())
         .fact("parameters", format::count(summary.parameters))
         .fact("batch", summary.batch_size.to_string())
+        .fact("precision", summary.precision.name())
         .section(figures)
         .section(curves(summary, history)?)
         .section(epochs(history))

@@ -1,11 +1,12 @@
-//! Memory for packed weights and intermediate values.
+//! Memory for packed weights, intermediate values and results.
+
+mod buffer;
+mod shelf;
 
 use std::cell::Cell;
 
-/// One cache line.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([f32; 16]);
+pub(crate) use buffer::Buffer;
+pub use shelf::release_memory;
 
 /// A check in an innermost loop: made in this crate's unit tests and in builds with debug assertions.
 #[inline(always)]
@@ -13,49 +14,6 @@ struct Line([f32; 16]);
 pub(crate) fn check(holds: bool) {
     if cfg!(any(test, debug_assertions)) {
         assert!(holds);
-    }
-}
-
-/// `f32` values that start at a cache line, so that no vector load of packed values straddles two.
-#[derive(Clone, Default)]
-pub(crate) struct Buffer {
-    lines: Vec<Line>,
-    len: usize,
-}
-
-impl Buffer {
-    /// `len` zeros.
-    pub(crate) fn zeros(len: usize) -> Self {
-        let mut buffer = Self::default();
-        buffer.resize(len);
-        buffer
-    }
-
-    /// Makes room for `len` values; what they are is unspecified.
-    pub(crate) fn resize(&mut self, len: usize) {
-        let lines = len.div_ceil(16);
-        if lines > self.lines.len() {
-            self.lines.resize(lines, Line([0.0; 16]));
-        }
-        self.len = len;
-    }
-
-    pub(crate) fn as_slice(&self) -> &[f32] {
-        check(self.len <= self.lines.len() * 16);
-        // SAFETY: `Line` is 16 `f32` without padding, and `resize` keeps `len` within the lines.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
-    }
-
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
-        check(self.len <= self.lines.len() * 16);
-        // SAFETY: as in `as_slice`.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
-    }
-}
-
-impl std::fmt::Debug for Buffer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Buffer").field("len", &self.len).finish()
     }
 }
 

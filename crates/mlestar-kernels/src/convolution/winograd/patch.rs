@@ -1,0 +1,114 @@
+//! The pixels of a tile, and their transform.
+
+use super::{
+    tiles::{PATCH, POSITIONS, TILE},
+    transform,
+};
+use crate::{matrix::Factors, simd::Simd};
+
+/// `PIXELS` pixels, rows first: those of which the input's patch consists, or the output gradient's tile.
+pub(super) struct Patch<const PIXELS: usize>([*const f32; PIXELS]);
+
+impl<const PIXELS: usize> Patch<PIXELS> {
+    /// `None` stands for `zeros`, which must be as long as a pixel.
+    #[inline(always)]
+    pub(super) fn new(
+        pixels: [Option<usize>; PIXELS],
+        source: &[f32],
+        channels: usize,
+        zeros: &[f32],
+    ) -> Self {
+        assert!(zeros.len() >= channels);
+        let mut pointers = [zeros.as_ptr(); PIXELS];
+        for (pointer, pixel) in pointers.iter_mut().zip(pixels) {
+            if let Some(pixel) = pixel {
+                *pointer = source[pixel * channels..][..channels].as_ptr();
+            }
+        }
+        Self(pointers)
+    }
+}
+
+/// Pixels that can be transformed to the positions.
+pub(super) trait Transform {
+    /// What the channels from `channel` on are at each position.
+    ///
+    /// # Safety
+    ///
+    /// A vector of channels must begin there.
+    unsafe fn transform<S: Simd>(&self, simd: S, channel: usize) -> [S::Vector; POSITIONS];
+}
+
+/// The input's patch.
+impl Transform for Patch<POSITIONS> {
+    #[inline(always)]
+    unsafe fn transform<S: Simd>(&self, simd: S, channel: usize) -> [S::Vector; POSITIONS] {
+        let mut columns = [[simd.splat(0.0); PATCH]; PATCH];
+        for x in 0..PATCH {
+            let mut d = [simd.splat(0.0); PATCH];
+            for (y, value) in d.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                *value = unsafe { simd.load(self.0[y * PATCH + x].add(channel)) };
+            }
+            let v = transform::input(simd, d);
+            for y in 0..PATCH {
+                columns[y][x] = v[y];
+            }
+        }
+        let mut positions = [simd.splat(0.0); POSITIONS];
+        for y in 0..PATCH {
+            let row = transform::input(simd, columns[y]);
+            positions[y * PATCH..][..PATCH].copy_from_slice(&row);
+        }
+        positions
+    }
+}
+
+/// The output gradient's tile.
+impl Transform for Patch<{ TILE * TILE }> {
+    #[inline(always)]
+    unsafe fn transform<S: Simd>(&self, simd: S, channel: usize) -> [S::Vector; POSITIONS] {
+        let mut columns = [[simd.splat(0.0); TILE]; PATCH];
+        for x in 0..TILE {
+            let mut d = [simd.splat(0.0); TILE];
+            for (y, value) in d.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                *value = unsafe { simd.load(self.0[y * TILE + x].add(channel)) };
+            }
+            let e = transform::output_gradient(simd, d);
+            for y in 0..PATCH {
+                columns[y][x] = e[y];
+            }
+        }
+        let mut positions = [simd.splat(0.0); POSITIONS];
+        for y in 0..PATCH {
+            let row = transform::output_gradient(simd, columns[y]);
+            positions[y * PATCH..][..PATCH].copy_from_slice(&row);
+        }
+        positions
+    }
+}
+
+/// The cells of two tiles' channels at each position; of the first tile's alone where a cell holds one
+/// factor.
+///
+/// # Safety
+///
+/// As [`Transform::transform`].
+#[inline(always)]
+pub(super) unsafe fn cells<S: Simd, F: Factors>(
+    simd: S,
+    [first, second]: &[impl Transform; 2],
+    channel: usize,
+) -> [S::Vector; POSITIONS] {
+    // SAFETY: the caller's promise.
+    let mut cells = unsafe { first.transform(simd, channel) };
+    if F::PER_CELL == 2 {
+        // SAFETY: as above.
+        let second = unsafe { second.transform(simd, channel) };
+        for position in 0..POSITIONS {
+            cells[position] = simd.pack_pairs(cells[position], second[position]);
+        }
+    }
+    cells
+}
