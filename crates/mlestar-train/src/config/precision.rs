@@ -26,7 +26,11 @@ impl PrecisionChoice {
     ///
     /// [`TrainError::OutOfRange`] for `bf16` on a GPU.
     pub fn on(self, device: &Device) -> Result<Precision, TrainError> {
-        let has_kernels = backend::available(device);
+        self.with(backend::available(device), Level::current().has_bfloat16())
+    }
+
+    /// `has_kernels`: whether the device is a CPU; `is_fast`: whether that has the instructions.
+    fn with(self, has_kernels: bool, is_fast: bool) -> Result<Precision, TrainError> {
         match self {
             Self::F32 => Ok(Precision::F32),
             Self::Bf16 if has_kernels => Ok(Precision::Bf16),
@@ -35,7 +39,7 @@ impl PrecisionChoice {
                 "bf16",
                 "\"f32\" or \"auto\" on a GPU: bfloat16 is for the CPU",
             )),
-            Self::Auto if has_kernels && Level::current().has_bfloat16() => Ok(Precision::Bf16),
+            Self::Auto if has_kernels && is_fast => Ok(Precision::Bf16),
             Self::Auto => Ok(Precision::F32),
         }
     }
@@ -47,14 +51,27 @@ mod tests {
 
     #[test]
     fn auto_is_what_the_processor_is_fast_at() {
+        for (has_kernels, is_fast, expected) in [
+            (true, true, Precision::Bf16),
+            (true, false, Precision::F32),
+            (false, true, Precision::F32),
+        ] {
+            let auto = PrecisionChoice::Auto.with(has_kernels, is_fast).unwrap();
+            assert_eq!(auto, expected);
+            let exact = PrecisionChoice::F32.with(has_kernels, is_fast).unwrap();
+            assert_eq!(exact, Precision::F32);
+        }
         let device = Device::flex().autodiff();
-        let on = |choice: PrecisionChoice| choice.on(&device).unwrap();
-        assert_eq!(on(PrecisionChoice::F32), Precision::F32);
-        assert_eq!(on(PrecisionChoice::Bf16), Precision::Bf16);
-        let fast = match Level::current().has_bfloat16() {
-            true => Precision::Bf16,
-            false => Precision::F32,
-        };
-        assert_eq!(on(PrecisionChoice::Auto), fast);
+        let asked_for = PrecisionChoice::Bf16.on(&device).unwrap();
+        assert_eq!(asked_for, Precision::Bf16);
+    }
+
+    #[test]
+    fn a_gpu_refuses_what_its_kernels_do_not_have() {
+        let refused = PrecisionChoice::Bf16.with(false, true).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "precision = bf16 is out of range: it must be \"f32\" or \"auto\" on a GPU: bfloat16 is for the CPU"
+        );
     }
 }

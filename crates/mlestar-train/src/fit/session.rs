@@ -72,6 +72,7 @@ impl<'a> Session<'a> {
         let plain = request.device.clone().without_autodiff();
         let autodiff = plain.clone().autodiff();
         let training = request.training;
+        let precision = training.precision.on(&plain)?;
         let (train, validation) = match training.overfit_batches {
             0 => (Arc::clone(&request.train), Arc::clone(&request.validation)),
             batches => {
@@ -119,7 +120,7 @@ impl<'a> Session<'a> {
         let loss = Loss::new(training, train.labels(), request.model.n_classes())?;
         let mut session = Self {
             request,
-            precision: training.precision.on(&plain)?,
+            precision,
             plain,
             autodiff,
             train,
