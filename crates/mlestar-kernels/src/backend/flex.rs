@@ -7,12 +7,11 @@ use burn::{
 use burn_flex::FlexTensor;
 
 use super::{Conv2dOptions, KernelBackend, storage};
-use crate::memory::Buffer;
 use crate::{
     Activated, Activation, Algorithm, ChannelStatistics, Conv2dShape, Epilogue, KernelError, Level,
     MaxPoolShape, Precision, batch_norm_backward, batch_norm_forward, channel_statistics,
     conv2d_input_gradient_with, conv2d_weight_gradient_with, conv2d_with, global_average_pool,
-    global_average_pool_backward, max_pool_backward,
+    global_average_pool_backward, max_pool_backward, memory::Buffer,
 };
 
 /// The primitive of a tensor on the plain device.
@@ -302,15 +301,9 @@ pub(super) fn max_pool(
 ) -> (FlexTensor, Vec<u8>) {
     let [n, ..] = dims::<4>(input);
     let [height, width] = shape.output();
-    let mut output = Buffer::new(n * height * width * shape.channels);
-    let mut places = vec![
-        0;
-        if with_places {
-            output.as_slice().len()
-        } else {
-            0
-        }
-    ];
+    let len = n * height * width * shape.channels;
+    let mut output = Buffer::new(len);
+    let mut places = vec![0; if with_places { len } else { 0 }];
     done(crate::max_pool(
         shape,
         values(input),

@@ -3,7 +3,7 @@
 use crate::simd::Simd;
 
 /// How cells are multiplied. Sums are always `f32`.
-pub(crate) trait Factors: Copy + Send + Sync + std::fmt::Debug + 'static {
+pub(crate) trait Factors: Copy + Send + Sync + std::fmt::Debug {
     /// Consecutive factors of a sum that a cell holds.
     const PER_CELL: usize;
 

@@ -4,7 +4,7 @@ use super::{
 };
 
 /// `f32` values that start at a cache line, so that no vector load of packed values straddles two.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Buffer {
     lines: Vec<Line>,
     len: usize,
@@ -18,7 +18,7 @@ impl Buffer {
             len,
         };
         if cfg!(any(test, debug_assertions)) {
-            // Tests would find what is left out.
+            // So that what a kernel leaves out is seen: here in unit tests, see `backend::storage`.
             buffer.as_mut_slice().fill(f32::NAN);
         }
         buffer

@@ -22,8 +22,7 @@ impl Line {
 
 /// Less than so much, 64 KiB, comes from the allocator, which keeps such pieces itself.
 const LEAST_LINES: usize = 1024;
-/// What was not taken again in so many takings is freed: a training of a network of ten layers takes some
-/// 50 pieces a step.
+/// What was not taken again in so many takings, those of many steps, is freed.
 const PATIENCE: u64 = 2048;
 /// How often is looked for such pieces.
 const SWEEP_EVERY: u64 = 256;

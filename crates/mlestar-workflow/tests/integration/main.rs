@@ -5,6 +5,7 @@
 mod alterations;
 mod caching;
 mod interruption;
+mod precision;
 mod returns;
 mod sparse_validation;
 
