@@ -1,9 +1,10 @@
 """Trains the reference network on CIFAR-10 in PyTorch, beside which `torch_training.toml` is run.
 
-    python torch_training.py IMAGE_FOLDER [--epochs 6] [--threads 2] [--seed 0]
+    python torch_training.py IMAGE_FOLDER [--epochs 6] [--threads 2] [--seed 0] [--bf16]
 
 IMAGE_FOLDER holds train/<class>/*.jpg and test/<class>/*.jpg. Prints, after every epoch, the accuracy on the test
-folder and the seconds spent training, without reading pictures and testing. Needs torch, numpy and pillow.
+folder and the seconds spent training, without reading pictures and testing. With --bf16 training steps run under
+autocast to bfloat16. Needs torch, numpy and pillow.
 """
 
 import argparse
@@ -55,7 +56,9 @@ def train(args):
             flip = torch.rand(len(idx), 1, 1, 1) < 0.5
             batch = torch.where(flip, batch.flip(3), batch).contiguous(memory_format=torch.channels_last)
             opt.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(model(batch), t[idx], label_smoothing=0.1)
+            with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+                logits = model(batch)
+            loss = F.cross_entropy(logits.float(), t[idx], label_smoothing=0.1)
             loss.backward()
             opt.step()
             schedule.step()
@@ -72,6 +75,7 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bf16", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     train(arguments)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mlestar_model::{Activation, Architecture, BatchNorm, ImageClassifier, ModelSpec, NamedTensor};
+use mlestar_model::{Activation, BatchNorm, BlockKind, ImageClassifier, ModelSpec, NamedTensor};
 
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
@@ -69,8 +69,8 @@ impl FrozenModel {
             for block in 0..stage_config.blocks {
                 let stride = if block == 0 { stage_config.stride } else { 1 };
                 let name = format!("stages.{stage}.{block}");
-                match spec.config().architecture {
-                    Architecture::PlainCnn => {
+                match spec.config().architecture.block_kind(block) {
+                    BlockKind::Plain => {
                         state.add_plain_block(&name, stride, &mut operations)?;
                     }
                     _ => state.add_residual_block(&name, stride, &mut operations)?,

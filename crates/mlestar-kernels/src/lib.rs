@@ -22,6 +22,7 @@ mod max_pool;
 mod memory;
 mod muon;
 mod optimizer;
+mod product;
 mod simd;
 mod sum_of_squares;
 

@@ -1,13 +1,12 @@
 //! The step of Muon: momentum whose direction is made orthogonal.
 //!
-//! The matrix products of the Newton-Schulz iteration are those of a 1x1 convolution, `A Bᵀ`, and run
-//! through its kernel, on all threads and in an order that does not depend on their number.
+//! The matrix products of the Newton-Schulz iteration are all of the form `A Bᵀ`.
 
 use rayon::prelude::*;
 
 use crate::{
-    Algorithm, Conv2dShape, Epilogue, KernelError, Level, conv2d_with, error::check_length,
-    memory::Buffer, optimizer::PIECE_VALUES, sum_of_squares,
+    KernelError, Level, error::check_length, memory::Buffer, optimizer::PIECE_VALUES,
+    product::multiply_transposed, sum_of_squares,
 };
 
 /// Coefficients `a`, `b`, `c` of the iteration `X <- a X + (b A + c A A) X` with `A = X Xᵀ`. They make
@@ -115,6 +114,7 @@ pub fn orthogonalize(matrix: &[f32], rows: usize) -> Result<Vec<f32>, KernelErro
 }
 
 fn orthogonal(matrix: &[f32], rows: usize) -> Result<Buffer, KernelError> {
+    let level = Level::current();
     let columns = check_matrix(matrix.len(), rows)?;
     let norm = sum_of_squares(matrix).sqrt() + NEWTON_SCHULZ_EPSILON;
     let x = scaled(matrix, (1.0 / norm) as f32);
@@ -124,24 +124,35 @@ fn orthogonal(matrix: &[f32], rows: usize) -> Result<Buffer, KernelError> {
     let mut out = Buffer::new(matrix.len());
     // The factor is smaller on the side with fewer vectors.
     if rows > columns {
-        let factor = newton_schulz_factor(columns_of_x, [columns, rows])?;
+        let factor = newton_schulz_factor(level, columns_of_x, [columns, rows])?;
         let sizes = [rows, columns, columns];
-        multiply_transposed(x, &factor, sizes, None, out.as_mut_slice())?;
+        multiply_transposed(level, x, &factor, sizes, None, out.as_mut_slice())?;
     } else {
-        let factor = newton_schulz_factor(x, [rows, columns])?;
+        let factor = newton_schulz_factor(level, x, [rows, columns])?;
         let sizes = [rows, rows, columns];
-        multiply_transposed(&factor, columns_of_x, sizes, None, out.as_mut_slice())?;
+        multiply_transposed(
+            level,
+            &factor,
+            columns_of_x,
+            sizes,
+            None,
+            out.as_mut_slice(),
+        )?;
     }
     Ok(out)
 }
 
 /// What `x`, of `m` rows and `n` columns, is multiplied with from the left in all rounds together: `m` rows
 /// and columns, symmetric.
-fn newton_schulz_factor(x: &[f32], [m, n]: [usize; 2]) -> Result<Vec<f32>, KernelError> {
+fn newton_schulz_factor(
+    level: Level,
+    x: &[f32],
+    [m, n]: [usize; 2],
+) -> Result<Vec<f32>, KernelError> {
     let [a, b, c] = NEWTON_SCHULZ_COEFFICIENTS.map(|coefficient| coefficient as f32);
     let square = [m; 3];
     let mut gram = vec![0.0; m * m];
-    multiply_transposed(x, x, [m, n, m], None, &mut gram)?;
+    multiply_transposed(level, x, x, [m, n, m], None, &mut gram)?;
     let mut factor = Vec::new();
     let mut polynomial = vec![0.0; m * m];
     let mut product = vec![0.0; m * m];
@@ -154,15 +165,22 @@ fn newton_schulz_factor(x: &[f32], [m, n]: [usize; 2]) -> Result<Vec<f32>, Kerne
             *diagonal += a;
         }
         // Every one of these matrices is its own transpose.
-        multiply_transposed(&gram, &by_c, square, Some(&lower_terms), &mut polynomial)?;
+        multiply_transposed(
+            level,
+            &gram,
+            &by_c,
+            square,
+            Some(&lower_terms),
+            &mut polynomial,
+        )?;
         if round < NEWTON_SCHULZ_ROUNDS {
-            multiply_transposed(&polynomial, &gram, square, None, &mut product)?;
-            multiply_transposed(&product, &polynomial, square, None, &mut gram)?;
+            multiply_transposed(level, &polynomial, &gram, square, None, &mut product)?;
+            multiply_transposed(level, &product, &polynomial, square, None, &mut gram)?;
         }
         if round == 1 {
             factor.clone_from(&polynomial);
         } else {
-            multiply_transposed(&polynomial, &factor, square, None, &mut product)?;
+            multiply_transposed(level, &polynomial, &factor, square, None, &mut product)?;
             std::mem::swap(&mut factor, &mut product);
         }
     }
@@ -177,23 +195,6 @@ fn check_matrix(len: usize, rows: usize) -> Result<usize, KernelError> {
         });
     }
     Ok(len / rows)
-}
-
-/// `out = left rightᵀ + added` with `left` of `[rows, summed]` and `right` of `[columns, summed]`.
-fn multiply_transposed(
-    left: &[f32],
-    right: &[f32],
-    [rows, summed, columns]: [usize; 3],
-    added: Option<&[f32]>,
-    out: &mut [f32],
-) -> Result<(), KernelError> {
-    let shape = Conv2dShape::square(1, [rows, 1], [summed, columns], 1, 1, 0);
-    let epilogue = Epilogue {
-        residual: added,
-        ..Epilogue::default()
-    };
-    let level = Level::current();
-    conv2d_with(level, Algorithm::Direct, &shape, left, right, epilogue, out)
 }
 
 fn scaled(values: &[f32], factor: f32) -> Buffer {

@@ -4,7 +4,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use crate::{Architecture, BatchNorm, StageConfig, init, path::Path};
+use crate::{Architecture, BatchNorm, BlockKind, StageConfig, init, path::Path};
 
 /// The 1x1 convolution with which a block's input reaches its output where the shapes differ.
 #[derive(Module, Debug)]
@@ -17,13 +17,13 @@ pub struct Shortcut {
 
 /// Two 3x3 convolutions.
 ///
-/// - In a residual CNN their result is added to the block's input:
+/// - In a residual block their result is added to the block's input:
 ///   `f(bn2(conv2(f(bn1(conv1(x))))) + shortcut(x))`, `f` being the network's [`Activation`](crate::Activation).
-/// - In a plain CNN the largest values of windows are taken where a residual block would have a stride:
+/// - In a plain block the largest values of windows are taken where a residual one would have a stride:
 ///   `f(bn2(conv2(f(bn1(max_pool(conv1(x)))))))`.
 #[derive(Module, Debug)]
 pub struct Block {
-    /// First convolution, no bias; with the block's stride in a residual CNN.
+    /// First convolution, no bias; with the block's stride in a residual block.
     pub conv1: Conv2d,
     /// Normalisation of the first convolution's (pooled) output. Where there is a pool, its scale is not
     /// trained and stays 1: the largest of scaled values is the scaled largest value only for scales
@@ -33,7 +33,7 @@ pub struct Block {
     pub conv2: Conv2d,
     /// Normalisation of the second convolution's output.
     pub bn2: BatchNorm,
-    /// In a residual CNN, present where stride or channels change; otherwise the input is added as it is.
+    /// In a residual block, present where stride or channels change; otherwise the input is added as it is.
     pub shortcut: Option<Shortcut>,
     /// Whether the input is added to the result.
     pub residual: bool,
@@ -62,9 +62,14 @@ impl Block {
                 device,
             };
             let channels = [channels_in, stage.channels];
-            match architecture {
-                Architecture::ResidualCnn => place.residual(channels, stride),
-                Architecture::PlainCnn => place.plain(channels, stride),
+            match architecture.block_kind(block) {
+                BlockKind::Plain => place.plain(channels, stride),
+                // Without a shortcut of its own: the first block has changed stride and channels.
+                BlockKind::Residual if architecture.has_max_pools() => Block {
+                    residual: true,
+                    ..place.plain(channels, 1)
+                },
+                BlockKind::Residual => place.residual(channels, stride),
             }
         };
         (0..stage.blocks).map(block).collect()

@@ -36,7 +36,8 @@ pub struct TrainingPass<'a> {
     /// drops nothing.
     pub dropout_mask: Option<Tensor<2>>,
     /// What the branches of the residual blocks are multiplied by, `None` to leave one out (see
-    /// [`branch_factors`](crate::branch_factors)); blocks after the end are as they are.
+    /// [`branch_factors`](crate::branch_factors)), one for every block, of which plain ones take no notice;
+    /// blocks after the end are as they are.
     pub branch_factors: &'a [Option<f64>],
     /// How exactly convolutions are computed, and their gradients.
     pub precision: Precision,

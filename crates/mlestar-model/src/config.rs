@@ -17,6 +17,19 @@ pub enum Architecture {
     /// begin by passing their input on. (As the networks of Jordan 2024,
     /// <https://arxiv.org/abs/2404.00498>, with average pooling.)
     PlainCnn,
+    /// A plain CNN in whose stages all blocks but the first are residual ones, for deeper networks. (The largest
+    /// network of Jordan 2024 has a shortcut over the last two of three convolutions of a stage.)
+    PooledResidualCnn,
+}
+
+/// What a block does besides its two convolutions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BlockKind {
+    /// Its input is added to its result; a stride is the first convolution's.
+    Residual,
+    /// Nothing is added; a max pool stands for the stride.
+    Plain,
 }
 
 /// What the first convolution's filters are.
@@ -40,7 +53,7 @@ pub struct StageConfig {
     pub channels: usize,
     /// Blocks of two convolutions in the stage, 1 to 64.
     pub blocks: usize,
-    /// Stride of the stage's first convolution (in a plain CNN the side of the max pool after it), 1 to
+    /// Stride of the stage's first convolution (in a CNN with max pools the side of the one after it), 1 to
     /// 4; the other blocks have none.
     pub stride: usize,
 }
@@ -49,7 +62,7 @@ pub struct StageConfig {
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
-/// | `architecture` | `"residual-cnn"` | the family | `"residual-cnn"`, `"plain-cnn"` |
+/// | `architecture` | `"residual-cnn"` | the family | `"residual-cnn"`, `"plain-cnn"`, `"pooled-residual-cnn"` |
 /// | `activation` | `"relu"` | the function after every batch normalisation | `"relu"`, `"silu"` |
 /// | `stem` | `"learned"` | the first convolution's filters | `"learned"`, `"whitening"` |
 /// | `stem_channels` | 64 | channels after the first convolution (3x3, stride 1) | 1 to 4096; up to 24 and even for whitening |
@@ -244,8 +257,25 @@ impl Architecture {
             // 3x3 convolutions with padding 1.
             Self::ResidualCnn => side.div_ceil(stride),
             // Windows that are not full are left out.
-            Self::PlainCnn => side / stride,
+            Self::PlainCnn | Self::PooledResidualCnn => side / stride,
         }
+    }
+
+    /// The kind of the block at `index` of a stage.
+    #[must_use]
+    pub fn block_kind(self, index: usize) -> BlockKind {
+        match self {
+            Self::ResidualCnn => BlockKind::Residual,
+            Self::PlainCnn => BlockKind::Plain,
+            Self::PooledResidualCnn if index == 0 => BlockKind::Plain,
+            Self::PooledResidualCnn => BlockKind::Residual,
+        }
+    }
+
+    /// Whether maps are made smaller by max pools, and not by strides.
+    #[must_use]
+    pub fn has_max_pools(self) -> bool {
+        self.block_kind(0) == BlockKind::Plain
     }
 }
 

@@ -55,7 +55,7 @@ pub use activation::Activation;
 pub use batch_norm::BatchNorm;
 pub use block::{Block, Shortcut};
 pub use classifier::{Head, ImageClassifier, Stem, TrainingPass};
-pub use config::{Architecture, ModelConfig, StageConfig, StemKind};
+pub use config::{Architecture, BlockKind, ModelConfig, StageConfig, StemKind};
 pub use dropout::dropout_mask;
 pub use error::ModelError;
 pub use precision::Precision;

@@ -264,7 +264,7 @@ mod tests {
             activation,
             stem: match architecture {
                 Architecture::PlainCnn => StemKind::Whitening,
-                Architecture::ResidualCnn => StemKind::Learned,
+                _ => StemKind::Learned,
             },
             stem_channels: 16,
             stages: vec![stage(16, 1), stage(24, 2)],
@@ -302,7 +302,11 @@ mod tests {
 
     #[test]
     fn both_ways_train_to_the_same_losses_and_evaluate_alike() {
-        for architecture in [Architecture::ResidualCnn, Architecture::PlainCnn] {
+        for architecture in [
+            Architecture::ResidualCnn,
+            Architecture::PlainCnn,
+            Architecture::PooledResidualCnn,
+        ] {
             for activation in [Activation::Relu, Activation::Silu] {
                 compare(architecture, activation);
             }

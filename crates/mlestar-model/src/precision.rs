@@ -9,8 +9,9 @@ pub enum Precision {
     /// Nothing.
     #[default]
     F32,
-    /// bfloat16, an `f32` cut to 8 significant bits, by those kernels that it makes faster: 3x3 convolutions
-    /// of stride 1 on the CPU. Elsewhere it changes nothing.
+    /// bfloat16, an `f32` cut to 8 significant bits, by those kernels that it makes faster: convolutions on the
+    /// CPU with channels in multiples of 16, without a matrix unit 3x3 ones of stride 1. Elsewhere it changes
+    /// nothing.
     Bf16,
 }
 

@@ -3,8 +3,8 @@ use mlestar_random::Stream;
 use crate::ModelConfig;
 
 /// What stochastic depth does in one step (Huang et al. 2016, <https://arxiv.org/abs/1603.09382>): for
-/// every residual block, in order, the factor of its branch, or `None` where the branch is left out
-/// and the block passes its input (or its shortcut) on.
+/// every block, in order, the factor of its branch, or `None` where the branch is left out and the block
+/// passes its input (or its shortcut) on. Plain blocks have no branch, and take no notice of theirs.
 ///
 /// Block `l` of `L` is left out with probability `p * l / L`, with `p` the configuration's
 /// `stochastic_depth`, for the whole batch, as in the paper; a branch that stays is multiplied by

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Architecture, ModelSpec, StageConfig, StemKind};
+use crate::{Activation, Architecture, BlockKind, ModelSpec, StageConfig, StemKind};
 
 /// What a layer does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,9 +150,9 @@ impl Counter {
         for block in 0..stage.blocks {
             let stride = if block == 0 { stage.stride } else { 1 };
             let name = format!("stages.{index}.{block}");
-            match architecture {
-                Architecture::ResidualCnn => self.residual_block(&name, stage.channels, stride),
-                Architecture::PlainCnn => self.plain_block(&name, stage.channels, stride),
+            match architecture.block_kind(block) {
+                BlockKind::Residual => self.residual_block(&name, stage.channels, stride),
+                BlockKind::Plain => self.plain_block(&name, stage.channels, stride),
             }
         }
     }

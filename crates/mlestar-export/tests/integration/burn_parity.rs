@@ -4,8 +4,8 @@ use mlestar_export::{ExportError, FrozenModel, parity};
 use mlestar_model::ModelConfig;
 
 use crate::models::{
-    AVERAGES, MEAN, STD, burn_logits, class_names, plain_config, random_pictures, smooth,
-    trained_like,
+    AVERAGES, MEAN, STD, burn_logits, class_names, plain_config, pooled_residual_config,
+    random_pictures, smooth, trained_like,
 };
 
 fn check(config: ModelConfig, side: usize, n: usize) {
@@ -40,13 +40,15 @@ fn small_network_agrees_on_odd_sizes() {
 }
 
 #[test]
-fn plain_network_agrees_on_odd_sizes() {
+fn networks_with_max_pools_agree_on_odd_sizes() {
     check(plain_config(), 27, 5);
+    check(pooled_residual_config(), 27, 5);
 }
 
 #[test]
 fn networks_with_silu_agree() {
     check(smooth(plain_config()), 27, 5);
+    check(smooth(pooled_residual_config()), 27, 5);
     check(smooth(ModelConfig::small()), 27, 5);
 }
 

@@ -181,6 +181,14 @@ pub fn plain_config() -> ModelConfig {
     config
 }
 
+/// As [`plain_config`], with a shortcut over the second block.
+pub fn pooled_residual_config() -> ModelConfig {
+    ModelConfig {
+        architecture: Architecture::PooledResidualCnn,
+        ..plain_config()
+    }
+}
+
 /// The same architecture with SiLU.
 pub fn smooth(config: ModelConfig) -> ModelConfig {
     ModelConfig {

@@ -5,8 +5,8 @@ use mlestar_model::ModelConfig;
 use tract_onnx::prelude::*;
 
 use crate::models::{
-    AVERAGES, MEAN, STD, class_names, max_difference, plain_config, pooled_frozen, random_pictures,
-    small_frozen, smooth, trained_like,
+    AVERAGES, MEAN, STD, class_names, max_difference, plain_config, pooled_frozen,
+    pooled_residual_config, random_pictures, small_frozen, smooth, trained_like,
 };
 
 /// Logits and probabilities that tract computes from the file at `path`.
@@ -69,7 +69,11 @@ fn tract_agrees_on_max_pools_and_a_plain_network() {
 
 #[test]
 fn tract_agrees_on_networks_with_silu() {
-    for config in [plain_config(), ModelConfig::small()] {
+    for config in [
+        plain_config(),
+        pooled_residual_config(),
+        ModelConfig::small(),
+    ] {
         let (spec, model) = trained_like(smooth(config), 10, 27);
         check(&FrozenModel::freeze(&model, &spec, (MEAN, STD), &class_names(10)).unwrap());
     }

@@ -102,7 +102,7 @@ pub(super) fn conv2d(
     let mut output = Buffer::new(shape.output_len());
     done(conv2d_with(
         Level::current(),
-        Algorithm::fastest_in(shape, precision),
+        Algorithm::fastest_in(Level::current(), shape, precision),
         shape,
         values(input),
         values(weight),
@@ -148,7 +148,7 @@ pub(super) fn input_gradient(
     let errors = values(output_gradient);
     done(conv2d_input_gradient_with(
         Level::current(),
-        Algorithm::fastest_in(shape, precision),
+        Algorithm::fastest_in(Level::current(), shape, precision),
         shape,
         errors,
         values(weight),
@@ -168,7 +168,7 @@ pub(super) fn weight_gradient(
     let errors = values(output_gradient);
     done(conv2d_weight_gradient_with(
         Level::current(),
-        Algorithm::fastest_in(shape, precision),
+        Algorithm::fastest_in(Level::current(), shape, precision),
         shape,
         values(input),
         errors,

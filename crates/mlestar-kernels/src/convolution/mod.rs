@@ -3,6 +3,7 @@
 //! Inputs and outputs are `[n, height, width, channels]`, weights
 //! `[channels_out, channels_in, kernel_height, kernel_width]` as PyTorch and Burn have them.
 
+mod blocked;
 mod direct;
 mod patch;
 mod shape;
@@ -20,6 +21,7 @@ use crate::{
     matrix::{Pairs, Single},
     simd::{Operation, Simd},
 };
+use blocked::Blocked;
 use direct::Direct;
 use weights::WeightView;
 use winograd::{Kernel, Winograd};
@@ -36,6 +38,10 @@ pub enum Algorithm {
     /// Winograd with the factors of its products rounded to bfloat16 and sums in `f32`. It takes half to
     /// three quarters of the time where [`Level::has_bfloat16`], and longer elsewhere.
     WinogradBfloat16,
+    /// Every multiplication, with factors rounded to bfloat16 and sums in `f32`, for channel counts that are
+    /// multiples of 16: the fastest where [`Level::has_matrix_unit`], and slow elsewhere. It computes groups of
+    /// 32 pictures: fewer take as long. Padding is left out: its zeros, times an infinity, are not NaN here.
+    DirectBfloat16,
 }
 
 /// What the factors of a convolution's products are rounded to.
@@ -45,40 +51,55 @@ pub enum Precision {
     /// Nothing: 24 bits.
     #[default]
     F32,
-    /// bfloat16, 8 bits, where that takes less time: with [`Algorithm::WinogradBfloat16`].
+    /// bfloat16, 8 bits, where that takes less time: with [`Algorithm::DirectBfloat16`] or
+    /// [`Algorithm::WinogradBfloat16`].
     Bfloat16,
 }
 
 impl Algorithm {
     /// Every algorithm.
-    pub const ALL: [Self; 3] = [Self::Direct, Self::Winograd, Self::WinogradBfloat16];
+    pub const ALL: [Self; 4] = [
+        Self::Direct,
+        Self::Winograd,
+        Self::WinogradBfloat16,
+        Self::DirectBfloat16,
+    ];
 
     /// The faster algorithm in `f32` for a shape (see `docs/kernels.md`).
     #[must_use]
     pub fn fastest(shape: &Conv2dShape) -> Self {
-        Self::fastest_in(shape, Precision::F32)
+        Self::fastest_in(Level::current(), shape, Precision::F32)
     }
 
-    /// The fastest algorithm of this precision for a shape.
+    /// The fastest algorithm of this precision for a shape, with the instructions of `level`.
     #[must_use]
-    pub fn fastest_in(shape: &Conv2dShape, precision: Precision) -> Self {
-        match (winograd::applies(shape), precision) {
+    pub fn fastest_in(level: Level, shape: &Conv2dShape, precision: Precision) -> Self {
+        let bfloat16 = precision == Precision::Bfloat16;
+        let pays = blocked::applies(shape) && shape.n >= blocked::LEAST_PICTURES;
+        if bfloat16 && level.has_matrix_unit() && pays {
+            return Self::DirectBfloat16;
+        }
+        match (winograd::applies(shape), bfloat16) {
             (false, _) => Self::Direct,
-            (true, Precision::F32) => Self::Winograd,
-            (true, Precision::Bfloat16) => Self::WinogradBfloat16,
+            (true, false) => Self::Winograd,
+            (true, true) => Self::WinogradBfloat16,
         }
     }
 
     /// Whether this algorithm can compute such a convolution.
     #[must_use]
     pub fn applies(self, shape: &Conv2dShape) -> bool {
-        self == Self::Direct || winograd::applies(shape)
+        match self {
+            Self::Direct => true,
+            Self::Winograd | Self::WinogradBfloat16 => winograd::applies(shape),
+            Self::DirectBfloat16 => blocked::applies(shape),
+        }
     }
 
     fn run<O: Operation>(self, level: Level, operation: O) -> O::Output {
         match self {
             Self::Direct | Self::Winograd => level.run(operation),
-            Self::WinogradBfloat16 => level.run_with_bfloat16(operation),
+            Self::WinogradBfloat16 | Self::DirectBfloat16 => level.run_with_bfloat16(operation),
         }
     }
 }
@@ -113,7 +134,7 @@ impl Epilogue<'_> {
 pub struct PackedConv2d {
     shape: Conv2dShape,
     level: Level,
-    /// Kept for Winograd's tiles whose results are not finite; empty with the direct algorithm.
+    /// Kept for Winograd's tiles whose results are not finite; empty with other algorithms.
     weight: Vec<f32>,
     packed: Packed,
 }
@@ -123,6 +144,7 @@ enum Packed {
     Direct(Direct),
     Winograd(Winograd<Single>),
     WinogradBfloat16(Winograd<Pairs>),
+    DirectBfloat16(Blocked),
 }
 
 impl Packed {
@@ -131,6 +153,7 @@ impl Packed {
             Self::Direct(_) => Algorithm::Direct,
             Self::Winograd(_) => Algorithm::Winograd,
             Self::WinogradBfloat16(_) => Algorithm::WinogradBfloat16,
+            Self::DirectBfloat16(_) => Algorithm::DirectBfloat16,
         }
     }
 }
@@ -173,7 +196,7 @@ impl PackedConv2d {
             shape,
             level,
             weight: match packed {
-                Packed::Direct(_) => Vec::new(),
+                Packed::Direct(_) | Packed::DirectBfloat16(_) => Vec::new(),
                 Packed::Winograd(_) | Packed::WinogradBfloat16(_) => weight.to_vec(),
             },
             packed,
@@ -395,6 +418,10 @@ fn check_algorithm(shape: &Conv2dShape, algorithm: Algorithm) -> Result<(), Kern
     shape.check()?;
     match algorithm.applies(shape) {
         true => Ok(()),
+        false if algorithm == Algorithm::DirectBfloat16 => Err(KernelError::Shape {
+            what: "the direct algorithm in bfloat16",
+            reason: format!("needs channels in multiples of 16, not {shape:?}"),
+        }),
         false => Err(KernelError::Shape {
             what: "Winograd's algorithm",
             reason: format!(
@@ -440,6 +467,9 @@ impl Operation for Pack<'_> {
             Algorithm::WinogradBfloat16 => {
                 Packed::WinogradBfloat16(Winograd::forward(simd, self.shape, weights))
             }
+            Algorithm::DirectBfloat16 => {
+                Packed::DirectBfloat16(Blocked::forward(simd, self.shape, weights))
+            }
         }
     }
 }
@@ -475,6 +505,7 @@ impl Operation for Run<'_> {
             Packed::WinogradBfloat16(winograd) => {
                 winograd.run(simd, n, input, kernel, epilogue, output);
             }
+            Packed::DirectBfloat16(blocked) => blocked.run(simd, n, input, epilogue, output),
         }
     }
 }
@@ -511,6 +542,9 @@ impl Operation for InputGradient<'_> {
                 let winograd = Winograd::<Pairs>::input_gradient(simd, shape, weights);
                 winograd.run(simd, n, from, kernel, nothing, to);
             }
+            Algorithm::DirectBfloat16 => {
+                Blocked::input_gradient(simd, shape, weights).run(simd, n, from, nothing, to);
+            }
         }
     }
 }
@@ -538,6 +572,7 @@ impl Operation for WeightGradient<'_> {
         let (from, to) = ([input, output_gradient], &mut *weight_gradient);
         match self.algorithm {
             Algorithm::Direct => {}
+            Algorithm::DirectBfloat16 => return blocked::weight_gradient(simd, shape, from, to),
             Algorithm::Winograd => {
                 winograd::weight_gradient::<S, Single>(simd, shape, from, to);
             }

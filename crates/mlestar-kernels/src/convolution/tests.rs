@@ -62,6 +62,7 @@ fn all<S: Simd>(simd: S, shape: &Conv2dShape, algorithm: Algorithm) -> [Vec<f32>
 fn tolerance(algorithm: Algorithm, terms: usize) -> f32 {
     match algorithm {
         Algorithm::Direct | Algorithm::Winograd => 2e-3,
+        Algorithm::DirectBfloat16 => 0.04 * (terms as f32).sqrt(),
         Algorithm::WinogradBfloat16 => 0.1 * (terms as f32).sqrt(),
     }
 }

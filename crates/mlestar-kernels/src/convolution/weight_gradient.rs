@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     matrix::{
-        Single,
+        Single, WIDEST_TILE,
         outer::{self, PANEL_ROWS},
         tile_width,
     },
@@ -93,8 +93,18 @@ fn pack_errors<S: Simd>(errors: &[f32], k: usize, target: &mut Buffer) {
         let first = panel * width;
         let real = width.min(k - first);
         for (pixel, values) in errors.chunks_exact(k).zip(values.chunks_exact_mut(width)) {
-            values[..real].copy_from_slice(&pixel[first..first + real]);
-            values[real..].fill(0.0);
+            let pixel = &pixel[first..first + real];
+            // The widest panel, whole, needs no call.
+            match (
+                pixel.as_array::<WIDEST_TILE>(),
+                values.as_mut_array::<WIDEST_TILE>(),
+            ) {
+                (Some(pixel), Some(values)) => *values = *pixel,
+                _ => {
+                    values[..real].copy_from_slice(pixel);
+                    values[real..].fill(0.0);
+                }
+            }
         }
     });
 }
@@ -169,10 +179,12 @@ impl Piece<'_> {
         } = self.job;
         let mut place = places.place(first);
         if let Some(patches) = Patches::of(shape) {
+            const { assert!(Patches::MOST_VALUES.is_multiple_of(PANEL_ROWS)) };
             let mut patch = [0.0; Patches::MOST_VALUES];
             for values in target.chunks_exact_mut(PANEL_ROWS) {
                 patches.copy(input, place, &mut patch[..patches.row_len()]);
-                values[..columns.len()].copy_from_slice(&patch[columns.clone()]);
+                // A whole panel, which takes no call: columns after the last are zeros that nobody asks for.
+                values.copy_from_slice(&patch[columns.start..][..PANEL_ROWS]);
                 places.advance(&mut place);
             }
             return;

@@ -1,9 +1,11 @@
-//! The two matrix products that everything rests on, as tiles that stay in registers.
+//! The matrix products that everything rests on, as tiles that stay in registers.
 //!
 //! - [`rows`]: rows, given by pointers, times packed weights: convolutions, and the product of each
 //!   Winograd position.
 //! - [`outer`]: the sum over pixels of a column times a row: weight gradients.
+//! - [`block`]: blocks of bfloat16, for a matrix unit.
 
+pub(crate) mod block;
 mod factors;
 pub(crate) mod outer;
 pub(crate) mod rows;

@@ -4,15 +4,24 @@
 //! the instructions of a level; which one is chosen when the program runs, so that one binary serves
 //! every processor.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod bfloat16;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(not(target_arch = "x86_64"))]
+mod no_matrix_unit;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use std::sync::OnceLock;
 
+use crate::matrix::block;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use amx::MatrixUnit;
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) use no_matrix_unit::MatrixUnit;
 pub(crate) use portable::Portable;
 
 /// Code that runs at any vector width.
@@ -89,6 +98,30 @@ pub(crate) trait Simd: Copy + Send + Sync {
         bfloat16::mul_add_pairs(self, a, b, c)
     }
 
+    /// The matrix unit of this thread (see `matrix::block`), where there is one.
+    #[inline(always)]
+    fn matrix_unit(self) -> Option<MatrixUnit> {
+        None
+    }
+
+    /// Transposes 16 rows of 16 cells.
+    ///
+    /// # Safety
+    ///
+    /// All cells must be readable at `source` and writable at `target`, which must not overlap.
+    #[inline(always)]
+    unsafe fn transpose(self, source: *const f32, target: *mut f32) {
+        for row in 0..block::TILE {
+            for column in 0..block::TILE {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    *target.add(column * block::TILE + row) =
+                        *source.add(row * block::TILE + column)
+                };
+            }
+        }
+    }
+
     /// Runs `operation` compiled with these instructions.
     fn vectorize<O: Operation>(self, operation: O) -> O::Output;
 }
@@ -97,6 +130,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Level {
+    /// As [`Avx512`](Self::Avx512), with products of bfloat16 in the matrix unit: AMX (x86-64, on Linux).
+    Amx,
     /// 16 lanes: AVX-512F (x86-64).
     Avx512,
     /// 8 lanes: AVX2 and FMA (x86-64).
@@ -108,7 +143,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// Environment variable that picks a level below the best one: `avx512`, `avx2`, `neon` or
+    /// Environment variable that picks a level below the best one: `amx`, `avx512`, `avx2`, `neon` or
     /// `portable`.
     pub const VARIABLE: &'static str = "MLESTAR_SIMD";
 
@@ -132,7 +167,13 @@ impl Level {
     /// Every level that this processor has, the best first.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        let all = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
+        let all = [
+            Self::Amx,
+            Self::Avx512,
+            Self::Avx2,
+            Self::Neon,
+            Self::Portable,
+        ];
         all.into_iter()
             .filter(|level| level.is_available())
             .collect()
@@ -142,6 +183,7 @@ impl Level {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Amx => "amx",
             Self::Avx512 => "avx512",
             Self::Avx2 => "avx2",
             Self::Neon => "neon",
@@ -151,6 +193,8 @@ impl Level {
 
     fn is_available(self) -> bool {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => x86::Avx512::<true>::detect_with_matrix_unit().is_some(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => x86::Avx512::<false>::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
@@ -169,9 +213,15 @@ impl Level {
     pub fn has_bfloat16(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => x86::Avx512::<true>::detect().is_some(),
+            Self::Amx | Self::Avx512 => x86::Avx512::<true>::detect().is_some(),
             _ => false,
         }
+    }
+
+    /// Whether this level's products of bfloat16 can be computed in a matrix unit (AMX).
+    #[must_use]
+    pub fn has_matrix_unit(self) -> bool {
+        self == Self::Amx && self.is_available()
     }
 
     /// As [`run`](Self::run), for an operation with products of bfloat16: with instructions for them where
@@ -179,10 +229,15 @@ impl Level {
     #[inline]
     pub(crate) fn run_with_bfloat16<O: Operation>(self, operation: O) -> O::Output {
         #[cfg(target_arch = "x86_64")]
-        if self == Self::Avx512
-            && let Some(simd) = x86::Avx512::<true>::detect()
         {
-            return simd.vectorize(operation);
+            let simd = match self {
+                Self::Amx => x86::Avx512::<true>::detect_with_matrix_unit(),
+                Self::Avx512 => x86::Avx512::<true>::detect(),
+                _ => None,
+            };
+            if let Some(simd) = simd {
+                return simd.vectorize(operation);
+            }
         }
         self.run(operation)
     }
@@ -192,7 +247,7 @@ impl Level {
     pub(crate) fn run<O: Operation>(self, operation: O) -> O::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => match x86::Avx512::<false>::detect() {
+            Self::Amx | Self::Avx512 => match x86::Avx512::<false>::detect() {
                 Some(simd) => simd.vectorize(operation),
                 None => PORTABLE.vectorize(operation),
             },
@@ -222,7 +277,11 @@ mod tests {
         assert_eq!(Level::choose("", &available), Level::Avx2);
         // Neither exists here: unknown, and not on this processor.
         assert_eq!(Level::choose("fastest", &available), Level::Avx2);
-        assert_eq!(Level::choose("avx512", &available), Level::Avx2);
+        assert_eq!(Level::choose("amx", &available), Level::Avx2);
+        // Without the matrix unit, where there is one.
+        let available = [Level::Amx, Level::Avx512, Level::Portable];
+        assert_eq!(Level::choose("avx512", &available), Level::Avx512);
+        assert_eq!(Level::choose("", &available), Level::Amx);
     }
 
     /// Pairs of values rounded in both ways, and the sums of their products.

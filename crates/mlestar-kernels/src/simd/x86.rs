@@ -4,7 +4,11 @@
 
 use std::{arch::x86_64::*, mem::transmute};
 
-use super::{Operation, Simd, bfloat16};
+use super::{
+    Operation, Simd,
+    amx::{self, MatrixUnit},
+    bfloat16,
+};
 
 /// Where the values of two vectors of 32 lie one after the other, their order in pairs.
 const INTERLEAVED: [i16; 32] = {
@@ -128,7 +132,10 @@ impl Simd for Avx2 {
 
 /// 16 lanes; AVX-512F, and with `BFLOAT16` its instructions for bfloat16.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx512<const BFLOAT16: bool>(());
+pub(crate) struct Avx512<const BFLOAT16: bool> {
+    /// Whether products of blocks are made in the matrix unit.
+    has_matrix_unit: bool,
+}
 
 impl<const BFLOAT16: bool> Avx512<BFLOAT16> {
     #[inline]
@@ -139,7 +146,17 @@ impl<const BFLOAT16: bool> Avx512<BFLOAT16> {
             && is_x86_feature_detected!("fma");
         let has_bfloat16 =
             || is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw");
-        (has && (!BFLOAT16 || has_bfloat16())).then_some(Self(()))
+        (has && (!BFLOAT16 || has_bfloat16())).then_some(Self {
+            has_matrix_unit: false,
+        })
+    }
+
+    /// As [`detect`](Self::detect), with a matrix unit as well.
+    #[inline]
+    pub(crate) fn detect_with_matrix_unit() -> Option<Self> {
+        (Self::detect().is_some() && amx::is_available()).then_some(Self {
+            has_matrix_unit: true,
+        })
     }
 }
 
@@ -264,6 +281,59 @@ impl<const BFLOAT16: bool> Simd for Avx512<BFLOAT16> {
     }
 
     #[inline(always)]
+    fn matrix_unit(self) -> Option<MatrixUnit> {
+        self.has_matrix_unit.then(MatrixUnit::new).flatten()
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(self, source: *const f32, target: *mut f32) {
+        // SAFETY: see the module; the caller vouches for 16 rows of 16 cells at both places.
+        unsafe {
+            // No closures: they would not be compiled with these instructions.
+            let mut rows = [_mm512_setzero_ps(); 16];
+            for (index, row) in rows.iter_mut().enumerate() {
+                *row = _mm512_loadu_ps(source.add(index * 16));
+            }
+            // Cells of pairs of rows, then pairs of those, within quarters of a vector.
+            for pair in 0..8 {
+                let (a, b) = (rows[2 * pair], rows[2 * pair + 1]);
+                rows[2 * pair] = _mm512_unpacklo_ps(a, b);
+                rows[2 * pair + 1] = _mm512_unpackhi_ps(a, b);
+            }
+            for four in (0..16).step_by(4) {
+                let mut wide = [_mm512_setzero_pd(); 4];
+                for (index, wide) in wide.iter_mut().enumerate() {
+                    *wide = _mm512_castps_pd(rows[four + index]);
+                }
+                for half in 0..2 {
+                    let (a, b) = (wide[half], wide[half + 2]);
+                    rows[four + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                    rows[four + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+                }
+            }
+            // Now quarter `q` of row `four + column` holds four rows' cells of column `4 * q + column`.
+            for column in 0..4 {
+                let (a, b) = (rows[column], rows[4 + column]);
+                let (c, d) = (rows[8 + column], rows[12 + column]);
+                let even = [
+                    _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b),
+                    _mm512_shuffle_f32x4::<0b10_00_10_00>(c, d),
+                ];
+                let odd = [
+                    _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b),
+                    _mm512_shuffle_f32x4::<0b11_01_11_01>(c, d),
+                ];
+                for (quarter, [first, second]) in [(0, even), (1, odd)] {
+                    let low = _mm512_shuffle_f32x4::<0b10_00_10_00>(first, second);
+                    let high = _mm512_shuffle_f32x4::<0b11_01_11_01>(first, second);
+                    _mm512_storeu_ps(target.add((4 * quarter + column) * 16), low);
+                    _mm512_storeu_ps(target.add((4 * (quarter + 2) + column) * 16), high);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
     fn vectorize<O: Operation>(self, operation: O) -> O::Output {
         #[target_feature(enable = "avx512f,avx2,fma")]
         fn inner<O: Operation>(simd: Avx512<false>, operation: O) -> O::Output {
@@ -275,9 +345,10 @@ impl<const BFLOAT16: bool> Simd for Avx512<BFLOAT16> {
         }
         // SAFETY: see the module.
         unsafe {
+            let has_matrix_unit = self.has_matrix_unit;
             match BFLOAT16 {
-                true => inner_bfloat16(Avx512(()), operation),
-                false => inner(Avx512(()), operation),
+                true => inner_bfloat16(Avx512 { has_matrix_unit }, operation),
+                false => inner(Avx512 { has_matrix_unit }, operation),
             }
         }
     }

@@ -189,7 +189,8 @@ fn the_fused_convolution_is_burns_operations_one_after_the_other() {
 #[test]
 fn the_precision_is_that_of_output_and_gradients() {
     let device = Device::flex().autodiff();
-    let shape = Conv2dShape::square(2, [9, 7], [16, 32], 3, 1, 1);
+    // As many pictures as a matrix unit is used for.
+    let shape = Conv2dShape::square(13, [5, 7], [16, 32], 3, 1, 1);
     let [x, weight, errors] = [
         random(1, "x", shape.input_len()),
         random(1, "w", shape.weight_len()),
@@ -201,7 +202,13 @@ fn the_precision_is_that_of_output_and_gradients() {
     let values = |tensor: Tensor<4>| tensor.into_data().iter::<f32>().collect::<Vec<_>>();
     for (precision, algorithm) in [
         (Precision::F32, Algorithm::Winograd),
-        (Precision::Bfloat16, Algorithm::WinogradBfloat16),
+        (
+            Precision::Bfloat16,
+            match Level::current().has_matrix_unit() {
+                true => Algorithm::DirectBfloat16,
+                false => Algorithm::WinogradBfloat16,
+            },
+        ),
     ] {
         let options = Conv2dOptions {
             stride: [1, 1],
@@ -209,10 +216,10 @@ fn the_precision_is_that_of_output_and_gradients() {
             dilation: [1, 1],
             precision,
         };
-        let input = on_device(&x, [2, 9, 7, 16]).require_grad();
+        let input = on_device(&x, [13, 5, 7, 16]).require_grad();
         let kernel = on_device(&weight, [32, 16, 3, 3]).require_grad();
         let output = kernels::conv2d(input.clone(), kernel.clone(), options);
-        let loss = (output.clone() * on_device(&errors, [2, 9, 7, 32])).sum();
+        let loss = (output.clone() * on_device(&errors, [13, 5, 7, 32])).sum();
         let gradients = loss.backward();
 
         let level = Level::current();

@@ -66,9 +66,30 @@ pub fn input_gradient(shape: &Conv2dShape, output_gradient: &[f32], weight: &[f3
 }
 
 pub fn weight_gradient(shape: &Conv2dShape, input: &[f32], output_gradient: &[f32]) -> Vec<f64> {
+    sum_weight_gradient(shape, input, output_gradient, true)
+}
+
+/// As [`weight_gradient`], without the zeros of the padding: times infinity or NaN, they would be NaN.
+pub fn weight_gradient_without_padding(
+    shape: &Conv2dShape,
+    input: &[f32],
+    output_gradient: &[f32],
+) -> Vec<f64> {
+    sum_weight_gradient(shape, input, output_gradient, false)
+}
+
+fn sum_weight_gradient(
+    shape: &Conv2dShape,
+    input: &[f32],
+    output_gradient: &[f32],
+    padding: bool,
+) -> Vec<f64> {
     let (c, k) = (shape.channels_in, shape.channels_out);
     let mut gradient = vec![0.0; shape.weight_len()];
     pairs(shape, |to, from, tap| {
+        if from.is_none() && !padding {
+            return;
+        }
         for k_idx in 0..k {
             for c_idx in 0..c {
                 let value = from.map_or(0.0, |from| input[from * c + c_idx]);

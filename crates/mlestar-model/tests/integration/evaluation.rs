@@ -3,8 +3,8 @@ use burn::tensor::{Device, ops::PadMode};
 use mlestar_model::{Activation, ModelConfig, ModelSpec};
 
 use crate::{
-    naive::Network, plain_config, random_images, random_state, random_values, tiny_config,
-    tiny_spec, to_vec,
+    naive::Network, plain_config, pooled_residual_config, random_images, random_state,
+    random_values, tiny_config, tiny_spec, to_vec,
 };
 
 /// The forward pass against the naive f64 one, on sizes where strides do not divide evenly.
@@ -47,15 +47,17 @@ fn evaluation_equals_the_naive_forward_pass() {
 }
 
 #[test]
-fn a_plain_network_equals_its_naive_forward_pass_too() {
-    for (height, width, n) in [(13, 11, 1), (12, 12, 3), (6, 20, 2)] {
-        check(&plain_config().check(3, height, width).unwrap(), n);
+fn networks_with_max_pools_equal_their_naive_forward_pass_too() {
+    for config in [plain_config(), pooled_residual_config()] {
+        for (height, width, n) in [(13, 11, 1), (12, 12, 3), (6, 20, 2)] {
+            check(&config.check(3, height, width).unwrap(), n);
+        }
     }
 }
 
 #[test]
 fn networks_with_silu_equal_their_naive_forward_pass() {
-    for config in [tiny_config(), plain_config()] {
+    for config in [tiny_config(), plain_config(), pooled_residual_config()] {
         let config = ModelConfig {
             activation: Activation::Silu,
             ..config

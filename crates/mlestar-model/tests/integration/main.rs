@@ -41,6 +41,14 @@ fn plain_config() -> ModelConfig {
     config
 }
 
+/// As [`plain_config`], with two blocks in each stage, the second one residual.
+fn pooled_residual_config() -> ModelConfig {
+    ModelConfig {
+        architecture: Architecture::PooledResidualCnn,
+        ..plain_config()
+    }
+}
+
 fn tiny_spec(height: usize, width: usize) -> ModelSpec {
     tiny_config().check(3, height, width).unwrap()
 }

@@ -35,7 +35,7 @@ impl Map {
 pub struct Network {
     tensors: HashMap<String, Vec<f64>>,
     stages: Vec<(usize, usize)>, // (blocks, stride)
-    plain: bool,
+    architecture: Architecture,
     activation: Activation,
     n_classes: usize,
 }
@@ -51,7 +51,7 @@ impl Network {
                 .iter()
                 .map(|stage| (stage.blocks, stage.stride))
                 .collect(),
-            plain: spec.config().architecture == Architecture::PlainCnn,
+            architecture: spec.config().architecture,
             activation: spec.config().activation,
             n_classes: spec.n_classes(),
         }
@@ -66,7 +66,12 @@ impl Network {
             for block in 0..blocks {
                 let stride = if block == 0 { stride } else { 1 };
                 let name = format!("stages.{index}.{block}");
-                x = match self.plain {
+                let plain = match self.architecture {
+                    Architecture::PlainCnn => true,
+                    Architecture::PooledResidualCnn => block == 0,
+                    _ => false,
+                };
+                x = match plain {
                     true => self.plain_block(&name, &x, stride),
                     false => self.block(&name, &x, stride),
                 };

@@ -6,7 +6,7 @@ use burn::{
 use mlestar_model::{Activation, ImageClassifier, LayerKind, ModelConfig, ModelSpec, ModelSummary};
 use proptest::prelude::*;
 
-use crate::{plain_config, random_images, tiny_config};
+use crate::{plain_config, pooled_residual_config, random_images, tiny_config};
 
 fn find<'a>(summary: &'a ModelSummary, name: &str) -> &'a mlestar_model::LayerSummary {
     summary
@@ -150,6 +150,23 @@ fn a_plain_model_agrees_too() {
         "stages.1.0.bn1.weight",
     ];
     assert_eq!(names, expected);
+}
+
+#[test]
+fn a_residual_model_with_max_pools_agrees_too() {
+    let spec = pooled_residual_config().check(4, 25, 14).unwrap();
+    check_against_module(&spec);
+    // The first block of a stage has the pool, the others a shortcut.
+    let summary = spec.summary();
+    let named = |name: &str| summary.layers.iter().any(|layer| layer.name == name);
+    for stage in 0..2 {
+        for (block, [pool, add]) in [[true, false], [false, true]].into_iter().enumerate() {
+            assert_eq!(named(&format!("stages.{stage}.{block}.pool")), pool);
+            assert_eq!(named(&format!("stages.{stage}.{block}.add")), add);
+        }
+    }
+    let plain = plain_config().check(4, 25, 14).unwrap().summary();
+    assert_eq!(summary.parameters, plain.parameters);
 }
 
 #[test]

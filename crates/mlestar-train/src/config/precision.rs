@@ -15,7 +15,7 @@ pub enum PrecisionChoice {
     /// With factors of 16 bits, see [`Precision::Bf16`]; on the CPU only. A processor without instructions
     /// for them takes longer than with `f32`.
     Bf16,
-    /// `bf16` on a CPU with instructions for it (AVX-512 BF16), else `f32`.
+    /// `bf16` on a CPU with instructions for it (AVX-512 BF16, with or without AMX), else `f32`.
     Auto,
 }
 

@@ -36,10 +36,11 @@ impl Pass {
 }
 
 /// Every algorithm with its name.
-pub const ALGORITHMS: [(Algorithm, &str); 3] = [
+pub const ALGORITHMS: [(Algorithm, &str); 4] = [
     (Algorithm::Direct, "direct"),
     (Algorithm::Winograd, "Winograd"),
     (Algorithm::WinogradBfloat16, "Winograd bfloat16"),
+    (Algorithm::DirectBfloat16, "direct bfloat16"),
 ];
 
 /// Buffers of one convolution.

@@ -89,7 +89,7 @@ fn measure(layer: &Layer, batch: usize) -> Result<Vec<Row>, BenchError> {
 /// F(4x4, 3x3) makes 36 multiplications for a 4x4 tile of results and a pair of channels, whichever
 /// the pass; tiles over the edge count whole.
 fn real_multiply_adds(shape: &Conv2dShape, algorithm: Algorithm) -> u64 {
-    if algorithm == Algorithm::Direct {
+    if matches!(algorithm, Algorithm::Direct | Algorithm::DirectBfloat16) {
         return shape.multiply_adds();
     }
     let [height, width] = shape.output();

@@ -60,9 +60,9 @@ fn in_words(plan: &ArchitecturePlan) -> String {
         .stages
         .iter()
         .map(|stage| {
-            let halving = match config.architecture {
-                Architecture::PlainCnn => "max pool",
-                _ => "stride",
+            let halving = match config.architecture.has_max_pools() {
+                true => "max pool",
+                false => "stride",
             };
             format!(
                 "{} x {} ({halving} {})",
@@ -72,6 +72,7 @@ fn in_words(plan: &ArchitecturePlan) -> String {
         .collect();
     let family = match config.architecture {
         Architecture::PlainCnn => "plain CNN",
+        Architecture::PooledResidualCnn => "residual CNN with max pools",
         _ => "residual CNN",
     };
     let averaging = match config.views() {

@@ -1,7 +1,7 @@
 //! How much of a picture a network looks at, computed from its strides.
 
 use super::artifact::ArchitecturePlan;
-use mlestar_model::{Architecture, ModelSpec};
+use mlestar_model::ModelSpec;
 
 /// Side of the convolutions on the main branch.
 const KERNEL: usize = 3;
@@ -19,7 +19,7 @@ pub(super) fn plan(spec: &ModelSpec) -> ArchitecturePlan {
         for block in 0..stage.blocks {
             let stride = if block == 0 { stage.stride } else { 1 };
             field += (KERNEL - 1) * spacing;
-            if architecture == Architecture::PlainCnn {
+            if architecture.has_max_pools() {
                 field += (stride - 1) * spacing;
             }
             spacing *= stride;

@@ -1,0 +1,347 @@
+//! Convolutions of every kernel, stride and dilation as products of 32x32 blocks of bfloat16, for processors
+//! with a matrix unit.
+//!
+//! The rows of a block are the same pixel of 32 pictures. So each pixel's rows lie one after the other, a
+//! tap is a pixel more or less, and taps beyond the edge are left out.
+
+mod layout;
+mod view;
+mod weight_gradient;
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::{Conv2dShape, Epilogue, direct::finish, weights::WeightView};
+use crate::{
+    matrix::{
+        block::{CELLS, Multiplier, Product, Products, SIDE, Sums, TILE, TILE_CELLS, Target},
+        rows::Finish,
+    },
+    memory::{Buffer, ScratchLoan, Shared},
+    simd::{Operation, Simd},
+};
+use layout::Pictures;
+use view::View;
+pub(crate) use weight_gradient::weight_gradient;
+
+/// Cells of the pixels that a piece of work reads: 768 KiB, which with the weights fit a second-level cache.
+const PIECE_CELLS: usize = 192 << 10;
+
+/// Cells of weights that are used pixel by pixel: 384 KiB.
+const WEIGHT_CELLS: usize = 96 << 10;
+
+/// Fewer pictures than this are computed sooner with Winograd's algorithm, which does not fill groups up.
+pub(crate) const LEAST_PICTURES: usize = 12;
+
+/// Blocks are halves of 16 channels.
+pub(crate) fn applies(shape: &Conv2dShape) -> bool {
+    [shape.channels_in, shape.channels_out]
+        .iter()
+        .all(|channels| channels.is_multiple_of(TILE))
+}
+
+/// A convolution, or the one that leads its gradient back, with packed weights.
+#[derive(Debug)]
+pub(crate) struct Blocked {
+    view: View,
+    taps: usize,
+    summed: usize,
+    results: usize,
+    /// Blocks `[result / SIDE][tap][summed / SIDE]` of right factors: columns are results.
+    weights: Buffer,
+}
+
+impl Blocked {
+    pub(crate) fn forward<S: Simd>(simd: S, shape: &Conv2dShape, weights: WeightView) -> Self {
+        Self::pack(simd, View::forward(shape), shape.taps(), weights)
+    }
+
+    pub(crate) fn input_gradient<S: Simd>(
+        simd: S,
+        shape: &Conv2dShape,
+        weights: WeightView,
+    ) -> Self {
+        Self::pack(simd, View::backward(shape), shape.taps(), weights)
+    }
+
+    fn pack<S: Simd>(simd: S, view: View, taps: usize, weights: WeightView) -> Self {
+        let [summed, results] = [weights.summed, weights.results].map(|c| c.div_ceil(SIDE));
+        let mut packed = Buffer::new(results * taps * summed * CELLS);
+        let shared = Shared::new(packed.as_mut_slice());
+        (0..results * summed).into_par_iter().for_each(|block| {
+            simd.vectorize(PackWeights {
+                weights,
+                taps,
+                block: [block / summed, block % summed],
+                packed: shared,
+            });
+        });
+        Self {
+            view,
+            taps,
+            summed: weights.summed,
+            results: weights.results,
+            weights: packed,
+        }
+    }
+
+    fn summed_blocks(&self) -> usize {
+        self.summed.div_ceil(SIDE)
+    }
+
+    /// Computes the results of `n` pictures.
+    pub(crate) fn run<S: Simd>(
+        &self,
+        simd: S,
+        n: usize,
+        source: &[f32],
+        epilogue: Epilogue,
+        result: &mut [f32],
+    ) {
+        let [height, width] = self.view.result;
+        assert_eq!(result.len(), n * height * width * self.results);
+        let [source_height, source_width] = self.view.source;
+        let source = Pictures {
+            values: source,
+            n,
+            pixels: source_height * source_width,
+            channels: self.summed,
+        };
+        source.check();
+        let finish = finish(epilogue, result);
+        let job = Job {
+            blocked: self,
+            source,
+            result: Shared::new(result),
+            finish,
+        };
+        let groups = n.div_ceil(SIDE);
+        let row_cells = source_width * self.summed_blocks() * CELLS;
+        let most = (PIECE_CELLS / row_cells.max(1)).clamp(1, height.max(1));
+        // Rows, so that each thread has a piece.
+        let fair = (groups * height / rayon::current_num_threads()).max(1);
+        let parts = height.div_ceil(most.min(fair));
+        (0..groups * parts)
+            .into_par_iter()
+            .with_max_len(1)
+            .for_each(|piece| {
+                let (group, part) = (piece / parts, piece % parts);
+                simd.vectorize(Piece {
+                    job: &job,
+                    group,
+                    rows: part * height / parts..(part + 1) * height / parts,
+                });
+            });
+    }
+}
+
+struct PackWeights<'a> {
+    weights: WeightView<'a>,
+    taps: usize,
+    /// Block of results and of summed channels.
+    block: [usize; 2],
+    packed: Shared,
+}
+
+impl Operation for PackWeights<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let WeightView {
+            values,
+            results,
+            summed,
+            ..
+        } = self.weights;
+        let blocks = summed.div_ceil(SIDE);
+        let [result_block, summed_block] = self.block;
+        let taps = self.taps;
+        // Of each channel of a cell, `[tap][result]`.
+        let mut lanes = [Vec::new(), Vec::new()];
+        for half in 0..2 {
+            let first = result_block * SIDE + half * TILE;
+            let real = TILE.min(results.saturating_sub(first));
+            for cell in 0..TILE {
+                for (part, lanes) in lanes.iter_mut().enumerate() {
+                    lanes.clear();
+                    lanes.resize(taps, [0.0; TILE]);
+                    let channel = summed_block * SIDE + cell * 2 + part;
+                    if channel >= summed {
+                        continue;
+                    }
+                    for lane in 0..real {
+                        let kernel =
+                            &values[self.weights.position(first + lane, channel)..][..taps];
+                        for (lanes, value) in lanes.iter_mut().zip(kernel) {
+                            lanes[lane] = *value;
+                        }
+                    }
+                }
+                for tap in 0..taps {
+                    let block = ((result_block * taps + tap) * blocks + summed_block) * CELLS;
+                    let (first, second) = (&lanes[0][tap], &lanes[1][tap]);
+                    for v in (0..TILE).step_by(S::LANES) {
+                        let place = block + half * TILE_CELLS + cell * TILE + v;
+                        // SAFETY: both arrays hold a tile's columns; these blocks are written here alone.
+                        unsafe {
+                            let first = simd.load(first.as_ptr().add(v));
+                            let second = simd.load(second.as_ptr().add(v));
+                            simd.store(self.packed.at(place), simd.pack_pairs(first, second));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Job<'a> {
+    blocked: &'a Blocked,
+    source: Pictures<'a>,
+    result: Shared,
+    finish: Finish<'a>,
+}
+
+/// Some rows of the result of a group of pictures.
+struct Piece<'a> {
+    job: &'a Job<'a>,
+    group: usize,
+    rows: Range<usize>,
+}
+
+impl Operation for Piece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Blocked {
+            ref view,
+            taps,
+            results,
+            ref weights,
+            ..
+        } = *self.job.blocked;
+        let mut loan = ScratchLoan::take();
+        let scratch = loan.get();
+        let depth = self.job.blocked.summed_blocks();
+        let [_, source_width] = view.source;
+        let [_, width] = view.result;
+        let source_rows = view.source_rows(self.rows.clone());
+        let pixels = source_rows.start * source_width..source_rows.end * source_width;
+        scratch.first.resize(pixels.len() * depth * CELLS);
+        let blocks = scratch.first.as_mut_slice();
+        layout::left_rows(simd, self.job.source, self.group, pixels.clone(), blocks);
+        let (blocks, weights) = (blocks.as_ptr(), weights.as_slice());
+
+        // What each pixel of the result sums, for the first block of results.
+        let mut products = Vec::new();
+        let mut ends = Vec::new();
+        for y in self.rows.clone() {
+            for x in 0..width {
+                view.for_each_tap([y, x], |[sy, sx], tap| {
+                    let pixel = sy * source_width + sx - pixels.start;
+                    products.push(Product {
+                        left: blocks.wrapping_add(pixel * depth * CELLS),
+                        right: weights[tap * depth * CELLS..].as_ptr(),
+                    });
+                });
+                ends.push(products.len());
+            }
+        }
+        let mut multiplier = Multiplier::new(simd);
+        let mut sums = Sums::ZERO;
+        let block_weights = taps * depth * CELLS;
+        let all = results.div_ceil(SIDE);
+        let most = (WEIGHT_CELLS / block_weights.max(1)).max(1);
+        for first in (0..all).step_by(most) {
+            let mut start = 0;
+            for (index, &end) in ends.iter().enumerate() {
+                let list = &products[start..end];
+                start = end;
+                let pixel = self.rows.start * width + index;
+                for block in first..all.min(first + most) {
+                    let products = Products {
+                        list,
+                        shift: [0, block * block_weights],
+                        depth,
+                    };
+                    let target = self.target(pixel, block);
+                    let is_direct = target.is_some();
+                    let target = target.unwrap_or(Target {
+                        start: sums.0.as_mut_ptr(),
+                        row_stride: SIDE,
+                        add: false,
+                    });
+                    // SAFETY: each source pixel and each tap of a block of results has `depth` blocks; this pixel
+                    // of these pictures is written here alone.
+                    unsafe { multiplier.multiply(products, target) };
+                    if !is_direct {
+                        self.store(simd, pixel, block, &sums);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Piece<'_> {
+    /// Where the sums of a pixel can go at once: there is nothing to add to them, and every one is a result.
+    #[inline(always)]
+    fn target(&self, pixel: usize, block: usize) -> Option<Target> {
+        let Job {
+            blocked,
+            source,
+            result,
+            finish,
+        } = *self.job;
+        let results = blocked.results;
+        let [height, width] = blocked.view.result;
+        let first = self.group * SIDE;
+        let plain = finish.bias.is_none() && finish.residual.is_none() && !finish.relu;
+        let whole = first + SIDE <= source.n && (block + 1) * SIDE <= results;
+        (plain && whole).then(|| Target {
+            start: result.at((first * height * width + pixel) * results + block * SIDE),
+            row_stride: height * width * results,
+            add: false,
+        })
+    }
+
+    /// Stores the sums of a pixel.
+    #[inline(always)]
+    fn store<S: Simd>(&self, simd: S, pixel: usize, block: usize, sums: &Sums) {
+        let Job {
+            blocked,
+            source,
+            result,
+            finish,
+        } = *self.job;
+        let results = blocked.results;
+        let [height, width] = blocked.view.result;
+        let first = self.group * SIDE;
+        let channels = block * SIDE..results.min((block + 1) * SIDE);
+        for row in 0..SIDE.min(source.n - first) {
+            let start = ((first + row) * height * width + pixel) * results;
+            for channel in channels.clone().step_by(S::LANES) {
+                let place = row * SIDE + channel - channels.start;
+                let target = result.at(start + channel);
+                // SAFETY: there are whole vectors of channels; `run` has checked that bias and residual are as
+                // long as they must be. This pixel of this picture is written here alone.
+                unsafe {
+                    let mut value = simd.load(sums.0[place..][..S::LANES].as_ptr());
+                    if let Some(bias) = finish.bias {
+                        value = simd.add(value, simd.load(bias[channel..][..S::LANES].as_ptr()));
+                    }
+                    if let Some(residual) = finish.residual {
+                        value = simd.add(value, simd.load(residual.at(target)));
+                    }
+                    if finish.relu {
+                        value = simd.relu(value);
+                    }
+                    simd.store(target, value);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Products of 32x32 blocks of bfloat16, summed in `f32`: what a processor's matrix unit computes.
+//!
+//! A cell is two bfloat16 (see [`Pairs`]), so that a row or column of 32 factors has 16. A block of factors is two
+//! tiles of 16 times 16 cells, one after the other:
+//!
+//! - of left factors `[half of the rows][16 rows][16 cells]`,
+//! - of right factors `[half of the columns][16 cells][16 columns]`.
+
+use super::{Factors, Pairs};
+use crate::simd::{MatrixUnit, Simd};
+
+/// Rows, columns and factors of a block.
+pub(crate) const SIDE: usize = 32;
+/// Rows, columns and cells of a tile.
+pub(crate) const TILE: usize = 16;
+/// Cells of a tile.
+pub(crate) const TILE_CELLS: usize = TILE * TILE;
+/// Cells of a block of factors.
+pub(crate) const CELLS: usize = 2 * TILE_CELLS;
+/// Values of a block of sums.
+pub(crate) const SUMS: usize = SIDE * SIDE;
+
+/// Where the factors of a product begin.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Product {
+    pub left: *const f32,
+    pub right: *const f32,
+}
+
+/// Products that are summed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Products<'a> {
+    pub list: &'a [Product],
+    /// Cells from where a [`Product`] points to the first block that is meant.
+    pub shift: [usize; 2],
+    /// Blocks that follow each other from there, and are multiplied in pairs.
+    pub depth: usize,
+}
+
+/// A block of sums, in 32 rows of 32.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub start: *mut f32,
+    /// Values from one row to the next.
+    pub row_stride: usize,
+    /// Whether products are added to what is there, or else replace it.
+    pub add: bool,
+}
+
+/// A block of sums, at the start of a cache line.
+#[repr(C, align(64))]
+pub(crate) struct Sums(pub [f32; SUMS]);
+
+impl Sums {
+    pub(crate) const ZERO: Self = Self([0.0; SUMS]);
+}
+
+/// Multiplies blocks: in a matrix unit where there is one, set up for as long as this lives.
+pub(crate) struct Multiplier<S> {
+    simd: S,
+    unit: Option<MatrixUnit>,
+}
+
+impl<S: Simd> Multiplier<S> {
+    #[inline(always)]
+    pub(crate) fn new(simd: S) -> Self {
+        let unit = simd.matrix_unit();
+        Self { simd, unit }
+    }
+
+    /// The sums of `products`. How often they are rounded depends on the processor.
+    ///
+    /// # Safety
+    ///
+    /// `depth` blocks must be readable at each of the places that `products` names; the rows of `target` must
+    /// be writable by nobody else, and hold values where they are added to.
+    #[inline(always)]
+    pub(crate) unsafe fn multiply(&mut self, products: Products, target: Target) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match &mut self.unit {
+                Some(unit) => unit.multiply(products, target),
+                None => multiply(self.simd, products, target),
+            }
+        }
+    }
+}
+
+/// Rows whose sums are in registers at a time.
+const ROWS: usize = 8;
+
+/// # Safety
+///
+/// As [`Multiplier::multiply`].
+#[inline(always)]
+unsafe fn multiply<S: Simd>(simd: S, products: Products, target: Target) {
+    for row in (0..SIDE).step_by(ROWS) {
+        for column in (0..SIDE).step_by(S::LANES) {
+            // SAFETY: these rows and columns are some of the blocks'.
+            unsafe { multiply_part(simd, products, [row, column], target) };
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`multiply`]; `ROWS` rows from `row` on and a vector of columns from `column` on.
+#[inline(always)]
+unsafe fn multiply_part<S: Simd>(
+    simd: S,
+    products: Products,
+    [row, column]: [usize; 2],
+    target: Target,
+) {
+    let left_start = products.shift[0] + row * TILE;
+    let right_start = products.shift[1] + column / TILE * TILE_CELLS + column % TILE;
+    let place = |part: usize| {
+        let row = (row + part) * target.row_stride;
+        target.start.wrapping_add(row + column)
+    };
+    let mut sums = [simd.splat(0.0); ROWS];
+    // SAFETY: the offsets stay within the blocks, which the caller vouches for.
+    unsafe {
+        if target.add {
+            for (row, sum) in sums.iter_mut().enumerate() {
+                *sum = simd.load(place(row));
+            }
+        }
+        for product in products.list {
+            for block in 0..products.depth {
+                let left = product.left.add(left_start + block * CELLS);
+                let right = product.right.add(right_start + block * CELLS);
+                for cell in 0..TILE {
+                    let weights = simd.load(right.add(cell * TILE));
+                    for (row, sum) in sums.iter_mut().enumerate() {
+                        let value = simd.splat(*left.add(row * TILE + cell));
+                        *sum = Pairs::mul_add(simd, value, weights, *sum);
+                    }
+                }
+            }
+        }
+        for (row, sum) in sums.into_iter().enumerate() {
+            simd.store(place(row), sum);
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Processors whose matrix unit, if they have one, is not used.
+
+use crate::matrix::block::{Products, Target};
+
+/// There is none.
+pub(crate) enum MatrixUnit {}
+
+impl MatrixUnit {
+    /// # Safety
+    ///
+    /// Nothing calls this.
+    pub(crate) unsafe fn multiply(&mut self, _: Products, _: Target) {
+        match *self {}
+    }
+}
