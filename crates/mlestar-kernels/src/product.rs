@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::{
     Algorithm, Conv2dShape, Epilogue, KernelError, Level, conv2d_with,
-    matrix::block::{CELLS, Multiplier, Product, Products, SIDE, Sums, TILE, TILE_CELLS, Target},
+    matrix::block::{CELLS, Multiplier, Product, Products, SIDE, TILE, TILE_CELLS, Target},
     memory::{Buffer, Shared},
     simd::{Operation, Simd},
 };
@@ -148,15 +148,13 @@ impl<const RIGHT: bool> Operation for Split<'_, RIGHT> {
     fn run<S: Simd>(self, simd: S) {
         let depth = self.summed / SIDE;
         let (upper, lower) = self.blocks.split_at_mut(depth * CELLS);
-        let mut tiles = Sums::ZERO;
+        // Rows of cells, of the upper parts and of the lower ones.
+        let [mut upper_rows, mut lower_rows] = [[0.0; TILE_CELLS]; 2];
         for block in 0..depth {
             for half in 0..2 {
                 let start = block * CELLS + half * TILE_CELLS;
                 let first = &mut upper[start..][..TILE_CELLS];
                 let second = &mut lower[start..][..TILE_CELLS];
-                // Rows of cells, of the upper parts and of the lower ones.
-                let (rows, rest) = tiles.0.split_at_mut(TILE_CELLS);
-                let lower_rows = &mut rest[..TILE_CELLS];
                 for row in 0..TILE {
                     let start = (half * TILE + row) * self.summed + block * SIDE;
                     let values = &self.values[start..][..SIDE];
@@ -164,7 +162,7 @@ impl<const RIGHT: bool> Operation for Split<'_, RIGHT> {
                         // SAFETY: a row of a tile holds as many values of 16 bits as these of 32.
                         unsafe {
                             let values = simd.load(values.as_ptr().add(v));
-                            let to = rows[row * TILE..][..TILE].as_mut_ptr();
+                            let to = upper_rows[row * TILE..][..TILE].as_mut_ptr();
                             simd.store_rounded(to.cast::<u16>().add(v), values);
                             // The upper half of a cell is a rounded value as `f32`.
                             let rounded = simd.pack_pairs(simd.splat(0.0), values);
@@ -176,12 +174,12 @@ impl<const RIGHT: bool> Operation for Split<'_, RIGHT> {
                 match RIGHT {
                     // SAFETY: all hold a tile.
                     true => unsafe {
-                        simd.transpose(rows.as_ptr(), first.as_mut_ptr());
+                        simd.transpose(upper_rows.as_ptr(), first.as_mut_ptr());
                         simd.transpose(lower_rows.as_ptr(), second.as_mut_ptr());
                     },
                     false => {
-                        first.copy_from_slice(rows);
-                        second.copy_from_slice(lower_rows);
+                        first.copy_from_slice(&upper_rows);
+                        second.copy_from_slice(&lower_rows);
                     }
                 }
             }

@@ -90,7 +90,8 @@ mod tests {
             assert!(values.iter().all(|value| value.is_finite()), "{what}");
         };
         let host = |x: Tensor<4>| x.into_data().iter::<f32>().collect::<Vec<_>>();
-        // Odd sizes; channels for Winograd with a panel that is not full, and for the direct way.
+        // Odd sizes; channels for Winograd and blocks with a panel that is not full, and for the direct way; as many
+        // pictures as a matrix unit is used for.
         for (channels, stride, precision) in [
             ([16, 48], 1, Precision::F32),
             ([16, 48], 1, Precision::Bfloat16),
@@ -100,7 +101,7 @@ mod tests {
                 let values = random(shape.iter().product());
                 Tensor::<4>::from_data(TensorData::new(values, shape), &device).require_grad()
             };
-            let x = leaf([3, 11, 7, channels[0]]);
+            let x = leaf([13, 11, 7, channels[0]]);
             let weight = leaf([channels[1], channels[0], 3, 3]);
             let options = Conv2dOptions {
                 stride: [stride; 2],

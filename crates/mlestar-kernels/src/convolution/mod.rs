@@ -35,8 +35,9 @@ pub enum Algorithm {
     /// Winograd's F(4x4, 3x3): a quarter of the multiplications, for 3x3 kernels of stride 1 and
     /// channel counts that are multiples of 16. Rounding errors are about four times as large.
     Winograd,
-    /// Winograd with the factors of its products rounded to bfloat16 and sums in `f32`. It takes half to
-    /// three quarters of the time where [`Level::has_bfloat16`], and longer elsewhere.
+    /// Winograd with the factors of its products rounded to bfloat16 and sums in `f32`. Where
+    /// [`Level::has_bfloat16`], it takes half to three quarters of the time (AMD EPYC) or about as long (Intel
+    /// Xeon, whose matrix unit this does not use), and longer elsewhere.
     WinogradBfloat16,
     /// Every multiplication, with factors rounded to bfloat16 and sums in `f32`, for channel counts that are
     /// multiples of 16: the fastest where [`Level::has_matrix_unit`], and slow elsewhere. It computes groups of

@@ -129,3 +129,28 @@ fn every_width_gives_the_same_results() {
         }
     }
 }
+
+/// What a matrix unit is used for, and what goes on without it.
+#[test]
+fn the_fastest_algorithm_is_that_of_shape_precision_and_level() {
+    let shape = |n, channels, stride| Conv2dShape::square(n, [8, 8], channels, 3, stride, 1);
+    for level in Level::available() {
+        let unit = level.has_matrix_unit();
+        for (shape, with_unit, without) in [
+            (shape(64, [16, 32], 1), true, Algorithm::WinogradBfloat16),
+            (shape(12, [16, 32], 1), true, Algorithm::WinogradBfloat16),
+            (shape(11, [16, 32], 1), false, Algorithm::WinogradBfloat16),
+            (shape(64, [16, 32], 2), true, Algorithm::Direct),
+            (shape(64, [3, 32], 1), false, Algorithm::Direct),
+        ] {
+            let expected = match unit && with_unit {
+                true => Algorithm::DirectBfloat16,
+                false => without,
+            };
+            let found = Algorithm::fastest_in(level, &shape, Precision::Bfloat16);
+            assert_eq!(found, expected, "{level:?} {shape:?}");
+            let exact = Algorithm::fastest_in(level, &shape, Precision::F32);
+            assert!(matches!(exact, Algorithm::Direct | Algorithm::Winograd));
+        }
+    }
+}

@@ -208,7 +208,7 @@ impl Level {
     }
 
     /// Whether this level's products of bfloat16 take the processor's instructions for them (AVX-512 BF16).
-    /// Otherwise they take longer than those of `f32`.
+    /// Otherwise they take longer than those of `f32`; how much is gained with them depends on the processor.
     #[must_use]
     pub fn has_bfloat16(self) -> bool {
         match self {

@@ -291,21 +291,28 @@ impl Piece<'_> {
     #[inline(always)]
     fn target(&self, pixel: usize, block: usize) -> Option<Target> {
         let Job {
-            blocked,
-            source,
-            result,
-            finish,
-        } = *self.job;
-        let results = blocked.results;
-        let [height, width] = blocked.view.result;
-        let first = self.group * SIDE;
+            blocked, finish, ..
+        } = self.job;
         let plain = finish.bias.is_none() && finish.residual.is_none() && !finish.relu;
-        let whole = first + SIDE <= source.n && (block + 1) * SIDE <= results;
+        let whole = self.pictures() == SIDE && (block + 1) * SIDE <= blocked.results;
         (plain && whole).then(|| Target {
-            start: result.at((first * height * width + pixel) * results + block * SIDE),
-            row_stride: height * width * results,
+            start: self.job.result.at(self.place(0, pixel) + block * SIDE),
+            row_stride: self.place(1, pixel) - self.place(0, pixel),
             add: false,
         })
+    }
+
+    /// Pictures of the group.
+    fn pictures(&self) -> usize {
+        SIDE.min(self.job.source.n - self.group * SIDE)
+    }
+
+    /// Where the results of a pixel begin, of one of the group's pictures.
+    #[inline(always)]
+    fn place(&self, picture: usize, pixel: usize) -> usize {
+        let Blocked { view, results, .. } = self.job.blocked;
+        let [height, width] = view.result;
+        ((self.group * SIDE + picture) * height * width + pixel) * results
     }
 
     /// Stores the sums of a pixel.
@@ -313,16 +320,13 @@ impl Piece<'_> {
     fn store<S: Simd>(&self, simd: S, pixel: usize, block: usize, sums: &Sums) {
         let Job {
             blocked,
-            source,
             result,
             finish,
+            ..
         } = *self.job;
-        let results = blocked.results;
-        let [height, width] = blocked.view.result;
-        let first = self.group * SIDE;
-        let channels = block * SIDE..results.min((block + 1) * SIDE);
-        for row in 0..SIDE.min(source.n - first) {
-            let start = ((first + row) * height * width + pixel) * results;
+        let channels = block * SIDE..blocked.results.min((block + 1) * SIDE);
+        for row in 0..self.pictures() {
+            let start = self.place(row, pixel);
             for channel in channels.clone().step_by(S::LANES) {
                 let place = row * SIDE + channel - channels.start;
                 let target = result.at(start + channel);

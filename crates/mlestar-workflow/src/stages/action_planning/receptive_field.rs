@@ -40,17 +40,18 @@ pub(super) fn plan(spec: &ModelSpec) -> ArchitecturePlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mlestar_model::{ModelConfig, StageConfig};
+    use mlestar_model::{Architecture, ModelConfig, StageConfig};
 
     #[test]
     fn fields_grow_with_depth_and_stride() {
-        let with = |stages: &[(usize, usize)]| {
+        let of = |architecture, stages: &[(usize, usize)]| {
             let stages = stages.iter().map(|(blocks, stride)| StageConfig {
                 channels: 8,
                 blocks: *blocks,
                 stride: *stride,
             });
             let config = ModelConfig {
+                architecture,
                 stages: stages.collect(),
                 ..ModelConfig::small()
             };
@@ -61,11 +62,18 @@ mod tests {
                 plan.last_map,
             )
         };
+        let with = |stages: &[(usize, usize)]| of(Architecture::ResidualCnn, stages);
         // 3, then two convolutions of 3x3 without stride: 3 + 2 + 2.
         assert_eq!(with(&[(1, 1)]), (7, 3, [32, 32]));
         // With stride 2 the second convolution steps over two pixels: 3 + 2 + 4.
         assert_eq!(with(&[(1, 2)]), (9, 3, [16, 16]));
         assert_eq!(with(&[(1, 2), (1, 2)]), (9 + 4 + 8, 5, [8, 8]));
+        // A pool sees a pixel more, and leaves out windows that are not full: 3 + 2 + 2, then three times 6 over three
+        // pixels in the first block's second convolution and the two of the second.
+        for architecture in [Architecture::PlainCnn, Architecture::PooledResidualCnn] {
+            let expected = (3 + 2 + 2 + 3 * 6, 5, [10, 10]);
+            assert_eq!(of(architecture, &[(2, 3)]), expected);
+        }
     }
 
     #[test]
