@@ -138,8 +138,8 @@ fn the_fastest_algorithm_is_that_of_shape_precision_and_level() {
         let unit = level.has_matrix_unit();
         for (shape, with_unit, without) in [
             (shape(64, [16, 32], 1), true, Algorithm::WinogradBfloat16),
-            (shape(12, [16, 32], 1), true, Algorithm::WinogradBfloat16),
-            (shape(11, [16, 32], 1), false, Algorithm::WinogradBfloat16),
+            (shape(8, [16, 32], 1), true, Algorithm::WinogradBfloat16),
+            (shape(7, [16, 32], 1), false, Algorithm::WinogradBfloat16),
             (shape(64, [16, 32], 2), true, Algorithm::Direct),
             (shape(64, [3, 32], 1), false, Algorithm::Direct),
         ] {

@@ -31,8 +31,9 @@ const PIECE_CELLS: usize = 192 << 10;
 /// Cells of weights that are used pixel by pixel: 384 KiB.
 const WEIGHT_CELLS: usize = 96 << 10;
 
-/// Fewer pictures than this are computed sooner with Winograd's algorithm, which does not fill groups up.
-pub(crate) const LEAST_PICTURES: usize = 12;
+/// Fewer pictures than this may be computed sooner with Winograd's algorithm, which does not fill groups up: see
+/// `docs/kernels.md`.
+pub(crate) const LEAST_PICTURES: usize = 8;
 
 /// Blocks are halves of 16 channels.
 pub(crate) fn applies(shape: &Conv2dShape) -> bool {
