@@ -4,6 +4,16 @@ use burn::{
 };
 use mlestar_kernels::{Activation, backend as kernels};
 
+/// What a training batch does to the running statistics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RunningStatistics {
+    /// They move towards the batch's.
+    #[default]
+    Advance,
+    /// They stay as they are: for a second pass over the same batch.
+    Keep,
+}
+
 /// Batch normalisation over `[n, channels, height, width]` (Ioffe and Szegedy 2015,
 /// <https://arxiv.org/abs/1502.03167>), with PyTorch's names and conventions.
 ///
@@ -62,41 +72,40 @@ impl BatchNorm {
     /// running statistics towards them.
     #[must_use]
     pub fn forward_train(&self, input: Tensor<4>) -> Tensor<4> {
-        self.forward_train_by(self.weight.val(), input)
+        self.forward_train_by(self.weight.val(), input, RunningStatistics::Advance)
     }
 
     /// As [`forward_train`](Self::forward_train), with this scale in the weight's place.
-    pub(crate) fn forward_train_by(&self, weight: Tensor<1>, input: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn forward_train_by(
+        &self,
+        weight: Tensor<1>,
+        input: Tensor<4>,
+        statistics: RunningStatistics,
+    ) -> Tensor<4> {
         let [n, _, height, width] = input.dims();
         let batch = batch_norm_train(input, weight, self.bias.val(), Self::EPSILON);
-        self.advance(n * height * width, batch.mean, batch.variance);
+        if statistics == RunningStatistics::Advance {
+            self.advance(n * height * width, batch.mean, batch.variance);
+        }
         batch.output
     }
 
     /// As [`forward_train`](Self::forward_train) on `[n, height, width, channels]` by the CPU kernels,
-    /// with the residual sum and the activation in the same pass.
+    /// with this scale in the weight's place, and the residual sum and the activation in the same pass.
     pub(crate) fn forward_train_channels_last(
-        &self,
-        input: Tensor<4>,
-        residual: Option<Tensor<4>>,
-        activation: Option<Activation>,
-    ) -> Tensor<4> {
-        self.forward_train_channels_last_by(self.weight.val(), input, residual, activation)
-    }
-
-    /// As [`forward_train_channels_last`](Self::forward_train_channels_last), with this scale in the
-    /// weight's place.
-    pub(crate) fn forward_train_channels_last_by(
         &self,
         weight: Tensor<1>,
         input: Tensor<4>,
         residual: Option<Tensor<4>>,
         activation: Option<Activation>,
+        statistics: RunningStatistics,
     ) -> Tensor<4> {
         let [n, height, width, _] = input.dims();
         let bias = self.bias.val();
         let batch = kernels::batch_norm(input, weight, bias, residual, Self::EPSILON, activation);
-        self.advance(n * height * width, batch.mean, batch.variance);
+        if statistics == RunningStatistics::Advance {
+            self.advance(n * height * width, batch.mean, batch.variance);
+        }
         batch.output
     }
 

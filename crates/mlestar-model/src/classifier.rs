@@ -5,7 +5,8 @@ use burn::{
 };
 
 use crate::{
-    Activation, BatchNorm, Block, ModelError, ModelSpec, Precision, StemKind, Views, init,
+    Activation, BatchNorm, Block, ModelError, ModelSpec, Precision, RunningStatistics, StemKind,
+    Views, init,
     path::{Path, Way},
 };
 
@@ -41,6 +42,8 @@ pub struct TrainingPass<'a> {
     pub branch_factors: &'a [Option<f64>],
     /// How exactly convolutions are computed, and their gradients.
     pub precision: Precision,
+    /// What becomes of the running statistics.
+    pub statistics: RunningStatistics,
 }
 
 /// A CNN for pictures of 3 channels. Built by [`ModelSpec::init`].
@@ -150,7 +153,10 @@ impl ImageClassifier {
     }
 
     pub(crate) fn forward_along(&self, way: Way, images: Tensor<4>) -> Tensor<2> {
-        let (path, views) = (self.path(way, Precision::F32), self.views());
+        let (path, views) = (
+            self.path(way, Precision::F32, RunningStatistics::Keep),
+            self.views(),
+        );
         let mut sum = self.pass_along(path, images.clone());
         for view in views.others() {
             sum = sum + self.pass_along(path, view.of(images.clone()));
@@ -170,11 +176,12 @@ impl ImageClassifier {
         }
     }
 
-    fn path(&self, way: Way, precision: Precision) -> Path {
+    fn path(&self, way: Way, precision: Precision, statistics: RunningStatistics) -> Path {
         Path {
             way,
             activation: self.activation,
             precision,
+            statistics,
         }
     }
 
@@ -215,8 +222,9 @@ impl ImageClassifier {
             dropout_mask,
             branch_factors,
             precision,
+            statistics,
         } = pass;
-        let path = self.path(way, precision);
+        let path = self.path(way, precision, statistics);
         let mut x = self.stem.forward_train(path, path.enter(images));
         for (index, block) in self.stages.iter().flatten().enumerate() {
             let factor = branch_factors.get(index).copied().unwrap_or(Some(1.0));

@@ -10,7 +10,7 @@ use burn::{
 };
 use mlestar_kernels::backend::{self as kernels, Conv2dOptions};
 
-use crate::{Activation, BatchNorm, Precision};
+use crate::{Activation, BatchNorm, Precision, RunningStatistics};
 
 /// How feature maps are laid out and which operations compute them. Both ways give the same results, up
 /// to rounding.
@@ -32,12 +32,14 @@ impl Way {
     }
 }
 
-/// A way with the network's activation, and the precision of convolutions.
+/// A way with the network's activation, the precision of convolutions, and what becomes of running statistics.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Path {
     pub way: Way,
     pub activation: Activation,
     pub precision: Precision,
+    /// In training.
+    pub statistics: RunningStatistics,
 }
 
 impl Path {
@@ -76,23 +78,32 @@ impl Path {
         residual: Option<Tensor<4>>,
         activate: bool,
     ) -> Tensor<4> {
+        self.normalize_by(bn, bn.weight.val(), x, residual, activate)
+    }
+
+    fn normalize_by(
+        self,
+        bn: &BatchNorm,
+        scale: Tensor<1>,
+        x: Tensor<4>,
+        residual: Option<Tensor<4>>,
+        activate: bool,
+    ) -> Tensor<4> {
         match self.way {
             Way::Kernels => {
-                bn.forward_train_channels_last(x, residual, self.kernel_activation(activate))
+                let activation = self.kernel_activation(activate);
+                bn.forward_train_channels_last(scale, x, residual, activation, self.statistics)
             }
-            Way::Burn => self.finish(bn.forward_train(x), residual, activate),
+            Way::Burn => {
+                let y = bn.forward_train_by(scale, x, self.statistics);
+                self.finish(y, residual, activate)
+            }
         }
     }
 
     /// As [`normalize`](Self::normalize) with the activation, where no gradient reaches the scale.
     pub(crate) fn normalize_unscaled(self, bn: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
-        let scale = bn.weight.val().detach();
-        match self.way {
-            Way::Kernels => {
-                bn.forward_train_channels_last_by(scale, x, None, self.kernel_activation(true))
-            }
-            Way::Burn => self.finish(bn.forward_train_by(scale, x), None, true),
-        }
+        self.normalize_by(bn, bn.weight.val().detach(), x, None, true)
     }
 
     /// The largest value of each window of `side` x `side` pixels, side by side; `x` itself for side 1.
@@ -353,6 +364,7 @@ mod tests {
                     way,
                     activation: Activation::Relu,
                     precision: Precision::F32,
+                    statistics: RunningStatistics::Advance,
                 };
                 let x = path.enter(x.clone());
                 let residual = path.enter(residual.clone());

@@ -79,6 +79,7 @@ pub mod optimizer;
 mod plateau;
 mod predict;
 mod remedy;
+mod sam;
 mod schedule;
 mod step;
 pub mod tensorboard;
@@ -87,7 +88,7 @@ mod training_steps;
 pub use config::{
     ClassWeights, Decay, EarlyStoppingConfig, EmaConfig, MixingConfig, Monitor, OptimizerConfig,
     OptimizerKind, PictureMemory, PlateauConfig, PrecisionChoice, ProgressiveResizing,
-    RecoveryConfig, ScheduleConfig, ScheduleKind, TrainingConfig,
+    RecoveryConfig, SamConfig, ScheduleConfig, ScheduleKind, TrainingConfig,
 };
 pub use error::TrainError;
 pub use faults::Faults;

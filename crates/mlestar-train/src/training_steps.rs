@@ -23,7 +23,7 @@ use crate::{
 pub struct StepsRequest<'a> {
     /// The model; its initial weights come from `seed`.
     pub model: &'a ModelSpec,
-    /// The training configuration. Its schedule, length and sizes of pictures are not used.
+    /// The training configuration. Its schedule, length, sizes of pictures and sharpness-aware steps are not used.
     pub training: &'a TrainingConfig,
     /// Random changes to the training pictures.
     pub augmentation: &'a AugmentationConfig,
@@ -196,6 +196,7 @@ impl<'a> TrainingSteps<'a> {
                 batch,
                 step,
                 learning_rate,
+                sam: None,
                 spoil: false,
                 keep_gradients,
             };

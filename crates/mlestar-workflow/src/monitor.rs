@@ -227,7 +227,7 @@ impl Followed {
         }
         .or_else(|| {
             let last = history.epochs.last()?;
-            Some(last.images_per_second * last.picture_area / training.picture_area(position.epoch))
+            Some(last.images_per_second * last.step_cost() / training.step_cost(position.epoch))
         })
         .filter(|speed| speed.is_finite() && *speed > 0.0);
         let since = last_written(&folder).and_then(|time| time.elapsed().ok());
@@ -362,16 +362,16 @@ impl Position {
         };
         if let (Some((steps, speed)), Some(step)) = (steps_and_speed, self.step) {
             let later_epochs: f64 = (self.epoch + 1..=training.epochs)
-                .map(|later| training.picture_area(later) / training.picture_area(self.epoch))
+                .map(|later| training.step_cost(later) / training.step_cost(self.epoch))
                 .sum();
             let steps_left = steps.saturating_sub(step) as f64 + later_epochs * steps as f64;
             let seconds = steps_left * training.batch_size as f64 / speed;
             let validations = training.validations_after(self.epoch.saturating_sub(1));
             return Some(seconds + validations as f64 * validation);
         }
-        // Of full size; the areas of the epochs that are left tell how much of it each takes.
-        let whole_epoch = mean(|epoch| epoch.seconds / epoch.picture_area)?;
-        let seconds_of = |epoch| whole_epoch * training.picture_area(epoch) + validation_of(epoch);
+        // Of full size with one gradient a step; the costs of the epochs that are left tell how much of it each takes.
+        let whole_epoch = mean(|epoch| epoch.seconds / epoch.step_cost())?;
+        let seconds_of = |epoch| whole_epoch * training.step_cost(epoch) + validation_of(epoch);
         let of_this = (seconds_of(self.epoch) - seconds_since_record.unwrap_or(0.0)).max(0.0);
         let later: f64 = (self.epoch + 1..=training.epochs).map(seconds_of).sum();
         Some(of_this + later)

@@ -20,8 +20,8 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
     let mut slow: Vec<(usize, f64, f64)> = Vec::new();
     let (mut seconds, mut seconds_lost) = (0.0, 0.0);
     for (index, epoch) in record.epochs.iter().enumerate() {
-        // As if all pictures were of full size.
-        let speed = epoch.images_per_second * epoch.picture_area;
+        // As if all pictures were of full size and every step had one gradient.
+        let speed = epoch.images_per_second * epoch.step_cost();
         if !(speed.is_finite() && speed > 0.0 && epoch.seconds.is_finite()) {
             continue;
         }

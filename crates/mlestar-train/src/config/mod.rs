@@ -9,6 +9,7 @@ mod picture_memory;
 mod precision;
 mod progressive_resizing;
 mod recovery;
+mod sam;
 mod schedule;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub use picture_memory::PictureMemory;
 pub use precision::PrecisionChoice;
 pub use progressive_resizing::ProgressiveResizing;
 pub use recovery::RecoveryConfig;
+pub use sam::SamConfig;
 pub use schedule::{Monitor, PlateauConfig, ScheduleConfig, ScheduleKind};
 
 use crate::TrainError;
@@ -45,6 +47,7 @@ use crate::TrainError;
 /// | `precision` | `"f32"` | what the factors of convolutions are rounded to, see [`PrecisionChoice`] | `"f32"`, `"bf16"`, `"auto"` |
 /// | `max_gradient_norm` | none | longest allowed norm of all gradients together | above 0 |
 /// | `ema` | off | averaged weights, see [`EmaConfig`] | |
+/// | `sam` | off | sharpness-aware minimisation, see [`SamConfig`] | |
 /// | `checkpoint_every_epochs` | 10 | how often a checkpoint is kept; 0 never | 0 to 100000 |
 /// | `keep_checkpoints` | 3 | how many of these are kept, the newest; 0 keeps all | 0 to 100000 |
 /// | `checkpoint_every_minutes` | 10 | how often `last` is renewed within an epoch; 0 never | 0 to 100000 |
@@ -89,6 +92,8 @@ pub struct TrainingConfig {
     pub max_gradient_norm: Option<f64>,
     /// Averaged weights for validation and everything after it; `None` uses the newest.
     pub ema: Option<EmaConfig>,
+    /// Gradients that look for flat minima; `None` takes ordinary ones.
+    pub sam: Option<SamConfig>,
     /// Every so many epochs a checkpoint is kept, besides the last and the best one.
     pub checkpoint_every_epochs: usize,
     /// How many of these are kept, the newest; 0 keeps all.
@@ -131,6 +136,7 @@ impl Default for TrainingConfig {
             precision: PrecisionChoice::default(),
             max_gradient_norm: None,
             ema: None,
+            sam: None,
             checkpoint_every_epochs: 10,
             keep_checkpoints: 3,
             checkpoint_every_minutes: 10.0,
@@ -239,6 +245,7 @@ impl TrainingConfig {
         in_range("overfit_batches", self.overfit_batches, 0, MAX_EPOCHS)?;
         self.recovery.check()?;
         self.ema.as_ref().map_or(Ok(()), EmaConfig::check)?;
+        self.sam.as_ref().map_or(Ok(()), SamConfig::check)?;
         self.optimizer.check()?;
         self.schedule.check(self.epochs)?;
         self.early_stopping
@@ -258,6 +265,27 @@ impl TrainingConfig {
     #[must_use]
     pub fn picture_area(&self, epoch: usize) -> f64 {
         self.picture_scale(epoch).powi(2)
+    }
+
+    /// How many times over a step of `epoch` (from 1) computes the gradient of its batch: 1, or with sharpness-aware
+    /// minimisation more.
+    #[must_use]
+    pub fn gradient_passes(&self, epoch: usize) -> f64 {
+        1.0 + self.sam_in(epoch).map_or(0.0, |sam| sam.ascent_fraction)
+    }
+
+    /// What a step of `epoch` (from 1) takes beside one with a single gradient and pictures of full size, in time:
+    /// the area of its pictures times the passes.
+    #[must_use]
+    pub fn step_cost(&self, epoch: usize) -> f64 {
+        self.picture_area(epoch) * self.gradient_passes(epoch)
+    }
+
+    /// How the gradients of `epoch` (from 1) are taken away from the weights; `None` is at the weights.
+    pub(crate) fn sam_in(&self, epoch: usize) -> Option<&SamConfig> {
+        self.sam
+            .as_ref()
+            .filter(|sam| sam.is_on(epoch, self.epochs))
     }
 
     fn picture_scale(&self, epoch: usize) -> f64 {

@@ -24,7 +24,7 @@ const UNTIL_KEY: &str = "progressive_resizing.until_fraction";
 const MAX_ENTRIES: usize = 16;
 const SCALES: RangeInclusive<f64> = 0.1..=1.0;
 /// So that 0.3 of 10 epochs are 3.
-const ROUNDING: f64 = 1e-9;
+pub(super) const ROUNDING: f64 = 1e-9;
 
 impl ProgressiveResizing {
     pub(crate) const SCALE_KEY: &str = "progressive_resizing.scale";

@@ -232,6 +232,7 @@ impl<'a> Session<'a> {
             validation_accuracy: validation.map(|(_, accuracy)| accuracy),
             images_per_second: position.images as f64 / position.seconds.max(f64::MIN_POSITIVE),
             picture_area: self.request.training.picture_area(epoch),
+            gradient_passes: self.request.training.gradient_passes(epoch),
             seconds: position.seconds,
             validation_seconds,
             loader_wait_seconds: position.loader_wait_seconds,
@@ -275,7 +276,7 @@ impl<'a> Session<'a> {
             waited += asked.elapsed().as_secs_f64();
             let learning_rate = self.learning_rate(self.optimizer.steps());
             let is_last = index + 1 == self.steps_per_epoch;
-            let output = self.step(batch, learning_rate, is_last)?;
+            let output = self.step(batch, epoch, learning_rate, is_last)?;
             meter.push(output.result, output.squares, learning_rate, output.indices);
             self.model = output.model;
             if let Some(ema) = &mut self.ema {
@@ -319,6 +320,7 @@ impl<'a> Session<'a> {
     fn step(
         &mut self,
         batch: StepBatch,
+        epoch: usize,
         learning_rate: f64,
         is_last: bool,
     ) -> Result<StepOutput, TrainError> {
@@ -354,6 +356,7 @@ impl<'a> Session<'a> {
             batch,
             step,
             learning_rate,
+            sam: training.sam_in(epoch),
             spoil: faults.strikes(faults.non_finite_at_step, lowered, step + 1),
             keep_gradients,
         };
@@ -585,10 +588,10 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The work left after `done` steps of `epoch`, in steps of this epoch: later ones may have larger pictures.
+/// The work left after `done` steps of `epoch`, in steps of this epoch: later ones may cost more.
 fn steps_left(training: &TrainingConfig, epoch: usize, done: usize, steps_per_epoch: usize) -> f64 {
     let later_epochs: f64 = (epoch + 1..=training.epochs)
-        .map(|later| training.picture_area(later) / training.picture_area(epoch))
+        .map(|later| training.step_cost(later) / training.step_cost(epoch))
         .sum();
     (steps_per_epoch - done) as f64 + later_epochs * steps_per_epoch as f64
 }
@@ -638,7 +641,7 @@ fn check_finite(epoch: usize, state: &[NamedTensor]) -> Result<(), TrainError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::ProgressiveResizing;
+    use crate::{ProgressiveResizing, SamConfig};
 
     use super::*;
 
@@ -657,5 +660,10 @@ mod tests {
         // 7 steps, as many as another epoch of small pictures has, and two epochs that cost four times as much.
         assert_eq!(steps_left(&training, 1, 3, 10), 7.0 + 10.0 + 80.0);
         assert_eq!(steps_left(&training, 3, 3, 10), 7.0 + 10.0);
+        training.sam = Some(SamConfig {
+            from_fraction: 0.75,
+            ..SamConfig::default()
+        });
+        assert_eq!(steps_left(&training, 3, 3, 10), 7.0 + 20.0);
     }
 }

@@ -21,6 +21,7 @@ fn epoch(epoch: usize) -> EpochRecord {
         validation_accuracy: Some(0.6 + 0.01 * epoch as f64),
         images_per_second: 100.0,
         picture_area: 1.0,
+        gradient_passes: 1.0,
         seconds: 5.0,
         loader_wait_seconds: 0.0,
         validation_seconds: 1.0,
@@ -153,6 +154,7 @@ fn the_time_left_counts_that_later_pictures_are_larger() {
     folder.set(Stage::Implementation, false);
     let small = |number| EpochRecord {
         picture_area: 0.25,
+        gradient_passes: 1.0,
         ..epoch(number)
     };
     folder.append(BASELINE, METRICS_FILE, &[small(1), small(2)], 2);

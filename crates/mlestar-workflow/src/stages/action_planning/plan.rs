@@ -197,7 +197,7 @@ fn strategy(
 mod tests {
     use super::*;
     use crate::stages::action_planning::testing;
-    use mlestar_train::{ClassWeights, ProgressiveResizing};
+    use mlestar_train::{ClassWeights, ProgressiveResizing, SamConfig};
 
     fn lines(training: &TrainingConfig) -> Vec<String> {
         strategy(
@@ -244,17 +244,24 @@ mod tests {
     }
 
     #[test]
-    fn smaller_pictures_are_less_work() {
+    fn smaller_pictures_are_less_work_and_sharpness_aware_steps_more() {
         let mut training = TrainingConfig {
             epochs: 4,
             ..TrainingConfig::default()
         };
-        assert_eq!(TrainingWork::new(&training, 100, 10).mean_picture_area, 1.0);
+        assert_eq!(TrainingWork::new(&training, 100, 10).mean_step_cost, 1.0);
         training.progressive_resizing = vec![ProgressiveResizing {
             until_fraction: 0.5,
             scale: 0.5,
         }];
         let work = TrainingWork::new(&training, 100, 10);
-        assert_eq!(work.mean_picture_area, (2.0 * 0.25 + 2.0) / 4.0);
+        assert_eq!(work.mean_step_cost, (2.0 * 0.25 + 2.0) / 4.0);
+        training.sam = Some(SamConfig {
+            from_fraction: 0.75,
+            ascent_fraction: 0.5,
+            ..SamConfig::default()
+        });
+        let work = TrainingWork::new(&training, 100, 10);
+        assert_eq!(work.mean_step_cost, (2.0 * 0.25 + 1.0 + 1.5) / 4.0);
     }
 }

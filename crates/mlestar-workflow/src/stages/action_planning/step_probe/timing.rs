@@ -51,7 +51,7 @@ impl StepTiming {
     /// The steps of all epochs and the passes over the validation pictures, when every step with pictures of
     /// full size takes `step_seconds`, and others take less in proportion to the area.
     pub fn training_seconds(&self, step_seconds: f64, work: &TrainingWork) -> f64 {
-        let epoch = work.steps_per_epoch as f64 * step_seconds * work.mean_picture_area;
+        let epoch = work.steps_per_epoch as f64 * step_seconds * work.mean_step_cost;
         let validation = work.n_validation as f64 * self.prediction_seconds_per_image;
         work.epochs as f64 * epoch + work.validations as f64 * validation
     }
@@ -65,8 +65,8 @@ pub struct TrainingWork {
     pub epochs: usize,
     /// Steps an epoch.
     pub steps_per_epoch: usize,
-    /// Area of a training picture as a fraction of the full one, the mean over the epochs.
-    pub mean_picture_area: f64,
+    /// What a step takes beside one with a single gradient and pictures of full size, the mean over the epochs.
+    pub mean_step_cost: f64,
     /// Epochs that are validated, at most.
     pub validations: usize,
     /// Pictures of a validation.
@@ -76,11 +76,11 @@ pub struct TrainingWork {
 impl TrainingWork {
     /// The work of training on `n_train` and validating on `n_validation` pictures.
     pub fn new(training: &TrainingConfig, n_train: usize, n_validation: usize) -> Self {
-        let areas = (1..=training.epochs).map(|epoch| training.picture_area(epoch));
+        let costs = (1..=training.epochs).map(|epoch| training.step_cost(epoch));
         Self {
             epochs: training.epochs,
             steps_per_epoch: n_train.div_ceil(training.batch_size),
-            mean_picture_area: areas.sum::<f64>() / training.epochs.max(1) as f64,
+            mean_step_cost: costs.sum::<f64>() / training.epochs.max(1) as f64,
             validations: training.validations_after(0),
             n_validation,
         }

@@ -144,7 +144,7 @@ mod testing {
                 data_bytes: 184_320_000,
             },
             work: TrainingWork {
-                mean_picture_area: 1.0,
+                mean_step_cost: 1.0,
                 epochs: 10,
                 steps_per_epoch: 352,
                 validations: 10,
