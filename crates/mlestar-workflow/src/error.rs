@@ -83,7 +83,7 @@ pub enum WorkflowError {
     },
     /// There is no record of a training where one was named.
     #[error(
-        "{path} holds no training with an epoch that has ended; name a run's folder, a folder with \
+        "{path} holds no training with an epoch that has ended and been validated; name a run's folder, a folder with \
          metrics.jsonl, or a CSV file (seconds,accuracy)",
         path = path.display()
     )]
