@@ -15,7 +15,7 @@
 //! Its metadata hold the class names (`classes`, a JSON list; position is index) and the
 //! normalisation (`normalization`, JSON; for information, as the graph contains it).
 //!
-//! [`read`] reads the files that [`write`] writes, of this version of the format, and refuses
+//! [`read`] reads the files that [`write()`] writes, of this version of the format, and refuses
 //! every other ONNX file.
 //!
 //! ```
@@ -85,7 +85,7 @@ pub fn write(model: &FrozenModel, path: &Path) -> Result<(), ExportError> {
     Ok(write_atomically(path, &to_bytes(model))?)
 }
 
-/// Reads an ONNX file that [`write`] has written.
+/// Reads an ONNX file that [`write()`] has written.
 ///
 /// # Errors
 ///

@@ -93,7 +93,7 @@ impl Optimizer {
     /// One step: `model` with every parameter that has a gradient changed.
     ///
     /// Gradients are multiplied by `gradient_scale`, a tensor `[1]`, first (see
-    /// [`GradientNorm::clip_factor`]).
+    /// [`GradientNorm::clip_factor`](crate::GradientNorm::clip_factor)).
     #[must_use]
     pub fn step<M: Module>(
         &mut self,

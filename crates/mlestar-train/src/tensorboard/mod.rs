@@ -1,6 +1,6 @@
 //! Event files that TensorBoard reads.
 //!
-//! An event file is a sequence of TFRecords ([`record`]), each holding one `Event` message of
+//! An event file is a sequence of TFRecords (`record`), each holding one `Event` message of
 //! TensorFlow's protocol buffers. The messages are encoded by hand, one file a kind; only the fields
 //! that TensorBoard needs are written.
 
