@@ -84,9 +84,7 @@ impl BatchNorm {
     ) -> Tensor<4> {
         let [n, _, height, width] = input.dims();
         let batch = batch_norm_train(input, weight, self.bias.val(), Self::EPSILON);
-        if statistics == RunningStatistics::Advance {
-            self.advance(n * height * width, batch.mean, batch.variance);
-        }
+        self.observe(statistics, n * height * width, batch.mean, batch.variance);
         batch.output
     }
 
@@ -103,14 +101,21 @@ impl BatchNorm {
         let [n, height, width, _] = input.dims();
         let bias = self.bias.val();
         let batch = kernels::batch_norm(input, weight, bias, residual, Self::EPSILON, activation);
-        if statistics == RunningStatistics::Advance {
-            self.advance(n * height * width, batch.mean, batch.variance);
-        }
+        self.observe(statistics, n * height * width, batch.mean, batch.variance);
         batch.output
     }
 
-    /// Moves the running statistics towards those of a batch with `count` values a channel.
-    fn advance(&self, count: usize, mean: Tensor<1>, variance: Tensor<1>) {
+    /// Moves the running statistics towards those of a batch with `count` values a channel, unless they are kept.
+    fn observe(
+        &self,
+        statistics: RunningStatistics,
+        count: usize,
+        mean: Tensor<1>,
+        variance: Tensor<1>,
+    ) {
+        if statistics == RunningStatistics::Keep {
+            return;
+        }
         // Bessel's correction; a single value a channel has no unbiased variance.
         let count = count as f64;
         let unbiased = if count > 1.0 {

@@ -100,20 +100,31 @@ impl ModuleVisitor for Summer<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use burn::tensor::{Device, TensorData};
     use mlestar_random::Stream;
 
     use super::*;
 
     #[derive(Module, Debug)]
-    struct Pair {
-        first: Param<Tensor<2>>,
-        unused: Param<Tensor<1>>,
-        second: Param<Tensor<1>>,
+    pub(crate) struct Pair {
+        pub(crate) first: Param<Tensor<2>>,
+        pub(crate) unused: Param<Tensor<1>>,
+        pub(crate) second: Param<Tensor<1>>,
     }
 
-    /// The gradient of half the sum of squares of a parameter is the parameter itself.
+    /// A model whose gradients are its parameters, as those of half the sum of squares are, and one without.
+    pub(crate) fn pair(first: &[f32], second: &[f32], device: &Device) -> (Pair, GradientsParams) {
+        let model = Pair {
+            first: Param::from_data(TensorData::new(first.to_vec(), [1, first.len()]), device),
+            unused: Param::from_data(TensorData::new(vec![7.0_f32], [1]), device),
+            second: Param::from_data(TensorData::new(second.to_vec(), [second.len()]), device),
+        };
+        let loss = model.first.val().square().sum() + model.second.val().square().sum();
+        let gradients = GradientsParams::from_grads(loss.mul_scalar(0.5).backward(), &model);
+        (model, gradients)
+    }
+
     #[test]
     fn norms_of_parameters_sum_to_that_of_all() {
         let device = Device::flex().autodiff();
@@ -123,13 +134,7 @@ mod tests {
         let [first, second] = [normals(7 * 300), normals(11)];
         let square = |values: &[f32]| values.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
         let [of_first, of_second]: [f64; 2] = [square(&first), square(&second)];
-        let model = Pair {
-            first: Param::from_data(TensorData::new(first, [7, 300]), &device),
-            unused: Param::from_data(TensorData::new(vec![1.0_f32], [1]), &device),
-            second: Param::from_data(TensorData::new(second, [11]), &device),
-        };
-        let loss = model.first.val().square().sum() + model.second.val().square().sum();
-        let gradients = GradientsParams::from_grads(loss.mul_scalar(0.5).backward(), &model);
+        let (model, gradients) = pair(&first, &second, &device);
         let norm = GradientNorm::of(&model, &gradients).unwrap();
         let names: Vec<&str> = norm
             .squares()

@@ -44,32 +44,14 @@ impl ModuleMapper for Ascent<'_> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::Device;
     use mlestar_random::Stream;
 
     use super::*;
-
-    #[derive(Module, Debug)]
-    struct Pair {
-        first: Param<Tensor<2>>,
-        unused: Param<Tensor<1>>,
-        second: Param<Tensor<1>>,
-    }
+    use crate::gradient_norm::tests::{Pair, pair};
 
     fn values<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
         param.val().into_data().iter::<f32>().collect()
-    }
-
-    /// The gradient of half the sum of squares of a parameter is the parameter itself.
-    fn pair(first: &[f32], second: &[f32], device: &Device) -> (Pair, GradientsParams) {
-        let model = Pair {
-            first: Param::from_data(TensorData::new(first.to_vec(), [1, first.len()]), device),
-            unused: Param::from_data(TensorData::new(vec![7.0_f32], [1]), device),
-            second: Param::from_data(TensorData::new(second.to_vec(), [second.len()]), device),
-        };
-        let loss = model.first.val().square().sum() + model.second.val().square().sum();
-        let gradients = GradientsParams::from_grads(loss.mul_scalar(0.5).backward(), &model);
-        (model, gradients)
     }
 
     #[test]

@@ -101,6 +101,16 @@ mod tests {
     }
 
     #[test]
+    fn a_second_gradient_is_no_drop() {
+        let mut record = Simulation::default().run();
+        for epoch in &mut record.epochs[9..] {
+            epoch.images_per_second /= 2.0;
+            epoch.gradient_passes = 2.0;
+        }
+        assert!(kinds(&record).is_empty());
+    }
+
+    #[test]
     fn a_slow_first_epoch_and_very_short_epochs_are_nothing() {
         let mut record = Simulation::default().run();
         record.epochs[0].images_per_second = 20.0;

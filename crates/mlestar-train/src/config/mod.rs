@@ -325,6 +325,13 @@ fn in_range(key: &'static str, value: usize, low: usize, high: usize) -> Result<
     ))
 }
 
+/// Whether `epoch`, from 1, is among the first `fraction` of `epochs`.
+fn is_within(fraction: f64, epoch: usize, epochs: usize) -> bool {
+    /// So that 0.3 of 10 epochs are 3.
+    const ROUNDING: f64 = 1e-9;
+    epoch as f64 <= fraction * epochs as f64 + ROUNDING
+}
+
 /// 0 <= value < 1; NaN is not.
 fn fraction(key: &'static str, value: f64) -> Result<(), TrainError> {
     if (0.0..1.0).contains(&value) {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{fraction, progressive_resizing::ROUNDING};
+use super::{fraction, is_within};
 use crate::TrainError;
 
 /// Section `[training.sam]`; present, steps are those of sharpness-aware minimisation (SAM; Foret et al. 2020,
@@ -13,8 +13,8 @@ use crate::TrainError;
 /// | `from_fraction` | 0 | fraction of the epochs after which it begins | 0 <= f < 1 |
 /// | `ascent_fraction` | 1 | share of a batch whose gradient tells where the loss rises most | 0 < f <= 1 |
 ///
-/// Such a step computes the gradient of that share, then, where it leads to, the gradient of the whole batch: with all
-/// of a batch it takes twice as long as an ordinary one. Most of what it gives, it gives in the last epochs
+/// Such a step computes the gradient of that share, then, where it leads to, the gradient of the whole batch.
+/// Most of what it gives, it gives in the last epochs
 /// (Zhou et al. 2024, <https://arxiv.org/abs/2410.10373>).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -43,7 +43,7 @@ impl SamConfig {
     /// Whether the steps of `epoch` (from 1) of `epochs` are such steps.
     #[must_use]
     pub fn is_on(&self, epoch: usize, epochs: usize) -> bool {
-        epoch as f64 > self.from_fraction * epochs as f64 + ROUNDING
+        !is_within(self.from_fraction, epoch, epochs)
     }
 
     pub(super) fn check(&self) -> Result<(), TrainError> {

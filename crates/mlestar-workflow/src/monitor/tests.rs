@@ -154,7 +154,6 @@ fn the_time_left_counts_that_later_pictures_are_larger() {
     folder.set(Stage::Implementation, false);
     let small = |number| EpochRecord {
         picture_area: 0.25,
-        gradient_passes: 1.0,
         ..epoch(number)
     };
     folder.append(BASELINE, METRICS_FILE, &[small(1), small(2)], 2);

@@ -158,8 +158,10 @@ fn what_cannot_be_compared_is_refused_with_file_and_line() {
     assert!(of("seconds,accuracy\n2,85\n").ends_with("line 2: the accuracy must be 0 to 1"));
     assert!(refused(folder.path()).contains("holds no training"));
     assert!(refused(Path::new("nowhere.csv")).contains("cannot be read"));
-    record(folder.path(), &[]);
-    assert!(refused(folder.path()).contains("an epoch that has ended"));
+    for without_validation in [&[][..], &[f64::NAN]] {
+        record(folder.path(), without_validation);
+        assert!(refused(folder.path()).contains("an epoch that has ended and been validated"));
+    }
     assert!(compare(&[], &[]).is_err());
     record(folder.path(), &[0.5]);
     let curve = read(folder.path()).unwrap();

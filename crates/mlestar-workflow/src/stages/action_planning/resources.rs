@@ -85,8 +85,8 @@ impl ResourceFigures {
             + self.data_bytes
     }
 
-    /// Operations of a whole training: a backward pass costs about twice a forward pass, and smaller
-    /// pictures less in proportion to their area.
+    /// Operations of a whole training: a backward pass costs about twice a forward pass, and steps
+    /// cost what [`TrainingConfig::step_cost`] says.
     pub fn training_flops(&self, work: &TrainingWork, n_train: usize) -> f64 {
         let epochs = work.epochs as f64 * work.mean_step_cost;
         3.0 * self.flops_per_image as f64 * n_train as f64 * epochs

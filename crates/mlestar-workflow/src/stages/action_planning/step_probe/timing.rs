@@ -48,8 +48,8 @@ impl StepTiming {
         self.latency_ms.iter().copied().fold(0.0, f64::max)
     }
 
-    /// The steps of all epochs and the passes over the validation pictures, when every step with pictures of
-    /// full size takes `step_seconds`, and others take less in proportion to the area.
+    /// The steps of all epochs and the passes over the validation pictures, when a step with a single gradient
+    /// and pictures of full size takes `step_seconds`, and others what [`TrainingConfig::step_cost`] says.
     pub fn training_seconds(&self, step_seconds: f64, work: &TrainingWork) -> f64 {
         let epoch = work.steps_per_epoch as f64 * step_seconds * work.mean_step_cost;
         let validation = work.n_validation as f64 * self.prediction_seconds_per_image;
