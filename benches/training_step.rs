@@ -58,6 +58,7 @@ fn training(criterion: &mut Criterion) {
                 stop: &StopSignal::new(),
                 threads: 1,
                 faults: Faults::default(),
+                step_costs: None,
             };
             fit(&request, &mut |event: &TrainEvent| {
                 black_box(event);

@@ -75,6 +75,7 @@ fn train(splits: &ImageSplits, learning_rate: f64, output: &Path) -> Result<(), 
         stop: &StopSignal::new(),
         threads: 1,
         faults: Faults::default(),
+        step_costs: None,
     };
     let outcome = fit(&request, &mut |event: &TrainEvent| {
         if let TrainEvent::Epoch(record) = event

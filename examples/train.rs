@@ -55,6 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         stop: &StopSignal::new(),
         threads: 1,
         faults: Faults::default(),
+        step_costs: None,
     };
     let outcome = fit(&request, &mut |event: &TrainEvent| match event {
         TrainEvent::Resumed { path, epoch, .. } => {

@@ -81,8 +81,8 @@ pub struct ProjectOptions {
     /// The run's folder; a plain name stands for runs/NAME [default: runs/<project.name>]
     #[arg(long, value_name = "RUN")]
     pub run: Option<PathBuf>,
-    /// auto, cpu, cuda[:N] or wgpu[:N]
-    #[arg(long, default_value = "cpu")]
+    // No doc comment: `[:N]` would be a link there.
+    #[arg(long, default_value = "cpu", help = "auto, cpu, cuda[:N] or wgpu[:N]")]
     pub device: String,
     /// Threads [default: all cores]
     #[arg(long)]

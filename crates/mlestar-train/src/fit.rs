@@ -14,8 +14,8 @@ use mlestar_data::{
 use mlestar_model::{ImageClassifier, ModelSpec, Precision};
 
 use crate::{
-    EpochRecord, Faults, Observer, ProgressiveResizing, Remedy, StopReason, StopSignal, TrainError,
-    config::TrainingConfig,
+    EpochRecord, Faults, Freezing, Observer, ProgressiveResizing, Remedy, StepCosts, StopReason,
+    StopSignal, TrainError, config::TrainingConfig,
 };
 
 /// What to train, on what and how.
@@ -48,6 +48,9 @@ pub struct FitRequest<'a> {
     pub threads: usize,
     /// Accidents to be had on purpose.
     pub faults: Faults,
+    /// What steps of different kinds take beside each other, where that was measured. The time left rests on it until
+    /// the training has seen two kinds of its own; no result does.
+    pub step_costs: Option<StepCosts>,
 }
 
 /// What a training gave.
@@ -148,6 +151,7 @@ pub(crate) fn check_settings(
     augmentation.check(spec.height(), spec.width())?;
     normalization.check()?;
     check_picture_sizes(spec, training)?;
+    check_frozen_stages(spec, training)?;
     match threads {
         0 => Err(TrainError::out_of_range("threads", 0, "at least 1")),
         _ => Ok(()),
@@ -167,6 +171,20 @@ fn check_picture_sizes(spec: &ModelSpec, training: &TrainingConfig) -> Result<()
         }
     }
     Ok(())
+}
+
+/// No more stages can be frozen than there are.
+fn check_frozen_stages(spec: &ModelSpec, training: &TrainingConfig) -> Result<(), TrainError> {
+    let stages = spec.config().stages.len();
+    // They rise from entry to entry.
+    match training.freezing.last() {
+        Some(entry) if entry.stages > stages => Err(TrainError::out_of_range(
+            Freezing::STAGES_KEY,
+            entry.stages,
+            format!("at most {stages}, the stages of the network"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn check(request: &FitRequest<'_>) -> Result<(), TrainError> {

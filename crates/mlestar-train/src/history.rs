@@ -59,10 +59,9 @@ impl EpochRecord {
         self.validation_accuracy.is_some()
     }
 
-    /// What a step took beside one with a single gradient and pictures of full size, as
-    /// [`TrainingConfig::step_cost`](crate::TrainingConfig::step_cost) expects.
+    /// The work of a step's gradients, as [`TrainingConfig::step_work`](crate::TrainingConfig::step_work) has it.
     #[must_use]
-    pub fn step_cost(&self) -> f64 {
+    pub fn step_work(&self) -> f64 {
         self.picture_area * self.gradient_passes
     }
 }

@@ -43,6 +43,7 @@
 //!     stop: &StopSignal::new(),
 //!     threads: 1,
 //!     faults: Faults::default(),
+//!     step_costs: None,
 //! };
 //! let outcome = fit(&request, &mut |event: &TrainEvent| {
 //!     if let TrainEvent::Epoch(record) = event {
@@ -82,13 +83,14 @@ mod remedy;
 mod sam;
 mod schedule;
 mod step;
+mod step_costs;
 pub mod tensorboard;
 mod training_steps;
 
 pub use config::{
-    ClassWeights, Decay, EarlyStoppingConfig, EmaConfig, MixingConfig, Monitor, OptimizerConfig,
-    OptimizerKind, PictureMemory, PlateauConfig, PrecisionChoice, ProgressiveResizing,
-    RecoveryConfig, SamConfig, ScheduleConfig, ScheduleKind, TrainingConfig,
+    ClassWeights, Decay, EarlyStoppingConfig, EmaConfig, Freezing, MixingConfig, Monitor,
+    OptimizerConfig, OptimizerKind, PictureMemory, PlateauConfig, PrecisionChoice,
+    ProgressiveResizing, RecoveryConfig, SamConfig, ScheduleConfig, ScheduleKind, TrainingConfig,
 };
 pub use error::TrainError;
 pub use faults::Faults;
@@ -103,4 +105,5 @@ pub use plateau::PlateauState;
 pub use predict::{predict, softmax_rows};
 pub use remedy::{Remedy, RemedyChange};
 pub use schedule::Schedule;
+pub use step_costs::StepCosts;
 pub use training_steps::{StepsRequest, TakenStep, TrainingSteps};

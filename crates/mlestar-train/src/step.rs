@@ -50,6 +50,8 @@ pub(crate) struct StepInput<'a> {
     pub learning_rate: f64,
     /// How the gradients are taken away from the weights; `None` is at the weights.
     pub sam: Option<&'a SamConfig>,
+    /// Stages that do not learn, besides the stem; `None` where all layers learn.
+    pub frozen_stages: Option<usize>,
     /// Whether the loss and all gradients are made not a number.
     pub spoil: bool,
     /// Whether the gradients are wanted on the host.
@@ -95,6 +97,7 @@ impl StepContext<'_> {
             step,
             learning_rate,
             sam,
+            frozen_stages,
             spoil,
             keep_gradients,
         } = input;
@@ -116,6 +119,7 @@ impl StepContext<'_> {
             }),
             branch_factors: branch_factors(self.spec.config(), self.seed, step),
             batch: &batch,
+            frozen_stages,
             spoil,
         };
         let pass = match sam {
@@ -189,6 +193,7 @@ impl StepContext<'_> {
                 branch_factors: &prepared.branch_factors,
                 precision: self.precision,
                 statistics,
+                frozen_stages: prepared.frozen_stages,
             };
             let logits = model.forward_train_with(images, pass);
             let (mut of_part, hits) = self.judge(&targets, &logits, start, length);
@@ -277,6 +282,7 @@ struct Prepared<'a> {
     /// Of the whole batch.
     dropout_mask: Option<Tensor<2>>,
     branch_factors: Vec<Option<f64>>,
+    frozen_stages: Option<usize>,
     spoil: bool,
 }
 
@@ -686,6 +692,7 @@ mod tests {
                     step: 0,
                     learning_rate: rate,
                     sam,
+                    frozen_stages: None,
                     spoil: false,
                     keep_gradients: true,
                 };

@@ -23,7 +23,8 @@ use crate::{
 pub struct StepsRequest<'a> {
     /// The model; its initial weights come from `seed`.
     pub model: &'a ModelSpec,
-    /// The training configuration. Its schedule, length, sizes of pictures and sharpness-aware steps are not used.
+    /// The training configuration. Its schedule, length, sizes of pictures (see [`TrainingSteps::resize`]),
+    /// sharpness-aware steps and frozen layers are not used.
     pub training: &'a TrainingConfig,
     /// Random changes to the training pictures.
     pub augmentation: &'a AugmentationConfig,
@@ -100,6 +101,8 @@ pub struct TrainingSteps<'a> {
     /// From 1, like those of a training.
     epoch: usize,
     batches: Box<dyn Iterator<Item = StepBatch>>,
+    /// Height and width of the pictures.
+    size: [usize; 2],
     model: ImageClassifier,
     optimizer: Optimizer,
 }
@@ -129,13 +132,14 @@ impl<'a> TrainingSteps<'a> {
             loader_config(train.len(), training, request.threads, request.seed),
         )?;
         let source = BatchSource::new(loader, training.picture_memory, &device)?;
-        let epoch = 1;
+        let (epoch, size) = (1, [train.height(), train.width()]);
         Ok(Self {
             precision: training.precision.on(&device)?,
             loss: Loss::new(training, train.labels(), spec.n_classes())?,
             mixer: Mixer::new(&training.mixing, request.seed),
-            batches: source.epoch_from(epoch, 0, [train.height(), train.width()])?,
+            batches: source.epoch_from(epoch, 0, size)?,
             epoch,
+            size,
             source,
             model: initial_model(spec, request.seed, train, &request.normalization, &device)?,
             optimizer: Optimizer::new(training.optimizer.clone()),
@@ -157,6 +161,22 @@ impl<'a> TrainingSteps<'a> {
             .training
             .batch_size
             .min(self.request.train.len())
+    }
+
+    /// From the next step on, the pictures of a new epoch, `height` and `width` pixels large; they are those of the
+    /// training set until this is called. The model and the optimizer stay.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] when the pictures are not that large or the network needs larger ones.
+    pub fn resize(&mut self, [height, width]: [usize; 2]) -> Result<(), TrainError> {
+        let spec = self.request.model;
+        spec.config().check(spec.n_classes(), height, width)?;
+        let size = [height, width];
+        self.batches = self.source.epoch_from(self.epoch + 1, 0, size)?;
+        self.epoch += 1;
+        self.size = size;
+        Ok(())
     }
 
     /// Takes the next step and waits for its loss. A loss that is not finite is no error; what follows
@@ -181,7 +201,6 @@ impl<'a> TrainingSteps<'a> {
             accumulation_steps: request.training.accumulation_steps,
             precision: self.precision,
         };
-        let size = [request.train.height(), request.train.width()];
         let (model, step) = (self.model.clone(), self.optimizer.steps());
         let (output, values) = catching_out_of_memory(|| {
             // No epoch is empty.
@@ -190,13 +209,14 @@ impl<'a> TrainingSteps<'a> {
                     break batch;
                 }
                 self.epoch += 1;
-                self.batches = self.source.epoch_from(self.epoch, 0, size)?;
+                self.batches = self.source.epoch_from(self.epoch, 0, self.size)?;
             };
             let input = StepInput {
                 batch,
                 step,
                 learning_rate,
                 sam: None,
+                frozen_stages: None,
                 spoil: false,
                 keep_gradients,
             };

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::machine::memory_bytes;
 use crate::manifest::Manifest;
 use crate::stages::action_planning::ActionPlan;
+use crate::stages::training::measured_costs;
 use crate::training_analysis::{
     SettingsSource, TrainingPlace, TrainingSettings, best_epoch, holds_record,
 };
@@ -15,7 +16,7 @@ use mlestar_artifact::{PARTIAL_PREFIX, read_artifact};
 use mlestar_train::analysis::{
     Finding, History, HistoryFollower, METRICS_FILE, STEPS_FILE, analyse,
 };
-use mlestar_train::{EpochRecord, StepRecord, TrainingConfig};
+use mlestar_train::{EpochRecord, StepCosts, StepRecord, TrainingConfig};
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -220,6 +221,9 @@ impl Followed {
         let training = &self.settings.training;
         let position = Position::of(history, training);
         let steps_per_epoch = steps_per_epoch(history).or_else(|| planned_steps(run, training));
+        let costs = StepCosts::of_epochs(&history.epochs)
+            .or_else(|| measured_costs(run))
+            .unwrap_or_default();
         let recent = recent_speed(&self.progress, training.batch_size);
         let images_per_second = match position.is_done {
             false => recent,
@@ -227,7 +231,8 @@ impl Followed {
         }
         .or_else(|| {
             let last = history.epochs.last()?;
-            Some(last.images_per_second * last.step_cost() / training.step_cost(position.epoch))
+            let cost = costs.in_epoch(training, position.epoch);
+            Some(last.images_per_second * costs.of(last.step_work()) / cost)
         })
         .filter(|speed| speed.is_finite() && *speed > 0.0);
         let since = last_written(&folder).and_then(|time| time.elapsed().ok());
@@ -247,6 +252,7 @@ impl Followed {
             seconds_left: position.seconds_left(
                 history,
                 training,
+                costs,
                 steps_per_epoch.zip(images_per_second),
                 seconds_since_record,
             ),
@@ -343,17 +349,13 @@ impl Position {
         &self,
         history: &History,
         training: &TrainingConfig,
+        costs: StepCosts,
         steps_and_speed: Option<(usize, f64)>,
         seconds_since_record: Option<f64>,
     ) -> Option<f64> {
         if self.is_done {
             return Some(0.0);
         }
-        let last = &history.epochs[history.epochs.len().saturating_sub(3)..];
-        let mean = |field: fn(&EpochRecord) -> f64| {
-            let sum: f64 = last.iter().map(field).sum();
-            (!last.is_empty() && sum.is_finite()).then(|| sum / last.len() as f64)
-        };
         let validated = history.epochs.iter().rfind(|epoch| epoch.is_validated());
         let validation = validated.map_or(0.0, |epoch| epoch.validation_seconds);
         let validation_of = |epoch| match training.validates(epoch) {
@@ -361,17 +363,21 @@ impl Position {
             false => 0.0,
         };
         if let (Some((steps, speed)), Some(step)) = (steps_and_speed, self.step) {
-            let later_epochs: f64 = (self.epoch + 1..=training.epochs)
-                .map(|later| training.step_cost(later) / training.step_cost(self.epoch))
-                .sum();
+            let later_epochs = costs.epochs_after(training, self.epoch);
             let steps_left = steps.saturating_sub(step) as f64 + later_epochs * steps as f64;
             let seconds = steps_left * training.batch_size as f64 / speed;
             let validations = training.validations_after(self.epoch.saturating_sub(1));
             return Some(seconds + validations as f64 * validation);
         }
         // Of full size with one gradient a step; the costs of the epochs that are left tell how much of it each takes.
-        let whole_epoch = mean(|epoch| epoch.seconds / epoch.step_cost())?;
-        let seconds_of = |epoch| whole_epoch * training.step_cost(epoch) + validation_of(epoch);
+        let last = &history.epochs[history.epochs.len().saturating_sub(3)..];
+        let sum: f64 = last
+            .iter()
+            .map(|epoch| epoch.seconds / costs.of(epoch.step_work()))
+            .sum();
+        let whole_epoch = (!last.is_empty() && sum.is_finite()).then(|| sum / last.len() as f64)?;
+        let seconds_of =
+            |epoch| whole_epoch * costs.in_epoch(training, epoch) + validation_of(epoch);
         let of_this = (seconds_of(self.epoch) - seconds_since_record.unwrap_or(0.0)).max(0.0);
         let later: f64 = (self.epoch + 1..=training.epochs).map(seconds_of).sum();
         Some(of_this + later)

@@ -95,7 +95,7 @@ proptest! {
 /// Rows whose sizes span eight decades: the smallest directions are beneath the rounding of `A`.
 #[test]
 fn small_singular_values_do_no_harm() {
-    for (rows, columns) in [(64, 64), (64, 576), (96, 40)] {
+    for (rows, columns) in [(64, 64), (64, 576), (96, 40), (128, 160), (130, 150)] {
         let mut values = random(7, "matrix", rows * columns);
         for (row, values) in values.chunks_mut(columns).enumerate() {
             let size = 10_f32.powf(-8.0 * row as f32 / rows as f32);
@@ -172,7 +172,7 @@ fn muon_follows_its_formula() {
 
 #[test]
 fn the_bits_are_the_same_on_any_threads() {
-    for (rows, columns) in [(48, 300), (200, 33)] {
+    for (rows, columns) in [(48, 300), (200, 33), (128, 160), (250, 100)] {
         let values = random(3, "matrix", rows * columns);
         let bits = [1, 2, 3, 8].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();

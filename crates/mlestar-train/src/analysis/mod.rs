@@ -39,7 +39,7 @@ mod loss_spikes;
 mod overfitting;
 mod plateau;
 mod reader;
-mod robust;
+pub(crate) mod robust;
 mod slow_loader;
 mod suggest;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Statistics that a few wild values do not move.
 
 /// The median of the finite values; `None` when there are none.
-pub(super) fn median(values: &[f64]) -> Option<f64> {
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     finite.sort_by(f64::total_cmp);
     let n = finite.len();

@@ -21,7 +21,7 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
     let (mut seconds, mut seconds_lost) = (0.0, 0.0);
     for (index, epoch) in record.epochs.iter().enumerate() {
         // As if all pictures were of full size and every step had one gradient.
-        let speed = epoch.images_per_second * epoch.step_cost();
+        let speed = epoch.images_per_second * epoch.step_work();
         if !(speed.is_finite() && speed > 0.0 && epoch.seconds.is_finite()) {
             continue;
         }

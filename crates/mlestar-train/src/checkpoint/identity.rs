@@ -29,8 +29,8 @@ impl TrainingIdentity {
     /// What differs in a way that makes it another training, as `key: value here, value there`.
     ///
     /// How often checkpoints are written and how many are kept does not matter, nor do the limit of
-    /// time, what is done about accidents, and the number of epochs where the learning rate does not
-    /// depend on it: such a training can be resumed to go on for longer.
+    /// time, what is done about accidents, and the number of epochs where nothing of an epoch depends on it:
+    /// such a training can be resumed to go on for longer.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut differences = Vec::new();
@@ -56,7 +56,9 @@ impl TrainingIdentity {
             ScheduleKind::Constant | ScheduleKind::Step | ScheduleKind::Plateau => None,
             _ => Some(schedule.horizon_epochs(own.training.epochs)),
         };
-        own.training.epochs = 1;
+        if !own.training.has_fractions_of_epochs() {
+            own.training.epochs = 1;
+        }
         // All fields have a JSON form; `Null` would only make two failures equal.
         serde_json::to_value(own).unwrap_or(Value::Null)
     }

@@ -3,6 +3,7 @@
 mod class_weights;
 mod early_stopping;
 mod ema;
+mod freezing;
 mod mixing;
 mod optimizer;
 mod picture_memory;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use class_weights::ClassWeights;
 pub use early_stopping::EarlyStoppingConfig;
 pub use ema::EmaConfig;
+pub use freezing::Freezing;
 pub use mixing::MixingConfig;
 pub use optimizer::{Decay, OptimizerConfig, OptimizerKind};
 pub use picture_memory::PictureMemory;
@@ -43,6 +45,7 @@ use crate::TrainError;
 /// | `focal_gamma` | none | focal loss: how much less easy pictures count | 0 < g <= 10; without label smoothing |
 /// | `mixing` | off | mixup and CutMix, see [`MixingConfig`] | |
 /// | `progressive_resizing` | none | smaller pictures in the first epochs, see [`ProgressiveResizing`] | at most 16 entries |
+/// | `freezing` | none | early layers that stop learning, see [`Freezing`] | at most 16 entries |
 /// | `picture_memory` | `"auto"` | where the training pictures are kept and augmented, see [`PictureMemory`] | `"auto"`, `"host"`, `"device"` |
 /// | `precision` | `"f32"` | what the factors of convolutions are rounded to, see [`PrecisionChoice`] | `"f32"`, `"bf16"`, `"auto"` |
 /// | `max_gradient_norm` | none | longest allowed norm of all gradients together | above 0 |
@@ -84,6 +87,8 @@ pub struct TrainingConfig {
     pub mixing: MixingConfig,
     /// Smaller pictures in the first epochs, in order.
     pub progressive_resizing: Vec<ProgressiveResizing>,
+    /// Early layers that stop learning, in order.
+    pub freezing: Vec<Freezing>,
     /// Where the training pictures are kept and augmented.
     pub picture_memory: PictureMemory,
     /// How exactly convolutions are computed.
@@ -132,6 +137,7 @@ impl Default for TrainingConfig {
             focal_gamma: None,
             mixing: MixingConfig::default(),
             progressive_resizing: Vec::new(),
+            freezing: Vec::new(),
             picture_memory: PictureMemory::default(),
             precision: PrecisionChoice::default(),
             max_gradient_norm: None,
@@ -197,6 +203,7 @@ impl TrainingConfig {
         self.check_focal_gamma()?;
         self.mixing.check()?;
         ProgressiveResizing::check(&self.progressive_resizing)?;
+        Freezing::check(&self.freezing)?;
         if let Some(norm) = self.max_gradient_norm
             && !(norm.is_finite() && norm > 0.0)
         {
@@ -274,11 +281,24 @@ impl TrainingConfig {
         1.0 + self.sam_in(epoch).map_or(0.0, |sam| sam.ascent_fraction)
     }
 
-    /// What a step of `epoch` (from 1) takes beside one with a single gradient and pictures of full size, in time:
-    /// the area of its pictures times the passes.
+    /// The work of a step's gradients in `epoch` (from 1) beside that of a single gradient with pictures of full size:
+    /// the area of its pictures times the passes. [`StepCosts`](crate::StepCosts) tells what time it takes.
     #[must_use]
-    pub fn step_cost(&self, epoch: usize) -> f64 {
+    pub fn step_work(&self, epoch: usize) -> f64 {
         self.picture_area(epoch) * self.gradient_passes(epoch)
+    }
+
+    /// Whether what an epoch does depends on how many there are, whatever the learning rate.
+    pub(crate) fn has_fractions_of_epochs(&self) -> bool {
+        let from = self.sam.as_ref().map_or(0.0, |sam| sam.from_fraction);
+        !self.progressive_resizing.is_empty() || !self.freezing.is_empty() || from > 0.0
+    }
+
+    /// How many stages do not learn in `epoch` (from 1), besides the stem, which does not either then; `None` where all
+    /// layers learn.
+    #[must_use]
+    pub fn frozen_stages(&self, epoch: usize) -> Option<usize> {
+        Freezing::stages_at(&self.freezing, epoch, self.epochs)
     }
 
     /// How the gradients of `epoch` (from 1) are taken away from the weights; `None` is at the weights.

@@ -14,8 +14,8 @@ use super::{
     FitOutcome, FitRequest, beginning, event_log::EventLog, loader_config, step_log::StepLog,
 };
 use crate::{
-    EpochRecord, Loss, Mixer, Observer, PlateauState, Remedy, ScheduleKind, StepProgress,
-    StopReason, TrainError, TrainEvent, TrainingConfig,
+    EpochRecord, Loss, Mixer, Observer, PlateauState, Remedy, ScheduleKind, StepCosts,
+    StepProgress, StopReason, TrainError, TrainEvent,
     analysis::{METRICS_FILE, STEPS_FILE},
     batches::{BatchSource, StepBatch},
     checkpoint::{self, Checkpoint, CheckpointRecord, EpochPosition, TrainingIdentity},
@@ -357,6 +357,7 @@ impl<'a> Session<'a> {
             step,
             learning_rate,
             sam: training.sam_in(epoch),
+            frozen_stages: training.frozen_stages(epoch),
             spoil: faults.strikes(faults.non_finite_at_step, lowered, step + 1),
             keep_gradients,
         };
@@ -384,7 +385,10 @@ impl<'a> Session<'a> {
         let training = self.request.training;
         let position = &totals.position;
         let validations = training.validations_after(epoch - 1) as f64;
-        let steps_left = steps_left(training, epoch, position.steps, self.steps_per_epoch);
+        let costs = StepCosts::of_epochs(&self.history).or(self.request.step_costs);
+        // In steps of this epoch.
+        let steps_left = (self.steps_per_epoch - position.steps) as f64
+            + costs.unwrap_or_default().epochs_after(training, epoch) * self.steps_per_epoch as f64;
         let validated = self.history.iter().rfind(|record| record.is_validated());
         let validation_seconds = validated.map_or(0.0, |record| record.validation_seconds);
         let to_the_end = position.seconds / position.steps.max(1) as f64 * steps_left
@@ -588,14 +592,6 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The work left after `done` steps of `epoch`, in steps of this epoch: later ones may cost more.
-fn steps_left(training: &TrainingConfig, epoch: usize, done: usize, steps_per_epoch: usize) -> f64 {
-    let later_epochs: f64 = (epoch + 1..=training.epochs)
-        .map(|later| training.step_cost(later) / training.step_cost(epoch))
-        .sum();
-    (steps_per_epoch - done) as f64 + later_epochs * steps_per_epoch as f64
-}
-
 /// What a schedule with a plateau has come to.
 fn plateau_after(request: &FitRequest<'_>, history: &[EpochRecord]) -> PlateauState {
     let schedule = &request.training.schedule;
@@ -636,34 +632,5 @@ fn check_finite(epoch: usize, state: &[NamedTensor]) -> Result<(), TrainError> {
             tensor: tensor.name.clone(),
         }),
         None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::{ProgressiveResizing, SamConfig};
-
-    use super::*;
-
-    #[test]
-    fn the_work_left_counts_steps_by_the_size_of_their_pictures() {
-        let mut training = TrainingConfig {
-            epochs: 4,
-            ..TrainingConfig::default()
-        };
-        assert_eq!(steps_left(&training, 1, 3, 10), 37.0);
-        assert_eq!(steps_left(&training, 4, 10, 10), 0.0);
-        training.progressive_resizing = vec![ProgressiveResizing {
-            until_fraction: 0.5,
-            scale: 0.5,
-        }];
-        // 7 steps, as many as another epoch of small pictures has, and two epochs that cost four times as much.
-        assert_eq!(steps_left(&training, 1, 3, 10), 7.0 + 10.0 + 80.0);
-        assert_eq!(steps_left(&training, 3, 3, 10), 7.0 + 10.0);
-        training.sam = Some(SamConfig {
-            from_fraction: 0.75,
-            ..SamConfig::default()
-        });
-        assert_eq!(steps_left(&training, 3, 3, 10), 7.0 + 20.0);
     }
 }

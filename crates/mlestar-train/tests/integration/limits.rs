@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mlestar_train::{ProgressiveResizing, StopReason, TrainEvent};
+use mlestar_train::{ProgressiveResizing, StepCosts, StepProgress, StopReason, TrainEvent};
 
 use crate::Setup;
 
@@ -88,6 +88,53 @@ fn pictures_grow_over_the_epochs() {
          stages[1].stride = 2 does not fit: the pictures of 2x2 pixels are only 1x1 when they get there; \
          lower the stride, drop a stage or use larger pictures"
     );
+}
+
+#[test]
+fn the_time_left_counts_epochs_by_what_their_steps_take() {
+    let entry = |until_fraction, scale| ProgressiveResizing {
+        until_fraction,
+        scale,
+    };
+    let mut setup = Setup::new(4);
+    setup.training.progressive_resizing = vec![entry(0.25, 0.5), entry(0.5, 0.75)];
+    let told = StepCosts::of_steps(&[(0.25, 5.0), (1.0, 8.0)]);
+    for step_costs in [None, told] {
+        setup.step_costs = step_costs;
+        let mut seen: Vec<StepProgress> = Vec::new();
+        let outcome = setup
+            .fit_observed(tempfile::tempdir().unwrap().path(), &mut |event| {
+                // On a slow machine there are more within an epoch.
+                match event {
+                    TrainEvent::Step(progress) if progress.step == progress.steps => {
+                        seen.push(*progress);
+                    }
+                    _ => {}
+                }
+            })
+            .unwrap();
+        assert!(seen.iter().map(|step| step.epoch).eq(1..=4), "{seen:?}");
+        for (before, step) in seen.iter().enumerate() {
+            // Once epochs of two kinds have ended, they tell.
+            let costs = match before {
+                0 | 1 => step_costs.unwrap_or_default(),
+                _ => StepCosts::of_epochs(&outcome.history[..before]).unwrap(),
+            };
+            let area = |epoch: usize| outcome.history[epoch - 1].picture_area;
+            let later: f64 = (step.epoch + 1..=4)
+                .map(|epoch| costs.of(area(epoch)))
+                .sum();
+            let of_epoch = 64.0 / step.images_per_second;
+            let validation = match before {
+                0 => 0.0,
+                _ => outcome.history[before - 1].validation_seconds,
+            };
+            let expected =
+                of_epoch * later / costs.of(area(step.epoch)) + (4 - before) as f64 * validation;
+            let ratio = step.eta_seconds / expected;
+            assert!((ratio - 1.0).abs() < 1e-6, "{step:?}: {expected}");
+        }
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod accumulation;
 mod checkpoints;
 mod determinism;
 mod event_files;
+mod freezing;
 mod kill;
 mod learning;
 mod limits;
@@ -24,8 +25,8 @@ use mlestar_data::{ImageSet, Origin, augment::AugmentationConfig, normalization:
 use mlestar_model::{Architecture, ModelConfig, ModelSpec, StageConfig, StemKind};
 use mlestar_random::Stream;
 use mlestar_train::{
-    EpochRecord, Faults, FitOutcome, FitRequest, OptimizerConfig, StopSignal, TrainError,
-    TrainEvent, TrainingConfig, fit,
+    EpochRecord, Faults, FitOutcome, FitRequest, OptimizerConfig, StepCosts, StopSignal,
+    TrainError, TrainEvent, TrainingConfig, fit,
 };
 
 const SIDE: usize = 8;
@@ -89,6 +90,7 @@ struct Setup {
     stop: StopSignal,
     threads: usize,
     faults: Faults,
+    step_costs: Option<StepCosts>,
 }
 
 impl Setup {
@@ -121,6 +123,7 @@ impl Setup {
             stop: StopSignal::new(),
             threads: 1,
             faults: Faults::default(),
+            step_costs: None,
         }
     }
 
@@ -147,6 +150,7 @@ impl Setup {
             stop: &self.stop,
             threads: self.threads,
             faults: self.faults.clone(),
+            step_costs: self.step_costs,
         };
         fit(&request, &mut |event: &TrainEvent| observer(event))
     }

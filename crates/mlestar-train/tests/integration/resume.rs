@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use mlestar_train::{
-    ClassWeights, EmaConfig, EpochRecord, OptimizerConfig, OptimizerKind, PictureMemory,
+    ClassWeights, EmaConfig, EpochRecord, Freezing, OptimizerConfig, OptimizerKind, PictureMemory,
     ProgressiveResizing, SamConfig, ScheduleKind, StepRecord, StopReason, StopSignal, TrainEvent,
     checkpoint::{self, Checkpoint},
 };
@@ -250,6 +250,22 @@ fn so_does_one_that_ends_with_sharpness_aware_steps() {
     let outcome = setup.fit(tempfile::tempdir().unwrap().path()).unwrap();
     let passes: Vec<f64> = outcome.history.iter().map(|r| r.gradient_passes).collect();
     assert_eq!(passes, [1.0, 1.0, 1.5, 1.5]);
+    check_same_bits_within_epochs(setup);
+}
+
+#[test]
+fn so_does_one_whose_first_layers_freeze() {
+    let mut setup = Setup::new(4);
+    setup.training.freezing = vec![
+        Freezing {
+            from_fraction: 0.25,
+            stages: 0,
+        },
+        Freezing {
+            from_fraction: 0.75,
+            stages: 1,
+        },
+    ];
     check_same_bits_within_epochs(setup);
 }
 

@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use mlestar_train::{
-    OptimizerKind, PictureMemory, ScheduleConfig, ScheduleKind, StepRecord, StepsRequest,
-    TrainError, TrainingSteps,
+    OptimizerKind, PictureMemory, ProgressiveResizing, ScheduleConfig, ScheduleKind, StepRecord,
+    StepsRequest, TrainError, TrainingSteps,
 };
 
-use crate::{Setup, pictures};
+use crate::{SIDE, Setup, pictures};
 
 fn request<'a>(setup: &'a Setup, device: &'a Device) -> StepsRequest<'a> {
     StepsRequest {
@@ -64,6 +64,45 @@ fn they_are_those_of_a_training() {
         assert_eq!(trained.best_epoch, 2);
         assert_eq!(steps.model().state(), trained.best_model.state());
     }
+}
+
+/// Of three epochs the second has small pictures.
+#[test]
+fn resized_pictures_are_those_of_a_training() {
+    let device = Device::flex();
+    let mut setup = setup();
+    setup.training.epochs = 3;
+    setup.training.progressive_resizing = vec![
+        ProgressiveResizing {
+            until_fraction: 0.34,
+            scale: 1.0,
+        },
+        ProgressiveResizing {
+            until_fraction: 0.67,
+            scale: 0.5,
+        },
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    setup.fit(folder.path()).unwrap();
+    let lines = std::fs::read_to_string(folder.path().join("steps.jsonl")).unwrap();
+    let mut steps = TrainingSteps::new(request(&setup, &device)).unwrap();
+    let rate = setup.training.optimizer.learning_rate;
+    for line in lines.lines() {
+        let record: StepRecord = serde_json::from_str(line).unwrap();
+        match record.step {
+            5 => steps.resize([SIDE / 2; 2]).unwrap(),
+            9 => steps.resize([SIDE; 2]).unwrap(),
+            _ => {}
+        }
+        let loss = steps.take(rate, false).unwrap().loss;
+        assert_eq!(loss.to_bits(), record.loss.to_bits(), "{record:?}");
+    }
+
+    let message = steps.resize([SIDE + 1, SIDE]).unwrap_err().to_string();
+    assert!(message.contains("height"), "{message}");
+    assert!(steps.resize([SIDE, 0]).is_err());
+    // What was refused changed nothing.
+    assert!(steps.take(rate, false).unwrap().loss.is_finite());
 }
 
 #[test]

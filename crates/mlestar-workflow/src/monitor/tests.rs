@@ -1,6 +1,9 @@
 use super::*;
 use crate::config::Override;
 use crate::manifest::{Hashes, StageRecord};
+use crate::stages::action_planning::testing::architecture_figures;
+use crate::stages::action_planning::{self, ArchitectureCheck, SmallStepTiming};
+use mlestar_artifact::write_artifact;
 use std::io::Write;
 
 const STEPS: u64 = 10;
@@ -168,9 +171,40 @@ fn the_time_left_counts_that_later_pictures_are_larger() {
             .training
             .unwrap()
     };
-    // 5 and 20 seconds, two validations of 1; 2 seconds have passed.
-    let left = look().seconds_left.unwrap();
-    assert!((left - 25.0).abs() < 1.0, "{left}");
+    let expect = |small: f64, whole: f64| {
+        // Two validations of 1 second; 2 seconds have passed.
+        let left = look().seconds_left.unwrap();
+        assert!((left - (small + whole)).abs() < 1.0, "{left}");
+    };
+    // What is usual.
+    let usual = StepCosts::default();
+    expect(5.0, 5.0 / usual.of(0.25));
+    // What stage 3 measured.
+    let mut figures = architecture_figures();
+    figures.timing.smallest_pictures = Some(SmallStepTiming {
+        picture_area: 0.25,
+        step_seconds: vec![0.5 * figures.timing.median_step_seconds()],
+    });
+    let check = ArchitectureCheck {
+        passed: true,
+        checks: Vec::new(),
+        figures,
+        layers: Vec::new(),
+    };
+    let path = folder
+        .run
+        .artifact(Stage::ActionPlanning, action_planning::CHECK);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    write_artifact(&path, &check).unwrap();
+    expect(5.0, 10.0);
+    // What the training itself has seen.
+    let whole = EpochRecord {
+        images_per_second: 25.0,
+        seconds: 20.0,
+        ..epoch(3)
+    };
+    folder.append(BASELINE, METRICS_FILE, &[whole], 2);
+    expect(0.0, 20.0 - 1.0);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! One training run inside a stage: the baseline of stage 4, the trials and the final training of
 //! stage 6.
 
-use crate::{StageContext, WorkflowError};
+use crate::stages::action_planning::{self, ArchitectureCheck};
+use crate::{RunFolder, Stage, StageContext, WorkflowError};
+use mlestar_artifact::read_artifact;
 use mlestar_data::{AugmentationConfig, ImageSet, Normalization};
 use mlestar_model::ModelSpec;
 use mlestar_train::{
-    Faults, FitOutcome, FitRequest, StopReason, StopSignal, TrainEvent, TrainingConfig,
+    Faults, FitOutcome, FitRequest, StepCosts, StopReason, StopSignal, TrainEvent, TrainingConfig,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +36,14 @@ pub struct TrainingJob<'a> {
     pub resume: bool,
     /// Accidents to be had on purpose.
     pub faults: Faults,
+}
+
+/// What steps take beside each other, as stage 3 measured it; `None` where it left nothing. Only the time left rests on
+/// it, so that no stage has it among its inputs: that would make a training stale by the clock.
+pub(crate) fn measured_costs(run: &RunFolder) -> Option<StepCosts> {
+    let path = run.artifact(Stage::ActionPlanning, action_planning::CHECK);
+    let check: ArchitectureCheck = read_artifact(&path).ok()?;
+    check.figures.timing.step_costs()
 }
 
 /// Trains and reports every event to whoever watches the run.
@@ -81,6 +91,7 @@ pub fn train_until(
         stop,
         threads: context.threads,
         faults: job.faults.clone(),
+        step_costs: measured_costs(context.run),
     };
     let reporter = &mut *context.reporter;
     let mut observer = |event: &TrainEvent| {

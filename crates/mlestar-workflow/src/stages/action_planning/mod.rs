@@ -21,7 +21,7 @@ pub use artifact::{
 };
 pub(crate) use checks::check;
 pub use resources::ResourceFigures;
-pub use step_probe::{GradientFigure, StepTiming, TrainingWork};
+pub use step_probe::{GradientFigure, SmallStepTiming, StepTiming, TrainingWork};
 pub(crate) use step_probe::{median, probe};
 
 use crate::stages::situation_analysis::{self, SituationAnalysis};

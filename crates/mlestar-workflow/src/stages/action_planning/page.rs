@@ -198,6 +198,7 @@ fn resources(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
         ("weights and running statistics", needs.model_bytes),
         ("gradients", needs.gradient_bytes),
         ("optimizer", needs.optimizer_bytes),
+        ("copies of the weights", needs.copy_bytes),
         ("batches made ahead", needs.loader_bytes),
         ("data set in memory", needs.data_bytes),
         ("all together", needs.training_memory_bytes()),

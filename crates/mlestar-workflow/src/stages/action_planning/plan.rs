@@ -178,6 +178,29 @@ fn strategy(
             steps.join(", ")
         ));
     }
+    let from = |fraction: f64| match fraction == 0.0 {
+        true => "from the first epoch on".to_owned(),
+        false => format!("after {fraction} of the epochs"),
+    };
+    for entry in &training.freezing {
+        let what = match entry.stages {
+            0 => "the stem".to_owned(),
+            1 => "the stem and the first stage".to_owned(),
+            n => format!("the stem and the first {n} stages"),
+        };
+        lines.push(format!(
+            "Keep the weights of {what} {}.",
+            from(entry.from_fraction)
+        ));
+    }
+    if let Some(sam) = &training.sam {
+        lines.push(format!(
+            "Take sharpness-aware steps {}, with a rho of {} and {} of each batch to ascend by.",
+            from(sam.from_fraction),
+            sam.rho,
+            sam.ascent_fraction
+        ));
+    }
     if let Some(norm) = training.max_gradient_norm {
         lines.push(format!("Shorten gradients to a norm of {norm}."));
     }
@@ -197,7 +220,7 @@ fn strategy(
 mod tests {
     use super::*;
     use crate::stages::action_planning::testing;
-    use mlestar_train::{ClassWeights, ProgressiveResizing, SamConfig};
+    use mlestar_train::{ClassWeights, Freezing, ProgressiveResizing, SamConfig};
 
     fn lines(training: &TrainingConfig) -> Vec<String> {
         strategy(
@@ -218,10 +241,19 @@ mod tests {
             until_fraction: 0.5,
             scale: 0.75,
         };
+        let freezing = |from_fraction, stages| Freezing {
+            from_fraction,
+            stages,
+        };
         let mut training = TrainingConfig {
             label_smoothing: 0.1,
             class_weights: Some(ClassWeights::Balanced),
             progressive_resizing: vec![half, three_quarters],
+            freezing: vec![freezing(0.0, 0), freezing(0.5, 1), freezing(0.75, 2)],
+            sam: Some(SamConfig {
+                from_fraction: 0.5,
+                ..SamConfig::default()
+            }),
             max_gradient_norm: Some(2.0),
             ..TrainingConfig::default()
         };
@@ -238,6 +270,10 @@ mod tests {
                 "Mix a share of 1 of the batches: CutMix (alpha 1).",
                 "Begin with smaller pictures, sides times 0.5 until 0.25 of the epochs, 0.75 until 0.5 of \
                  the epochs, and end with whole ones.",
+                "Keep the weights of the stem from the first epoch on.",
+                "Keep the weights of the stem and the first stage after 0.5 of the epochs.",
+                "Keep the weights of the stem and the first 2 stages after 0.75 of the epochs.",
+                "Take sharpness-aware steps after 0.5 of the epochs, with a rho of 0.05 and 1 of each batch to ascend by.",
                 "Shorten gradients to a norm of 2.",
             ]
         );
@@ -249,19 +285,19 @@ mod tests {
             epochs: 4,
             ..TrainingConfig::default()
         };
-        assert_eq!(TrainingWork::new(&training, 100, 10).mean_step_cost, 1.0);
+        assert_eq!(TrainingWork::new(&training, 100, 10).mean_step_work, 1.0);
         training.progressive_resizing = vec![ProgressiveResizing {
             until_fraction: 0.5,
             scale: 0.5,
         }];
         let work = TrainingWork::new(&training, 100, 10);
-        assert_eq!(work.mean_step_cost, (2.0 * 0.25 + 2.0) / 4.0);
+        assert_eq!(work.mean_step_work, (2.0 * 0.25 + 2.0) / 4.0);
         training.sam = Some(SamConfig {
             from_fraction: 0.75,
             ascent_fraction: 0.5,
             ..SamConfig::default()
         });
         let work = TrainingWork::new(&training, 100, 10);
-        assert_eq!(work.mean_step_cost, (2.0 * 0.25 + 1.0 + 1.5) / 4.0);
+        assert_eq!(work.mean_step_work, (2.0 * 0.25 + 1.0 + 1.5) / 4.0);
     }
 }

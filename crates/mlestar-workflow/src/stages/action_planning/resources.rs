@@ -34,6 +34,9 @@ pub struct ResourceFigures {
     pub gradient_bytes: u64,
     /// Moments that the optimizer keeps, in bytes.
     pub optimizer_bytes: u64,
+    /// Copies of the weights: those of the best epoch, their average, and those that sharpness-aware steps take
+    /// gradients at, in bytes.
+    pub copy_bytes: u64,
     /// Batches that are made ahead, in bytes.
     pub loader_bytes: u64,
     /// All pictures of all splits as 8-bit values, in bytes.
@@ -58,6 +61,8 @@ impl ResourceFigures {
             // Adam and its relatives keep two, Muon one for most and two for the rest.
             _ => 2,
         };
+        let average_bytes = training.ema.as_ref().map_or(0, |_| summary.weight_bytes);
+        let ascended_bytes = training.sam.as_ref().map_or(0, |_| trainable_bytes);
         Self {
             parameters: summary.parameters,
             trainable: summary.trainable,
@@ -69,26 +74,28 @@ impl ResourceFigures {
             activation_bytes: summary.training_activation_bytes_per_image * batch_size as u64,
             gradient_bytes: trainable_bytes,
             optimizer_bytes: moments * trainable_bytes,
+            copy_bytes: summary.weight_bytes + average_bytes + ascended_bytes,
             loader_bytes: BATCHES_AHEAD * batch_size as u64 * values * F32_BYTES,
             data_bytes: n_pictures as u64 * values,
         }
     }
 
-    /// Memory of training: data, batches, weights, gradients, moments and activations, in bytes. The
+    /// Memory of training: data, batches, weights and their copies, gradients, moments and activations, in bytes. The
     /// backend's work space comes on top.
     pub fn training_memory_bytes(&self) -> u64 {
         self.model_bytes
             + self.gradient_bytes
             + self.optimizer_bytes
+            + self.copy_bytes
             + self.activation_bytes
             + self.loader_bytes
             + self.data_bytes
     }
 
     /// Operations of a whole training: a backward pass costs about twice a forward pass, and steps
-    /// cost what [`TrainingConfig::step_cost`] says.
+    /// have the work that [`TrainingConfig::step_work`] says.
     pub fn training_flops(&self, work: &TrainingWork, n_train: usize) -> f64 {
-        let epochs = work.epochs as f64 * work.mean_step_cost;
+        let epochs = work.epochs as f64 * work.mean_step_work;
         3.0 * self.flops_per_image as f64 * n_train as f64 * epochs
     }
 }
@@ -97,7 +104,7 @@ impl ResourceFigures {
 mod tests {
     use super::*;
     use mlestar_model::ModelConfig;
-    use mlestar_train::OptimizerConfig;
+    use mlestar_train::{EmaConfig, OptimizerConfig, SamConfig};
 
     #[test]
     fn needs_add_up_and_follow_the_optimizer() {
@@ -134,6 +141,18 @@ mod tests {
             of(OptimizerKind::Lion, 0.0).optimizer_bytes,
             adam.gradient_bytes
         );
+        assert_eq!(adam.copy_bytes, adam.model_bytes);
+        let training = TrainingConfig {
+            ema: Some(EmaConfig::default()),
+            sam: Some(SamConfig::default()),
+            ..TrainingConfig::default()
+        };
+        let copies = ResourceFigures::of(&spec, &training, 1_000, 1_500);
+        assert_eq!(
+            copies.copy_bytes,
+            2 * copies.model_bytes + copies.gradient_bytes
+        );
+        assert!(copies.training_memory_bytes() > copies.activation_bytes + copies.copy_bytes);
         let few = ResourceFigures::of(&spec, &TrainingConfig::default(), 5, 9);
         assert_eq!(few.batch_size, 5);
     }

@@ -1,7 +1,8 @@
 //! A few real training steps and predictions: what they cost, and whether they work.
 //!
 //! Used by stage 2 (is the training time feasible?) and stage 3 (does the architecture work?). The
-//! steps are those of training itself ([`TrainingSteps`]), with pictures of full size.
+//! steps are those of training itself ([`TrainingSteps`]), with pictures of full size; where some epochs have smaller
+//! ones, steps with the smallest are timed as well.
 
 mod gradients;
 mod timing;
@@ -17,7 +18,7 @@ use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
 pub use gradients::GradientFigure;
 pub(crate) use timing::median;
-pub use timing::{StepTiming, TrainingWork};
+pub use timing::{SmallStepTiming, StepTiming, TrainingWork};
 
 /// Steps before the clock counts: the first ones allocate memory and, on a GPU, choose kernels.
 const WARM_UP_STEPS: usize = 2;
@@ -69,6 +70,7 @@ pub(crate) fn probe(
     let gradients = gradients::figures(steps.model(), &first.gradients.unwrap_or_default());
     let mut losses = vec![first.loss];
     let step_seconds = measure_steps(context, &mut steps, &mut losses)?;
+    let smallest_pictures = measure_smallest(context, &mut steps, [train.height(), train.width()])?;
     let pictures = if validation.is_empty() {
         &train
     } else {
@@ -82,6 +84,7 @@ pub(crate) fn probe(
             batch_size,
             n_warm_up_steps: WARM_UP_STEPS,
             step_seconds,
+            smallest_pictures,
             latency_ms,
             prediction_seconds_per_image,
             resident_bytes: resident_bytes(),
@@ -136,6 +139,27 @@ fn measure_steps(
             return Ok(step_seconds);
         }
     }
+}
+
+/// Times steps with the smallest pictures that an epoch of the training has, of those that are `full` high and wide.
+fn measure_smallest(
+    context: &mut StageContext<'_>,
+    steps: &mut TrainingSteps<'_>,
+    full: [usize; 2],
+) -> Result<Option<SmallStepTiming>, WorkflowError> {
+    let training = &context.config.training;
+    let area = |epoch: &usize| training.picture_area(*epoch);
+    let smallest = (1..=training.epochs).min_by(|a, b| area(a).total_cmp(&area(b)));
+    let Some(epoch) = smallest.filter(|epoch| area(epoch) < 1.0) else {
+        return Ok(None);
+    };
+    let (picture_area, size) = (area(&epoch), training.picture_size(epoch, full));
+    steps.resize(size)?;
+    let step_seconds = measure_steps(context, steps, &mut Vec::new())?;
+    Ok(Some(SmallStepTiming {
+        picture_area,
+        step_seconds,
+    }))
 }
 
 /// Times of predicting one picture, in milliseconds.

@@ -1,6 +1,6 @@
 //! What steps and predictions cost, and what a whole training costs at that.
 
-use mlestar_train::TrainingConfig;
+use mlestar_train::{StepCosts, TrainingConfig};
 use serde::{Deserialize, Serialize};
 
 /// What a few steps cost on this machine. Different in every run.
@@ -13,12 +13,32 @@ pub struct StepTiming {
     pub n_warm_up_steps: usize,
     /// Time of each measured step, from fetching the batch to the updated weights, in seconds.
     pub step_seconds: Vec<f64>,
+    /// The same with the smallest pictures of the training; absent where all are of full size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smallest_pictures: Option<SmallStepTiming>,
     /// Time of predicting one picture with the training program, in milliseconds, several times.
     pub latency_ms: Vec<f64>,
     /// Time of predicting many pictures in batches, in seconds a picture.
     pub prediction_seconds_per_image: f64,
     /// Memory of this process after the steps, in bytes; 0 where the system does not tell.
     pub resident_bytes: u64,
+}
+
+/// What steps with smaller pictures cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmallStepTiming {
+    /// Area of a picture as a fraction of the full one.
+    pub picture_area: f64,
+    /// Time of each measured step, in seconds.
+    pub step_seconds: Vec<f64>,
+}
+
+impl SmallStepTiming {
+    /// The median time of a step, in seconds.
+    pub fn median_step_seconds(&self) -> f64 {
+        median(&self.step_seconds)
+    }
 }
 
 impl StepTiming {
@@ -38,6 +58,16 @@ impl StepTiming {
         [shortest, longest]
     }
 
+    /// What steps take beside those with a single gradient and pictures of full size; `None` where only these were
+    /// measured.
+    pub fn step_costs(&self) -> Option<StepCosts> {
+        let small = self.smallest_pictures.as_ref()?;
+        StepCosts::of_steps(&[
+            (small.picture_area, small.median_step_seconds()),
+            (1.0, self.median_step_seconds()),
+        ])
+    }
+
     /// The median latency of one picture, in milliseconds.
     pub fn median_latency_ms(&self) -> f64 {
         median(&self.latency_ms)
@@ -49,9 +79,11 @@ impl StepTiming {
     }
 
     /// The steps of all epochs and the passes over the validation pictures, when a step with a single gradient
-    /// and pictures of full size takes `step_seconds`, and others what [`TrainingConfig::step_cost`] says.
+    /// and pictures of full size takes `step_seconds`, and others what [`StepTiming::step_costs`] says.
     pub fn training_seconds(&self, step_seconds: f64, work: &TrainingWork) -> f64 {
-        let epoch = work.steps_per_epoch as f64 * step_seconds * work.mean_step_cost;
+        let costs = self.step_costs().unwrap_or_default();
+        // Costs are a line over the work: their mean is that of the mean work.
+        let epoch = work.steps_per_epoch as f64 * step_seconds * costs.of(work.mean_step_work);
         let validation = work.n_validation as f64 * self.prediction_seconds_per_image;
         work.epochs as f64 * epoch + work.validations as f64 * validation
     }
@@ -65,8 +97,9 @@ pub struct TrainingWork {
     pub epochs: usize,
     /// Steps an epoch.
     pub steps_per_epoch: usize,
-    /// What a step takes beside one with a single gradient and pictures of full size, the mean over the epochs.
-    pub mean_step_cost: f64,
+    /// [`TrainingConfig::step_work`], the mean over the epochs: 1 where all steps have a single gradient and pictures of
+    /// full size.
+    pub mean_step_work: f64,
     /// Epochs that are validated, at most.
     pub validations: usize,
     /// Pictures of a validation.
@@ -76,11 +109,11 @@ pub struct TrainingWork {
 impl TrainingWork {
     /// The work of training on `n_train` and validating on `n_validation` pictures.
     pub fn new(training: &TrainingConfig, n_train: usize, n_validation: usize) -> Self {
-        let costs = (1..=training.epochs).map(|epoch| training.step_cost(epoch));
+        let works = (1..=training.epochs).map(|epoch| training.step_work(epoch));
         Self {
             epochs: training.epochs,
             steps_per_epoch: n_train.div_ceil(training.batch_size),
-            mean_step_cost: costs.sum::<f64>() / training.epochs.max(1) as f64,
+            mean_step_work: works.sum::<f64>() / training.epochs.max(1) as f64,
             validations: training.validations_after(0),
             n_validation,
         }
@@ -109,6 +142,7 @@ mod tests {
             batch_size: 10,
             n_warm_up_steps: 2,
             step_seconds,
+            smallest_pictures: None,
             latency_ms: vec![3.0, 1.0, 2.0],
             prediction_seconds_per_image: 0.01,
             resident_bytes: 0,
@@ -132,7 +166,7 @@ mod tests {
             (seconds - 3.0 * (11.0 * 0.3 + 0.2)).abs() < 1e-9,
             "{seconds}"
         );
-        // One epoch of three at a quarter of the area.
+        // One epoch of three at a quarter of the area, whose steps take 0.4 of the others'.
         let progressive_resizing = vec![ProgressiveResizing {
             until_fraction: 0.34,
             scale: 0.5,
@@ -145,9 +179,16 @@ mod tests {
             101,
             20,
         );
+        let timing = StepTiming {
+            smallest_pictures: Some(SmallStepTiming {
+                picture_area: 0.25,
+                step_seconds: vec![0.12, 9.0, 0.12],
+            }),
+            ..timing
+        };
         let seconds = timing.training_seconds(0.3, &work);
         assert!(
-            (seconds - (2.25 * 11.0 * 0.3 + 3.0 * 0.2)).abs() < 1e-9,
+            (seconds - (2.4 * 11.0 * 0.3 + 3.0 * 0.2)).abs() < 1e-9,
             "{seconds}"
         );
         assert_eq!(

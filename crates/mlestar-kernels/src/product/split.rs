@@ -1,54 +1,23 @@
-//! The product of a matrix with another's transpose.
+//! Products in a matrix unit: each factor is the sum of two of bfloat16, and the product of the two lower ones is left
+//! out, so that factors count with 16 bits.
 
 use rayon::prelude::*;
 
 use crate::{
-    Algorithm, Conv2dShape, Epilogue, KernelError, Level, conv2d_with,
     matrix::block::{CELLS, Multiplier, Product, Products, SIDE, TILE, TILE_CELLS, Target},
     memory::{Buffer, Shared},
     simd::{Operation, Simd},
 };
 
-/// `out = left rightᵀ + added` with `left` of `[rows, summed]` and `right` of `[columns, summed]`: on all threads
-/// and in an order that does not depend on their number.
-///
-/// In a matrix unit, where the sides are multiples of 32, each factor is the sum of two of bfloat16, and the product
-/// of the two lower ones is left out: factors count with 16 bits, and not with 24.
-pub(crate) fn multiply_transposed(
-    level: Level,
-    left: &[f32],
-    right: &[f32],
-    sizes: [usize; 3],
-    added: Option<&[f32]>,
-    out: &mut [f32],
-) -> Result<(), KernelError> {
-    let [rows, summed, columns] = sizes;
-    if level.has_matrix_unit() && sizes.iter().all(|size| size.is_multiple_of(SIDE)) {
-        level.run_with_bfloat16(SplitProduct {
-            left,
-            right,
-            sizes,
-            added,
-            out,
-        });
-        return Ok(());
-    }
-    // A 1x1 convolution.
-    let shape = Conv2dShape::square(1, [rows, 1], [summed, columns], 1, 1, 0);
-    let epilogue = Epilogue {
-        residual: added,
-        ..Epilogue::default()
-    };
-    conv2d_with(level, Algorithm::Direct, &shape, left, right, epilogue, out)
-}
-
-/// With factors of twice bfloat16; all sizes are multiples of [`SIDE`].
-struct SplitProduct<'a> {
-    left: &'a [f32],
-    right: &'a [f32],
-    sizes: [usize; 3],
-    added: Option<&'a [f32]>,
-    out: &'a mut [f32],
+/// `out = left rightᵀ + added`; all sizes (rows, summed values, columns) are multiples of [`SIDE`].
+pub(super) struct SplitProduct<'a> {
+    pub left: &'a [f32],
+    pub right: &'a [f32],
+    pub sizes: [usize; 3],
+    pub added: Option<&'a [f32]>,
+    pub out: &'a mut [f32],
+    /// Whether the result is its own transpose: then its blocks below the diagonal are copied from those above.
+    pub symmetric: bool,
 }
 
 impl Operation for SplitProduct<'_> {
@@ -61,6 +30,7 @@ impl Operation for SplitProduct<'_> {
         assert_eq!(self.left.len(), rows * summed);
         assert_eq!(self.right.len(), columns * summed);
         assert_eq!(self.out.len(), rows * columns);
+        assert!(rows == columns || !self.symmetric);
         if let Some(added) = self.added {
             self.out.copy_from_slice(added);
         }
@@ -70,18 +40,26 @@ impl Operation for SplitProduct<'_> {
         let right = split::<S, true>(simd, self.right, summed);
         let (left, right) = (left.as_slice(), right.as_slice());
         let out = Shared::new(self.out);
-        let groups = columns / SIDE;
         let add = self.added.is_some();
-        (0..rows / SIDE * groups).into_par_iter().for_each(|pair| {
+        let blocks_of = |row: usize| match self.symmetric {
+            true => row..columns / SIDE,
+            false => 0..columns / SIDE,
+        };
+        let pairs: Vec<[usize; 2]> = (0..rows / SIDE)
+            .flat_map(|row| blocks_of(row).map(move |column| [row, column]))
+            .collect();
+        let start_of = |[row, column]: [usize; 2]| out.at((row * columns + column) * SIDE);
+        pairs.into_par_iter().for_each(|[row, column]| {
             simd.vectorize(MultiplyPair {
-                left: &left[pair / groups * 2 * depth * CELLS..][..2 * depth * CELLS],
-                right: &right[pair % groups * 2 * depth * CELLS..][..2 * depth * CELLS],
+                left: &left[row * 2 * depth * CELLS..][..2 * depth * CELLS],
+                right: &right[column * 2 * depth * CELLS..][..2 * depth * CELLS],
                 depth,
                 target: Target {
-                    start: out.at(pair / groups * SIDE * columns + pair % groups * SIDE),
+                    start: start_of([row, column]),
                     row_stride: columns,
                     add,
                 },
+                mirror: (self.symmetric && row != column).then(|| start_of([column, row])),
             });
         });
     }
@@ -92,6 +70,8 @@ struct MultiplyPair<'a> {
     right: &'a [f32],
     depth: usize,
     target: Target,
+    /// Where the transposed block goes as well, with rows as far apart.
+    mirror: Option<*mut f32>,
 }
 
 impl Operation for MultiplyPair<'_> {
@@ -112,6 +92,36 @@ impl Operation for MultiplyPair<'_> {
         // SAFETY: both sides hold `depth` upper blocks and as many lower ones; this block of the result is written
         // here alone, and holds what is added where that is asked for.
         unsafe { Multiplier::new(simd).multiply(products, self.target) };
+        if let Some(mirror) = self.mirror {
+            // SAFETY: the block above is complete, and that below the diagonal is written here alone.
+            unsafe { copy_transposed(simd, self.target.start, mirror, self.target.row_stride) };
+        }
+    }
+}
+
+/// Writes a block of sums at `from` transposed to `to`.
+///
+/// # Safety
+///
+/// Both must hold [`SIDE`] rows of as many values, each `row_stride` after the one before, and must not overlap.
+#[inline(always)]
+unsafe fn copy_transposed<S: Simd>(simd: S, from: *const f32, to: *mut f32, row_stride: usize) {
+    let [mut tile, mut turned] = [[0.0; TILE_CELLS]; 2];
+    for row in (0..SIDE).step_by(TILE) {
+        for column in (0..SIDE).step_by(TILE) {
+            // SAFETY: rows of tiles within the blocks, which the caller vouches for.
+            unsafe {
+                for (line, values) in tile.chunks_exact_mut(TILE).enumerate() {
+                    let from = from.add((row + line) * row_stride + column);
+                    values.as_mut_ptr().copy_from_nonoverlapping(from, TILE);
+                }
+                simd.transpose(tile.as_ptr(), turned.as_mut_ptr());
+                for (line, values) in turned.chunks_exact(TILE).enumerate() {
+                    let to = to.add((column + line) * row_stride + row);
+                    to.copy_from_nonoverlapping(values.as_ptr(), TILE);
+                }
+            }
+        }
     }
 }
 
@@ -189,20 +199,22 @@ impl<const RIGHT: bool> Operation for Split<'_, RIGHT> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{expected, random, random_symmetric};
     use super::*;
-    use crate::simd::Portable;
-
-    fn random(what: &str, len: usize) -> Vec<f32> {
-        let mut stream = mlestar_random::Stream::new(5, what, 0, 0);
-        (0..len).map(|_| stream.normal() as f32).collect()
-    }
+    use crate::{Level, simd::Portable};
 
     /// The largest error of the split product, in units of the sums' deviation.
-    fn error<S: Simd>(simd: S, sizes: [usize; 3], with_added: bool) -> f64 {
+    fn error<S: Simd>(simd: S, sizes: [usize; 3], with_added: bool, symmetric: bool) -> f64 {
         let [rows, summed, columns] = sizes;
         let left = random("left", rows * summed);
-        let right = random("right", columns * summed);
-        let added = with_added.then(|| random("added", rows * columns));
+        let right = match symmetric {
+            true => left.clone(),
+            false => random("right", columns * summed),
+        };
+        let added = with_added.then(|| match symmetric {
+            true => random_symmetric(rows),
+            false => random("added", rows * columns),
+        });
         let mut out = vec![f32::NAN; rows * columns];
         simd.vectorize(SplitProduct {
             left: &left,
@@ -210,64 +222,48 @@ mod tests {
             sizes,
             added: added.as_deref(),
             out: &mut out,
+            symmetric,
         });
-        let mut largest = 0.0_f64;
-        for (index, &found) in out.iter().enumerate() {
-            let (row, column) = (index / columns, index % columns);
-            let factors = left[row * summed..][..summed].iter();
-            let products = factors.zip(&right[column * summed..][..summed]);
-            let sum: f64 = products.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
-            let expected = sum + added.as_ref().map_or(0.0, |added| f64::from(added[index]));
-            largest = largest.max((f64::from(found) - expected).abs() / (summed as f64).sqrt());
-        }
-        largest
+        let expected = expected(&left, &right, sizes, added.as_deref());
+        // A value that was not written is NaN, which `max` would pass over.
+        assert!(out.iter().all(|value| value.is_finite()));
+        let errors = out
+            .iter()
+            .zip(expected)
+            .map(|(&found, expected)| (f64::from(found) - expected).abs() / (summed as f64).sqrt());
+        errors.fold(0.0, f64::max)
     }
 
     /// Factors of 16 bits are off by 2^-17 at most, where those of bfloat16 would be by 2^-9. What is left out, the
     /// product of the lower parts, is of 2^-18.
     #[test]
     fn factors_count_with_sixteen_bits() {
-        struct Error([usize; 3], bool);
+        struct Error([usize; 3], bool, bool);
         impl Operation for Error {
             type Output = f64;
 
             #[inline(always)]
             fn run<S: Simd>(self, simd: S) -> f64 {
-                error(simd, self.0, self.1)
+                error(simd, self.0, self.1, self.2)
             }
         }
-        for (sizes, added) in [
-            ([32, 32, 32], false),
-            ([64, 96, 32], true),
-            ([32, 320, 96], true),
+        for (sizes, added, symmetric) in [
+            ([32, 32, 32], false, false),
+            ([64, 96, 32], true, false),
+            ([32, 320, 96], true, false),
+            ([32, 64, 32], true, true),
+            ([96, 64, 96], false, true),
+            ([160, 32, 160], true, true),
         ] {
             let at_once = [
-                error(Portable::<1>, sizes, added),
-                error(Portable::<8>, sizes, added),
+                error(Portable::<1>, sizes, added, symmetric),
+                error(Portable::<8>, sizes, added, symmetric),
             ];
             let levels = Level::available().into_iter();
-            let levels = levels.map(|level| level.run_with_bfloat16(Error(sizes, added)));
+            let levels =
+                levels.map(|level| level.run_with_bfloat16(Error(sizes, added, symmetric)));
             for error in levels.chain(at_once) {
                 assert!((1e-7..1e-4).contains(&error), "{sizes:?}: {error}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_product_is_the_same_whether_split_or_not() {
-        // Multiples of 32, and not.
-        for sizes in [[64, 96, 32], [33, 96, 32], [32, 9, 64], [1, 1, 1]] {
-            let [rows, summed, columns] = sizes;
-            let left = random("left", rows * summed);
-            let right = random("right", columns * summed);
-            let added = random("added", rows * columns);
-            let [found, expected] = [Level::current(), Level::Portable].map(|level| {
-                let mut out = vec![f32::NAN; rows * columns];
-                multiply_transposed(level, &left, &right, sizes, Some(&added), &mut out).unwrap();
-                out
-            });
-            for (found, expected) in found.into_iter().zip(expected) {
-                assert!((found - expected).abs() < 1e-3, "{found} {expected}");
             }
         }
     }
