@@ -138,7 +138,7 @@ fn batch_norms(criterion: &mut Criterion) {
 #[allow(clippy::expect_used)] // The matrices are whole.
 fn muon(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("kernels/muon");
-    for (rows, columns) in [(64, 576), (128, 1152), (256, 2304)] {
+    for (rows, columns) in [(64, 576), (128, 1152), (256, 2304), (512, 4608)] {
         let mut draws = Stream::new(0, "matrix", 0, 0);
         let matrix: Vec<f32> = (0..rows * columns)
             .map(|_| draws.range_f32(-1.0, 1.0))

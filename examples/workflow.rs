@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             from: Stage::SituationAnalysis,
             to: Stage::ActionPlanning,
             force: false,
+            must_resume: false,
             stop: &StopSignal::new(),
         },
         &mut Lines,

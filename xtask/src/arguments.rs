@@ -120,6 +120,9 @@ pub struct RunOptions {
     /// Run stages even when nothing has changed
     #[arg(long)]
     pub force: bool,
+    /// Insist on going on with what was cut off: an error, and nothing changes, where it would begin anew
+    #[arg(long, conflicts_with = "force")]
+    pub resume: bool,
 }
 
 #[derive(Debug, Args)]
@@ -133,6 +136,9 @@ pub struct StageOptions {
     /// Run it even when nothing has changed
     #[arg(long)]
     pub force: bool,
+    /// Insist on going on with what was cut off: an error, and nothing changes, where it would begin anew
+    #[arg(long, conflicts_with = "force")]
+    pub resume: bool,
 }
 
 #[derive(Debug, Args)]

@@ -133,6 +133,14 @@ impl Reporter for Console {
             } => self.line(&format!(
                 "    {label}: the device keeps and augments the training pictures"
             )),
+            TrainEvent::InitialWeights { path, begun_anew } => {
+                let head = match begun_anew.is_empty() {
+                    true => "",
+                    false => "; its head has another shape and begins anew",
+                };
+                let path = path.display();
+                self.line(&format!("    {label} begins with the weights of {path}{head}"));
+            }
             TrainEvent::Step(step) => {
                 let task = format!("{label} epoch {}/{}", step.epoch, step.epochs);
                 let detail = format!(

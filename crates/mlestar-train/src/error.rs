@@ -91,6 +91,18 @@ pub enum TrainError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The weights that a training is to begin with cannot be used.
+    #[error(
+        "the initial weights {path} cannot be used: {reason}; `initial_weights` takes the model.safetensors of a \
+         checkpoint whose network differs in its head at most",
+        path = path.display()
+    )]
+    InitialWeights {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A checkpoint's files do not match what was written.
     #[error("the checkpoint {path} is damaged: {reason}", path = path.display())]
     DamagedCheckpoint {

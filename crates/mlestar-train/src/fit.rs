@@ -53,6 +53,19 @@ pub struct FitRequest<'a> {
     pub step_costs: Option<StepCosts>,
 }
 
+/// How a training, or what was left of it, got going.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FirstStep {
+    /// Its epoch, from 1.
+    pub epoch: usize,
+    /// Seconds from the call of [`fit`] until the step began: a checkpoint or the initial weights, and the pictures on
+    /// their way to the device.
+    pub seconds_before: f64,
+    /// Seconds of the step, its pictures included, until its loss was there. On a GPU kernels are compiled in it and
+    /// tried to see which are fastest.
+    pub seconds: f64,
+}
+
 /// What a training gave.
 #[derive(Debug)]
 pub struct FitOutcome {
@@ -68,6 +81,8 @@ pub struct FitOutcome {
     pub stopped: StopReason,
     /// Seconds of training and validation in all finished epochs.
     pub train_seconds: f64,
+    /// The first step of this call; `None` where none was left to take.
+    pub first_step: Option<FirstStep>,
     /// What was done about accidents.
     pub remedies: Vec<Remedy>,
     /// How exactly convolutions were computed; `training.precision = "auto"` leaves it to the processor.

@@ -1,27 +1,60 @@
 //! The model that a training begins with.
 
+use std::{collections::HashMap, path::Path};
+
 use burn::tensor::Device;
 use mlestar_data::{ImageSet, Normalization};
-use mlestar_model::{ImageClassifier, ModelSpec, PatchCovariance, StemKind};
+use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor, PatchCovariance, StemKind};
 
-use crate::TrainError;
+use crate::{TrainError, checkpoint::read_weights};
 
 /// Pictures that the whitening filters are computed from: two million patches of 32x32 pictures.
 const WHITENED_PICTURES: usize = 2_000;
+/// What the names of the head's tensors begin with.
+const HEAD: &str = "head.";
 
-/// The initial weights of `seed`, with the filters of a whitening stem from pictures of `train`, evenly
-/// spread over it and as the network sees them, without augmentation.
+/// A model before its first step.
+pub(crate) struct InitialModel {
+    pub model: ImageClassifier,
+    /// Where weights were taken from a file, the tensors that were not: those of a head of another shape.
+    pub begun_anew: Option<Vec<String>>,
+}
+
+/// The weights of `file`, else the initial ones of `seed`, with the filters of a whitening stem from pictures of
+/// `train`, evenly spread over it and as the network sees them, without augmentation.
 pub(crate) fn initial_model(
     spec: &ModelSpec,
+    file: Option<&Path>,
     seed: u64,
     train: &ImageSet,
     normalization: &Normalization,
     device: &Device,
-) -> Result<ImageClassifier, TrainError> {
+) -> Result<InitialModel, TrainError> {
     let model = spec.init(seed, device);
-    if spec.config().stem != StemKind::Whitening {
-        return Ok(model);
+    if let Some(file) = file {
+        return with_weights_of(file, model, device).map_err(|reason| TrainError::InitialWeights {
+            path: file.to_owned(),
+            reason,
+        });
     }
+    let model = match spec.config().stem {
+        StemKind::Whitening => {
+            let filters = whitening_filters(spec, train, normalization)?;
+            model.with_stem_filters(filters)?
+        }
+        _ => model,
+    };
+    Ok(InitialModel {
+        model,
+        begun_anew: None,
+    })
+}
+
+fn whitening_filters(
+    spec: &ModelSpec,
+    train: &ImageSet,
+    normalization: &Normalization,
+) -> Result<Vec<f32>, TrainError> {
     let mut patches = PatchCovariance::new(spec.height(), spec.width());
     let mut picture = vec![0.0; ModelSpec::CHANNELS * spec.height() * spec.width()];
     let table = normalization.table();
@@ -31,5 +64,52 @@ pub(crate) fn initial_model(
         table.apply(pixels, &mut picture);
         patches.add(&picture)?;
     }
-    Ok(model.with_stem_filters(patches.filters(spec.config().stem_channels))?)
+    Ok(patches.filters(spec.config().stem_channels))
+}
+
+/// `model` with all weights and running statistics of `file`; a head of another shape keeps its own. The reason where
+/// they are of another network.
+fn with_weights_of(
+    file: &Path,
+    model: ImageClassifier,
+    device: &Device,
+) -> Result<InitialModel, String> {
+    let given = read_weights(file)?;
+    let mut given: HashMap<String, NamedTensor> = given
+        .into_iter()
+        .map(|tensor| (tensor.name.clone(), tensor))
+        .collect();
+    let mut state = model.state();
+    let fits = |own: &NamedTensor| {
+        let other = given.get(&own.name);
+        other.is_some_and(|other| other.shape == own.shape)
+    };
+    let is_of_head = |name: &str| name.starts_with(HEAD);
+    let keeps_head = state.iter().any(|own| is_of_head(&own.name) && !fits(own));
+    let mut begun_anew = Vec::new();
+    for own in &mut state {
+        let other = given.remove(&own.name);
+        if keeps_head && is_of_head(&own.name) {
+            begun_anew.push(own.name.clone());
+            continue;
+        }
+        let Some(other) = other else {
+            return Err(format!("it has no `{}`", own.name));
+        };
+        if other.shape != own.shape {
+            return Err(format!(
+                "`{}` has the shape {:?} in it and {:?} in this network",
+                own.name, other.shape, own.shape
+            ));
+        }
+        *own = other;
+    }
+    if let Some(name) = given.keys().min() {
+        return Err(format!("this network has no `{name}`"));
+    }
+    let model = model.load_state(&state, device);
+    Ok(InitialModel {
+        model: model.map_err(|error| error.to_string())?,
+        begun_anew: Some(begun_anew),
+    })
 }

@@ -94,7 +94,7 @@ pub use config::{
 };
 pub use error::TrainError;
 pub use faults::Faults;
-pub use fit::{FitOutcome, FitRequest, fit};
+pub use fit::{FirstStep, FitOutcome, FitRequest, fit};
 pub use gradient_norm::GradientNorm;
 pub use history::{EpochRecord, StepRecord, StopReason};
 pub use loss::{Loss, cross_entropy};

@@ -42,6 +42,13 @@ pub enum TrainEvent {
         /// Steps of the next epoch that it holds.
         steps: usize,
     },
+    /// Training begins with the weights of a file.
+    InitialWeights {
+        /// The file.
+        path: PathBuf,
+        /// Names of the tensors that are random all the same: those of a head of another shape.
+        begun_anew: Vec<String>,
+    },
     /// Something went wrong and was answered: training goes on from an earlier checkpoint.
     Remedy(Remedy),
     /// Training begins.

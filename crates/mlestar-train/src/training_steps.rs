@@ -10,7 +10,7 @@ use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor, Precision};
 
 use crate::{
     Loss, Mixer, TrainError,
-    batches::{BatchSource, StepBatch},
+    batches::{BatchSource, Pictures, StepBatch},
     config::TrainingConfig,
     fit::{check_set, check_settings, loader_config},
     initial::initial_model,
@@ -97,12 +97,7 @@ pub struct TrainingSteps<'a> {
     precision: Precision,
     loss: Loss,
     mixer: Option<Mixer>,
-    source: BatchSource,
-    /// From 1, like those of a training.
-    epoch: usize,
-    batches: Box<dyn Iterator<Item = StepBatch>>,
-    /// Height and width of the pictures.
-    size: [usize; 2],
+    batches: Batches,
     model: ImageClassifier,
     optimizer: Optimizer,
 }
@@ -132,16 +127,21 @@ impl<'a> TrainingSteps<'a> {
             loader_config(train.len(), training, request.threads, request.seed),
         )?;
         let source = BatchSource::new(loader, training.picture_memory, &device)?;
-        let (epoch, size) = (1, [train.height(), train.width()]);
+        let batches = Batches::new(source, [train.height(), train.width()])?;
         Ok(Self {
             precision: training.precision.on(&device)?,
             loss: Loss::new(training, train.labels(), spec.n_classes())?,
             mixer: Mixer::new(&training.mixing, request.seed),
-            batches: source.epoch_from(epoch, 0, size)?,
-            epoch,
-            size,
-            source,
-            model: initial_model(spec, request.seed, train, &request.normalization, &device)?,
+            batches,
+            model: initial_model(
+                spec,
+                training.initial_weights.as_deref(),
+                request.seed,
+                train,
+                &request.normalization,
+                &device,
+            )?
+            .model,
             optimizer: Optimizer::new(training.optimizer.clone()),
             device,
             request,
@@ -172,11 +172,24 @@ impl<'a> TrainingSteps<'a> {
     pub fn resize(&mut self, [height, width]: [usize; 2]) -> Result<(), TrainError> {
         let spec = self.request.model;
         spec.config().check(spec.n_classes(), height, width)?;
-        let size = [height, width];
-        self.batches = self.source.epoch_from(self.epoch + 1, 0, size)?;
-        self.epoch += 1;
-        self.size = size;
-        Ok(())
+        self.batches.begin([height, width])
+    }
+
+    /// Makes the next batch as a step would have it, waits for it and leaves it out: with a clock around this, how fast
+    /// pictures can be had. Returns how many it holds.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] when the device fails or its memory is exhausted.
+    pub fn load(&mut self) -> Result<usize, TrainError> {
+        catching_out_of_memory(|| {
+            let batch = self.batches.next()?;
+            if let Pictures::Device(images) = batch.pictures {
+                let one = images.slice([0..1, 0..1, 0..1, 0..1]).reshape([1]);
+                to_host::<1>(one, "making a batch")?;
+            }
+            Ok(batch.indices.len())
+        })
     }
 
     /// Takes the next step and waits for its loss. A loss that is not finite is no error; what follows
@@ -203,16 +216,8 @@ impl<'a> TrainingSteps<'a> {
         };
         let (model, step) = (self.model.clone(), self.optimizer.steps());
         let (output, values) = catching_out_of_memory(|| {
-            // No epoch is empty.
-            let batch = loop {
-                if let Some(batch) = self.batches.next() {
-                    break batch;
-                }
-                self.epoch += 1;
-                self.batches = self.source.epoch_from(self.epoch, 0, self.size)?;
-            };
             let input = StepInput {
-                batch,
+                batch: self.batches.next()?,
                 step,
                 learning_rate,
                 sam: None,
@@ -229,5 +234,45 @@ impl<'a> TrainingSteps<'a> {
             loss: values.first().copied().map_or(f64::NAN, f64::from),
             gradients: output.gradients,
         })
+    }
+}
+
+/// Epoch after epoch.
+struct Batches {
+    source: BatchSource,
+    /// From 1, like those of a training.
+    epoch: usize,
+    of_epoch: Box<dyn Iterator<Item = StepBatch>>,
+    /// Height and width of the pictures.
+    size: [usize; 2],
+}
+
+impl Batches {
+    fn new(source: BatchSource, size: [usize; 2]) -> Result<Self, TrainError> {
+        let epoch = 1;
+        Ok(Self {
+            of_epoch: source.epoch_from(epoch, 0, size)?,
+            source,
+            epoch,
+            size,
+        })
+    }
+
+    /// Begins the next epoch, with pictures of this size.
+    fn begin(&mut self, size: [usize; 2]) -> Result<(), TrainError> {
+        self.of_epoch = self.source.epoch_from(self.epoch + 1, 0, size)?;
+        self.epoch += 1;
+        self.size = size;
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<StepBatch, TrainError> {
+        // No epoch is empty.
+        loop {
+            if let Some(batch) = self.of_epoch.next() {
+                return Ok(batch);
+            }
+            self.begin(self.size)?;
+        }
     }
 }

@@ -37,6 +37,9 @@ pub struct RunRequest<'a> {
     pub to: Stage,
     /// Run stages even when they are fresh.
     pub force: bool,
+    /// Fail where there is no run to go on with, and where a stage that was cut off would begin anew because something
+    /// that it depends on has changed. Without it, such a stage begins anew and what it had done is set aside.
+    pub must_resume: bool,
     /// Asks the run to stop at its next safe point.
     pub stop: &'a StopSignal,
 }
@@ -108,6 +111,12 @@ pub fn run(
             request.to.number()
         )));
     }
+    // Before the lock, which would make the folder.
+    if request.must_resume && Manifest::read(request.run)?.stages.is_empty() {
+        return Err(WorkflowError::NothingToResume {
+            path: request.run.root().to_owned(),
+        });
+    }
     let _lock = request.run.lock()?;
     remove_leftovers(request.run.root())?;
     let mut remedies = Remedies::read(request.run, request.config)?;
@@ -122,6 +131,9 @@ pub fn run(
         request,
         reporter,
     };
+    if request.must_resume {
+        chain.check_that_it_resumes()?;
+    }
     chain.write_run_info()?;
     let report = chain.run_stages(&mut remedies)?;
     ValidationReport::judge(&Stage::ALL, &chain.config, request.run, &chain.manifest)
@@ -140,6 +152,37 @@ struct Chain<'a> {
 }
 
 impl Chain<'_> {
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            config: &self.config,
+            data_fingerprint: &self.fingerprint,
+            device: self.request.device_name,
+        }
+    }
+
+    /// Whether every stage that was cut off can go on.
+    fn check_that_it_resumes(&self) -> Result<(), WorkflowError> {
+        let run = self.request.run;
+        let asked = |stage: &Stage| (self.request.from..=self.request.to).contains(stage);
+        for stage in Stage::ALL.into_iter().filter(asked) {
+            let Some(record) = self.manifest.stage(stage) else {
+                continue;
+            };
+            if record.complete {
+                continue;
+            }
+            let inputs = current_inputs(stage, &self.surroundings(), run, &self.manifest)?;
+            let changed = changed_inputs(record, &inputs);
+            if !changed.is_empty() {
+                return Err(WorkflowError::CannotResume {
+                    stage,
+                    changed: changed.join(", "),
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn write_run_info(&self) -> Result<(), WorkflowError> {
         let run = self.request.run;
         let info = RunInfo {
@@ -201,12 +244,7 @@ impl Chain<'_> {
     /// Runs one stage if it is stale and judges its gate.
     fn look_at(&mut self, stage: Stage) -> Result<StageOutcome, WorkflowError> {
         let run = self.request.run;
-        let surroundings = Surroundings {
-            config: &self.config,
-            data_fingerprint: &self.fingerprint,
-            device: self.request.device_name,
-        };
-        let inputs = current_inputs(stage, &surroundings, run, &self.manifest)?;
+        let inputs = current_inputs(stage, &self.surroundings(), run, &self.manifest)?;
         let mut reasons = staleness(stage, &inputs, run, &self.manifest)?.reasons;
         if reasons.is_empty() && self.request.force {
             reasons.push("--force".into());

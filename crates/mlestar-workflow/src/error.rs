@@ -81,6 +81,25 @@ pub enum WorkflowError {
         /// Why it cannot have it.
         reason: String,
     },
+    /// No run was begun in the folder of one that is to go on.
+    #[error(
+        "{path} holds no run to go on with; leave out --resume to begin one, or name another folder with --run",
+        path = path.display()
+    )]
+    NothingToResume {
+        /// The run's folder.
+        path: PathBuf,
+    },
+    /// A stage that was cut off would have to begin anew.
+    #[error(
+        "stage {stage} was cut off and cannot go on: {changed}. Undo that, or leave out --resume to begin the stage anew"
+    )]
+    CannotResume {
+        /// The stage.
+        stage: Stage,
+        /// What it depends on and has changed.
+        changed: String,
+    },
     /// There is no record of a training where one was named.
     #[error(
         "{path} holds no training with an epoch that has ended and been validated; name a run's folder, a folder with \
@@ -109,10 +128,15 @@ impl WorkflowError {
     /// The exit code of a program that ends with this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Device(_) | Self::UnknownStage(_) | Self::Usage(_) => {
-                ExitCode::Usage
+            Self::Config(_)
+            | Self::Device(_)
+            | Self::UnknownStage(_)
+            | Self::Usage(_)
+            | Self::Train(TrainError::InitialWeights { .. })
+            | Self::CannotResume { .. } => ExitCode::Usage,
+            Self::MissingInput { .. } | Self::NothingToResume { .. } | Self::NoTraining { .. } => {
+                ExitCode::MissingArtifact
             }
-            Self::MissingInput { .. } | Self::NoTraining { .. } => ExitCode::MissingArtifact,
             Self::Artifact(error) if error.is_missing() => ExitCode::MissingArtifact,
             _ => ExitCode::ProgramFailure,
         }

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::manifest::{Hashes, Manifest, StageRecord, hash_folder};
 use crate::{CODE_VERSION, RunFolder, Stage, WorkflowError};
 use mlestar_artifact::{ArtifactError, ContentHash};
+use mlestar_train::TrainError;
 use serde_json::Value;
 use std::fs;
 
@@ -39,6 +40,8 @@ enum Input {
     Data,
     /// The kind of device.
     Device,
+    /// The file whose weights training begins with, if there is one.
+    InitialWeights,
     /// A section of the config.
     Section(&'static str),
     /// A file of an earlier stage, by stage and name.
@@ -50,7 +53,7 @@ enum Input {
 /// What each stage reads. A stage reruns when one of these changes and for no other reason, so
 /// that a new accuracy target does not train again and a new learning rate does.
 fn inputs_of(stage: Stage) -> &'static [Input] {
-    use Input::{Data, Device, Field, File, Section};
+    use Input::{Data, Device, Field, File, InitialWeights, Section};
     use Stage::{ActionPlanning, Evaluation, Implementation, Refinement};
     use Stage::{Deployment, SituationAnalysis, TaskDefinition};
     const ANALYSIS: &str = "situation_analysis.json";
@@ -80,6 +83,7 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
             Section("augmentation"),
             Section("model"),
             Section("training"),
+            InitialWeights,
             File(SituationAnalysis, ANALYSIS),
             File(TaskDefinition, "task_spec.json"),
         ],
@@ -91,6 +95,7 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
             Section("augmentation"),
             Section("model"),
             Section("training"),
+            InitialWeights,
             Section("faults"),
             Field(SituationAnalysis, ANALYSIS, "/normalization"),
         ],
@@ -110,6 +115,7 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
             Section("augmentation"),
             Section("model"),
             Section("training"),
+            InitialWeights,
             Section("refinement"),
             Section("evaluation"),
             File(Implementation, "checkpoints/best/model.safetensors"),
@@ -149,6 +155,18 @@ pub fn current_inputs(
                 let hash = ContentHash::of_bytes(surroundings.device.as_bytes());
                 ("device".into(), hash)
             }
+            Input::InitialWeights => match &surroundings.config.training.initial_weights {
+                None => continue,
+                Some(path) => {
+                    let hash = ContentHash::of_file(path).map_err(|error| {
+                        WorkflowError::Train(TrainError::InitialWeights {
+                            path: path.clone(),
+                            reason: error.to_string(),
+                        })
+                    })?;
+                    ("initial weights".into(), hash)
+                }
+            },
             Input::Section(section) => {
                 let value = surroundings.config.section_hash_input(section);
                 (format!("config [{section}]"), ContentHash::of_json(&value)?)

@@ -18,6 +18,7 @@ pub fn stage(options: &StageOptions) -> Result<ExitCode, WorkflowError> {
         from: options.stage,
         to: options.stage,
         force: options.force,
+        resume: options.resume,
     })
 }
 
@@ -48,11 +49,12 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
         from: options.from,
         to: options.to,
         force: options.force,
+        must_resume: options.resume,
         stop: &stop,
     };
     let report = match chain::run(&request, &mut console) {
         Err(error @ WorkflowError::Interrupted { .. }) => {
-            eprintln!("to go on: {}", same_command());
+            eprintln!("to go on: {}", command_to_go_on());
             return Err(error);
         }
         result => result?,
@@ -61,9 +63,10 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
     Ok(report.exit_code)
 }
 
-/// The command line of this process as a user would type it.
-fn same_command() -> String {
-    let words = std::env::args().skip(1).map(|word| {
+/// The command line of this process as a user would type it, without `--force`, which begins anew.
+fn command_to_go_on() -> String {
+    let words = std::env::args().skip(1).filter(|word| word != "--force");
+    let words = words.map(|word| {
         let is_plain = |c: char| c.is_alphanumeric() || "-_./=,:+".contains(c);
         match !word.is_empty() && word.chars().all(is_plain) {
             true => word,

@@ -19,6 +19,9 @@ pub struct TrainingIdentity {
     pub augmentation: AugmentationConfig,
     /// The normalisation.
     pub normalization: Normalization,
+    /// Hash of the file whose weights it begins with.
+    #[serde(default)]
+    pub initial_weights: Option<ContentHash>,
     /// Hash of the training pictures, their labels and the class names.
     pub train: ContentHash,
     /// Hash of the validation pictures, their labels and the class names.
@@ -49,6 +52,8 @@ impl TrainingIdentity {
         own.training.checkpoint_every_minutes = 0.0;
         own.training.keep_checkpoints = 0;
         own.training.histograms_every_epochs = 0;
+        // Its content is what counts.
+        own.training.initial_weights = None;
         own.training.max_minutes = None;
         own.training.recovery = crate::config::RecoveryConfig::default();
         let schedule = &mut own.training.schedule;

@@ -323,6 +323,12 @@ pub fn load_weights(
     Ok(spec.init(0, device).load_state(&state, device)?)
 }
 
+/// The tensors of a `model.safetensors`, or why there are none.
+pub(crate) fn read_weights(file: &Path) -> Result<Vec<NamedTensor>, String> {
+    let bytes = fs::read(file).map_err(|error| format!("it cannot be read ({error})"))?;
+    tensors::from_bytes(&bytes)
+}
+
 fn read_record(folder: &Path) -> Result<CheckpointRecord, TrainError> {
     let path = folder.join(RECORD);
     let record: CheckpointRecord =

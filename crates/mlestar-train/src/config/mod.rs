@@ -13,6 +13,8 @@ mod recovery;
 mod sam;
 mod schedule;
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 pub use class_weights::ClassWeights;
@@ -45,6 +47,7 @@ use crate::TrainError;
 /// | `focal_gamma` | none | focal loss: how much less easy pictures count | 0 < g <= 10; without label smoothing |
 /// | `mixing` | off | mixup and CutMix, see [`MixingConfig`] | |
 /// | `progressive_resizing` | none | smaller pictures in the first epochs, see [`ProgressiveResizing`] | at most 16 entries |
+/// | `initial_weights` | none | a checkpoint's `model.safetensors`, whose weights training begins with; its head may be of another shape, and then begins anew | a path |
 /// | `freezing` | none | early layers that stop learning, see [`Freezing`] | at most 16 entries |
 /// | `picture_memory` | `"auto"` | where the training pictures are kept and augmented, see [`PictureMemory`] | `"auto"`, `"host"`, `"device"` |
 /// | `precision` | `"f32"` | what the factors of convolutions are rounded to, see [`PrecisionChoice`] | `"f32"`, `"bf16"`, `"auto"` |
@@ -87,6 +90,9 @@ pub struct TrainingConfig {
     pub mixing: MixingConfig,
     /// Smaller pictures in the first epochs, in order.
     pub progressive_resizing: Vec<ProgressiveResizing>,
+    /// The `model.safetensors` of a checkpoint whose weights and running statistics training begins with, in place of
+    /// random ones. The networks may differ in the head, which then has its random weights.
+    pub initial_weights: Option<PathBuf>,
     /// Early layers that stop learning, in order.
     pub freezing: Vec<Freezing>,
     /// Where the training pictures are kept and augmented.
@@ -137,6 +143,7 @@ impl Default for TrainingConfig {
             focal_gamma: None,
             mixing: MixingConfig::default(),
             progressive_resizing: Vec::new(),
+            initial_weights: None,
             freezing: Vec::new(),
             picture_memory: PictureMemory::default(),
             precision: PrecisionChoice::default(),

@@ -88,7 +88,7 @@ pub struct OptimizerConfig {
     /// The highest learning rate of what Muon leaves to AdamW.
     pub auxiliary_learning_rate: f64,
     /// What the rate of the batch norms' biases is multiplied with and their decay divided by. Jordan
-    /// 2024, <https://arxiv.org/abs/2404.00498>, has 64 for a short training; `docs/training.md` has what
+    /// 2024, <https://arxiv.org/abs/2404.00498>, has 64 for a short training; `docs/cifar10.md` has what
     /// it did here.
     pub shift_rate_factor: f64,
 }

@@ -15,7 +15,7 @@ use crate::{
     checkpoint::{self, EpochPosition, TrainingIdentity},
     ema::Ema,
     history::Progress,
-    initial::initial_model,
+    initial::{InitialModel, initial_model},
     optimizer::Optimizer,
 };
 
@@ -32,15 +32,27 @@ pub(super) struct Beginning {
 }
 
 /// The state before the first step, on an autodiff device.
-pub(super) fn fresh(request: &FitRequest<'_>, device: &Device) -> Result<Beginning, TrainError> {
-    let model = initial_model(
+pub(super) fn fresh(
+    request: &FitRequest<'_>,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<Beginning, TrainError> {
+    let training = request.training;
+    let file = training.initial_weights.as_deref();
+    let InitialModel { model, begun_anew } = initial_model(
         request.model,
+        file,
         request.seed,
         &request.train,
         &request.normalization,
         device,
     )?;
-    let training = request.training;
+    if let (Some(file), Some(begun_anew)) = (file, begun_anew) {
+        observer.event(&TrainEvent::InitialWeights {
+            path: file.to_owned(),
+            begun_anew,
+        });
+    }
     Ok(Beginning {
         best_state: model.state(),
         ema: training

@@ -2,16 +2,17 @@
 
 mod recovery;
 
-use std::{fs, sync::Arc, time::Instant};
+use std::{fs, path::PathBuf, sync::Arc, time::Instant};
 
 use burn::{module::Module, tensor::Device};
-use mlestar_artifact::append_json_line;
+use mlestar_artifact::{ContentHash, append_json_line};
 use mlestar_data::{ImageSet, loader::Loader};
 use mlestar_model::{ImageClassifier, NamedTensor, Precision};
 use mlestar_random::Stream;
 
 use super::{
-    FitOutcome, FitRequest, beginning, event_log::EventLog, loader_config, step_log::StepLog,
+    FirstStep, FitOutcome, FitRequest, beginning, event_log::EventLog, loader_config,
+    step_log::StepLog,
 };
 use crate::{
     EpochRecord, Loss, Mixer, Observer, PlateauState, Remedy, ScheduleKind, StepCosts,
@@ -62,6 +63,8 @@ pub(super) struct Session<'a> {
     remedies: Vec<Remedy>,
     last_saved: Instant,
     is_time_up: bool,
+    began: Instant,
+    first_step: Option<FirstStep>,
 }
 
 impl<'a> Session<'a> {
@@ -69,6 +72,7 @@ impl<'a> Session<'a> {
         request: &'a FitRequest<'a>,
         observer: &mut dyn Observer,
     ) -> Result<Self, TrainError> {
+        let began = Instant::now();
         let plain = request.device.clone().without_autodiff();
         let autodiff = plain.clone().autodiff();
         let training = request.training;
@@ -90,7 +94,7 @@ impl<'a> Session<'a> {
         )?;
         let batches = BatchSource::new(loader, training.picture_memory, &autodiff)?;
         let steps_per_epoch = batches.batches_per_epoch();
-        let identity = identity_of(request);
+        let identity = identity_of(request)?;
         let checkpoints = request.output.join(CHECKPOINTS);
         let event_files = request.output.join(TENSORBOARD);
         fs::create_dir_all(&checkpoints).map_err(TrainError::io("creating", &checkpoints))?;
@@ -112,7 +116,7 @@ impl<'a> Session<'a> {
             Some((begin, _)) => begin,
             None => {
                 beginning::remove_earlier_results(&checkpoints, &event_files)?;
-                beginning::fresh(request, &autodiff)?
+                beginning::fresh(request, &autodiff, observer)?
             }
         };
         let steps = begin.optimizer.steps();
@@ -150,6 +154,8 @@ impl<'a> Session<'a> {
             remedies: begin.remedies,
             last_saved: Instant::now(),
             is_time_up: false,
+            began,
+            first_step: None,
         };
         if is_last_due {
             session.save(checkpoint::LAST, &session.checkpoint()?, observer)?;
@@ -286,8 +292,16 @@ impl<'a> Session<'a> {
                 self.gradients = gradients;
             }
             now(&mut meter, waited);
-            if meter.is_due() || is_last {
+            if meter.is_due() || is_last || self.first_step.is_none() {
                 self.read(&mut meter, observer, epoch)?;
+            }
+            if self.first_step.is_none() {
+                self.first_step = Some(FirstStep {
+                    epoch,
+                    seconds_before: asked.duration_since(self.began).as_secs_f64(),
+                    seconds: asked.elapsed().as_secs_f64(),
+                });
+                now(&mut meter, waited);
             }
             if meter.totals.position.seconds >= self.seconds_left() {
                 self.is_time_up = true;
@@ -391,8 +405,14 @@ impl<'a> Session<'a> {
             + costs.unwrap_or_default().epochs_after(training, epoch) * self.steps_per_epoch as f64;
         let validated = self.history.iter().rfind(|record| record.is_validated());
         let validation_seconds = validated.map_or(0.0, |record| record.validation_seconds);
-        let to_the_end = position.seconds / position.steps.max(1) as f64 * steps_left
-            + validations * validation_seconds;
+        // The first step may have taken as long as hundreds of others.
+        let (seconds, steps) = match self.first_step {
+            Some(first) if first.epoch == epoch && position.steps > 1 => {
+                (position.seconds - first.seconds, position.steps - 1)
+            }
+            _ => (position.seconds, position.steps.max(1)),
+        };
+        let to_the_end = seconds / steps as f64 * steps_left + validations * validation_seconds;
         StepProgress {
             epoch,
             epochs: training.epochs,
@@ -586,6 +606,7 @@ impl<'a> Session<'a> {
                 .valid()
                 .load_state(&self.best_state, &self.plain)?,
             stopped,
+            first_step: self.first_step,
             remedies: self.remedies,
             precision: self.precision,
         })
@@ -610,8 +631,16 @@ fn few_batches(request: &FitRequest<'_>, batches: usize) -> Result<Arc<ImageSet>
     Ok(Arc::new(request.train.select(&order)?))
 }
 
-fn identity_of(request: &FitRequest<'_>) -> TrainingIdentity {
-    TrainingIdentity {
+fn identity_of(request: &FitRequest<'_>) -> Result<TrainingIdentity, TrainError> {
+    let file = request.training.initial_weights.as_ref();
+    let hash = |path: &PathBuf| {
+        ContentHash::of_file(path).map_err(|error| TrainError::InitialWeights {
+            path: path.clone(),
+            reason: error.to_string(),
+        })
+    };
+    Ok(TrainingIdentity {
+        initial_weights: file.map(hash).transpose()?,
         seed: request.seed,
         model: request.model.clone(),
         training: request.training.clone(),
@@ -619,7 +648,7 @@ fn identity_of(request: &FitRequest<'_>) -> TrainingIdentity {
         normalization: request.normalization,
         train: checkpoint::hash_of_set(&request.train),
         validation: checkpoint::hash_of_set(&request.validation),
-    }
+    })
 }
 
 /// A ReLU turns NaN into 0, so that neither the loss nor the logits need to show a weight that is not

@@ -124,7 +124,11 @@ fn the_time_left_counts_epochs_by_what_their_steps_take() {
             let later: f64 = (step.epoch + 1..=4)
                 .map(|epoch| costs.of(area(epoch)))
                 .sum();
-            let of_epoch = 64.0 / step.images_per_second;
+            let mut of_epoch = 64.0 / step.images_per_second;
+            if before == 0 {
+                // Without the first of four steps.
+                of_epoch = (of_epoch - outcome.first_step.unwrap().seconds) * 4.0 / 3.0;
+            }
             let validation = match before {
                 0 => 0.0,
                 _ => outcome.history[before - 1].validation_seconds,

@@ -8,6 +8,7 @@ mod checkpoints;
 mod determinism;
 mod event_files;
 mod freezing;
+mod initial_weights;
 mod kill;
 mod learning;
 mod limits;

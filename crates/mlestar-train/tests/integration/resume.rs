@@ -277,6 +277,8 @@ fn a_finished_training_resumes_to_its_result() {
     setup.resume = true;
     let again = setup.fit(folder.path()).unwrap();
     assert_eq!(again.stopped, StopReason::Completed);
+    assert_eq!(first.first_step.unwrap().epoch, 1);
+    assert_eq!(again.first_step, None);
     assert_eq!(again.history, first.history);
     assert_eq!(again.best_model.state(), first.best_model.state());
 }

@@ -135,8 +135,28 @@ fn a_set_smaller_than_a_batch_is_one_batch() {
     setup.train = pictures(1, 5);
     let mut steps = TrainingSteps::new(request(&setup, &device)).unwrap();
     assert_eq!(steps.batch_size(), 5);
+    assert_eq!(steps.load().unwrap(), 5);
     for _ in 0..3 {
         assert!(steps.take(0.01, false).unwrap().loss.is_finite());
+    }
+}
+
+#[test]
+fn a_batch_that_is_only_loaded_is_left_out() {
+    let device = Device::flex();
+    for memory in [PictureMemory::Host, PictureMemory::Device] {
+        let mut setup = setup();
+        setup.training.picture_memory = memory;
+        let losses = |left_out: usize| {
+            let mut steps = TrainingSteps::new(request(&setup, &device)).unwrap();
+            for _ in 0..left_out {
+                assert_eq!(steps.load().unwrap(), 16);
+            }
+            steps.take(0.01, false).unwrap().loss
+        };
+        // Epochs have four batches.
+        assert_ne!(losses(0), losses(1));
+        assert!(losses(5).is_finite());
     }
 }
 

@@ -45,6 +45,7 @@ fn run_in(
         from: Stage::SituationAnalysis,
         to: Stage::Deployment,
         force: false,
+        must_resume: false,
         stop,
     };
     run(&request, reporter)

@@ -65,12 +65,15 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     };
     write_artifact(&context.path(CHECK), &check)?;
     context.write_text(PAGE, &page::render(&plan, &check))?;
+    let timing = &check.figures.timing;
     context.reporter.note(&format!(
-        "{} of {} challenges answered; {} of {} checks passed",
+        "{} of {} challenges answered; {} of {} checks passed; steps take {:.0} pictures/s, the loader alone makes {:.0}",
         plan.summary.n_answered,
         plan.summary.n_challenges,
         check.checks.iter().filter(|row| row.passed).count(),
-        check.checks.len()
+        check.checks.len(),
+        timing.step_images_per_second(),
+        timing.loader_images_per_second
     ));
     Ok(())
 }

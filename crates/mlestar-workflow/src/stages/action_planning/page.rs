@@ -219,11 +219,12 @@ fn resources(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
             format::seconds(shortest),
             format::seconds(longest)
         )),
-        KeyFigure::new(
-            "speed",
-            format::number(timing.batch_size as f64 / timing.median_step_seconds(), 0),
-        )
-        .unit("pictures/s"),
+        KeyFigure::new("speed", format::number(timing.step_images_per_second(), 0))
+            .unit("pictures/s")
+            .interval(format!(
+                "the loader alone makes {}",
+                format::number(timing.loader_images_per_second, 0)
+            )),
         KeyFigure::new(
             "one picture",
             format::milliseconds(timing.median_latency_ms()),

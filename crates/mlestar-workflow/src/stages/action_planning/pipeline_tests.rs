@@ -1,6 +1,7 @@
 //! Stages 1 to 3 and their gates on a tiny synthetic set.
 
-use crate::config::Config;
+use super::{ArchitectureCheck, CHECK};
+use crate::config::{Config, Override};
 use crate::device::DeviceChoice;
 use crate::gates::judge_stage;
 use crate::manifest::{Hashes, Manifest, StageRecord, hash_folder};
@@ -239,6 +240,29 @@ fn limits_that_cannot_be_kept_fail_with_their_criterion() {
         "estimated_training_time_seconds",
     ];
     assert_eq!(unmet, expected);
+}
+
+#[test]
+fn steps_with_the_smallest_pictures_and_the_loader_are_timed() {
+    let folder = tempfile::tempdir().unwrap();
+    let resizing = "training.progressive_resizing=[{ until_fraction = 0.5, scale = 0.75 }]";
+    let settings = [Override::parse(resizing).unwrap()];
+    let config = tiny("").with_overrides(&settings).unwrap();
+    let mut run = Run::new(folder.path(), config);
+    run.stages(&STAGES);
+    let path = run.folder.artifact(Stage::ActionPlanning, CHECK);
+    let check: ArchitectureCheck = read_artifact(&path).unwrap();
+    let timing = &check.figures.timing;
+    let smallest = timing.smallest_pictures.as_ref().unwrap();
+    assert_eq!(smallest.picture_area, 0.5625);
+    assert!(smallest.median_step_seconds() > 0.0 && timing.step_costs().is_some());
+    assert!(timing.loader_images_per_second > 0.0);
+    // Their losses are not among those that tell whether the network learns.
+    assert_eq!(
+        check.figures.losses.len(),
+        timing.n_warm_up_steps + timing.step_seconds.len()
+    );
+    assert_eq!(run.unmet(Stage::ActionPlanning), Vec::<String>::new());
 }
 
 #[test]

@@ -178,6 +178,12 @@ fn strategy(
             steps.join(", ")
         ));
     }
+    if let Some(path) = &training.initial_weights {
+        lines.push(format!(
+            "Begin with the weights of {}; a head of another shape begins anew.",
+            path.display()
+        ));
+    }
     let from = |fraction: f64| match fraction == 0.0 {
         true => "from the first epoch on".to_owned(),
         false => format!("after {fraction} of the epochs"),
@@ -249,6 +255,7 @@ mod tests {
             label_smoothing: 0.1,
             class_weights: Some(ClassWeights::Balanced),
             progressive_resizing: vec![half, three_quarters],
+            initial_weights: Some("a/model.safetensors".into()),
             freezing: vec![freezing(0.0, 0), freezing(0.5, 1), freezing(0.75, 2)],
             sam: Some(SamConfig {
                 from_fraction: 0.5,
@@ -270,6 +277,7 @@ mod tests {
                 "Mix a share of 1 of the batches: CutMix (alpha 1).",
                 "Begin with smaller pictures, sides times 0.5 until 0.25 of the epochs, 0.75 until 0.5 of \
                  the epochs, and end with whole ones.",
+                "Begin with the weights of a/model.safetensors; a head of another shape begins anew.",
                 "Keep the weights of the stem from the first epoch on.",
                 "Keep the weights of the stem and the first stage after 0.5 of the epochs.",
                 "Keep the weights of the stem and the first 2 stages after 0.75 of the epochs.",

@@ -70,6 +70,7 @@ pub(crate) fn architecture_figures() -> ArchitectureFigures {
             n_warm_up_steps: 2,
             step_seconds: vec![0.1; 3],
             smallest_pictures: None,
+            loader_images_per_second: 1_000.0,
             latency_ms: vec![1.0; 3],
             prediction_seconds_per_image: 0.001,
             resident_bytes: 100_000_000,

@@ -58,11 +58,18 @@ impl Artifact for TrainingSummary {
 /// `training_timing.json`: how long it took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingTiming {
-    /// Seconds in all epochs, validation included.
+    /// Seconds of the steps of all epochs.
     pub training_seconds: f64,
+    /// Seconds of all validations.
+    pub validation_seconds: f64,
+    /// Seconds from the beginning to the first step, of the last time that the training was begun or gone on with;
+    /// absent where no step was left.
+    pub seconds_before_first_step: Option<f64>,
+    /// Seconds of that step: on a GPU, kernels are compiled and chosen in it.
+    pub first_step_seconds: Option<f64>,
     /// Training pictures a second, validation not counted.
     pub images_per_second: f64,
-    /// Seconds of each epoch.
+    /// Seconds of the steps of each epoch.
     pub epoch_seconds: Vec<f64>,
 }
 

@@ -101,6 +101,13 @@ fn timing(outcome: &FitOutcome) -> TrainingTiming {
     let images: f64 = outcome.history.iter().map(images_of).sum();
     TrainingTiming {
         training_seconds: seconds,
+        validation_seconds: outcome
+            .history
+            .iter()
+            .map(|epoch| epoch.validation_seconds)
+            .sum(),
+        seconds_before_first_step: outcome.first_step.map(|first| first.seconds_before),
+        first_step_seconds: outcome.first_step.map(|first| first.seconds),
         images_per_second: images / seconds.max(1e-9),
         epoch_seconds: outcome.history.iter().map(|epoch| epoch.seconds).collect(),
     }

@@ -14,6 +14,16 @@ pub(super) fn render(
     timing: &TrainingTiming,
     history: &[EpochRecord],
 ) -> Result<String, WorkflowError> {
+    let mut times = format!(
+        "and {} of validation",
+        format::seconds(timing.validation_seconds)
+    );
+    if let (Some(before), Some(first)) =
+        (timing.seconds_before_first_step, timing.first_step_seconds)
+    {
+        let [before, first] = [before, first].map(format::seconds);
+        times += &format!("; the first step began after {before} and took {first}");
+    }
     let figures = Section::new("Result").block(vec![
         KeyFigure::new(
             "validation accuracy",
@@ -25,7 +35,7 @@ pub(super) fn render(
         ),
         KeyFigure::new("overfitting gap", format::fraction(summary.overfitting_gap)),
         KeyFigure::new("best epoch", format!("{}", summary.best_epoch)),
-        KeyFigure::new("training time", format::seconds(timing.training_seconds)),
+        KeyFigure::new("training time", format::seconds(timing.training_seconds)).interval(times),
         KeyFigure::new("throughput", format::number(timing.images_per_second, 0))
             .unit("pictures/s"),
     ]);

@@ -28,6 +28,12 @@ const FEWEST_STEPS: usize = 3;
 const MOST_STEPS: usize = 20;
 /// ... unless this much time has passed.
 const ENOUGH_SECONDS: f64 = 2.0;
+/// Of batches that the loader makes while nothing else runs, at least so many are measured ...
+const FEWEST_LOADED: usize = 4;
+/// ... and at most so many ...
+const MOST_LOADED: usize = 200;
+/// ... unless this much time has passed.
+const ENOUGH_LOADED_SECONDS: f64 = 0.3;
 /// Predictions of one picture before the clock counts, and those that are measured.
 const WARM_UP_PREDICTIONS: usize = 3;
 const MEASURED_PREDICTIONS: usize = 15;
@@ -70,7 +76,9 @@ pub(crate) fn probe(
     let gradients = gradients::figures(steps.model(), &first.gradients.unwrap_or_default());
     let mut losses = vec![first.loss];
     let step_seconds = measure_steps(context, &mut steps, &mut losses)?;
-    let smallest_pictures = measure_smallest(context, &mut steps, [train.height(), train.width()])?;
+    let size = [train.height(), train.width()];
+    let loader_images_per_second = measure_loader(context, &mut steps, size)?;
+    let smallest_pictures = measure_smallest(context, &mut steps, size)?;
     let pictures = if validation.is_empty() {
         &train
     } else {
@@ -85,6 +93,7 @@ pub(crate) fn probe(
             n_warm_up_steps: WARM_UP_STEPS,
             step_seconds,
             smallest_pictures,
+            loader_images_per_second,
             latency_ms,
             prediction_seconds_per_image,
             resident_bytes: resident_bytes(),
@@ -139,6 +148,28 @@ fn measure_steps(
             return Ok(step_seconds);
         }
     }
+}
+
+/// Pictures a second that the loader makes, `size` pixels high and wide, while nothing else runs.
+fn measure_loader(
+    context: &StageContext<'_>,
+    steps: &mut TrainingSteps<'_>,
+    size: [usize; 2],
+) -> Result<f64, WorkflowError> {
+    // An epoch of which nothing has been made ahead; its first batch has its threads started.
+    steps.resize(size)?;
+    steps.load()?;
+    let clock = Instant::now();
+    let mut images = 0;
+    for batch in 1.. {
+        context.check_stop()?;
+        images += steps.load()?;
+        let seconds = clock.elapsed().as_secs_f64();
+        if batch >= MOST_LOADED || (batch >= FEWEST_LOADED && seconds >= ENOUGH_LOADED_SECONDS) {
+            break;
+        }
+    }
+    Ok(images as f64 / clock.elapsed().as_secs_f64().max(1e-9))
 }
 
 /// Times steps with the smallest pictures that an epoch of the training has, of those that are `full` high and wide.

@@ -16,6 +16,8 @@ pub struct StepTiming {
     /// The same with the smallest pictures of the training; absent where all are of full size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smallest_pictures: Option<SmallStepTiming>,
+    /// Training pictures a second that the loader makes while nothing else runs.
+    pub loader_images_per_second: f64,
     /// Time of predicting one picture with the training program, in milliseconds, several times.
     pub latency_ms: Vec<f64>,
     /// Time of predicting many pictures in batches, in seconds a picture.
@@ -45,6 +47,11 @@ impl StepTiming {
     /// The median time of a step, in seconds.
     pub fn median_step_seconds(&self) -> f64 {
         median(&self.step_seconds)
+    }
+
+    /// Training pictures a second of the steps.
+    pub fn step_images_per_second(&self) -> f64 {
+        self.batch_size as f64 / self.median_step_seconds()
     }
 
     /// The shortest and the longest step, in seconds.
@@ -143,6 +150,7 @@ mod tests {
             n_warm_up_steps: 2,
             step_seconds,
             smallest_pictures: None,
+            loader_images_per_second: 1_000.0,
             latency_ms: vec![3.0, 1.0, 2.0],
             prediction_seconds_per_image: 0.01,
             resident_bytes: 0,

@@ -156,6 +156,7 @@ mod testing {
                 n_warm_up_steps: 2,
                 step_seconds: vec![1.0, 1.1, 1.2],
                 smallest_pictures: None,
+                loader_images_per_second: 1_000.0,
                 latency_ms: vec![7.0, 8.0, 9.0],
                 prediction_seconds_per_image: 0.003,
                 resident_bytes: 1_500_000_000,
