@@ -4,6 +4,7 @@
 
 mod alterations;
 mod caching;
+mod given_weights;
 mod interruption;
 mod precision;
 mod returns;

@@ -133,6 +133,9 @@ pub struct ArchitectureFigures {
     pub output_shape: [usize; 2],
     /// Logits that are not finite.
     pub n_not_finite_logits: usize,
+    /// Whether the steps began with the weights of a file, and not with random ones.
+    #[serde(default)]
+    pub has_given_weights: bool,
     /// Loss of each training step, the first with the initial weights; absent when not finite.
     pub losses: Vec<Option<f64>>,
     /// The gradient of every trainable parameter after the first backward pass.

@@ -27,7 +27,7 @@ fn works(figures: &ArchitectureFigures) -> Vec<CheckRow> {
     let blind_loss = (figures.n_classes as f64).ln();
     let distance = first_loss.map(|loss| (loss - blind_loss).abs() / blind_loss);
     let flag = |holds: bool| Some(if holds { 1.0 } else { 0.0 });
-    vec![
+    let mut rows = vec![
         row(
             "builds",
             "the built model has as many trainable parameters as the architecture",
@@ -77,7 +77,10 @@ fn works(figures: &ArchitectureFigures) -> Vec<CheckRow> {
                 gradients.len()
             ),
         ),
-        row(
+    ];
+    // Given weights know something, which may be of other classes.
+    if !figures.has_given_weights {
+        rows.push(row(
             "initial_loss",
             "distance of the first loss from that of equal probabilities, as a share of it",
             distance,
@@ -88,8 +91,9 @@ fn works(figures: &ArchitectureFigures) -> Vec<CheckRow> {
                 first_loss.map_or("not finite".to_owned(), |loss| format!("{loss:.4}")),
                 figures.n_classes
             ),
-        ),
-    ]
+        ));
+    }
+    rows
 }
 
 /// Whether it is within the limits of the task.
@@ -186,6 +190,11 @@ mod tests {
             ["finite_losses", "initial_loss"]
         );
         assert_eq!(failing(|f| f.losses[0] = Some(30.0)), ["initial_loss"]);
+        let given = |f: &mut ArchitectureFigures| {
+            f.losses[0] = Some(30.0);
+            f.has_given_weights = true;
+        };
+        assert_eq!(failing(given), Vec::<String>::new());
         assert_eq!(
             failing(|f| f.gradients[0].n_not_finite = 1),
             ["sound_gradients"]

@@ -91,6 +91,7 @@ fn figures(
         batch_size: timing.batch_size,
         output_shape: probe.output_shape,
         n_not_finite_logits: probe.n_not_finite_logits,
+        has_given_weights: context.config.training.initial_weights.is_some(),
         losses: probe
             .losses
             .into_iter()

@@ -54,6 +54,7 @@ pub(crate) fn architecture_figures() -> ArchitectureFigures {
         batch_size: 8,
         output_shape: [8, 4],
         n_not_finite_logits: 0,
+        has_given_weights: false,
         losses: vec![Some(1.4), Some(1.3)],
         gradients: vec![GradientFigure {
             name: "w".into(),
