@@ -5,6 +5,7 @@
 mod output;
 
 mod arguments;
+mod command_line;
 mod commands;
 mod console;
 mod gauges;

@@ -16,8 +16,8 @@ const HEAD: &str = "head.";
 /// A model before its first step.
 pub(crate) struct InitialModel {
     pub model: ImageClassifier,
-    /// Where weights were taken from a file, the tensors that were not: those of a head of another shape.
-    pub begun_anew: Option<Vec<String>>,
+    /// The tensors of a head that a file of weights has in another shape.
+    pub begun_anew: Vec<String>,
 }
 
 /// The weights of `file`, else the initial ones of `seed`, with the filters of a whitening stem from pictures of
@@ -46,7 +46,7 @@ pub(crate) fn initial_model(
     };
     Ok(InitialModel {
         model,
-        begun_anew: None,
+        begun_anew: Vec::new(),
     })
 }
 
@@ -110,6 +110,6 @@ fn with_weights_of(
     let model = model.load_state(&state, device);
     Ok(InitialModel {
         model: model.map_err(|error| error.to_string())?,
-        begun_anew: Some(begun_anew),
+        begun_anew,
     })
 }

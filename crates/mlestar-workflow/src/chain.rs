@@ -165,12 +165,10 @@ impl Chain<'_> {
         let run = self.request.run;
         let asked = |stage: &Stage| (self.request.from..=self.request.to).contains(stage);
         for stage in Stage::ALL.into_iter().filter(asked) {
-            let Some(record) = self.manifest.stage(stage) else {
+            let record = self.manifest.stage(stage);
+            let Some(record) = record.filter(|record| !record.complete) else {
                 continue;
             };
-            if record.complete {
-                continue;
-            }
             let inputs = current_inputs(stage, &self.surroundings(), run, &self.manifest)?;
             let changed = changed_inputs(record, &inputs);
             if !changed.is_empty() {

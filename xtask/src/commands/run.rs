@@ -1,6 +1,7 @@
 //! `run` and `stage`.
 
 use crate::arguments::{RunOptions, StageOptions};
+use crate::command_line::command_line;
 use crate::console::Console;
 use crate::gauges::Gauges;
 use crate::project;
@@ -54,7 +55,7 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
     };
     let report = match chain::run(&request, &mut console) {
         Err(error @ WorkflowError::Interrupted { .. }) => {
-            eprintln!("to go on: {}", command_to_go_on());
+            eprintln!("to go on: {}", command_to_go_on(std::env::args().skip(1)));
             return Err(error);
         }
         result => result?,
@@ -63,21 +64,9 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
     Ok(report.exit_code)
 }
 
-/// The command line of this process as a user would type it, without `--force`, which begins anew.
-fn command_to_go_on() -> String {
-    let words = std::env::args().skip(1).filter(|word| word != "--force");
-    let words = words.map(|word| {
-        let is_plain = |c: char| c.is_alphanumeric() || "-_./=,:+".contains(c);
-        match !word.is_empty() && word.chars().all(is_plain) {
-            true => word,
-            false => format!("'{}'", word.replace('\'', r"'\''")),
-        }
-    });
-    let words: Vec<String> = ["cargo".into(), "xtask".into()]
-        .into_iter()
-        .chain(words)
-        .collect();
-    words.join(" ")
+/// The command of this process without `--force`, which begins anew.
+fn command_to_go_on(arguments: impl Iterator<Item = String>) -> String {
+    command_line("cargo xtask", arguments.filter(|word| word != "--force"))
 }
 
 /// The first Ctrl-C asks the run to stop at its next safe point; the second ends the program, which
@@ -124,4 +113,18 @@ fn print_result(report: &RunReport, project: &project::Project, seconds: f64) {
         report.exit_code.meaning()
     );
     println!("summary: {}", project.run.summary_path().display());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_on_does_not_begin_anew() {
+        let words = ["run", "--force", "--set", "a=[1]"].map(str::to_owned);
+        assert_eq!(
+            command_to_go_on(words.into_iter()),
+            "cargo xtask run --set 'a=[1]'"
+        );
+    }
 }

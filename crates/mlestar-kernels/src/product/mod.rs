@@ -25,14 +25,7 @@ pub(crate) fn multiply_transposed(
     if !fits_matrix_unit(level, &sizes) {
         return multiply_directly(level, left, right, sizes, added, out);
     }
-    level.run_with_bfloat16(SplitProduct {
-        left,
-        right,
-        sizes,
-        added,
-        out,
-        symmetric: false,
-    });
+    multiply_in_unit(level, left, right, sizes, added, out, false);
     Ok(())
 }
 
@@ -50,15 +43,27 @@ pub(crate) fn multiply_symmetric(
     if !fits_matrix_unit(level, &sizes) {
         return bands::multiply_symmetric(level, left, right, [side, summed], added, out);
     }
+    multiply_in_unit(level, left, right, sizes, added, out, true);
+    Ok(())
+}
+
+fn multiply_in_unit(
+    level: Level,
+    left: &[f32],
+    right: &[f32],
+    sizes: [usize; 3],
+    added: Option<&[f32]>,
+    out: &mut [f32],
+    symmetric: bool,
+) {
     level.run_with_bfloat16(SplitProduct {
         left,
         right,
         sizes,
         added,
         out,
-        symmetric: true,
+        symmetric,
     });
-    Ok(())
 }
 
 fn fits_matrix_unit(level: Level, sizes: &[usize; 3]) -> bool {

@@ -47,7 +47,7 @@ pub(super) fn fresh(
         &request.normalization,
         device,
     )?;
-    if let (Some(file), Some(begun_anew)) = (file, begun_anew) {
+    if let Some(file) = file {
         observer.event(&TrainEvent::InitialWeights {
             path: file.to_owned(),
             begun_anew,

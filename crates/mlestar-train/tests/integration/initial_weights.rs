@@ -1,10 +1,10 @@
 //! Trainings that begin with the weights of another.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use burn::tensor::Device;
 use mlestar_model::{ModelSpec, NamedTensor};
-use mlestar_train::{StepsRequest, TrainEvent, TrainingSteps};
+use mlestar_train::TrainEvent;
 use safetensors::{Dtype, tensor::TensorView};
 
 use crate::{SIDE, Setup, whitened_spec};
@@ -28,17 +28,7 @@ fn by_name(state: &[NamedTensor]) -> BTreeMap<&str, &NamedTensor> {
 /// The state before the first step.
 fn begun(setup: &Setup) -> Vec<NamedTensor> {
     let device = Device::flex();
-    let steps = TrainingSteps::new(StepsRequest {
-        model: &setup.spec,
-        training: &setup.training,
-        augmentation: &setup.augmentation,
-        normalization: setup.normalization,
-        train: Arc::clone(&setup.train),
-        seed: setup.seed,
-        device: &device,
-        threads: 1,
-    });
-    steps.unwrap().model().state()
+    setup.steps(&device).unwrap().model().state()
 }
 
 /// The same network for other classes.

@@ -6,6 +6,13 @@ use mlestar_train::{ProgressiveResizing, StepCosts, StepProgress, StopReason, Tr
 
 use crate::Setup;
 
+fn entry(until_fraction: f64, scale: f64) -> ProgressiveResizing {
+    ProgressiveResizing {
+        until_fraction,
+        scale,
+    }
+}
+
 #[test]
 fn when_the_time_is_up_the_epoch_is_validated_and_the_last() {
     for every in [1, 50_000] {
@@ -62,10 +69,6 @@ fn a_few_batches_are_learnt_by_heart() {
 
 #[test]
 fn pictures_grow_over_the_epochs() {
-    let entry = |until_fraction, scale| ProgressiveResizing {
-        until_fraction,
-        scale,
-    };
     let mut setup = Setup::new(4);
     setup.training.progressive_resizing = vec![entry(0.25, 0.5), entry(0.5, 0.75)];
     let outcome = setup.fit(tempfile::tempdir().unwrap().path()).unwrap();
@@ -92,10 +95,6 @@ fn pictures_grow_over_the_epochs() {
 
 #[test]
 fn the_time_left_counts_epochs_by_what_their_steps_take() {
-    let entry = |until_fraction, scale| ProgressiveResizing {
-        until_fraction,
-        scale,
-    };
     let mut setup = Setup::new(4);
     setup.training.progressive_resizing = vec![entry(0.25, 0.5), entry(0.5, 0.75)];
     let told = StepCosts::of_steps(&[(0.25, 5.0), (1.0, 8.0)]);

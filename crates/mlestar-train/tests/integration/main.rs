@@ -26,8 +26,8 @@ use mlestar_data::{ImageSet, Origin, augment::AugmentationConfig, normalization:
 use mlestar_model::{Architecture, ModelConfig, ModelSpec, StageConfig, StemKind};
 use mlestar_random::Stream;
 use mlestar_train::{
-    EpochRecord, Faults, FitOutcome, FitRequest, OptimizerConfig, StepCosts, StopSignal,
-    TrainError, TrainEvent, TrainingConfig, fit,
+    EpochRecord, Faults, FitOutcome, FitRequest, OptimizerConfig, StepCosts, StepsRequest,
+    StopSignal, TrainError, TrainEvent, TrainingConfig, TrainingSteps, fit,
 };
 
 const SIDE: usize = 8;
@@ -126,6 +126,19 @@ impl Setup {
             faults: Faults::default(),
             step_costs: None,
         }
+    }
+
+    fn steps<'a>(&'a self, device: &'a Device) -> Result<TrainingSteps<'a>, TrainError> {
+        TrainingSteps::new(StepsRequest {
+            model: &self.spec,
+            training: &self.training,
+            augmentation: &self.augmentation,
+            normalization: self.normalization,
+            train: Arc::clone(&self.train),
+            seed: self.seed,
+            device,
+            threads: self.threads,
+        })
     }
 
     fn fit(&self, output: &Path) -> Result<FitOutcome, TrainError> {

@@ -1,25 +1,10 @@
-use std::sync::Arc;
-
 use burn::tensor::Device;
 use mlestar_train::{
     OptimizerKind, PictureMemory, ProgressiveResizing, ScheduleConfig, ScheduleKind, StepRecord,
-    StepsRequest, TrainError, TrainingSteps,
+    TrainError,
 };
 
 use crate::{SIDE, Setup, pictures};
-
-fn request<'a>(setup: &'a Setup, device: &'a Device) -> StepsRequest<'a> {
-    StepsRequest {
-        model: &setup.spec,
-        training: &setup.training,
-        augmentation: &setup.augmentation,
-        normalization: setup.normalization,
-        train: Arc::clone(&setup.train),
-        seed: setup.seed,
-        device,
-        threads: setup.threads,
-    }
-}
 
 /// Two epochs with everything that a step can have.
 fn setup() -> Setup {
@@ -49,7 +34,7 @@ fn they_are_those_of_a_training() {
             .collect();
         assert_eq!(records.len(), 2 * 4);
 
-        let mut steps = TrainingSteps::new(request(&setup, &device)).unwrap();
+        let mut steps = setup.steps(&device).unwrap();
         let rate = setup.training.optimizer.learning_rate;
         for record in &records {
             let loss = steps.take(rate, false).unwrap().loss;
@@ -85,7 +70,7 @@ fn resized_pictures_are_those_of_a_training() {
     let folder = tempfile::tempdir().unwrap();
     setup.fit(folder.path()).unwrap();
     let lines = std::fs::read_to_string(folder.path().join("steps.jsonl")).unwrap();
-    let mut steps = TrainingSteps::new(request(&setup, &device)).unwrap();
+    let mut steps = setup.steps(&device).unwrap();
     let rate = setup.training.optimizer.learning_rate;
     for line in lines.lines() {
         let record: StepRecord = serde_json::from_str(line).unwrap();
@@ -108,7 +93,7 @@ fn resized_pictures_are_those_of_a_training() {
 #[test]
 fn gradients_come_when_asked_for() {
     let (device, setup) = (Device::flex(), setup());
-    let mut steps = TrainingSteps::new(request(&setup, &device)).unwrap();
+    let mut steps = setup.steps(&device).unwrap();
     assert_eq!(steps.batch_size(), 16);
     assert!(steps.take(0.01, false).unwrap().gradients.is_none());
     let gradients = steps.take(0.01, true).unwrap().gradients.unwrap();
@@ -133,7 +118,7 @@ fn a_set_smaller_than_a_batch_is_one_batch() {
     let device = Device::flex();
     let mut setup = setup();
     setup.train = pictures(1, 5);
-    let mut steps = TrainingSteps::new(request(&setup, &device)).unwrap();
+    let mut steps = setup.steps(&device).unwrap();
     assert_eq!(steps.batch_size(), 5);
     assert_eq!(steps.load().unwrap(), 5);
     for _ in 0..3 {
@@ -148,7 +133,7 @@ fn a_batch_that_is_only_loaded_is_left_out() {
         let mut setup = setup();
         setup.training.picture_memory = memory;
         let losses = |left_out: usize| {
-            let mut steps = TrainingSteps::new(request(&setup, &device)).unwrap();
+            let mut steps = setup.steps(&device).unwrap();
             for _ in 0..left_out {
                 assert_eq!(steps.load().unwrap(), 16);
             }
@@ -165,16 +150,13 @@ fn what_a_training_refuses_is_refused() {
     let device = Device::flex();
     let mut setup = setup();
     setup.train = pictures(1, 0);
-    let refused = TrainingSteps::new(request(&setup, &device)).err();
+    let refused = setup.steps(&device).err();
     assert!(matches!(
         refused,
         Some(TrainError::EmptySet { split: "training" })
     ));
     let mut setup = Setup::new(1);
     setup.training.batch_size = 0;
-    let message = TrainingSteps::new(request(&setup, &device))
-        .err()
-        .unwrap()
-        .to_string();
+    let message = setup.steps(&device).err().unwrap().to_string();
     assert!(message.contains("batch_size"), "{message}");
 }

@@ -1,6 +1,6 @@
 //! A run that is asked to stop saves what it has, and goes on to the same result.
 
-use crate::{finished_run, run_in, tiny};
+use crate::{all_stages, finished_run, run_in, tiny};
 use burn::tensor::Device;
 use mlestar_gates::ExitCode;
 use mlestar_train::{StopSignal, TrainEvent};
@@ -56,17 +56,11 @@ fn resume(
     config: &Config,
     reporter: &mut dyn Reporter,
 ) -> Result<RunReport, WorkflowError> {
+    let (run_folder, device, stop) = (RunFolder::new(folder), Device::flex(), StopSignal::new());
     let request = RunRequest {
-        config,
-        run: &RunFolder::new(folder),
-        device: &Device::flex(),
-        device_name: "cpu",
-        threads: 2,
-        from: Stage::SituationAnalysis,
         to: Stage::Implementation,
-        force: false,
         must_resume: true,
-        stop: &StopSignal::new(),
+        ..all_stages(&run_folder, config, &device, &stop)
     };
     run(&request, reporter)
 }

@@ -37,10 +37,21 @@ fn run_in(
     stop: &StopSignal,
     reporter: &mut dyn Reporter,
 ) -> Result<RunReport, WorkflowError> {
-    let request = RunRequest {
+    let run_folder = RunFolder::new(folder);
+    let device = Device::flex();
+    run(&all_stages(&run_folder, config, &device, stop), reporter)
+}
+
+fn all_stages<'a>(
+    run: &'a RunFolder,
+    config: &'a Config,
+    device: &'a Device,
+    stop: &'a StopSignal,
+) -> RunRequest<'a> {
+    RunRequest {
         config,
-        run: &RunFolder::new(folder),
-        device: &Device::flex(),
+        run,
+        device,
         device_name: "cpu",
         threads: 2,
         from: Stage::SituationAnalysis,
@@ -48,8 +59,7 @@ fn run_in(
         force: false,
         must_resume: false,
         stop,
-    };
-    run(&request, reporter)
+    }
 }
 
 /// The numbers of the stages that run.

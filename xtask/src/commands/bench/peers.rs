@@ -7,6 +7,7 @@ use super::peer_output::{Peer, PeerOutput, Version};
 use super::report::{Figures, Outcome, PeerRow, PeerSource, Report, Round};
 use super::{DEBUG_WARNING, date, ours, peers_table, warn_of_debug_assertions};
 use crate::arguments::{OnlyPart, PeersOptions, ProjectOptions};
+use crate::command_line::command_line;
 use crate::project;
 use mlestar_artifact::{ArtifactError, write_atomically};
 use mlestar_workflow::WorkflowError;
@@ -228,7 +229,8 @@ fn report(options: &PeersOptions, threads: usize, own: &[Figures], peers: &Peers
     });
     Report {
         date: date::today(),
-        command: command_line(std::env::args().skip(1)),
+        // Without debug assertions, whatever this build has.
+        command: command_line("cargo run --release -p xtask --", std::env::args().skip(1)),
         hardware: Hardware::detect(),
         threads,
         batch: usize::from(options.batch),
@@ -240,23 +242,6 @@ fn report(options: &PeersOptions, threads: usize, own: &[Figures], peers: &Peers
         versions: peers.versions(),
         notes,
     }
-}
-
-/// The command that measures without debug assertions, whatever this build has.
-fn command_line(arguments: impl Iterator<Item = String>) -> String {
-    let mut line = "cargo run --release -p xtask --".to_owned();
-    for argument in arguments {
-        let is_plain = !argument.is_empty()
-            && argument
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_./=:,+".contains(c));
-        line.push(' ');
-        match is_plain {
-            true => line.push_str(&argument),
-            false => line.push_str(&format!("'{}'", argument.replace('\'', "'\\''"))),
-        }
-    }
-    line
 }
 
 #[cfg(test)]
@@ -326,14 +311,5 @@ mod tests {
         let notes = peers.notes();
         assert!(notes[0].contains("not of the same run"), "{notes:?}");
         assert!(notes[1].contains("`contiguous f32 train`"), "{notes:?}");
-    }
-
-    #[test]
-    fn the_command_line_can_be_pasted() {
-        let words = ["bench", "peers", "--json", "my file's.json", ""];
-        assert_eq!(
-            command_line(words.map(str::to_owned).into_iter()),
-            "cargo run --release -p xtask -- bench peers --json 'my file'\\''s.json' ''"
-        );
     }
 }
