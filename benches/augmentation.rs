@@ -31,6 +31,11 @@ fn augmentation(criterion: &mut Criterion) {
         cutout_size: 8,
         ..crop_and_flip.clone()
     };
+    let warped = AugmentationConfig {
+        rotation_degrees: 15.0,
+        zoom: 0.15,
+        ..reflected.clone()
+    };
     let normalization = Normalization {
         mean: [0.4914, 0.4822, 0.4465],
         std: [0.247, 0.2435, 0.2616],
@@ -46,6 +51,7 @@ fn augmentation(criterion: &mut Criterion) {
         ("normalise only", AugmentationConfig::default()),
         ("crop and flip, zero padding", crop_and_flip),
         ("crop and flip, reflected", reflected),
+        ("crop, flip, turn and zoom", warped),
         ("crop, flip, colour and cutout", all),
     ] {
         #[allow(clippy::expect_used)] // A bench that left one out would not be missed.

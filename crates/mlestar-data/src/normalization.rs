@@ -94,6 +94,17 @@ impl Normalization {
         Ok(())
     }
 
+    /// Normalises the planar picture `values` (CHW), pixels scaled to 0-1.
+    pub(crate) fn apply(&self, values: &mut [f32]) {
+        let area = (values.len() / 3).max(1);
+        for (channel, plane) in values.chunks_exact_mut(area).enumerate() {
+            let (mean, scale) = (self.mean[channel], 1.0 / self.std[channel]);
+            for value in plane {
+                *value = (*value - mean) * scale;
+            }
+        }
+    }
+
     /// The normalised value of each of the 256 levels of each channel, rounded once from f64.
     pub fn table(&self) -> NormalizationTable {
         let value = |channel: usize, level: usize| {

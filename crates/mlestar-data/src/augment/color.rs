@@ -28,6 +28,13 @@ impl ColorJitter {
         std::array::from_fn(|level| (level as f32 / 255.0 * self.brightness).min(1.0))
     }
 
+    /// Applies brightness to values in `[0, 1]`.
+    pub(super) fn brighten(&self, values: &mut [f32]) {
+        for value in values {
+            *value = (*value * self.brightness).min(1.0);
+        }
+    }
+
     /// Applies contrast, saturation and normalisation to the planar picture `values`, which has
     /// gone through the brightness table.
     pub(super) fn finish(&self, values: &mut [f32], normalization: &Normalization) {

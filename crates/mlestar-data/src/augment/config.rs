@@ -28,6 +28,9 @@ pub enum FlipMode {
     Alternating,
 }
 
+/// Any angle, either way.
+const MAX_ROTATION_DEGREES: f64 = 180.0;
+
 /// Random changes to training pictures; every one is off by default.
 ///
 /// | key | default | range | meaning |
@@ -36,11 +39,14 @@ pub enum FlipMode {
 /// | `padding_mode` | `"zero"` | `"zero"`, `"reflect"` | what the padding shows |
 /// | `horizontal_flip_probability` | 0 | 0 to 1 | probability of mirroring left to right |
 /// | `horizontal_flip_mode` | `"random"` | `"random"`; `"alternating"` with a probability of 0.5 or 0 | how it is decided, see [`FlipMode`] |
+/// | `rotation_degrees` | 0 | 0 to 180 | largest angle by which a picture is turned, either way |
+/// | `zoom` | 0 | 0 to 1 | pictures become up to `1 + zoom` times as large or as small |
+/// | `warp_probability` | 1 | 0 to 1 | probability that a picture is turned and zoomed at all |
 /// | `brightness` | 0 | 0 to 1 | half-width of the brightness factor around 1 |
 /// | `contrast` | 0 | 0 to 1 | half-width of the contrast factor around 1 |
 /// | `saturation` | 0 | 0 to 1 | half-width of the saturation factor around 1 |
 /// | `cutout_size` | 0 | at most the smaller side | side of the square hole, in pixels |
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentationConfig {
     /// Pixels of padding on every side before a random crop to the original size.
@@ -51,6 +57,12 @@ pub struct AugmentationConfig {
     pub horizontal_flip_probability: f64,
     /// How it is decided which pictures are mirrored.
     pub horizontal_flip_mode: FlipMode,
+    /// Largest angle by which a picture is turned about its centre, in degrees, either way.
+    pub rotation_degrees: f64,
+    /// Pictures become up to `1 + zoom` times as large or as small.
+    pub zoom: f64,
+    /// Probability that a picture is turned and zoomed at all.
+    pub warp_probability: f64,
     /// Half-width of the brightness factor around 1.
     pub brightness: f64,
     /// Half-width of the contrast factor around 1.
@@ -61,13 +73,38 @@ pub struct AugmentationConfig {
     pub cutout_size: usize,
 }
 
+impl Default for AugmentationConfig {
+    /// Every operation is off.
+    fn default() -> Self {
+        Self {
+            random_crop_padding: 0,
+            padding_mode: PaddingMode::default(),
+            horizontal_flip_probability: 0.0,
+            horizontal_flip_mode: FlipMode::default(),
+            rotation_degrees: 0.0,
+            zoom: 0.0,
+            warp_probability: 1.0,
+            brightness: 0.0,
+            contrast: 0.0,
+            saturation: 0.0,
+            cutout_size: 0,
+        }
+    }
+}
+
 impl AugmentationConfig {
     /// Whether no operation is on.
     pub fn is_off(&self) -> bool {
         self.random_crop_padding == 0
             && self.horizontal_flip_probability <= 0.0
+            && !self.has_warp()
             && !self.has_color_jitter()
             && self.cutout_size == 0
+    }
+
+    /// Whether pictures are turned or zoomed.
+    pub fn has_warp(&self) -> bool {
+        self.warp_probability > 0.0 && (self.rotation_degrees > 0.0 || self.zoom > 0.0)
     }
 
     /// Whether brightness, contrast or saturation is on.
@@ -110,6 +147,8 @@ impl AugmentationConfig {
                 "augmentation.horizontal_flip_probability",
                 self.horizontal_flip_probability,
             ),
+            ("augmentation.zoom", self.zoom),
+            ("augmentation.warp_probability", self.warp_probability),
             ("augmentation.brightness", self.brightness),
             ("augmentation.contrast", self.contrast),
             ("augmentation.saturation", self.saturation),
@@ -118,6 +157,13 @@ impl AugmentationConfig {
                 let allowed = "0 to 1; write 10% as 0.1; 0 switches it off";
                 return Err(DataError::invalid_setting(key, value, allowed));
             }
+        }
+        if !(0.0..=MAX_ROTATION_DEGREES).contains(&self.rotation_degrees) {
+            return Err(DataError::invalid_setting(
+                "augmentation.rotation_degrees",
+                self.rotation_degrees,
+                format!("0 to {MAX_ROTATION_DEGREES}; 0 switches it off"),
+            ));
         }
         let probability = self.horizontal_flip_probability;
         if self.horizontal_flip_mode == FlipMode::Alternating && ![0.0, 0.5].contains(&probability)

@@ -28,11 +28,12 @@ impl Cropper {
         }
     }
 
-    /// The rows and the columns of the picture that a window shows; none where the padding is black.
-    pub(super) fn sources(&self, offset: [usize; 2]) -> [Vec<Option<usize>>; 2] {
+    /// The rows and the columns of the picture that a window and `margin` pixels around it show; none where the
+    /// padding is black.
+    pub(super) fn sources(&self, offset: [usize; 2], margin: usize) -> [Vec<Option<usize>>; 2] {
         [(self.height, offset[0]), (self.width, offset[1])].map(|(side, offset)| {
-            (offset..offset + side)
-                .map(|position| source_position(position, self.padding, side, self.mode))
+            (offset..offset + side + 2 * margin)
+                .map(|position| source_position(position, self.padding + margin, side, self.mode))
                 .collect()
         })
     }
@@ -81,7 +82,7 @@ impl Cropper {
 }
 
 /// The row or column of the picture that `position` of the padded picture shows; none where the
-/// padding is black. `padding` is less than `side`.
+/// padding is black.
 fn source_position(
     position: usize,
     padding: usize,
@@ -94,11 +95,10 @@ fn source_position(
     match mode {
         PaddingMode::Zero => inside,
         PaddingMode::Reflect => Some(inside.unwrap_or_else(|| {
-            if position < padding {
-                padding - position
-            } else {
-                2 * (side - 1) - (position - padding)
-            }
+            // There and back again.
+            let period = (2 * (side - 1)).max(1);
+            let distance = position.abs_diff(padding) % period;
+            distance.min(period - distance)
         })),
     }
 }

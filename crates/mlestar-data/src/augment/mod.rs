@@ -6,12 +6,16 @@
 //!    black, before normalisation, or by reflection) and a window of its own size is cut out at a
 //!    uniformly random place;
 //! 2. **horizontal flip**, with `horizontal_flip_probability`, or in every second epoch ([`FlipMode`]);
-//! 3. **brightness**, then **contrast**, then **saturation**, each with a factor drawn uniformly
+//! 3. **warp**, with `warp_probability`: the picture is turned about its centre by an angle drawn uniformly from
+//!    `[-rotation_degrees, rotation_degrees]` and becomes `(1 + zoom)^u` times as large, `u` drawn uniformly from
+//!    [-1, 1]. Values are interpolated between the four nearest pixels; what lies outside of the window is what the
+//!    padding continues with: its surroundings in the picture, then reflections or black;
+//! 4. **brightness**, then **contrast**, then **saturation**, each with a factor drawn uniformly
 //!    from `[max(0, 1 - w), 1 + w]`, where `w` is the setting. As torchvision does for float
 //!    pictures: brightness blends with black, contrast with the mean grey of the picture, and
 //!    saturation with each pixel's own grey (0.2989 R + 0.587 G + 0.114 B); each result is clamped
 //!    to `[0, 1]`. torchvision draws the order of the three; here it is fixed.
-//! 4. **cutout** (DeVries and Taylor, 2017): a square of `cutout_size` pixels around a uniformly
+//! 5. **cutout** (DeVries and Taylor, 2017): a square of `cutout_size` pixels around a uniformly
 //!    random pixel, cut off at the borders, becomes 0 *after* normalisation, the mean colour.
 //!
 //! All draws come from the stream of (seed, `"augmentation"`, epoch, index), so a picture's
@@ -23,10 +27,12 @@ mod config;
 mod crop;
 mod cutout;
 mod view;
+mod warp;
 
 pub use color::GREY_WEIGHTS;
 pub use config::{AugmentationConfig, FlipMode, PaddingMode};
 pub use view::PictureView;
+pub use warp::{Warp, center};
 
 use crate::DataError;
 use crate::normalization::{Normalization, NormalizationTable};
@@ -34,6 +40,7 @@ use color::ColorJitter;
 use crop::{Cropper, Window};
 use cutout::Hole;
 use mlestar_random::Stream;
+use warp::Surroundings;
 
 /// Augments and normalises pictures of one size.
 ///
@@ -64,6 +71,8 @@ pub struct Augmenter {
     normalization: Normalization,
     table: NormalizationTable,
     cropper: Cropper,
+    /// Pixels around the window that a warp may read.
+    margin: usize,
     height: usize,
     width: usize,
 }
@@ -79,6 +88,12 @@ pub struct Draws {
     pub factors: [f32; 3],
     /// Row and column of the pixel around which the hole is cut.
     pub hole_center: [usize; 2],
+    /// Whether the picture is turned and zoomed.
+    pub warp: bool,
+    /// By how many degrees it is turned clockwise, if it is.
+    pub degrees: f32,
+    /// How many times as large it becomes, if it does.
+    pub zoom: f32,
 }
 
 impl Augmenter {
@@ -105,6 +120,10 @@ impl Augmenter {
                 height,
                 width,
             ),
+            margin: match config.has_warp() {
+                true => warp::margin([height, width], 1.0 + config.zoom),
+                false => 0,
+            },
             height,
             width,
         })
@@ -133,7 +152,14 @@ impl Augmenter {
         let factors =
             half_widths.map(|w| stream.range_f32((1.0 - w).max(0.0) as f32, (1.0 + w) as f32));
         let hole_center = [self.height, self.width].map(|side| stream.below(side as u64) as usize);
+        let warp = stream.bernoulli(self.config.warp_probability) && self.config.has_warp();
+        let largest = self.config.rotation_degrees as f32;
+        let degrees = stream.range_f32(-largest, largest);
+        let zoom = (1.0 + self.config.zoom as f32).powf(stream.range_f32(-1.0, 1.0));
         Draws {
+            warp,
+            degrees,
+            zoom,
             offset,
             flip,
             factors,
@@ -144,16 +170,24 @@ impl Augmenter {
     /// What `apply` does to the picture `index` in `epoch`, for whoever does it elsewhere.
     pub fn view(&self, seed: u64, epoch: u64, index: u64) -> PictureView {
         let draws = self.draws(seed, epoch, index);
-        let [rows, mut columns] = self.cropper.sources(draws.offset);
-        if draws.flip {
-            columns.reverse();
-        }
+        let [rows, columns] = self.sources(&draws);
         PictureView {
             rows,
             columns,
+            margin: self.margin,
+            warp: warp_of(&draws),
             factors: self.config.has_color_jitter().then_some(draws.factors),
             hole: self.hole(&draws).map(Hole::into_ranges),
         }
+    }
+
+    /// The rows and the columns of the picture that the window and the margin around it show.
+    fn sources(&self, draws: &Draws) -> [Vec<Option<usize>>; 2] {
+        let [rows, mut columns] = self.cropper.sources(draws.offset, self.margin);
+        if draws.flip {
+            columns.reverse();
+        }
+        [rows, columns]
     }
 
     fn hole(&self, draws: &Draws) -> Option<Hole> {
@@ -182,7 +216,22 @@ impl Augmenter {
             offset: draws.offset,
             flip: draws.flip,
         };
-        if self.config.has_color_jitter() {
+        if let Some(warp) = warp_of(&draws) {
+            let [rows, columns] = self.sources(&draws);
+            let surroundings = Surroundings {
+                rows: &rows,
+                columns: &columns,
+                margin: self.margin,
+            };
+            surroundings.warped(pixels, warp, [self.height, self.width], out);
+            if self.config.has_color_jitter() {
+                let jitter = ColorJitter::new(draws.factors);
+                jitter.brighten(out);
+                jitter.finish(out, &self.normalization);
+            } else {
+                self.normalization.apply(out);
+            }
+        } else if self.config.has_color_jitter() {
             let jitter = ColorJitter::new(draws.factors);
             self.cropper
                 .crop(pixels, window, |_| jitter.brightness_table(), out);
@@ -195,4 +244,8 @@ impl Augmenter {
             hole.clear(out, self.height, self.width);
         }
     }
+}
+
+fn warp_of(draws: &Draws) -> Option<Warp> {
+    draws.warp.then(|| Warp::new(draws.degrees, draws.zoom))
 }

@@ -1,5 +1,6 @@
 //! What augmentation does to a picture, apart from doing it.
 
+use super::Warp;
 use std::ops::Range;
 
 /// Where the pixels of an augmented picture come from and what becomes of them: all that a device with the
@@ -9,11 +10,16 @@ use std::ops::Range;
 /// says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PictureView {
-    /// Row of the picture that each row shows, `[height]`; none where the padding is black.
+    /// Row of the picture that each row shows, from `margin` rows above the first one to as many below the last,
+    /// `[height + 2 * margin]`; none where the padding is black.
     pub rows: Vec<Option<usize>>,
-    /// Column of the picture that each column shows, `[width]`, in reverse when it is mirrored; none
+    /// Column of the picture that each column shows, `[width + 2 * margin]`, in reverse when it is mirrored; none
     /// where the padding is black.
     pub columns: Vec<Option<usize>>,
+    /// Pixels around the window of which rows and columns tell; 0 where no picture is turned or zoomed.
+    pub margin: usize,
+    /// Where in what rows and columns show each pixel is read; none where it is its own place.
+    pub warp: Option<Warp>,
     /// Factors of brightness, contrast and saturation; none where colours stay as they are.
     pub factors: Option<[f32; 3]>,
     /// Rows and columns whose common pixels are 0 after normalisation; none without cutout.
@@ -27,6 +33,8 @@ impl PictureView {
         Self {
             rows: (0..height).map(Some).collect(),
             columns: (0..width).map(Some).collect(),
+            margin: 0,
+            warp: None,
             factors: None,
             hole: None,
         }

@@ -32,9 +32,21 @@ impl Reference<'_> {
             let last = side as i64 - 1;
             match self.config.padding_mode {
                 PaddingMode::Zero => (0..=last).contains(&position).then_some(position as usize),
-                PaddingMode::Reflect if position < 0 => Some(-position as usize),
-                PaddingMode::Reflect if position > last => Some((2 * last - position) as usize),
-                PaddingMode::Reflect => Some(position as usize),
+                // To and fro between the borders.
+                PaddingMode::Reflect => {
+                    let mut position = position;
+                    while !(0..=last).contains(&position) {
+                        position = if position < 0 {
+                            -position
+                        } else {
+                            2 * last - position
+                        };
+                        if last == 0 {
+                            position = 0;
+                        }
+                    }
+                    Some(position as usize)
+                }
             }
         };
         match (inside(y, self.height), inside(x, self.width)) {
@@ -45,22 +57,49 @@ impl Reference<'_> {
         }
     }
 
-    fn cropped(&self, pixels: &[u8]) -> Vec<[f64; 3]> {
+    /// A pixel of the window, or of what surrounds it.
+    fn cropped(&self, pixels: &[u8], [y, x]: [i64; 2]) -> [f64; 3] {
         let padding = self.config.random_crop_padding as i64;
-        let mut picture = Vec::new();
-        for y in 0..self.height {
-            for x in 0..self.width {
-                let x = if self.draws.flip {
-                    self.width - 1 - x
-                } else {
-                    x
-                };
-                let source_y = (y + self.draws.offset[0]) as i64 - padding;
-                let source_x = (x + self.draws.offset[1]) as i64 - padding;
-                picture.push([0, 1, 2].map(|c| self.padded(pixels, c, source_y, source_x)));
+        let x = if self.draws.flip {
+            self.width as i64 - 1 - x
+        } else {
+            x
+        };
+        let source_y = y + self.draws.offset[0] as i64 - padding;
+        let source_x = x + self.draws.offset[1] as i64 - padding;
+        [0, 1, 2].map(|c| self.padded(pixels, c, source_y, source_x))
+    }
+
+    /// The window, turned and zoomed: a pixel that is shown at a distance and an angle from the centre lay at a
+    /// distance less the zoom and an angle less the turn.
+    fn warped(&self, pixels: &[u8]) -> Vec<[f64; 3]> {
+        let places = (0..self.height).flat_map(|y| (0..self.width).map(move |x| [y, x]));
+        let center = [self.height, self.width].map(|side| (side as f64 - 1.0) / 2.0);
+        let warped = places.map(|place| {
+            if !self.draws.warp {
+                return self.cropped(pixels, place.map(|at| at as i64));
             }
-        }
-        picture
+            let [y, x] = [0, 1].map(|axis| place[axis] as f64 - center[axis]);
+            let distance = y.hypot(x) / f64::from(self.draws.zoom);
+            // Rows grow downwards: so this angle grows clockwise.
+            let angle = y.atan2(x) - f64::from(self.draws.degrees).to_radians();
+            let from = [
+                angle.sin() * distance + center[0],
+                angle.cos() * distance + center[1],
+            ];
+            let [top, left] = from.map(|at| at.floor() as i64);
+            let mut sum = [0.0; 3];
+            for (dy, dx) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let pixel = [top + dy, left + dx];
+                let weight: f64 = (0..2)
+                    .map(|axis| 1.0 - (from[axis] - pixel[axis] as f64).abs())
+                    .product();
+                let values = self.cropped(pixels, pixel);
+                sum = [0, 1, 2].map(|c| sum[c] + weight * values[c]);
+            }
+            sum
+        });
+        warped.collect()
     }
 
     fn jittered(&self, mut picture: Vec<[f64; 3]>) -> Vec<[f64; 3]> {
@@ -82,7 +121,7 @@ impl Reference<'_> {
     }
 
     fn apply(&self, pixels: &[u8]) -> Vec<f64> {
-        let picture = self.jittered(self.cropped(pixels));
+        let picture = self.jittered(self.warped(pixels));
         let size = self.config.cutout_size as i64;
         let [hole_y, hole_x] = self
             .draws
@@ -121,9 +160,16 @@ proptest! {
             Just((0.0, 0.0, 0.0)),
             (0.0..=1.0, 0.0..=1.0, 0.0..=1.0),
         ],
+        (rotation_degrees, zoom) in prop_oneof![
+            Just((0.0, 0.0)),
+            (0.0..=180.0, 0.0..=1.0),
+        ],
         (seed, epoch, index) in any::<(u64, u64, u64)>(),
     ) {
         let config = AugmentationConfig {
+            rotation_degrees,
+            zoom,
+            warp_probability: 0.8,
             random_crop_padding: padding,
             padding_mode: if reflect { PaddingMode::Reflect } else { PaddingMode::Zero },
             horizontal_flip_probability,
@@ -138,9 +184,11 @@ proptest! {
         let mut out = vec![f32::NAN; pixels.len()];
         augmenter.apply(&pixels, seed, epoch, index, &mut out);
         let draws = augmenter.draws(seed, epoch, index);
+        // Where a pixel is read is computed in f32: so many roundings of it, times the steepest slope of a picture.
+        let limit = if draws.warp { 1e-4 } else { 5e-6 };
         let expected = Reference { config: &config, draws, height, width }.apply(&pixels);
         for (value, expected) in out.iter().zip(&expected) {
-            prop_assert!((f64::from(*value) - expected).abs() < 5e-6, "{} {}", value, expected);
+            prop_assert!((f64::from(*value) - expected).abs() < limit, "{} {}", value, expected);
         }
     }
 }
@@ -213,6 +261,9 @@ fn draws_cover_their_ranges_and_change_with_every_part_of_the_key() {
     let config = AugmentationConfig {
         random_crop_padding: 2,
         horizontal_flip_probability: 0.5,
+        rotation_degrees: 20.0,
+        zoom: 0.25,
+        warp_probability: 0.5,
         brightness: 0.4,
         contrast: 0.1,
         ..AugmentationConfig::default()
@@ -231,6 +282,22 @@ fn draws_cover_their_ranges_and_change_with_every_part_of_the_key() {
     let n_flips = draws.iter().filter(|draws| draws.flip).count();
     // Five standard errors of a fair coin.
     assert!(n_flips.abs_diff(1000) < 112, "{n_flips}");
+    let n_warped = draws.iter().filter(|draws| draws.warp).count();
+    assert!(n_warped.abs_diff(1000) < 112, "{n_warped}");
+    let range = |of: fn(&Draws) -> f32| {
+        let values = draws.iter().map(of);
+        values.fold([f32::MAX, f32::MIN], |[low, high], v| {
+            [low.min(v), high.max(v)]
+        })
+    };
+    let near = |found: [f32; 2], expected: [f32; 2]| {
+        (0..2).all(|end| (found[end] - expected[end]).abs() < 0.01 * expected[1])
+    };
+    assert!(near(range(|draws| draws.degrees), [-20.0, 20.0]));
+    assert!(near(range(|draws| draws.zoom), [0.8, 1.25]));
+    // As often larger as smaller.
+    let n_larger = draws.iter().filter(|draws| draws.zoom > 1.0).count();
+    assert!(n_larger.abs_diff(1000) < 112, "{n_larger}");
     for (factor, half_width) in [(0, 0.4_f32), (1, 0.1), (2, 0.0)] {
         let values = draws.iter().map(|draws| draws.factors[factor]);
         let (low, high) = values.fold((f32::MAX, f32::MIN), |(low, high), v| {
@@ -274,6 +341,27 @@ fn settings_out_of_range_are_refused_with_their_key() {
                 ..off.clone()
             },
             "augmentation.horizontal_flip_probability is 1.5",
+        ),
+        (
+            AugmentationConfig {
+                rotation_degrees: 181.0,
+                ..off.clone()
+            },
+            "augmentation.rotation_degrees is 181",
+        ),
+        (
+            AugmentationConfig {
+                zoom: 1.2,
+                ..off.clone()
+            },
+            "augmentation.zoom is 1.2",
+        ),
+        (
+            AugmentationConfig {
+                warp_probability: f64::NAN,
+                ..off.clone()
+            },
+            "augmentation.warp_probability is NaN",
         ),
         (
             AugmentationConfig {
@@ -321,4 +409,36 @@ fn settings_out_of_range_are_refused_with_their_key() {
         "{error}"
     );
     assert!(serde_json::from_str::<AugmentationConfig>(r#"{"padding_mode": "wrap"}"#).is_err());
+}
+
+#[test]
+fn a_quarter_turn_moves_every_pixel_and_blurs_none() {
+    let (side, pixels) = (5, picture(5, 5, 3));
+    let config = AugmentationConfig {
+        rotation_degrees: 180.0,
+        ..AugmentationConfig::default()
+    };
+    let augmenter = Augmenter::new(&config, NORMALIZATION, side, side).unwrap();
+    // No draw is a quarter exactly: the nearest of many.
+    let off_by = |index: u64| (augmenter.draws(1, 0, index).degrees - 90.0).abs();
+    let index = (0..20_000)
+        .min_by(|a, b| off_by(*a).total_cmp(&off_by(*b)))
+        .unwrap();
+    assert!(off_by(index) < 0.05);
+    let (mut turned, mut plain) = (vec![0.0; pixels.len()], vec![0.0; pixels.len()]);
+    augmenter.apply(&pixels, 1, 0, index, &mut turned);
+    normalize_into(&pixels, &NORMALIZATION, &mut plain);
+    let at = |values: &[f32], channel: usize, [y, x]: [usize; 2]| {
+        values[(channel * side + y) * side + x]
+    };
+    for channel in 0..3 {
+        for y in 0..side {
+            for x in 0..side {
+                // Clockwise: what was on the left is on top.
+                let was = [side - 1 - x, y];
+                let difference = at(&turned, channel, [y, x]) - at(&plain, channel, was);
+                assert!(difference.abs() < 0.03, "{difference} at {y}, {x}");
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Pictures in the memory of a device, and their augmentation there.
 
+mod warp;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mlestar_data::{
     ImageSet,
@@ -18,7 +20,7 @@ const BYTES_PER_PIXEL: usize = size_of::<i32>();
 
 /// The pictures of a set on a device. In operations of Burn, which every backend has, it does what
 /// [`Augmenter::apply`](mlestar_data::augment::Augmenter::apply) does on the host, to the bit but for
-/// the rounding of brightness, contrast, saturation and area means.
+/// the rounding of warps, brightness, contrast, saturation and area means.
 pub(super) struct ResidentPictures {
     /// `[n, height * width + 1]` each: a pixel's red in the lowest byte, then green, then blue; the last
     /// pixel of every picture is black, what padding shows.
@@ -93,26 +95,30 @@ impl ResidentPictures {
         let n = plan.views.len();
         let [height, width] = self.size;
         let shape = [n, ImageSet::CHANNELS, height, width];
-        let shown = self
-            .pictures(&plan.indices)
-            .gather(1, self.positions(&plan.views));
-        let bytes: [Tensor<2, Int>; 3] = [0, 8, 16].map(|shift| match shift {
-            0 => shown.clone().bitwise_and_scalar(0xFF),
-            _ => shown
-                .clone()
-                .bitwise_right_shift_scalar(shift)
-                .bitwise_and_scalar(0xFF),
-        });
+        let pictures = self.pictures(&plan.indices);
         let factors: Option<Vec<[f32; 3]>> = plan.views.iter().map(|view| view.factors).collect();
-        let values: Tensor<3> = match factors {
-            Some(factors) => Tensor::stack(self.jittered(bytes, &factors).into(), 1),
-            None => {
-                let [red, green, blue] = bytes;
-                let levels = vec![red, green.add_scalar(256), blue.add_scalar(512)];
-                let levels: Tensor<3, Int> = Tensor::stack(levels, 1);
-                let flat = levels.reshape([n * ImageSet::CHANNELS * height * width]);
-                let values = self.normalized.clone().select(0, flat);
-                values.reshape([n, ImageSet::CHANNELS, height * width])
+        let values: Tensor<3> = if plan.views.iter().any(|view| view.warp.is_some()) {
+            let warped = self.warped(pictures, &plan.views);
+            let values = match factors {
+                Some(factors) => self.jittered(warped, &factors),
+                None => self.normalize(warped),
+            };
+            Tensor::stack(values.into(), 1)
+        } else {
+            let bytes = bytes(pictures.gather(1, self.positions(&plan.views)));
+            match factors {
+                Some(factors) => {
+                    let levels = bytes.map(|bytes| self.levels_of(bytes));
+                    Tensor::stack(self.jittered(levels, &factors).into(), 1)
+                }
+                None => {
+                    let [red, green, blue] = bytes;
+                    let levels = vec![red, green.add_scalar(256), blue.add_scalar(512)];
+                    let levels: Tensor<3, Int> = Tensor::stack(levels, 1);
+                    let flat = levels.reshape([n * ImageSet::CHANNELS * height * width]);
+                    let values = self.normalized.clone().select(0, flat);
+                    values.reshape([n, ImageSet::CHANNELS, height * width])
+                }
             }
         };
         let values = self.cut(values.reshape(shape), &plan.views);
@@ -152,42 +158,49 @@ impl ResidentPictures {
     fn positions(&self, views: &[PictureView]) -> Tensor<2, Int> {
         let [height, width] = self.size;
         let black = height * width;
-        let starts = |view: &PictureView| {
-            let start = |row: &Option<usize>| row.map_or(black, |row| row * width);
-            view.rows.iter().map(start).collect::<Vec<_>>()
-        };
-        let rows = self.integers(views.iter().flat_map(starts));
-        let columns = views.iter().flat_map(|view| &view.columns);
-        let columns = self.integers(columns.map(|column| column.unwrap_or(black)));
-        let rows: Tensor<3, Int> = rows.reshape([views.len(), height, 1]);
-        let positions = rows + columns.reshape([views.len(), 1, width]);
+        let n = views.len();
+        let [rows, columns] = self.sources(views);
+        let margin = views.first().map_or(0, |view| view.margin);
+        let rows = rows.slice_dim(1, margin..margin + height);
+        let columns = columns.slice_dim(1, margin..margin + width);
+        let rows: Tensor<3, Int> = rows.reshape([n, height, 1]);
+        let positions = rows + columns.reshape([n, 1, width]);
         // What is black in either direction lies at or beyond the black pixel.
-        positions
-            .clamp_max(black as i32)
-            .reshape([views.len(), black])
+        positions.clamp_max(black as i32).reshape([n, black])
     }
 
-    /// Brightness, contrast, saturation and normalisation of red, green and blue, `[n, pixels]` each.
-    fn jittered(&self, bytes: [Tensor<2, Int>; 3], factors: &[[f32; 3]]) -> [Tensor<2>; 3] {
-        let [n, pixels] = bytes[0].dims();
-        let column = |of: &dyn Fn(&[f32; 3]) -> f32| {
-            floats(factors.iter().map(of).collect(), &self.device).reshape([n, 1])
+    /// Where the row begins that each row of a batch and of the margin around it shows, and the column that each
+    /// column shows, `[n, side + 2 * margin]` each; that of the black pixel where it is black.
+    fn sources(&self, views: &[PictureView]) -> [Tensor<2, Int>; 2] {
+        let [height, width] = self.size;
+        let black = height * width;
+        let table = |of: &dyn Fn(&PictureView) -> Vec<usize>| {
+            let values = self.integers(views.iter().flat_map(of));
+            let [length] = values.dims();
+            values.reshape([views.len(), length / views.len().max(1)])
         };
-        let [brightness, contrast, saturation] = [0, 1, 2].map(|which| column(&|f| f[which]));
-        let [rest_of_contrast, rest_of_saturation] =
-            [1, 2].map(|which| column(&|f| 1.0 - f[which]));
-        let bright = bytes.map(|bytes| {
-            let values = self.levels.clone().select(0, bytes.reshape([n * pixels]));
-            (values.reshape([n, pixels]) * brightness.clone()).clamp_max(1.0)
+        let starts = table(&|view| {
+            let start = |row: &Option<usize>| row.map_or(black, |row| row * width);
+            view.rows.iter().map(start).collect()
         });
-        let means = bright.clone().map(|channel| channel.mean_dim(1));
-        let offset = rest_of_contrast * grey(means);
-        let contrasted =
-            bright.map(|channel| (channel * contrast.clone() + offset.clone()).clamp(0.0, 1.0));
-        let own_grey = grey(contrasted.clone()) * rest_of_saturation;
+        let columns = table(&|view| {
+            let column = |column: &Option<usize>| column.unwrap_or(black);
+            view.columns.iter().map(column).collect()
+        });
+        [starts, columns]
+    }
+
+    /// Bytes `[n, pixels]` as values in [0, 1].
+    fn levels_of(&self, bytes: Tensor<2, Int>) -> Tensor<2> {
+        let [n, pixels] = bytes.dims();
+        let values = self.levels.clone().select(0, bytes.reshape([n * pixels]));
+        values.reshape([n, pixels])
+    }
+
+    /// Normalises red, green and blue.
+    fn normalize(&self, channels: [Tensor<2>; 3]) -> [Tensor<2>; 3] {
         let mut channel = 0;
-        contrasted.map(|values| {
-            let values = (values * saturation.clone() + own_grey.clone()).clamp(0.0, 1.0);
+        channels.map(|values| {
             let (mean, std) = (
                 self.normalization.mean[channel],
                 self.normalization.std[channel],
@@ -195,6 +208,27 @@ impl ResidentPictures {
             channel += 1;
             values.sub_scalar(mean).mul_scalar(1.0 / std)
         })
+    }
+
+    /// Brightness, contrast, saturation and normalisation of red, green and blue in [0, 1], `[n, pixels]` each.
+    fn jittered(&self, levels: [Tensor<2>; 3], factors: &[[f32; 3]]) -> [Tensor<2>; 3] {
+        let [n, _] = levels[0].dims();
+        let column = |of: &dyn Fn(&[f32; 3]) -> f32| {
+            floats(factors.iter().map(of).collect(), &self.device).reshape([n, 1])
+        };
+        let [brightness, contrast, saturation] = [0, 1, 2].map(|which| column(&|f| f[which]));
+        let [rest_of_contrast, rest_of_saturation] =
+            [1, 2].map(|which| column(&|f| 1.0 - f[which]));
+        let bright = levels.map(|levels| (levels * brightness.clone()).clamp_max(1.0));
+        let means = bright.clone().map(|channel| channel.mean_dim(1));
+        let offset = rest_of_contrast * grey(means);
+        let contrasted =
+            bright.map(|channel| (channel * contrast.clone() + offset.clone()).clamp(0.0, 1.0));
+        let own_grey = grey(contrasted.clone()) * rest_of_saturation;
+        self.normalize(
+            contrasted
+                .map(|values| (values * saturation.clone() + own_grey.clone()).clamp(0.0, 1.0)),
+        )
     }
 
     /// The holes of cutout.
@@ -280,6 +314,17 @@ fn packed(planes: &[u8]) -> impl Iterator<Item = i32> {
     pixels
         .map(|((red, green), blue)| i32::from_le_bytes([*red, *green, *blue, 0]))
         .chain([0])
+}
+
+/// Red, green and blue of packed pixels.
+fn bytes(packed: Tensor<2, Int>) -> [Tensor<2, Int>; 3] {
+    [0, 8, 16].map(|shift| match shift {
+        0 => packed.clone().bitwise_and_scalar(0xFF),
+        _ => packed
+            .clone()
+            .bitwise_right_shift_scalar(shift)
+            .bitwise_and_scalar(0xFF),
+    })
 }
 
 fn grey<const D: usize>([red, green, blue]: [Tensor<D>; 3]) -> Tensor<D> {

@@ -74,6 +74,7 @@ proptest! {
         n in 1_usize..12, batch_size in 1_usize..7,
         height in 1_usize..9, width in 1_usize..9, padding in 0_usize..4, hole in 0_usize..9,
         reflects: bool, jitter in proptest::bool::weighted(0.4), shrinks: bool,
+        (warps, rotation_degrees, zoom) in (proptest::bool::weighted(0.5), 0.0..180.0, 0.0..1.0),
         pictures_at_once in 1_usize..14, epoch in 0_u64..9,
     ) {
         let side = height.min(width);
@@ -83,6 +84,9 @@ proptest! {
             padding_mode: if reflects { PaddingMode::Reflect } else { PaddingMode::Zero },
             horizontal_flip_probability: 0.5,
             cutout_size: hole % (side + 1),
+            rotation_degrees: if warps { rotation_degrees } else { 0.0 },
+            zoom: if warps { zoom } else { 0.0 },
+            warp_probability: 0.7,
             brightness: half_width,
             contrast: half_width,
             saturation: half_width,
@@ -97,7 +101,7 @@ proptest! {
         if shrinks {
             loader = loader.shrunk_to([height.div_ceil(2), (3 * width).div_ceil(4)]).unwrap();
         }
-        let limit = if jitter || shrinks { 1e-5 } else { 0.0 };
+        let limit = if jitter || shrinks || warps { 1e-5 } else { 0.0 };
         let found = difference(&loader, &resident, epoch);
         prop_assert!(found <= limit, "{}", found);
     }

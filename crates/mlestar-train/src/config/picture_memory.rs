@@ -3,7 +3,8 @@ use serde::{Deserialize, Serialize};
 /// Where the training pictures are kept and augmented, `training.picture_memory`.
 ///
 /// On a GPU the pictures of a step need not be made by the processor and copied when the device has them
-/// all. They are the same, but for the rounding of brightness, contrast, saturation and smaller pictures.
+/// all. They are the same, but for the rounding of turns and zooms, brightness, contrast, saturation and smaller
+/// pictures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PictureMemory {

@@ -85,6 +85,16 @@ fn settings(config: &AugmentationConfig) -> Block {
             },
         ),
         (
+            config.has_warp(),
+            "turn and zoom",
+            format!(
+                "up to {} degrees, up to {} times as large or as small, probability {}",
+                config.rotation_degrees,
+                1.0 + config.zoom,
+                config.warp_probability
+            ),
+        ),
+        (
             config.brightness > 0.0,
             "brightness",
             format!("factor 1 +- {}", config.brightness),
