@@ -32,7 +32,7 @@ mod warp;
 pub use color::GREY_WEIGHTS;
 pub use config::{AugmentationConfig, FlipMode, PaddingMode};
 pub use view::PictureView;
-pub use warp::{Warp, center};
+pub use warp::Warp;
 
 use crate::DataError;
 use crate::normalization::{Normalization, NormalizationTable};

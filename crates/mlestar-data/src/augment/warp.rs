@@ -35,11 +35,17 @@ impl Warp {
         }
     }
 
+    /// Row and column of what stays in its place in a picture of `size`, height and width.
+    #[must_use]
+    pub fn center(size: [usize; 2]) -> [f32; 2] {
+        size.map(|side| (side as f32 - 1.0) / 2.0)
+    }
+
     /// The row and column, between pixels, that `pixel` of a picture of `size` (height and width) shows; they may lie
     /// outside the picture.
     #[must_use]
     pub fn read_at(&self, pixel: [usize; 2], size: [usize; 2]) -> [f32; 2] {
-        let center = center(size);
+        let center = Self::center(size);
         let [y, x] = [0, 1].map(|axis| pixel[axis] as f32 - center[axis]);
         [0, 1].map(|axis| {
             let [of_y, of_x] = self.matrix[axis];
@@ -48,16 +54,10 @@ impl Warp {
     }
 }
 
-/// Row and column of the centre of a picture of `size`, height and width.
-#[must_use]
-pub fn center(size: [usize; 2]) -> [f32; 2] {
-    size.map(|side| (side as f32 - 1.0) / 2.0)
-}
-
 /// How far outside a picture of `size`, in pixels, a warp that makes it at most `shrink` (at least 1) times smaller
 /// reads, the neighbours for interpolation included.
 pub(super) fn margin(size: [usize; 2], shrink: f64) -> usize {
-    let [y, x] = center(size).map(f64::from);
+    let [y, x] = Warp::center(size).map(f64::from);
     let farthest = shrink * y.hypot(x);
     (farthest - y.min(x)).ceil() as usize + 2
 }

@@ -1,7 +1,7 @@
 //! Turning and zooming on a device.
 
 use burn::tensor::{Int, Tensor};
-use mlestar_data::augment::{PictureView, Warp, center};
+use mlestar_data::augment::{PictureView, Warp};
 
 use super::{ResidentPictures, bytes, floats};
 
@@ -42,7 +42,7 @@ impl ResidentPictures {
     ) -> Neighbours {
         let [height, width] = self.size;
         let margin = views.first().map_or(0, |view| view.margin);
-        let center = center(self.size);
+        let center = Warp::center(self.size);
         let part = |other: usize| -> Tensor<2> {
             let warps = views.iter().map(|view| view.warp.unwrap_or(Warp::IDENTITY));
             let factors = warps.map(|warp| warp.matrix[axis][other]).collect();
