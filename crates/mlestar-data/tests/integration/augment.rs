@@ -418,6 +418,7 @@ fn a_quarter_turn_moves_every_pixel_and_blurs_none() {
         rotation_degrees: 180.0,
         ..AugmentationConfig::default()
     };
+    assert!(!config.is_off(), "a loader would leave it out");
     let augmenter = Augmenter::new(&config, NORMALIZATION, side, side).unwrap();
     // No draw is a quarter exactly: the nearest of many.
     let off_by = |index: u64| (augmenter.draws(1, 0, index).degrees - 90.0).abs();

@@ -55,7 +55,6 @@ fn rules(id: &str, settings: &Settings<'_>) -> (Vec<Option<Choice>>, &'static st
             vec![
                 settings.crop("pictures are never seen twice at the same place"),
                 settings.flip("twice as many pictures"),
-                settings.warp("pictures are never seen twice at the same angle and size"),
                 settings.weight_decay(),
                 settings.dropout("no feature can be relied on alone"),
                 settings.early_stopping("training ends before pictures are learned by heart"),
@@ -106,7 +105,6 @@ fn rules(id: &str, settings: &Settings<'_>) -> (Vec<Option<Choice>>, &'static st
             vec![
                 settings.crop("more of what a class can look like is seen"),
                 settings.flip("more of what a class can look like is seen"),
-                settings.warp("more of what a class can look like is seen"),
                 settings.brightness("more of what a class can look like is seen"),
                 settings.cutout("parts of an object have to be enough"),
             ],
@@ -168,21 +166,6 @@ impl Settings<'_> {
             probability > 0.0,
             "augmentation.horizontal_flip_probability",
             probability,
-            how,
-        )
-    }
-
-    fn warp(&self, how: &str) -> Option<Choice> {
-        let AugmentationConfig {
-            rotation_degrees,
-            zoom,
-            warp_probability,
-            ..
-        } = *self.augmentation;
-        choice(
-            self.augmentation.has_warp(),
-            "augmentation.rotation_degrees and zoom",
-            format!("{rotation_degrees} and {zoom}, probability {warp_probability}"),
             how,
         )
     }
@@ -418,10 +401,6 @@ mod tests {
             assert!(is_answered(&cropped, id), "{id}");
         }
         assert!(!is_answered(&cropped, "lighting"));
-        let warped = answers(|_, augmentation| augmentation.rotation_degrees = 10.0);
-        for id in ["few_samples", "intra_class_variance"] {
-            assert!(is_answered(&warped, id), "{id}");
-        }
         let jittered = answers(|_, augmentation| augmentation.contrast = 0.2);
         assert!(is_answered(&jittered, "lighting"));
         let patient = |patience| {
