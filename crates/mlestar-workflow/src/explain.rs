@@ -6,6 +6,7 @@ use crate::freshness::{Surroundings, current_inputs, staleness};
 use crate::manifest::Manifest;
 use crate::{RunFolder, Stage, WorkflowError, gates};
 use mlestar_gates::StageVerdict;
+use mlestar_train::TrainError;
 
 /// What is known of one stage.
 #[derive(Clone, Debug)]
@@ -63,6 +64,10 @@ pub fn survey(
                 || Freshness::Stale(vec![format!("{needs} is not there")]),
                 Freshness::WaitsFor,
             ),
+            // The stage would fail: to be said of it alone, not in place of all the others.
+            Err(WorkflowError::Train(error @ TrainError::InitialWeights { .. })) => {
+                Freshness::Stale(vec![error.to_string()])
+            }
             Err(error) => return Err(error),
         };
         let verdict = manifest

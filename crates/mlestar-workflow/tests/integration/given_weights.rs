@@ -3,6 +3,7 @@
 use crate::{finished_run, run_in, stages_that_run, tiny};
 use mlestar_gates::ExitCode;
 use mlestar_train::StopSignal;
+use mlestar_workflow::explain::{Freshness, survey};
 use mlestar_workflow::{RunFolder, Stage};
 use std::fs;
 
@@ -30,6 +31,19 @@ fn other_weights_make_the_stages_stale_that_begin_with_them() {
     assert_eq!(stages_that_run(&run, &config), [3, 4, 5, 6, 7]);
 
     fs::remove_file(&file).unwrap();
+    let states = survey(&config, &RunFolder::new(&run), "cpu").unwrap();
+    let [first, second, third, ..] = states.as_slice() else {
+        panic!("{states:?}");
+    };
+    assert_eq!(first.freshness, Freshness::Fresh);
+    assert_eq!(second.freshness, Freshness::Fresh);
+    match &third.freshness {
+        Freshness::Stale(reasons) => assert!(
+            reasons.len() == 1 && reasons[0].contains("weights.safetensors cannot be used"),
+            "{reasons:?}"
+        ),
+        other => panic!("{other:?}"),
+    }
     let error = run_in(&run, &config, &StopSignal::new(), &mut ()).unwrap_err();
     assert!(
         error
