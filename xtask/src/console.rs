@@ -141,6 +141,10 @@ impl Reporter for Console {
                 let path = path.display();
                 self.line(&format!("    {label} begins with the weights of {path}{head}"));
             }
+            TrainEvent::Teacher { path, correct, of } => self.line(&format!(
+                "    {label} learns from {}, which has {correct} of {of} training pictures right",
+                path.display()
+            )),
             TrainEvent::Step(step) => {
                 let task = format!("{label} epoch {}/{}", step.epoch, step.epochs);
                 let detail = format!(

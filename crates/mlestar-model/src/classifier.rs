@@ -152,12 +152,23 @@ impl ImageClassifier {
     /// running statistics, no dropout, on any device. Nothing in the model changes.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.forward_along(Way::of(&images), images)
+        self.forward_in(images, Precision::F32)
     }
 
-    pub(crate) fn forward_along(&self, way: Way, images: Tensor<4>) -> Tensor<2> {
+    /// As [`forward`](Self::forward), with convolutions computed as exactly as said.
+    #[must_use]
+    pub fn forward_in(&self, images: Tensor<4>, precision: Precision) -> Tensor<2> {
+        self.forward_along(Way::of(&images), images, precision)
+    }
+
+    pub(crate) fn forward_along(
+        &self,
+        way: Way,
+        images: Tensor<4>,
+        precision: Precision,
+    ) -> Tensor<2> {
         let (path, views) = (
-            self.path(way, Precision::F32, RunningStatistics::Keep),
+            self.path(way, precision, RunningStatistics::Keep),
             self.views(),
         );
         let mut sum = self.pass_along(path, images.clone());

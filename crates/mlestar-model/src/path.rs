@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(before.len(), fixed.len());
         assert_eq!(before, of_fixed(&model));
         let (images, _) = pictures(99, 5, &Device::flex());
-        let logits = model.valid().forward_along(way, images);
+        let logits = model.valid().forward_along(way, images, Precision::F32);
         (losses, logits.into_data().iter::<f32>().collect())
     }
 
@@ -339,6 +339,39 @@ mod tests {
         }
         for (found, expected) in logits.iter().zip(&burn_logits) {
             assert!((found - expected).abs() < 0.1, "{found} {expected}");
+        }
+    }
+
+    /// Filters in multiples of 16 and enough pictures: the matrix unit's case where there is one.
+    #[test]
+    fn factors_of_16_bits_change_logits_by_little() {
+        let device = Device::flex();
+        for architecture in [Architecture::PlainCnn, Architecture::PooledResidualCnn] {
+            let config = ModelConfig {
+                architecture,
+                stem_channels: 16,
+                stages: vec![StageConfig {
+                    channels: 32,
+                    blocks: 2,
+                    stride: 2,
+                }],
+                ..ModelConfig::small()
+            };
+            let model = config.check(3, 12, 10).unwrap().init(3, &device);
+            let (images, _) = pictures(1, 40, &device);
+            let logits = |precision| -> Vec<f32> {
+                let logits = model.forward_in(images.clone(), precision);
+                logits.into_data().iter::<f32>().collect()
+            };
+            let [exact, rounded] = [Precision::F32, Precision::Bf16].map(logits);
+            let plain: Vec<f32> = model.forward(images.clone()).into_data().iter().collect();
+            assert_eq!(exact, plain);
+            let norm = |values: &mut dyn Iterator<Item = f32>| -> f32 {
+                values.map(|value| value * value).sum::<f32>().sqrt()
+            };
+            let off = norm(&mut exact.iter().zip(&rounded).map(|(a, b)| a - b));
+            let length = norm(&mut exact.iter().copied());
+            assert!(off < 0.02 * length, "{off} of {length}");
         }
     }
 

@@ -103,6 +103,18 @@ pub enum TrainError {
         /// Why not.
         reason: String,
     },
+    /// A network cannot be learnt from.
+    #[error(
+        "the teacher {path} cannot be used: {reason}; `distillation.teachers` takes folders of checkpoints, such as \
+         runs/NAME/4-implementation/checkpoints/best, of networks for the same classes and size of pictures",
+        path = path.display()
+    )]
+    Teacher {
+        /// The checkpoint's folder.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A checkpoint's files do not match what was written.
     #[error("the checkpoint {path} is damaged: {reason}", path = path.display())]
     DamagedCheckpoint {

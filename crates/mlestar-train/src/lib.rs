@@ -65,6 +65,7 @@ pub mod analysis;
 mod batches;
 pub mod checkpoint;
 pub mod config;
+mod distillation;
 mod ema;
 mod error;
 mod faults;
@@ -88,9 +89,10 @@ pub mod tensorboard;
 mod training_steps;
 
 pub use config::{
-    ClassWeights, Decay, EarlyStoppingConfig, EmaConfig, Freezing, MixingConfig, Monitor,
-    OptimizerConfig, OptimizerKind, PictureMemory, PlateauConfig, PrecisionChoice,
-    ProgressiveResizing, RecoveryConfig, SamConfig, ScheduleConfig, ScheduleKind, TrainingConfig,
+    ClassWeights, Decay, DistillationConfig, EarlyStoppingConfig, EmaConfig, Freezing,
+    MixingConfig, Monitor, OptimizerConfig, OptimizerKind, PictureMemory, PlateauConfig,
+    PrecisionChoice, ProgressiveResizing, RecoveryConfig, SamConfig, ScheduleConfig, ScheduleKind,
+    TrainingConfig,
 };
 pub use error::TrainError;
 pub use faults::Faults;

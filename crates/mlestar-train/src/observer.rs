@@ -49,6 +49,15 @@ pub enum TrainEvent {
         /// Names of the tensors that are random all the same: those of a head of another shape.
         begun_anew: Vec<String>,
     },
+    /// Training learns from a trained network as well; how many of some training pictures, as they are, that has right.
+    Teacher {
+        /// Its checkpoint's folder.
+        path: PathBuf,
+        /// Pictures that it has right.
+        correct: usize,
+        /// Pictures that it was tried on.
+        of: usize,
+    },
     /// Something went wrong and was answered: training goes on from an earlier checkpoint.
     Remedy(Remedy),
     /// Training begins.

@@ -20,6 +20,7 @@ use crate::{
     batches::{Pictures, StepBatch},
     checkpoint::EpochPosition,
     config::{SamConfig, TrainingConfig},
+    distillation::Teachers,
     gradient_norm::GradientNorm,
     loss::Loss,
     mix::{Mixed, Mixer},
@@ -34,6 +35,7 @@ pub(crate) struct StepContext<'a> {
     pub training: &'a TrainingConfig,
     pub loss: &'a Loss,
     pub mixer: Option<&'a Mixer>,
+    pub teachers: Option<&'a Teachers>,
     pub seed: u64,
     /// An autodiff device.
     pub device: &'a Device,
@@ -113,6 +115,13 @@ impl StepContext<'_> {
         let dropout = self.spec.config().dropout;
         let prepared = Prepared {
             mixed: mixed.as_ref(),
+            taught: self.teachers_of(&batch).map(|teachers| {
+                let of_part = |(start, length)| {
+                    teachers.probabilities(&self.images(&batch, start, length).without_autodiff())
+                };
+                let parts = parts(n, self.accumulation_steps).map(of_part);
+                (teachers, Tensor::cat(parts.collect(), 0))
+            }),
             dropout_mask: (dropout > 0.0).then(|| {
                 let features = self.spec.features();
                 dropout_mask(self.seed, step, n, features, dropout, self.device)
@@ -168,6 +177,12 @@ impl StepContext<'_> {
         }
     }
 
+    /// Who teaches the pictures of a batch: smaller ones than the network is for are left to their labels.
+    fn teachers_of(&self, batch: &StepBatch) -> Option<&Teachers> {
+        let full = [self.spec.height(), self.spec.width()];
+        self.teachers.filter(|_| batch.size == full)
+    }
+
     /// Forward and backward with the first `n` pictures of a batch, part by part.
     fn pass(
         &self,
@@ -197,6 +212,10 @@ impl StepContext<'_> {
             };
             let logits = model.forward_train_with(images, pass);
             let (mut of_part, hits) = self.judge(&targets, &logits, start, length);
+            if let Some((teachers, probabilities)) = &prepared.taught {
+                let probabilities = rows(probabilities.clone());
+                of_part = teachers.loss(of_part, logits, probabilities, n);
+            }
             if prepared.spoil {
                 of_part = of_part.mul_scalar(f64::NAN);
             }
@@ -279,6 +298,8 @@ impl StepContext<'_> {
 struct Prepared<'a> {
     batch: &'a StepBatch,
     mixed: Option<&'a Mixed>,
+    /// The teachers and their probabilities for the whole batch, `[n, classes]`, without autodiff.
+    taught: Option<(&'a Teachers, Tensor<2>)>,
     /// Of the whole batch.
     dropout_mask: Option<Tensor<2>>,
     branch_factors: Vec<Option<f64>>,
@@ -586,6 +607,7 @@ mod tests {
                 training,
                 loss: &loss,
                 mixer: None,
+                teachers: None,
                 seed: 0,
                 device: &device,
                 accumulation_steps: 1,
@@ -676,6 +698,7 @@ mod tests {
                     training: &training,
                     loss: &loss,
                     mixer: None,
+                    teachers: None,
                     seed: 0,
                     device: &device,
                     accumulation_steps,

@@ -12,6 +12,7 @@ use crate::{
     Loss, Mixer, TrainError,
     batches::{BatchSource, Pictures, StepBatch},
     config::TrainingConfig,
+    distillation::Teachers,
     fit::{check_set, check_settings, loader_config},
     initial::initial_model,
     optimizer::Optimizer,
@@ -97,6 +98,7 @@ pub struct TrainingSteps<'a> {
     precision: Precision,
     loss: Loss,
     mixer: Option<Mixer>,
+    teachers: Option<Teachers>,
     batches: Batches,
     model: ImageClassifier,
     optimizer: Optimizer,
@@ -128,8 +130,14 @@ impl<'a> TrainingSteps<'a> {
         )?;
         let source = BatchSource::new(loader, training.picture_memory, &device)?;
         let batches = Batches::new(source, [train.height(), train.width()])?;
+        let precision = training.precision.on(&device)?;
+        let plain = device.clone().without_autodiff();
+        let teachers = training
+            .teaching()
+            .map(|config| Teachers::load(config, spec, &request.normalization, precision, &plain));
         Ok(Self {
-            precision: training.precision.on(&device)?,
+            precision,
+            teachers: teachers.transpose()?,
             loss: Loss::new(training, train.labels(), spec.n_classes())?,
             mixer: Mixer::new(&training.mixing, request.seed),
             batches,
@@ -209,6 +217,7 @@ impl<'a> TrainingSteps<'a> {
             training: request.training,
             loss: &self.loss,
             mixer: self.mixer.as_ref(),
+            teachers: self.teachers.as_ref(),
             seed: request.seed,
             device: &self.device,
             accumulation_steps: request.training.accumulation_steps,

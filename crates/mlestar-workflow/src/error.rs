@@ -132,7 +132,7 @@ impl WorkflowError {
             | Self::Device(_)
             | Self::UnknownStage(_)
             | Self::Usage(_)
-            | Self::Train(TrainError::InitialWeights { .. })
+            | Self::Train(TrainError::InitialWeights { .. } | TrainError::Teacher { .. })
             | Self::CannotResume { .. } => ExitCode::Usage,
             Self::MissingInput { .. } | Self::NothingToResume { .. } | Self::NoTraining { .. } => {
                 ExitCode::MissingArtifact

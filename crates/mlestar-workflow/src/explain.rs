@@ -65,9 +65,9 @@ pub fn survey(
                 Freshness::WaitsFor,
             ),
             // The stage would fail: to be said of it alone, not in place of all the others.
-            Err(WorkflowError::Train(error @ TrainError::InitialWeights { .. })) => {
-                Freshness::Stale(vec![error.to_string()])
-            }
+            Err(WorkflowError::Train(
+                error @ (TrainError::InitialWeights { .. } | TrainError::Teacher { .. }),
+            )) => Freshness::Stale(vec![error.to_string()]),
             Err(error) => return Err(error),
         };
         let verdict = manifest

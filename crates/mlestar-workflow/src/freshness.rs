@@ -42,6 +42,8 @@ enum Input {
     Device,
     /// The file whose weights training begins with, if there is one.
     InitialWeights,
+    /// The weights of the networks that training learns from, if there are any.
+    Teachers,
     /// A section of the config.
     Section(&'static str),
     /// A file of an earlier stage, by stage and name.
@@ -53,7 +55,7 @@ enum Input {
 /// What each stage reads. A stage reruns when one of these changes and for no other reason, so
 /// that a new accuracy target does not train again and a new learning rate does.
 fn inputs_of(stage: Stage) -> &'static [Input] {
-    use Input::{Data, Device, Field, File, InitialWeights, Section};
+    use Input::{Data, Device, Field, File, InitialWeights, Section, Teachers};
     use Stage::{ActionPlanning, Evaluation, Implementation, Refinement};
     use Stage::{Deployment, SituationAnalysis, TaskDefinition};
     const ANALYSIS: &str = "situation_analysis.json";
@@ -72,6 +74,7 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
             Section("data"),
             Section("model"),
             Section("training"),
+            Teachers,
             Section("evaluation"),
             File(SituationAnalysis, ANALYSIS),
         ],
@@ -84,6 +87,7 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
             Section("model"),
             Section("training"),
             InitialWeights,
+            Teachers,
             File(SituationAnalysis, ANALYSIS),
             File(TaskDefinition, "task_spec.json"),
         ],
@@ -96,6 +100,7 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
             Section("model"),
             Section("training"),
             InitialWeights,
+            Teachers,
             Section("faults"),
             Field(SituationAnalysis, ANALYSIS, "/normalization"),
         ],
@@ -116,6 +121,7 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
             Section("model"),
             Section("training"),
             InitialWeights,
+            Teachers,
             Section("refinement"),
             Section("evaluation"),
             File(Implementation, "checkpoints/best/model.safetensors"),
@@ -166,6 +172,13 @@ pub fn current_inputs(
                     })?;
                     ("initial weights".into(), hash)
                 }
+            },
+            Input::Teachers => match surroundings.config.training.teaching() {
+                None => continue,
+                Some(teaching) => (
+                    "teachers".into(),
+                    ContentHash::of_json(&teaching.hashes()?)?,
+                ),
             },
             Input::Section(section) => {
                 let value = surroundings.config.section_hash_input(section);

@@ -22,6 +22,9 @@ pub struct TrainingIdentity {
     /// Hash of the file whose weights it begins with.
     #[serde(default)]
     pub initial_weights: Option<ContentHash>,
+    /// Hashes of the weights of the networks that it learns from.
+    #[serde(default)]
+    pub teachers: Vec<ContentHash>,
     /// Hash of the training pictures, their labels and the class names.
     pub train: ContentHash,
     /// Hash of the validation pictures, their labels and the class names.
@@ -54,6 +57,9 @@ impl TrainingIdentity {
         own.training.histograms_every_epochs = 0;
         // Its content is what counts.
         own.training.initial_weights = None;
+        if let Some(distillation) = &mut own.training.distillation {
+            distillation.teachers.clear();
+        }
         own.training.max_minutes = None;
         own.training.recovery = crate::config::RecoveryConfig::default();
         let schedule = &mut own.training.schedule;

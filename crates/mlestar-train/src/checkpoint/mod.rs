@@ -293,17 +293,24 @@ pub fn verify(folder: &Path) -> Result<CheckpointRecord, TrainError> {
     Ok(record)
 }
 
-/// The model of a checkpoint, on `device`.
+/// The model of a checkpoint, on `device`; of its files only the weights are read and checked.
 ///
 /// # Errors
 ///
-/// As [`load`], and [`TrainError::Model`] when the weights are not those of the recorded
+/// As [`load`] for the record and the weights, and [`TrainError::Model`] when the weights are not those of the recorded
 /// architecture.
 pub fn load_model(folder: &Path, device: &Device) -> Result<ImageClassifier, TrainError> {
-    let checkpoint = load(folder)?;
-    let spec = &checkpoint.record.identity.model;
-    let model = spec.init(checkpoint.record.identity.seed, device);
-    Ok(model.load_state(&checkpoint.model, device)?)
+    let record = read_record(folder)?;
+    let bytes = read_checked(folder, &record, MODEL)?;
+    let state = tensors::from_bytes(&bytes)
+        .map_err(|reason| damaged(folder, format!("{MODEL}: {reason}")))?;
+    let model = record.identity.model.init(record.identity.seed, device);
+    Ok(model.load_state(&state, device)?)
+}
+
+/// Where the weights of a checkpoint stand.
+pub(crate) fn weights_file(folder: &Path) -> PathBuf {
+    folder.join(MODEL)
 }
 
 /// The model whose weights stand in `file`, a `model.safetensors` taken out of its checkpoint, on
@@ -329,7 +336,7 @@ pub(crate) fn read_weights(file: &Path) -> Result<Vec<NamedTensor>, String> {
     tensors::from_bytes(&bytes)
 }
 
-fn read_record(folder: &Path) -> Result<CheckpointRecord, TrainError> {
+pub(crate) fn read_record(folder: &Path) -> Result<CheckpointRecord, TrainError> {
     let path = folder.join(RECORD);
     let record: CheckpointRecord =
         read_artifact(&path).map_err(|error| damaged(folder, error.to_string()))?;

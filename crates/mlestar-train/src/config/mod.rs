@@ -1,6 +1,7 @@
 //! The `[training]` section.
 
 mod class_weights;
+mod distillation;
 mod early_stopping;
 mod ema;
 mod freezing;
@@ -15,9 +16,11 @@ mod schedule;
 
 use std::path::PathBuf;
 
+use mlestar_model::ModelSpec;
 use serde::{Deserialize, Serialize};
 
 pub use class_weights::ClassWeights;
+pub use distillation::DistillationConfig;
 pub use early_stopping::EarlyStoppingConfig;
 pub use ema::EmaConfig;
 pub use freezing::Freezing;
@@ -54,6 +57,7 @@ use crate::TrainError;
 /// | `max_gradient_norm` | none | longest allowed norm of all gradients together | above 0 |
 /// | `ema` | off | averaged weights, see [`EmaConfig`] | |
 /// | `sam` | off | sharpness-aware minimisation, see [`SamConfig`] | |
+/// | `distillation` | off | learning from trained networks, see [`DistillationConfig`] | |
 /// | `checkpoint_every_epochs` | 10 | how often a checkpoint is kept; 0 never | 0 to 100000 |
 /// | `keep_checkpoints` | 3 | how many of these are kept, the newest; 0 keeps all | 0 to 100000 |
 /// | `checkpoint_every_minutes` | 10 | how often `last` is renewed within an epoch; 0 never | 0 to 100000 |
@@ -105,6 +109,8 @@ pub struct TrainingConfig {
     pub ema: Option<EmaConfig>,
     /// Gradients that look for flat minima; `None` takes ordinary ones.
     pub sam: Option<SamConfig>,
+    /// Trained networks that are learnt from as well; `None` learns from labels alone.
+    pub distillation: Option<DistillationConfig>,
     /// Every so many epochs a checkpoint is kept, besides the last and the best one.
     pub checkpoint_every_epochs: usize,
     /// How many of these are kept, the newest; 0 keeps all.
@@ -150,6 +156,7 @@ impl Default for TrainingConfig {
             max_gradient_norm: None,
             ema: None,
             sam: None,
+            distillation: None,
             checkpoint_every_epochs: 10,
             keep_checkpoints: 3,
             checkpoint_every_minutes: 10.0,
@@ -260,6 +267,9 @@ impl TrainingConfig {
         self.recovery.check()?;
         self.ema.as_ref().map_or(Ok(()), EmaConfig::check)?;
         self.sam.as_ref().map_or(Ok(()), SamConfig::check)?;
+        self.distillation
+            .as_ref()
+            .map_or(Ok(()), DistillationConfig::check)?;
         self.optimizer.check()?;
         self.schedule.check(self.epochs)?;
         self.early_stopping
@@ -313,6 +323,25 @@ impl TrainingConfig {
         self.sam
             .as_ref()
             .filter(|sam| sam.is_on(epoch, self.epochs))
+    }
+
+    /// Who is learnt from besides the labels; nobody with `overfit_batches`, since what is to be learnt by heart must not
+    /// be contradicted.
+    #[must_use]
+    pub fn teaching(&self) -> Option<&DistillationConfig> {
+        self.distillation
+            .as_ref()
+            .filter(|_| self.overfit_batches == 0)
+    }
+
+    /// The networks that are learnt from.
+    ///
+    /// # Errors
+    ///
+    /// As [`DistillationConfig::networks`].
+    pub fn teacher_networks(&self) -> Result<Vec<ModelSpec>, TrainError> {
+        self.teaching()
+            .map_or(Ok(Vec::new()), DistillationConfig::networks)
     }
 
     fn picture_scale(&self, epoch: usize) -> f64 {

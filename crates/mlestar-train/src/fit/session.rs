@@ -20,6 +20,8 @@ use crate::{
     analysis::{METRICS_FILE, STEPS_FILE},
     batches::{BatchSource, StepBatch},
     checkpoint::{self, Checkpoint, CheckpointRecord, EpochPosition, TrainingIdentity},
+    config::DistillationConfig,
+    distillation::Teachers,
     ema::Ema,
     history::Progress,
     loss::loss_sum_and_correct,
@@ -46,6 +48,7 @@ pub(super) struct Session<'a> {
     identity: TrainingIdentity,
     loss: Loss,
     mixer: Option<Mixer>,
+    teachers: Option<Teachers>,
     plateau: PlateauState,
     events: EventLog,
     /// Gradients of the epoch's last step, where they are to be logged.
@@ -95,6 +98,21 @@ impl<'a> Session<'a> {
         let batches = BatchSource::new(loader, training.picture_memory, &autodiff)?;
         let steps_per_epoch = batches.batches_per_epoch();
         let identity = identity_of(request)?;
+        let teachers = training.teaching().map(|config| {
+            Teachers::load(
+                config,
+                request.model,
+                &request.normalization,
+                precision,
+                &plain,
+            )
+        });
+        let teachers = teachers.transpose()?;
+        if let Some(teachers) = &teachers {
+            for event in teachers.tried_on(&train, &plain)? {
+                observer.event(&event);
+            }
+        }
         let checkpoints = request.output.join(CHECKPOINTS);
         let event_files = request.output.join(TENSORBOARD);
         fs::create_dir_all(&checkpoints).map_err(TrainError::io("creating", &checkpoints))?;
@@ -140,6 +158,7 @@ impl<'a> Session<'a> {
             identity,
             loss,
             mixer: Mixer::new(&training.mixing, request.seed),
+            teachers,
             plateau: plateau_after(request, &begin.history),
             events: EventLog::create(&event_files, steps)?,
             gradients: Vec::new(),
@@ -355,6 +374,7 @@ impl<'a> Session<'a> {
             training,
             loss: &self.loss,
             mixer: self.mixer.as_ref(),
+            teachers: self.teachers.as_ref(),
             seed: self.request.seed,
             device: &self.autodiff,
             accumulation_steps: Remedy::accumulation_steps(
@@ -639,8 +659,10 @@ fn identity_of(request: &FitRequest<'_>) -> Result<TrainingIdentity, TrainError>
             reason: error.to_string(),
         })
     };
+    let teaching = request.training.teaching();
     Ok(TrainingIdentity {
         initial_weights: file.map(hash).transpose()?,
+        teachers: teaching.map_or(Ok(Vec::new()), DistillationConfig::hashes)?,
         seed: request.seed,
         model: request.model.clone(),
         training: request.training.clone(),

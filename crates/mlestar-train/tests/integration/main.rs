@@ -6,6 +6,7 @@
 mod accumulation;
 mod checkpoints;
 mod determinism;
+mod distillation;
 mod event_files;
 mod freezing;
 mod initial_weights;

@@ -1,8 +1,9 @@
 use std::path::Path;
 
 use mlestar_train::{
-    ClassWeights, EmaConfig, EpochRecord, Freezing, OptimizerConfig, OptimizerKind, PictureMemory,
-    ProgressiveResizing, SamConfig, ScheduleKind, StepRecord, StopReason, StopSignal, TrainEvent,
+    ClassWeights, DistillationConfig, EmaConfig, EpochRecord, Freezing, OptimizerConfig,
+    OptimizerKind, PictureMemory, ProgressiveResizing, SamConfig, ScheduleKind, StepRecord,
+    StopReason, StopSignal, TrainEvent,
     checkpoint::{self, Checkpoint},
 };
 
@@ -76,6 +77,20 @@ fn check_same_bits(setup: &Setup) {
 #[test]
 fn a_resumed_adam_training_gives_the_same_bits() {
     check_same_bits(&Setup::new(5));
+}
+
+#[test]
+fn a_resumed_training_with_teachers_gives_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(5);
+    setup.training.epochs = 1;
+    setup.fit(folder.path()).unwrap();
+    setup.training.epochs = 5;
+    setup.training.distillation = Some(DistillationConfig {
+        teachers: vec![folder.path().join("checkpoints/best")],
+        ..DistillationConfig::default()
+    });
+    check_same_bits(&setup);
 }
 
 #[test]

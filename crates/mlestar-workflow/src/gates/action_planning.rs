@@ -103,6 +103,7 @@ fn resources(plan: &ActionPlan, analysis: &SituationAnalysis) -> ResourceFigures
     ResourceFigures::of(
         &plan.architecture.model,
         &plan.training,
+        &plan.teachers,
         n_train,
         found.n_all(),
     )

@@ -112,6 +112,7 @@ fn settings_that_differ_are_named_and_others_are_not() {
         augmentation: Default::default(),
         normalization: mlestar_data::normalization::Normalization::new([0.5; 3], [0.5; 3]).unwrap(),
         initial_weights: None,
+        teachers: Vec::new(),
         train: mlestar_artifact::ContentHash::of_bytes(b"train"),
         validation: mlestar_artifact::ContentHash::of_bytes(b"validation"),
     };

@@ -1,11 +1,11 @@
-//! Runs whose training begins with the weights of another.
+//! Runs whose training begins with the weights of another, or learns from it.
 
 use crate::{finished_run, run_in, stages_that_run, tiny};
 use mlestar_gates::ExitCode;
 use mlestar_train::StopSignal;
 use mlestar_workflow::explain::{Freshness, survey};
-use mlestar_workflow::{RunFolder, Stage};
-use std::fs;
+use mlestar_workflow::{RunFolder, Stage, config::Config};
+use std::{fs, path::Path};
 
 #[test]
 fn other_weights_make_the_stages_stale_that_begin_with_them() {
@@ -31,24 +31,80 @@ fn other_weights_make_the_stages_stale_that_begin_with_them() {
     assert_eq!(stages_that_run(&run, &config), [3, 4, 5, 6, 7]);
 
     fs::remove_file(&file).unwrap();
-    let states = survey(&config, &RunFolder::new(&run), "cpu").unwrap();
-    let [first, second, third, ..] = states.as_slice() else {
-        panic!("{states:?}");
-    };
-    assert_eq!(first.freshness, Freshness::Fresh);
-    assert_eq!(second.freshness, Freshness::Fresh);
-    match &third.freshness {
-        Freshness::Stale(reasons) => assert!(
-            reasons.len() == 1 && reasons[0].contains("weights.safetensors cannot be used"),
-            "{reasons:?}"
-        ),
-        other => panic!("{other:?}"),
-    }
+    let (stage, reasons) = first_stale(&run, &config);
+    assert_eq!(stage, Stage::ActionPlanning);
+    assert!(
+        reasons.len() == 1 && reasons[0].contains("weights.safetensors cannot be used"),
+        "{reasons:?}"
+    );
     let error = run_in(&run, &config, &StopSignal::new(), &mut ()).unwrap_err();
     assert!(
         error
             .to_string()
             .contains("weights.safetensors cannot be used"),
+        "{error}"
+    );
+    assert_eq!(error.exit_code(), ExitCode::Usage);
+}
+
+/// The first stage that would run, and why.
+fn first_stale(run: &Path, config: &Config) -> (Stage, Vec<String>) {
+    let states = survey(config, &RunFolder::new(run), "cpu").unwrap();
+    let stale = states.iter().find_map(|state| match &state.freshness {
+        Freshness::Stale(reasons) => Some((state.stage, reasons.clone())),
+        _ => None,
+    });
+    stale.unwrap()
+}
+
+#[test]
+fn another_teacher_makes_the_stages_stale_that_learn_from_it() {
+    let finished = finished_run();
+    let checkpoint = |name: &str| {
+        let name = format!("checkpoints/{name}");
+        RunFolder::new(finished.path()).artifact(Stage::Implementation, &name)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let teacher = folder.path().join("teacher");
+    let take = |name: &str| {
+        fs::create_dir_all(&teacher).unwrap();
+        for file in ["checkpoint.json", "model.safetensors"] {
+            fs::copy(checkpoint(name).join(file), teacher.join(file)).unwrap();
+        }
+        fs::read(teacher.join("model.safetensors")).unwrap()
+    };
+    let best = take("best");
+    let config = tiny(&[&format!("training.distillation.teachers=[{teacher:?}]")]);
+    let run = folder.path().join("run");
+    assert_eq!(stages_that_run(&run, &config), [1, 2, 3, 4, 5, 6, 7]);
+    let stage = |stage, name: &str| -> serde_json::Value {
+        let path = RunFolder::new(&run).artifact(stage, name);
+        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    };
+    let check = stage(Stage::ActionPlanning, "architecture_check.json");
+    assert_eq!(check["passed"], true);
+    let plan = stage(Stage::ActionPlanning, "action_plan.json");
+    assert_eq!(plan["teachers"][0], plan["architecture"]["model"]);
+    assert!(plan["resources"]["teacher_bytes"].as_u64().unwrap() > 0);
+    assert!(stages_that_run(&run, &config).is_empty());
+
+    assert!(
+        ["last", "previous"]
+            .map(take)
+            .iter()
+            .any(|other| *other != best)
+    );
+    let (stage, reasons) = first_stale(&run, &config);
+    assert_eq!(stage, Stage::TaskDefinition);
+    assert!(reasons[0].starts_with("teachers changed"), "{reasons:?}");
+
+    fs::remove_file(teacher.join("model.safetensors")).unwrap();
+    let (stage, reasons) = first_stale(&run, &config);
+    assert_eq!(stage, Stage::TaskDefinition);
+    assert!(reasons[0].contains("teacher cannot be used"), "{reasons:?}");
+    let error = run_in(&run, &config, &StopSignal::new(), &mut ()).unwrap_err();
+    assert!(
+        error.to_string().contains("teacher cannot be used"),
         "{error}"
     );
     assert_eq!(error.exit_code(), ExitCode::Usage);

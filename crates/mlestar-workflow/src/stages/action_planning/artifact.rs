@@ -19,6 +19,9 @@ pub struct ActionPlan {
     pub architecture: ArchitecturePlan,
     /// Optimizer, schedule, length.
     pub training: TrainingConfig,
+    /// The networks that it learns from besides labels.
+    #[serde(default)]
+    pub teachers: Vec<ModelSpec>,
     /// Random changes of the training pictures.
     pub augmentation: AugmentationConfig,
     /// The strategy in sentences.
@@ -136,6 +139,9 @@ pub struct ArchitectureFigures {
     /// Whether the steps began with the weights of a file, and not with random ones.
     #[serde(default)]
     pub has_given_weights: bool,
+    /// Whether the network learns from others as well as from labels.
+    #[serde(default)]
+    pub has_teachers: bool,
     /// Loss of each training step, the first with the initial weights; absent when not finite.
     pub losses: Vec<Option<f64>>,
     /// The gradient of every trainable parameter after the first backward pass.

@@ -78,8 +78,8 @@ fn works(figures: &ArchitectureFigures) -> Vec<CheckRow> {
             ),
         ),
     ];
-    // Given weights know something, which may be of other classes.
-    if !figures.has_given_weights {
+    // Given weights know something, which may be of other classes, and teachers differ from equal probabilities.
+    if !figures.has_given_weights && !figures.has_teachers {
         rows.push(row(
             "initial_loss",
             "distance of the first loss from that of equal probabilities, as a share of it",
@@ -195,6 +195,11 @@ mod tests {
             f.has_given_weights = true;
         };
         assert_eq!(failing(given), Vec::<String>::new());
+        let taught = |f: &mut ArchitectureFigures| {
+            f.losses[0] = Some(30.0);
+            f.has_teachers = true;
+        };
+        assert_eq!(failing(taught), Vec::<String>::new());
         assert_eq!(
             failing(|f| f.gradients[0].n_not_finite = 1),
             ["sound_gradients"]

@@ -52,7 +52,8 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         .config
         .model
         .check(found.classes.len(), found.height, found.width)?;
-    let plan = plan::plan(context.config, &model, &analysis, &task);
+    let teachers = context.config.training.teacher_networks()?;
+    let plan = plan::plan(context.config, &model, teachers, &analysis, &task);
     write_artifact(&context.path(PLAN), &plan)?;
     let probe = step_probe::probe(context, &model, analysis.normalization)?;
     let figures = figures(context, &plan, &task, probe);
@@ -92,6 +93,7 @@ fn figures(
         output_shape: probe.output_shape,
         n_not_finite_logits: probe.n_not_finite_logits,
         has_given_weights: context.config.training.initial_weights.is_some(),
+        has_teachers: context.config.training.teaching().is_some(),
         losses: probe
             .losses
             .into_iter()

@@ -187,6 +187,9 @@ fn checks(check: &ArchitectureCheck) -> Section {
         .block(table)
 }
 
+/// A row that most plans have no use for.
+const TEACHERS: &str = "networks that are learnt from";
+
 fn resources(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
     let needs = &plan.resources;
     let mut table = Table::new("Training memory, computed")
@@ -199,11 +202,15 @@ fn resources(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
         ("gradients", needs.gradient_bytes),
         ("optimizer", needs.optimizer_bytes),
         ("copies of the weights", needs.copy_bytes),
+        (TEACHERS, needs.teacher_bytes),
         ("batches made ahead", needs.loader_bytes),
         ("data set in memory", needs.data_bytes),
         ("all together", needs.training_memory_bytes()),
     ] {
-        table = table.row(Row::new([name.to_owned(), format::bytes(value)]));
+        let is_used = value > 0 || name != TEACHERS;
+        if is_used {
+            table = table.row(Row::new([name.to_owned(), format::bytes(value)]));
+        }
     }
     let timing = &check.figures.timing;
     let [shortest, longest] = timing.step_range_seconds();

@@ -11,10 +11,11 @@ use mlestar_data::augment::AugmentationConfig;
 use mlestar_model::{Architecture, ModelSpec, StemKind};
 use mlestar_train::{OptimizerKind, ScheduleKind, TrainingConfig};
 
-/// The plan: a function of config, data and specification.
+/// The plan: a function of config, teachers, data and specification.
 pub(super) fn plan(
     config: &Config,
     model: &ModelSpec,
+    teachers: Vec<ModelSpec>,
     analysis: &SituationAnalysis,
     task: &TaskSpec,
 ) -> ActionPlan {
@@ -32,7 +33,7 @@ pub(super) fn plan(
         measurements: found,
     };
     let answers = answer_all(&analysis.challenges, &settings);
-    let resources = ResourceFigures::of(model, &config.training, n_train, found.n_all());
+    let resources = ResourceFigures::of(model, &config.training, &teachers, n_train, found.n_all());
     let work = TrainingWork::new(&config.training, n_train, n_validation);
     let unanswered = answers.iter().filter(|answer| !answer.is_answered);
     ActionPlan {
@@ -45,6 +46,7 @@ pub(super) fn plan(
         },
         strategy: strategy(&config.training, &config.augmentation, task),
         training: config.training.clone(),
+        teachers,
         augmentation: config.augmentation.clone(),
         training_flops: resources.training_flops(&work, n_train),
         work,
@@ -207,6 +209,23 @@ fn strategy(
             sam.ascent_fraction
         ));
     }
+    if let Some(teaching) = training.teaching() {
+        let teachers = teaching
+            .teachers
+            .iter()
+            .map(|path| path.display().to_string());
+        let pictures = match training.progressive_resizing.is_empty() {
+            true => "",
+            false => " (of whole pictures)",
+        };
+        lines.push(format!(
+            "Learn from what trained networks make of the pictures{pictures} as well as from the labels: {}; a share of {} \
+             of the loss, at a temperature of {}.",
+            teachers.collect::<Vec<_>>().join(", "),
+            teaching.weight,
+            teaching.temperature
+        ));
+    }
     if let Some(norm) = training.max_gradient_norm {
         lines.push(format!("Shorten gradients to a norm of {norm}."));
     }
@@ -226,7 +245,9 @@ fn strategy(
 mod tests {
     use super::*;
     use crate::stages::action_planning::testing;
-    use mlestar_train::{ClassWeights, Freezing, ProgressiveResizing, SamConfig};
+    use mlestar_train::{
+        ClassWeights, DistillationConfig, Freezing, ProgressiveResizing, SamConfig,
+    };
 
     fn lines(training: &TrainingConfig) -> Vec<String> {
         strategy(
@@ -261,6 +282,10 @@ mod tests {
                 from_fraction: 0.5,
                 ..SamConfig::default()
             }),
+            distillation: Some(DistillationConfig {
+                teachers: vec!["a".into(), "b".into()],
+                ..DistillationConfig::default()
+            }),
             max_gradient_norm: Some(2.0),
             ..TrainingConfig::default()
         };
@@ -282,6 +307,8 @@ mod tests {
                 "Keep the weights of the stem and the first stage after 0.5 of the epochs.",
                 "Keep the weights of the stem and the first 2 stages after 0.75 of the epochs.",
                 "Take sharpness-aware steps after 0.5 of the epochs, with a rho of 0.05 and 1 of each batch to ascend by.",
+                "Learn from what trained networks make of the pictures (of whole pictures) as well as from the labels: a, \
+                 b; a share of 0.5 of the loss, at a temperature of 1.",
                 "Shorten gradients to a norm of 2.",
             ]
         );

@@ -37,6 +37,9 @@ pub struct ResourceFigures {
     /// Copies of the weights: those of the best epoch, their average, and those that sharpness-aware steps take
     /// gradients at, in bytes.
     pub copy_bytes: u64,
+    /// Weights of the networks that are learnt from, and their activations of a batch, in bytes.
+    #[serde(default)]
+    pub teacher_bytes: u64,
     /// Batches that are made ahead, in bytes.
     pub loader_bytes: u64,
     /// All pictures of all splits as 8-bit values, in bytes.
@@ -44,10 +47,11 @@ pub struct ResourceFigures {
 }
 
 impl ResourceFigures {
-    /// The needs of training `spec` on a data set of `n_pictures` pictures.
+    /// The needs of training `spec`, with `teachers`, on a data set of `n_pictures` pictures.
     pub fn of(
         spec: &ModelSpec,
         training: &TrainingConfig,
+        teachers: &[ModelSpec],
         n_train: usize,
         n_pictures: usize,
     ) -> Self {
@@ -61,6 +65,17 @@ impl ResourceFigures {
             // Adam and its relatives keep two, Muon one for most and two for the rest.
             _ => 2,
         };
+        // One after the other.
+        let teachers = teachers.iter().map(ModelSpec::summary);
+        let (teacher_weights, teacher_activations) =
+            teachers.fold((0, 0), |(weights, activations), teacher| {
+                (
+                    weights + teacher.weight_bytes,
+                    teacher
+                        .inference_activation_bytes_per_image
+                        .max(activations),
+                )
+            });
         let average_bytes = training.ema.as_ref().map_or(0, |_| summary.weight_bytes);
         let ascended_bytes = training.sam.as_ref().map_or(0, |_| trainable_bytes);
         Self {
@@ -75,18 +90,20 @@ impl ResourceFigures {
             gradient_bytes: trainable_bytes,
             optimizer_bytes: moments * trainable_bytes,
             copy_bytes: summary.weight_bytes + average_bytes + ascended_bytes,
+            teacher_bytes: teacher_weights + teacher_activations * batch_size as u64,
             loader_bytes: BATCHES_AHEAD * batch_size as u64 * values * F32_BYTES,
             data_bytes: n_pictures as u64 * values,
         }
     }
 
-    /// Memory of training: data, batches, weights and their copies, gradients, moments and activations, in bytes. The
+    /// Memory of training: data, batches, weights, their copies and those of teachers, gradients, moments and activations, in bytes. The
     /// backend's work space comes on top.
     pub fn training_memory_bytes(&self) -> u64 {
         self.model_bytes
             + self.gradient_bytes
             + self.optimizer_bytes
             + self.copy_bytes
+            + self.teacher_bytes
             + self.activation_bytes
             + self.loader_bytes
             + self.data_bytes
@@ -120,7 +137,7 @@ mod tests {
                 batch_size: 64,
                 ..TrainingConfig::default()
             };
-            ResourceFigures::of(&spec, &training, 1_000, 1_500)
+            ResourceFigures::of(&spec, &training, &[], 1_000, 1_500)
         };
         let adam = of(OptimizerKind::Adam, 0.9);
         assert_eq!(adam.optimizer_bytes, 2 * adam.gradient_bytes);
@@ -147,13 +164,25 @@ mod tests {
             sam: Some(SamConfig::default()),
             ..TrainingConfig::default()
         };
-        let copies = ResourceFigures::of(&spec, &training, 1_000, 1_500);
+        let copies = ResourceFigures::of(&spec, &training, &[], 1_000, 1_500);
         assert_eq!(
             copies.copy_bytes,
             2 * copies.model_bytes + copies.gradient_bytes
         );
         assert!(copies.training_memory_bytes() > copies.activation_bytes + copies.copy_bytes);
-        let few = ResourceFigures::of(&spec, &TrainingConfig::default(), 5, 9);
+        let few = ResourceFigures::of(&spec, &TrainingConfig::default(), &[], 5, 9);
         assert_eq!(few.batch_size, 5);
+        assert_eq!(few.teacher_bytes, 0);
+        // The weights of both, and the activations of one at a time.
+        let teachers = [spec.clone(), spec.clone()];
+        let taught = ResourceFigures::of(&spec, &TrainingConfig::default(), &teachers, 5, 9);
+        assert_eq!(
+            taught.teacher_bytes,
+            2 * few.model_bytes + 5 * few.inference_activation_bytes_per_image
+        );
+        assert_eq!(
+            taught.training_memory_bytes(),
+            few.training_memory_bytes() + taught.teacher_bytes
+        );
     }
 }

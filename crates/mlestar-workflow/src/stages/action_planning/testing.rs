@@ -47,7 +47,7 @@ pub(crate) fn task_spec() -> TaskSpec {
 pub(crate) fn architecture_figures() -> ArchitectureFigures {
     let spec = ModelConfig::small().check(4, 32, 32).unwrap();
     let training = TrainingConfig::default();
-    let resources = ResourceFigures::of(&spec, &training, 1_000, 1_500);
+    let resources = ResourceFigures::of(&spec, &training, &[], 1_000, 1_500);
     ArchitectureFigures {
         device: "cpu".into(),
         n_classes: 4,
@@ -55,6 +55,7 @@ pub(crate) fn architecture_figures() -> ArchitectureFigures {
         output_shape: [8, 4],
         n_not_finite_logits: 0,
         has_given_weights: false,
+        has_teachers: false,
         losses: vec![Some(1.4), Some(1.3)],
         gradients: vec![GradientFigure {
             name: "w".into(),

@@ -48,7 +48,9 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         .check(found.classes.len(), found.height, found.width)?;
     let probe = action_planning::probe(context, &model, analysis.normalization)?;
     let n_train = found.n_pictures(SplitName::Train);
-    let resources = ResourceFigures::of(&model, &context.config.training, n_train, found.n_all());
+    let training = &context.config.training;
+    let teachers = training.teacher_networks()?;
+    let resources = ResourceFigures::of(&model, training, &teachers, n_train, found.n_all());
     let figures = figures::collect(context, &analysis, resources, probe.timing);
     let assessments = assess(&spec, &figures);
     let report = FeasibilityReport {

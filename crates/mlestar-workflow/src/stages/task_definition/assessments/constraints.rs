@@ -203,6 +203,13 @@ fn memory(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     let resident = bytes(figures.timing.resident_bytes);
     let machine = bytes(figures.machine_memory_bytes);
     let need = computed_need.max(resident);
+    let teachers = match needs.teacher_bytes {
+        0 => String::new(),
+        of_teachers => format!(
+            "networks that are learnt from {}, ",
+            Unit::Bytes.format(bytes(of_teachers))
+        ),
+    };
     let comparisons = vec![
         computed(
             "training, without the backend's work space",
@@ -210,7 +217,7 @@ fn memory(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
             Unit::Bytes,
             format!(
                 "activations of {} pictures {}, weights {}, gradients {}, optimizer {}, copies of the weights {}, \
-                 batches ahead {}, data set {}",
+                 {teachers}batches ahead {}, data set {}",
                 needs.batch_size,
                 Unit::Bytes.format(bytes(needs.activation_bytes)),
                 Unit::Bytes.format(bytes(needs.model_bytes)),

@@ -141,6 +141,7 @@ mod testing {
                 gradient_bytes: 11_146_024,
                 optimizer_bytes: 22_292_048,
                 copy_bytes: 11_165_000,
+                teacher_bytes: 0,
                 loader_bytes: 6_291_456,
                 data_bytes: 184_320_000,
             },

@@ -1,0 +1,138 @@
+use std::path::PathBuf;
+
+use mlestar_artifact::ContentHash;
+use mlestar_model::ModelSpec;
+use serde::{Deserialize, Serialize};
+
+use crate::{TrainError, checkpoint};
+
+/// Section `[training.distillation]`; present, the network learns from what trained networks make of the pictures as well
+/// as from the labels (knowledge distillation; Hinton et al. 2015, <https://arxiv.org/abs/1503.02531>).
+///
+/// | key | default | meaning | range |
+/// |---|---|---|---|
+/// | `teachers` | none | checkpoints; their probabilities are averaged | 1 to 16 folders |
+/// | `weight` | 0.5 | share of the loss that compares with the teachers; the rest compares with the labels | 0 < w <= 1 |
+/// | `temperature` | 1 | what the logits of both are divided by for it | 0.1 to 100 |
+///
+/// With `p` the mean of the teachers' softmax and `q` the network's, both of logits divided by the temperature `T`, the
+/// loss is `(1 - w) loss(labels) + w T^2 sum p (ln p - ln q)`, the second a mean over pictures. The teachers see the
+/// pictures as the network does, augmented and mixed, each as it is alone (no averages over moved or mirrored ones), as if
+/// deployed: running statistics, no dropout. They are not asked about pictures that
+/// [`progressive_resizing`](crate::TrainingConfig::progressive_resizing) made smaller; there the labels are all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DistillationConfig {
+    /// Folders of checkpoints (see [`checkpoint`]) of networks for the same classes and size of pictures; any
+    /// architecture will do.
+    pub teachers: Vec<PathBuf>,
+    /// Share of the loss that compares with the teachers.
+    pub weight: f64,
+    /// What logits are divided by before they are compared.
+    pub temperature: f64,
+}
+
+const MAX_TEACHERS: usize = 16;
+const TEMPERATURES: std::ops::RangeInclusive<f64> = 0.1..=100.0;
+
+impl Default for DistillationConfig {
+    fn default() -> Self {
+        Self {
+            teachers: Vec::new(),
+            weight: 0.5,
+            temperature: 1.0,
+        }
+    }
+}
+
+impl DistillationConfig {
+    /// The hash of each teacher's weights.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Teacher`] naming the one whose file of weights cannot be read.
+    pub fn hashes(&self) -> Result<Vec<ContentHash>, TrainError> {
+        let hash = |folder: &PathBuf| {
+            let file = checkpoint::weights_file(folder);
+            ContentHash::of_file(&file).map_err(|error| TrainError::Teacher {
+                path: folder.clone(),
+                reason: error.to_string(),
+            })
+        };
+        self.teachers.iter().map(hash).collect()
+    }
+
+    /// The network of each teacher.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Teacher`] naming the one whose record cannot be read.
+    pub fn networks(&self) -> Result<Vec<ModelSpec>, TrainError> {
+        let network = |folder: &PathBuf| match checkpoint::read_record(folder) {
+            Ok(record) => Ok(record.identity.model),
+            Err(error) => Err(TrainError::Teacher {
+                path: folder.clone(),
+                reason: error.to_string(),
+            }),
+        };
+        self.teachers.iter().map(network).collect()
+    }
+
+    pub(super) fn check(&self) -> Result<(), TrainError> {
+        super::in_range(
+            "distillation.teachers",
+            self.teachers.len(),
+            1,
+            MAX_TEACHERS,
+        )?;
+        if !(self.weight > 0.0 && self.weight <= 1.0) {
+            return Err(TrainError::out_of_range(
+                "distillation.weight",
+                self.weight,
+                "above 0 and at most 1 (leave the section out to learn from labels alone)",
+            ));
+        }
+        if !TEMPERATURES.contains(&self.temperature) {
+            return Err(TrainError::out_of_range(
+                "distillation.temperature",
+                self.temperature,
+                format!("{} to {}", TEMPERATURES.start(), TEMPERATURES.end()),
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let config = |teachers: usize, weight, temperature| DistillationConfig {
+            teachers: vec![PathBuf::from("teacher"); teachers],
+            weight,
+            temperature,
+        };
+        let refusal = |config: DistillationConfig| config.check().unwrap_err().to_string();
+        assert_eq!(
+            refusal(DistillationConfig::default()),
+            "distillation.teachers = 0 is out of range: it must be 1 to 16"
+        );
+        assert!(refusal(config(17, 0.5, 1.0)).contains("distillation.teachers = 17"));
+        for weight in [0.0, -0.5, 1.1, f64::NAN] {
+            let expected = format!(
+                "distillation.weight = {weight} is out of range: it must be above 0 and at most 1 (leave the section out \
+                 to learn from labels alone)"
+            );
+            assert_eq!(refusal(config(1, weight, 1.0)), expected);
+        }
+        for temperature in [0.0, 0.05, 101.0, f64::NAN, f64::INFINITY] {
+            let expected = format!(
+                "distillation.temperature = {temperature} is out of range: it must be 0.1 to 100"
+            );
+            assert_eq!(refusal(config(1, 0.5, temperature)), expected);
+        }
+        config(16, 1.0, 100.0).check().unwrap();
+    }
+}
