@@ -16,6 +16,8 @@ use crate::{
 
 /// Pictures of the training set that every teacher is tried on, evenly spread over it.
 const TRIED_PICTURES: usize = 500;
+/// Of these, so many at once.
+const TRIED_AT_ONCE: usize = 50;
 /// In place of smaller probabilities where their logarithm is taken.
 const LEAST_PROBABILITY: f64 = 1e-30;
 
@@ -84,7 +86,7 @@ impl Teachers {
                 &teacher.model,
                 &chosen,
                 &teacher.normalization,
-                n,
+                TRIED_AT_ONCE,
                 device,
                 &mut |_, _| {},
             )?;
@@ -125,12 +127,12 @@ impl Teachers {
         probabilities: Tensor<2>,
         n: usize,
     ) -> Tensor<1> {
-        let entropy = (probabilities.clone()
+        let negative_entropy = (probabilities.clone()
             * probabilities.clone().clamp_min(LEAST_PROBABILITY).log())
         .sum();
         let probabilities = Tensor::from_inner(probabilities);
         let own = log_softmax(logits.div_scalar(self.temperature), 1);
-        let divergence = Tensor::from_inner(entropy) - (probabilities * own).sum();
+        let divergence = Tensor::from_inner(negative_entropy) - (probabilities * own).sum();
         let factor = self.weight * self.temperature * self.temperature / n as f64;
         of_labels.mul_scalar(1.0 - self.weight) + divergence.mul_scalar(factor)
     }

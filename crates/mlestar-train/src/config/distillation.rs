@@ -12,8 +12,8 @@ use crate::{TrainError, checkpoint};
 /// | key | default | meaning | range |
 /// |---|---|---|---|
 /// | `teachers` | none | checkpoints; their probabilities are averaged | 1 to 16 folders |
-/// | `weight` | 0.5 | share of the loss that compares with the teachers; the rest compares with the labels | 0 < w <= 1 |
-/// | `temperature` | 1 | what the logits of both are divided by for it | 0.1 to 100 |
+/// | `weight` | 0.7 | share of the loss that compares with the teachers; the rest compares with the labels | 0 < w <= 1 |
+/// | `temperature` | 3 | what the logits of both are divided by for it | 0.1 to 100 |
 ///
 /// With `p` the mean of the teachers' softmax and `q` the network's, both of logits divided by the temperature `T`, the
 /// loss is `(1 - w) loss(labels) + w T^2 sum p (ln p - ln q)`, the second a mean over pictures. The teachers see the
@@ -39,8 +39,8 @@ impl Default for DistillationConfig {
     fn default() -> Self {
         Self {
             teachers: Vec::new(),
-            weight: 0.5,
-            temperature: 1.0,
+            weight: 0.7,
+            temperature: 3.0,
         }
     }
 }

@@ -21,7 +21,7 @@ fn from_alone(teachers: Vec<PathBuf>) -> Option<DistillationConfig> {
     Some(DistillationConfig {
         teachers,
         weight: 1.0,
-        ..DistillationConfig::default()
+        temperature: 1.0,
     })
 }
 

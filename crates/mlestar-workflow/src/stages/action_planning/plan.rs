@@ -308,7 +308,7 @@ mod tests {
                 "Keep the weights of the stem and the first 2 stages after 0.75 of the epochs.",
                 "Take sharpness-aware steps after 0.5 of the epochs, with a rho of 0.05 and 1 of each batch to ascend by.",
                 "Learn from what trained networks make of the pictures (of whole pictures) as well as from the labels: a, \
-                 b; a share of 0.5 of the loss, at a temperature of 1.",
+                 b; a share of 0.7 of the loss, at a temperature of 3.",
                 "Shorten gradients to a norm of 2.",
             ]
         );

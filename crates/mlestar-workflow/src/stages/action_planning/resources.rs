@@ -96,8 +96,8 @@ impl ResourceFigures {
         }
     }
 
-    /// Memory of training: data, batches, weights, their copies and those of teachers, gradients, moments and activations, in bytes. The
-    /// backend's work space comes on top.
+    /// Memory of training: data, batches, weights, their copies and those of teachers, gradients, moments and
+    /// activations, in bytes. The backend's work space comes on top.
     pub fn training_memory_bytes(&self) -> u64 {
         self.model_bytes
             + self.gradient_bytes
