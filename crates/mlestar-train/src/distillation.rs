@@ -10,7 +10,7 @@ use mlestar_data::{ImageSet, normalization::Normalization};
 use mlestar_model::{ImageClassifier, ModelSpec, Precision};
 
 use crate::{
-    TrainError, TrainEvent, checkpoint, config::DistillationConfig, loss::loss_sum_and_correct,
+    TrainError, TrainEvent, checkpoint, config::TrainingConfig, loss::loss_sum_and_correct,
     predict::predict,
 };
 
@@ -39,32 +39,35 @@ struct Teacher {
 }
 
 impl Teachers {
-    /// The teachers of `config` for a network `spec` and pictures normalised by `normalization`, on `device`, without
-    /// autodiff.
+    /// The teachers of a training of `spec` with pictures normalised by `normalization`, on `device`, without autodiff;
+    /// `None` where labels are all.
     ///
     /// # Errors
     ///
     /// [`TrainError::Teacher`] when a checkpoint cannot be used, or is of a network for other classes or another size of
     /// pictures.
-    pub(crate) fn load(
-        config: &DistillationConfig,
+    pub(crate) fn of(
+        training: &TrainingConfig,
         spec: &ModelSpec,
         normalization: &Normalization,
         precision: Precision,
         device: &Device,
-    ) -> Result<Self, TrainError> {
+    ) -> Result<Option<Self>, TrainError> {
+        let Some(config) = training.teaching() else {
+            return Ok(None);
+        };
         let teachers = config.teachers.iter().map(|path| {
             Teacher::load(path, spec, normalization, device).map_err(|reason| TrainError::Teacher {
                 path: path.clone(),
                 reason,
             })
         });
-        Ok(Self {
+        Ok(Some(Self {
             teachers: teachers.collect::<Result<_, _>>()?,
             weight: config.weight,
             temperature: config.temperature,
             precision,
-        })
+        }))
     }
 
     /// Which share of pictures of `train` each teacher has right, for people to see whether it knows these classes, in

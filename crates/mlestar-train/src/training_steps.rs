@@ -132,12 +132,9 @@ impl<'a> TrainingSteps<'a> {
         let batches = Batches::new(source, [train.height(), train.width()])?;
         let precision = training.precision.on(&device)?;
         let plain = device.clone().without_autodiff();
-        let teachers = training
-            .teaching()
-            .map(|config| Teachers::load(config, spec, &request.normalization, precision, &plain));
         Ok(Self {
             precision,
-            teachers: teachers.transpose()?,
+            teachers: Teachers::of(training, spec, &request.normalization, precision, &plain)?,
             loss: Loss::new(training, train.labels(), spec.n_classes())?,
             mixer: Mixer::new(&training.mixing, request.seed),
             batches,

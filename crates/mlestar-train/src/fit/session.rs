@@ -98,16 +98,8 @@ impl<'a> Session<'a> {
         let batches = BatchSource::new(loader, training.picture_memory, &autodiff)?;
         let steps_per_epoch = batches.batches_per_epoch();
         let identity = identity_of(request)?;
-        let teachers = training.teaching().map(|config| {
-            Teachers::load(
-                config,
-                request.model,
-                &request.normalization,
-                precision,
-                &plain,
-            )
-        });
-        let teachers = teachers.transpose()?;
+        let normalization = &request.normalization;
+        let teachers = Teachers::of(training, request.model, normalization, precision, &plain)?;
         if let Some(teachers) = &teachers {
             for event in teachers.tried_on(&train, &plain)? {
                 observer.event(&event);

@@ -187,9 +187,6 @@ fn checks(check: &ArchitectureCheck) -> Section {
         .block(table)
 }
 
-/// A row that most plans have no use for.
-const TEACHERS: &str = "networks that are learnt from";
-
 fn resources(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
     let needs = &plan.resources;
     let mut table = Table::new("Training memory, computed")
@@ -202,13 +199,13 @@ fn resources(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
         ("gradients", needs.gradient_bytes),
         ("optimizer", needs.optimizer_bytes),
         ("copies of the weights", needs.copy_bytes),
-        (TEACHERS, needs.teacher_bytes),
+        ("networks that are learnt from", needs.teacher_bytes),
         ("batches made ahead", needs.loader_bytes),
         ("data set in memory", needs.data_bytes),
         ("all together", needs.training_memory_bytes()),
     ] {
-        let is_used = value > 0 || name != TEACHERS;
-        if is_used {
+        // Most plans have no use for some of them.
+        if value > 0 {
             table = table.row(Row::new([name.to_owned(), format::bytes(value)]));
         }
     }
