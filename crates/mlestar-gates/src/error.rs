@@ -9,17 +9,17 @@ pub enum GateError {
     /// The limit is NaN or infinite.
     #[error("limit {name} = {value} is not a finite number; write a number such as 0.85")]
     LimitNotFinite {
-        /// `at_least`, `at_most` or `equals`.
+        /// `at_least`, `above`, `at_most` or `equals`.
         name: &'static str,
         /// The value given.
         value: f64,
     },
-    /// A limit names none, or several, of `at_least`, `at_most` and `equals`.
+    /// A limit names none, or several, of `at_least`, `above`, `at_most` and `equals`.
     #[error(
-        "a limit needs exactly one of at_least, at_most and equals, but {found} were given; write for example {{ at_least = 0.85 }}"
+        "a limit needs exactly one of at_least, above, at_most and equals, but {found} were given; write for example {{ at_least = 0.85 }}"
     )]
     LimitKind {
-        /// How many of the three were given.
+        /// How many of the four were given.
         found: usize,
     },
     /// The limit does not make sense in the criterion's unit.

@@ -72,7 +72,7 @@ fn kept(limit: Limit, texts: &Texts) -> String {
     match limit {
         Limit::Equals(_) => format!("equals the required {text}"),
         _ if *on_limit => format!("is exactly on the limit {text}"),
-        Limit::AtLeast(_) => format!("is above the limit {text} by {distance}"),
+        Limit::AtLeast(_) | Limit::Above(_) => format!("is above the limit {text} by {distance}"),
         Limit::AtMost(_) => format!("is below the limit {text} by {distance}"),
     }
 }
@@ -81,10 +81,16 @@ fn broken(limit: Limit, texts: &Texts) -> String {
     let Texts {
         limit: text,
         distance,
+        on_limit,
         ..
     } = texts;
     match limit {
-        Limit::AtLeast(_) => format!("is below the limit {text} by {distance}"),
+        Limit::Above(_) if *on_limit => {
+            format!("is exactly on the limit {text}, which it must be above")
+        }
+        Limit::AtLeast(_) | Limit::Above(_) => {
+            format!("is below the limit {text} by {distance}")
+        }
         Limit::AtMost(_) => format!("is above the limit {text} by {distance}"),
         Limit::Equals(_) => format!("differs from the required {text} by {distance}"),
     }
@@ -95,6 +101,10 @@ fn flag(title: &str, limit: Limit, status: Status, texts: &Texts) -> String {
         (Status::Pass, _) => format!("{title}: {}", texts.value),
         (_, Limit::AtLeast(_)) => format!(
             "{title}: {}, but at least {} is required",
+            texts.value, texts.limit
+        ),
+        (_, Limit::Above(_)) => format!(
+            "{title}: {}, but more than {} is required",
             texts.value, texts.limit
         ),
         (_, Limit::AtMost(_)) => format!(

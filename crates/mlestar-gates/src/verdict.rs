@@ -29,7 +29,7 @@ impl fmt::Display for Verdict {
 
 /// Compares the evidence with the criterion's limit. Never fails: whatever is wrong with the evidence is a verdict.
 ///
-/// A measured value passes when it and its whole interval keep the limit (bounds are inclusive), fails when neither
+/// A measured value passes when it and its whole interval keep the limit (bounds are inclusive, but for [`Limit::Above`]), fails when neither
 /// it nor any part of the interval does, and is inconclusive otherwise. A limit that is not finite fails.
 ///
 /// ```

@@ -60,6 +60,22 @@ fn other_intervals() {
 }
 
 #[test]
+fn strictly_above() {
+    let gain = |limit, measurement| check("gain", limit, Unit::Fraction, measurement);
+    let better = Limit::Above(0.0);
+    let no_worse = Limit::AtLeast(0.0);
+    insta::assert_snapshot!(gain(better, Measurement::exact(0.0)), @"FAIL gain 0.0000 is exactly on the limit 0, which it must be above (+0.0000)");
+    insta::assert_snapshot!(gain(no_worse, Measurement::exact(0.0)), @"PASS gain 0.0000 is exactly on the limit 0 (+0.0000)");
+    insta::assert_snapshot!(gain(better, Measurement::with_interval(0.01, [0.0, 0.02])), @"INCONCLUSIVE gain 0.0100 [0.0000, 0.0200] cannot be told from the limit 0 (+0.0100)");
+    insta::assert_snapshot!(gain(no_worse, Measurement::with_interval(0.01, [0.0, 0.02])), @"PASS gain 0.0100 [0.0000, 0.0200] is above the limit 0 by 0.0100 (+0.0100)");
+    insta::assert_snapshot!(gain(better, Measurement::with_interval(0.01, [0.004, 0.02])), @"PASS gain 0.0100 [0.0040, 0.0200] is above the limit 0 by 0.0100 (+0.0100)");
+    insta::assert_snapshot!(gain(better, Measurement::with_interval(-0.01, [-0.02, 0.0])), @"FAIL gain -0.0100 [-0.0200, 0.0000] is below the limit 0 by 0.0100 (-0.0100)");
+    insta::assert_snapshot!(gain(no_worse, Measurement::with_interval(-0.01, [-0.02, 0.0])), @"INCONCLUSIVE gain -0.0100 [-0.0200, 0.0000] cannot be told from the limit 0 (-0.0100)");
+    insta::assert_snapshot!(gain(Limit::AtLeast(-0.01), Measurement::with_interval(-0.001, [-0.008, 0.006])), @"PASS gain -0.0010 [-0.0080, 0.0060] is above the limit -0.01 by 0.0090 (+0.0090)");
+    insta::assert_snapshot!(check("documented", Limit::Above(0.0), Unit::Flag, Measurement::flag(false)), @"FAIL documented: no, but more than no is required (+0.0000)");
+}
+
+#[test]
 fn points_without_interval() {
     insta::assert_snapshot!(check("model size", Limit::AtMost(50e6), Unit::Bytes, Measurement::exact(11_146_024.0)), @"PASS model size 11.1 MB is below the limit 50 MB by 38.9 MB (+38853976.0000)");
     insta::assert_snapshot!(check("model size", Limit::AtMost(50e6), Unit::Bytes, Measurement::exact(50_000_001.0)), @"FAIL model size 50,000,001 bytes is above the limit 50,000,000 bytes by 1 byte (-1.0000)");

@@ -6,9 +6,10 @@ use mlestar_gates::{
 use proptest::prelude::*;
 
 fn any_limit() -> impl Strategy<Value = Limit> {
-    (-2.0..2.0f64, 0..3).prop_map(|(value, kind)| match kind {
+    (-2.0..2.0f64, 0..4).prop_map(|(value, kind)| match kind {
         0 => Limit::AtLeast(value),
         1 => Limit::AtMost(value),
+        2 => Limit::Above(value),
         _ => Limit::Equals(value),
     })
 }
@@ -100,6 +101,19 @@ proptest! {
         prop_assert!(
             rank(status(Limit::AtMost(limit), before)) >= rank(status(Limit::AtMost(limit), after))
         );
+    }
+
+    #[test]
+    fn above_and_at_least_differ_on_the_limit_alone(
+        limit in -1.0..1.0f64, value in -1.0..1.0f64, half in 0.0..0.5f64,
+    ) {
+        let measurement = Measurement::with_interval(value, [value - half, value + half]);
+        let ends_on_it = value - half == limit || value + half == limit;
+        prop_assert!(ends_on_it || status(Limit::Above(limit), measurement.clone())
+            == status(Limit::AtLeast(limit), measurement));
+        let on_it = Measurement::exact(limit);
+        prop_assert_eq!(status(Limit::Above(limit), on_it.clone()), Status::Fail);
+        prop_assert_eq!(status(Limit::AtLeast(limit), on_it), Status::Pass);
     }
 
     #[test]

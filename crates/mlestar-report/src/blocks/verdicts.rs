@@ -111,6 +111,7 @@ fn finding(verdict: &Verdict) -> Markup {
 fn limit_text(limit: &Limit, unit: &Unit) -> String {
     let (sign, value) = match limit {
         Limit::AtLeast(value) => ("≥", value),
+        Limit::Above(value) => (">", value),
         Limit::AtMost(value) => ("≤", value),
         Limit::Equals(value) => ("=", value),
     };
@@ -148,6 +149,7 @@ mod tests {
             "≥ 0.8500"
         );
         assert_eq!(limit_text(&Limit::Equals(1.0), &Unit::Flag), "= yes");
+        assert_eq!(limit_text(&Limit::Above(0.0), &Unit::Fraction), "> 0.0000");
         assert_eq!(margin_text(Some(0.02), &Unit::Fraction), "+0.0200");
         assert_eq!(margin_text(Some(-0.02), &Unit::Fraction), "-0.0200");
         assert_eq!(margin_text(Some(0.0), &Unit::Flag), format::MISSING);

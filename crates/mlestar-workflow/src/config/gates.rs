@@ -83,7 +83,7 @@ pub struct GateSection {
     pub criteria: BTreeMap<String, CriterionSetting>,
 }
 
-/// A criterion's setting: `{ at_least = 0.8 }`, `{ at_most = 100 }`, `{ equals = 0 }`, or `false`.
+/// A criterion's setting: `{ at_least = 0.8 }`, `{ above = 0 }`, `{ at_most = 100 }`, `{ equals = 0 }`, or `false`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CriterionSetting {
     /// Judged by this limit.

@@ -53,7 +53,7 @@ fn wrong_types_name_what_was_expected() {
     insta::assert_snapshot!(error("[gates.evaluation]\non_failure = 3"), @r#"project.toml, line 2: `gates.evaluation.on_failure`: invalid type: integer `3`, expected "stop", "continue" or a table such as { return_to = "implementation" }"#);
     insta::assert_snapshot!(error("[gates.evaluation.criteria]\naccuracy = true"), @"project.toml, line 2: `gates.evaluation.criteria.accuracy`: true says nothing: leave the criterion out to keep its default, or give a limit such as { at_least = 0.8 }");
     insta::assert_snapshot!(error("[gates.evaluation.criteria]\naccuracy = 0.8"), @"project.toml, line 2: `gates.evaluation.criteria.accuracy`: invalid type: floating point `0.8`, expected a limit such as { at_least = 0.8 }, or false to switch the criterion off");
-    insta::assert_snapshot!(error("[gates.evaluation.criteria]\naccuracy = { at_least = 0.8, at_most = 0.9 }"), @"project.toml, line 2: `gates.evaluation.criteria.accuracy`: a limit needs exactly one of at_least, at_most and equals, but 2 were given; write for example { at_least = 0.85 }");
+    insta::assert_snapshot!(error("[gates.evaluation.criteria]\naccuracy = { at_least = 0.8, at_most = 0.9 }"), @"project.toml, line 2: `gates.evaluation.criteria.accuracy`: a limit needs exactly one of at_least, above, at_most and equals, but 2 were given; write for example { at_least = 0.85 }");
     insta::assert_snapshot!(error("[refinement.space.\"model.dropout\"]\ntype = 'flaot'\nlow = 0.1\nhigh = 0.2"), @r#"project.toml, line 2: `refinement.space."model.dropout".type`: "flaot" is not valid; did you mean `float`?"#);
 }
 

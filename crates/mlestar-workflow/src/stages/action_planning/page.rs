@@ -168,6 +168,7 @@ fn checks(check: &ArchitectureCheck) -> Section {
         };
         let words = match row.limit {
             Limit::AtLeast(_) => "at least",
+            Limit::Above(_) => "above",
             Limit::AtMost(_) => "at most",
             Limit::Equals(_) => "exactly",
         };

@@ -192,6 +192,7 @@ fn badge(verdict: Verdict) -> Badge {
 fn limit_text(limit: Limit, unit: &Unit) -> String {
     let words = match limit {
         Limit::AtLeast(_) => "at least",
+        Limit::Above(_) => "above",
         Limit::AtMost(_) => "at most",
         Limit::Equals(_) => "exactly",
     };

@@ -60,6 +60,7 @@ fn evidence(challenges: &[Challenge]) -> Table {
 fn threshold_text(evidence: &ChallengeEvidence) -> String {
     let words = match evidence.threshold {
         Limit::AtLeast(_) => "at least",
+        Limit::Above(_) => "above",
         Limit::AtMost(_) => "at most",
         Limit::Equals(_) => "exactly",
     };
