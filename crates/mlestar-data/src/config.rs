@@ -45,7 +45,7 @@ impl fmt::Display for SourceKind {
 /// | `validation_fraction` | 0.1 | share of the training pictures that is split off for validation when the source has no validation split | above 0, below 1 |
 /// | `test_fraction` | 0.2 | share of all pictures that is split off for testing when the source has no test split | above 0, below 1 |
 /// | `subset` | none | use only so many training and validation pictures together, stratified by class; the test pictures are reduced in the same proportion, but to no fewer than one a class | at least 1 |
-/// | `image_size` | none | `[height, width]` that the pictures of a folder are brought to; without it 32 x 32 if most pictures are 32 x 32, else 64 x 64 | 1 to 2048 |
+/// | `image_size` | none | `[height, width]` that the pictures of a folder are brought to; without it a square with the median of the images' shorter sides, at most 64 | 1 to 2048 |
 /// | `background` | `[255, 255, 255]` | red, green and blue that transparent pictures are laid on | 0 to 255 |
 /// | `synthetic` | see there | the built-in set | |
 ///

@@ -13,19 +13,31 @@ use serde::{Deserialize, Serialize};
 use crate::config::{DataConfig, SourceKind};
 use crate::error::{DataError, Result};
 use crate::load::{cifar_kind, scan_folder};
+use crate::readers::name;
 
 /// A file that changed less than this before it was hashed is hashed again the next time: a second
 /// change within the clock's granularity could leave its time as it was.
 const UNSETTLED: Duration = Duration::from_secs(2);
 
+/// Which files are read to have their hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reread {
+    /// Those whose size, times or identity are not as the cache says.
+    Changed,
+    /// All of them, whatever the cache says. The cache is made anew.
+    All,
+}
+
 /// Fingerprint of the content that [`load`](crate::load()) would read with `config`.
 ///
 /// It covers the source kind and, for each file that is read, its name relative to the data folder and
 /// its bytes; for the synthetic set its settings. It does not cover the seed, the other settings, files
-/// that are not read, times of change, or where the folder is.
+/// that are not read, times of change, or where the folder is. An image that cannot be opened counts as
+/// such: the fingerprint changes when it can be.
 ///
-/// With `cache`, a JSON file, a file whose size and time of change are as they were is not read again.
-/// A cache that is missing, damaged or of another folder is made anew.
+/// With `cache`, a JSON file, a file is not read again whose size and time of change are as they were,
+/// and on Unix also the time of change of its entry (which no program can set) and its inode. A cache that
+/// is missing, damaged or of another folder is made anew.
 ///
 /// # Errors
 /// When the source is missing or malformed as far as its names show, a file cannot be read, or the
@@ -42,30 +54,58 @@ const UNSETTLED: Duration = Duration::from_secs(2);
 /// # }
 /// ```
 pub fn fingerprint(config: &DataConfig, cache: Option<&Path>) -> Result<ContentHash> {
+    fingerprint_with(config, cache, Reread::Changed)
+}
+
+/// As [`fingerprint`], with a choice of which files are read. [`Reread::All`] finds an edit that left
+/// everything that the system tells about a file as it was.
+///
+/// # Errors
+/// As [`fingerprint`].
+pub fn fingerprint_with(
+    config: &DataConfig,
+    cache: Option<&Path>,
+    reread: Reread,
+) -> Result<ContentHash> {
     config.check()?;
     let Some((root, files)) = files(config)? else {
         return Ok(ContentHash::of_json(&("synthetic", &config.synthetic))?);
     };
-    let known = cache
-        .map(|path| Cache::read(path, &root))
-        .unwrap_or_default();
+    let known = match (cache, reread) {
+        (Some(path), Reread::Changed) => Cache::read(path, &root),
+        (_, Reread::All) | (None, _) => Cache::default(),
+    };
     let now = SystemTime::now();
-    let hashed: Vec<(CacheEntry, bool)> = files
+    let hashed: Vec<Hashed> = files
         .par_iter()
         .map(|file| known.hash(&root, file, now))
+        .map(|hashed| match hashed {
+            // Loading leaves such an image out, or ends with the list of them all.
+            Hashed::Failed(name, _) if config.source == SourceKind::Folder => {
+                Ok(Hashed::Unreadable(name))
+            }
+            Hashed::Failed(_, error) => Err(error),
+            other => Ok(other),
+        })
         .collect::<Result<_>>()?;
     let mut text = format!("{}\n", config.source);
-    for (entry, _) in &hashed {
+    for file in &hashed {
         // A name cannot hold a zero byte, so that no two lists of files give the same text.
-        text.push_str(&format!("{}\0{}\n", entry.path, entry.hash));
+        match file {
+            Hashed::Known(entry) | Hashed::New(entry) => {
+                text.push_str(&format!("{}\0{}\n", entry.path, entry.hash));
+            }
+            Hashed::Unreadable(name) | Hashed::Failed(name, _) => {
+                text.push_str(&format!("{name}\0unreadable\n"));
+            }
+        }
     }
     if let Some(path) = cache {
-        let is_stale =
-            hashed.iter().any(|(_, is_new)| *is_new) || known.entries.len() != hashed.len();
-        if is_stale {
+        let is_new = |file: &Hashed| !matches!(file, Hashed::Known(_));
+        if hashed.iter().any(is_new) || known.entries.len() != hashed.len() {
             let files = hashed
                 .into_iter()
-                .map(|(entry, _)| entry)
+                .filter_map(Hashed::entry)
                 .filter(|e| e.is_settled(now))
                 .collect();
             Cache::write(
@@ -78,6 +118,27 @@ pub fn fingerprint(config: &DataConfig, cache: Option<&Path>) -> Result<ContentH
         }
     }
     Ok(ContentHash::of_bytes(text.as_bytes()))
+}
+
+/// What was found out about a file.
+enum Hashed {
+    /// Its hash stood in the cache.
+    Known(CacheEntry),
+    /// It was read.
+    New(CacheEntry),
+    /// It could not be read, which is part of the fingerprint.
+    Unreadable(String),
+    /// It could not be read.
+    Failed(String, DataError),
+}
+
+impl Hashed {
+    fn entry(self) -> Option<CacheEntry> {
+        match self {
+            Self::Known(entry) | Self::New(entry) => Some(entry),
+            Self::Unreadable(_) | Self::Failed(..) => None,
+        }
+    }
 }
 
 /// The root and, relative to it, the files that are read; `None` for the synthetic set.
@@ -101,10 +162,7 @@ fn files(config: &DataConfig) -> Result<Option<(PathBuf, Vec<PathBuf>)>> {
 }
 
 fn absolute(root: &Path) -> String {
-    fs::canonicalize(root)
-        .unwrap_or_else(|_| root.to_owned())
-        .to_string_lossy()
-        .into_owned()
+    name::shown(&fs::canonicalize(root).unwrap_or_else(|_| root.to_owned()))
 }
 
 /// The cache as it is on disk.
@@ -114,19 +172,50 @@ struct CacheFile {
     files: Vec<CacheEntry>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct CacheEntry {
+    /// The name relative to the root; what is not UTF-8 in it is escaped, so that two names stay two.
     path: String,
-    bytes: u64,
-    /// Nanoseconds from 1970, negative before; `None` where the system does not tell.
-    changed_ns: Option<i64>,
+    #[serde(flatten)]
+    state: FileState,
     hash: ContentHash,
+}
+
+/// What the system tells about a file. Times are nanoseconds from 1970, negative before; a part is `None`
+/// where the system does not tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct FileState {
+    bytes: u64,
+    changed_ns: Option<i64>,
+    /// When content, name or attributes last changed; programs cannot set it.
+    entry_changed_ns: Option<i64>,
+    inode: Option<u64>,
+}
+
+impl FileState {
+    fn of(metadata: &fs::Metadata) -> Self {
+        #[cfg(unix)]
+        let (entry_changed_ns, inode) = {
+            use std::os::unix::fs::MetadataExt;
+            let seconds = metadata.ctime().checked_mul(1_000_000_000);
+            let ns = seconds.and_then(|ns| ns.checked_add(metadata.ctime_nsec()));
+            (ns, Some(metadata.ino()))
+        };
+        #[cfg(not(unix))]
+        let (entry_changed_ns, inode) = (None, None);
+        Self {
+            bytes: metadata.len(),
+            changed_ns: metadata.modified().ok().and_then(nanoseconds),
+            entry_changed_ns,
+            inode,
+        }
+    }
 }
 
 impl CacheEntry {
     fn is_settled(&self, now: SystemTime) -> bool {
-        let now = nanoseconds(now);
-        matches!((self.changed_ns, now), (Some(changed), Some(now))
+        let last_change = self.state.changed_ns.max(self.state.entry_changed_ns);
+        matches!((last_change, nanoseconds(now)), (Some(changed), Some(now))
             if now.saturating_sub(changed) > UNSETTLED.as_nanos() as i64)
     }
 }
@@ -167,29 +256,25 @@ impl Cache {
         Ok(write_atomically(path, &bytes)?)
     }
 
-    /// The file's entry, and whether it had to be read.
-    fn hash(&self, root: &Path, file: &Path, now: SystemTime) -> Result<(CacheEntry, bool)> {
-        let path = root.join(file);
-        let metadata = fs::metadata(&path).map_err(|e| DataError::read(&path, e))?;
-        let name = crate::image_set::Origin::File(file.to_owned()).to_string();
-        let bytes = metadata.len();
-        let changed_ns = metadata.modified().ok().and_then(nanoseconds);
+    fn hash(&self, root: &Path, file: &Path, now: SystemTime) -> Hashed {
+        let (path, name) = (root.join(file), name::shown(file));
+        let state = match fs::metadata(&path) {
+            Ok(metadata) => FileState::of(&metadata),
+            Err(error) => return Hashed::Failed(name, DataError::read(&path, error)),
+        };
         if let Some(known) = self.entries.get(&name)
-            && known.bytes == bytes
-            && known.changed_ns == changed_ns
+            && known.state == state
             && known.is_settled(now)
         {
-            return Ok((known.clone(), false));
+            return Hashed::Known(known.clone());
         }
-        let hash = ContentHash::of_file(&path)?;
-        Ok((
-            CacheEntry {
+        match ContentHash::of_file(&path) {
+            Ok(hash) => Hashed::New(CacheEntry {
                 path: name,
-                bytes,
-                changed_ns,
+                state,
                 hash,
-            },
-            true,
-        ))
+            }),
+            Err(error) => Hashed::Failed(name, error.into()),
+        }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::{Component, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, Result};
+use crate::readers::name;
 
 /// Where a picture came from, so that a finding can name it.
 ///
@@ -20,8 +21,8 @@ use crate::error::{DataError, Result};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// A file, relative to the data folder.
-    File(PathBuf),
+    /// A file, relative to the data folder; as a text in the form of [`name::shown`].
+    File(#[serde(with = "name::as_text")] PathBuf),
     /// A record (from 0) of a file of records.
     Record {
         /// The file's name.
@@ -39,16 +40,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => {
-                // Slashes on every platform, so that reports are the same everywhere.
-                for (i, part) in path.components().enumerate() {
-                    match part {
-                        Component::Normal(name) if i > 0 => write!(f, "/{}", name.display())?,
-                        other => write!(f, "{}", other.as_os_str().display())?,
-                    }
-                }
-                Ok(())
-            }
+            Self::File(path) => f.write_str(&name::shown(path)),
             Self::Record { file, record } => write!(f, "{file}#{record}"),
             Self::Synthetic { index } => write!(f, "synthetic#{index}"),
         }

@@ -49,7 +49,7 @@ pub use augment::{AugmentationConfig, Augmenter, PaddingMode};
 pub use config::{DataConfig, SourceKind};
 pub use describe::{Description, describe};
 pub use error::DataError;
-pub use fingerprint::fingerprint;
+pub use fingerprint::{Reread, fingerprint, fingerprint_with};
 pub use image_set::{ImageSet, ImageSplits, Origin, SplitName};
 pub use load::{LoadedData, SourceReport, SplitReport, load};
 pub use loader::{Batch, EpochIter, Loader, LoaderConfig};

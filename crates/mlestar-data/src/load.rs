@@ -10,7 +10,7 @@ use crate::error::{DataError, Result};
 use crate::image_set::{ImageSplits, SplitName};
 use crate::plan::Pools;
 use crate::readers::cifar::CifarKind;
-use crate::readers::folder::{self, Conversions, Entry, Listing, SizeCount, Skipped};
+use crate::readers::folder::{self, Conversions, Entry, FileSizes, Listing, SizeCount, Skipped};
 use crate::readers::resize;
 use crate::synthetic;
 
@@ -42,6 +42,8 @@ pub struct SourceReport {
     pub resize_rule: String,
     /// What had to be converted.
     pub conversions: Conversions,
+    /// How large the images were before they were brought to one size.
+    pub file_sizes: FileSizes,
     /// Number of files and folders that were not read.
     pub n_skipped: usize,
     /// The first 100 of them, with reasons.
@@ -111,14 +113,13 @@ fn load_synthetic(config: &DataConfig, seed: u64) -> Result<LoadedData> {
         validation: "generated".into(),
         test: "generated".into(),
     };
-    let mut source = report(
+    let source = report(
         config,
         "generated pictures".to_string(),
         n_available,
         &chosen,
         made_from,
     );
-    source.conversions = untouched(&chosen);
     Ok(LoadedData {
         splits: chosen,
         source,
@@ -160,8 +161,7 @@ fn load_cifar(kind: CifarKind, config: &DataConfig, seed: u64) -> Result<LoadedD
         test: format!("the file {}", kind.test_name()),
     };
     let layout = format!("{} binary files", kind.title());
-    let mut source = report(config, layout, n_available, &splits, made_from);
-    source.conversions = untouched(&splits);
+    let source = report(config, layout, n_available, &splits, made_from);
     Ok(LoadedData { splits, source })
 }
 
@@ -188,7 +188,7 @@ fn load_folder(config: &DataConfig, seed: u64) -> Result<LoadedData> {
     let all: Vec<&Entry> = listing.entries().collect();
     let chosen = [&plan.train[..], &plan.validation, &plan.test].concat();
     let entries: Vec<&Entry> = chosen.iter().map(|i| all[*i]).collect();
-    let (set, conversions) = folder::read(&listing, &entries, size, config.background)?;
+    let (set, conversions, file_sizes) = folder::read(&listing, &entries, size, config.background)?;
     let (n_train, n_validation) = (plan.train.len(), plan.validation.len());
     let range = |from: usize, to: usize| set.select(&(from..to).collect::<Vec<_>>());
     let splits = ImageSplits {
@@ -205,6 +205,7 @@ fn load_folder(config: &DataConfig, seed: u64) -> Result<LoadedData> {
     );
     source.resize_rule = resize::RULE.to_string();
     source.conversions = conversions;
+    source.file_sizes = file_sizes;
     source.n_skipped = listing.n_skipped;
     source.skipped = listing.skipped;
     Ok(LoadedData { splits, source })
@@ -308,6 +309,7 @@ fn report(
     if let Some(n) = config.subset {
         notes.push(format!("only a subset of {n} training and validation pictures is used, and as large a share of the test pictures"));
     }
+    let n_used = splits.named().iter().map(|(_, set)| set.len()).sum();
     let words = [made_from.train, made_from.validation, made_from.test];
     let reports = splits
         .named()
@@ -327,7 +329,8 @@ fn report(
         n_available,
         splits: reports.collect(),
         resize_rule: "none: all pictures have one size".to_string(),
-        conversions: Conversions::default(),
+        conversions: untouched(splits),
+        file_sizes: FileSizes::uniform(splits.train.height(), splits.train.width(), n_used),
         n_skipped: 0,
         skipped: Vec::new(),
         notes,

@@ -22,6 +22,9 @@ use crate::image_set::{ImageSet, Origin};
 /// How many skipped files are listed; the rest are counted.
 pub const MAX_SKIPPED_LISTED: usize = 100;
 
+/// The largest side, in pixels, that [`choose_size`] chooses.
+pub const MAX_CHOSEN_SIDE: usize = 64;
+
 /// How many pictures are looked at to choose a size, evenly spaced over all of them.
 const N_PROBED: usize = 1024;
 
@@ -100,6 +103,68 @@ pub struct Conversions {
     pub n_sizes: usize,
     /// The commonest ten sizes, commonest first.
     pub sizes: Vec<SizeCount>,
+}
+
+/// How large the images of a set were before they were brought to one size. Sizes are `[height, width]` in
+/// pixels, upright; they are ordered by their number of pixels.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSizes {
+    /// Number of images.
+    pub n: usize,
+    /// The smallest.
+    pub smallest: [u32; 2],
+    /// The lower median.
+    pub median: [u32; 2],
+    /// The largest.
+    pub largest: [u32; 2],
+    /// Number of different sizes.
+    pub n_sizes: usize,
+    /// Images that had another size than the one they were brought to.
+    pub n_resized: usize,
+    /// Images that were made larger, because they did not cover that size.
+    pub n_enlarged: usize,
+}
+
+impl FileSizes {
+    /// Of a set whose `n` images all have the size that is used. A size beyond 32 bits is cut off there.
+    pub fn uniform(height: usize, width: usize, n: usize) -> Self {
+        let size = [height, width].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
+        Self {
+            n,
+            smallest: size,
+            median: size,
+            largest: size,
+            n_sizes: 1,
+            ..Self::default()
+        }
+    }
+
+    /// Of images that were brought to `to`, `[height, width]`; of none, all zero.
+    fn of(mut sizes: Vec<[u32; 2]>, to: [usize; 2]) -> Self {
+        sizes.sort_unstable_by_key(|&[height, width]| {
+            (u64::from(height) * u64::from(width), height, width)
+        });
+        let to = to.map(|side| side as u64);
+        let count = |what: &dyn Fn([u64; 2]) -> bool| {
+            let wide = sizes.iter().map(|size| size.map(u64::from));
+            wide.filter(|size| what(*size)).count()
+        };
+        let (n_resized, n_enlarged) = (
+            count(&|size| size != to),
+            count(&|[height, width]| height < to[0] || width < to[1]),
+        );
+        let at = |index: usize| sizes.get(index).copied().unwrap_or_default();
+        Self {
+            n: sizes.len(),
+            smallest: at(0),
+            median: at(sizes.len().saturating_sub(1) / 2),
+            largest: at(sizes.len().saturating_sub(1)),
+            n_sizes: sizes.chunk_by(|a, b| a == b).count(),
+            n_resized,
+            n_enlarged,
+        }
+    }
 }
 
 /// Finds the pictures of a folder, without reading them.
@@ -390,25 +455,27 @@ fn has_no_extension(path: &Path) -> bool {
     path.extension().is_none()
 }
 
-/// Chooses the size that the pictures are brought to when none is set: 32 x 32 if most pictures
-/// are 32 x 32, else 64 x 64. Up to 1,024 evenly spaced pictures are looked at; those that cannot
-/// be read count as another size (reading them will say what is wrong).
+/// Chooses the size that the images are brought to when none is set: a square whose side is the lower
+/// median of their shorter sides, so that most of them are not made larger, but at most
+/// [`MAX_CHOSEN_SIDE`]. Up to 1,024 evenly spaced images are looked at; those that cannot be read do not
+/// count.
 pub fn choose_size(listing: &Listing) -> [usize; 2] {
     let entries: Vec<&Entry> = listing.entries().collect();
     let step = entries.len().div_ceil(N_PROBED).max(1);
     let probed: Vec<&&Entry> = entries.iter().step_by(step).collect();
-    let n_small = probed
+    let mut sides: Vec<u32> = probed
         .par_iter()
-        .filter(|entry| {
-            fs::read(listing.root.join(&entry.path))
-                .is_ok_and(|bytes| picture::size(&bytes) == Ok([32, 32]))
+        .filter_map(|entry| {
+            let bytes = fs::read(listing.root.join(&entry.path)).ok()?;
+            picture::size(&bytes).ok()?.into_iter().min()
         })
-        .count();
-    if 2 * n_small > probed.len() {
-        [32, 32]
-    } else {
-        [64, 64]
-    }
+        .collect();
+    sides.sort_unstable();
+    let median = sides.get(sides.len().saturating_sub(1) / 2);
+    let side = median.map_or(MAX_CHOSEN_SIDE, |side| {
+        (*side as usize).min(MAX_CHOSEN_SIDE)
+    });
+    [side; 2]
 }
 
 /// Reads pictures and brings them to `size`, `[height, width]`, by [`resize::RULE`]; transparent ones
@@ -422,7 +489,7 @@ pub fn read(
     entries: &[&Entry],
     size: [usize; 2],
     background: [u8; 3],
-) -> Result<(ImageSet, Conversions)> {
+) -> Result<(ImageSet, Conversions, FileSizes)> {
     let [height, width] = size;
     let picture_bytes = ImageSet::CHANNELS * height * width;
     let mut pixels = allocate(entries.len(), picture_bytes, size)?;
@@ -463,7 +530,8 @@ pub fn read(
         labels,
         origins,
     )?;
-    Ok((set, summarize(&seen, size)))
+    let sizes = FileSizes::of(seen.iter().map(|s| s.size).collect(), size);
+    Ok((set, summarize(&seen, size), sizes))
 }
 
 fn allocate(n: usize, picture_bytes: usize, [height, width]: [usize; 2]) -> Result<Vec<u8>> {

@@ -5,5 +5,6 @@
 
 pub mod cifar;
 pub mod folder;
+pub mod name;
 pub mod picture;
 pub mod resize;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use mlestar_data::readers::cifar::CifarKind;
-use mlestar_data::{DataConfig, SourceKind, fingerprint};
+use mlestar_data::{DataConfig, Reread, SourceKind, fingerprint, fingerprint_with};
 
 use crate::support::{cifar, picture, refused, split_folder};
 
@@ -75,6 +75,8 @@ fn the_cache_is_used_and_never_believed_wrongly() {
     let data = root.path().join("data");
     split_folder(&data);
     age_all(&data);
+    // A file whose entry changed less than two seconds ago is not taken from the cache.
+    std::thread::sleep(Duration::from_millis(2100));
     let config = DataConfig::new(SourceKind::Folder, &data);
     let of = || fingerprint(&config, Some(&cache)).unwrap();
     let first = of();
@@ -96,13 +98,99 @@ fn the_cache_is_used_and_never_believed_wrongly() {
     // The same size and an old time, but other bytes, changed in the same second as it was hashed.
     set_time(&file, SystemTime::now());
     of();
-    let mut bytes = fs::read(&file).unwrap();
+    change_and_keep_size_and_time(&file);
+    assert_ne!(of(), first);
+}
+
+fn change_and_keep_size_and_time(file: &Path) {
+    let mut bytes = fs::read(file).unwrap();
     let at = bytes.len() - 20;
     bytes[at] ^= 1;
-    let time = fs::metadata(&file).unwrap().modified().unwrap();
-    fs::write(&file, bytes).unwrap();
-    set_time(&file, time);
-    assert_ne!(of(), first);
+    let time = fs::metadata(file).unwrap().modified().unwrap();
+    fs::write(file, bytes).unwrap();
+    set_time(file, time);
+}
+
+/// The time of change of a file's entry cannot be set, and a file put in another's place has another inode.
+#[cfg(unix)]
+#[test]
+fn an_edit_that_keeps_size_and_time_is_found() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = root.path().join("fingerprint.json");
+    let data = root.path().join("data");
+    split_folder(&data);
+    age_all(&data);
+    std::thread::sleep(Duration::from_millis(2100));
+    let config = DataConfig::new(SourceKind::Folder, &data);
+    let of = || fingerprint(&config, Some(&cache)).unwrap();
+    let first = of();
+    change_and_keep_size_and_time(&data.join("train/cat/0001.png"));
+    let edited = of();
+    assert_ne!(edited, first);
+    assert_eq!(edited, fingerprint(&config, None).unwrap());
+}
+
+#[test]
+fn a_full_check_reads_every_file() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = root.path().join("fingerprint.json");
+    let data = root.path().join("data");
+    split_folder(&data);
+    age_all(&data);
+    std::thread::sleep(Duration::from_millis(2100));
+    let config = DataConfig::new(SourceKind::Folder, &data);
+    let of = |reread| fingerprint_with(&config, Some(&cache), reread).unwrap();
+    let first = of(Reread::Changed);
+    // A wrong hash in the cache stands for a change that nothing but the content shows.
+    let written = fs::read_to_string(&cache).unwrap();
+    let hash = &written[written.find("\"hash\":\"").unwrap() + 8..][..64];
+    fs::write(&cache, written.replace(hash, &"0".repeat(64))).unwrap();
+    assert_ne!(of(Reread::Changed), first);
+    assert_eq!(of(Reread::All), first);
+    assert_eq!(of(Reread::Changed), first, "the cache was made anew");
+}
+
+/// The fingerprint tells a file that cannot be opened from the same file when it can be.
+#[cfg(unix)]
+#[test]
+fn a_file_that_becomes_readable_counts() {
+    use std::os::unix::fs::symlink;
+    let root = tempfile::tempdir().unwrap();
+    let (cache, data) = (root.path().join("cache.json"), root.path().join("data"));
+    split_folder(&data);
+    let store = root.path().join("elsewhere.png");
+    symlink(&store, data.join("train/cat/away.png")).unwrap();
+    let config = DataConfig::new(SourceKind::Folder, &data);
+    let of = || fingerprint(&config, Some(&cache)).unwrap();
+    let without = of();
+    assert_eq!(of(), without);
+    picture(99, 32, 32).save(&store).unwrap();
+    assert_ne!(of(), without);
+}
+
+/// Two names that differ in a byte which is not UTF-8, with equal sizes and times.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_utf8_stay_apart() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let root = tempfile::tempdir().unwrap();
+    let (cache, data) = (root.path().join("cache.json"), root.path().join("data"));
+    split_folder(&data);
+    for (seed, name) in [(98, &b"x\xe8.bmp"[..]), (99, b"x\xe9.bmp")] {
+        let path = data.join("train/cat").join(OsStr::from_bytes(name));
+        picture(seed, 32, 32).save(&path).unwrap();
+    }
+    age_all(&data);
+    std::thread::sleep(Duration::from_millis(2100));
+    let config = DataConfig::new(SourceKind::Folder, &data);
+    let first = fingerprint(&config, Some(&cache)).unwrap();
+    assert_eq!(fingerprint(&config, Some(&cache)).unwrap(), first);
+    assert_eq!(fingerprint(&config, None).unwrap(), first);
+    let written = fs::read_to_string(&cache).unwrap();
+    for name in [r"x\\xe8.bmp", r"x\\xe9.bmp"] {
+        assert!(written.contains(name), "{name} is not in {written}");
+    }
 }
 
 #[test]

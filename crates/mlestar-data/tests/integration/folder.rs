@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgba};
-use mlestar_data::readers::folder::SizeCount;
+use mlestar_data::readers::folder::{FileSizes, SizeCount};
 use mlestar_data::{DataConfig, SourceKind, load};
 use mlestar_random::Stream;
 use proptest::prelude::*;
@@ -191,28 +191,41 @@ fn every_form_of_picture_is_brought_to_one() {
 }
 
 #[test]
-fn the_size_is_chosen_by_the_majority_or_set() {
-    let root = tempfile::tempdir().unwrap();
-    pictures(root.path(), &["a", "b"], 5);
-    let size = |size: Option<[usize; 2]>| {
+fn the_size_follows_the_data_up_to_a_cap() {
+    let source = |sizes: &[(u32, u32)], set: Option<[usize; 2]>| {
+        let root = tempfile::tempdir().unwrap();
+        for (i, (width, height)) in (0..).zip(sizes.iter().cycle().take(4 * sizes.len())) {
+            let class = root.path().join(["a", "b"][i % 2]);
+            fs::create_dir_all(&class).unwrap();
+            let image = picture(i as u32, *width, *height);
+            image.save(class.join(format!("{i}.png"))).unwrap();
+        }
         let config = DataConfig {
-            image_size: size,
+            image_size: set,
             ..DataConfig::new(SourceKind::Folder, root.path())
         };
-        load(&config, 1).unwrap().source.image_size
+        load(&config, 1).unwrap().source
     };
-    assert_eq!(size(None), [32, 32]);
-    assert_eq!(size(Some([20, 28])), [20, 28]);
-    for i in 0..10 {
-        picture(i, 50, 40)
-            .save(root.path().join(format!("a/big{i}.png")))
-            .unwrap();
-    }
-    assert_eq!(
-        size(None),
-        [64, 64],
-        "half of the pictures are not most of them"
-    );
+    let chosen = |sizes: &[(u32, u32)]| source(sizes, None).image_size;
+    assert_eq!(chosen(&[(16, 16); 3]), [16, 16]);
+    assert_eq!(chosen(&[(32, 32), (32, 32), (50, 40)]), [32, 32]);
+    assert_eq!(chosen(&[(20, 50), (60, 28), (28, 28)]), [28, 28]);
+    assert_eq!(chosen(&[(640, 480), (100, 90), (80, 200)]), [64, 64]);
+    assert_eq!(source(&[(16, 16); 3], Some([20, 28])).image_size, [20, 28]);
+
+    let sizes = source(&[(20, 50), (60, 28), (28, 28)], None).file_sizes;
+    let expect = FileSizes {
+        n: 12,
+        smallest: [28, 28],
+        median: [50, 20],
+        largest: [28, 60],
+        n_sizes: 3,
+        n_resized: 8,
+        n_enlarged: 4,
+    };
+    assert_eq!(sizes, expect);
+    let same = source(&[(16, 16); 3], None).file_sizes;
+    assert_eq!(same, FileSizes::uniform(16, 16, 12));
 }
 
 #[test]
