@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, Result};
+use crate::readers::name::shown;
 use crate::synthetic::SyntheticConfig;
 
 /// The largest height or width that pictures can be brought to.
@@ -41,11 +42,12 @@ impl fmt::Display for SourceKind {
 /// | key | default | meaning | range |
 /// |---|---|---|---|
 /// | `source` | `"synthetic"` | kind of data set | `synthetic`, `cifar10`, `cifar100`, `folder` |
-/// | `path` | none | folder of the data; every source but `synthetic` needs it | |
+/// | `path` | none | folder of the data; every source but `synthetic` needs it, and `synthetic` must not have it | |
 /// | `validation_fraction` | 0.1 | share of the training pictures that is split off for validation when the source has no validation split | above 0, below 1 |
 /// | `test_fraction` | 0.2 | share of all pictures that is split off for testing when the source has no test split | above 0, below 1 |
 /// | `subset` | none | use only so many training and validation pictures together, stratified by class; the test pictures are reduced in the same proportion, but to no fewer than one a class | at least 1 |
 /// | `image_size` | none | `[height, width]` that the pictures of a folder are brought to; without it a square with the median of the images' shorter sides, at most 64 | 1 to 2048 |
+/// | `unreadable_share_max` | 0.01 | share of the images of a folder that may be left out because they cannot be read; at least one image may, unless it is 0 | 0 to 1 |
 /// | `background` | `[255, 255, 255]` | red, green and blue that transparent pictures are laid on | 0 to 255 |
 /// | `synthetic` | see there | the built-in set | |
 ///
@@ -62,7 +64,7 @@ impl fmt::Display for SourceKind {
 pub struct DataConfig {
     /// What kind of data set it is.
     pub source: SourceKind,
-    /// Folder of the data; not used by the synthetic set.
+    /// Folder of the data; absent for the synthetic set.
     pub path: Option<PathBuf>,
     /// Share of the training pictures that is split off for validation, when the source has no
     /// validation split (a fraction, 0-1).
@@ -74,6 +76,9 @@ pub struct DataConfig {
     pub subset: Option<usize>,
     /// `[height, width]` in pixels that the pictures of a folder are brought to.
     pub image_size: Option<[usize; 2]>,
+    /// Share of the images of a folder that may be left out because they cannot be read (a fraction, 0-1);
+    /// at least one image may, unless it is 0.
+    pub unreadable_share_max: f64,
     /// Red, green and blue that transparent pictures are laid on.
     pub background: [u8; 3],
     /// The built-in set.
@@ -89,6 +94,7 @@ impl Default for DataConfig {
             test_fraction: 0.2,
             subset: None,
             image_size: None,
+            unreadable_share_max: 0.01,
             background: [255, 255, 255],
             synthetic: SyntheticConfig::default(),
         }
@@ -131,10 +137,23 @@ impl DataConfig {
                 ));
             }
         }
-        if self.source != SourceKind::Synthetic {
-            self.folder()?;
+        if !(0.0..=1.0).contains(&self.unreadable_share_max) {
+            return Err(DataError::invalid_setting(
+                "data.unreadable_share_max",
+                self.unreadable_share_max,
+                "0 to 1; write 1% as 0.01",
+            ));
         }
-        Ok(())
+        match (self.source, &self.path) {
+            (SourceKind::Synthetic, None) => Ok(()),
+            (SourceKind::Synthetic, Some(path)) => Err(DataError::invalid_setting(
+                "data.path",
+                shown(path),
+                "absent where data.source is \"synthetic\", which needs no files; set data.source to \"folder\", \
+                 \"cifar10\" or \"cifar100\" to read the folder",
+            )),
+            _ => self.folder().map(|_| ()),
+        }
     }
 
     /// The folder of the data.
@@ -215,6 +234,17 @@ mod tests {
             refused(DataConfig { source, ..base() }, "data.path is not set");
             refused(DataConfig::new(source, ""), "data.path is not set");
         }
+        for share in [-0.1, 1.1, f64::NAN] {
+            let config = DataConfig {
+                unreadable_share_max: share,
+                ..base()
+            };
+            refused(config, "must be 0 to 1; write 1% as 0.01");
+        }
+        refused(
+            DataConfig::new(SourceKind::Synthetic, "photos"),
+            "data.path is photos, but must be absent where data.source is \"synthetic\"",
+        );
         base().check().unwrap();
     }
 

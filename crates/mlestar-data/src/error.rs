@@ -3,20 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::image_set::SplitName;
+use crate::readers::folder::Skipped;
+use crate::readers::name::shown;
+
 /// The result of this crate's functions.
 pub type Result<T, E = DataError> = std::result::Result<T, E>;
-
-/// How many offending files an error lists before it only counts the rest.
-pub const MAX_LISTED: usize = 10;
-
-/// A picture that cannot be decoded, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CorruptPicture {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub reason: String,
-}
 
 /// Everything that can be wrong with a data set or with the settings that describe it.
 ///
@@ -46,7 +38,7 @@ pub enum DataError {
     },
 
     /// The operating system refused something.
-    #[error("cannot {action} {}: {source}; {remedy}", .path.display())]
+    #[error("cannot {action} {}: {source}; {remedy}", shown(.path))]
     Io {
         /// What was tried, such as "read".
         action: &'static str,
@@ -59,7 +51,7 @@ pub enum DataError {
     },
 
     /// A file or folder that the layout needs is not there.
-    #[error("{} is missing: {what}; {remedy}", .path.display())]
+    #[error("{} is missing: {what}; {remedy}", shown(.path))]
     MissingPath {
         /// The file or folder.
         path: PathBuf,
@@ -70,7 +62,7 @@ pub enum DataError {
     },
 
     /// A file stands where a folder is needed.
-    #[error("{} is not a folder; {remedy}", .path.display())]
+    #[error("{} is not a folder; {remedy}", shown(.path))]
     NotAFolder {
         /// The path.
         path: PathBuf,
@@ -79,7 +71,7 @@ pub enum DataError {
     },
 
     /// The folder is not laid out as any source that can be read.
-    #[error("{}: {problem}; {remedy}", .path.display())]
+    #[error("{}: {problem}; {remedy}", shown(.path))]
     Layout {
         /// The file or folder.
         path: PathBuf,
@@ -93,7 +85,7 @@ pub enum DataError {
     #[error(
         "{} has {bytes} bytes, which is {} whole records of {record_bytes} bytes and {} bytes over; the file is \
          truncated or in another format: fetch it again",
-        .path.display(), .bytes / .record_bytes, .bytes % .record_bytes
+        shown(.path), .bytes / .record_bytes, .bytes % .record_bytes
     )]
     TruncatedRecord {
         /// The file.
@@ -108,7 +100,7 @@ pub enum DataError {
     #[error(
         "{}: record {record} has the {kind} {label}, but {kind}s are 0 to {}; the file is damaged or in another \
          format: fetch it again, or check that the source setting is right",
-        .path.display(), .n_classes - 1
+        shown(.path), .n_classes - 1
     )]
     LabelOutOfRange {
         /// The file.
@@ -123,19 +115,58 @@ pub enum DataError {
         n_classes: usize,
     },
 
-    /// Pictures that cannot be decoded. Nothing is left out silently: mend or delete them.
-    #[error("{}", list_corrupt(.listed, *.total))]
-    CorruptPictures {
-        /// The first of them, in path order (at most [`MAX_LISTED`]).
-        listed: Vec<CorruptPicture>,
-        /// How many there are.
-        total: usize,
+    /// More images cannot be read than the config lets be left out.
+    #[error("{}", list_unreadable(.unreadable, *.n, *.share_max))]
+    TooManyUnreadable {
+        /// All of them, in path order, each with the reason.
+        unreadable: Vec<Skipped>,
+        /// How many images were to be read.
+        n: usize,
+        /// The share that may be left out (a fraction, 0-1).
+        share_max: f64,
+    },
+
+    /// No image of a class could be read.
+    #[error(
+        "none of the training images of class {class} can be read; mend them, or remove the class:{}",
+        listed(.unreadable)
+    )]
+    UnreadableClass {
+        /// The class.
+        class: String,
+        /// The images that could not be read, of all classes, each with the reason.
+        unreadable: Vec<Skipped>,
+    },
+
+    /// No image of a split could be read.
+    #[error("none of the {split} images can be read; mend them:{}", listed(.unreadable))]
+    UnreadableSplit {
+        /// The split.
+        split: SplitName,
+        /// The images that could not be read, each with the reason.
+        unreadable: Vec<Skipped>,
+    },
+
+    /// The images would not fit into memory.
+    #[error(
+        "{n} images of {} x {} pixels take {} of memory, more than {limit}; {remedy}",
+        .size[0], .size[1], in_units(set_bytes(*.n, *.size))
+    )]
+    TooLargeForMemory {
+        /// How many images.
+        n: usize,
+        /// Their height and width, in pixels.
+        size: [usize; 2],
+        /// What there is, such as "the 8.0 GB that are free".
+        limit: String,
+        /// What to do.
+        remedy: &'static str,
     },
 
     /// A class folder holds no picture.
     #[error(
         "{} holds no picture{found}; put pictures of this class there (png, jpg, jpeg, webp, bmp) or delete the folder",
-        .path.display()
+        shown(.path)
     )]
     EmptyClass {
         /// The class folder.
@@ -147,7 +178,7 @@ pub enum DataError {
     /// A split holds a class that the training split lacks, so that no model could learn it.
     #[error(
         "{} is a class that {} does not have (it has: {known}); rename the folder to a known class, or add training \
-         pictures of it", .path.display(), .train.display()
+         pictures of it", shown(.path), shown(.train)
     )]
     ClassNotInTrain {
         /// The class folder.
@@ -159,7 +190,7 @@ pub enum DataError {
     },
 
     /// There is no picture at all.
-    #[error("{} holds no pictures: {detail}", .path.display())]
+    #[error("{} holds no pictures: {detail}", shown(.path))]
     NoPictures {
         /// The folder.
         path: PathBuf,
@@ -239,7 +270,7 @@ pub enum DataError {
     /// A data set could not be downloaded.
     #[error(
         "cannot download {url}: {reason}; with a connection, run this again (it resumes); without one, download \
-         {url} ({bytes} bytes, SHA-256 {sha256}) on another machine, put it at {}, and run this again", .place.display()
+         {url} ({bytes} bytes, SHA-256 {sha256}) on another machine, put it at {}, and run this again", shown(.place)
     )]
     Download {
         /// The address.
@@ -257,7 +288,7 @@ pub enum DataError {
     /// A downloaded file is not the one that the manifest names.
     #[error(
         "{} is not the file that was expected: its {what} is {found}, but should be {expected}; delete it and fetch again",
-        .path.display()
+        shown(.path)
     )]
     Verification {
         /// The file.
@@ -272,7 +303,7 @@ pub enum DataError {
 
     /// An archive that will not be unpacked.
     #[error("{} was not unpacked: {problem}; nothing was written: delete it and fetch it again from the address in \
-             its manifest", .path.display())]
+             its manifest", shown(.path))]
     UnsafeArchive {
         /// The archive.
         path: PathBuf,
@@ -329,15 +360,67 @@ impl DataError {
     }
 }
 
-fn list_corrupt(listed: &[CorruptPicture], total: usize) -> String {
-    use std::fmt::Write;
-    let mut text = format!("{total} picture(s) cannot be decoded; mend or delete them:");
-    for picture in listed {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "\n  {}: {}", picture.path.display(), picture.reason);
+/// How many of `n` images may be unreadable: the share of them, but at least one unless it is 0.
+pub(crate) fn n_unreadable_allowed(n: usize, share_max: f64) -> usize {
+    let share = (n as f64 * share_max).floor() as usize;
+    share.max(usize::from(share_max > 0.0))
+}
+
+fn list_unreadable(unreadable: &[Skipped], n: usize, share_max: f64) -> String {
+    format!(
+        "{} of {n} images cannot be read, but at most {} may be left out (data.unreadable_share_max = {share_max}):{}\n\
+         mend or delete them, or set data.unreadable_share_max to {} to leave them out",
+        unreadable.len(),
+        n_unreadable_allowed(n, share_max),
+        listed(unreadable),
+        share_that_allows(unreadable.len(), n),
+    )
+}
+
+/// A share in hundredths of which [`n_unreadable_allowed`] makes at least `wanted`.
+fn share_that_allows(wanted: usize, n: usize) -> f64 {
+    (100 * wanted).div_ceil(n.max(1)) as f64 / 100.0
+}
+
+fn listed(unreadable: &[Skipped]) -> String {
+    let lines = unreadable.iter();
+    lines
+        .map(|image| format!("\n  {}: {}", image.path, image.reason))
+        .collect()
+}
+
+/// The bytes of `n` images of `size`, in 128 bits: the product of three settings may be beyond 64.
+pub(crate) fn set_bytes(n: usize, size: [usize; 2]) -> u128 {
+    3 * n as u128 * size[0] as u128 * size[1] as u128
+}
+
+/// Bytes in units that people read, with one decimal.
+pub(crate) fn in_units(bytes: u128) -> String {
+    match bytes {
+        0..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
     }
-    if total > listed.len() {
-        let _ = write!(text, "\n  and {} more", total - listed.len());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_share_that_is_named_is_enough(n in 1_usize..5000, wanted in 1_usize..5000) {
+            let wanted = wanted.min(n);
+            let share = share_that_allows(wanted, n);
+            prop_assert!(share <= 1.0 && n_unreadable_allowed(n, share) >= wanted, "{share}");
+        }
     }
-    text
+
+    #[test]
+    fn one_image_may_always_be_left_out_unless_the_share_is_zero() {
+        assert_eq!(n_unreadable_allowed(72, 0.01), 1);
+        assert_eq!(n_unreadable_allowed(1000, 0.01), 10);
+        assert_eq!(n_unreadable_allowed(3, 0.01), 1);
+        assert_eq!(n_unreadable_allowed(1000, 0.0), 0);
+    }
 }

@@ -2,16 +2,18 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use crate::config::{DataConfig, SourceKind};
 use crate::detect;
-use crate::error::{DataError, Result};
-use crate::image_set::{ImageSplits, SplitName};
+use crate::error::{DataError, Result, in_units, n_unreadable_allowed, set_bytes};
+use crate::image_set::ImageSplits;
 use crate::plan::Pools;
 use crate::readers::cifar::CifarKind;
-use crate::readers::folder::{self, Conversions, Entry, FileSizes, Listing, SizeCount, Skipped};
+use crate::readers::folder::{
+    self, Conversions, Entry, FileSizes, Images, Listing, MAX_SKIPPED_LISTED, SizeCount,
+};
+use crate::readers::name;
 use crate::readers::resize;
+pub use crate::source_report::{SourceReport, SplitReport};
 use crate::synthetic;
 
 /// The splits and where they came from.
@@ -23,48 +25,6 @@ pub struct LoadedData {
     pub source: SourceReport,
 }
 
-/// What was read, and what was done to it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SourceReport {
-    /// What kind of data set it is.
-    pub source: SourceKind,
-    /// How it is laid out, in words.
-    pub layout: String,
-    /// The class names, in label order.
-    pub classes: Vec<String>,
-    /// `[height, width]` of every picture, in pixels.
-    pub image_size: [usize; 2],
-    /// Pictures in the source, before any subset was taken.
-    pub n_available: usize,
-    /// The train, validation and test splits, in that order.
-    pub splits: Vec<SplitReport>,
-    /// How pictures were brought to one size, in words.
-    pub resize_rule: String,
-    /// What had to be converted.
-    pub conversions: Conversions,
-    /// How large the images were before they were brought to one size.
-    pub file_sizes: FileSizes,
-    /// Number of files and folders that were not read.
-    pub n_skipped: usize,
-    /// The first 100 of them, with reasons.
-    pub skipped: Vec<Skipped>,
-    /// Anything else that a reader of the results should know, in words.
-    pub notes: Vec<String>,
-}
-
-/// One split of a [`SourceReport`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SplitReport {
-    /// Which one.
-    pub name: SplitName,
-    /// Number of pictures.
-    pub n: usize,
-    /// Number of pictures of each class, in label order.
-    pub per_class: Vec<usize>,
-    /// Where the split came from, in words.
-    pub made_from: String,
-}
-
 /// Reads the data that `config` names and splits it.
 ///
 /// A split that the source has is used as it is. A missing test split takes `test_fraction` of all
@@ -73,20 +33,70 @@ pub struct SplitReport {
 /// pictures stay; the test pictures are reduced in the same proportion. The test split that is made
 /// does not depend on `subset`: a smaller subset is tested on some of the same pictures.
 ///
+/// Images of a folder that cannot be read are left out of the splits and listed in the report, up to
+/// `unreadable_share_max` of them.
+///
 /// # Errors
 /// When a setting is out of range, the source is missing or malformed, or there are too few
-/// pictures for the splits or the subset.
+/// pictures for the splits or the subset; when too many images, or all of a class, cannot be read.
 pub fn load(config: &DataConfig, seed: u64) -> Result<LoadedData> {
+    load_within(config, seed, None)
+}
+
+/// As [`load`], in at most `memory_bytes` of memory for the images, which is computed before it is taken.
+///
+/// # Errors
+/// As [`load`]; [`DataError::TooLargeForMemory`] when the images need more.
+///
+/// ```
+/// use mlestar_data::{DataConfig, load::load_within};
+/// assert_eq!(
+///     load_within(&DataConfig::default(), 7, Some(1_000_000)).unwrap_err().to_string(),
+///     "7000 images of 32 x 32 pixels take 21.5 MB of memory, more than the 1.0 MB that are free; set a smaller \
+///      data.synthetic.n_train"
+/// );
+/// ```
+pub fn load_within(
+    config: &DataConfig,
+    seed: u64,
+    memory_bytes: Option<u64>,
+) -> Result<LoadedData> {
     config.check()?;
     match config.source {
-        SourceKind::Synthetic => load_synthetic(config, seed),
+        SourceKind::Synthetic => load_synthetic(config, seed, memory_bytes),
         SourceKind::Cifar10 => load_cifar(CifarKind::Cifar10, config, seed),
         SourceKind::Cifar100 => load_cifar(CifarKind::Cifar100, config, seed),
-        SourceKind::Folder => load_folder(config, seed),
+        SourceKind::Folder => load_folder(config, seed, memory_bytes),
     }
 }
 
-fn load_synthetic(config: &DataConfig, seed: u64) -> Result<LoadedData> {
+/// Refuses a set that is larger than the memory there is.
+fn check_memory(
+    n: usize,
+    size: [usize; 2],
+    memory_bytes: Option<u64>,
+    remedy: &'static str,
+) -> Result<()> {
+    match memory_bytes {
+        Some(free) if set_bytes(n, size) > u128::from(free) => Err(DataError::TooLargeForMemory {
+            n,
+            size,
+            limit: format!("the {} that are free", in_units(free.into())),
+            remedy,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn load_synthetic(config: &DataConfig, seed: u64, memory_bytes: Option<u64>) -> Result<LoadedData> {
+    let n = [
+        config.synthetic.n_train,
+        config.synthetic.n_validation,
+        config.synthetic.n_test,
+    ];
+    let n = n.into_iter().fold(0, usize::saturating_add);
+    let remedy = "set a smaller data.synthetic.n_train";
+    check_memory(n, [synthetic::SIZE; 2], memory_bytes, remedy)?;
     let splits = synthetic::generate(&config.synthetic, seed)?.splits;
     let pools = Pools {
         place: "the synthetic set".to_string(),
@@ -165,7 +175,7 @@ fn load_cifar(kind: CifarKind, config: &DataConfig, seed: u64) -> Result<LoadedD
     Ok(LoadedData { splits, source })
 }
 
-fn load_folder(config: &DataConfig, seed: u64) -> Result<LoadedData> {
+fn load_folder(config: &DataConfig, seed: u64, memory_bytes: Option<u64>) -> Result<LoadedData> {
     let root = config.folder()?;
     let listing = scan_folder(root)?;
     let labels = |entries: &[Entry]| entries.iter().map(|e| e.label).collect::<Vec<u32>>();
@@ -173,7 +183,7 @@ fn load_folder(config: &DataConfig, seed: u64) -> Result<LoadedData> {
     let validation = listing.validation.as_deref().map(labels);
     let test = listing.test.as_deref().map(labels);
     let pools = Pools {
-        place: root.display().to_string(),
+        place: name::shown(root),
         classes: &listing.classes,
         train: &train,
         validation: validation.as_deref(),
@@ -188,14 +198,16 @@ fn load_folder(config: &DataConfig, seed: u64) -> Result<LoadedData> {
     let all: Vec<&Entry> = listing.entries().collect();
     let chosen = [&plan.train[..], &plan.validation, &plan.test].concat();
     let entries: Vec<&Entry> = chosen.iter().map(|i| all[*i]).collect();
-    let (set, conversions, file_sizes) = folder::read(&listing, &entries, size, config.background)?;
-    let (n_train, n_validation) = (plan.train.len(), plan.validation.len());
-    let range = |from: usize, to: usize| set.select(&(from..to).collect::<Vec<_>>());
-    let splits = ImageSplits {
-        train: range(0, n_train)?,
-        validation: range(n_train, n_train + n_validation)?,
-        test: range(n_train + n_validation, set.len())?,
-    };
+    check_memory(entries.len(), size, memory_bytes, folder::TOO_LARGE_REMEDY)?;
+    let images = folder::read(&listing, &entries, size, config.background)?;
+    check_readable(config, entries.len(), &images)?;
+    let ends = [
+        0,
+        plan.train.len(),
+        plan.train.len() + plan.validation.len(),
+        entries.len(),
+    ];
+    let splits = split_readable(&images, ends)?;
     let mut source = report(
         config,
         folder_layout(&listing),
@@ -203,12 +215,84 @@ fn load_folder(config: &DataConfig, seed: u64) -> Result<LoadedData> {
         &splits,
         folder_made_from(config, &listing),
     );
+    source.notes.extend(notes(&listing, &images));
     source.resize_rule = resize::RULE.to_string();
-    source.conversions = conversions;
-    source.file_sizes = file_sizes;
+    source.conversions = images.conversions;
+    source.file_sizes = images.file_sizes;
+    source.n_unreadable = images.unreadable.len();
+    source.unreadable = images.unreadable;
+    source.unreadable.truncate(MAX_SKIPPED_LISTED);
     source.n_skipped = listing.n_skipped;
+    source.skipped_counts = listing.skipped_counts;
     source.skipped = listing.skipped;
     Ok(LoadedData { splits, source })
+}
+
+/// Refuses a set of which too many of `n` images cannot be read.
+fn check_readable(config: &DataConfig, n: usize, images: &Images) -> Result<()> {
+    let share_max = config.unreadable_share_max;
+    match images.unreadable.len() > n_unreadable_allowed(n, share_max) {
+        false => Ok(()),
+        true => {
+            let mut unreadable = images.unreadable.clone();
+            unreadable.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+            Err(DataError::TooManyUnreadable {
+                unreadable,
+                n,
+                share_max,
+            })
+        }
+    }
+}
+
+/// The splits without the images that could not be read. `ends` are where the splits begin and end among
+/// all images: train, validation, test.
+fn split_readable(images: &Images, ends: [usize; 4]) -> Result<ImageSplits> {
+    let between = |from: usize, to: usize| {
+        let readable = images.readable.iter().copied();
+        let inside: Vec<usize> = readable.filter(|i| (from..to).contains(i)).collect();
+        images.set.select(&inside)
+    };
+    let splits = ImageSplits {
+        train: between(ends[0], ends[1])?,
+        validation: between(ends[1], ends[2])?,
+        test: between(ends[2], ends[3])?,
+    };
+    let unreadable = || images.unreadable.clone();
+    let counts = splits.train.class_counts();
+    if let Some(class) = counts.iter().position(|count| *count == 0) {
+        return Err(DataError::UnreadableClass {
+            class: splits.train.classes()[class].clone(),
+            unreadable: unreadable(),
+        });
+    }
+    for (split, set) in splits.named() {
+        if set.is_empty() {
+            return Err(DataError::UnreadableSplit {
+                split,
+                unreadable: unreadable(),
+            });
+        }
+    }
+    Ok(splits)
+}
+
+/// What a reader of the results should know about the files.
+fn notes(listing: &Listing, images: &Images) -> Vec<String> {
+    let mut notes = Vec::new();
+    if listing.n_nested > 0 {
+        notes.push(format!(
+            "{} image(s) in folders inside class folders are used as images of these classes",
+            listing.n_nested
+        ));
+    }
+    match images.conversions.n_without_end_marker {
+        0 => {}
+        n => notes.push(format!(
+            "{n} JPEG file(s) lack their end marker but no pixel, and are used"
+        )),
+    }
+    notes
 }
 
 /// As [`folder::scan`]; where that finds no class folders, the error says so if the folder holds
@@ -331,7 +415,10 @@ fn report(
         resize_rule: "none: all pictures have one size".to_string(),
         conversions: untouched(splits),
         file_sizes: FileSizes::uniform(splits.train.height(), splits.train.width(), n_used),
+        n_unreadable: 0,
+        unreadable: Vec::new(),
         n_skipped: 0,
+        skipped_counts: Vec::new(),
         skipped: Vec::new(),
         notes,
     }

@@ -1,22 +1,31 @@
-//! A folder of pictures, one folder a class.
+//! A folder of images, one folder a class.
 //!
 //! Two layouts are read. With splits: `train/<class>/*`, `test/<class>/*`, and optionally
 //! `val/<class>/*` (or `valid/`, or `validation/`). Without: `<class>/*`, which is then split. A
 //! folder has splits when it holds a folder `train` or `test` that itself holds folders.
 //!
-//! Everything is ordered by name, byte by byte, so that the order does not depend on the machine.
+//! Images in folders inside a class folder are of that class. Without splits a class folder must hold
+//! images directly, or the folder could be a level above the classes. What systems and programs leave,
+//! hidden files, special files and files of other types are skipped; a link is followed once, and a file
+//! is read once. What is skipped is listed with the reason.
+//!
+//! Classes are in natural order (2 before 10) of their composed Unicode form; images are ordered by name,
+//! byte by byte. The order does not depend on the machine.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{picture, resize};
-use crate::error::{CorruptPicture, DataError, MAX_LISTED, Result};
+use super::class_names::{composed, natural_order};
+use super::skipped::{Reason, count};
+pub use super::skipped::{Skipped, SkippedCount};
+use super::walk::{Content, Found, Walk, relative};
+use super::{name, picture, resize};
+use crate::error::{DataError, Result};
 use crate::image_set::{ImageSet, Origin};
 
 /// How many skipped files are listed; the rest are counted.
@@ -28,14 +37,8 @@ pub const MAX_CHOSEN_SIDE: usize = 64;
 /// How many pictures are looked at to choose a size, evenly spaced over all of them.
 const N_PROBED: usize = 1024;
 
-/// A file or folder that was not read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Skipped {
-    /// The file or folder, relative to the data folder, with slashes.
-    pub path: String,
-    /// Why.
-    pub reason: String,
-}
+/// The names of the validation folder.
+const VALIDATION_NAMES: [&str; 3] = ["val", "valid", "validation"];
 
 /// A picture that was found but not yet read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +54,7 @@ pub struct Entry {
 pub struct Listing {
     /// The data folder.
     pub root: PathBuf,
-    /// The class names, sorted.
+    /// The class names, composed (NFC), in natural order.
     pub classes: Arc<[String]>,
     /// The pictures of `train/`, or all pictures when there are no splits.
     pub train: Vec<Entry>,
@@ -61,8 +64,12 @@ pub struct Listing {
     pub test: Option<Vec<Entry>>,
     /// Names of the split folders; empty for the layout without splits.
     pub split_folders: Vec<String>,
+    /// Number of pictures that lie in folders inside class folders.
+    pub n_nested: usize,
     /// Number of files and folders that were not read.
     pub n_skipped: usize,
+    /// How many there are for each kind of reason, the commonest first.
+    pub skipped_counts: Vec<SkippedCount>,
     /// The first of them (at most [`MAX_SKIPPED_LISTED`]), sorted.
     pub skipped: Vec<Skipped>,
 }
@@ -99,6 +106,8 @@ pub struct Conversions {
     pub n_alpha: usize,
     /// Pictures with more than 8 bits a channel, which were rounded to 8.
     pub n_deep: usize,
+    /// JPEG files without their end marker, which lack nothing else.
+    pub n_without_end_marker: usize,
     /// Number of different sizes.
     pub n_sizes: usize,
     /// The commonest ten sizes, commonest first.
@@ -171,67 +180,136 @@ impl FileSizes {
 ///
 /// # Errors
 /// When the folder is missing, unreadable or not a folder; when it holds no pictures, or fewer
-/// than two classes; when a class folder holds none; when a class of another split is not in
+/// than two classes; when a class folder of `train/` holds none; when a class of another split is not in
 /// `train/`; when there are two validation folders.
 pub fn scan(root: &Path) -> Result<Listing> {
-    let mut walk = Walk {
-        root,
-        skipped: Vec::new(),
-    };
+    let mut walk = Walk::new(root);
     let top = walk.open(root)?;
-    let folder_of = |name: &str| top.folders.iter().any(|f| f == name);
-    let holds_folders = |name: &str| {
-        Ok::<_, DataError>(
-            !Walk {
-                root,
-                skipped: Vec::new(),
-            }
-            .open(&root.join(name))?
-            .folders
-            .is_empty(),
-        )
+    let holds_folders = |name: &str| -> Result<bool> {
+        let is_there = top.folders.iter().any(|folder| folder == name);
+        Ok(is_there && !Walk::new(root).open(&root.join(name))?.folders.is_empty())
     };
-    let with_splits = (folder_of("train") && holds_folders("train")?)
-        || (folder_of("test") && holds_folders("test")?);
-    let mut listing = if with_splits {
-        scan_splits(&mut walk, &top)?
-    } else {
-        scan_classes(&mut walk, &top)?
+    let with_splits = holds_folders("train")? || holds_folders("test")?;
+    let found = match with_splits {
+        true => scan_splits(&mut walk, &top)?,
+        false => scan_classes(&mut walk, &top)?,
     };
-    if listing.classes.len() < 2 {
-        let place = if with_splits {
-            root.join("train")
-        } else {
-            root.to_owned()
+    if found.classes.len() < 2 {
+        let place = match with_splits {
+            true => root.join("train"),
+            false => root.to_owned(),
         };
         return Err(DataError::TooFewClasses {
-            place: place.display().to_string(),
-            n: listing.classes.len(),
-            names: listing.classes.join(", "),
+            place: name::shown(&place),
+            n: found.classes.len(),
+            names: found.classes.join(", "),
         });
     }
-    walk.skipped.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    listing.n_skipped = walk.skipped.len();
-    walk.skipped.truncate(MAX_SKIPPED_LISTED);
-    listing.skipped = walk.skipped;
-    Ok(listing)
+    listing(walk, found)
 }
 
-fn scan_classes(walk: &mut Walk<'_>, top: &Content) -> Result<Listing> {
-    let mut listing = empty_listing(walk.root);
-    if top.folders.is_empty() {
-        return Err(no_class_folders(walk.root, top));
-    }
-    walk.skip_pictures(&top.pictures, "a picture outside the class folders");
-    let (classes, train) = walk.classes(walk.root, &top.folders, None)?;
-    listing.classes = classes;
-    listing.train = train;
-    Ok(listing)
+/// The images of the splits, with their labels, before links are looked at.
+#[derive(Default)]
+struct Scanned {
+    classes: Vec<String>,
+    /// Train, validation, test.
+    parts: [Option<Vec<(Found, u32)>>; 3],
+    split_folders: Vec<String>,
+    n_nested: usize,
 }
 
-fn scan_splits(walk: &mut Walk<'_>, top: &Content) -> Result<Listing> {
+fn listing(mut walk: Walk<'_>, scanned: Scanned) -> Result<Listing> {
+    let all: Vec<&Found> = scanned
+        .parts
+        .iter()
+        .flatten()
+        .flatten()
+        .map(|(found, _)| found)
+        .collect();
+    let mut keep = walk.without_repeats(&all).into_iter();
     let root = walk.root;
-    let mut listing = empty_listing(root);
+    let [train, validation, test] = scanned.parts.map(|part| {
+        part.map(|part| {
+            let kept = part.into_iter().filter(|_| keep.next() == Some(true));
+            kept.map(|(found, label)| Entry {
+                path: relative(root, &found.path),
+                label,
+            })
+            .collect::<Vec<_>>()
+        })
+    });
+    for (part, folder) in [&train, &validation, &test]
+        .into_iter()
+        .zip(split_names(&scanned.split_folders))
+    {
+        if part.as_ref().is_some_and(Vec::is_empty) {
+            return Err(DataError::NoPictures {
+                path: root.join(folder),
+                detail: "all that it holds are links to images that are read under other names; give it images of \
+                         its own, or remove it"
+                    .to_string(),
+            });
+        }
+    }
+    walk.skipped.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    Ok(Listing {
+        root: root.to_owned(),
+        classes: scanned.classes.into(),
+        train: train.unwrap_or_default(),
+        validation,
+        test,
+        split_folders: scanned.split_folders,
+        n_nested: scanned.n_nested,
+        n_skipped: walk.skipped.len(),
+        skipped_counts: count(walk.skipped.iter().map(|(_, reason)| reason)),
+        skipped: walk
+            .skipped
+            .iter()
+            .take(MAX_SKIPPED_LISTED)
+            .map(|(path, reason)| Skipped {
+                path: name::shown(path),
+                reason: reason.to_string(),
+            })
+            .collect(),
+    })
+}
+
+/// The folders of the train, validation and test split; empty where there is none.
+fn split_names(split_folders: &[String]) -> [&str; 3] {
+    let find = |is_it: &dyn Fn(&str) -> bool| {
+        let mut names = split_folders.iter().map(String::as_str);
+        names.find(|name| is_it(name)).unwrap_or_default()
+    };
+    [
+        find(&|name| name == "train"),
+        find(&|name| VALIDATION_NAMES.contains(&name)),
+        find(&|name| name == "test"),
+    ]
+}
+
+fn scan_classes(walk: &mut Walk<'_>, top: &Content) -> Result<Scanned> {
+    let root = walk.root;
+    if top.folders.is_empty() {
+        return Err(no_class_folders(root, top));
+    }
+    walk.skip_images(&top.images, &Reason::OutsideClasses);
+    let folders = class_folders(root, &top.folders)?;
+    let mut scanned = Scanned {
+        classes: folders.iter().map(|class| class.name.clone()).collect(),
+        ..Scanned::default()
+    };
+    scanned.parts[0] = Some(read_train_classes(
+        walk,
+        root,
+        &folders,
+        &mut scanned.n_nested,
+        true,
+    )?);
+    Ok(scanned)
+}
+
+fn scan_splits(walk: &mut Walk<'_>, top: &Content) -> Result<Scanned> {
+    let root = walk.root;
     let train = root.join("train");
     if !top.folders.iter().any(|f| f == "train") {
         return Err(DataError::MissingPath {
@@ -241,218 +319,203 @@ fn scan_splits(walk: &mut Walk<'_>, top: &Content) -> Result<Listing> {
                 .to_string(),
         });
     }
-    let validation_names: Vec<&String> = top
+    let named = |folder: &OsString, names: &[&str]| names.iter().any(|name| folder == name);
+    let validation_names: Vec<String> = top
         .folders
         .iter()
-        .filter(|f| ["val", "valid", "validation"].contains(&f.as_str()))
+        .filter(|folder| named(folder, &VALIDATION_NAMES))
+        .map(|folder| folder.to_string_lossy().into_owned())
         .collect();
-    if let [first, second, ..] = validation_names[..] {
+    if let [first, second, ..] = &validation_names[..] {
         return Err(DataError::Layout {
             path: root.to_owned(),
             problem: format!("it has two validation folders, {first} and {second}"),
             remedy: "keep one of them".to_string(),
         });
     }
-    walk.skip_pictures(&top.pictures, "a picture outside the split folders");
+    walk.skip_images(&top.images, &Reason::OutsideSplits);
     for folder in &top.folders {
-        if !["train", "test", "val", "valid", "validation"].contains(&folder.as_str()) {
-            walk.skip(&root.join(folder), "a folder beside the split folders");
+        if !named(folder, &["train", "test"]) && !named(folder, &VALIDATION_NAMES) {
+            walk.skip(&root.join(folder), Reason::BesideSplits);
         }
     }
-    let content = walk.open(&train)?;
-    walk.skip_pictures(&content.pictures, "a picture outside the class folders");
-    if content.folders.is_empty() {
-        return Err(no_class_folders(&train, &content));
-    }
-    let (classes, entries) = walk.classes(&train, &content.folders, None)?;
-    listing.train = entries;
-    listing.split_folders.push("train".to_string());
-    let validation = validation_names.first().map(|name| name.as_str());
-    let test = top.folders.iter().any(|f| f == "test").then_some("test");
-    for name in [validation, test].into_iter().flatten() {
-        let folder = root.join(name);
-        let content = walk.open(&folder)?;
-        walk.skip_pictures(&content.pictures, "a picture outside the class folders");
-        if content.folders.is_empty() {
-            return Err(no_class_folders(&folder, &content));
+    let content = open_split(walk, &train)?;
+    let folders = class_folders(&train, &content.folders)?;
+    let mut scanned = Scanned {
+        classes: folders.iter().map(|class| class.name.clone()).collect(),
+        split_folders: vec!["train".to_string()],
+        ..Scanned::default()
+    };
+    scanned.parts[0] = Some(read_train_classes(
+        walk,
+        &train,
+        &folders,
+        &mut scanned.n_nested,
+        false,
+    )?);
+    let has_test = top.folders.iter().any(|f| f == "test");
+    let test = has_test.then(|| "test".to_string());
+    for (part, folder) in [(1, validation_names.into_iter().next()), (2, test)] {
+        if let Some(folder) = folder {
+            scanned.parts[part] = Some(read_other_split(
+                walk,
+                &root.join(&folder),
+                &train,
+                &mut scanned.n_nested,
+                &scanned.classes,
+            )?);
+            scanned.split_folders.push(folder);
         }
-        let (_, entries) = walk.classes(&folder, &content.folders, Some((&train, &classes)))?;
-        *(if name == "test" {
-            &mut listing.test
-        } else {
-            &mut listing.validation
-        }) = Some(entries);
-        listing.split_folders.push(name.to_string());
     }
-    listing.classes = classes;
-    Ok(listing)
+    Ok(scanned)
 }
 
-fn empty_listing(root: &Path) -> Listing {
-    Listing {
-        root: root.to_owned(),
-        classes: Arc::from([]),
-        train: Vec::new(),
-        validation: None,
-        test: None,
-        split_folders: Vec::new(),
-        n_skipped: 0,
-        skipped: Vec::new(),
+fn open_split(walk: &mut Walk<'_>, folder: &Path) -> Result<Content> {
+    let content = walk.open(folder)?;
+    walk.skip_images(&content.images, &Reason::OutsideClasses);
+    match content.folders.is_empty() {
+        true => Err(no_class_folders(folder, &content)),
+        false => Ok(content),
     }
+}
+
+/// A class and its folders: one, or one a Unicode form of its name.
+struct ClassFolders {
+    name: String,
+    folders: Vec<OsString>,
+}
+
+/// The classes that the folders in `parent` stand for, in natural order.
+fn class_folders(parent: &Path, folders: &[OsString]) -> Result<Vec<ClassFolders>> {
+    let mut classes: Vec<ClassFolders> = Vec::new();
+    for folder in folders {
+        let Some(text) = folder.to_str() else {
+            return Err(DataError::Layout {
+                path: parent.join(folder),
+                problem: "the folder's name is not valid UTF-8".to_string(),
+                remedy: "rename it: it becomes the name of a class".to_string(),
+            });
+        };
+        classes.push(ClassFolders {
+            name: composed(text),
+            folders: vec![folder.clone()],
+        });
+    }
+    classes.sort_by(|a, b| natural_order(&a.name, &b.name));
+    classes.dedup_by(|next, first| {
+        let is_same = next.name == first.name;
+        if is_same {
+            first.folders.append(&mut next.folders);
+        }
+        is_same
+    });
+    Ok(classes)
+}
+
+/// The images of the classes of the training split, or of all images where there are no splits. Then
+/// (`directly`) each class folder must hold images itself.
+fn read_train_classes(
+    walk: &mut Walk<'_>,
+    parent: &Path,
+    classes: &[ClassFolders],
+    n_nested: &mut usize,
+    directly: bool,
+) -> Result<Vec<(Found, u32)>> {
+    let mut images = Vec::new();
+    for (label, class) in (0..).zip(classes) {
+        let n_before = images.len();
+        let mut n_others = 0;
+        for folder in &class.folders {
+            let tree = walk.tree(&parent.join(folder))?;
+            if directly && tree.n_nested > 0 && tree.n_nested == tree.images.len() {
+                return Err(only_nested(&parent.join(folder)));
+            }
+            *n_nested += tree.n_nested;
+            n_others += tree.n_skipped;
+            images.extend(tree.images.into_iter().map(|found| (found, label)));
+        }
+        if images.len() == n_before {
+            let found = match n_others {
+                0 => String::new(),
+                n => format!(", only {n} other file(s) or folder(s)"),
+            };
+            return Err(DataError::EmptyClass {
+                path: parent.join(class.folders.first().map_or("".as_ref(), |f| f.as_os_str())),
+                found,
+            });
+        }
+    }
+    Ok(images)
+}
+
+fn only_nested(path: &Path) -> DataError {
+    DataError::Layout {
+        path: path.to_owned(),
+        problem: "it would be a class, but all its images are in folders inside it, which could be the classes"
+            .to_string(),
+        remedy: "give the folder that holds the class folders; call split folders train, val and test; or move the \
+                 images up"
+            .to_string(),
+    }
+}
+
+/// The images of the validation or test split. A class without images there is no error, whether it has
+/// a folder or not; a folder of a class that `train` does not have is one.
+fn read_other_split(
+    walk: &mut Walk<'_>,
+    parent: &Path,
+    train: &Path,
+    n_nested: &mut usize,
+    known: &[String],
+) -> Result<Vec<(Found, u32)>> {
+    let content = open_split(walk, parent)?;
+    let mut images = Vec::new();
+    for class in class_folders(parent, &content.folders)? {
+        let label = known.iter().position(|name| *name == class.name);
+        for folder in &class.folders {
+            let path = parent.join(folder);
+            let tree = walk.tree(&path)?;
+            if tree.images.is_empty() {
+                walk.skip(&path, Reason::EmptyClass);
+                continue;
+            }
+            let Some(label) = label else {
+                return Err(DataError::ClassNotInTrain {
+                    path,
+                    train: train.to_owned(),
+                    known: known.join(", "),
+                });
+            };
+            *n_nested += tree.n_nested;
+            // There are fewer classes than files, and files are counted in 32 bits.
+            images.extend(tree.images.into_iter().map(|found| (found, label as u32)));
+        }
+    }
+    if images.is_empty() {
+        return Err(DataError::NoPictures {
+            path: parent.to_owned(),
+            detail: "its class folders are empty; put images there, or remove the folder to have the split made"
+                .to_string(),
+        });
+    }
+    Ok(images)
 }
 
 fn no_class_folders(path: &Path, content: &Content) -> DataError {
-    let detail = if content.pictures.is_empty() {
+    let detail = if content.images.is_empty() {
         "there are no class folders in it; give a folder with one folder of pictures for each class, or with \
          train/ and test/ that have them"
             .to_string()
     } else {
         format!(
             "its {} picture(s) are not in class folders; make a folder for each class, named as the class, and move them there",
-            content.pictures.len()
+            content.images.len()
         )
     };
     DataError::NoPictures {
         path: path.to_owned(),
         detail,
     }
-}
-
-/// The visible content of a folder, sorted.
-#[derive(Default)]
-struct Content {
-    folders: Vec<String>,
-    pictures: Vec<PathBuf>,
-}
-
-/// A walk over the folder, which collects what is skipped.
-struct Walk<'a> {
-    root: &'a Path,
-    skipped: Vec<Skipped>,
-}
-
-impl Walk<'_> {
-    fn skip(&mut self, path: &Path, reason: &str) {
-        let path = Origin::File(relative(self.root, path)).to_string();
-        self.skipped.push(Skipped {
-            path,
-            reason: reason.to_string(),
-        });
-    }
-
-    fn skip_pictures(&mut self, paths: &[PathBuf], reason: &str) {
-        for path in paths {
-            self.skip(path, reason);
-        }
-    }
-
-    /// Lists a folder; hidden files and what is no picture are skipped.
-    fn open(&mut self, folder: &Path) -> Result<Content> {
-        let entries = fs::read_dir(folder).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => DataError::MissingPath {
-                path: folder.to_owned(),
-                what: "there is no such folder".to_string(),
-                remedy: "check the path in data.path or --data".to_string(),
-            },
-            std::io::ErrorKind::NotADirectory => DataError::NotAFolder {
-                path: folder.to_owned(),
-                remedy: "give the folder that holds the class folders".to_string(),
-            },
-            _ => DataError::read(folder, e),
-        })?;
-        let mut content = Content::default();
-        for entry in entries {
-            let entry = entry.map_err(|e| DataError::read(folder, e))?;
-            let (path, name) = (entry.path(), entry.file_name());
-            let kind = entry.file_type().map_err(|e| DataError::read(&path, e))?;
-            let is_hidden = name.as_encoded_bytes().starts_with(b".");
-            // A link that leads nowhere is no folder; it is an unreadable picture if it is named as one.
-            let is_folder = kind.is_dir() || (kind.is_symlink() && path.is_dir());
-            if is_hidden {
-                self.skip(&path, "hidden");
-            } else if is_folder || (kind.is_symlink() && has_no_extension(&path)) {
-                content.folders.push(utf8_name(&path, &name)?);
-            } else if is_picture(&path) {
-                content.pictures.push(path);
-            } else {
-                self.skip(&path, "its extension is none of png, jpg, jpeg, webp, bmp");
-            }
-        }
-        content.folders.sort_unstable();
-        content.pictures.sort_unstable();
-        Ok(content)
-    }
-
-    /// The pictures of the class folders of `parent`. With `known`, the training folder and its
-    /// classes, a folder that is not one of them is an error.
-    fn classes(
-        &mut self,
-        parent: &Path,
-        folders: &[String],
-        known: Option<(&Path, &Arc<[String]>)>,
-    ) -> Result<(Arc<[String]>, Vec<Entry>)> {
-        let classes: Arc<[String]> =
-            known.map_or_else(|| folders.into(), |(_, classes)| classes.clone());
-        let mut entries = Vec::new();
-        for name in folders {
-            let folder = parent.join(name);
-            let Some(label) = classes.iter().position(|class| class == name) else {
-                return Err(DataError::ClassNotInTrain {
-                    path: folder,
-                    train: known.map(|(train, _)| train.to_owned()).unwrap_or_default(),
-                    known: classes.join(", "),
-                });
-            };
-            let n_skipped = self.skipped.len();
-            let content = self.open(&folder)?;
-            for inner in &content.folders {
-                self.skip(&folder.join(inner), "a folder inside a class folder");
-            }
-            if content.pictures.is_empty() {
-                let n = self.skipped.len() - n_skipped;
-                let found = if n == 0 {
-                    String::new()
-                } else {
-                    format!(", only {n} other file(s) or folder(s)")
-                };
-                return Err(DataError::EmptyClass {
-                    path: folder,
-                    found,
-                });
-            }
-            entries.extend(content.pictures.iter().map(|path| Entry {
-                path: relative(self.root, path),
-                label: label as u32,
-            }));
-        }
-        Ok((classes, entries))
-    }
-}
-
-fn relative(root: &Path, path: &Path) -> PathBuf {
-    path.strip_prefix(root).unwrap_or(path).to_owned()
-}
-
-fn utf8_name(path: &Path, name: &OsStr) -> Result<String> {
-    name.to_str()
-        .map(String::from)
-        .ok_or_else(|| DataError::Layout {
-            path: path.to_owned(),
-            problem: "the folder's name is not valid UTF-8".to_string(),
-            remedy: "rename it: it becomes the name of a class".to_string(),
-        })
-}
-
-fn is_picture(path: &Path) -> bool {
-    path.extension().and_then(OsStr::to_str).is_some_and(|e| {
-        picture::EXTENSIONS
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(e))
-    })
-}
-
-fn has_no_extension(path: &Path) -> bool {
-    path.extension().is_none()
 }
 
 /// Chooses the size that the images are brought to when none is set: a square whose side is the lower
@@ -466,7 +529,7 @@ pub fn choose_size(listing: &Listing) -> [usize; 2] {
     let mut sides: Vec<u32> = probed
         .par_iter()
         .filter_map(|entry| {
-            let bytes = fs::read(listing.root.join(&entry.path)).ok()?;
+            let bytes = picture::read_file(&listing.root.join(&entry.path)).ok()?;
             picture::size(&bytes).ok()?.into_iter().min()
         })
         .collect();
@@ -478,18 +541,33 @@ pub fn choose_size(listing: &Listing) -> [usize; 2] {
     [side; 2]
 }
 
+/// Images that were read, and those that could not be.
+#[derive(Debug)]
+pub struct Images {
+    /// One image an entry, in their order; those that could not be read are black.
+    pub set: ImageSet,
+    /// Which of the entries were read, ascending.
+    pub readable: Vec<usize>,
+    /// The others, in the order of the entries, each with the reason.
+    pub unreadable: Vec<Skipped>,
+    /// What had to be converted.
+    pub conversions: Conversions,
+    /// How large they were before.
+    pub file_sizes: FileSizes,
+}
+
 /// Reads pictures and brings them to `size`, `[height, width]`, by [`resize::RULE`]; transparent ones
-/// are laid on `background`. They are decoded in parallel; the order is that of `entries`.
+/// are laid on `background`. They are decoded in parallel; the order is that of `entries`. One that cannot
+/// be read is listed with the reason.
 ///
 /// # Errors
-/// When any picture cannot be decoded: the error lists the first ten and counts the rest. When the
-/// pictures do not fit into memory.
+/// When the pictures do not fit into memory.
 pub fn read(
     listing: &Listing,
     entries: &[&Entry],
     size: [usize; 2],
     background: [u8; 3],
-) -> Result<(ImageSet, Conversions, FileSizes)> {
+) -> Result<Images> {
     let [height, width] = size;
     let picture_bytes = ImageSet::CHANNELS * height * width;
     let mut pixels = allocate(entries.len(), picture_bytes, size)?;
@@ -498,58 +576,51 @@ pub fn read(
         .zip(entries)
         .map(|(out, entry)| read_one(&listing.root.join(&entry.path), size, background, out))
         .collect();
-    let mut corrupt = Vec::new();
-    let mut seen = Vec::with_capacity(results.len());
-    for (result, entry) in results.into_iter().zip(entries) {
+    let (mut seen, mut readable, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, (result, entry)) in results.into_iter().zip(entries).enumerate() {
         match result {
-            Ok(s) => seen.push(s),
-            Err(reason) => corrupt.push(CorruptPicture {
-                path: listing.root.join(&entry.path),
+            Ok(s) => {
+                seen.push(s);
+                readable.push(i);
+            }
+            Err(reason) => unreadable.push(Skipped {
+                path: name::shown(&entry.path),
                 reason,
             }),
         }
-    }
-    if !corrupt.is_empty() {
-        let total = corrupt.len();
-        corrupt.truncate(MAX_LISTED);
-        return Err(DataError::CorruptPictures {
-            listed: corrupt,
-            total,
-        });
     }
     let labels = entries.iter().map(|e| e.label).collect();
     let origins = entries
         .iter()
         .map(|e| Origin::File(e.path.clone()))
         .collect();
-    let set = ImageSet::new(
-        listing.classes.clone(),
-        height,
-        width,
-        pixels,
-        labels,
-        origins,
-    )?;
-    let sizes = FileSizes::of(seen.iter().map(|s| s.size).collect(), size);
-    Ok((set, summarize(&seen, size), sizes))
+    let classes = listing.classes.clone();
+    Ok(Images {
+        set: ImageSet::new(classes, height, width, pixels, labels, origins)?,
+        readable,
+        unreadable,
+        conversions: summarize(&seen, size),
+        file_sizes: FileSizes::of(seen.iter().map(|s| s.size).collect(), size),
+    })
 }
 
-fn allocate(n: usize, picture_bytes: usize, [height, width]: [usize; 2]) -> Result<Vec<u8>> {
+fn allocate(n: usize, picture_bytes: usize, size: [usize; 2]) -> Result<Vec<u8>> {
     let mut pixels = Vec::new();
     let total = n.checked_mul(picture_bytes);
     if total.is_none_or(|total| pixels.try_reserve_exact(total).is_err()) {
-        return Err(DataError::invalid_setting(
-            "data.image_size",
-            format!("[{height}, {width}]"),
-            format!(
-                "smaller: {n} pictures of that size take {} GiB of memory, more than there is; or set data.subset",
-                (n as u128 * picture_bytes as u128) >> 30
-            ),
-        ));
+        return Err(DataError::TooLargeForMemory {
+            n,
+            size,
+            limit: "the system gives".to_string(),
+            remedy: TOO_LARGE_REMEDY,
+        });
     }
     pixels.resize(total.unwrap_or_default(), 0);
     Ok(pixels)
 }
+
+/// What to do when the images of a folder do not fit into memory.
+pub(crate) const TOO_LARGE_REMEDY: &str = "set a smaller data.image_size, or a data.subset";
 
 /// What was noticed about a picture as it was read.
 struct Seen {
@@ -557,6 +628,7 @@ struct Seen {
     was_grey: bool,
     had_alpha: bool,
     was_deep: bool,
+    lacked_end_marker: bool,
 }
 
 fn read_one(
@@ -565,7 +637,7 @@ fn read_one(
     background: [u8; 3],
     out: &mut [u8],
 ) -> Result<Seen, String> {
-    let bytes = fs::read(path).map_err(|e| format!("it cannot be read: {e}"))?;
+    let bytes = picture::read_file(path)?;
     let picture = picture::decode(&bytes, background)?;
     let (from_width, from_height) = picture.rgb.dimensions();
     let rgb = resize::fit(picture.rgb, height as u32, width as u32)?;
@@ -580,6 +652,7 @@ fn read_one(
         was_grey: picture.was_grey,
         had_alpha: picture.had_alpha,
         was_deep: picture.was_deep,
+        lacked_end_marker: picture.lacked_end_marker,
     })
 }
 
@@ -609,6 +682,7 @@ fn summarize(seen: &[Seen], [height, width]: [usize; 2]) -> Conversions {
         n_grey: count(|s| s.was_grey),
         n_alpha: count(|s| s.had_alpha),
         n_deep: count(|s| s.was_deep),
+        n_without_end_marker: count(|s| s.lacked_end_marker),
         n_sizes,
         sizes,
     }

@@ -1,10 +1,15 @@
 //! Readers of the formats that pictures come in.
 //!
-//! Each reader says what is wrong with a data set instead of leaving pictures out: a set that is
-//! silently smaller than it looks makes every figure that is computed from it wrong.
+//! Nothing is left out silently: a set that is smaller than it looks makes every figure that is computed from
+//! it wrong. A file that cannot be read is listed with the reason, and beyond a share that the config sets
+//! the set is refused.
 
 pub mod cifar;
+pub mod class_names;
 pub mod folder;
+pub mod litter;
 pub mod name;
 pub mod picture;
 pub mod resize;
+mod skipped;
+mod walk;

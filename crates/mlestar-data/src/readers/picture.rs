@@ -1,6 +1,8 @@
 //! One picture file to 8-bit RGB.
 
+use std::fs;
 use std::io::Cursor;
+use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage};
 
@@ -13,6 +15,9 @@ pub const MAX_SIDE: u32 = 32_768;
 /// The most memory, in bytes, that a decoded picture may take.
 pub const MAX_DECODED_BYTES: u64 = 256 << 20;
 
+/// The largest file, in bytes, that is read.
+pub const MAX_FILE_BYTES: u64 = 512 << 20;
+
 /// A decoded picture.
 #[derive(Debug)]
 pub struct Picture {
@@ -24,6 +29,28 @@ pub struct Picture {
     pub had_alpha: bool,
     /// Whether it had more than 8 bits a channel.
     pub was_deep: bool,
+    /// Whether it is a JPEG that lacks its end marker and nothing else.
+    pub lacked_end_marker: bool,
+}
+
+/// Reads a file of at most [`MAX_FILE_BYTES`].
+///
+/// # Errors
+/// A text that says what is wrong.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let fail = |e: std::io::Error| match path.is_symlink() && !path.exists() {
+        true => "it is a link that leads nowhere: mend or delete it".to_string(),
+        false => format!("it cannot be read: {e}"),
+    };
+    let bytes = fs::metadata(path).map_err(fail)?.len();
+    if bytes > MAX_FILE_BYTES {
+        return Err(format!(
+            "the file has {} MiB, but at most {} MiB are read: make it smaller",
+            bytes >> 20,
+            MAX_FILE_BYTES >> 20
+        ));
+    }
+    fs::read(path).map_err(fail)
 }
 
 /// Decodes PNG, JPEG, WebP or BMP to 8-bit RGB.
@@ -35,12 +62,18 @@ pub struct Picture {
 ///
 /// # Errors
 /// A text that says what is wrong: the file is empty, no picture, truncated, damaged, or larger than
-/// [`MAX_SIDE`] or [`MAX_DECODED_BYTES`]. The size is checked before memory is taken for it.
+/// [`MAX_SIDE`] or [`MAX_DECODED_BYTES`]. The size is checked before memory is taken for it. A JPEG that lacks
+/// its end marker and no pixel is decoded.
 pub fn decode(bytes: &[u8], background: [u8; 3]) -> Result<Picture, String> {
-    let mut decoder = open(bytes)?;
-    let orientation = decoder.orientation().map_err(|e| damaged(&e))?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| damaged(&e))?;
-    picture.apply_orientation(orientation);
+    let (picture, lacked_end_marker) = match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) if !is_complete_jpeg(bytes) => (without_end_marker(bytes)?, true),
+        Ok(ImageFormat::Png) if !is_complete_png(bytes) => {
+            return Err(
+                "it is a truncated PNG: the data ends before the end of the IEND chunk".to_string(),
+            );
+        }
+        _ => (upright(bytes)?, false),
+    };
     let color = picture.color();
     Ok(Picture {
         was_grey: !color.has_color(),
@@ -51,7 +84,39 @@ pub fn decode(bytes: &[u8], background: [u8; 3]) -> Result<Picture, String> {
         } else {
             picture.into_rgb8()
         },
+        lacked_end_marker,
     })
+}
+
+fn upright(bytes: &[u8]) -> Result<DynamicImage, String> {
+    let mut decoder = open(bytes)?;
+    let orientation = decoder.orientation().map_err(|e| damaged(&e))?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| damaged(&e))?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
+
+/// Decodes a JPEG without an end marker if it lacks nothing else: then it gives the same pixels whatever
+/// bytes follow its data. Progressive files are refused, since whole passes over them could be missing.
+fn without_end_marker(bytes: &[u8]) -> Result<DynamicImage, String> {
+    // A byte of 0xff is the first half of the marker: no data end with it.
+    let data = bytes.strip_suffix(&[0xff]).unwrap_or(bytes);
+    let with_padding = |padding: u8| {
+        let end = [0xff, END_OF_IMAGE];
+        upright(&[data, &[padding; 64], &end].concat())
+    };
+    let truncated =
+        || "it is a truncated JPEG: the data ends before the end-of-image marker".to_string();
+    if !is_one_whole_scan(data) {
+        return Err(truncated());
+    }
+    let picture = with_padding(0x00)?;
+    for padding in [0x55, 0xaa] {
+        if with_padding(padding)?.as_bytes() != picture.as_bytes() {
+            return Err(truncated());
+        }
+    }
+    Ok(picture)
 }
 
 /// Height and width of a picture once it is upright, from its header.
@@ -83,16 +148,6 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder, String> {
                 "its content is no picture; it begins with {}",
                 beginning(bytes)
             ));
-        }
-        Some(ImageFormat::Jpeg) if !is_complete_jpeg(bytes) => {
-            return Err(
-                "it is a truncated JPEG: the data ends before the end-of-image marker".to_string(),
-            );
-        }
-        Some(ImageFormat::Png) if !is_complete_png(bytes) => {
-            return Err(
-                "it is a truncated PNG: the data ends before the end of the IEND chunk".to_string(),
-            );
         }
         Some(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Bmp) => {}
         Some(other) => {
@@ -146,38 +201,73 @@ fn lay_on(picture: DynamicImage, background: [u8; 3]) -> RgbImage {
     out
 }
 
+/// The code of the marker at the end of a JPEG.
+const END_OF_IMAGE: u8 = 0xd9;
+
 /// Whether a JPEG goes on to its end-of-image marker. Decoders fill what is missing with grey and
-/// report nothing, so this has to be looked for. Segments are skipped by their lengths, because an
-/// embedded thumbnail has an end of its own.
+/// report nothing, so this has to be looked for.
 fn is_complete_jpeg(bytes: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xd9;
-    let mut at = 2;
-    while let Some(found) = bytes
-        .get(at..)
-        .and_then(|rest| rest.iter().position(|b| *b == 0xff))
-    {
-        at += found + 1;
-        // Any number of 0xff may stand before a marker's code.
-        while bytes.get(at) == Some(&0xff) {
-            at += 1;
+    Segments::of(bytes).any(|(code, _)| code == END_OF_IMAGE)
+}
+
+/// Whether a JPEG is sequential and its only scan holds all of its components.
+fn is_one_whole_scan(bytes: &[u8]) -> bool {
+    const SEQUENTIAL_FRAMES: [u8; 2] = [0xc0, 0xc1];
+    const SCAN: u8 = 0xda;
+    const COMPONENTS_OF_FRAME: usize = 5;
+    let mut n_components = None;
+    let mut n_in_scans = Vec::new();
+    for (code, content) in Segments::of(bytes) {
+        if SEQUENTIAL_FRAMES.contains(&code) {
+            n_components = content.get(COMPONENTS_OF_FRAME);
+        } else if code == SCAN {
+            n_in_scans.push(content.first());
         }
-        let Some(code) = bytes.get(at) else {
-            return false;
-        };
-        at += 1;
-        match code {
-            &END_OF_IMAGE => return true,
-            // A stuffed zero, restart markers and the marker without content carry no length.
-            0x00 | 0x01 | 0xd0..=0xd8 => {}
-            _ => {
-                let Some(length) = bytes.get(at..at + 2) else {
-                    return false;
-                };
-                at += usize::from(u16::from_be_bytes([length[0], length[1]]));
+    }
+    n_components.is_some() && n_in_scans == [n_components]
+}
+
+/// The segments of a JPEG: the code of each marker with a length, and what is behind the length; the end
+/// marker has no content. Segments are skipped by their lengths, because an embedded thumbnail has an end
+/// of its own.
+struct Segments<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Segments<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 2 }
+    }
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let rest = self.bytes.get(self.at..)?;
+            self.at += rest.iter().position(|b| *b == 0xff)? + 1;
+            // Any number of 0xff may stand before a marker's code.
+            while self.bytes.get(self.at) == Some(&0xff) {
+                self.at += 1;
+            }
+            let code = *self.bytes.get(self.at)?;
+            self.at += 1;
+            match code {
+                END_OF_IMAGE => return Some((code, &[])),
+                // A stuffed zero, restart markers and the marker without content carry no length.
+                0x00 | 0x01 | 0xd0..=0xd8 => {}
+                _ => {
+                    let length = self.bytes.get(self.at..self.at + 2)?;
+                    let start = self.at;
+                    self.at += usize::from(u16::from_be_bytes([length[0], length[1]]));
+                    let end = self.at.min(self.bytes.len());
+                    return Some((code, self.bytes.get(start + 2..end).unwrap_or_default()));
+                }
             }
         }
     }
-    false
 }
 
 /// Whether a PNG goes on to its last chunk. Each chunk is a length, a name of four letters, that many
@@ -317,8 +407,59 @@ mod tests {
             encoded(gradient(), ImageFormat::Jpeg),
             encoded(gradient(), ImageFormat::Png),
         );
-        refused(&jpeg[..jpeg.len() - 2], "truncated JPEG");
+        refused(&jpeg[..jpeg.len() - 4], "truncated JPEG");
         refused(&png[..png.len() - 1], "truncated PNG");
+    }
+
+    #[test]
+    fn a_jpeg_that_lacks_its_end_marker_only_is_kept() {
+        let jpeg = encoded(gradient(), ImageFormat::Jpeg);
+        let whole = decode(&jpeg, [0; 3]).unwrap();
+        assert!(!whole.lacked_end_marker);
+        for n in 1..=2 {
+            let cut = decode(&jpeg[..jpeg.len() - n], [0; 3]).unwrap();
+            assert!(cut.lacked_end_marker);
+            assert_eq!(cut.rgb, whole.rgb);
+        }
+        // The first bytes of a progressive file's marker, so that it is not sequential any more.
+        let mut progressive = jpeg[..jpeg.len() - 2].to_vec();
+        let frame = progressive
+            .windows(2)
+            .position(|w| w == [0xff, 0xc0])
+            .unwrap();
+        progressive[frame + 1] = 0xc2;
+        refused(&progressive, "truncated JPEG");
+    }
+
+    proptest::proptest! {
+        /// Every pixel of a cut file that is accepted is as in the whole one.
+        #[test]
+        fn no_pixel_is_made_up(seed in 0_u32..1000, cut in 1_usize..40) {
+            let noise = RgbImage::from_fn(24, 24, |x, y| {
+                let value = (x * 31 + y * 17 + seed).wrapping_mul(2_654_435_761);
+                Rgb([value as u8, (value >> 8) as u8, (value >> 16) as u8])
+            });
+            let jpeg = encoded(noise, ImageFormat::Jpeg);
+            let whole = decode(&jpeg, [0; 3]).unwrap().rgb;
+            if let Ok(picture) = decode(&jpeg[..jpeg.len() - cut], [0; 3]) {
+                proptest::prop_assert_eq!(picture.rgb, whole);
+            }
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_images_are_not_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(MAX_FILE_BYTES + 1).unwrap();
+        assert_eq!(
+            read_file(file.path()).unwrap_err(),
+            "the file has 512 MiB, but at most 512 MiB are read: make it smaller"
+        );
+        assert!(
+            read_file(&file.path().join("x"))
+                .unwrap_err()
+                .starts_with("it cannot be read")
+        );
     }
 
     #[test]

@@ -25,6 +25,8 @@ mod flaws;
 mod render;
 mod shapes;
 
+pub(crate) use render::SIZE;
+
 pub use config::SyntheticConfig;
 pub use flaws::{FlawKind, PlantedFlaw};
 

@@ -4,7 +4,7 @@ use super::shapes;
 use mlestar_random::Stream;
 
 /// Height and width of a synthetic picture, in pixels.
-pub(super) const SIZE: usize = 32;
+pub(crate) const SIZE: usize = 32;
 /// Samples along each axis of a pixel, for soft edges.
 const SUPERSAMPLING: usize = 3;
 type Color = [f32; 3];

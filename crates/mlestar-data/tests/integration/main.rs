@@ -7,6 +7,7 @@ mod fetch;
 mod fingerprint;
 mod folder;
 mod loader;
+mod messy;
 mod quality;
 mod subset;
 mod support;
