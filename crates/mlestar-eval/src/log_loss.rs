@@ -3,7 +3,8 @@ use crate::Predictions;
 /// Mean negative logarithm of the probability of the true class, in nats; 0 is best.
 ///
 /// Probabilities are clipped to `[eps, 1 - eps]` with `eps` = 2.2e-16, so that one probability of 0 costs 36 nats
-/// and not infinity; `sklearn.metrics.log_loss` does the same.
+/// and not infinity; `sklearn.metrics.log_loss` does the same. Of predictions that were made from logits the logarithm
+/// is exact and nothing is clipped.
 ///
 /// ```
 /// use mlestar_eval::{Predictions, log_loss};
@@ -19,6 +20,5 @@ pub fn log_loss(predictions: &Predictions) -> f64 {
 }
 
 pub(crate) fn sample_log_loss(predictions: &Predictions, index: usize) -> f64 {
-    let probability = predictions.row(index)[predictions.label(index) as usize];
-    -probability.clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()
+    -predictions.log_probability_of_truth(index)
 }

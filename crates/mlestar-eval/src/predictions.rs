@@ -9,12 +9,68 @@ const SUM_TOLERANCE: f64 = 1e-3;
 ///
 /// At least one sample and two classes; every label is a class index; every probability is in 0-1; every row sums to
 /// 1 within 0.001 (the values are used as they are, not rescaled).
+///
+/// Made from logits ([`Predictions::from_logits`]) they rank samples by log-odds, which keep apart what probabilities
+/// round to the same 0 or 1, and the log loss needs no clipping. Use that where the logits are at hand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictions {
     labels: Vec<u32>,
     probabilities: Vec<f64>,
     n_classes: usize,
     predicted: Vec<u32>,
+    logits: Option<Logits>,
+}
+
+/// Class scores before the softmax, and what log-odds need of each row, so that each takes constant time.
+#[derive(Debug, Clone, PartialEq)]
+struct Logits {
+    /// `[n, n_classes]` in row-major order.
+    values: Vec<f32>,
+    /// One entry a row.
+    rows: Vec<LogitRow>,
+}
+
+/// The sums of a row of logits, with its highest and the others apart: together they would lose the others' digits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct LogitRow {
+    highest: f64,
+    /// Sum over the other classes of `exp(logit - highest)`.
+    rest: f64,
+    /// Logarithm of the sum over the other classes of `exp(logit)`.
+    log_rest: f64,
+}
+
+impl LogitRow {
+    fn new(row: &[f32], top: usize) -> Self {
+        let others = || {
+            let others = row
+                .iter()
+                .enumerate()
+                .filter(move |(class, _)| *class != top);
+            others.map(|(_, &logit)| f64::from(logit))
+        };
+        let highest = f64::from(row[top]);
+        let second = others().fold(f64::NEG_INFINITY, f64::max);
+        let log_rest = second
+            + others()
+                .map(|logit| (logit - second).exp())
+                .sum::<f64>()
+                .ln();
+        LogitRow {
+            highest,
+            rest: others().map(|logit| (logit - highest).exp()).sum(),
+            log_rest,
+        }
+    }
+
+    /// Logarithm of `p / (1 - p)` of a class.
+    fn log_odds(&self, logit: f64, is_top: bool) -> f64 {
+        let log_others = match is_top {
+            true => self.log_rest,
+            false => self.highest + (self.rest - (logit - self.highest).exp()).max(0.0).ln_1p(),
+        };
+        logit - log_others
+    }
 }
 
 impl Predictions {
@@ -60,7 +116,97 @@ impl Predictions {
             probabilities,
             n_classes,
             predicted,
+            logits: None,
         })
+    }
+
+    /// From class scores before the softmax, `[n, n_classes]` in row-major order, as a network gives them.
+    ///
+    /// The predicted class is the one with the highest logit.
+    ///
+    /// # Errors
+    /// [`EvalError::TooFewClasses`], [`EvalError::Empty`], [`EvalError::LengthMismatch`],
+    /// [`EvalError::LabelOutOfRange`], [`EvalError::NotFinite`] for NaN and infinities.
+    ///
+    /// ```
+    /// use mlestar_eval::{Predictions, roc_auc_one_vs_rest};
+    /// // Both samples have the probabilities 1 and (all but) 0, yet the second is surer.
+    /// let logits = vec![60.0, 0.0, 90.0, 0.0];
+    /// let predictions = Predictions::from_logits(vec![1, 0], logits, 2)?;
+    /// assert_eq!(predictions.row(0)[0], predictions.row(1)[0]);
+    /// assert_eq!(roc_auc_one_vs_rest(&predictions).per_class, [Some(1.0), Some(1.0)]);
+    /// # Ok::<(), mlestar_eval::EvalError>(())
+    /// ```
+    pub fn from_logits(
+        labels: Vec<u32>,
+        logits: Vec<f32>,
+        n_classes: usize,
+    ) -> Result<Self, EvalError> {
+        if n_classes < 2 {
+            return Err(EvalError::TooFewClasses { n_classes });
+        }
+        check_not_empty("the list of labels", labels.len())?;
+        let expected = labels.len().saturating_mul(n_classes);
+        check_same_length(
+            "the list of logits",
+            logits.len(),
+            "labels times classes",
+            expected,
+        )?;
+        check_labels(&labels, n_classes)?;
+        if let Some(position) = logits.iter().position(|logit| !logit.is_finite()) {
+            return Err(EvalError::NotFinite {
+                what: "logit",
+                index: position / n_classes,
+                value: logits[position].into(),
+            });
+        }
+        let mut predicted = Vec::with_capacity(labels.len());
+        let mut rows = Vec::with_capacity(labels.len());
+        let mut probabilities = Vec::with_capacity(logits.len());
+        for row in logits.chunks_exact(n_classes) {
+            let top = argmax(row);
+            let sums = LogitRow::new(row, top as usize);
+            let total = 1.0 + sums.rest;
+            probabilities.extend(
+                row.iter()
+                    .map(|&logit| (f64::from(logit) - sums.highest).exp() / total),
+            );
+            predicted.push(top);
+            rows.push(sums);
+        }
+        Ok(Predictions {
+            labels,
+            probabilities,
+            n_classes,
+            predicted,
+            logits: Some(Logits {
+                values: logits,
+                rows,
+            }),
+        })
+    }
+
+    /// The logits that these were made from, `[n, n_classes]` in row-major order; none when they were made from
+    /// probabilities.
+    pub fn logits(&self) -> Option<&[f32]> {
+        self.logits.as_ref().map(|logits| logits.values.as_slice())
+    }
+
+    /// Natural logarithm of the probability that a sample got for its true class.
+    ///
+    /// Exact from logits. From probabilities these are clipped to `[eps, 1 - eps]` with `eps` = 2.2e-16 first, as
+    /// scikit-learn does.
+    pub fn log_probability_of_truth(&self, index: usize) -> f64 {
+        let label = self.labels[index] as usize;
+        let Some(logits) = &self.logits else {
+            let probability = self.row(index)[label];
+            return probability.clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln();
+        };
+        let row = &logits.rows[index];
+        let logit = f64::from(logits.values[index * self.n_classes + label]);
+        // ln p = -ln(1 + (1 - p) / p); of a sure and right answer the small term keeps its digits.
+        (logit - row.highest) - row.rest.ln_1p()
     }
 
     /// Number of samples, at least 1.
@@ -121,7 +267,8 @@ impl Predictions {
             .collect()
     }
 
-    /// One class against the rest: whether each sample is of the class, and its probability of being so.
+    /// One class against the rest: whether each sample is of the class, and its score: the logarithm of
+    /// `p / (1 - p)` from logits, p itself from probabilities. Both rank the samples by p.
     ///
     /// # Errors
     /// [`EvalError::ParameterOutOfRange`] when there is no such class.
@@ -138,12 +285,19 @@ impl Predictions {
             .iter()
             .map(|&label| label as usize == class)
             .collect();
-        let scores = self
-            .probabilities
-            .chunks_exact(self.n_classes)
-            .map(|row| row[class])
-            .collect();
-        Ok((truth, scores))
+        let scores = (0..self.len()).map(|index| self.score(index, class));
+        Ok((truth, scores.collect()))
+    }
+
+    fn score(&self, index: usize, class: usize) -> f64 {
+        let place = index * self.n_classes + class;
+        match &self.logits {
+            None => self.probabilities[place],
+            Some(logits) => {
+                let is_top = self.predicted[index] as usize == class;
+                logits.rows[index].log_odds(logits.values[place].into(), is_top)
+            }
+        }
     }
 }
 
@@ -168,7 +322,7 @@ fn check_row(index: usize, row: &[f64]) -> Result<(), EvalError> {
     Ok(())
 }
 
-fn argmax(row: &[f64]) -> u32 {
+fn argmax<T: PartialOrd>(row: &[T]) -> u32 {
     let mut best = 0;
     for (class, value) in row.iter().enumerate() {
         if *value > row[best] {
@@ -186,6 +340,31 @@ mod tests {
     fn ties_go_to_the_lowest_class() {
         let predictions = Predictions::new(vec![0, 1], vec![0.2, 0.4, 0.4, 0.5, 0.0, 0.5], 3);
         assert_eq!(predictions.unwrap().predicted_labels(), [1, 0]);
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_are_refused() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let error = Predictions::from_logits(vec![0, 1], vec![0.0, 1.0, value, 0.0], 2);
+            let error = error.unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("logit {value} of sample 1 is not a finite number")
+            );
+        }
+        assert!(Predictions::from_logits(vec![0], vec![0.0], 2).is_err());
+        assert!(Predictions::from_logits(vec![2], vec![0.0, 1.0], 2).is_err());
+        assert!(Predictions::from_logits(vec![], vec![], 2).is_err());
+        assert!(Predictions::from_logits(vec![0], vec![0.0], 1).is_err());
+    }
+
+    #[test]
+    fn one_sample_has_log_odds_and_a_log_probability() {
+        let predictions = Predictions::from_logits(vec![1], vec![200.0, 0.0, 100.0], 3).unwrap();
+        let score = |class| predictions.one_vs_rest(class).unwrap().1[0];
+        assert_eq!([score(0), score(1), score(2)], [100.0, -200.0, -100.0]);
+        assert_eq!(predictions.log_probability_of_truth(0), -200.0);
+        assert_eq!(predictions.predicted(0), 0);
     }
 
     #[test]

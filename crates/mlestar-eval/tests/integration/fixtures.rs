@@ -252,6 +252,25 @@ fn areas() {
 }
 
 #[test]
+fn figures_of_logits() {
+    let fixture = read(include_str!("../fixtures/logits.json"));
+    for (name, set) in fixture["sets"].as_object().unwrap() {
+        let labels = floats(&set["labels"]).iter().map(|&l| l as u32).collect();
+        let logits = floats(&set["logits"]).iter().map(|&z| z as f32).collect();
+        let n_classes = set["n_classes"].as_u64().unwrap() as usize;
+        let predictions = Predictions::from_logits(labels, logits, n_classes).unwrap();
+        let answers = &set["answers"];
+        let auc = roc_auc_one_vs_rest(&predictions).per_class;
+        close_optional_list(&format!("{name} auc"), &auc, &answers["roc_auc"]);
+        let ap = average_precision_one_vs_rest(&predictions).per_class;
+        close_optional_list(&format!("{name} ap"), &ap, &answers["average_precision"]);
+        let expected = |figure: &str| answers[figure].as_f64().unwrap();
+        close(name, log_loss(&predictions), expected("log_loss"));
+        close(name, accuracy(&predictions), expected("accuracy"));
+    }
+}
+
+#[test]
 fn points_of_the_curves() {
     for_each_set(|name, predictions, answers| {
         let Some(curves) = answers["curves"].as_array() else {

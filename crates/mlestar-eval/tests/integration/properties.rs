@@ -4,7 +4,7 @@ use mlestar_eval::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::strategies::{binary, predictions};
+use crate::strategies::{binary, logits, predictions};
 
 fn names(n: usize) -> Vec<String> {
     (0..n).map(|class| format!("class {class}")).collect()
@@ -95,6 +95,44 @@ proptest! {
         prop_assert_eq!(ConfusionMatrix::from(&shuffled), ConfusionMatrix::from(&predictions));
         prop_assert_eq!(roc_auc_one_vs_rest(&shuffled), roc_auc_one_vs_rest(&predictions));
         prop_assert!((log_loss(&shuffled) - log_loss(&predictions)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn both_of_two_classes_have_the_same_auc(
+        labels in vec(0u32..2, 1..80),
+        values in vec(prop_oneof![-3.0f32..3.0, -300.0f32..300.0, Just(0.0)], 160),
+    ) {
+        let values = values[..2 * labels.len()].to_vec();
+        let predictions = Predictions::from_logits(labels, values, 2).unwrap();
+        let auc = roc_auc_one_vs_rest(&predictions).per_class;
+        prop_assert_eq!(auc[0], auc[1]);
+    }
+
+    #[test]
+    fn logits_and_their_probabilities_tell_the_same(predictions in logits()) {
+        let (k, n) = (predictions.n_classes(), predictions.len());
+        let rows = predictions.probabilities().to_vec();
+        let rounded = Predictions::new(predictions.labels().to_vec(), rows, k).unwrap();
+        for index in 0..n {
+            let (exact, clipped) = (
+                predictions.log_probability_of_truth(index),
+                rounded.log_probability_of_truth(index),
+            );
+            prop_assert!(exact <= 0.0);
+            prop_assert!((exact - clipped).abs() < 1e-9 || clipped < -36.0);
+        }
+        // What probabilities keep apart, log-odds rank alike.
+        for class in 0..k {
+            let (_, odds) = predictions.one_vs_rest(class).unwrap();
+            for i in 0..n {
+                for j in 0..n {
+                    let (a, b) = (predictions.row(i)[class], predictions.row(j)[class]);
+                    if a < b && (b - a) > 1e-12 * b {
+                        prop_assert!(odds[i] < odds[j], "{a} {b} {} {}", odds[i], odds[j]);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -35,3 +35,14 @@ pub fn binary() -> impl Strategy<Value = (Vec<bool>, Vec<f64>)> {
             .unzip()
     })
 }
+
+/// Labels and logits of up to 60 samples of 2 to 6 classes, from undecided to far beyond where probabilities round to
+/// 0 and 1; some logits are equal.
+pub fn logits() -> impl Strategy<Value = Predictions> {
+    (2usize..=6, 1usize..=60).prop_flat_map(|(n_classes, n)| {
+        let values = prop_oneof![-3.0f32..3.0, -200.0f32..200.0, Just(0.0), Just(50.0)];
+        (vec(0..n_classes as u32, n), vec(values, n * n_classes)).prop_map(
+            move |(labels, values)| Predictions::from_logits(labels, values, n_classes).unwrap(),
+        )
+    })
+}
