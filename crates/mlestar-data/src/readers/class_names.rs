@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use icu_normalizer::ComposingNormalizerBorrowed;
+use unicode_normalization::UnicodeNormalization;
 
 /// A name in composed form (NFC). The same word may be written composed or decomposed, and file systems
 /// differ in which of the two they keep; both are one class.
@@ -12,9 +12,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 /// assert_eq!(composed("cafe\u{301}"), "caf\u{e9}");
 /// ```
 pub fn composed(name: &str) -> String {
-    ComposingNormalizerBorrowed::new_nfc()
-        .normalize(name)
-        .into_owned()
+    name.nfc().collect()
 }
 
 /// The natural order of names: numbers in them by value (2 before 10), everything else by code points.
