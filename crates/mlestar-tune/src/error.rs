@@ -52,7 +52,7 @@ pub enum TuneError {
     /// The log belongs to a study with other settings, and continuing it would mix the two.
     #[error(
         "{}, line {line}: this trial belongs to another study ({found} instead of {expected}): seed, \
-         search space, sampler, pruner or first parameters differ; move the log away to start anew",
+         search space, sampler, pruner, first parameters or objective differ; move the log away to start anew",
         path.display()
     )]
     ForeignLog {

@@ -65,5 +65,7 @@ pub use error::TuneError;
 pub use importance::MIN_TRIALS_FOR_IMPORTANCE;
 pub use sampler::Sampler;
 pub use space::{ParameterSpace, ParameterValue, Parameters, SearchSpace};
-pub use study::{Pruner, StudyConfig, StudyEvent, StudyReport, run_study};
+pub use study::{
+    Pruner, StudyConfig, StudyEvent, StudyReport, carry_over, report_of_log, run_study,
+};
 pub use trial::{Decision, IntermediateValue, Trial, TrialError, TrialRecord, TrialState};

@@ -1,5 +1,6 @@
 //! The log of a study: one JSON line a trial.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use mlestar_artifact::{append_json_line, write_atomically};
@@ -8,19 +9,28 @@ use serde::{Deserialize, Serialize};
 use crate::TuneError;
 use crate::trial::TrialRecord;
 
+/// The trials of a log by number.
+pub(crate) type Trials = BTreeMap<u64, TrialRecord>;
+
 /// A line of the log: the trial, and the study it belongs to.
 #[derive(Serialize, Deserialize)]
 struct LogLine<T> {
-    /// Hash of everything that decides the suggestions of the study.
+    /// Hash of everything that decides the suggestions of the study and the values of its objective.
     study: String,
     #[serde(flatten)]
     trial: T,
 }
 
-/// Reads the finished trials of the study with that hash; a missing file is a study without trials.
-///
-/// A last line that a crash cut short is removed from the file: its trial is run again.
-pub(crate) fn read(path: &Path, study: &str) -> Result<Vec<TrialRecord>, TuneError> {
+/// One line as it stands in the file.
+struct Line {
+    /// From 1.
+    number: usize,
+    /// What is wrong with it, or what it says.
+    content: Result<LogLine<TrialRecord>, String>,
+}
+
+/// The lines of a log; a missing file has none.
+fn lines(path: &Path) -> Result<Vec<Line>, TuneError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -31,40 +41,102 @@ pub(crate) fn read(path: &Path, study: &str) -> Result<Vec<TrialRecord>, TuneErr
             });
         }
     };
-    let whole_lines = bytes
-        .iter()
-        .rposition(|&byte| byte == b'\n')
-        .map_or(0, |last| last + 1);
-    let trials = bytes[..whole_lines]
+    let parse = |line: &[u8]| match line.strip_suffix(b"\n") {
+        Some(whole) => serde_json::from_slice(whole).map_err(|error| error.to_string()),
+        None => Err("the line is cut short".to_owned()),
+    };
+    Ok(bytes
         .split_inclusive(|&byte| byte == b'\n')
         .enumerate()
-        .map(|(index, line)| parse(path, index, line, study))
-        .collect::<Result<Vec<_>, _>>()?;
-    if whole_lines < bytes.len() {
-        write_atomically(path, &bytes[..whole_lines])?;
+        .map(|(index, line)| Line {
+            number: index + 1,
+            content: parse(line),
+        })
+        .collect())
+}
+
+/// Reads the finished trials of the study with that hash, and says how many lines were damaged.
+///
+/// A damaged line costs its trial and no other: it is removed from the file, and its trial is run again.
+pub(crate) fn read(path: &Path, study: &str) -> Result<(Trials, usize), TuneError> {
+    let mut trials = Trials::new();
+    let mut damaged = 0;
+    for line in lines(path)? {
+        match line.content {
+            Ok(found) if found.study == study => {
+                trials.entry(found.trial.number).or_insert(found.trial);
+            }
+            Ok(found) => {
+                return Err(TuneError::ForeignLog {
+                    path: path.to_owned(),
+                    line: line.number,
+                    expected: study.to_owned(),
+                    found: found.study,
+                });
+            }
+            Err(_) => damaged += 1,
+        }
+    }
+    if damaged > 0 {
+        write(path, study, &trials)?;
+    }
+    Ok((trials, damaged))
+}
+
+/// The trials of a log whose every line must be whole, of one study, and in order.
+pub(crate) fn read_strictly(path: &Path) -> Result<Vec<TrialRecord>, TuneError> {
+    let mut study: Option<String> = None;
+    let mut trials = Vec::new();
+    for (index, line) in lines(path)?.into_iter().enumerate() {
+        let found = line
+            .content
+            .map_err(|message| TuneError::damaged_log(path, line.number, message))?;
+        if found.trial.number != index as u64 {
+            let message = format!(
+                "trial {} stands where trial {index} belongs",
+                found.trial.number
+            );
+            return Err(TuneError::damaged_log(path, line.number, message));
+        }
+        let expected = study.get_or_insert_with(|| found.study.clone());
+        if *expected != found.study {
+            return Err(TuneError::ForeignLog {
+                path: path.to_owned(),
+                line: line.number,
+                expected: expected.clone(),
+                found: found.study,
+            });
+        }
+        trials.push(found.trial);
     }
     Ok(trials)
 }
 
-fn parse(path: &Path, index: usize, line: &[u8], study: &str) -> Result<TrialRecord, TuneError> {
-    let parsed: LogLine<TrialRecord> = serde_json::from_slice(line)
-        .map_err(|error| TuneError::damaged_log(path, index + 1, error))?;
-    if parsed.study != study {
-        return Err(TuneError::ForeignLog {
-            path: path.to_owned(),
-            line: index + 1,
-            expected: study.to_owned(),
-            found: parsed.study,
-        });
+/// The trials of a log that belong to the study with that hash; whatever else it holds is passed over.
+pub(crate) fn of_study(path: &Path, study: &str) -> Result<Trials, TuneError> {
+    let found = lines(path)?
+        .into_iter()
+        .filter_map(|line| line.content.ok());
+    Ok(found
+        .filter(|line| line.study == study)
+        .map(|line| (line.trial.number, line.trial))
+        .collect())
+}
+
+/// Writes the whole log, in the order of the trials.
+pub(crate) fn write(path: &Path, study: &str, trials: &Trials) -> Result<(), TuneError> {
+    let mut text = Vec::new();
+    for trial in trials.values() {
+        let line = LogLine {
+            study: study.to_owned(),
+            trial,
+        };
+        // A record of numbers and texts has a JSON form, and writing to memory does not fail.
+        if serde_json::to_writer(&mut text, &line).is_ok() {
+            text.push(b'\n');
+        }
     }
-    if parsed.trial.number != index as u64 {
-        let message = format!(
-            "trial {} stands where trial {index} belongs",
-            parsed.trial.number
-        );
-        return Err(TuneError::damaged_log(path, index + 1, message));
-    }
-    Ok(parsed.trial)
+    Ok(write_atomically(path, &text)?)
 }
 
 pub(crate) fn append(path: &Path, study: &str, trial: &TrialRecord) -> Result<(), TuneError> {

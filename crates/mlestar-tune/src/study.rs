@@ -37,6 +37,7 @@ pub enum Pruner {
 /// | `startup_trials` | 5 | random trials before the estimator is used, and complete trials before anything is pruned | 1 to 100,000 |
 /// | `warmup_steps` | 1 | steps below this are never pruned | any |
 /// | `space` | empty | the parameters to search | at least one |
+/// | `objective` | empty | what else decides the objective's values, such as a hash of its data | any |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StudyConfig {
@@ -52,6 +53,10 @@ pub struct StudyConfig {
     pub warmup_steps: u64,
     /// The parameters to search.
     pub space: SearchSpace,
+    /// What else decides the objective's values, such as a hash of its data and of its code: trials of another
+    /// objective are never taken for this one's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub objective: String,
 }
 
 impl Default for StudyConfig {
@@ -63,6 +68,7 @@ impl Default for StudyConfig {
             startup_trials: 5,
             warmup_steps: 1,
             space: SearchSpace::default(),
+            objective: String::new(),
         }
     }
 }
@@ -108,6 +114,11 @@ pub enum StudyEvent<'a> {
     Resumed {
         /// How many.
         trials: usize,
+    },
+    /// Lines of the log could not be read; the trials that they held are run again.
+    Damaged {
+        /// How many.
+        lines: usize,
     },
     /// A trial begins.
     Started {
@@ -215,12 +226,13 @@ fn completed_trial(trial: &TrialRecord) -> Option<CompletedTrial> {
 /// study goes on. With [`TrialError::Stopped`] the report of the trials so far is returned.
 ///
 /// Same settings, seed and log give the same next suggestions: a study that was interrupted and resumed
-/// makes the suggestions of one that was not, provided that the objective returns the same values.
+/// makes the suggestions of one that was not, provided that the objective returns the same values. A damaged line of the
+/// log costs its trial, which is run again, and no other.
 ///
 /// # Errors
 ///
-/// Settings out of range, a bad search space or set to try first, a log that cannot be read or written,
-/// is damaged, or belongs to a study with other settings.
+/// Settings out of range, a bad search space or set to try first, a log that cannot be read or written, or
+/// belongs to a study with other settings or another objective.
 pub fn run_study(
     config: &StudyConfig,
     seed: u64,
@@ -232,15 +244,23 @@ pub fn run_study(
     config.check()?;
     let enqueue = check_enqueued(&config.space, enqueue)?;
     let study = identity(config, seed, &enqueue)?;
-    let mut trials = log::read(log, &study)?;
-    if !trials.is_empty() {
+    let (mut logged, damaged) = log::read(log, &study)?;
+    if damaged > 0 {
+        observer(&StudyEvent::Damaged { lines: damaged });
+    }
+    if !logged.is_empty() {
         observer(&StudyEvent::Resumed {
-            trials: trials.len(),
+            trials: logged.len(),
         });
     }
+    let mut trials: Vec<TrialRecord> = Vec::new();
     let mut stopped = false;
     while trials.len() < config.trials {
         let number = trials.len() as u64;
+        if let Some(record) = logged.get(&number) {
+            trials.push(record.clone());
+            continue;
+        }
         let mut parameters = suggest(
             config.sampler,
             &config.space,
@@ -264,16 +284,65 @@ pub fn run_study(
             stopped = true;
             break;
         };
-        log::append(log, &study, &record)?;
+        let is_last = logged.range(number..).next().is_none();
+        logged.insert(number, record.clone());
+        match is_last {
+            true => log::append(log, &study, &record)?,
+            // In the place of a line that was damaged.
+            false => log::write(log, &study, &logged)?,
+        }
         observer(&StudyEvent::Ended { trial: &record });
         trials.push(record);
     }
-    Ok(StudyReport {
+    Ok(report(&config.space, trials, stopped))
+}
+
+fn report(space: &SearchSpace, trials: Vec<TrialRecord>, stopped: bool) -> StudyReport {
+    StudyReport {
         best: best(&trials),
-        importance: importance(&config.space, &trials),
+        importance: importance(space, &trials),
         trials,
         stopped,
-    })
+    }
+}
+
+/// The report of the first `trials` trials of a log, made anew from the log alone.
+///
+/// # Errors
+///
+/// A log that cannot be read, is damaged, or holds the trials of more than one study.
+pub fn report_of_log(
+    space: &SearchSpace,
+    trials: usize,
+    log: &Path,
+) -> Result<StudyReport, TuneError> {
+    let mut logged = log::read_strictly(log)?;
+    logged.truncate(trials);
+    let stopped = logged.len() < trials;
+    Ok(report(space, logged, stopped))
+}
+
+/// Copies the trials of the log `from` that belong to the very study described by the other arguments into the log
+/// `to`, and says how many. A study with another space, seed or objective has none, and leaves `to` unwritten.
+///
+/// # Errors
+///
+/// As [`run_study`], but for a log of another study or a damaged one.
+pub fn carry_over(
+    config: &StudyConfig,
+    seed: u64,
+    from: &Path,
+    to: &Path,
+    enqueue: &[Parameters],
+) -> Result<usize, TuneError> {
+    config.check()?;
+    let enqueue = check_enqueued(&config.space, enqueue)?;
+    let study = identity(config, seed, &enqueue)?;
+    let trials = log::of_study(from, &study)?;
+    if !trials.is_empty() {
+        log::write(to, &study, &trials)?;
+    }
+    Ok(trials.len())
 }
 
 fn best(trials: &[TrialRecord]) -> Option<u64> {
@@ -318,7 +387,7 @@ fn check_enqueued(
         .collect()
 }
 
-/// Hash of everything that decides the suggestions; not of `trials`, so that a study can be prolonged.
+/// Hash of everything that decides the suggestions and the objective; not of `trials`, so that a study can be prolonged.
 fn identity(config: &StudyConfig, seed: u64, enqueue: &[Parameters]) -> Result<String, TuneError> {
     let decisive = (
         seed,
@@ -328,6 +397,7 @@ fn identity(config: &StudyConfig, seed: u64, enqueue: &[Parameters]) -> Result<S
         config.warmup_steps,
         &config.space,
         enqueue,
+        &config.objective,
     );
     Ok(ContentHash::of_json(&decisive)?.to_string())
 }

@@ -331,6 +331,7 @@ impl Chain<'_> {
             stop: self.request.stop,
             reporter: self.reporter,
             resume,
+            force: self.request.force,
             manifest: &self.manifest,
             data: &mut self.data,
         };

@@ -59,6 +59,8 @@ pub struct StageContext<'a> {
     pub reporter: &'a mut dyn Reporter,
     /// Whether the stage was cut off before with the same inputs, so that what it saved is good.
     pub resume: bool,
+    /// Whether the stage was asked to run although nothing had changed: it then takes nothing over from its last run.
+    pub force: bool,
     pub(crate) manifest: &'a Manifest,
     pub(crate) data: &'a mut Option<DataCache>,
 }

@@ -175,12 +175,16 @@ const IMPLEMENTATION: StageGuide = StageGuide {
             "how the training ended, and its figures",
         ),
         ("training_timing.json", "how long it took"),
+        (
+            "training_memory.json",
+            "the peak memory of the process that trained",
+        ),
         ("training_report.html", "learning curves and learning rate"),
     ],
     problems: &[
         (
             "It was interrupted.",
-            "Run the same command again: it goes on from the last finished epoch.",
+            "Run the same command again: it goes on from where it was cut off, within the epoch.",
         ),
         (
             "The loss is not finite.",
@@ -251,7 +255,11 @@ const REFINEMENT: StageGuide = StageGuide {
             "optimized_config.toml",
             "the best settings, ready for `--config`",
         ),
-        ("training/", "the final training, laid out as in stage 4"),
+        (
+            "training/",
+            "the final training, laid out as in stage 4; absent where the search found nothing better than the \
+             baseline's settings",
+        ),
         ("final/", "the chosen model"),
         (
             "test_predictions.jsonl",
@@ -261,7 +269,15 @@ const REFINEMENT: StageGuide = StageGuide {
             "comparison.json",
             "baseline and final model, paired, with interval and p-value",
         ),
-        ("refinement_report.html", "the same, as a page"),
+        (
+            "evaluation_results.json, visualizations/",
+            "the final model's metrics, curves and mistakes, as stage 5 leaves the baseline's",
+        ),
+        (
+            "final_report.html",
+            "the evaluation of the final model beside the baseline, targets first",
+        ),
+        ("refinement_report.html", "the search and the choice"),
     ],
     problems: &[
         (
@@ -271,7 +287,7 @@ const REFINEMENT: StageGuide = StageGuide {
         ),
         (
             "It takes too long.",
-            "refinement.epochs_per_trial and refinement.train_fraction make trials cheaper.",
+            "refinement.epochs_per_trial and refinement.train_fraction_per_trial make trials cheaper.",
         ),
     ],
 };

@@ -94,6 +94,38 @@ pub fn process_memory_bytes() -> Option<u64> {
     system.process(id).map(|process| process.memory())
 }
 
+/// The largest resident memory of this process since it began, or since [`restart_peak_memory`], in bytes; `None`
+/// where the system does not tell.
+///
+/// ```
+/// assert!(mlestar_workflow::machine::peak_memory_bytes().is_none_or(|bytes| bytes > 100_000));
+/// ```
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// The largest resident memory of this process; `None`: this system does not tell.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn peak_memory_bytes() -> Option<u64> {
+    None
+}
+
+/// Begins the measurement of [`peak_memory_bytes`] anew, at what is resident now. False where the system does not let
+/// it: the peak is then that of the whole process so far.
+#[must_use]
+pub fn restart_peak_memory() -> bool {
+    // The kernel documents 5 as what resets `VmHWM`; other systems have no such file.
+    cfg!(target_os = "linux") && std::fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
 #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
 fn simd() -> Vec<String> {
     let offered = [
@@ -139,6 +171,15 @@ fn names(offered: &[(&str, bool)]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_peak_of_memory_sees_what_was_given_back() {
+        let before = process_memory_bytes().unwrap();
+        let ballast = std::hint::black_box(vec![1_u8; 64 << 20]);
+        drop(ballast);
+        assert!(peak_memory_bytes().unwrap() > before + (60 << 20));
+    }
 
     #[test]
     fn this_machine_is_described_and_reads_back() {

@@ -4,9 +4,11 @@ use crate::chain::RunInfo;
 use crate::config::Config;
 use crate::manifest::Manifest;
 use crate::stages::deployment::BenchmarkArtifact;
-use crate::stages::evaluation::{Drawings, EvaluationResults};
-use crate::stages::implementation::{TrainingSummary, TrainingTiming};
-use crate::stages::refinement::{Comparison, FinalModel};
+use crate::stages::evaluation::{Drawings, EvaluationResults, RESULTS};
+use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
+use crate::stages::refinement::{
+    COMPARISON, Comparison, FINAL_MODEL, FINAL_REPORT, FinalModel, TRAINING,
+};
 use crate::stages::situation_analysis::SituationAnalysis;
 use crate::{RunFolder, Stage, WorkflowError, gates};
 use mlestar_artifact::{Artifact, read_artifact, read_json_lines, write_atomically};
@@ -102,29 +104,20 @@ fn step(stage: Stage, verdict: &StageVerdict, manifest: &Manifest) -> StageStep 
     }
 }
 
-/// The first page that a stage left.
+/// The page about a stage's work.
 fn main_page(stage: Stage, manifest: &Manifest) -> Option<&str> {
     let record = manifest.complete_stage(stage)?;
     record
         .outputs
         .keys()
         .map(String::as_str)
-        .find(|name| name.ends_with(".html"))
+        .find(|name| name.ends_with(".html") && *name != FINAL_REPORT)
 }
 
+/// The figures of the model that ships first; the baseline's beside them, so called.
 fn key_figures(run: &RunFolder) -> Vec<KeyFigure> {
     let mut figures = Vec::new();
-    if let Some(results) =
-        read::<EvaluationResults>(run, Stage::Evaluation, "evaluation_results.json")
-    {
-        let accuracy = &results.summary.accuracy;
-        figures.push(
-            KeyFigure::new("test accuracy, baseline", format::fraction(accuracy.value)).interval(
-                format::interval(accuracy.interval.low, accuracy.interval.high, 4),
-            ),
-        );
-    }
-    if let Some(comparison) = read::<Comparison>(run, Stage::Refinement, "comparison.json") {
+    if let Some(comparison) = read::<Comparison>(run, Stage::Refinement, COMPARISON) {
         let paired = &comparison.paired;
         let n = paired.both + paired.only_a + paired.only_b + paired.neither;
         let interval = mlestar_eval::wilson(paired.both + paired.only_b, n, 0.95);
@@ -148,18 +141,38 @@ fn key_figures(run: &RunFolder) -> Vec<KeyFigure> {
             )),
         );
     }
-    if let Some(chosen) = read::<FinalModel>(run, Stage::Refinement, "final/final_model.json") {
+    if let Some(results) = read::<EvaluationResults>(run, Stage::Evaluation, RESULTS) {
+        let accuracy = &results.summary.accuracy;
+        figures.push(
+            KeyFigure::new("test accuracy, baseline", format::fraction(accuracy.value)).interval(
+                format::interval(accuracy.interval.low, accuracy.interval.high, 4),
+            ),
+        );
+    }
+    if let Some(chosen) = read::<FinalModel>(run, Stage::Refinement, FINAL_MODEL) {
         figures.push(KeyFigure::new(
             "parameters",
             format::count(chosen.parameters),
         ));
     }
-    if let Some(timing) = read::<TrainingTiming>(run, Stage::Implementation, "training_timing.json")
-    {
-        figures.push(KeyFigure::new(
+    for (label, stage, name) in [
+        (
             "training time, baseline",
-            format::seconds(timing.training_seconds),
-        ));
+            Stage::Implementation,
+            TIMING.to_owned(),
+        ),
+        (
+            "training time, final training",
+            Stage::Refinement,
+            format!("{TRAINING}/{TIMING}"),
+        ),
+    ] {
+        if let Some(timing) = read::<TrainingTiming>(run, stage, &name) {
+            figures.push(KeyFigure::new(
+                label,
+                format::seconds(timing.total_seconds()),
+            ));
+        }
     }
     if let Some(measured) = read::<BenchmarkArtifact>(run, Stage::Deployment, "benchmark.json") {
         figures.push(KeyFigure::new(
@@ -230,19 +243,35 @@ fn training(run: &RunFolder) -> Result<Option<Section>, WorkflowError> {
     ))
 }
 
+/// The charts of the model that ships; before it is chosen, those of the baseline.
 fn evaluation(run: &RunFolder) -> Result<Option<Section>, WorkflowError> {
-    let Some(results) =
-        read::<EvaluationResults>(run, Stage::Evaluation, "evaluation_results.json")
-    else {
-        return Ok(None);
+    let chosen =
+        read::<FinalModel>(run, Stage::Refinement, FINAL_MODEL).zip(read::<EvaluationResults>(
+            run,
+            Stage::Refinement,
+            RESULTS,
+        ));
+    let (title, intro, results) = match chosen {
+        Some((chosen, results)) => (
+            "Evaluation of the final model",
+            chosen.reason.describe(),
+            results,
+        ),
+        None => match read::<EvaluationResults>(run, Stage::Evaluation, RESULTS) {
+            Some(results) => (
+                "Evaluation of the baseline",
+                "The final model has not been chosen yet.",
+                results,
+            ),
+            None => return Ok(None),
+        },
     };
     let drawings = Drawings::of(&results)?;
-    Ok(Some(Section::new("Evaluation of the baseline").block(
-        Block::columns(vec![
-            ChartFigure::new(drawings.recall).into(),
-            ChartFigure::new(drawings.confusion_fractions).into(),
-        ]),
-    )))
+    let charts = Block::columns(vec![
+        ChartFigure::new(drawings.recall).into(),
+        ChartFigure::new(drawings.confusion_fractions).into(),
+    ]);
+    Ok(Some(Section::new(title).intro(intro).block(charts)))
 }
 
 /// The pages of the stages and the files of the run.
@@ -252,6 +281,11 @@ fn files(run: &RunFolder, manifest: &Manifest) -> Section {
         if let Some(page) = main_page(stage, manifest) {
             let address = format!("{}/{page}", stage.folder());
             links.push(Link::new(stage.to_string(), address));
+        }
+        if stage == Stage::Refinement && read::<FinalModel>(run, stage, FINAL_MODEL).is_some() {
+            let address = format!("{}/{FINAL_REPORT}", stage.folder());
+            let note = "classes, curves and mistakes of the model that ships";
+            links.push(Link::new("Evaluation of the final model", address).note(note));
         }
     }
     for (name, meaning) in [

@@ -96,8 +96,10 @@ fn compare(key: &str, own: &Value, other: &Value, differences: &mut Vec<String>)
     }
 }
 
-/// A hash of everything in `set` that training depends on.
-pub(crate) fn hash_of_set(set: &ImageSet) -> ContentHash {
+/// A hash of everything in `set` that training depends on: pixels, labels, sizes and the names of the classes, not where
+/// pictures come from.
+#[must_use]
+pub fn hash_of_set(set: &ImageSet) -> ContentHash {
     let per_picture = ImageSet::CHANNELS * set.height() * set.width();
     let mut bytes = Vec::with_capacity(set.len() * (per_picture + 4));
     for class in set.classes().iter() {

@@ -31,8 +31,7 @@ use mlestar_artifact::{Artifact, ContentHash, read_artifact, write_artifact, wri
 use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor};
 use serde::{Deserialize, Serialize};
 
-pub use identity::TrainingIdentity;
-pub(crate) use identity::hash_of_set;
+pub use identity::{TrainingIdentity, hash_of_set};
 
 use crate::{EpochRecord, Remedy, TrainError, history::Progress};
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use mlestar_tune::{
     Decision, ParameterValue, Parameters, Pruner, StudyConfig, StudyEvent, TrialError, TrialState,
-    TuneError, run_study,
+    TuneError, carry_over, report_of_log, run_study,
 };
 
 use crate::{mixed_space, run, smooth};
@@ -262,28 +262,103 @@ fn a_line_cut_short_by_a_crash_is_run_again() {
 }
 
 #[test]
-fn damaged_and_foreign_logs_are_refused() {
+fn a_damaged_line_costs_its_trial_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
-    run(&config(3), 5, &log, &mut smooth);
+    let whole = run(&config(6), 5, &log, &mut smooth);
     let text = fs::read_to_string(&log).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let refuse = |config: &StudyConfig, seed: u64, content: &str| {
-        fs::write(&log, content).unwrap();
-        run_study(config, seed, &log, &[], &mut smooth, &mut |_| {}).unwrap_err()
-    };
-    let error = refuse(&config(3), 5, &format!("{}\n{{}}\n", lines[0]));
-    assert!(
-        matches!(error, TuneError::DamagedLog { line: 2, .. }),
-        "{error}"
-    );
-    let error = refuse(&config(3), 5, &format!("{}\n{}\n", lines[0], lines[2]));
+    for damage in ["{}", "", "\u{fffd}\0{\"study\":"] {
+        let mut damaged = lines.clone();
+        damaged[2] = damage;
+        fs::write(&log, damaged.join("\n") + "\n").unwrap();
+        report_of_log(&config(6).space, 6, &log).unwrap_err();
+        let (mut ran, mut events) = (Vec::new(), Vec::new());
+        let mut objective = |trial: &mut mlestar_tune::Trial<'_>| {
+            ran.push(trial.number());
+            smooth(trial)
+        };
+        let again = run_study(&config(6), 5, &log, &[], &mut objective, &mut |event| {
+            if let StudyEvent::Damaged { lines } = event {
+                events.push(*lines);
+            }
+        })
+        .unwrap();
+        assert_eq!((ran, events), (vec![2], vec![1]), "{damage}");
+        assert_eq!(again, whole);
+        assert_eq!(fs::read_to_string(&log).unwrap(), text);
+    }
+    // A line that is gone altogether.
+    fs::write(&log, [&lines[..1], &lines[2..]].concat().join("\n") + "\n").unwrap();
+    let error = report_of_log(&config(6).space, 6, &log).unwrap_err();
     assert!(
         error
             .to_string()
             .contains("trial 2 stands where trial 1 belongs"),
         "{error}"
     );
+    assert_eq!(run(&config(6), 5, &log, &mut smooth), whole);
+    assert_eq!(fs::read_to_string(&log).unwrap(), text);
+}
+
+#[test]
+fn a_report_can_be_made_again_from_the_log_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let whole = run(&config(12), 5, &log, &mut smooth);
+    assert_eq!(report_of_log(&config(12).space, 12, &log).unwrap(), whole);
+    // Fewer trials than the log holds are a shorter study, not the longer one.
+    let shorter = run(&config(7), 5, &log, &mut |_| panic!("all are in the log"));
+    assert_eq!(shorter.trials, whole.trials[..7]);
+    assert_eq!(report_of_log(&config(7).space, 7, &log).unwrap(), shorter);
+    let text = fs::read_to_string(&log).unwrap();
+    let foreign = text.replacen("\"study\":\"", "\"study\":\"0", 1);
+    fs::write(&log, foreign).unwrap();
+    let error = report_of_log(&config(12).space, 12, &log).unwrap_err();
+    assert!(
+        matches!(error, TuneError::ForeignLog { line: 2, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn trials_are_carried_over_only_to_the_same_study() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    run(&config(3), 5, &from, &mut smooth);
+    let objective = |hash: &str| StudyConfig {
+        objective: hash.into(),
+        ..config(5)
+    };
+    assert_eq!(carry_over(&config(5), 6, &from, &to, &[]).unwrap(), 0);
+    let other = objective("other pictures");
+    assert_eq!(carry_over(&other, 5, &from, &to, &[]).unwrap(), 0);
+    assert!(!to.exists());
+    assert_eq!(carry_over(&config(5), 5, &from, &to, &[]).unwrap(), 3);
+    let mut ran = Vec::new();
+    let longer = run(&config(5), 5, &to, &mut |trial| {
+        ran.push(trial.number());
+        smooth(trial)
+    });
+    assert_eq!(ran, [3, 4]);
+    assert_eq!(
+        longer,
+        run(&config(5), 5, &folder.path().join("anew"), &mut smooth)
+    );
+    let error = run_study(&other, 5, &to, &[], &mut smooth, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, TuneError::ForeignLog { .. }), "{error}");
+}
+
+#[test]
+fn foreign_logs_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    run(&config(3), 5, &log, &mut smooth);
+    let text = fs::read_to_string(&log).unwrap();
+    let refuse = |config: &StudyConfig, seed: u64, content: &str| {
+        fs::write(&log, content).unwrap();
+        run_study(config, seed, &log, &[], &mut smooth, &mut |_| {}).unwrap_err()
+    };
     let error = refuse(&config(3), 6, &text);
     assert!(
         matches!(error, TuneError::ForeignLog { line: 1, .. }),

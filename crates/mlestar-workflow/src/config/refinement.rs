@@ -105,6 +105,7 @@ impl RefinementConfig {
             startup_trials: self.startup_trials,
             warmup_steps: self.warmup_epochs.saturating_add(1),
             space: self.space.clone(),
+            objective: String::new(),
         }
     }
 }

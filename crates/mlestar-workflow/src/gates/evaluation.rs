@@ -120,7 +120,7 @@ fn of_predictions(
 }
 
 /// A metric with its interval: Wilson's for accuracy, a bootstrap for the others.
-pub(super) fn metric_measurement(
+pub(crate) fn metric_measurement(
     metric: MetricName,
     predictions: &Predictions,
     config: &Config,
@@ -173,7 +173,7 @@ fn worst_class_recall(reader: &ArtifactReader<'_>, config: &Config) -> Found<Mea
 }
 
 /// The smallest recall of any class that occurs, with its Wilson interval.
-pub(super) fn worst_recall(
+pub(crate) fn worst_recall(
     predictions: &Predictions,
     classes: &[String],
     config: &Config,
@@ -199,10 +199,20 @@ pub(super) fn worst_recall(
 }
 
 fn analysis_complete(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
-    let results: EvaluationResults = reader.artifact(STAGE, RESULTS)?;
-    let predictions = reader.predictions(STAGE, PREDICTIONS)?;
-    reader.path(STAGE, "evaluation_report.html")?;
-    let drawings = reader.files_under(STAGE, "visualizations/")?;
+    analysis_of(reader, STAGE, PREDICTIONS, "evaluation_report.html")
+}
+
+/// The share of an analysis's parts that are there and agree with the answers that they are about.
+pub(super) fn analysis_of(
+    reader: &ArtifactReader<'_>,
+    stage: Stage,
+    predictions: &str,
+    page: &str,
+) -> Found<Measurement> {
+    let results: EvaluationResults = reader.artifact(stage, RESULTS)?;
+    let predictions = reader.predictions(stage, predictions)?;
+    reader.path(stage, page)?;
+    let drawings = reader.files_under(stage, "visualizations/")?;
     let matrix = ConfusionMatrix::from(&predictions);
     let n_classes = predictions.n_classes();
     let n_wrong = matrix.total() - matrix.correct();

@@ -2,14 +2,20 @@
 
 use super::{ArtifactReader, Check, Found, agree};
 use crate::config::Config;
-use crate::stages::implementation::TrainingSummary;
+use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
+use crate::stages::training::{MEMORY, TrainingMemory};
 use crate::{RunFolder, Stage};
+use burn::tensor::Device;
 use mlestar_eval::{Predictions, accuracy, difference_interval, wilson};
 use mlestar_gates::{Evidence, Limit, Measurement, Unit};
-use mlestar_train::{EpochRecord, checkpoint};
+use mlestar_train::checkpoint::CheckpointRecord;
+use mlestar_train::{EpochRecord, StepRecord, checkpoint};
+use std::path::Path;
 
 const STAGE: Stage = Stage::Implementation;
-const SUMMARY: &str = "training_summary.json";
+pub(super) const SUMMARY: &str = "training_summary.json";
+const METRICS: &str = "metrics.jsonl";
+const BEST: &str = "checkpoints/best";
 const VALIDATION: &str = "validation_predictions.jsonl";
 const TRAIN: &str = "train_predictions.jsonl";
 
@@ -58,7 +64,84 @@ pub fn checks(config: &Config) -> Vec<Check> {
             remedy: "Run the stage again: cargo xtask stage implementation --force.",
             measure: metrics_logged,
         },
+        Check {
+            id: "training_time",
+            title: "time that the training took, its validations included",
+            unit: Unit::Seconds,
+            limit: Limit::AtMost(config.task.constraints.training_time_seconds_max),
+            remedy: "Fewer training.epochs, smaller pictures (data.image_size), a smaller model or another device; or \
+                     allow more with task.constraints.training_time_seconds_max.",
+            measure: |reader, _| time_of(reader, STAGE, ""),
+        },
+        Check {
+            id: "training_memory",
+            title: "peak memory of the process that trained",
+            unit: Unit::Bytes,
+            limit: Limit::AtMost(config.task.constraints.memory_bytes_max as f64),
+            remedy: "A smaller training.batch_size or more training.accumulation_steps, a smaller data.subset; or \
+                     allow more with task.constraints.memory_bytes_max.",
+            measure: |reader, _| memory_of(reader, STAGE, ""),
+        },
     ]
+}
+
+/// The time that the training whose files `stage` left in `folder` took; the file about it and the record of the epochs
+/// must agree.
+pub(super) fn time_of(
+    reader: &ArtifactReader<'_>,
+    stage: Stage,
+    folder: &str,
+) -> Found<Measurement> {
+    let name = format!("{folder}{TIMING}");
+    let timing: TrainingTiming = reader.artifact(stage, &name)?;
+    let epochs: Vec<EpochRecord> = reader.lines(stage, &format!("{folder}{METRICS}"))?;
+    let total = |field: fn(&EpochRecord) -> f64| epochs.iter().map(field).sum::<f64>();
+    let file = RunFolder::display_name(stage, &name);
+    for (what, claimed, recomputed) in [
+        (
+            "training_seconds",
+            timing.training_seconds,
+            total(|epoch| epoch.seconds),
+        ),
+        (
+            "validation_seconds",
+            timing.validation_seconds,
+            total(|epoch| epoch.validation_seconds),
+        ),
+    ] {
+        agree(file.clone(), what, claimed, recomputed)?;
+    }
+    Ok(Measurement::exact(timing.total_seconds()).noted(format!("{} epochs", epochs.len())))
+}
+
+/// The memory that the training whose files `stage` left in `folder` took at most.
+pub(super) fn memory_of(
+    reader: &ArtifactReader<'_>,
+    stage: Stage,
+    folder: &str,
+) -> Found<Measurement> {
+    let name = format!("{folder}{MEMORY}");
+    let memory: TrainingMemory = reader.artifact(stage, &name)?;
+    match memory.peak_bytes {
+        Some(bytes) => Ok(Measurement::exact(bytes as f64).noted(memory.since.describe())),
+        None => Err(Box::new(Evidence::missing(
+            RunFolder::display_name(stage, &name),
+            "peak memory cannot be read on this operating system",
+        ))),
+    }
+}
+
+/// The epoch that a training keeps: the highest validation accuracy, among equals the lowest loss, among those the
+/// earliest.
+pub(super) fn best_epoch(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
+    let score = |epoch: &EpochRecord| Some((epoch.validation_accuracy?, -epoch.validation_loss?));
+    epochs
+        .iter()
+        .filter(|epoch| score(epoch).is_some())
+        .reduce(|best, epoch| match score(epoch) > score(best) {
+            true => epoch,
+            false => best,
+        })
 }
 
 fn completed(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
@@ -132,15 +215,19 @@ fn checkpoints_readable(reader: &ArtifactReader<'_>, _config: &Config) -> Found<
             return Err(Box::new(Evidence::missing(file, reason)));
         }
     }
+    let epochs: Vec<EpochRecord> = reader.lines(STAGE, METRICS)?;
     let mut n_readable = 0;
     let mut problems = Vec::new();
     for folder in &folders {
         let path = reader.path(STAGE, &format!("{folder}/checkpoint.json"))?;
-        match path.parent().map(checkpoint::verify) {
-            Some(Ok(record)) if record.identity.model == summary.model => n_readable += 1,
-            Some(Ok(_)) => problems.push(format!("{folder} is of another model")),
-            Some(Err(error)) => problems.push(error.to_string()),
-            None => {}
+        let Some(path) = path.parent() else { continue };
+        let problem = match checkpoint::verify(path) {
+            Ok(record) => problem_of_checkpoint(folder, path, &record, &summary, &epochs),
+            Err(error) => Some(error.to_string()),
+        };
+        match problem {
+            Some(problem) => problems.push(problem),
+            None => n_readable += 1,
         }
     }
     let note = match problems.first() {
@@ -150,10 +237,55 @@ fn checkpoints_readable(reader: &ArtifactReader<'_>, _config: &Config) -> Found<
     Ok(Measurement::exact(n_readable as f64 / folders.len() as f64).noted(note))
 }
 
+/// In what a checkpoint, whose files are whole, is not one of the training that the summary and the record of the epochs
+/// are about.
+fn problem_of_checkpoint(
+    folder: &str,
+    path: &Path,
+    record: &CheckpointRecord,
+    summary: &TrainingSummary,
+    epochs: &[EpochRecord],
+) -> Option<String> {
+    let identity = &record.identity;
+    if identity.model != summary.model {
+        return Some(format!("{folder} is of another model"));
+    }
+    if identity.seed != summary.seed || identity.normalization != summary.normalization {
+        return Some(format!("{folder} is of another training"));
+    }
+    if !epochs.starts_with(&record.history) {
+        return Some(format!("{folder} records other epochs than {METRICS}"));
+    }
+    if folder != BEST {
+        return None;
+    }
+    if record.epoch != summary.best_epoch {
+        return Some(format!(
+            "{folder} is of epoch {}, {SUMMARY} says {}",
+            record.epoch, summary.best_epoch
+        ));
+    }
+    let weights = path.join("model.safetensors");
+    checkpoint::load_weights(&weights, &summary.model, &Device::flex())
+        .err()
+        .map(|error| error.to_string())
+}
+
 fn metrics_logged(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     let summary: TrainingSummary = reader.artifact(STAGE, SUMMARY)?;
-    let epochs: Vec<EpochRecord> = reader.lines(STAGE, "metrics.jsonl")?;
+    let epochs: Vec<EpochRecord> = reader.lines(STAGE, METRICS)?;
+    let steps: Vec<StepRecord> = reader.lines(STAGE, "steps.jsonl")?;
     reader.files_under(STAGE, "tensorboard/")?;
+    let file = RunFolder::display_name(STAGE, SUMMARY);
+    let recorded = |what, claimed: usize, recomputed: usize| {
+        agree(file.clone(), what, claimed as f64, recomputed as f64)
+    };
+    recorded("epochs_run", summary.epochs_run, epochs.len())?;
+    let best = best_epoch(&epochs).map_or(0, |best| best.epoch);
+    recorded("best_epoch", summary.best_epoch, best)?;
+    if let Some(problem) = problem_of_steps(&steps, epochs.len()) {
+        return Err(cannot_compute("steps.jsonl", problem));
+    }
     // A validation that is due must be there, and whatever is there must be a number.
     let is_finite = |epoch: &EpochRecord| {
         let is_due = config.training.validates(epoch.epoch);
@@ -173,6 +305,27 @@ fn metrics_logged(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measure
     let n_needed = summary.epochs_run.max(epochs.len()).max(1);
     Ok(Measurement::exact(n_good as f64 / n_needed as f64)
         .noted(format!("{n_good} of {n_needed} epochs")))
+}
+
+/// What is wrong with the record of the steps. A power cut may have cost some, so they need not be gapless.
+fn problem_of_steps(steps: &[StepRecord], n_epochs: usize) -> Option<String> {
+    let Some(last) = steps.last() else {
+        return Some("it holds no step".into());
+    };
+    if let Some(pair) = steps.windows(2).find(|pair| pair[1].step <= pair[0].step) {
+        return Some(format!(
+            "step {} follows step {}",
+            pair[1].step, pair[0].step
+        ));
+    }
+    let is_good = |step: &&StepRecord| {
+        step.loss.is_finite() && step.learning_rate.is_finite() && step.epoch >= 1
+    };
+    if let Some(step) = steps.iter().find(|step| !is_good(step)) {
+        return Some(format!("step {} holds no finite loss", step.step));
+    }
+    (last.epoch != n_epochs)
+        .then(|| format!("its last step is of epoch {}, not {n_epochs}", last.epoch))
 }
 
 /// How many predictions are right, of how many.

@@ -1,20 +1,29 @@
-//! The gate of stage 6. Every figure is recomputed from the predictions of both models.
+//! The gate of stage 6. Every figure is recomputed from the predictions of both models, the log of the trials and the
+//! record of the final training.
 
-use super::evaluation::{metric_measurement, worst_recall};
+use super::evaluation::{analysis_of, metric_measurement, worst_recall};
+use super::implementation::{self, best_epoch, memory_of, time_of};
 use super::{ArtifactReader, Check, Found, agree};
-use crate::config::Config;
-use crate::stages::refinement::{Comparison, FinalModel, ImprovementAnalysis, StudyArtifact};
+use crate::config::{Config, MetricName};
+use crate::stages::implementation::TrainingSummary;
+use crate::stages::refinement::{
+    COMPARISON, Choice, Comparison, FINAL_MODEL, FINAL_REPORT, FinalModel, ImprovementAnalysis,
+    OPTIMIZED, PREDICTIONS, REPORT, Reason, STUDY, StudyArtifact, TRAINING, TRIALS, WEIGHTS,
+};
 use crate::{RunFolder, Stage};
+use burn::tensor::Device;
+use mlestar_artifact::ContentHash;
 use mlestar_eval::{McNemar, Predictions, accuracy, mcnemar};
 use mlestar_gates::{Evidence, Limit, Measurement, Unit};
-use mlestar_tune::TrialState;
+use mlestar_train::{EpochRecord, checkpoint};
+use mlestar_tune::{TrialState, report_of_log};
 
 const STAGE: Stage = Stage::Refinement;
-const PREDICTIONS: &str = "test_predictions.jsonl";
 
 /// The checks of stage 6.
 pub fn checks(config: &Config) -> Vec<Check> {
-    vec![
+    let constraints = &config.task.constraints;
+    let mut checks = vec![
         Check {
             id: "search_completed",
             title: "trials of the search that ended with a result",
@@ -22,6 +31,14 @@ pub fn checks(config: &Config) -> Vec<Check> {
             limit: Limit::AtLeast(0.5),
             remedy: "Look at the failed trials in trials.jsonl; narrow refinement.space.",
             measure: search_completed,
+        },
+        Check {
+            id: "final_model",
+            title: "the final model is what its record says",
+            unit: Unit::Flag,
+            limit: Limit::Equals(1.0),
+            remedy: "Run the stage again: cargo xtask stage refinement --force.",
+            measure: final_model,
         },
         Check {
             id: "improvement",
@@ -45,6 +62,16 @@ pub fn checks(config: &Config) -> Vec<Check> {
             remedy: "Train longer (refinement.final_epochs), search more, or use a larger model.",
             measure: final_primary_metric,
         },
+    ];
+    checks.extend(
+        config
+            .task
+            .secondary
+            .iter()
+            .filter(|(metric, _)| *metric != config.task.primary.name)
+            .map(|(metric, target)| secondary_check(metric, target)),
+    );
+    checks.extend([
         Check {
             id: "final_worst_class_recall",
             title: "recall of the final model's worst class",
@@ -54,6 +81,32 @@ pub fn checks(config: &Config) -> Vec<Check> {
             measure: final_worst_class_recall,
         },
         Check {
+            id: "final_training_time",
+            title: "time that the training of the final model took, its validations included",
+            unit: Unit::Seconds,
+            limit: Limit::AtMost(constraints.training_time_seconds_max),
+            remedy: "Fewer refinement.final_epochs, a smaller model or another device; or allow more with \
+                     task.constraints.training_time_seconds_max.",
+            measure: |reader, _| of_the_training(reader, time_of),
+        },
+        Check {
+            id: "final_training_memory",
+            title: "peak memory of the process that trained the final model",
+            unit: Unit::Bytes,
+            limit: Limit::AtMost(constraints.memory_bytes_max as f64),
+            remedy: "A smaller training.batch_size (refinement.space may ask for a larger one), a smaller \
+                     data.subset; or allow more with task.constraints.memory_bytes_max.",
+            measure: |reader, _| of_the_training(reader, memory_of),
+        },
+        Check {
+            id: "final_analysis_complete",
+            title: "parts of the final model's analysis that are there",
+            unit: Unit::Fraction,
+            limit: Limit::AtLeast(1.0),
+            remedy: "Run the stage again: cargo xtask stage refinement --force.",
+            measure: |reader, _| analysis_of(reader, STAGE, PREDICTIONS, FINAL_REPORT),
+        },
+        Check {
             id: "strategies_documented",
             title: "documented opportunities with evidence",
             unit: Unit::Count,
@@ -61,43 +114,287 @@ pub fn checks(config: &Config) -> Vec<Check> {
             remedy: "Run the stage again: cargo xtask stage refinement --force.",
             measure: strategies_documented,
         },
-    ]
+    ]);
+    checks
+}
+
+/// The criterion that judges a secondary metric of the final model.
+pub(crate) fn final_metric_id(metric: MetricName) -> &'static str {
+    match metric {
+        MetricName::Accuracy => "final_accuracy",
+        MetricName::BalancedAccuracy => "final_balanced_accuracy",
+        MetricName::PrecisionWeighted => "final_precision_weighted",
+        MetricName::RecallWeighted => "final_recall_weighted",
+        MetricName::F1Weighted => "final_f1_weighted",
+    }
+}
+
+fn secondary_check(metric: MetricName, target: f64) -> Check {
+    let (title, measure): (_, super::Measure) = match metric {
+        MetricName::Accuracy => ("accuracy of the final model", |reader, config| {
+            of_final_predictions(reader, config, MetricName::Accuracy)
+        }),
+        MetricName::BalancedAccuracy => {
+            ("balanced accuracy of the final model", |reader, config| {
+                of_final_predictions(reader, config, MetricName::BalancedAccuracy)
+            })
+        }
+        MetricName::PrecisionWeighted => {
+            ("weighted precision of the final model", |reader, config| {
+                of_final_predictions(reader, config, MetricName::PrecisionWeighted)
+            })
+        }
+        MetricName::RecallWeighted => ("weighted recall of the final model", |reader, config| {
+            of_final_predictions(reader, config, MetricName::RecallWeighted)
+        }),
+        MetricName::F1Weighted => ("weighted F1 of the final model", |reader, config| {
+            of_final_predictions(reader, config, MetricName::F1Weighted)
+        }),
+    };
+    Check {
+        id: final_metric_id(metric),
+        title,
+        unit: Unit::Fraction,
+        limit: Limit::AtLeast(target),
+        remedy: "Look at the per-class table of final_report.html: one weak class pulls it down.",
+        measure,
+    }
 }
 
 fn search_completed(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     if !config.refinement.enabled {
-        // Nothing was asked for, so nothing is missing; the improvement is judged all the same.
-        reader.path(STAGE, "final/final_model.json")?;
+        // Nothing was asked for, so nothing is missing.
+        reader.path(STAGE, FINAL_MODEL)?;
         return Ok(Measurement::exact(1.0).noted("refinement.enabled is false"));
     }
-    let study: StudyArtifact = reader.artifact(STAGE, "study.json")?;
-    let n_ended = study
-        .report
-        .trials
-        .iter()
-        .filter(|trial| trial.state != TrialState::Failed)
-        .count();
-    let n = config.refinement.trials.max(study.report.trials.len());
+    let study: StudyArtifact = reader.artifact(STAGE, STUDY)?;
+    let report = &study.report;
+    let log = reader.path(STAGE, TRIALS)?;
+    let space = &config.refinement.space;
+    let recomputed =
+        report_of_log(space, report.trials.len(), &log).map_err(|error| unusable(TRIALS, error))?;
+    agree(
+        RunFolder::display_name(STAGE, STUDY),
+        "best",
+        number_of(report.best),
+        number_of(recomputed.best),
+    )?;
+    if report.trials != recomputed.trials {
+        return Err(unusable(
+            STUDY,
+            format!("its trials are not those of {TRIALS}"),
+        ));
+    }
+    optimized_config(reader, report)?;
+    let n_ended = report.trials.len() - report.count(TrialState::Failed);
+    let n = config.refinement.trials.max(report.trials.len());
     Ok(Measurement::exact(n_ended as f64 / n as f64).noted(format!("{n_ended} of {n} trials")))
+}
+
+/// A trial's number as a figure; -1 where there is none.
+fn number_of(trial: Option<u64>) -> f64 {
+    trial.map_or(-1.0, |number| number as f64)
+}
+
+/// The optimized config must be a config, and hold the parameters of the best trial.
+fn optimized_config(
+    reader: &ArtifactReader<'_>,
+    report: &mlestar_tune::StudyReport,
+) -> Found<Config> {
+    let path = reader.path(STAGE, OPTIMIZED)?;
+    let config = Config::load(&path, &[]).map_err(|error| unusable(OPTIMIZED, error))?;
+    if let Some(best) = report.best_trial() {
+        let found = config.baseline_parameters();
+        let differs = |(key, value): &(&String, _)| found.get(*key) != Some(*value);
+        if let Some((key, value)) = best.parameters.iter().find(differs) {
+            let reason = format!("{key} is not {value}, the value of trial {}", best.number);
+            return Err(unusable(OPTIMIZED, reason));
+        }
+    }
+    Ok(config)
+}
+
+/// The weights are those that were chosen, they fit the network, and all that is said of their training is what its
+/// record says.
+fn final_model(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let chosen: FinalModel = reader.artifact(STAGE, FINAL_MODEL)?;
+    let baseline: TrainingSummary =
+        reader.artifact(Stage::Implementation, implementation::SUMMARY)?;
+    let weights = reader.path(STAGE, WEIGHTS)?;
+    let (stage, name) = match chosen.choice {
+        Choice::Baseline => (
+            Stage::Implementation,
+            "checkpoints/best/model.safetensors".to_owned(),
+        ),
+        Choice::Refined => (
+            STAGE,
+            format!("{TRAINING}/checkpoints/best/model.safetensors"),
+        ),
+    };
+    let source = reader.path(stage, &name)?;
+    for path in [&weights, &source] {
+        let found = ContentHash::of_file(path).map_err(|error| unusable(WEIGHTS, error))?;
+        if found != chosen.weights {
+            return Err(Box::new(Evidence::Altered {
+                file: RunFolder::display_name(STAGE, WEIGHTS),
+                recorded: chosen.weights.short().into(),
+                found: found.short().into(),
+            }));
+        }
+    }
+    checkpoint::load_weights(&weights, &chosen.model, &Device::flex())
+        .map_err(|error| unusable(WEIGHTS, error))?;
+    final_training(reader, &chosen, &baseline)?;
+    let problem = problem_of(reader, &chosen, &baseline);
+    Ok(Measurement::flag(problem.is_none())
+        .noted(problem.unwrap_or_else(|| chosen.reason.describe().into())))
+}
+
+/// What the record of the final model says of its training is what the training left.
+fn final_training(
+    reader: &ArtifactReader<'_>,
+    chosen: &FinalModel,
+    baseline: &TrainingSummary,
+) -> Found<()> {
+    let mut figures = vec![
+        (
+            "baseline_validation_accuracy",
+            chosen.baseline_validation_accuracy,
+            baseline.validation_accuracy,
+        ),
+        (
+            "baseline_epochs_run",
+            chosen.baseline_epochs_run as f64,
+            baseline.epochs_run as f64,
+        ),
+        (
+            "parameters",
+            chosen.parameters as f64,
+            chosen.model.summary().parameters as f64,
+        ),
+        ("seed", chosen.seed as f64, baseline.seed as f64),
+    ];
+    let mut kept = (
+        baseline.epochs_run,
+        baseline.best_epoch,
+        baseline.validation_accuracy,
+    );
+    if let Some(claimed) = &chosen.final_training {
+        let epochs: Vec<EpochRecord> = reader.lines(STAGE, &format!("{TRAINING}/metrics.jsonl"))?;
+        let best = best_epoch(&epochs);
+        let accuracy = best.and_then(|best| best.validation_accuracy);
+        let accuracy = accuracy.unwrap_or(0.0);
+        let epoch = best.map_or(0, |best| best.epoch);
+        figures.extend([
+            (
+                "final_training.epochs_run",
+                claimed.epochs_run as f64,
+                epochs.len() as f64,
+            ),
+            (
+                "final_training.best_epoch",
+                claimed.best_epoch as f64,
+                epoch as f64,
+            ),
+            (
+                "final_training.validation_accuracy",
+                claimed.validation_accuracy,
+                accuracy,
+            ),
+        ]);
+        if chosen.choice == Choice::Refined {
+            kept = (epochs.len(), epoch, accuracy);
+        }
+    }
+    figures.extend([
+        ("epochs_run", chosen.epochs_run as f64, kept.0 as f64),
+        ("best_epoch", chosen.best_epoch as f64, kept.1 as f64),
+        ("validation_accuracy", chosen.validation_accuracy, kept.2),
+    ]);
+    let file = RunFolder::display_name(STAGE, FINAL_MODEL);
+    for (what, claimed, recomputed) in figures {
+        agree(file.clone(), what, claimed, recomputed)?;
+    }
+    Ok(())
+}
+
+/// In what the record of the final model contradicts itself or the baseline.
+fn problem_of(
+    reader: &ArtifactReader<'_>,
+    chosen: &FinalModel,
+    baseline: &TrainingSummary,
+) -> Option<String> {
+    let was_searched = reader.files_under(STAGE, STUDY).is_ok();
+    let was_trained = chosen.final_training.is_some();
+    let is_consistent = match chosen.reason {
+        Reason::NotSearched => !was_searched && !was_trained,
+        Reason::NothingBetterFound => was_searched && !was_trained,
+        Reason::NoBetterWhenTrained | Reason::Better => was_searched && was_trained,
+    };
+    let is_refined = chosen.choice == Choice::Refined;
+    if !is_consistent || is_refined != (chosen.reason == Reason::Better) {
+        return Some("the reason of the choice is not what the stage left".into());
+    }
+    if is_refined && chosen.validation_accuracy < chosen.baseline_validation_accuracy {
+        return Some("the refined model is worse than the baseline on validation pictures".into());
+    }
+    if chosen.classes != baseline.classes || chosen.normalization != baseline.normalization {
+        return Some("classes or normalization are not those of the training".into());
+    }
+    if !is_refined && chosen.model != baseline.model {
+        return Some("the network is not the baseline's".into());
+    }
+    None
+}
+
+/// A figure of the training that gave the final model: that of this stage, or that of stage 4.
+fn of_the_training(
+    reader: &ArtifactReader<'_>,
+    figure: fn(&ArtifactReader<'_>, Stage, &str) -> Found<Measurement>,
+) -> Found<Measurement> {
+    let chosen: FinalModel = reader.artifact(STAGE, FINAL_MODEL)?;
+    if chosen.final_training.is_some() {
+        return figure(reader, STAGE, &format!("{TRAINING}/"));
+    }
+    let measured = figure(reader, Stage::Implementation, "")?;
+    let note = format!(
+        "{}; the baseline's, nothing was trained again",
+        measured.note
+    );
+    Ok(measured.noted(note))
 }
 
 fn improvement(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     let before = reader.predictions(Stage::Evaluation, "predictions.jsonl")?;
     let after = reader.predictions(STAGE, PREDICTIONS)?;
-    let comparison: Comparison = reader.artifact(STAGE, "comparison.json")?;
-    let file = RunFolder::display_name(STAGE, "comparison.json");
+    let comparison: Comparison = reader.artifact(STAGE, COMPARISON)?;
+    let file = RunFolder::display_name(STAGE, COMPARISON);
     let paired = mcnemar(
         &before.correct(),
         &after.correct(),
         config.evaluation.confidence,
     )
     .map_err(|error| Box::new(Evidence::missing(file.clone(), error.to_string())))?;
-    agree(
-        file,
-        "difference",
-        comparison.paired.difference,
-        paired.difference,
-    )?;
+    let claimed = &comparison.paired;
+    for (what, claimed, recomputed) in [
+        ("difference", claimed.difference, paired.difference),
+        ("accuracy_a", claimed.accuracy_a, paired.accuracy_a),
+        ("accuracy_b", claimed.accuracy_b, paired.accuracy_b),
+        ("p_value", claimed.p_value, paired.p_value),
+        ("both", claimed.both as f64, paired.both as f64),
+        ("only_a", claimed.only_a as f64, paired.only_a as f64),
+        ("only_b", claimed.only_b as f64, paired.only_b as f64),
+        ("neither", claimed.neither as f64, paired.neither as f64),
+    ] {
+        agree(file.clone(), what, claimed, recomputed)?;
+    }
+    let chosen: FinalModel = reader.artifact(STAGE, FINAL_MODEL)?;
+    if comparison.choice != chosen.choice {
+        return Err(unusable(
+            COMPARISON,
+            format!("it is of another choice than {FINAL_MODEL}"),
+        ));
+    }
     Ok(gain(&before, &after, &paired))
 }
 
@@ -118,9 +415,9 @@ fn gain(before: &Predictions, after: &Predictions, paired: &McNemar) -> Measurem
 
 fn final_primary_metric(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     let predictions = reader.predictions(STAGE, PREDICTIONS)?;
-    let comparison: Comparison = reader.artifact(STAGE, "comparison.json")?;
+    let comparison: Comparison = reader.artifact(STAGE, COMPARISON)?;
     agree(
-        RunFolder::display_name(STAGE, "comparison.json"),
+        RunFolder::display_name(STAGE, COMPARISON),
         "accuracy_b",
         comparison.paired.accuracy_b,
         accuracy(&predictions),
@@ -131,21 +428,35 @@ fn final_primary_metric(reader: &ArtifactReader<'_>, config: &Config) -> Found<M
     Ok(measured.noted(note))
 }
 
+fn of_final_predictions(
+    reader: &ArtifactReader<'_>,
+    config: &Config,
+    metric: MetricName,
+) -> Found<Measurement> {
+    let predictions = reader.predictions(STAGE, PREDICTIONS)?;
+    metric_measurement(metric, &predictions, config, STAGE, PREDICTIONS)
+}
+
 fn final_worst_class_recall(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     let predictions = reader.predictions(STAGE, PREDICTIONS)?;
-    let chosen: FinalModel = reader.artifact(STAGE, "final/final_model.json")?;
+    let chosen: FinalModel = reader.artifact(STAGE, FINAL_MODEL)?;
     worst_recall(&predictions, &chosen.classes, config, STAGE, PREDICTIONS)
 }
 
 fn strategies_documented(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
     let analysis: ImprovementAnalysis = reader.artifact(STAGE, "improvement_analysis.json")?;
-    reader.path(STAGE, "refinement_report.html")?;
+    reader.path(STAGE, REPORT)?;
     let n = analysis
         .opportunities
         .iter()
         .filter(|opportunity| opportunity.evidence.is_finite() && !opportunity.keys.is_empty())
         .count();
     Ok(Measurement::exact(n as f64))
+}
+
+fn unusable(name: &str, error: impl ToString) -> Box<Evidence> {
+    let file = RunFolder::display_name(STAGE, name);
+    Box::new(Evidence::missing(file, error.to_string()))
 }
 
 #[cfg(test)]

@@ -2,15 +2,94 @@
 //! stage 6.
 
 use crate::stages::action_planning::{self, ArchitectureCheck};
-use crate::{RunFolder, Stage, StageContext, WorkflowError};
-use mlestar_artifact::read_artifact;
+use crate::{RunFolder, Stage, StageContext, WorkflowError, machine};
+use mlestar_artifact::{Artifact, read_artifact, write_artifact};
 use mlestar_data::{AugmentationConfig, ImageSet, Normalization};
 use mlestar_model::ModelSpec;
 use mlestar_train::{
     Faults, FitOutcome, FitRequest, StepCosts, StopReason, StopSignal, TrainEvent, TrainingConfig,
 };
-use std::path::Path;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The memory of a training: a file of its folder.
+pub(crate) const MEMORY: &str = "training_memory.json";
+
+/// `training_memory.json`: the memory of the process that trained. A training that was interrupted keeps the largest of
+/// the processes that had a part in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainingMemory {
+    /// Largest resident memory in bytes, pictures included; absent where the system does not tell. What a GPU holds is
+    /// not in it.
+    pub peak_bytes: Option<u64>,
+    /// What the peak is the peak of.
+    pub since: PeakSince,
+}
+
+/// From when on a peak of memory was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeakSince {
+    /// From the beginning of the training on.
+    TrainingBegan,
+    /// From the beginning of the process on: the system lets nobody begin anew.
+    ProcessBegan,
+}
+
+impl PeakSince {
+    /// In words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::TrainingBegan => {
+                "of the process that trained, from the beginning of the training on"
+            }
+            Self::ProcessBegan => "of the process that trained, whatever it did before included",
+        }
+    }
+}
+
+impl Artifact for TrainingMemory {
+    const SCHEMA: &'static str = "mlestar.training_memory";
+    const VERSION: u32 = 1;
+}
+
+/// Writes down the peak of memory as it grows, so that a killed process does not take it along.
+struct MemoryWatch {
+    path: PathBuf,
+    memory: TrainingMemory,
+}
+
+impl MemoryWatch {
+    /// Begins to watch; `resume` keeps what earlier processes needed.
+    fn begin(output: &Path, resume: bool) -> Self {
+        let path = output.join(MEMORY);
+        let since = match machine::restart_peak_memory() {
+            true => PeakSince::TrainingBegan,
+            false => PeakSince::ProcessBegan,
+        };
+        let earlier = resume
+            .then(|| read_artifact::<TrainingMemory>(&path).ok())
+            .flatten();
+        let memory = earlier.unwrap_or(TrainingMemory {
+            peak_bytes: None,
+            since,
+        });
+        Self { path, memory }
+    }
+
+    /// Whether the peak has grown since the last look.
+    fn grew(&mut self) -> bool {
+        let now = machine::peak_memory_bytes();
+        let grew = now > self.memory.peak_bytes;
+        self.memory.peak_bytes = self.memory.peak_bytes.max(now);
+        grew
+    }
+
+    fn write(&self) -> Result<(), WorkflowError> {
+        Ok(write_artifact(&self.path, &self.memory)?)
+    }
+}
 
 /// What is to be trained, on what.
 pub struct TrainingJob<'a> {
@@ -46,9 +125,8 @@ pub(crate) fn measured_costs(run: &RunFolder) -> Option<StepCosts> {
     check.figures.timing.step_costs()
 }
 
-/// Trains and reports every event to whoever watches the run.
-///
-/// `after_epoch` sees each event and may end the training by requesting `stop`.
+/// Trains, reports every event to whoever watches the run, and leaves the memory that it took in the folder of the
+/// training.
 ///
 /// # Errors
 /// [`WorkflowError::Interrupted`] when the run was asked to stop; otherwise whatever training says.
@@ -57,7 +135,15 @@ pub fn train(
     job: &TrainingJob<'_>,
 ) -> Result<FitOutcome, WorkflowError> {
     let stop = context.stop.clone();
-    let outcome = train_until(context, job, &stop, &mut |_| {})?;
+    let mut memory = MemoryWatch::begin(job.output, job.resume);
+    let outcome = train_until(context, job, &stop, &mut |event| {
+        if matches!(event, TrainEvent::Epoch(_)) && memory.grew() {
+            // What keeps it from being written is said at the end.
+            let _ = memory.write();
+        }
+    })?;
+    memory.grew();
+    memory.write()?;
     match outcome.stopped {
         StopReason::Interrupted => Err(WorkflowError::Interrupted {
             stage: context.stage,

@@ -7,6 +7,7 @@ mod page;
 
 pub use artifact::{ClassCurves, EvaluationResults, Mistake, PrecisionRecallPoints, RocPoints};
 pub(crate) use drawings::Drawings;
+pub(crate) use page::sections;
 
 use crate::stages::implementation::TrainingSummary;
 use crate::{Stage, StageContext, WorkflowError, predictions};
@@ -15,6 +16,11 @@ use mlestar_data::ImageSet;
 use mlestar_eval::{Predictions, precision_recall_curve, roc_curve, summarize};
 use mlestar_model::ImageClassifier;
 use mlestar_train::{checkpoint, predict};
+
+/// The figures of an evaluation: a file of its stage's folder.
+pub(crate) const RESULTS: &str = "evaluation_results.json";
+/// Where the charts of an evaluation stand in its stage's folder.
+pub(crate) const DRAWINGS: &str = "visualizations/";
 
 /// Curves are thinned to this many points: more cannot be seen, and 10,000 pictures times 100
 /// classes would make the file large.
@@ -49,25 +55,59 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     };
     context.check_stop()?;
     let predictions = predictions::write(&context.path("predictions.jsonl"), &test, &logits)?;
-    let results = evaluate(&predictions, &test, context, &weights)?;
-    write_artifact(&context.path("evaluation_results.json"), &results)?;
-    let drawings = Drawings::of(&results)?;
-    for (name, drawing) in drawings.named() {
-        context.write_text(&format!("visualizations/{name}.svg"), drawing.as_str())?;
-    }
-    let page = page::render(context.config, &results, &drawings, &predictions, &test)?;
+    let evaluation = Evaluation::of(
+        context,
+        &predictions,
+        &test,
+        ContentHash::of_file(&weights)?,
+    )?;
+    write_artifact(&context.path(RESULTS), &evaluation.results)?;
+    evaluation.write_drawings(context)?;
+    let page = page::render(context.config, &evaluation, &predictions, &test)?;
     context.write_text("evaluation_report.html", &page)
+}
+
+/// Everything that is said of one model's answers, for the baseline here and for the final model in stage 6.
+pub(crate) struct Evaluation {
+    pub(crate) results: EvaluationResults,
+    pub(crate) drawings: Drawings,
+}
+
+impl Evaluation {
+    /// Of the answers of the model whose weights have the hash `model`.
+    pub(crate) fn of(
+        context: &StageContext<'_>,
+        predictions: &Predictions,
+        test: &ImageSet,
+        model: ContentHash,
+    ) -> Result<Self, WorkflowError> {
+        let results = evaluate(
+            predictions,
+            test,
+            context.config.evaluation.confidence,
+            model,
+        )?;
+        let drawings = Drawings::of(&results)?;
+        Ok(Self { results, drawings })
+    }
+
+    /// Writes each chart into the folder of the running stage.
+    pub(crate) fn write_drawings(&self, context: &StageContext<'_>) -> Result<(), WorkflowError> {
+        for (name, drawing) in self.drawings.named() {
+            context.write_text(&format!("{DRAWINGS}{name}.svg"), drawing.as_str())?;
+        }
+        Ok(())
+    }
 }
 
 fn evaluate(
     predictions: &Predictions,
     test: &ImageSet,
-    context: &StageContext<'_>,
-    weights: &std::path::Path,
+    confidence: f64,
+    model: ContentHash,
 ) -> Result<EvaluationResults, WorkflowError> {
-    let confidence = context.config.evaluation.confidence;
     Ok(EvaluationResults {
-        model: ContentHash::of_file(weights)?,
+        model,
         summary: summarize(predictions, test.classes(), confidence)?,
         curves: curves(predictions, test.classes())?,
         mistakes: mistakes::most_confident(predictions, test),

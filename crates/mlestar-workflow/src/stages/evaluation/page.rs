@@ -1,13 +1,13 @@
 //! The page about an evaluation.
 
-use super::{Drawings, EvaluationResults};
+use super::{Drawings, Evaluation, EvaluationResults, RESULTS};
 use crate::WorkflowError;
 use crate::config::Config;
 use mlestar_data::ImageSet;
 use mlestar_eval::{Estimate, Predictions};
 use mlestar_report::{
-    Block, ChartFigure, Column, KeyFigure, Link, Page, Picture, PictureGrid, Row, Section, Table,
-    format, thumbnail,
+    Block, Callout, ChartFigure, Column, KeyFigure, Link, Page, Picture, PictureGrid, Row, Section,
+    Table, format, thumbnail,
 };
 
 /// How large the pictures are shown: small ones need magnifying.
@@ -17,13 +17,19 @@ const RIGHT_ANSWERS: usize = 12;
 
 pub(super) fn render(
     config: &Config,
-    results: &EvaluationResults,
-    drawings: &Drawings,
+    evaluation: &Evaluation,
     predictions: &Predictions,
     test: &ImageSet,
 ) -> Result<String, WorkflowError> {
+    let results = &evaluation.results;
     let summary = &results.summary;
-    let page = Page::new("Evaluation")
+    let about = Section::new("What this page is about").block(Callout::info(
+        "The baseline",
+        "All figures, charts and mistakes on this page are those of the baseline, the model that stage 4 trained. What \
+         ships is the final model, which stage 6 chooses: its evaluation stands in \
+         6-refinement/final_report.html, beside the baseline's.",
+    ));
+    let mut page = Page::new("Evaluation of the baseline")
         .project("MLE-Star")
         .subtitle(format!(
             "{}: {} test pictures, intervals at {}",
@@ -31,37 +37,51 @@ pub(super) fn render(
             format::count(summary.n_samples),
             summary.confidence
         ))
-        .fact("model", results.model.short())
-        .section(figures(results))
-        .section(per_class(results, drawings))
-        .section(
-            Section::new("Confusions")
-                .block(Block::columns(vec![
-                    ChartFigure::new(drawings.confusion_counts.clone()).into(),
-                    ChartFigure::new(drawings.confusion_fractions.clone()).into(),
-                ]))
-                .block(confused_pairs(results)),
+        .fact("model", format!("baseline {}", results.model.short()))
+        .section(about);
+    for section in sections(evaluation, predictions, test)? {
+        page = page.section(section);
+    }
+    let links = vec![
+        Link::new("predictions.jsonl", "predictions.jsonl").note("one line a test picture"),
+        Link::new(RESULTS, RESULTS),
+        Link::new(
+            "Evaluation of the final model",
+            "../6-refinement/final_report.html",
         )
-        .section(
-            Section::new("Thresholds")
-                .intro("How well each class is told from the rest, whatever threshold is used.")
-                .block(Block::columns(vec![
-                    ChartFigure::new(drawings.roc.clone()).into(),
-                    ChartFigure::new(drawings.precision_recall.clone()).into(),
-                ])),
-        )
-        .section(Section::new("Confidence").block(
-            ChartFigure::new(drawings.reliability.clone()).caption(
-                "Pictures are grouped by the probability of the predicted class. Bars below the \
-                     diagonal mean overconfidence.",
-            ),
-        ))
-        .section(pictures(results, predictions, test)?)
-        .section(Section::new("Files").block(vec![
-            Link::new("predictions.jsonl", "predictions.jsonl").note("one line a test picture"),
-            Link::new("evaluation_results.json", "evaluation_results.json"),
-        ]));
-    Ok(page.render())
+        .note("once stage 6 has run"),
+    ];
+    Ok(page.section(Section::new("Files").block(links)).render())
+}
+
+/// What an evaluation has to say of its model: figures, classes, confusions, curves, pictures.
+pub(crate) fn sections(
+    evaluation: &Evaluation,
+    predictions: &Predictions,
+    test: &ImageSet,
+) -> Result<Vec<Section>, WorkflowError> {
+    let Evaluation { results, drawings } = evaluation;
+    Ok(vec![
+        figures(results),
+        per_class(results, drawings),
+        Section::new("Confusions")
+            .block(Block::columns(vec![
+                ChartFigure::new(drawings.confusion_counts.clone()).into(),
+                ChartFigure::new(drawings.confusion_fractions.clone()).into(),
+            ]))
+            .block(confused_pairs(results)),
+        Section::new("Thresholds")
+            .intro("How well each class is told from the rest, whatever threshold is used.")
+            .block(Block::columns(vec![
+                ChartFigure::new(drawings.roc.clone()).into(),
+                ChartFigure::new(drawings.precision_recall.clone()).into(),
+            ])),
+        Section::new("Confidence").block(ChartFigure::new(drawings.reliability.clone()).caption(
+            "Pictures are grouped by the probability of the predicted class. Bars below the \
+                 diagonal mean overconfidence.",
+        )),
+        pictures(results, predictions, test)?,
+    ])
 }
 
 fn figures(results: &EvaluationResults) -> Section {

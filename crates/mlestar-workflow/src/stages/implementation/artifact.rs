@@ -3,7 +3,7 @@
 use mlestar_artifact::Artifact;
 use mlestar_data::Normalization;
 use mlestar_model::{ModelSpec, Precision};
-use mlestar_train::{Remedy, StopReason};
+use mlestar_train::{EpochRecord, FitOutcome, Remedy, StopReason};
 use serde::{Deserialize, Serialize};
 
 /// `training_summary.json`: how the training ended. It holds no clock time, so that the same
@@ -71,6 +71,32 @@ pub struct TrainingTiming {
     pub images_per_second: f64,
     /// Seconds of the steps of each epoch.
     pub epoch_seconds: Vec<f64>,
+}
+
+impl TrainingTiming {
+    /// How long the epochs of a training took, those before it was gone on with included.
+    pub(crate) fn of(outcome: &FitOutcome) -> Self {
+        let seconds: f64 = outcome.history.iter().map(|epoch| epoch.seconds).sum();
+        let images_of = |epoch: &EpochRecord| epoch.images_per_second * epoch.seconds;
+        let images: f64 = outcome.history.iter().map(images_of).sum();
+        Self {
+            training_seconds: seconds,
+            validation_seconds: outcome
+                .history
+                .iter()
+                .map(|epoch| epoch.validation_seconds)
+                .sum(),
+            seconds_before_first_step: outcome.first_step.map(|first| first.seconds_before),
+            first_step_seconds: outcome.first_step.map(|first| first.seconds),
+            images_per_second: images / seconds.max(1e-9),
+            epoch_seconds: outcome.history.iter().map(|epoch| epoch.seconds).collect(),
+        }
+    }
+
+    /// Seconds of training and validation together: what a limit of time is about.
+    pub fn total_seconds(&self) -> f64 {
+        self.training_seconds + self.validation_seconds
+    }
 }
 
 impl Artifact for TrainingTiming {

@@ -13,12 +13,15 @@ use mlestar_data::split::stratified_subset;
 use mlestar_data::{ImageSet, Normalization};
 use mlestar_eval::{Predictions, accuracy, log_loss};
 use mlestar_model::ImageClassifier;
-use mlestar_train::{EpochRecord, FitOutcome, predict};
+use mlestar_train::predict;
 use std::sync::Arc;
 
 /// The training pictures that the overfitting gap is measured on, at most. 10,000 give a standard
 /// error below half a point.
 const TRAIN_PICTURES_FOR_GAP: usize = 10_000;
+
+/// How long a training took: a file of its folder.
+pub(crate) const TIMING: &str = "training_timing.json";
 
 /// Trains the baseline and records what its best epoch says of validation and training pictures.
 ///
@@ -89,28 +92,10 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         overfitting_gap: accuracy(&training) - accuracy(&validation),
     };
     write_artifact(&context.path("training_summary.json"), &summary)?;
-    let timing = timing(&outcome);
-    write_artifact(&context.path("training_timing.json"), &timing)?;
+    let timing = TrainingTiming::of(&outcome);
+    write_artifact(&context.path(TIMING), &timing)?;
     let page = page::render(context.config, &summary, &timing, &outcome.history)?;
     context.write_text("training_report.html", &page)
-}
-
-fn timing(outcome: &FitOutcome) -> TrainingTiming {
-    let seconds: f64 = outcome.history.iter().map(|epoch| epoch.seconds).sum();
-    let images_of = |epoch: &EpochRecord| epoch.images_per_second * epoch.seconds;
-    let images: f64 = outcome.history.iter().map(images_of).sum();
-    TrainingTiming {
-        training_seconds: seconds,
-        validation_seconds: outcome
-            .history
-            .iter()
-            .map(|epoch| epoch.validation_seconds)
-            .sum(),
-        seconds_before_first_step: outcome.first_step.map(|first| first.seconds_before),
-        first_step_seconds: outcome.first_step.map(|first| first.seconds),
-        images_per_second: images / seconds.max(1e-9),
-        epoch_seconds: outcome.history.iter().map(|epoch| epoch.seconds).collect(),
-    }
 }
 
 /// A stratified part of the training pictures, without augmentation.

@@ -59,11 +59,47 @@ pub enum Choice {
     Refined,
 }
 
+/// Why the chosen model was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// `refinement.enabled` is false: the baseline is kept without a search.
+    NotSearched,
+    /// No trial was better than the baseline's settings: nothing was trained again.
+    NothingBetterFound,
+    /// The final training was not better than the baseline on the validation pictures.
+    NoBetterWhenTrained,
+    /// The final training was better than the baseline on the validation pictures.
+    Better,
+}
+
+impl Reason {
+    /// In words, for pages and documents.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::NotSearched => {
+                "The baseline is kept: refinement.enabled is false, so nothing was searched."
+            }
+            Self::NothingBetterFound => {
+                "The baseline is kept: no trial was better than its settings, so nothing was trained again."
+            }
+            Self::NoBetterWhenTrained => {
+                "The baseline is kept: the final training was not better than it on the validation pictures."
+            }
+            Self::Better => {
+                "The refined model is taken: its training was better than the baseline on the validation pictures."
+            }
+        }
+    }
+}
+
 /// `final/final_model.json`: the chosen model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FinalModel {
     /// Where it comes from.
     pub choice: Choice,
+    /// Why.
+    pub reason: Reason,
     /// The content hash of `final/model.safetensors`.
     pub weights: ContentHash,
     /// Trainable parameters.
@@ -72,23 +108,58 @@ pub struct FinalModel {
     pub model: ModelSpec,
     /// How it was trained.
     pub training: TrainingConfig,
+    /// The seed of its training.
+    pub seed: u64,
     /// The classes in the order of the network's outputs.
     pub classes: Vec<String>,
     /// Mean and standard deviation that pictures are normalised with.
     pub normalization: Normalization,
+    /// Epochs that its training ran; `training.epochs` were planned.
+    pub epochs_run: usize,
     /// The epoch whose weights these are.
     pub best_epoch: usize,
     /// Its accuracy on the validation pictures, on which it was chosen.
     pub validation_accuracy: f64,
     /// The baseline's accuracy on them.
     pub baseline_validation_accuracy: f64,
-    /// The final training's accuracy on them, where there was one.
-    pub candidate_validation_accuracy: Option<f64>,
+    /// Epochs that the baseline's training ran.
+    pub baseline_epochs_run: usize,
+    /// The final training, where there was one, whether or not it was chosen.
+    pub final_training: Option<FinalTraining>,
+}
+
+/// What the final training of stage 6 gave.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FinalTraining {
+    /// Epochs that it ran.
+    pub epochs_run: usize,
+    /// Its best epoch.
+    pub best_epoch: usize,
+    /// The accuracy of that epoch on the validation pictures.
+    pub validation_accuracy: f64,
+}
+
+impl FinalModel {
+    /// How the lengths of the two trainings that are compared differ; none where they do not or only one was trained.
+    pub fn unequal_lengths(&self) -> Option<String> {
+        let training = self.final_training?;
+        let (baseline, refined) = (self.baseline_epochs_run, training.epochs_run);
+        (baseline != refined).then(|| {
+            let (longer, share) = match refined > baseline {
+                true => ("final training", "gain"),
+                false => ("baseline's training", "loss"),
+            };
+            format!(
+                "The final training ran {refined} epochs, the baseline's {baseline}: a part of a {share} may come from \
+                 the {longer} being longer and not from its settings."
+            )
+        })
+    }
 }
 
 impl Artifact for FinalModel {
     const SCHEMA: &'static str = "mlestar.final_model";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 /// `comparison.json`: the chosen model against the baseline on the same test pictures.

@@ -1,70 +1,107 @@
 //! The page about a refinement.
 
-use super::{Choice, Comparison, FinalModel, ImprovementAnalysis};
+use super::targets::{self, Target};
+use super::{
+    COMPARISON, Choice, Comparison, FINAL_MODEL, FINAL_REPORT, FinalModel, ImprovementAnalysis,
+    OPTIMIZED, PREDICTIONS, TRIALS,
+};
 use crate::WorkflowError;
 use crate::config::Config;
 use mlestar_report::{
-    Block, ChartFigure, Column, KeyFigure, Link, Page, Row, Section, Table, charts, format,
+    Block, Callout, ChartFigure, Column, KeyFigure, Link, Page, Row, Section, Table, charts, format,
 };
 use mlestar_tune::{StudyReport, TrialState};
 
+/// What both pages of this stage are about.
+pub(super) struct Outcome<'a> {
+    pub(super) config: &'a Config,
+    pub(super) chosen: &'a FinalModel,
+    pub(super) comparison: &'a Comparison,
+    pub(super) targets: &'a [Target],
+}
+
+impl Outcome<'_> {
+    /// Which model ships and why, and every target with both models' figures.
+    pub(super) fn sections(&self) -> [Section; 2] {
+        let chosen = self.chosen;
+        let title = match chosen.choice {
+            Choice::Baseline => "The final model is the baseline",
+            Choice::Refined => "The final model is the refined one",
+        };
+        let mut targets =
+            Section::new("Targets").block(Callout::info(title, chosen.reason.describe()));
+        if let Some(text) = chosen.unequal_lengths() {
+            targets = targets.block(Callout::warning("Trained for unequally long", text));
+        }
+        targets = targets.block(targets::table(self.targets, chosen.choice));
+        [targets, comparison(chosen, self.comparison)]
+    }
+
+    /// A page with what is true of both.
+    pub(super) fn page(&self, title: &str) -> Page {
+        let choice = match self.chosen.choice {
+            Choice::Baseline => "baseline",
+            Choice::Refined => "refined",
+        };
+        let page = Page::new(title)
+            .project("MLE-Star")
+            .subtitle(&self.config.project.name)
+            .fact("chosen", choice)
+            .fact("model", self.chosen.weights.short());
+        self.sections().into_iter().fold(page, Page::section)
+    }
+}
+
 pub(super) fn render(
-    config: &Config,
+    outcome: &Outcome<'_>,
     analysis: &ImprovementAnalysis,
     study: Option<&StudyReport>,
-    chosen: &FinalModel,
-    comparison: &Comparison,
 ) -> Result<String, WorkflowError> {
-    let mut page = Page::new("Refinement")
-        .project("MLE-Star")
-        .subtitle(&config.project.name)
-        .fact(
-            "chosen",
-            match chosen.choice {
-                Choice::Baseline => "baseline",
-                Choice::Refined => "refined",
-            },
-        )
-        .fact("model", chosen.weights.short())
-        .section(result(chosen, comparison))
-        .section(opportunities(analysis));
+    let mut page = outcome.page("Refinement").section(opportunities(analysis));
     if let Some(study) = study {
         page = page.section(search(study)?);
     }
     let mut links = vec![
-        Link::new("comparison.json", "comparison.json"),
-        Link::new("test_predictions.jsonl", "test_predictions.jsonl"),
+        Link::new("Evaluation of the final model", FINAL_REPORT),
+        Link::new(FINAL_MODEL, FINAL_MODEL),
+        Link::new(COMPARISON, COMPARISON),
+        Link::new(PREDICTIONS, PREDICTIONS),
     ];
     if study.is_some() {
-        links
-            .push(Link::new("optimized_config.toml", "optimized_config.toml").note("for --config"));
-        links.push(Link::new("trials.jsonl", "trials.jsonl"));
+        links.push(Link::new(OPTIMIZED, OPTIMIZED).note("for --config"));
+        links.push(Link::new(TRIALS, TRIALS));
     }
     Ok(page.section(Section::new("Files").block(links)).render())
 }
 
-fn result(chosen: &FinalModel, comparison: &Comparison) -> Section {
+fn comparison(chosen: &FinalModel, comparison: &Comparison) -> Section {
     let paired = &comparison.paired;
-    Section::new("Result")
+    let epochs = |run: usize| format!("{run} epochs of training");
+    Section::new("Comparison")
         .intro(
             "Chosen on validation pictures; compared on the same test pictures, picture by picture.",
         )
         .block(vec![
-            KeyFigure::new("test accuracy, baseline", format::fraction(paired.accuracy_a)),
-            KeyFigure::new("test accuracy, chosen", format::fraction(paired.accuracy_b)),
+            KeyFigure::new("test accuracy, baseline", format::fraction(paired.accuracy_a))
+                .interval(epochs(chosen.baseline_epochs_run)),
+            KeyFigure::new("test accuracy, final model", format::fraction(paired.accuracy_b))
+                .interval(epochs(chosen.epochs_run)),
             KeyFigure::new("difference", format::fraction(paired.difference)).interval(
                 format::interval(paired.interval.low, paired.interval.high, 4),
             ),
             KeyFigure::new("p-value (McNemar, exact)", format!("{:.2e}", paired.p_value)),
             KeyFigure::new("only the baseline is right", format::count(paired.only_a)),
-            KeyFigure::new("only the chosen is right", format::count(paired.only_b)),
+            KeyFigure::new("only the final model is right", format::count(paired.only_b)),
             KeyFigure::new(
                 "validation accuracy, baseline",
                 format::fraction(chosen.baseline_validation_accuracy),
             ),
             KeyFigure::new(
-                "validation accuracy, refined",
-                format::optional(chosen.candidate_validation_accuracy, 4),
+                "validation accuracy, final training",
+                match chosen.final_training {
+                    Some(training) => format::fraction(training.validation_accuracy),
+                    None => "not trained".into(),
+                },
             ),
         ])
 }

@@ -1,34 +1,49 @@
 //! The hyper-parameter search, judged on validation pictures.
 
+use super::TRIALS;
 use crate::stages::implementation::TrainingSummary;
 use crate::stages::training::{TrainingJob, train_until};
-use crate::{StageContext, WorkflowError};
-use mlestar_artifact::PARTIAL_PREFIX;
+use crate::{CODE_VERSION, StageContext, WorkflowError};
+use mlestar_artifact::{ContentHash, PARTIAL_PREFIX};
 use mlestar_data::ImageSet;
 use mlestar_data::split::stratified_subset;
+use mlestar_train::checkpoint::hash_of_set;
 use mlestar_train::{Faults, StopReason, StopSignal, TrainError, TrainEvent, TrainingConfig};
-use mlestar_tune::{Decision, StudyReport, Trial, TrialError, run_study};
+use mlestar_tune::{
+    Decision, Parameters, StudyConfig, StudyEvent, StudyReport, Trial, TrialError, carry_over,
+    run_study,
+};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Runs the study of `[refinement]`, the baseline's settings first. What an interrupted study has
-/// finished is taken from its log.
+/// finished is taken from its log, and so is what the stage did the last time, if the study is the same: three trials
+/// become five by running two.
 pub(super) fn run(
     context: &mut StageContext<'_>,
     baseline: &TrainingSummary,
 ) -> Result<StudyReport, WorkflowError> {
     let config = context.config;
-    let log = context.path("trials.jsonl");
+    let log = context.path(TRIALS);
     let (train, validation) = context.training_sets()?;
     let train = trial_pictures(
         &train,
         config.refinement.train_fraction_per_trial,
         config.seed,
     )?;
+    let study = StudyConfig {
+        objective: objective(context, baseline, &train, &validation)?,
+        ..config.refinement.study()
+    };
     let enqueue = [config.baseline_parameters()];
+    if !log.exists() && !context.force {
+        take_over(context, &study, &log, &enqueue)?;
+    }
     // The objective must tell an error of the program from a trial that went wrong.
     let mut failure = None;
+    let mut n_damaged = 0;
     let report = run_study(
-        &config.refinement.study(),
+        &study,
         config.seed,
         &log,
         &enqueue,
@@ -41,13 +56,73 @@ pub(super) fn run(
                 }
             })
         },
-        &mut |_| {},
+        &mut |event| {
+            if let StudyEvent::Damaged { lines } = event {
+                n_damaged = *lines;
+            }
+        },
     )?;
     if let Some(error) = failure {
         return Err(error);
     }
+    if n_damaged > 0 {
+        context.reporter.note(&format!(
+            "{n_damaged} lines of {} could not be read; their trials were run again",
+            log.display()
+        ));
+    }
     context.check_stop()?;
     Ok(report)
+}
+
+/// Takes the trials of the stage's last run over, if they are of this very study.
+fn take_over(
+    context: &mut StageContext<'_>,
+    study: &StudyConfig,
+    log: &Path,
+    enqueue: &[Parameters],
+) -> Result<(), WorkflowError> {
+    let previous = context.run.root().join(".previous");
+    let previous = previous.join(context.stage.folder()).join(TRIALS);
+    let n = carry_over(study, context.config.seed, &previous, log, enqueue)?;
+    if n > 0 {
+        context.reporter.note(&format!(
+            "{n} trials are taken from the last search, whose settings, data and code were the same"
+        ));
+    }
+    Ok(())
+}
+
+/// What decides a trial's value besides its parameters, as a hash: settings, pictures, code and kind of device.
+fn objective(
+    context: &StageContext<'_>,
+    baseline: &TrainingSummary,
+    train: &ImageSet,
+    validation: &ImageSet,
+) -> Result<String, WorkflowError> {
+    let config = context.config;
+    let training = with_epochs(&config.training, config.refinement.epochs_per_trial);
+    let initial_weights = match &training.initial_weights {
+        Some(path) => Some(ContentHash::of_file(path)?),
+        None => None,
+    };
+    let teachers = match training.teaching() {
+        Some(teaching) => Some(teaching.hashes()?),
+        None => None,
+    };
+    let decisive = serde_json::json!({
+        "model": config.model,
+        "augmentation": config.augmentation,
+        "training": training,
+        "initial_weights": initial_weights,
+        "teachers": teachers,
+        "normalization": baseline.normalization,
+        "train": hash_of_set(train),
+        "validation": hash_of_set(validation),
+        "device": context.device_name,
+        "code": CODE_VERSION,
+    });
+    Ok(ContentHash::of_json(&decisive)?.to_string())
 }
 
 enum TrialFailure {
@@ -72,7 +147,7 @@ fn run_trial(
     let config = context
         .config
         .with_parameters(trial.parameters())
-        .map_err(WorkflowError::from)?;
+        .map_err(|error| TrialFailure::Trial(TrialError::Failed(error.to_string())))?;
     let mut training = with_epochs(&config.training, config.refinement.epochs_per_trial);
     let model = config
         .model
@@ -121,10 +196,7 @@ fn run_trial(
     };
     let outcome = match train_until(context, &job, &trial_stop, &mut watch) {
         Ok(outcome) => outcome,
-        // A diverged trial says something about its settings and nothing about the program.
-        Err(WorkflowError::Train(
-            error @ (TrainError::NonFinite { .. } | TrainError::NonFiniteLogits { .. }),
-        )) => {
+        Err(WorkflowError::Train(error)) if is_of_the_trial(&error) => {
             return Err(TrialFailure::Trial(TrialError::Failed(error.to_string())));
         }
         Err(error) => return Err(TrialFailure::Program(error)),
@@ -140,6 +212,21 @@ fn run_trial(
         .iter()
         .filter_map(|epoch| epoch.validation_accuracy);
     Ok(accuracies.fold(0.0, f64::max))
+}
+
+/// Whether an error says something of the trial's settings and nothing of the program or the disk: such a trial is
+/// recorded as failed, and the search goes on.
+fn is_of_the_trial(error: &TrainError) -> bool {
+    !matches!(
+        error,
+        TrainError::Io { .. }
+            | TrainError::Artifact(_)
+            | TrainError::Data(_)
+            | TrainError::EmptySet { .. }
+            | TrainError::InitialWeights { .. }
+            | TrainError::Teacher { .. }
+            | TrainError::Device { .. }
+    )
 }
 
 /// The training pictures of a trial: a stratified share.
@@ -161,5 +248,36 @@ pub(super) fn with_epochs(training: &TrainingConfig, epochs: usize) -> TrainingC
     TrainingConfig {
         epochs,
         ..training.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_without_memory_or_with_impossible_settings_does_not_end_the_search() {
+        let of_the_trial = [
+            TrainError::OutOfMemory {
+                message: "out of memory".into(),
+            },
+            TrainError::NonFiniteWeights {
+                epoch: 1,
+                tensor: "head".into(),
+            },
+            TrainError::OutOfRange {
+                key: "batch_size",
+                value: "0".into(),
+                limit: "at least 1".into(),
+            },
+        ];
+        assert!(of_the_trial.iter().all(is_of_the_trial));
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let of_the_disk = TrainError::Io {
+            action: "writing",
+            path: "metrics.jsonl".into(),
+            source: full,
+        };
+        assert!(!is_of_the_trial(&of_the_disk));
     }
 }

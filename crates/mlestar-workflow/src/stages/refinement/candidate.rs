@@ -1,0 +1,167 @@
+//! The final training with the best settings of the search, and the choice between it and the baseline.
+
+use super::{Choice, FinalModel, FinalTraining, Reason, TRAINING, search};
+use crate::config::Config;
+use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
+use crate::stages::training::{TrainingJob, train};
+use crate::{Stage, StageContext, WorkflowError};
+use mlestar_artifact::{ContentHash, write_artifact, write_atomically};
+use mlestar_model::ModelSpec;
+use mlestar_train::{Faults, TrainingConfig};
+use mlestar_tune::StudyReport;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The result of the final training.
+pub(super) struct Candidate {
+    training: TrainingConfig,
+    model: ModelSpec,
+    record: FinalTraining,
+    validation_loss: f64,
+    weights: PathBuf,
+}
+
+/// The config with the settings of the best trial; the config itself where no trial ended well.
+pub(super) fn best_config(config: &Config, study: &StudyReport) -> Result<Config, WorkflowError> {
+    Ok(match study.best_trial() {
+        Some(trial) => config.with_parameters(&trial.parameters)?,
+        None => config.clone(),
+    })
+}
+
+/// How the final training is to be done.
+fn final_training(best: &Config) -> TrainingConfig {
+    let epochs = best.refinement.final_epochs;
+    search::with_epochs(&best.training, epochs.unwrap_or(best.training.epochs))
+}
+
+/// Whether a training with these settings would be the baseline's over again.
+fn is_baseline(config: &Config, best: &Config) -> bool {
+    final_training(best) == config.training
+        && best.model == config.model
+        && best.augmentation == config.augmentation
+}
+
+/// Trains with the best settings of the search, on all training pictures; nothing where that would be the training of
+/// the baseline over again.
+pub(super) fn train_candidate(
+    context: &mut StageContext<'_>,
+    baseline: &TrainingSummary,
+    best: &Config,
+) -> Result<Option<Candidate>, WorkflowError> {
+    if is_baseline(context.config, best) {
+        context
+            .reporter
+            .note("no trial was better than the baseline's settings: nothing is trained again");
+        return Ok(None);
+    }
+    let training = final_training(best);
+    let (train_set, validation_set) = context.training_sets()?;
+    let model = best
+        .model
+        .check(train_set.n_classes(), train_set.height(), train_set.width())?;
+    let output = context.path(TRAINING);
+    let outcome = train(
+        context,
+        &TrainingJob {
+            label: "final",
+            model: &model,
+            training: &training,
+            augmentation: &best.augmentation,
+            normalization: baseline.normalization,
+            train: Arc::clone(&train_set),
+            validation: Arc::clone(&validation_set),
+            seed: best.seed,
+            output: &output,
+            resume: context.resume,
+            faults: Faults::default(),
+        },
+    )?;
+    write_artifact(&output.join(TIMING), &TrainingTiming::of(&outcome))?;
+    let best_epoch = outcome
+        .history
+        .iter()
+        .find(|epoch| epoch.epoch == outcome.best_epoch);
+    Ok(Some(Candidate {
+        training,
+        model,
+        record: FinalTraining {
+            epochs_run: outcome.history.len(),
+            best_epoch: outcome.best_epoch,
+            validation_accuracy: best_epoch
+                .and_then(|epoch| epoch.validation_accuracy)
+                .unwrap_or(0.0),
+        },
+        validation_loss: best_epoch
+            .and_then(|epoch| epoch.validation_loss)
+            .unwrap_or(f64::INFINITY),
+        weights: output.join("checkpoints/best/model.safetensors"),
+    }))
+}
+
+/// Takes the candidate when it is better on the validation pictures, the baseline otherwise, and
+/// copies the chosen weights to `final/`.
+pub(super) fn choose(
+    context: &StageContext<'_>,
+    baseline: &TrainingSummary,
+    candidate: Option<Candidate>,
+) -> Result<FinalModel, WorkflowError> {
+    let record = candidate.as_ref().map(|candidate| candidate.record);
+    let is_better = |candidate: &Candidate| {
+        (
+            candidate.record.validation_accuracy,
+            -candidate.validation_loss,
+        ) > (baseline.validation_accuracy, -baseline.validation_loss)
+    };
+    let reason = match &candidate {
+        Some(candidate) if is_better(candidate) => Reason::Better,
+        Some(_) => Reason::NoBetterWhenTrained,
+        None if context.config.refinement.enabled => Reason::NothingBetterFound,
+        None => Reason::NotSearched,
+    };
+    let (choice, weights, model, training, kept) = match candidate.filter(is_better) {
+        Some(candidate) => (
+            Choice::Refined,
+            candidate.weights,
+            candidate.model,
+            candidate.training,
+            candidate.record,
+        ),
+        None => (
+            Choice::Baseline,
+            context.upstream_path(Stage::Implementation, "checkpoints/best/model.safetensors")?,
+            baseline.model.clone(),
+            context.config.training.clone(),
+            FinalTraining {
+                epochs_run: baseline.epochs_run,
+                best_epoch: baseline.best_epoch,
+                validation_accuracy: baseline.validation_accuracy,
+            },
+        ),
+    };
+    let bytes =
+        std::fs::read(&weights).map_err(|source| mlestar_artifact::ArtifactError::Read {
+            path: weights.clone(),
+            source,
+        })?;
+    write_atomically(&context.path(super::WEIGHTS), &bytes)?;
+    let chosen = FinalModel {
+        choice,
+        reason,
+        weights: ContentHash::of_bytes(&bytes),
+        parameters: model.summary().parameters,
+        model,
+        training,
+        seed: context.config.seed,
+        classes: baseline.classes.clone(),
+        normalization: baseline.normalization,
+        epochs_run: kept.epochs_run,
+        best_epoch: kept.best_epoch,
+        validation_accuracy: kept.validation_accuracy,
+        baseline_validation_accuracy: baseline.validation_accuracy,
+        baseline_epochs_run: baseline.epochs_run,
+        final_training: record,
+    };
+    write_artifact(&context.path(super::FINAL_MODEL), &chosen)?;
+    Ok(chosen)
+}

@@ -1,0 +1,253 @@
+//! Every target of the task beside what the baseline and the chosen model reach.
+
+use super::{Choice, Examined, FinalModel, TRAINING};
+use crate::config::{Config, MetricName};
+use crate::gates::evaluation::{metric_measurement, worst_recall};
+use crate::gates::refinement::final_metric_id;
+use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
+use crate::stages::training::{MEMORY, TrainingMemory};
+use crate::{Stage, StageContext, WorkflowError, gates};
+use mlestar_artifact::read_artifact;
+use mlestar_eval::Predictions;
+use mlestar_export::benchmark::{BenchmarkOptions, benchmark};
+use mlestar_export::{FrozenModel, Predictor, onnx};
+use mlestar_gates::{Criterion, Evidence, Limit, Measurement, judge};
+use mlestar_model::{ImageClassifier, ModelSpec};
+use mlestar_report::{Badge, Cell, Column, Row, Table};
+use mlestar_train::checkpoint;
+use std::path::PathBuf;
+
+/// One target, and what both models reach.
+pub(super) struct Target {
+    name: String,
+    criterion: Criterion,
+    /// Whether the config switches the criterion off.
+    is_off: bool,
+    baseline: Option<Measurement>,
+    chosen: Option<Measurement>,
+}
+
+/// What one model reaches where no gate has measured it yet.
+#[derive(Clone, Default)]
+struct Costs {
+    bytes: Option<Measurement>,
+    latency: Option<Measurement>,
+    seconds: Option<Measurement>,
+    memory: Option<Measurement>,
+}
+
+/// Measures both models against every target: the answers from the predictions, size and latency on the model as it
+/// would be exported, time and memory as the trainings left them.
+pub(super) fn measure(
+    context: &StageContext<'_>,
+    baseline: &TrainingSummary,
+    chosen: &FinalModel,
+    examined: &Examined,
+) -> Result<Vec<Target>, WorkflowError> {
+    let config = context.config;
+    let of_stage_4 = context.run.stage_folder(Stage::Implementation);
+    let weights = of_stage_4.join("checkpoints/best/model.safetensors");
+    let before = checkpoint::load_weights(&weights, &baseline.model, context.device)?;
+    let costs_before = costs(context, &before, &baseline.model, chosen, &of_stage_4)?;
+    let costs_after = match chosen.choice {
+        Choice::Baseline => costs_before.clone(),
+        Choice::Refined => {
+            let folder = context.path(TRAINING);
+            costs(context, &examined.model, &chosen.model, chosen, &folder)?
+        }
+    };
+    let mut targets = Targets {
+        config,
+        found: Vec::new(),
+    };
+    let metric = |metric, predictions: &Predictions| {
+        metric_measurement(metric, predictions, config, Stage::Refinement, "").ok()
+    };
+    for (name, id) in metrics(config) {
+        let figures = [
+            metric(name, &examined.before),
+            metric(name, &examined.after),
+        ];
+        targets.add(
+            Stage::Refinement,
+            id,
+            &format!("{name} on the test pictures"),
+            figures,
+        );
+    }
+    let worst = |predictions| {
+        worst_recall(predictions, &chosen.classes, config, Stage::Refinement, "").ok()
+    };
+    let figures = [worst(&examined.before), worst(&examined.after)];
+    let name = "recall of the worst class on the test pictures";
+    targets.add(Stage::Refinement, "final_worst_class_recall", name, figures);
+    let figures = [
+        chosen.baseline_validation_accuracy,
+        chosen.validation_accuracy,
+    ]
+    .map(|accuracy| Some(Measurement::exact(accuracy)));
+    let name = "validation accuracy, on which the model was chosen";
+    targets.add(Stage::Implementation, "validation_accuracy", name, figures);
+    let (a, b) = (costs_before, costs_after);
+    for (stage, id, name, figures) in [
+        (
+            Stage::Deployment,
+            "model_bytes",
+            "size of the ONNX file",
+            [a.bytes, b.bytes],
+        ),
+        (
+            Stage::Deployment,
+            "latency_p95",
+            "latency of one picture, 95th percentile",
+            [a.latency, b.latency],
+        ),
+        (
+            Stage::Refinement,
+            "final_training_time",
+            "time of the training",
+            [a.seconds, b.seconds],
+        ),
+        (
+            Stage::Refinement,
+            "final_training_memory",
+            "peak memory of the training",
+            [a.memory, b.memory],
+        ),
+    ] {
+        targets.add(stage, id, name, figures);
+    }
+    Ok(targets.found)
+}
+
+/// The metrics that have a target, with the ids of the criteria that judge them.
+fn metrics(config: &Config) -> Vec<(MetricName, &'static str)> {
+    let primary = config.task.primary.name;
+    let others = config.task.secondary.iter().map(|(metric, _)| metric);
+    std::iter::once((primary, "final_primary_metric"))
+        .chain(
+            others
+                .filter(|metric| *metric != primary)
+                .map(|metric| (metric, final_metric_id(metric))),
+        )
+        .collect()
+}
+
+struct Targets<'a> {
+    config: &'a Config,
+    found: Vec<Target>,
+}
+
+impl Targets<'_> {
+    /// Adds what the criterion `id` of `stage` demands; nothing where the stage has no such criterion.
+    fn add(
+        &mut self,
+        stage: Stage,
+        id: &str,
+        name: &str,
+        [baseline, chosen]: [Option<Measurement>; 2],
+    ) {
+        let checks = gates::checks(stage, self.config);
+        let Some(check) = checks.iter().find(|check| check.id == id) else {
+            return;
+        };
+        let limit = gates::limit_of(check, stage, self.config);
+        self.found.push(Target {
+            name: name.into(),
+            criterion: check.criterion(limit.unwrap_or(check.limit)),
+            is_off: limit.is_none(),
+            baseline,
+            chosen,
+        });
+    }
+}
+
+/// What a model takes, with what its training left in `folder`.
+fn costs(
+    context: &StageContext<'_>,
+    model: &ImageClassifier,
+    spec: &ModelSpec,
+    chosen: &FinalModel,
+    folder: &std::path::Path,
+) -> Result<Costs, WorkflowError> {
+    let normalization = (chosen.normalization.mean, chosen.normalization.std);
+    let frozen = FrozenModel::freeze(model, spec, normalization, &chosen.classes)?;
+    let bytes = onnx::to_bytes(&frozen).len();
+    // What the picture shows does not matter to the work.
+    let picture = vec![128; frozen.height() * frozen.width() * 3];
+    let options = BenchmarkOptions {
+        repetitions: context.config.deployment.benchmark.latency_runs,
+        batch_sizes: Vec::new(),
+        ..BenchmarkOptions::default()
+    };
+    let measured = benchmark(&Predictor::new(frozen), &picture, &options)?;
+    let file = |name: &str| -> PathBuf { folder.join(name) };
+    let timing = read_artifact::<TrainingTiming>(&file(TIMING)).ok();
+    let memory = read_artifact::<TrainingMemory>(&file(MEMORY)).ok();
+    Ok(Costs {
+        bytes: Some(Measurement::exact(bytes as f64)),
+        latency: Some(Measurement::exact(measured.latency.p95_ms)),
+        seconds: timing.map(|timing| Measurement::exact(timing.total_seconds())),
+        memory: memory
+            .and_then(|memory| memory.peak_bytes)
+            .map(|bytes| Measurement::exact(bytes as f64)),
+    })
+}
+
+/// The targets, first of all that a page has to say.
+pub(super) fn table(targets: &[Target], choice: Choice) -> Table {
+    let chosen = match choice {
+        Choice::Baseline => "final model (the baseline)",
+        Choice::Refined => "final model",
+    };
+    let mut table = Table::new("Every target")
+        .column(Column::text("target"))
+        .column(Column::text("limit"))
+        .column(Column::text("baseline"))
+        .column(Column::text(""))
+        .column(Column::text(chosen))
+        .column(Column::text(""));
+    for target in targets {
+        table = table.row(Row::new(target.cells()));
+    }
+    table.note(
+        "Judged as the gates judge: a figure whose interval straddles its limit is INCONCLUSIVE. Size and latency are \
+         those of the model as it would be exported; stage 7 measures the package itself.",
+    )
+}
+
+impl Target {
+    fn cells(&self) -> [Cell; 6] {
+        let unit = &self.criterion.unit;
+        let limit = match (self.is_off, self.criterion.limit) {
+            (true, _) => "not judged".to_owned(),
+            (_, Limit::AtMost(limit)) => format!("at most {}", unit.format(limit)),
+            (_, Limit::AtLeast(limit)) => format!("at least {}", unit.format(limit)),
+            (_, limit) => format!("{} {}", limit.name(), unit.format(limit.value())),
+        };
+        let [figure_a, badge_a] = self.figure(self.baseline.as_ref());
+        let [figure_b, badge_b] = self.figure(self.chosen.as_ref());
+        let name = Cell::from(&self.name);
+        [name, limit.into(), figure_a, badge_a, figure_b, badge_b]
+    }
+
+    /// A figure with its interval, and what the limit says of it.
+    fn figure(&self, measurement: Option<&Measurement>) -> [Cell; 2] {
+        let Some(measurement) = measurement else {
+            return ["not measured".into(), "".into()];
+        };
+        let unit = &self.criterion.unit;
+        let mut text = unit.format(measurement.value);
+        if let Some([low, high]) = measurement.interval {
+            text += &format!(" [{}, {}]", unit.format(low), unit.format(high));
+        }
+        let badge = match self.is_off {
+            true => "".into(),
+            false => {
+                let evidence = Evidence::measured(measurement.clone(), [""; 0]);
+                Badge::from(judge(&self.criterion, evidence).status).into()
+            }
+        };
+        [text.into(), badge]
+    }
+}
