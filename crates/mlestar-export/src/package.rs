@@ -50,6 +50,22 @@ pub struct Manifest {
     pub files: Vec<PackageFile>,
     /// Where the model comes from, as the exporter was told: run, data, code version ...
     pub provenance: BTreeMap<String, String>,
+    /// What the quality gates of the run that made the model said, in their order; empty where there were none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateRecord>,
+}
+
+/// What one quality gate said of the model or of how it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateRecord {
+    /// The gate, such as `evaluation`.
+    pub gate: String,
+    /// Its verdict, such as `PASS` or `FAIL`.
+    pub status: String,
+    /// What is not met, a sentence a criterion; empty where all is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<String>,
 }
 
 impl Artifact for Manifest {
@@ -130,6 +146,22 @@ pub fn write_package(
     Ok(manifest)
 }
 
+/// Writes what the quality gates said into the manifest of the package in the folder `dir`, in place of what stood
+/// there. Nothing else changes.
+///
+/// # Errors
+///
+/// [`ExportError::Artifact`] when the manifest is missing, is none or cannot be written.
+pub fn record_gates(dir: &Path, gates: Vec<GateRecord>) -> Result<Manifest, ExportError> {
+    let path = dir.join(MANIFEST_FILE);
+    let manifest = Manifest {
+        gates,
+        ..read_artifact(&path)?
+    };
+    write_artifact(&path, &manifest)?;
+    Ok(manifest)
+}
+
 /// Reads and verifies the package in the folder `dir`.
 ///
 /// # Errors
@@ -164,7 +196,10 @@ pub fn open(dir: &Path) -> Result<(FrozenModel, Manifest), ExportError> {
             "the package has no weights",
         ));
     };
-    let expected = manifest_of(&model, manifest.files.clone(), manifest.provenance.clone());
+    let expected = Manifest {
+        gates: manifest.gates.clone(),
+        ..manifest_of(&model, manifest.files.clone(), manifest.provenance.clone())
+    };
     match contradiction(&expected, &manifest) {
         Some((what, recorded, found)) => Err(ExportError::Altered {
             path: manifest_path,
@@ -232,6 +267,7 @@ fn manifest_of(
         multiply_adds_per_image: model.multiply_adds(),
         files,
         provenance,
+        gates: Vec::new(),
     }
 }
 

@@ -72,6 +72,22 @@ impl Predictor {
         &self.model
     }
 
+    /// Memory that predicting `n` pictures at a time takes, in bytes, computed: the weights as they were read and as they
+    /// are laid out for the CPU, the buffers between the layers, and the pictures.
+    ///
+    /// ```
+    /// use mlestar_export::Predictor;
+    #[doc = include_str!("doc_model.in")]
+    /// let weights = model.parameters() * 4;
+    /// let predictor = Predictor::new(model);
+    /// assert!(predictor.memory_bytes(1) >= 2 * weights);
+    /// assert!(predictor.memory_bytes(8) > predictor.memory_bytes(1));
+    /// ```
+    #[must_use]
+    pub fn memory_bytes(&self, n: usize) -> usize {
+        self.model.parameters() * size_of::<f32>() + self.executor.memory_bytes(n)
+    }
+
     /// Classifies one picture of `height * width * 3` bytes.
     ///
     /// # Errors

@@ -48,6 +48,19 @@ impl PreparedConvolution {
         }
     }
 
+    /// Bytes of the weights as they are laid out, the bias included.
+    pub(super) fn bytes(&self) -> usize {
+        let shape = self.packed.shape();
+        let [height, width] = shape.kernel;
+        let weights = shape.channels_out * shape.channels_in * height * width;
+        // Winograd's weights take four times the memory of the kernel's, which is kept beside them.
+        let copies = match algorithm(shape) {
+            Algorithm::Winograd => 5,
+            _ => 1,
+        };
+        (copies * weights + self.bias.len()) * size_of::<f32>()
+    }
+
     /// A linear layer is a 1x1 convolution of one pixel.
     pub(super) fn linear(linear: &Linear) -> Self {
         let [outputs, inputs] = linear.weight_shape;

@@ -133,6 +133,23 @@ impl Executor {
         (self.height, self.width)
     }
 
+    /// Memory that `n` pictures at a time take, in bytes: the weights as they are laid out, the buffers between the
+    /// layers, the pictures and their logits. What the kernels need besides, for single tiles, is not in it.
+    #[must_use]
+    pub fn memory_bytes(&self, n: usize) -> usize {
+        let weights: usize = self
+            .steps
+            .iter()
+            .map(|step| match &step.kernel {
+                Kernel::Convolution(convolution) => convolution.bytes(),
+                Kernel::MaxPool(..) | Kernel::AveragePool { .. } => 0,
+            })
+            .sum();
+        let buffers = self.slice_pictures(n) * self.slot_sizes.iter().sum::<usize>();
+        let pictures = n * self.height * self.width * 3;
+        weights + (buffers + n * self.n_classes) * size_of::<f32>() + pictures
+    }
+
     /// Logits, row-major `[n, classes]`, of `n` pictures of interleaved RGB bytes
     /// (`[n, height, width, 3]`).
     ///

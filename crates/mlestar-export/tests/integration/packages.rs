@@ -44,6 +44,23 @@ fn a_package_opens_as_the_model_that_was_written() {
 }
 
 #[test]
+fn what_the_gates_said_can_be_written_again_and_changes_nothing_else() {
+    let folder = written();
+    let (_, before) = package::open(folder.path()).unwrap();
+    let failed = package::GateRecord {
+        gate: "evaluation".into(),
+        status: "FAIL".into(),
+        unmet: vec!["test accuracy 0.5, limit at least 0.8".into()],
+    };
+    package::record_gates(folder.path(), vec![failed.clone()]).unwrap();
+    let (model, after) = package::open(folder.path()).unwrap();
+    assert_eq!(model, small_frozen(1));
+    assert_eq!(after.gates, [failed]);
+    package::record_gates(folder.path(), Vec::new()).unwrap();
+    assert_eq!(package::open(folder.path()).unwrap().1, before);
+}
+
+#[test]
 fn an_altered_file_is_refused_by_name() {
     for name in [package::SAFETENSORS_FILE, package::ONNX_FILE] {
         let folder = written();

@@ -2,16 +2,23 @@
 
 use super::{ArtifactReader, Check, Found, agree};
 use crate::config::Config;
-use crate::stages::deployment::{BenchmarkArtifact, DOCUMENTS, LogitsRow, ParityArtifact};
+use crate::stages::deployment::{
+    BenchmarkArtifact, DOCS, Facts, LogitsRow, PACKAGE, ParityArtifact, documents, without_gates,
+};
+use crate::stages::refinement::{COMPARISON, FINAL_MODEL, FinalModel, PREDICTIONS, WEIGHTS};
 use crate::{RunFolder, Stage};
-use mlestar_export::package::{MANIFEST_FILE, ONNX_FILE, SAFETENSORS_FILE};
-use mlestar_export::{Predictor, parity};
+use burn::tensor::Device;
+use mlestar_export::package::{self, MANIFEST_FILE, ONNX_FILE, SAFETENSORS_FILE};
+use mlestar_export::{FrozenModel, Predictor, onnx, parity};
 use mlestar_gates::{Evidence, Limit, Measurement, Unit};
+use mlestar_train::{checkpoint, softmax_rows};
 
 const STAGE: Stage = Stage::Deployment;
 const PARITY: &str = "parity.json";
 const BENCHMARK: &str = "benchmark.json";
 const LOGITS: &str = "logits.jsonl";
+/// Probabilities of the same model for the same picture differ by less: a GPU may have picked other kernels the next time.
+const SAME_ANSWER: f64 = 1e-3;
 
 /// The checks of stage 7.
 pub fn checks(config: &Config) -> Vec<Check> {
@@ -24,6 +31,14 @@ pub fn checks(config: &Config) -> Vec<Check> {
             limit: Limit::Equals(1.0),
             remedy: "Run the stage again: cargo xtask stage deployment --force.",
             measure: package_opens,
+        },
+        Check {
+            id: "package_is_the_final_model",
+            title: "both files of the package are the final model, and its manifest says so",
+            unit: Unit::Flag,
+            limit: Limit::Equals(1.0),
+            remedy: "Run the stage again: cargo xtask stage deployment --force.",
+            measure: package_is_the_final_model,
         },
         Check {
             id: "parity",
@@ -60,15 +75,15 @@ pub fn checks(config: &Config) -> Vec<Check> {
         },
         Check {
             id: "memory_bytes",
-            title: "peak memory",
+            title: "memory of predicting with the package",
             unit: Unit::Bytes,
             limit: Limit::AtMost(constraints.memory_bytes_max as f64),
-            remedy: "A smaller training.batch_size, or data.subset.",
+            remedy: "Fewer channels or blocks in [model], or smaller batches.",
             measure: memory,
         },
         Check {
             id: "documentation",
-            title: "documents that are there and not empty",
+            title: "documents that say what was measured",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
             remedy: "Run the stage again: cargo xtask stage deployment --force.",
@@ -90,24 +105,132 @@ fn package_opens(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measure
     Ok(Measurement::flag(opened.is_some()))
 }
 
-/// The comparison, made anew from the raw rows.
+/// Folder of the package in messages.
+fn in_package(file: &str) -> String {
+    format!("{PACKAGE}/{file}")
+}
+
+/// The weights of stage 6, frozen anew, are what both files of the package hold; what the manifest says of its origin is
+/// what stage 6 recorded.
+fn package_is_the_final_model(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let chosen: FinalModel = reader.artifact(Stage::Refinement, FINAL_MODEL)?;
+    let weights = reader.path(Stage::Refinement, WEIGHTS)?;
+    let trained = checkpoint::load_weights(&weights, &chosen.model, &Device::flex())
+        .map_err(|error| unusable(PACKAGE, error))?;
+    let normalization = (chosen.normalization.mean, chosen.normalization.std);
+    let frozen = FrozenModel::freeze(&trained, &chosen.model, normalization, &chosen.classes)
+        .map_err(|error| unusable(PACKAGE, error))?;
+    let manifest_path = reader.path(STAGE, &in_package(MANIFEST_FILE))?;
+    let folder = manifest_path.parent().unwrap_or(&manifest_path);
+    let onnx_path = reader.path(STAGE, &in_package(ONNX_FILE))?;
+    let exported =
+        onnx::read(&onnx_path).map_err(|error| unusable(&in_package(ONNX_FILE), error))?;
+    reader.path(STAGE, &in_package(SAFETENSORS_FILE))?;
+    let (packed, manifest) = package::open(folder).map_err(|error| unusable(PACKAGE, error))?;
+    let mut problems = Vec::new();
+    for (file, model) in [(ONNX_FILE, &exported), (SAFETENSORS_FILE, &packed)] {
+        if *model != frozen {
+            problems.push(format!("{file} is another model than {}", display(WEIGHTS)));
+        }
+    }
+    for (key, expected) in [
+        ("weights_blake3", chosen.weights.to_string()),
+        ("seed", chosen.seed.to_string()),
+        ("code_version", chosen.code_version.clone()),
+    ] {
+        let found = manifest.provenance.get(key);
+        if found != Some(&expected) {
+            let found = found.map_or("nothing", String::as_str);
+            problems.push(format!(
+                "{MANIFEST_FILE} says {key} {found}, {} {expected}",
+                display(FINAL_MODEL)
+            ));
+        }
+    }
+    let note = problems.join("; ");
+    Ok(Measurement::flag(problems.is_empty()).noted(note))
+}
+
+/// How messages name a file of stage 6.
+fn display(name: &str) -> String {
+    RunFolder::display_name(Stage::Refinement, name)
+}
+
+/// The comparison, made anew from the raw rows, whose answers must be those that stage 6 recorded of the same model and
+/// pictures.
 fn recomputed(reader: &ArtifactReader<'_>) -> Found<parity::Parity> {
     let rows: Vec<LogitsRow> = reader.lines(STAGE, LOGITS)?;
     let n_classes = rows.first().map_or(0, |row| row.trained.len());
     let trained: Vec<f32> = rows.iter().flat_map(|row| row.trained.clone()).collect();
     let exported: Vec<f32> = rows.iter().flat_map(|row| row.exported.clone()).collect();
-    parity::compare(&trained, &exported, n_classes).map_err(|error| unusable(LOGITS, error))
+    let parity =
+        parity::compare(&trained, &exported, n_classes).map_err(|error| unusable(LOGITS, error))?;
+    let answers = reader.predictions(Stage::Refinement, PREDICTIONS)?;
+    if answers.len() != parity.n || answers.n_classes() != n_classes {
+        let reason = format!(
+            "it is of {} pictures and {n_classes} classes, {} of {} and {}",
+            parity.n,
+            display(PREDICTIONS),
+            answers.len(),
+            answers.n_classes()
+        );
+        return Err(unusable(LOGITS, reason));
+    }
+    let probabilities = softmax_rows(&trained, n_classes);
+    let differs = |index: usize| {
+        let row = &probabilities[index * n_classes..(index + 1) * n_classes];
+        let pairs = row.iter().zip(answers.row(index));
+        pairs.into_iter().any(|(a, b)| (a - b).abs() > SAME_ANSWER)
+    };
+    match (0..parity.n).find(|index| differs(*index)) {
+        Some(index) => {
+            let reason = format!(
+                "its row {} is another answer than that of {}",
+                index + 1,
+                display(PREDICTIONS)
+            );
+            Err(unusable(LOGITS, reason))
+        }
+        None => Ok(parity),
+    }
 }
 
 fn largest_difference(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
     let claimed: ParityArtifact = reader.artifact(STAGE, PARITY)?;
     let parity = recomputed(reader)?;
-    agree(
-        RunFolder::display_name(STAGE, PARITY),
-        "max_abs_difference",
-        claimed.parity.max_abs_difference,
-        parity.max_abs_difference,
-    )?;
+    let claims = &claimed.parity;
+    for (what, claimed, recomputed) in [
+        ("pictures", claimed.pictures as f64, parity.n as f64),
+        ("n", claims.n as f64, parity.n as f64),
+        (
+            "n_classes",
+            claims.n_classes as f64,
+            parity.n_classes as f64,
+        ),
+        (
+            "max_abs_difference",
+            claims.max_abs_difference,
+            parity.max_abs_difference,
+        ),
+        (
+            "mean_abs_difference",
+            claims.mean_abs_difference,
+            parity.mean_abs_difference,
+        ),
+        (
+            "same_top1",
+            claims.same_top1 as f64,
+            parity.same_top1 as f64,
+        ),
+        (
+            "top1_agreement",
+            claims.top1_agreement,
+            parity.top1_agreement,
+        ),
+    ] {
+        let file = RunFolder::display_name(STAGE, PARITY);
+        agree(file, what, claimed, recomputed)?;
+    }
     let note = format!("{} test pictures", parity.n);
     Ok(Measurement::exact(parity.max_abs_difference).noted(note))
 }
@@ -136,26 +259,53 @@ fn latency(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> 
 
 fn memory(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
     let measured: BenchmarkArtifact = reader.artifact(STAGE, BENCHMARK)?;
-    match measured.benchmark.peak_memory_bytes {
-        Some(bytes) => Ok(Measurement::exact(bytes as f64)
-            .noted("of the whole process, training included where it ran in it")),
-        None => Err(unusable(
-            BENCHMARK,
-            "peak memory cannot be read on this operating system",
-        )),
-    }
+    let memory = &measured.memory;
+    let growth = memory.growth_bytes.map_or_else(
+        || "growth of the process not measured on this operating system".to_owned(),
+        |bytes| {
+            let grew = Unit::Bytes.format(bytes as f64);
+            format!("the process grew by {grew}")
+        },
+    );
+    let note = format!(
+        "batches of {}; weights and buffers {}, {growth}",
+        memory.batch_size,
+        Unit::Bytes.format(memory.computed_bytes as f64)
+    );
+    Ok(Measurement::exact(memory.bytes() as f64).noted(note))
 }
 
-fn documentation(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
-    let mut n_there = 0;
-    for name in DOCUMENTS {
-        let name = format!("docs/{name}");
+/// Each document, but for what it says of the gates, follows from what was recorded and measured: it is written anew and
+/// compared.
+fn documentation(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
+    let manifest = reader.path(STAGE, &in_package(MANIFEST_FILE))?;
+    let facts = Facts {
+        config,
+        chosen: &reader.artifact(Stage::Refinement, FINAL_MODEL)?,
+        comparison: &reader.artifact(Stage::Refinement, COMPARISON)?,
+        manifest: &mlestar_artifact::read_artifact(&manifest)
+            .map_err(|error| unusable(&in_package(MANIFEST_FILE), error))?,
+        parity: &reader.artifact(STAGE, PARITY)?,
+        measured: &reader.artifact(STAGE, BENCHMARK)?,
+    };
+    reader.path(STAGE, "deployment_report.html")?;
+    let expected = documents(&facts);
+    let n = expected.len();
+    let mut others = Vec::new();
+    for (name, expected) in expected {
+        let name = format!("{DOCS}/{name}");
         let path = reader.path(STAGE, &name)?;
         let text = std::fs::read_to_string(path).map_err(|error| unusable(&name, error))?;
-        n_there += usize::from(text.lines().count() >= 3);
+        if without_gates(&text) != expected {
+            others.push(name);
+        }
     }
-    Ok(Measurement::exact(n_there as f64 / DOCUMENTS.len() as f64)
-        .noted(format!("{n_there} of {}", DOCUMENTS.len())))
+    let n_good = n - others.len();
+    let note = match others.is_empty() {
+        true => format!("{n_good} of {n}"),
+        false => format!("{} say something else than was measured", others.join(", ")),
+    };
+    Ok(Measurement::exact(n_good as f64 / n as f64).noted(note))
 }
 
 fn unusable(name: &str, error: impl ToString) -> Box<Evidence> {

@@ -38,9 +38,30 @@ pub struct BenchmarkArtifact {
     pub machine: MachineInfo,
     /// The figures.
     pub benchmark: Benchmark,
+    /// What a program that serves the package needs.
+    pub memory: DeployedMemory,
+}
+
+/// The memory of a program that serves the package, whatever else it holds not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployedMemory {
+    /// Pictures of the largest batch that was predicted.
+    pub batch_size: usize,
+    /// What the weights, the buffers between the layers and such a batch take, computed.
+    pub computed_bytes: u64,
+    /// By how much the resident memory of the process grew at most, from before the package was opened until it was
+    /// measured; absent where the system does not tell. Memory that the process had to spare already is not in it.
+    pub growth_bytes: Option<u64>,
+}
+
+impl DeployedMemory {
+    /// The larger of what was computed and what was measured.
+    pub fn bytes(&self) -> u64 {
+        self.growth_bytes.unwrap_or(0).max(self.computed_bytes)
+    }
 }
 
 impl Artifact for BenchmarkArtifact {
     const SCHEMA: &'static str = "mlestar.benchmark";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }

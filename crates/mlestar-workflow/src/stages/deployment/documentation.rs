@@ -1,6 +1,7 @@
 //! The documents of a deployable model, written from what was measured.
 
-use super::{BenchmarkArtifact, ParityArtifact};
+use super::markdown::escaped;
+use super::{BenchmarkArtifact, ParityArtifact, verdicts};
 use crate::config::Config;
 use crate::stages::refinement::{Choice, Comparison, FinalModel};
 use mlestar_export::package::Manifest;
@@ -8,9 +9,12 @@ use mlestar_model::Architecture;
 use mlestar_report::format;
 use std::fmt::Write;
 
+/// The document that says what the model is, and what the gates say of it.
+pub(super) const MODEL_CARD: &str = "model-card.md";
+
 /// The documents, by file name.
 pub(crate) const DOCUMENTS: [&str; 5] = [
-    "model-card.md",
+    MODEL_CARD,
     "interface.md",
     "requirements.md",
     "monitoring.md",
@@ -18,17 +22,17 @@ pub(crate) const DOCUMENTS: [&str; 5] = [
 ];
 
 /// All that the documents are written from.
-pub(super) struct Facts<'a> {
-    pub(super) config: &'a Config,
-    pub(super) chosen: &'a FinalModel,
-    pub(super) comparison: &'a Comparison,
-    pub(super) manifest: &'a Manifest,
-    pub(super) parity: &'a ParityArtifact,
-    pub(super) measured: &'a BenchmarkArtifact,
+pub(crate) struct Facts<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) chosen: &'a FinalModel,
+    pub(crate) comparison: &'a Comparison,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) parity: &'a ParityArtifact,
+    pub(crate) measured: &'a BenchmarkArtifact,
 }
 
-/// Each document's name and text, in the order of [`DOCUMENTS`].
-pub(super) fn write(facts: &Facts<'_>) -> [(&'static str, String); 5] {
+/// Each document's name and text, in the order of [`DOCUMENTS`], with a place for what the gates say.
+pub(crate) fn write(facts: &Facts<'_>) -> [(&'static str, String); 5] {
     let texts = [
         model_card(facts),
         interface(facts),
@@ -37,7 +41,15 @@ pub(super) fn write(facts: &Facts<'_>) -> [(&'static str, String); 5] {
         troubleshooting(facts),
     ];
     let mut texts = texts.into_iter();
-    DOCUMENTS.map(|name| (name, texts.next().unwrap_or_default()))
+    DOCUMENTS.map(|name| (name, with_a_place(&texts.next().unwrap_or_default())))
+}
+
+/// A document with a place for what the gates say below its title.
+fn with_a_place(text: &str) -> String {
+    match text.split_once("\n\n") {
+        Some((title, rest)) => format!("{title}\n\n{}\n{rest}", verdicts::place()),
+        None => text.to_owned(),
+    }
 }
 
 fn model_card(facts: &Facts<'_>) -> String {
@@ -54,10 +66,12 @@ fn model_card(facts: &Facts<'_>) -> String {
         Choice::Baseline => "the baseline training",
         Choice::Refined => "the final training after a hyper-parameter search",
     };
-    let mut text = format!("# Model card: {}\n\n", config.project.name);
+    let mut text = format!("# Model card: {}\n\n", escaped(&config.project.name));
     if !config.project.description.is_empty() {
-        let _ = writeln!(text, "{}\n", config.project.description);
+        let _ = writeln!(text, "{}\n", escaped(&config.project.description));
     }
+    let architecture = chosen.model.config();
+    let classes: Vec<String> = chosen.classes.iter().map(|class| escaped(class)).collect();
     let _ = write!(
         text,
         "A {family} convolutional network that sorts {width} x {height} RGB pictures into \
@@ -68,21 +82,22 @@ fn model_card(facts: &Facts<'_>) -> String {
          | baseline's test accuracy | {baseline} |\n\
          | parameters | {parameters} |\n\
          | multiply-adds a picture | {multiply_adds} |\n\
-         | comes from | {origin}, epoch {epoch} |\n\
+         | comes from | {origin}, epoch {epoch} of {epochs} |\n\
          | weights (BLAKE3) | `{weights}` |\n\
-         | seed | {seed} |\n\n",
-        family = match config.model.architecture {
+         | seed | {seed} |\n\n\
+         {reason}\n\n",
+        family = match architecture.architecture {
             Architecture::PlainCnn => "plain",
             _ => "residual",
         },
-        averaging = match config.model.views() {
+        averaging = match architecture.views() {
             views if views.count() > 1 => format!(" Its scores are the mean over {views}."),
             _ => String::new(),
         },
         width = manifest.input.width,
         height = manifest.input.height,
         n_classes = chosen.classes.len(),
-        classes = chosen.classes.join(", "),
+        classes = classes.join(", "),
         accuracy = format::fraction(paired.accuracy_b),
         validation = format::fraction(chosen.validation_accuracy),
         baseline = format::fraction(paired.accuracy_a),
@@ -90,7 +105,9 @@ fn model_card(facts: &Facts<'_>) -> String {
         multiply_adds = format::count(manifest.multiply_adds_per_image),
         epoch = chosen.best_epoch,
         weights = chosen.weights,
-        seed = config.seed,
+        seed = chosen.seed,
+        epochs = chosen.epochs_run,
+        reason = chosen.reason.describe(),
     );
     text.push_str(
         "Settings were chosen on validation pictures. The test figures hold for pictures like the test \
@@ -125,7 +142,7 @@ fn interface(facts: &Facts<'_>) -> String {
     }
     text.push_str("\n## Classes\n\n");
     for (index, class) in manifest.classes.iter().enumerate() {
-        let _ = writeln!(text, "{index}. {class}");
+        let _ = writeln!(text, "{index}. {}", escaped(class));
     }
     let _ = write!(
         text,
@@ -167,7 +184,7 @@ fn requirements(facts: &Facts<'_>) -> String {
          | median | {median} |\n| 95th percentile | {p95} |\n| 99th percentile | {p99} |\n\
          | measurements | {n}, after {warm_up} to warm up |\n\n\
          | batch | pictures a second |\n|---|---|\n",
-        cpu = machine.cpu_model,
+        cpu = escaped(&machine.cpu_model),
         cores = machine.logical_cores,
         threads = benchmark.threads,
         median = format::milliseconds(latency.median_ms),
@@ -184,14 +201,16 @@ fn requirements(facts: &Facts<'_>) -> String {
             format::number(throughput.images_per_second, 0)
         );
     }
-    let memory = benchmark.peak_memory_bytes.map_or_else(
-        || "not measured on this operating system".to_owned(),
-        |bytes| {
-            format!(
-                "at most {}: the peak of the whole process, with whatever ran in it before",
-                format::bytes(bytes)
-            )
-        },
+    let memory = &facts.measured.memory;
+    let grew = memory.growth_bytes.map_or_else(
+        || "growth not measured on this operating system".to_owned(),
+        |bytes| format!("the measuring process grew by {}", format::bytes(bytes)),
+    );
+    let memory = format!(
+        "about {} in batches of {} ({} of weights and buffers computed, {grew}), and what the program needs besides",
+        format::bytes(memory.bytes()),
+        memory.batch_size,
+        format::bytes(memory.computed_bytes),
     );
     let cores = benchmark
         .cpu_cores_used

@@ -3,22 +3,32 @@
 
 mod artifact;
 mod documentation;
+mod markdown;
 mod page;
+mod verdicts;
 
-pub use artifact::{BenchmarkArtifact, LogitsRow, ParityArtifact};
-pub(crate) use documentation::DOCUMENTS;
+pub use artifact::{BenchmarkArtifact, DeployedMemory, LogitsRow, ParityArtifact};
+pub(crate) use documentation::{Facts, write as documents};
+pub use verdicts::record_verdicts;
+pub(crate) use verdicts::without_gates;
 
-use crate::stages::refinement::{Comparison, FinalModel};
-use crate::{CODE_VERSION, Stage, StageContext, WorkflowError};
+use crate::stages::refinement::{COMPARISON, Comparison, FINAL_MODEL, FinalModel, WEIGHTS};
+use crate::{Stage, StageContext, WorkflowError, gates, machine};
 use mlestar_artifact::{AtomicFile, write_artifact};
 use mlestar_data::ImageSet;
 use mlestar_export::benchmark::{BenchmarkOptions, benchmark};
-use mlestar_export::package::{ONNX_FILE, write_package};
+use mlestar_export::package::{ONNX_FILE, record_gates, write_package};
 use mlestar_export::{FrozenModel, Predictor, onnx, parity};
 use mlestar_train::{checkpoint, predict};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
+
+/// The folder of the package.
+pub(crate) const PACKAGE: &str = "package";
+/// The folder of the documents.
+pub(crate) const DOCS: &str = "docs";
 
 /// Pictures that the benchmark predicts in turn.
 const BENCHMARK_PICTURES: usize = 256;
@@ -29,14 +39,14 @@ const BENCHMARK_PICTURES: usize = 256;
 /// When stage 6's artifacts or the data cannot be read, the export fails, the run is interrupted,
 /// or the run folder cannot be written.
 pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
-    let chosen: FinalModel = context.upstream(Stage::Refinement, "final/final_model.json")?;
-    let comparison: Comparison = context.upstream(Stage::Refinement, "comparison.json")?;
-    let weights = context.upstream_path(Stage::Refinement, "final/model.safetensors")?;
+    let chosen: FinalModel = context.upstream(Stage::Refinement, FINAL_MODEL)?;
+    let comparison: Comparison = context.upstream(Stage::Refinement, COMPARISON)?;
+    let weights = context.upstream_path(Stage::Refinement, WEIGHTS)?;
     let model = checkpoint::load_weights(&weights, &chosen.model, context.device)?;
     let normalization = (chosen.normalization.mean, chosen.normalization.std);
     let frozen = FrozenModel::freeze(&model, &chosen.model, normalization, &chosen.classes)?;
-    let folder = context.path("package");
-    let manifest = write_package(&folder, &frozen, &provenance(context, &chosen))?;
+    let folder = context.path(PACKAGE);
+    write_package(&folder, &frozen, &provenance(context, &chosen))?;
 
     let test = context.read_test("equality of the exported model with the trained one")?;
     let trained = {
@@ -65,15 +75,19 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     write_artifact(&context.path("parity.json"), &parity)?;
     context.check_stop()?;
 
-    let predictor = Predictor::open(&folder)?;
     context.reporter.note("measuring latency and throughput");
-    let measured = BenchmarkArtifact {
-        machine: crate::machine::MachineInfo::detect(),
-        benchmark: benchmark(&predictor, &sample(&test), &benchmark_options(context))?,
-    };
+    let measured = measure(context, &folder, &test)?;
     write_artifact(&context.path("benchmark.json"), &measured)?;
 
-    let facts = documentation::Facts {
+    let judged = gates::judge_stages(
+        &Stage::ALL[..Stage::Deployment.number() - 1],
+        context.config,
+        context.run,
+        context.manifest,
+    );
+    let gates = verdicts::records(&judged);
+    let manifest = record_gates(&folder, gates.clone())?;
+    let facts = Facts {
         config: context.config,
         chosen: &chosen,
         comparison: &comparison,
@@ -81,19 +95,48 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         parity: &parity,
         measured: &measured,
     };
-    for (name, text) in documentation::write(&facts) {
-        context.write_text(&format!("docs/{name}"), &text)?;
+    for (name, text) in documents(&facts) {
+        let text = verdicts::with_gates(&text, name, &gates);
+        context.write_text(&format!("{DOCS}/{name}"), &text)?;
     }
     let page = page::render(&facts)?;
     context.write_text("deployment_report.html", &page)
+}
+
+/// Opens the package as a user would, and measures what predicting takes.
+fn measure(
+    context: &StageContext<'_>,
+    package: &Path,
+    test: &ImageSet,
+) -> Result<BenchmarkArtifact, WorkflowError> {
+    let options = benchmark_options(context);
+    let pictures = sample(test);
+    let is_new_peak = machine::restart_peak_memory();
+    let before = machine::process_memory_bytes();
+    let predictor = Predictor::open(package)?;
+    let benchmark = benchmark(&predictor, &pictures, &options)?;
+    let growth_bytes = match (is_new_peak, before, machine::peak_memory_bytes()) {
+        (true, Some(before), Some(peak)) => Some(peak.saturating_sub(before)),
+        _ => None,
+    };
+    let batch_size = options.batch_sizes.iter().copied().max().unwrap_or(1);
+    Ok(BenchmarkArtifact {
+        machine: machine::MachineInfo::detect(),
+        benchmark,
+        memory: DeployedMemory {
+            batch_size,
+            computed_bytes: predictor.memory_bytes(batch_size) as u64,
+            growth_bytes,
+        },
+    })
 }
 
 /// What the package says of where it comes from.
 fn provenance(context: &StageContext<'_>, chosen: &FinalModel) -> BTreeMap<String, String> {
     [
         ("project", context.config.project.name.clone()),
-        ("seed", context.config.seed.to_string()),
-        ("code_version", CODE_VERSION.to_owned()),
+        ("seed", chosen.seed.to_string()),
+        ("code_version", chosen.code_version.clone()),
         ("weights_blake3", chosen.weights.to_string()),
     ]
     .into_iter()

@@ -43,11 +43,10 @@ pub(super) fn render(facts: &Facts<'_>) -> Result<String, WorkflowError> {
             format!("{} of {}", parity.same_top1, parity.n),
         ),
         KeyFigure::new(
-            "peak memory",
-            benchmark
-                .peak_memory_bytes
-                .map_or_else(|| "not measured".into(), format::bytes),
-        ),
+            "memory of predicting",
+            format::bytes(facts.measured.memory.bytes()),
+        )
+        .interval(format!("batches of {}", facts.measured.memory.batch_size)),
     ]);
     let documents: Vec<Link> = DOCUMENTS
         .iter()

@@ -110,6 +110,8 @@ pub struct FinalModel {
     pub training: TrainingConfig,
     /// The seed of its training.
     pub seed: u64,
+    /// The code that trained and chose it.
+    pub code_version: String,
     /// The classes in the order of the network's outputs.
     pub classes: Vec<String>,
     /// Mean and standard deviation that pictures are normalised with.

@@ -4,7 +4,7 @@ use super::{Choice, FinalModel, FinalTraining, Reason, TRAINING, search};
 use crate::config::Config;
 use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
 use crate::stages::training::{TrainingJob, train};
-use crate::{Stage, StageContext, WorkflowError};
+use crate::{CODE_VERSION, Stage, StageContext, WorkflowError};
 use mlestar_artifact::{ContentHash, write_artifact, write_atomically};
 use mlestar_model::ModelSpec;
 use mlestar_train::{Faults, TrainingConfig};
@@ -153,6 +153,7 @@ pub(super) fn choose(
         model,
         training,
         seed: context.config.seed,
+        code_version: CODE_VERSION.into(),
         classes: baseline.classes.clone(),
         normalization: baseline.normalization,
         epochs_run: kept.epochs_run,

@@ -1,0 +1,168 @@
+//! What the gates said, in the package and its documents.
+
+use super::documentation::{DOCUMENTS, MODEL_CARD};
+use super::markdown::escaped;
+use super::{DOCS, PACKAGE};
+use crate::manifest::Manifest;
+use crate::{RunFolder, Stage, WorkflowError};
+use mlestar_artifact::{ArtifactError, ContentHash, write_atomically};
+use mlestar_export::package::{GateRecord, MANIFEST_FILE, record_gates};
+use mlestar_gates::{RunVerdict, StageVerdict, Status};
+use std::fmt::Write;
+
+/// What stands before and after the part of a document that the gates write.
+const BEGIN: &str = "<!-- gates -->\n";
+const END: &str = "<!-- /gates -->\n";
+
+/// The verdicts as the package records them.
+pub(super) fn records(verdict: &RunVerdict) -> Vec<GateRecord> {
+    let unmet = |stage: &StageVerdict| {
+        stage
+            .unmet()
+            .map(|verdict| format!("{}: {}", verdict.status, verdict.message))
+            .collect()
+    };
+    verdict
+        .stages
+        .iter()
+        .map(|stage| GateRecord {
+            gate: stage.stage.clone(),
+            status: stage.status().to_string(),
+            unmet: unmet(stage),
+        })
+        .collect()
+}
+
+/// A document with what the gates said in the place that it has for that.
+pub(super) fn with_gates(document: &str, name: &str, gates: &[GateRecord]) -> String {
+    let Some((before, after)) = around(document) else {
+        return document.to_owned();
+    };
+    let text = match name {
+        MODEL_CARD => model_card(gates),
+        _ => pointer(gates),
+    };
+    format!("{before}{BEGIN}{text}{END}{after}")
+}
+
+/// A document without what the gates said.
+pub(crate) fn without_gates(document: &str) -> String {
+    match around(document) {
+        Some((before, after)) => format!("{before}{BEGIN}{END}{after}"),
+        None => document.to_owned(),
+    }
+}
+
+/// The place that [`with_gates`] fills.
+pub(super) fn place() -> String {
+    format!("{BEGIN}{END}")
+}
+
+fn around(document: &str) -> Option<(&str, &str)> {
+    let (before, rest) = document.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some((before, after))
+}
+
+/// The worst that a gate said.
+fn worst(gates: &[GateRecord]) -> Option<&str> {
+    let severity = |status: &str| {
+        Status::ALL
+            .into_iter()
+            .find(|known| known.as_str() == status)
+            .map_or(u8::MAX, Status::severity)
+    };
+    gates
+        .iter()
+        .map(|gate| gate.status.as_str())
+        .max_by_key(|status| severity(status))
+}
+
+fn model_card(gates: &[GateRecord]) -> String {
+    let Some(worst) = worst(gates) else {
+        return "No quality gate was judged.\n".into();
+    };
+    let mut text = match worst {
+        "PASS" => "All quality gates of the run that made this model pass.\n\n".to_owned(),
+        _ => format!(
+            "**{worst}: not every quality gate of the run that made this model passes.**\n\n"
+        ),
+    };
+    text.push_str("| gate | verdict | not met |\n|---|---|---|\n");
+    for gate in gates {
+        let unmet: Vec<String> = gate.unmet.iter().map(|text| escaped(text)).collect();
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} |",
+            escaped(&gate.gate),
+            gate.status,
+            unmet.join("<br>")
+        );
+    }
+    text
+}
+
+/// What the other documents say: where to look.
+fn pointer(gates: &[GateRecord]) -> String {
+    match worst(gates) {
+        None | Some("PASS") => String::new(),
+        Some(worst) => format!(
+            "**{worst}: not every quality gate of the run that made this model passes; see \
+             [{MODEL_CARD}]({MODEL_CARD}).**\n\n"
+        ),
+    }
+}
+
+/// Writes what the gates said into the manifest of the package and into its documents, in place of what stood there, and
+/// their new hashes into the manifest of the run. Nothing else changes: no measurement is repeated, no picture is read.
+///
+/// A file that is not what stage 7 wrote is left alone, so that its gate still sees that. Says whether anything was
+/// written: the same verdicts change nothing.
+///
+/// # Errors
+/// When a file of the run cannot be read or written.
+pub fn record_verdicts(
+    run: &RunFolder,
+    manifest: &mut Manifest,
+    verdict: &RunVerdict,
+) -> Result<bool, WorkflowError> {
+    let stage = Stage::Deployment;
+    let Some(mut record) = manifest.complete_stage(stage).cloned() else {
+        return Ok(false);
+    };
+    let gates = records(verdict);
+    let is_whole = |name: &str| {
+        let found = ContentHash::of_file(&run.artifact(stage, name)).ok();
+        found.is_some() && found.as_ref() == record.outputs.get(name)
+    };
+    let card = format!("{PACKAGE}/{MANIFEST_FILE}");
+    let documents = DOCUMENTS.map(|name| (name, format!("{DOCS}/{name}")));
+    let mut changed = Vec::new();
+    if is_whole(&card) {
+        record_gates(&run.artifact(stage, PACKAGE), gates.clone())?;
+        changed.push(card);
+    }
+    for (name, file) in documents {
+        if !is_whole(&file) {
+            continue;
+        }
+        let path = run.artifact(stage, &file);
+        let text = std::fs::read_to_string(&path).map_err(|source| ArtifactError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        write_atomically(&path, with_gates(&text, name, &gates).as_bytes())?;
+        changed.push(file);
+    }
+    let before = record.outputs.clone();
+    for file in changed {
+        let hash = ContentHash::of_file(&run.artifact(stage, &file))?;
+        record.outputs.insert(file, hash);
+    }
+    if record.outputs == before {
+        return Ok(false);
+    }
+    manifest.set(stage, record);
+    manifest.write(run)?;
+    Ok(true)
+}
