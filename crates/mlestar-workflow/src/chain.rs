@@ -136,8 +136,9 @@ pub fn run(
     }
     chain.write_run_info()?;
     let report = chain.run_stages(&mut remedies)?;
-    ValidationReport::judge(&Stage::ALL, &chain.config, request.run, &chain.manifest)
-        .write(request.run)?;
+    let judged = ValidationReport::judge(&Stage::ALL, &chain.config, request.run, &chain.manifest);
+    stages::deployment::record_verdicts(request.run, &mut chain.manifest, &judged.verdict)?;
+    judged.write(request.run)?;
     summary::write(&chain.config, request.run, &chain.manifest)?;
     Ok(report)
 }

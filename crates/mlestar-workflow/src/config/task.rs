@@ -145,20 +145,20 @@ impl SecondaryTargets {
 ///
 /// | key | default | purpose | range |
 /// |---|---|---|---|
-/// | `training_time_seconds_max` | 14,400 (4 hours) | time of the training of stage 4 | above 0 |
+/// | `training_time_seconds_max` | 14,400 (4 hours) | time of a training, its validations included: that of stage 4, and the final one of stage 6 | above 0 |
 /// | `model_bytes_max` | 50,000,000 | size of the exported model | at least 1 |
 /// | `inference_latency_ms_max` | 100 | time for one picture | above 0 |
-/// | `memory_bytes_max` | 8,000,000,000 | memory of training | at least 1 |
+/// | `memory_bytes_max` | 8,000,000,000 | peak memory of the process that trains, and of predicting with the package | at least 1 |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Constraints {
-    /// Time of the training of stage 4, in seconds.
+    /// Time of a training, its validations included, in seconds: that of stage 4, and the final one of stage 6.
     pub training_time_seconds_max: f64,
     /// Size of the exported model, in bytes.
     pub model_bytes_max: u64,
     /// Time for one picture, in milliseconds.
     pub inference_latency_ms_max: f64,
-    /// Memory of training, in bytes.
+    /// Peak memory of the process that trains, and of predicting with the package, in bytes.
     pub memory_bytes_max: u64,
 }
 

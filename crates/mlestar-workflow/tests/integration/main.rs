@@ -4,11 +4,14 @@
 
 mod alterations;
 mod caching;
+mod forgery;
 mod given_weights;
 mod interruption;
 mod precision;
+mod refinement;
 mod returns;
 mod sparse_validation;
+mod verdicts_in_the_package;
 
 use burn::tensor::Device;
 use mlestar_train::StopSignal;

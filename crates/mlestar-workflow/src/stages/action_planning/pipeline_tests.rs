@@ -76,6 +76,7 @@ impl Run {
                 stop: &StopSignal::new(),
                 reporter: &mut (),
                 resume: false,
+                force: false,
                 manifest: &self.manifest,
                 data: &mut data,
             };

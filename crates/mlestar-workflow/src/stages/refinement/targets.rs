@@ -223,6 +223,7 @@ impl Target {
             (true, _) => "not judged".to_owned(),
             (_, Limit::AtMost(limit)) => format!("at most {}", unit.format(limit)),
             (_, Limit::AtLeast(limit)) => format!("at least {}", unit.format(limit)),
+            (_, Limit::Above(limit)) => format!("above {}", unit.format(limit)),
             (_, limit) => format!("{} {}", limit.name(), unit.format(limit.value())),
         };
         let [figure_a, badge_a] = self.figure(self.baseline.as_ref());

@@ -1,0 +1,323 @@
+//! Somebody who changes a file and fixes the manifest as well is caught by what the file contradicts.
+
+use crate::{finished_run, tiny};
+use mlestar_artifact::ContentHash;
+use mlestar_gates::{Status, Verdict};
+use mlestar_workflow::gates::judge_stage;
+use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::{RunFolder, Stage};
+use serde_json::Value;
+use std::fs;
+
+/// A copy of the finished run whose files can be replaced, with their hashes in the manifest.
+struct Forgery {
+    _folder: tempfile::TempDir,
+    run: RunFolder,
+}
+
+impl Forgery {
+    fn new() -> Self {
+        let folder = finished_run();
+        let run = RunFolder::new(folder.path());
+        Self {
+            _folder: folder,
+            run,
+        }
+    }
+
+    fn read(&self, stage: Stage, name: &str) -> Vec<u8> {
+        fs::read(self.run.artifact(stage, name)).unwrap()
+    }
+
+    fn write(&self, stage: Stage, name: &str, content: &[u8]) {
+        fs::write(self.run.artifact(stage, name), content).unwrap();
+        let mut manifest = Manifest::read(&self.run).unwrap();
+        let mut record = manifest.stage(stage).unwrap().clone();
+        let hash = ContentHash::of_bytes(content);
+        record.outputs.insert(name.into(), hash);
+        manifest.set(stage, record);
+        manifest.write(&self.run).unwrap();
+    }
+
+    /// Sets one field of a JSON artifact.
+    fn set(&self, stage: Stage, name: &str, pointer: &str, value: impl Into<Value>) {
+        let mut document: Value = serde_json::from_slice(&self.read(stage, name)).unwrap();
+        let field = document.pointer_mut(pointer).unwrap_or_else(|| {
+            panic!("{name} has no {pointer}");
+        });
+        let value = value.into();
+        assert_ne!(*field, value, "{name}{pointer} is that already");
+        *field = value;
+        self.write(stage, name, &serde_json::to_vec_pretty(&document).unwrap());
+    }
+
+    fn verdict(&self, stage: Stage, id: &str) -> Verdict {
+        let manifest = Manifest::read(&self.run).unwrap();
+        judge_stage(stage, &tiny(&[]), &self.run, &manifest)
+            .verdicts
+            .into_iter()
+            .find(|verdict| verdict.criterion.id == id)
+            .unwrap()
+    }
+
+    /// The criterion is no longer met, and its message says `what`.
+    fn assert_caught(&self, stage: Stage, id: &str, what: &str) {
+        let verdict = self.verdict(stage, id);
+        assert!(
+            matches!(verdict.status, Status::Fail | Status::Missing),
+            "{id}: {}",
+            verdict.message
+        );
+        assert!(verdict.message.contains(what), "{}", verdict.message);
+    }
+}
+
+const FINAL_MODEL: &str = "final/final_model.json";
+
+#[test]
+fn what_the_gates_rest_on_is_met_before_it_is_forged() {
+    let run = Forgery::new();
+    for (stage, id) in [
+        (Stage::Implementation, "checkpoints_readable"),
+        (Stage::Implementation, "metrics_logged"),
+        (Stage::Implementation, "training_time"),
+        (Stage::Implementation, "training_memory"),
+        (Stage::Refinement, "search_completed"),
+        (Stage::Refinement, "final_model"),
+        (Stage::Refinement, "final_training_time"),
+        (Stage::Refinement, "final_training_memory"),
+        (Stage::Refinement, "final_analysis_complete"),
+        (Stage::Deployment, "package_opens"),
+        (Stage::Deployment, "package_is_the_final_model"),
+        (Stage::Deployment, "parity"),
+        (Stage::Deployment, "memory_bytes"),
+        (Stage::Deployment, "documentation"),
+    ] {
+        let verdict = run.verdict(stage, id);
+        assert_eq!(verdict.status, Status::Pass, "{}", verdict.message);
+    }
+}
+
+#[test]
+fn a_record_of_the_baselines_training_must_be_of_that_training() {
+    let stage = Stage::Implementation;
+    for (name, pointer, value, id) in [
+        (
+            "training_summary.json",
+            "/best_epoch",
+            Value::from(9),
+            "metrics_logged",
+        ),
+        (
+            "training_summary.json",
+            "/epochs_run",
+            9.into(),
+            "metrics_logged",
+        ),
+        (
+            "training_summary.json",
+            "/seed",
+            9.into(),
+            "checkpoints_readable",
+        ),
+        (
+            "training_summary.json",
+            "/normalization/mean/0",
+            0.9.into(),
+            "checkpoints_readable",
+        ),
+        (
+            "training_timing.json",
+            "/training_seconds",
+            0.001.into(),
+            "training_time",
+        ),
+        (
+            "training_timing.json",
+            "/validation_seconds",
+            9e9.into(),
+            "training_time",
+        ),
+    ] {
+        let run = Forgery::new();
+        run.set(stage, name, pointer, value);
+        run.assert_caught(stage, id, "");
+    }
+    let run = Forgery::new();
+    run.write(stage, "steps.jsonl", b"");
+    run.assert_caught(stage, "metrics_logged", "it holds no step");
+}
+
+#[test]
+fn the_final_weights_must_be_those_that_were_chosen() {
+    let stage = Stage::Refinement;
+    let name = "final/model.safetensors";
+    let weights = Forgery::new().read(stage, name);
+    let mut flipped = weights.clone();
+    let last = flipped.len() - 1;
+    flipped[last] ^= 1;
+    for content in [&flipped[..], b"", &weights[..weights.len() / 2]] {
+        let run = Forgery::new();
+        run.write(stage, name, content);
+        run.assert_caught(stage, "final_model", name);
+    }
+    // Weights and record of one make: they are not those of the training.
+    let run = Forgery::new();
+    run.write(stage, name, &flipped);
+    let hash = ContentHash::of_bytes(&flipped).to_string();
+    run.set(stage, FINAL_MODEL, "/weights", hash);
+    run.assert_caught(stage, "final_model", name);
+
+    let run = Forgery::new();
+    fs::remove_file(run.run.artifact(stage, name)).unwrap();
+    run.assert_caught(stage, "final_model", name);
+}
+
+#[test]
+fn what_is_said_of_the_final_model_must_be_what_its_training_left() {
+    let stage = Stage::Refinement;
+    for (pointer, value) in [
+        ("/epochs_run", Value::from(9)),
+        ("/best_epoch", 9.into()),
+        ("/validation_accuracy", 0.999.into()),
+        ("/baseline_validation_accuracy", 0.001.into()),
+        ("/baseline_epochs_run", 9.into()),
+        ("/final_training/epochs_run", 9.into()),
+        ("/final_training/best_epoch", 9.into()),
+        ("/final_training/validation_accuracy", 0.999.into()),
+        ("/final_training", Value::Null),
+        ("/parameters", 9.into()),
+        ("/seed", 9.into()),
+        ("/reason", "not_searched".into()),
+        ("/classes/0", "another".into()),
+        ("/normalization/std/0", 0.9.into()),
+    ] {
+        let run = Forgery::new();
+        run.set(stage, FINAL_MODEL, pointer, value);
+        run.assert_caught(stage, "final_model", "");
+    }
+    let run = Forgery::new();
+    run.write(stage, "training/metrics.jsonl", b"");
+    run.assert_caught(stage, "final_model", "");
+    let run = Forgery::new();
+    fs::remove_dir_all(run.run.artifact(stage, "training")).unwrap();
+    for id in [
+        "final_model",
+        "final_training_time",
+        "final_training_memory",
+    ] {
+        run.assert_caught(stage, id, "training");
+    }
+}
+
+#[test]
+fn the_search_must_be_what_its_log_says() {
+    let stage = Stage::Refinement;
+    let run = Forgery::new();
+    run.set(stage, "study.json", "/report/best", 7);
+    run.assert_caught(stage, "search_completed", "best");
+    let run = Forgery::new();
+    run.set(stage, "study.json", "/report/trials/1/value", 0.9999);
+    run.assert_caught(stage, "search_completed", "trials.jsonl");
+    let run = Forgery::new();
+    fs::remove_file(run.run.artifact(stage, "trials.jsonl")).unwrap();
+    run.assert_caught(stage, "search_completed", "trials.jsonl");
+    let run = Forgery::new();
+    let log = String::from_utf8(run.read(stage, "trials.jsonl")).unwrap();
+    let first = log.lines().next().unwrap().to_owned() + "\n";
+    run.write(stage, "trials.jsonl", first.as_bytes());
+    run.assert_caught(stage, "search_completed", "trials.jsonl");
+    let run = Forgery::new();
+    let config = String::from_utf8(run.read(stage, "optimized_config.toml")).unwrap();
+    let edited: String = config
+        .lines()
+        .map(|line| match line.starts_with("learning_rate = ") {
+            true => "learning_rate = 0.0123456\n".to_owned(),
+            false => format!("{line}\n"),
+        })
+        .collect();
+    assert_ne!(config, edited);
+    run.write(stage, "optimized_config.toml", edited.as_bytes());
+    run.assert_caught(stage, "search_completed", "learning_rate");
+    let run = Forgery::new();
+    run.write(stage, "optimized_config.toml", b"[training");
+    run.assert_caught(stage, "search_completed", "optimized_config.toml");
+}
+
+#[test]
+fn the_comparison_and_the_evaluation_must_be_those_of_the_answers() {
+    let stage = Stage::Refinement;
+    for field in ["accuracy_a", "accuracy_b", "difference", "p_value"] {
+        let run = Forgery::new();
+        run.set(stage, "comparison.json", &format!("/paired/{field}"), 0.123);
+        run.assert_caught(stage, "improvement", field);
+    }
+    let run = Forgery::new();
+    run.set(
+        stage,
+        "evaluation_results.json",
+        "/summary/confusion/counts/0/0",
+        99,
+    );
+    run.assert_caught(stage, "final_analysis_complete", "");
+}
+
+#[test]
+fn the_package_must_be_the_final_model() {
+    let stage = Stage::Deployment;
+    for (pointer, value) in [
+        ("/provenance/weights_blake3", Value::from("0".repeat(64))),
+        ("/provenance/seed", "99".into()),
+        ("/provenance/code_version", "another".into()),
+    ] {
+        let run = Forgery::new();
+        run.set(stage, "package/model.json", pointer, value);
+        run.assert_caught(stage, "package_is_the_final_model", "");
+    }
+    for pointer in ["/classes/0", "/input/name"] {
+        let run = Forgery::new();
+        run.set(stage, "package/model.json", pointer, "another");
+        run.assert_caught(stage, "package_opens", "");
+    }
+    // Another ONNX file with its hash in the package's own manifest.
+    let run = Forgery::new();
+    let mut bytes = run.read(stage, "package/model.onnx");
+    let weight = bytes.len() / 2;
+    bytes[weight] ^= 1;
+    run.write(stage, "package/model.onnx", &bytes);
+    let hash = ContentHash::of_bytes(&bytes).to_string();
+    run.set(stage, "package/model.json", "/files/1/blake3", hash);
+    run.assert_caught(stage, "package_is_the_final_model", "model.onnx");
+}
+
+#[test]
+fn documents_and_logits_must_say_what_was_measured() {
+    let stage = Stage::Deployment;
+    let run = Forgery::new();
+    let name = "docs/monitoring.md";
+    let text = String::from_utf8(run.read(stage, name)).unwrap();
+    run.write(stage, name, text.replace("doubles", "halves").as_bytes());
+    run.assert_caught(stage, "documentation", name);
+
+    let run = Forgery::new();
+    let logits = String::from_utf8(run.read(stage, "logits.jsonl")).unwrap();
+    let mut rows: Vec<Value> = logits
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    rows[0]["trained"][0] = 99.0.into();
+    rows[0]["exported"][0] = 99.0.into();
+    let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    run.write(stage, "logits.jsonl", text.as_bytes());
+    run.assert_caught(stage, "same_class", "its row 1 is another answer");
+
+    for (pointer, value) in [
+        ("/parity/same_top1", Value::from(1)),
+        ("/parity/mean_abs_difference", 0.5.into()),
+        ("/pictures", 1.into()),
+    ] {
+        let run = Forgery::new();
+        run.set(stage, "parity.json", pointer, value);
+        run.assert_caught(stage, "parity", "");
+    }
+}

@@ -1,0 +1,209 @@
+//! What stage 6 does and leaves: the model that ships, the search that goes on, the baseline that is kept.
+
+use crate::{finished_run, run_in, tiny};
+use mlestar_artifact::{ContentHash, read_artifact};
+use mlestar_gates::Status;
+use mlestar_train::{StopSignal, TrainEvent};
+use mlestar_tune::TrialState;
+use mlestar_workflow::gates::judge_stage;
+use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::stages::evaluation::EvaluationResults;
+use mlestar_workflow::stages::implementation::TrainingTiming;
+use mlestar_workflow::stages::refinement::{Choice, FinalModel, Reason, StudyArtifact};
+use mlestar_workflow::stages::training::TrainingMemory;
+use mlestar_workflow::{Reporter, RunFolder, Stage};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// The trainings that began.
+#[derive(Default)]
+struct Trainings(BTreeSet<String>);
+
+impl Reporter for Trainings {
+    fn training(&mut self, label: &str, _event: &TrainEvent) {
+        self.0.insert(label.into());
+    }
+}
+
+/// Runs on in a copy of the finished run and says what was trained.
+fn trained_by(folder: &Path, settings: &[&str]) -> BTreeSet<String> {
+    let mut trainings = Trainings::default();
+    run_in(folder, &tiny(settings), &StopSignal::new(), &mut trainings).unwrap();
+    trainings.0
+}
+
+fn chosen(folder: &Path) -> FinalModel {
+    let run = RunFolder::new(folder);
+    read_artifact(&run.artifact(Stage::Refinement, "final/final_model.json")).unwrap()
+}
+
+fn text(folder: &Path, stage: Stage, name: &str) -> String {
+    fs::read_to_string(RunFolder::new(folder).artifact(stage, name)).unwrap()
+}
+
+fn status(folder: &Path, settings: &[&str], id: &str) -> Status {
+    let run = RunFolder::new(folder);
+    let manifest = Manifest::read(&run).unwrap();
+    let verdicts = judge_stage(Stage::Refinement, &tiny(settings), &run, &manifest).verdicts;
+    verdicts
+        .iter()
+        .find(|verdict| verdict.criterion.id == id)
+        .unwrap()
+        .status
+}
+
+#[test]
+fn the_model_that_ships_is_evaluated_like_the_baseline() {
+    let folder = finished_run();
+    let run = RunFolder::new(folder.path());
+    let chosen = chosen(folder.path());
+    assert_eq!(chosen.choice, Choice::Refined, "{:?}", chosen.reason);
+    let path = run.artifact(Stage::Refinement, "evaluation_results.json");
+    let results: EvaluationResults = read_artifact(&path).unwrap();
+    assert_eq!(results.model, chosen.weights);
+    let baseline: EvaluationResults =
+        read_artifact(&run.artifact(Stage::Evaluation, "evaluation_results.json")).unwrap();
+    assert_ne!(results.model, baseline.model);
+    assert_eq!(results.summary.classes, baseline.summary.classes);
+    for chart in ["confusion_matrix.svg", "roc_curves.svg"] {
+        let name = format!("visualizations/{chart}");
+        assert!(text(folder.path(), Stage::Refinement, &name).contains("<svg"));
+    }
+    let page = text(folder.path(), Stage::Refinement, "final_report.html");
+    for part in [
+        "Evaluation of the final model",
+        "Every target",
+        "f1_weighted on the test pictures",
+        "size of the ONNX file",
+        "latency of one picture",
+        "time of the training",
+        "peak memory of the training",
+        "Classes, side by side",
+        "Most confused pairs",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let page = text(folder.path(), Stage::Evaluation, "evaluation_report.html");
+    assert!(page.contains("<title>Evaluation of the baseline"));
+    assert!(page.contains("are those of the baseline"));
+    let summary = fs::read_to_string(run.summary_path()).unwrap();
+    assert!(summary.contains("Evaluation of the final model"));
+    assert!(!summary.contains("Evaluation of the baseline"));
+}
+
+#[test]
+fn the_record_says_the_epochs_that_were_run_and_how_the_lengths_differ() {
+    let folder = finished_run();
+    let chosen = chosen(folder.path());
+    assert_eq!((chosen.baseline_epochs_run, chosen.epochs_run), (2, 3));
+    assert_eq!(chosen.training.epochs, 3);
+    for name in ["refinement_report.html", "final_report.html"] {
+        let page = text(folder.path(), Stage::Refinement, name);
+        assert!(page.contains("The final training ran 3 epochs"), "{name}");
+    }
+    let run = RunFolder::new(folder.path());
+    for (stage, prefix) in [
+        (Stage::Implementation, ""),
+        (Stage::Refinement, "training/"),
+    ] {
+        let file = |name: &str| run.artifact(stage, &format!("{prefix}{name}"));
+        let timing: TrainingTiming = read_artifact(&file("training_timing.json")).unwrap();
+        assert!(timing.total_seconds() > 0.0);
+        let memory: TrainingMemory = read_artifact(&file("training_memory.json")).unwrap();
+        assert!(memory.peak_bytes.is_none_or(|bytes| bytes > 1 << 20));
+    }
+}
+
+#[test]
+fn nothing_is_trained_again_when_the_search_finds_nothing_better() {
+    let folder = finished_run();
+    let settings = ["refinement.trials=1", "refinement.final_epochs=2"];
+    // The only trial, of the baseline's settings, is taken from the last search.
+    assert!(trained_by(folder.path(), &settings).is_empty());
+    let chosen = chosen(folder.path());
+    assert_eq!(chosen.choice, Choice::Baseline);
+    assert_eq!(chosen.reason, Reason::NothingBetterFound);
+    assert_eq!((chosen.epochs_run, chosen.final_training), (2, None));
+    let run = RunFolder::new(folder.path());
+    assert!(!run.artifact(Stage::Refinement, "training").exists());
+    let best = "checkpoints/best/model.safetensors";
+    let best = ContentHash::of_file(&run.artifact(Stage::Implementation, best)).unwrap();
+    assert_eq!(chosen.weights, best);
+    let page = text(folder.path(), Stage::Refinement, "refinement_report.html");
+    assert!(page.contains("nothing was trained again"));
+    for id in ["search_completed", "final_model", "final_training_time"] {
+        assert_eq!(status(folder.path(), &settings, id), Status::Pass, "{id}");
+    }
+    assert_eq!(
+        status(folder.path(), &settings, "improvement"),
+        Status::Fail
+    );
+}
+
+#[test]
+fn without_a_search_the_baseline_ships() {
+    let folder = finished_run();
+    let settings = ["refinement.enabled=false"];
+    assert!(trained_by(folder.path(), &settings).is_empty());
+    let chosen = chosen(folder.path());
+    assert_eq!(chosen.reason, Reason::NotSearched);
+    for id in [
+        "search_completed",
+        "final_model",
+        "improvement",
+        "final_training_time",
+        "final_training_memory",
+        "final_analysis_complete",
+    ] {
+        assert_eq!(status(folder.path(), &settings, id), Status::Pass, "{id}");
+    }
+    let card = text(folder.path(), Stage::Deployment, "docs/model-card.md");
+    assert!(card.contains("nothing was searched"), "{card}");
+}
+
+#[test]
+fn a_longer_search_runs_only_the_trials_that_are_new() {
+    let folder = finished_run();
+    let trained = trained_by(folder.path(), &["refinement.trials=3"]);
+    assert!(trained.contains("trial 2"), "{trained:?}");
+    assert!(
+        !trained.contains("trial 0") && !trained.contains("trial 1"),
+        "{trained:?}"
+    );
+    let study = |folder: &Path| -> StudyArtifact {
+        let run = RunFolder::new(folder);
+        read_artifact(&run.artifact(Stage::Refinement, "study.json")).unwrap()
+    };
+    let longer = study(folder.path()).report;
+    assert_eq!(longer.trials.len(), 3);
+    // Trials of another length, or of other pictures, are others.
+    let settings = ["refinement.trials=3", "refinement.epochs_per_trial=2"];
+    assert!(trained_by(folder.path(), &settings).contains("trial 0"));
+}
+
+#[test]
+fn a_trial_that_cannot_be_trained_does_not_end_the_search() {
+    let folder = finished_run();
+    // Each value is possible alone, but a batch of 8 has no 40 parts.
+    let settings = [
+        "refinement.trials=6",
+        "refinement.sampler=\"random\"",
+        "refinement.space={ \"training.batch_size\" = { type = \"categorical\", choices = [8, 40] }, \
+         \"training.accumulation_steps\" = { type = \"categorical\", choices = [1, 40] } }",
+    ];
+    trained_by(folder.path(), &settings);
+    let run = RunFolder::new(folder.path());
+    let study: StudyArtifact =
+        read_artifact(&run.artifact(Stage::Refinement, "study.json")).unwrap();
+    let report = study.report;
+    assert_eq!(report.trials.len(), 6);
+    let failed = report.count(TrialState::Failed);
+    assert!((1..6).contains(&failed), "{:?}", report.trials);
+    for trial in &report.trials {
+        let is_possible = trial.parameters["training.batch_size"].as_i64() == Some(40)
+            || trial.parameters["training.accumulation_steps"].as_i64() == Some(1);
+        assert_eq!(trial.state == TrialState::Failed, !is_possible, "{trial:?}");
+        assert_eq!(trial.message.is_some(), !is_possible, "{trial:?}");
+    }
+}

@@ -1,0 +1,93 @@
+//! The package and its documents say what the gates said.
+
+use crate::{finished_run, tiny};
+use mlestar_artifact::read_artifact;
+use mlestar_export::Predictor;
+use mlestar_export::package::Manifest as Package;
+use mlestar_gates::Status;
+use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::stages::deployment::record_verdicts;
+use mlestar_workflow::validation::ValidationReport;
+use mlestar_workflow::{RunFolder, Stage};
+use std::fs;
+
+fn judge(run: &RunFolder, settings: &[&str]) -> ValidationReport {
+    let manifest = Manifest::read(run).unwrap();
+    ValidationReport::judge(&Stage::ALL, &tiny(settings), run, &manifest)
+}
+
+fn package(run: &RunFolder) -> Package {
+    read_artifact(&run.artifact(Stage::Deployment, "package/model.json")).unwrap()
+}
+
+fn document(run: &RunFolder, name: &str) -> String {
+    fs::read_to_string(run.artifact(Stage::Deployment, &format!("docs/{name}"))).unwrap()
+}
+
+#[test]
+fn a_run_says_in_its_package_which_gates_are_not_met() {
+    let folder = finished_run();
+    let run = RunFolder::new(folder.path());
+    let report = judge(&run, &[]);
+    assert_ne!(report.status, Status::Pass, "the tiny run meets everything");
+    let package = package(&run);
+    assert_eq!(package.gates.len(), Stage::ALL.len());
+    for (gate, stage) in package.gates.iter().zip(&report.verdict.stages) {
+        assert_eq!(gate.gate, stage.stage);
+        assert_eq!(gate.status, stage.status().to_string());
+        assert_eq!(gate.unmet.len(), stage.unmet().count());
+    }
+    let card = document(&run, "model-card.md");
+    let warning = "not every quality gate of the run that made this model passes";
+    assert!(card.contains(warning), "{card}");
+    assert!(document(&run, "interface.md").contains(warning));
+}
+
+#[test]
+fn other_verdicts_are_written_in_place_and_the_same_change_nothing() {
+    let folder = finished_run();
+    let run = RunFolder::new(folder.path());
+    let mut manifest = Manifest::read(&run).unwrap();
+    let mut verdict = judge(&run, &[]).verdict;
+    let before = (
+        package(&run),
+        document(&run, "model-card.md"),
+        manifest.clone(),
+    );
+    assert!(!record_verdicts(&run, &mut manifest, &verdict).unwrap());
+
+    for stage in &mut verdict.stages {
+        stage.verdicts.clear();
+    }
+    assert!(record_verdicts(&run, &mut manifest, &verdict).unwrap());
+    assert!(package(&run).gates.iter().all(|gate| gate.status == "PASS"));
+    let card = document(&run, "model-card.md");
+    assert!(card.contains("All quality gates of the run that made this model pass."));
+    assert!(!document(&run, "interface.md").contains("not every quality gate"));
+    // What was measured, and what the gates make of it, is as it was.
+    Predictor::open(&run.artifact(Stage::Deployment, "package")).unwrap();
+    assert_eq!(Manifest::read(&run).unwrap(), manifest);
+    let again = judge(&run, &[]).verdict;
+    assert!(record_verdicts(&run, &mut manifest, &again).unwrap());
+    let after = (package(&run), document(&run, "model-card.md"), manifest);
+    assert!(after == before);
+}
+
+#[test]
+fn a_file_that_was_altered_stays_altered() {
+    let folder = finished_run();
+    let run = RunFolder::new(folder.path());
+    for name in ["package/model.json", "docs/model-card.md"] {
+        let path = run.artifact(Stage::Deployment, name);
+        let altered = fs::read_to_string(&path).unwrap().replace("tiny", "huge");
+        fs::write(&path, &altered).unwrap();
+        let mut manifest = Manifest::read(&run).unwrap();
+        let mut verdict = judge(&run, &[]).verdict;
+        verdict.stages.truncate(2);
+        record_verdicts(&run, &mut manifest, &verdict).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), altered);
+    }
+    let report = judge(&run, &[]);
+    let stage = &report.verdict.stages[Stage::Deployment.number() - 1];
+    assert_eq!(stage.status(), Status::Fail);
+}
