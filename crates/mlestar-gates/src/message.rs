@@ -49,7 +49,12 @@ fn measured(criterion: &Criterion, status: Status, measurement: &Measurement) ->
     let texts = Texts::new(unit, *limit, measurement);
     let value = &texts.value;
     if *unit == Unit::Flag {
-        return flag(title, *limit, status, &texts);
+        let text = flag(title, *limit, status, &texts);
+        // A no says nothing without what it is about.
+        return match (status, measurement.note.as_str()) {
+            (Status::Pass, _) | (_, "") => text,
+            (_, note) => format!("{text}: {note}"),
+        };
     }
     match status {
         Status::Pass => format!("{title} {value} {}", kept(*limit, &texts)),

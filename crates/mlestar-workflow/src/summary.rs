@@ -117,18 +117,11 @@ fn main_page(stage: Stage, manifest: &Manifest) -> Option<&str> {
 /// The figures of the model that ships first; the baseline's beside them, so called.
 fn key_figures(run: &RunFolder) -> Vec<KeyFigure> {
     let mut figures = Vec::new();
+    if let Some(results) = read::<EvaluationResults>(run, Stage::Refinement, RESULTS) {
+        figures.push(accuracy("test accuracy, final model", &results));
+    }
     if let Some(comparison) = read::<Comparison>(run, Stage::Refinement, COMPARISON) {
         let paired = &comparison.paired;
-        let n = paired.both + paired.only_a + paired.only_b + paired.neither;
-        let interval = mlestar_eval::wilson(paired.both + paired.only_b, n, 0.95);
-        let mut card = KeyFigure::new(
-            "test accuracy, final model",
-            format::fraction(paired.accuracy_b),
-        );
-        if let Ok(interval) = interval {
-            card = card.interval(format::interval(interval.low, interval.high, 4));
-        }
-        figures.push(card);
         figures.push(
             KeyFigure::new(
                 "gain over the baseline",
@@ -142,12 +135,7 @@ fn key_figures(run: &RunFolder) -> Vec<KeyFigure> {
         );
     }
     if let Some(results) = read::<EvaluationResults>(run, Stage::Evaluation, RESULTS) {
-        let accuracy = &results.summary.accuracy;
-        figures.push(
-            KeyFigure::new("test accuracy, baseline", format::fraction(accuracy.value)).interval(
-                format::interval(accuracy.interval.low, accuracy.interval.high, 4),
-            ),
-        );
+        figures.push(accuracy("test accuracy, baseline", &results));
     }
     if let Some(chosen) = read::<FinalModel>(run, Stage::Refinement, FINAL_MODEL) {
         figures.push(KeyFigure::new(
@@ -181,6 +169,12 @@ fn key_figures(run: &RunFolder) -> Vec<KeyFigure> {
         ));
     }
     figures
+}
+
+fn accuracy(label: &str, results: &EvaluationResults) -> KeyFigure {
+    let accuracy = &results.summary.accuracy;
+    let interval = format::interval(accuracy.interval.low, accuracy.interval.high, 4);
+    KeyFigure::new(label, format::fraction(accuracy.value)).interval(interval)
 }
 
 /// What is not met, in words, before anything else.

@@ -23,7 +23,7 @@ pub(super) fn check(raw: &RawConfig, document: &Document<'_>) -> Result<(), Conf
         .try_for_each(|stage| check_gate(&config, stage, document))
 }
 
-fn check_values(raw: &RawConfig, document: &Document<'_>) -> Result<(), ConfigError> {
+pub(super) fn check_values(raw: &RawConfig, document: &Document<'_>) -> Result<(), ConfigError> {
     check_project(raw, document)?;
     check_data_and_model(raw, document)?;
     check_task(raw, document)?;

@@ -174,7 +174,8 @@ impl Config {
         Self::parse(&self.to_toml()?, "config", overrides)
     }
 
-    /// This config with the parameters of a trial.
+    /// This config with the parameters of a trial. Whether every value of the search space would go with them is not
+    /// asked: the other values are for other trials.
     ///
     /// # Errors
     ///
@@ -184,7 +185,11 @@ impl Config {
             .iter()
             .map(|(key, value)| Override::new(key, toml_value(value)))
             .collect::<Result<_, _>>()?;
-        self.with_overrides(&overrides)
+        let text = self.to_toml()?;
+        let document = Document::parse(&text, "config", &overrides)?;
+        let sections: RawConfig = document.read()?;
+        check::check_values(&sections, &document)?;
+        Ok(Self::resolved(sections))
     }
 
     /// The parameters that this config has for the keys of the search space: the baseline of a search.

@@ -245,7 +245,12 @@ fn final_model(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measureme
     checkpoint::load_weights(&weights, &chosen.model, &Device::flex())
         .map_err(|error| unusable(WEIGHTS, error))?;
     final_training(reader, &chosen, &baseline)?;
-    let problem = problem_of(reader, &chosen, &baseline);
+    let was_searched = match reader.files_under(STAGE, STUDY) {
+        Ok(_) => true,
+        Err(evidence) if matches!(*evidence, Evidence::Missing { .. }) => false,
+        Err(evidence) => return Err(evidence),
+    };
+    let problem = problem_of(&chosen, &baseline, was_searched);
     Ok(Measurement::flag(problem.is_none())
         .noted(problem.unwrap_or_else(|| chosen.reason.describe().into())))
 }
@@ -320,11 +325,10 @@ fn final_training(
 
 /// In what the record of the final model contradicts itself or the baseline.
 fn problem_of(
-    reader: &ArtifactReader<'_>,
     chosen: &FinalModel,
     baseline: &TrainingSummary,
+    was_searched: bool,
 ) -> Option<String> {
-    let was_searched = reader.files_under(STAGE, STUDY).is_ok();
     let was_trained = chosen.final_training.is_some();
     let is_consistent = match chosen.reason {
         Reason::NotSearched => !was_searched && !was_trained,

@@ -74,7 +74,7 @@ fn the_model_that_ships_is_evaluated_like_the_baseline() {
     for part in [
         "Evaluation of the final model",
         "Every target",
-        "f1_weighted on the test pictures",
+        "weighted F1 on the test pictures",
         "size of the ONNX file",
         "latency of one picture",
         "time of the training",

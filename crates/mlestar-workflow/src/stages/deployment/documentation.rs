@@ -109,6 +109,9 @@ fn model_card(facts: &Facts<'_>) -> String {
         epochs = chosen.epochs_run,
         reason = chosen.reason.describe(),
     );
+    if let Some(lengths) = chosen.unequal_lengths() {
+        let _ = writeln!(text, "{lengths}\n");
+    }
     text.push_str(
         "Settings were chosen on validation pictures. The test figures hold for pictures like the test \
          pictures; other cameras, crops or classes need an evaluation of their own. The model always \

@@ -71,7 +71,7 @@ pub(super) fn measure(
         targets.add(
             Stage::Refinement,
             id,
-            &format!("{name} on the test pictures"),
+            &format!("{} on the test pictures", in_words(name)),
             figures,
         );
     }
@@ -131,6 +131,16 @@ fn metrics(config: &Config) -> Vec<(MetricName, &'static str)> {
                 .map(|metric| (metric, final_metric_id(metric))),
         )
         .collect()
+}
+
+fn in_words(metric: MetricName) -> &'static str {
+    match metric {
+        MetricName::Accuracy => "accuracy",
+        MetricName::BalancedAccuracy => "balanced accuracy",
+        MetricName::PrecisionWeighted => "weighted precision",
+        MetricName::RecallWeighted => "weighted recall",
+        MetricName::F1Weighted => "weighted F1",
+    }
 }
 
 struct Targets<'a> {
