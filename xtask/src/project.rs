@@ -1,8 +1,11 @@
 //! From the options of a command to a checked config, a run folder and a device.
 
 use crate::arguments::{ProjectOptions, TrainingOptions};
+use mlestar_artifact::read_artifact;
+use mlestar_workflow::chain::RunInfo;
 use mlestar_workflow::config::{Config, Override};
 use mlestar_workflow::device::{DeviceChoice, OpenDevice};
+use mlestar_workflow::freshness::Surroundings;
 use mlestar_workflow::{RunFolder, Stage, WorkflowError};
 use std::path::{Path, PathBuf};
 
@@ -133,6 +136,23 @@ pub fn set_threads(options: &ProjectOptions) -> Result<usize, WorkflowError> {
     }
     mlestar_workflow::threads::set_threads(threads);
     Ok(threads)
+}
+
+/// What stands round a run, for a command that computes nothing: the device that `--device` names, else the one that
+/// the run was made on.
+pub fn surroundings(
+    options: &ProjectOptions,
+    project: &Project,
+) -> Result<Surroundings, WorkflowError> {
+    let choice: DeviceChoice = options.device.parse()?;
+    let device = match choice {
+        DeviceChoice::Auto => {
+            let info = read_artifact::<RunInfo>(&project.run.run_info_path());
+            info.map_or_else(|_| DeviceChoice::Cpu.to_string(), |info| info.device)
+        }
+        named => named.to_string(),
+    };
+    Ok(Surroundings::look(&project.config, &project.run, device))
 }
 
 /// Opens the device that `--device` names.

@@ -95,6 +95,11 @@ pub enum Evidence {
         /// The name of the figure, for example `accuracy`.
         what: String,
     },
+    /// The artifacts are intact, but what they were made from has changed since.
+    Stale {
+        /// What has changed, one line each; never empty.
+        reasons: Vec<String>,
+    },
     /// An artifact is not there or cannot be read.
     Missing {
         /// The artifact.
@@ -139,6 +144,7 @@ impl Evidence {
             Evidence::Altered { file, .. }
             | Evidence::Contradiction { file, .. }
             | Evidence::Missing { file, .. } => vec![file],
+            Evidence::Stale { .. } => Vec::new(),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::Status;
 /// | 0 | [`Pass`](ExitCode::Pass) | every gate passed |
 /// | 1 | [`ProgramFailure`](ExitCode::ProgramFailure) | the program itself failed |
 /// | 2 | [`Usage`](ExitCode::Usage) | the command line or the config is wrong |
-/// | 3 | [`MissingArtifact`](ExitCode::MissingArtifact) | an artifact that a gate rests on is missing |
+/// | 3 | [`MissingArtifact`](ExitCode::MissingArtifact) | an artifact that a gate rests on is missing, or stale |
 /// | 4 | [`GateFailed`](ExitCode::GateFailed) | a gate failed |
 /// | 5 | [`Inconclusive`](ExitCode::Inconclusive) | a gate is inconclusive, none failed |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ pub enum ExitCode {
     ProgramFailure = 1,
     /// The command line or the config is wrong.
     Usage = 2,
-    /// An artifact that a gate rests on is missing.
+    /// An artifact that a gate rests on is missing, or stale: it describes inputs that have changed since.
     MissingArtifact = 3,
     /// A gate failed.
     GateFailed = 4,
@@ -46,7 +46,7 @@ impl ExitCode {
             ExitCode::Pass => "every gate passed",
             ExitCode::ProgramFailure => "the program failed",
             ExitCode::Usage => "the command line or the config is wrong",
-            ExitCode::MissingArtifact => "an artifact is missing",
+            ExitCode::MissingArtifact => "an artifact is missing or stale",
             ExitCode::GateFailed => "a gate failed",
             ExitCode::Inconclusive => "a gate is inconclusive",
         }
@@ -59,7 +59,7 @@ impl From<Status> for ExitCode {
             Status::Pass => ExitCode::Pass,
             Status::Fail => ExitCode::GateFailed,
             Status::Inconclusive => ExitCode::Inconclusive,
-            Status::Missing => ExitCode::MissingArtifact,
+            Status::Stale | Status::Missing => ExitCode::MissingArtifact,
         }
     }
 }
@@ -86,7 +86,7 @@ mod tests {
             .into_iter()
             .map(|status| ExitCode::from(status).code())
             .collect();
-        assert_eq!(codes, [0, 4, 5, 3]);
+        assert_eq!(codes, [0, 4, 5, 3, 3]);
         assert_eq!(ExitCode::ProgramFailure.code(), 1);
         assert_eq!(ExitCode::Usage.code(), 2);
         assert_eq!(ExitCode::GateFailed.to_string(), "4 (a gate failed)");

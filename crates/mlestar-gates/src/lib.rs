@@ -13,6 +13,7 @@
 //! | a value without interval | [`Status::Pass`] or [`Status::Fail`] |
 //! | NaN, infinity or a malformed interval | [`Status::Fail`] |
 //! | an altered artifact, or a claimed figure that recomputation contradicts | [`Status::Fail`] |
+//! | inputs that have changed since the artifacts were made | [`Status::Stale`] |
 //! | no artifact | [`Status::Missing`] |
 //!
 //! ```

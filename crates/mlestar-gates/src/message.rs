@@ -29,11 +29,22 @@ pub(crate) fn message(criterion: &Criterion, status: Status, evidence: &Evidence
                  rerun the stage that writes it"
             )
         }
+        Evidence::Stale { reasons } => format!("{title}: no, {}", listed(reasons)),
         Evidence::Missing { file, reason } if reason.is_empty() => {
             format!("{title}: {file} is missing")
         }
         Evidence::Missing { file, reason } => format!("{title}: {file} is missing ({reason})"),
     }
+}
+
+/// The first reasons, and how many more there are.
+fn listed(reasons: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let mut text = reasons[..reasons.len().min(SHOWN)].join("; ");
+    if reasons.len() > SHOWN {
+        text += &format!("; and {} more", reasons.len() - SHOWN);
+    }
+    text
 }
 
 fn measured(criterion: &Criterion, status: Status, measurement: &Measurement) -> String {
@@ -63,7 +74,9 @@ fn measured(criterion: &Criterion, status: Status, measurement: &Measurement) ->
             texts.limit,
             how_to_decide(*limit, measurement)
         ),
-        Status::Fail | Status::Missing => format!("{title} {value} {}", broken(*limit, &texts)),
+        Status::Fail | Status::Stale | Status::Missing => {
+            format!("{title} {value} {}", broken(*limit, &texts))
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub struct StageVerdict {
 }
 
 impl StageVerdict {
-    /// The worst status (fail > missing > inconclusive > pass); pass for a gate without criteria.
+    /// The worst status (fail > missing > stale > inconclusive > pass); pass for a gate without criteria.
     pub fn status(&self) -> Status {
         Status::worst_of(self.verdicts.iter().map(|verdict| verdict.status))
     }
@@ -58,7 +58,7 @@ pub struct RunVerdict {
 }
 
 impl RunVerdict {
-    /// The worst status of all stages (fail > missing > inconclusive > pass).
+    /// The worst status of all stages (fail > missing > stale > inconclusive > pass).
     pub fn status(&self) -> Status {
         Status::worst_of(self.stages.iter().map(StageVerdict::status))
     }
@@ -87,6 +87,8 @@ pub struct StatusCounts {
     pub fail: usize,
     /// Verdicts that are inconclusive.
     pub inconclusive: usize,
+    /// Verdicts whose evidence is stale.
+    pub stale: usize,
     /// Verdicts without evidence.
     pub missing: usize,
 }
@@ -94,7 +96,7 @@ pub struct StatusCounts {
 impl StatusCounts {
     /// All verdicts.
     pub fn total(&self) -> usize {
-        self.pass + self.fail + self.inconclusive + self.missing
+        self.pass + self.fail + self.inconclusive + self.stale + self.missing
     }
 }
 
@@ -106,6 +108,7 @@ impl FromIterator<Status> for StatusCounts {
                 Status::Pass => counts.pass += 1,
                 Status::Fail => counts.fail += 1,
                 Status::Inconclusive => counts.inconclusive += 1,
+                Status::Stale => counts.stale += 1,
                 Status::Missing => counts.missing += 1,
             }
         }
@@ -120,6 +123,7 @@ impl fmt::Display for StatusCounts {
             (self.pass, "passed"),
             (self.fail, "failed"),
             (self.inconclusive, "inconclusive"),
+            (self.stale, "stale"),
             (self.missing, "missing"),
         ]
         .into_iter()

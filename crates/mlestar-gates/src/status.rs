@@ -2,7 +2,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a gate says about one criterion, a stage or a run. Serialised as `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"`, `"MISSING"`.
+/// What a gate says about one criterion, a stage or a run. Serialised as `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"`,
+/// `"STALE"`, `"MISSING"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
@@ -12,26 +13,30 @@ pub enum Status {
     Fail,
     /// The evidence is too thin to tell: the confidence interval straddles the limit.
     Inconclusive,
+    /// The evidence is intact but describes something else than what stands there now: an input has changed since.
+    Stale,
     /// There is no evidence: an artifact was not written.
     Missing,
 }
 
 impl Status {
-    /// All four, in the order of the table in the crate's documentation.
-    pub const ALL: [Status; 4] = [
+    /// All five, in the order of the table in the crate's documentation.
+    pub const ALL: [Status; 5] = [
         Status::Pass,
         Status::Fail,
         Status::Inconclusive,
+        Status::Stale,
         Status::Missing,
     ];
 
-    /// 0 for [`Status::Pass`] up to 3 for [`Status::Fail`]: fail > missing > inconclusive > pass.
+    /// 0 for [`Status::Pass`] up to 4 for [`Status::Fail`]: fail > missing > stale > inconclusive > pass.
     pub fn severity(self) -> u8 {
         match self {
             Status::Pass => 0,
             Status::Inconclusive => 1,
-            Status::Missing => 2,
-            Status::Fail => 3,
+            Status::Stale => 2,
+            Status::Missing => 3,
+            Status::Fail => 4,
         }
     }
 
@@ -56,12 +61,13 @@ impl Status {
         statuses.into_iter().fold(Status::Pass, Status::worst)
     }
 
-    /// `PASS`, `FAIL`, `INCONCLUSIVE` or `MISSING`.
+    /// `PASS`, `FAIL`, `INCONCLUSIVE`, `STALE` or `MISSING`.
     pub fn as_str(self) -> &'static str {
         match self {
             Status::Pass => "PASS",
             Status::Fail => "FAIL",
             Status::Inconclusive => "INCONCLUSIVE",
+            Status::Stale => "STALE",
             Status::Missing => "MISSING",
         }
     }

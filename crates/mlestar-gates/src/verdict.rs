@@ -49,6 +49,7 @@ pub fn judge(criterion: &Criterion, evidence: Evidence) -> Verdict {
     let (status, margin) = match &evidence {
         Evidence::Measured { measurement, .. } => judge_measurement(criterion.limit, measurement),
         Evidence::Altered { .. } | Evidence::Contradiction { .. } => (Status::Fail, None),
+        Evidence::Stale { .. } => (Status::Stale, None),
         Evidence::Missing { .. } => (Status::Missing, None),
     };
     Verdict {

@@ -1,8 +1,9 @@
 //! The audit log: everything that happened in a run, one JSON line an event.
 
 use crate::{RunFolder, Stage, WorkflowError};
-use mlestar_artifact::append_json_line;
+use mlestar_artifact::{ArtifactError, ContentHash, append_json_line};
 use serde::{Deserialize, Serialize};
+use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One line of `audit.jsonl`.
@@ -48,7 +49,7 @@ pub enum AuditEvent {
     GateJudged {
         /// The stage.
         stage: Stage,
-        /// `PASS`, `FAIL`, `INCONCLUSIVE` or `MISSING`.
+        /// `PASS`, `FAIL`, `INCONCLUSIVE`, `STALE` or `MISSING`.
         status: String,
     },
     /// The test split was read. Each reading is for one reported figure.
@@ -84,4 +85,45 @@ pub fn record(run: &RunFolder, event: AuditEvent) -> Result<(), WorkflowError> {
         event,
     };
     Ok(append_json_line(&run.audit_path(), &line)?)
+}
+
+/// The audit log at some moment. Since it only grows, whoever cuts or edits what stood there then is found out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditMark {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The hash of those bytes.
+    pub hash: ContentHash,
+    /// The readings of the test split by this stage that it tells of.
+    pub test_readings: usize,
+}
+
+impl AuditMark {
+    /// Marks the log as it stands when `stage` ends.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub(crate) fn set(run: &RunFolder, stage: Stage) -> Result<Self, WorkflowError> {
+        let path = run.audit_path();
+        let bytes = fs::read(&path).map_err(|source| ArtifactError::Read { path, source })?;
+        Ok(Self {
+            bytes: bytes.len() as u64,
+            hash: ContentHash::of_bytes(&bytes),
+            test_readings: test_readings(&bytes, stage).len(),
+        })
+    }
+}
+
+/// What `stage` read the test split for, in order, as the lines of an audit log tell it. Lines that hold no event are
+/// passed over: their hash tells that they are wrong.
+pub(crate) fn test_readings(log: &[u8], stage: Stage) -> Vec<String> {
+    log.split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<AuditRecord>(line).ok())
+        .filter_map(|record| match record.event {
+            AuditEvent::TestSplitRead {
+                stage: by, purpose, ..
+            } if by == stage => Some(purpose),
+            _ => None,
+        })
+        .collect()
 }

@@ -1,11 +1,14 @@
 //! The chain: runs what is stale, judges every gate, and knows what to do when one is not met.
 
-use crate::audit::{self, AuditEvent};
+use crate::audit::{self, AuditEvent, AuditMark};
 use crate::config::{Config, OnFailure, ReturnTo};
 use crate::context::DataCache;
-use crate::freshness::{Surroundings, changed_inputs, current_inputs, staleness};
+use crate::freshness::{
+    Surroundings, altered_outputs, changes, current_inputs, goes_on, staleness,
+};
+use crate::inputs::{InputChange, Inputs};
 use crate::machine::MachineInfo;
-use crate::manifest::{Hashes, Manifest, StageRecord, hash_folder};
+use crate::manifest::{Manifest, StageRecord, hash_folder};
 use crate::remedies::Remedies;
 use crate::validation::ValidationReport;
 use crate::{CODE_VERSION, Reporter, RunFolder, Stage, StageContext, WorkflowError};
@@ -89,12 +92,6 @@ impl Artifact for RunInfo {
     const VERSION: u32 = 1;
 }
 
-/// Where content hashes of data files are remembered, so that a second look at 60,000 pictures
-/// takes no time.
-pub fn fingerprint_cache(run: &RunFolder) -> PathBuf {
-    run.root().join(".fingerprints.json")
-}
-
 /// Runs the stages from `from` to `to` that are stale and judges their gates.
 ///
 /// # Errors
@@ -126,7 +123,7 @@ pub fn run(
         data: None,
         fingerprint: mlestar_data::fingerprint(
             &request.config.data,
-            Some(&fingerprint_cache(request.run)),
+            Some(&request.run.fingerprints_path()),
         )?,
         request,
         reporter,
@@ -136,10 +133,11 @@ pub fn run(
     }
     chain.write_run_info()?;
     let report = chain.run_stages(&mut remedies)?;
-    let judged = ValidationReport::judge(&Stage::ALL, &chain.config, request.run, &chain.manifest);
+    let surroundings = chain.surroundings();
+    let judged = ValidationReport::judge(&Stage::ALL, &surroundings, request.run, &chain.manifest);
     stages::deployment::record_verdicts(request.run, &mut chain.manifest, &judged.verdict)?;
     judged.write(request.run)?;
-    summary::write(&chain.config, request.run, &chain.manifest)?;
+    summary::write(&surroundings, request.run, &chain.manifest)?;
     Ok(report)
 }
 
@@ -153,11 +151,11 @@ struct Chain<'a> {
 }
 
 impl Chain<'_> {
-    fn surroundings(&self) -> Surroundings<'_> {
+    fn surroundings(&self) -> Surroundings {
         Surroundings {
-            config: &self.config,
-            data_fingerprint: &self.fingerprint,
-            device: self.request.device_name,
+            config: self.config.clone(),
+            data: Ok(self.fingerprint.clone()),
+            device: self.request.device_name.into(),
         }
     }
 
@@ -171,8 +169,9 @@ impl Chain<'_> {
                 continue;
             };
             let inputs = current_inputs(stage, &self.surroundings(), run, &self.manifest)?;
-            let changed = changed_inputs(record, &inputs);
-            if !changed.is_empty() {
+            let changed = changes(stage, record, &inputs, run);
+            if !goes_on(stage, record, &inputs, &changed) {
+                let changed: Vec<String> = changed.iter().map(InputChange::to_string).collect();
                 return Err(WorkflowError::CannotResume {
                     stage,
                     changed: changed.join(", "),
@@ -254,7 +253,7 @@ impl Chain<'_> {
         } else {
             self.reporter.stage_fresh(stage);
         }
-        let verdict = gates::judge_stage(stage, &self.config, run, &self.manifest);
+        let verdict = gates::judge_stage(stage, &self.surroundings(), run, &self.manifest);
         if ran {
             let status = verdict.status().to_string();
             audit::record(run, AuditEvent::GateJudged { stage, status })?;
@@ -270,25 +269,16 @@ impl Chain<'_> {
     fn run_stage(
         &mut self,
         stage: Stage,
-        inputs: Hashes,
+        inputs: Inputs,
         reasons: &[String],
     ) -> Result<(), WorkflowError> {
         let run = self.request.run;
-        let resume = !self.request.force
-            && self.manifest.stage(stage).is_some_and(|record| {
-                !record.complete && changed_inputs(record, &inputs).is_empty()
-            });
+        let resume = !self.request.force && self.can_go_on(stage, &inputs)?;
+        let before = self.manifest.stage(stage).cloned();
         if !resume {
             set_aside(run, stage)?;
         }
-        self.manifest.set(
-            stage,
-            StageRecord {
-                complete: false,
-                inputs: inputs.clone(),
-                outputs: Hashes::new(),
-            },
-        );
+        self.manifest.set(stage, StageRecord::begun(inputs.clone()));
         self.manifest.write(run)?;
         let started = AuditEvent::StageStarted {
             stage,
@@ -306,6 +296,9 @@ impl Chain<'_> {
                 error: message,
             };
             audit::record(run, event)?;
+            if !resume {
+                self.bring_back(stage, before)?;
+            }
             return Err(error);
         }
         let seconds = clock.elapsed().as_secs_f64();
@@ -313,6 +306,7 @@ impl Chain<'_> {
             complete: true,
             inputs,
             outputs: hash_folder(&run.stage_folder(stage))?,
+            audit: Some(AuditMark::set(run, stage)?),
         };
         self.manifest.set(stage, record);
         self.manifest.write(run)?;
@@ -321,7 +315,51 @@ impl Chain<'_> {
         Ok(())
     }
 
+    /// Whether what stands in the stage's folder is the beginning of what it would do now.
+    fn can_go_on(&self, stage: Stage, inputs: &Inputs) -> Result<bool, WorkflowError> {
+        let run = self.request.run;
+        let Some(record) = self.manifest.stage(stage) else {
+            return Ok(false);
+        };
+        let changed = changes(stage, record, inputs, run);
+        // A finished stage with nothing changed runs since a file of it is not what it was: it begins anew.
+        let is_whole = match record.complete {
+            true => !changed.is_empty() && altered_outputs(stage, record, run)?.is_empty(),
+            false => true,
+        };
+        Ok(is_whole && goes_on(stage, record, inputs, &changed))
+    }
+
+    /// Puts the finished result `before` back where it was, unless the stage that failed has left something to go on
+    /// with: a refused or broken rerun costs nothing that was good.
+    fn bring_back(
+        &mut self,
+        stage: Stage,
+        before: Option<StageRecord>,
+    ) -> Result<(), WorkflowError> {
+        let run = self.request.run;
+        let Some(record) = before.filter(|record| record.complete) else {
+            return Ok(());
+        };
+        let folder = run.stage_folder(stage);
+        let previous = previous_folder(run, stage);
+        if leaves_something_to_go_on_with(stage, run) || !previous.is_dir() {
+            return Ok(());
+        }
+        let fail = |source| WorkflowError::RunFolder {
+            path: folder.clone(),
+            source,
+        };
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(fail)?;
+        }
+        fs::rename(&previous, &folder).map_err(fail)?;
+        self.manifest.set(stage, record);
+        self.manifest.write(run)
+    }
+
     fn call_stage(&mut self, stage: Stage, resume: bool) -> Result<(), WorkflowError> {
+        let surroundings = self.surroundings();
         let mut context = StageContext {
             stage,
             config: &self.config,
@@ -334,6 +372,7 @@ impl Chain<'_> {
             resume,
             force: self.request.force,
             manifest: &self.manifest,
+            surroundings: &surroundings,
             data: &mut self.data,
         };
         context.check_stop()?;
@@ -386,6 +425,21 @@ enum Next {
     ReturnTo(Stage),
 }
 
+/// Whether a stage that was cut off has saved work that took long.
+fn leaves_something_to_go_on_with(stage: Stage, run: &RunFolder) -> bool {
+    let saved: &[&str] = match stage {
+        Stage::Implementation => &["checkpoints/last"],
+        Stage::Refinement => &["trials.jsonl", "training/checkpoints/last"],
+        _ => &[],
+    };
+    saved.iter().any(|name| run.artifact(stage, name).exists())
+}
+
+/// Where the last result of a stage is kept while another takes its place.
+fn previous_folder(run: &RunFolder, stage: Stage) -> PathBuf {
+    run.root().join(".previous").join(stage.folder())
+}
+
 /// Moves what a stage left before into `.previous/`, so that a rerun starts clean and loses nothing
 /// that the last run made.
 fn set_aside(run: &RunFolder, stage: Stage) -> Result<(), WorkflowError> {
@@ -393,7 +447,7 @@ fn set_aside(run: &RunFolder, stage: Stage) -> Result<(), WorkflowError> {
     if !folder.exists() {
         return Ok(());
     }
-    let previous = run.root().join(".previous").join(stage.folder());
+    let previous = previous_folder(run, stage);
     let fail = |source| WorkflowError::RunFolder {
         path: folder.clone(),
         source,

@@ -2,6 +2,7 @@
 
 use crate::audit::{self, AuditEvent};
 use crate::config::Config;
+use crate::freshness::Surroundings;
 use crate::manifest::Manifest;
 use crate::{Reporter, RunFolder, Stage, WorkflowError};
 use burn::tensor::Device;
@@ -62,6 +63,7 @@ pub struct StageContext<'a> {
     /// Whether the stage was asked to run although nothing had changed: it then takes nothing over from its last run.
     pub force: bool,
     pub(crate) manifest: &'a Manifest,
+    pub(crate) surroundings: &'a Surroundings,
     pub(crate) data: &'a mut Option<DataCache>,
 }
 

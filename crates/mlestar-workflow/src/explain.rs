@@ -1,8 +1,7 @@
 //! The state of a run without running it: which stages are fresh, and why the others are not.
 
-use crate::chain::fingerprint_cache;
 use crate::config::Config;
-use crate::freshness::{Surroundings, current_inputs, staleness};
+use crate::freshness::{Surroundings, current_inputs, read_from, staleness};
 use crate::manifest::Manifest;
 use crate::{RunFolder, Stage, WorkflowError, gates};
 use mlestar_gates::StageVerdict;
@@ -40,28 +39,24 @@ pub fn survey(
     device_name: &str,
 ) -> Result<Vec<StageState>, WorkflowError> {
     let manifest = Manifest::read(run)?;
-    // A survey changes nothing: it uses the cache of an existing run and makes none.
-    let cache = fingerprint_cache(run);
-    let cache = run.root().is_dir().then_some(cache.as_path());
-    let fingerprint = mlestar_data::fingerprint(&config.data, cache)?;
-    let surroundings = Surroundings {
-        config,
-        data_fingerprint: &fingerprint,
-        device: device_name,
-    };
+    let surroundings = Surroundings::look(config, run, device_name);
     let mut states: Vec<StageState> = Vec::new();
     for stage in Stage::ALL {
+        let read_from = read_from(stage);
         let first_stale = states
             .iter()
-            .find(|state| matches!(state.freshness, Freshness::Stale(_)))
-            .map(|state| state.stage);
+            .find(|state| read_from.contains(&state.stage) && state.freshness != Freshness::Fresh)
+            .map(|state| match state.freshness {
+                Freshness::WaitsFor(stage) => stage,
+                _ => state.stage,
+            });
         let freshness = match current_inputs(stage, &surroundings, run, &manifest) {
             Ok(inputs) => match staleness(stage, &inputs, run, &manifest)?.reasons {
                 reasons if !reasons.is_empty() => Freshness::Stale(reasons),
                 _ => first_stale.map_or(Freshness::Fresh, Freshness::WaitsFor),
             },
-            Err(WorkflowError::MissingInput { needs, .. }) => first_stale.map_or_else(
-                || Freshness::Stale(vec![format!("{needs} is not there")]),
+            Err(WorkflowError::MissingInput { needs, reason, .. }) => first_stale.map_or_else(
+                || Freshness::Stale(vec![format!("{needs}: {reason}")]),
                 Freshness::WaitsFor,
             ),
             // The stage would fail: to be said of it alone, not in place of all the others.
@@ -72,7 +67,7 @@ pub fn survey(
         };
         let verdict = manifest
             .complete_stage(stage)
-            .map(|_| gates::judge_stage(stage, config, run, &manifest));
+            .map(|_| gates::judge_stage(stage, &surroundings, run, &manifest));
         states.push(StageState {
             stage,
             freshness,

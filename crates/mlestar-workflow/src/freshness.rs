@@ -1,17 +1,20 @@
 //! Which stages are fresh, and which changed input made the others stale.
 
 use crate::config::Config;
-use crate::manifest::{Hashes, Manifest, StageRecord, hash_folder};
-use crate::{CODE_VERSION, RunFolder, Stage, WorkflowError};
-use mlestar_artifact::{ArtifactError, ContentHash};
-use mlestar_train::TrainError;
+use crate::inputs::{InputChange, Inputs, RecordedInput};
+use crate::manifest::{Manifest, StageRecord, hash_folder};
+use crate::stages::implementation::TrainingSummary;
+use crate::{RunFolder, Stage, WorkflowError, code_version};
+use mlestar_artifact::{ArtifactError, ContentHash, read_artifact};
+use mlestar_train::{StopReason, TrainError, TrainingConfig, checkpoint};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 
 /// Why a stage must run; empty when it need not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Staleness {
-    /// One line for each reason, such as `config [training] changed`.
+    /// One line for each reason, such as `training.epochs 6 -> 7`.
     pub reasons: Vec<String>,
 }
 
@@ -22,21 +25,35 @@ impl Staleness {
     }
 }
 
-/// What is the same for all stages of a run.
+/// What stands round a run now: the config, the data and the device that a stage would be run with.
 #[derive(Clone, Debug)]
-pub struct Surroundings<'a> {
+pub struct Surroundings {
     /// The checked config.
-    pub config: &'a Config,
-    /// The content of the data.
-    pub data_fingerprint: &'a ContentHash,
-    /// The name of the device that computes.
-    pub device: &'a str,
+    pub config: Config,
+    /// The hash of the images and labels, or why they cannot be read.
+    pub data: Result<ContentHash, String>,
+    /// The name of the device that computes, such as `cpu` or `cuda:1`.
+    pub device: String,
+}
+
+impl Surroundings {
+    /// Looks at the data that `config` names. Data that cannot be read are no error here: whatever rests on them is
+    /// stale, for that reason. A run that exists keeps the hashes of the files that it has seen.
+    pub fn look(config: &Config, run: &RunFolder, device: impl Into<String>) -> Self {
+        let cache = run.fingerprints_path();
+        let cache = run.root().is_dir().then_some(cache.as_path());
+        Self {
+            config: config.clone(),
+            data: mlestar_data::fingerprint(&config.data, cache).map_err(|error| error.to_string()),
+            device: device.into(),
+        }
+    }
 }
 
 /// One thing that a stage depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Input {
-    /// The pictures and labels.
+    /// The images and labels.
     Data,
     /// The kind of device.
     Device,
@@ -141,62 +158,91 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
     }
 }
 
-/// The hashes of all that `stage` depends on, by a name that people can read.
+/// Settings that decide nothing of the result: how often something is saved, how much is computed at once, and where a
+/// file lies whose content is an input of its own.
+const WITHOUT_EFFECT: [&str; 8] = [
+    "training.checkpoint_every_epochs",
+    "training.checkpoint_every_minutes",
+    "training.keep_checkpoints",
+    "training.histograms_every_epochs",
+    "training.evaluation_batch_size",
+    "training.initial_weights",
+    "training.distillation.teachers",
+    "evaluation.batch_size",
+];
+
+/// All that `stage` depends on, by a name that people can read.
 ///
 /// # Errors
-/// [`WorkflowError::MissingInput`] when an earlier stage has not left what this one needs.
+/// [`WorkflowError::MissingInput`] when the data cannot be read or an earlier stage has not left what this one needs.
 pub fn current_inputs(
     stage: Stage,
-    surroundings: &Surroundings<'_>,
+    surroundings: &Surroundings,
     run: &RunFolder,
     manifest: &Manifest,
-) -> Result<Hashes, WorkflowError> {
-    let mut hashes = Hashes::new();
-    let code = ContentHash::of_bytes(CODE_VERSION.as_bytes());
-    hashes.insert("code version".into(), code);
+) -> Result<Inputs, WorkflowError> {
+    let mut inputs = Inputs::new();
+    let code = ContentHash::of_bytes(code_version(stage).as_bytes());
+    inputs.insert("the code".into(), RecordedInput::Hash(code));
     for input in inputs_of(stage) {
-        let (name, hash) = match *input {
-            Input::Data => ("data".into(), surroundings.data_fingerprint.clone()),
-            Input::Device => {
-                let hash = ContentHash::of_bytes(surroundings.device.as_bytes());
-                ("device".into(), hash)
+        let (name, value) = match *input {
+            Input::Data => {
+                let hash = surroundings.data.clone().map_err(|reason| {
+                    let needs = "the data".into();
+                    WorkflowError::MissingInput {
+                        stage,
+                        needs,
+                        reason,
+                    }
+                })?;
+                ("the data".into(), RecordedInput::Hash(hash))
             }
-            Input::InitialWeights => match &surroundings.config.training.initial_weights {
+            Input::Device => {
+                let kind = surroundings.device.split(':').next().unwrap_or_default();
+                ("the device".into(), RecordedInput::Setting(kind.into()))
+            }
+            Input::InitialWeights => match initial_weights(&surroundings.config)? {
                 None => continue,
-                Some(path) => {
-                    let hash = ContentHash::of_file(path).map_err(|error| {
-                        WorkflowError::Train(TrainError::InitialWeights {
-                            path: path.clone(),
-                            reason: error.to_string(),
-                        })
-                    })?;
-                    ("initial weights".into(), hash)
-                }
+                Some(hash) => ("the initial weights".into(), RecordedInput::Hash(hash)),
             },
             Input::Teachers => match surroundings.config.training.teaching() {
                 None => continue,
                 Some(teaching) => (
-                    "teachers".into(),
-                    ContentHash::of_json(&teaching.hashes()?)?,
+                    "the teachers".into(),
+                    RecordedInput::Hash(ContentHash::of_json(&teaching.hashes()?)?),
                 ),
             },
             Input::Section(section) => {
                 let value = surroundings.config.section_hash_input(section);
-                (format!("config [{section}]"), ContentHash::of_json(&value)?)
+                (section.into(), RecordedInput::Setting(value))
             }
             Input::File(from, file) => (
                 RunFolder::display_name(from, file),
-                recorded_hash(stage, from, file, manifest)?,
+                RecordedInput::Hash(recorded_hash(stage, from, file, manifest)?),
             ),
             Input::Field(from, file, pointer) => {
                 recorded_hash(stage, from, file, manifest)?;
                 let name = format!("{}#{pointer}", RunFolder::display_name(from, file));
-                (name, field_hash(stage, from, file, pointer, run)?)
+                let value = field(stage, from, file, pointer, run)?;
+                (name, RecordedInput::Setting(value))
             }
         };
-        hashes.insert(name, hash);
+        inputs.insert(name, value);
     }
-    Ok(hashes)
+    Ok(inputs)
+}
+
+fn initial_weights(config: &Config) -> Result<Option<ContentHash>, WorkflowError> {
+    let Some(path) = &config.training.initial_weights else {
+        return Ok(None);
+    };
+    let hash = ContentHash::of_file(path).map_err(|error| {
+        WorkflowError::Train(TrainError::InitialWeights {
+            path: path.clone(),
+            reason: error.to_string(),
+        })
+    })?;
+    Ok(Some(hash))
 }
 
 fn recorded_hash(
@@ -216,31 +262,139 @@ fn recorded_hash(
         })
 }
 
-fn field_hash(
+fn field(
     stage: Stage,
     from: Stage,
     file: &str,
     pointer: &str,
     run: &RunFolder,
-) -> Result<ContentHash, WorkflowError> {
+) -> Result<Value, WorkflowError> {
     let path = run.artifact(from, file);
     let bytes = fs::read(&path).map_err(|source| ArtifactError::Read {
         path: path.clone(),
         source,
     })?;
-    let document: Value =
+    let mut document: Value =
         serde_json::from_slice(&bytes).map_err(|error| ArtifactError::Invalid {
             path,
             message: error.to_string(),
         })?;
-    let field = document
-        .pointer(pointer)
+    document
+        .pointer_mut(pointer)
+        .map(Value::take)
         .ok_or_else(|| WorkflowError::MissingInput {
             stage,
             needs: format!("{}#{pointer}", RunFolder::display_name(from, file)),
             reason: "the file does not hold it".into(),
-        })?;
-    Ok(ContentHash::of_json(field)?)
+        })
+}
+
+/// What has changed since `stage` ran, as far as its result depends on it.
+pub(crate) fn changes(
+    stage: Stage,
+    record: &StageRecord,
+    inputs: &Inputs,
+    run: &RunFolder,
+) -> Vec<InputChange> {
+    let ended = LastTraining::of(stage, record, run);
+    crate::inputs::changes(&record.inputs, inputs)
+        .into_iter()
+        .filter(|change| ended.rests_on(&change.name))
+        .collect()
+}
+
+/// What came into play in the trainings of a finished stage: some settings count only where they did.
+struct LastTraining {
+    a_limit_of_time: bool,
+    recovery: bool,
+}
+
+impl LastTraining {
+    fn of(stage: Stage, record: &StageRecord, run: &RunFolder) -> Self {
+        let training = match stage {
+            Stage::Implementation if record.complete => "",
+            Stage::Refinement if record.complete => "training/",
+            // A stage that was cut off goes on under other settings, and the others train for some steps only.
+            _ => {
+                return Self {
+                    a_limit_of_time: false,
+                    recovery: false,
+                };
+            }
+        };
+        let summary = run.artifact(stage, "training_summary.json");
+        let summary: Option<TrainingSummary> = read_artifact(&summary).ok();
+        let last = run.artifact(stage, &format!("{training}checkpoints/last"));
+        let limit = || {
+            let training = record.inputs.get("training")?.setting()?;
+            training.get("max_minutes").filter(|limit| !limit.is_null())
+        };
+        Self {
+            // Of the trainings of a search it is not known, so that any limit counts.
+            a_limit_of_time: match summary {
+                Some(summary) => summary.stopped == StopReason::TimeUp,
+                None => limit().is_some(),
+            },
+            recovery: checkpoint::read_record(&last)
+                .is_ok_and(|record| !record.remedies.is_empty()),
+        }
+    }
+
+    fn rests_on(&self, key: &str) -> bool {
+        let list = key.split('[').next().unwrap_or(key);
+        if WITHOUT_EFFECT.contains(&list) {
+            return false;
+        }
+        if key == "training.max_minutes" {
+            return self.a_limit_of_time;
+        }
+        if key.starts_with("training.recovery.") {
+            return self.recovery;
+        }
+        true
+    }
+}
+
+/// Whether what `stage` has done so far is the beginning of what it would do now, so that it can go on in place: a
+/// longer training, a search with more trials, figures that are computed anew from the same trainings.
+pub(crate) fn goes_on(
+    stage: Stage,
+    record: &StageRecord,
+    inputs: &Inputs,
+    changes: &[InputChange],
+) -> bool {
+    let name_is = |allowed: fn(&str) -> bool| changes.iter().all(|change| allowed(&change.name));
+    match stage {
+        Stage::Implementation => {
+            name_is(|name| name.starts_with("training.")) && training_extends(record, inputs)
+        }
+        Stage::Refinement => {
+            name_is(|name| {
+                name == "refinement.trials"
+                    || name.starts_with("evaluation.")
+                    || name.starts_with(&Stage::Evaluation.folder())
+            }) && number(inputs, "/trials") >= number(&record.inputs, "/trials")
+        }
+        _ => changes.is_empty(),
+    }
+}
+
+fn number(inputs: &Inputs, pointer: &str) -> Option<u64> {
+    inputs
+        .get("refinement")?
+        .setting()?
+        .pointer(pointer)?
+        .as_u64()
+}
+
+fn training_extends(record: &StageRecord, inputs: &Inputs) -> bool {
+    let training = |inputs: &Inputs| -> Option<TrainingConfig> {
+        serde_json::from_value(inputs.get("training")?.setting()?.clone()).ok()
+    };
+    match (training(&record.inputs), training(inputs)) {
+        (Some(before), Some(now)) => now.extends(&before),
+        _ => false,
+    }
 }
 
 /// Compares what a stage depended on when it last ran with what it depends on now, and what it
@@ -250,19 +404,31 @@ fn field_hash(
 /// When a file of the stage cannot be read.
 pub fn staleness(
     stage: Stage,
-    inputs: &Hashes,
+    inputs: &Inputs,
     run: &RunFolder,
     manifest: &Manifest,
 ) -> Result<Staleness, WorkflowError> {
     let Some(record) = manifest.stage(stage) else {
         return Ok(one_reason("it has not run yet"));
     };
-    let mut reasons = changed_inputs(record, inputs);
+    let changes = changes(stage, record, inputs, run);
+    let mut reasons: Vec<String> = changes.iter().map(InputChange::to_string).collect();
     if !record.complete {
         reasons.push("it did not finish the last time".into());
         return Ok(Staleness { reasons });
     }
+    reasons.extend(altered_outputs(stage, record, run)?);
+    Ok(Staleness { reasons })
+}
+
+/// The files of a stage that are not as it wrote them, one line each.
+pub(crate) fn altered_outputs(
+    stage: Stage,
+    record: &StageRecord,
+    run: &RunFolder,
+) -> Result<Vec<String>, WorkflowError> {
     let on_disk = hash_folder(&run.stage_folder(stage))?;
+    let mut reasons = Vec::new();
     for (file, recorded) in &record.outputs {
         let name = RunFolder::display_name(stage, file);
         match on_disk.get(file) {
@@ -273,7 +439,47 @@ pub fn staleness(
             Some(_) => {}
         }
     }
-    Ok(Staleness { reasons })
+    Ok(reasons)
+}
+
+/// What the finished `stage` describes that is no longer so: its own inputs, and those of the stages whose files it
+/// reads. Empty where everything that it was made from stands there as it was.
+pub(crate) fn outdated(
+    stage: Stage,
+    surroundings: &Surroundings,
+    run: &RunFolder,
+    manifest: &Manifest,
+) -> Vec<String> {
+    let Some(record) = manifest.complete_stage(stage) else {
+        return Vec::new();
+    };
+    let mut reasons: Vec<String> = match current_inputs(stage, surroundings, run, manifest) {
+        Ok(inputs) => changes(stage, record, &inputs, run)
+            .iter()
+            .map(InputChange::to_string)
+            .collect(),
+        Err(WorkflowError::MissingInput { needs, reason, .. }) => {
+            vec![format!("{needs}: {reason}")]
+        }
+        Err(error) => vec![error.to_string()],
+    };
+    for earlier in read_from(stage) {
+        if !outdated(earlier, surroundings, run, manifest).is_empty() {
+            reasons.push(format!("stage {earlier} is stale"));
+        }
+    }
+    reasons
+}
+
+/// The stages whose files `stage` reads.
+pub(crate) fn read_from(stage: Stage) -> BTreeSet<Stage> {
+    inputs_of(stage)
+        .iter()
+        .filter_map(|input| match input {
+            Input::File(from, _) | Input::Field(from, ..) => Some(*from),
+            _ => None,
+        })
+        .collect()
 }
 
 fn one_reason(text: &str) -> Staleness {
@@ -282,47 +488,25 @@ fn one_reason(text: &str) -> Staleness {
     }
 }
 
-/// The names of the inputs that differ between `record` and now.
-pub(crate) fn changed_inputs(record: &StageRecord, inputs: &Hashes) -> Vec<String> {
-    let mut reasons = Vec::new();
-    for (name, hash) in inputs {
-        match record.inputs.get(name) {
-            None => reasons.push(format!("{name} is new")),
-            Some(before) if before != hash => reasons.push(format!(
-                "{name} changed ({} -> {})",
-                before.short(),
-                hash.short()
-            )),
-            Some(_) => {}
-        }
-    }
-    for name in record.inputs.keys() {
-        if !inputs.contains_key(name) {
-            reasons.push(format!("{name} is no longer used"));
-        }
-    }
-    reasons
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::Hashes;
 
-    fn hashes(pairs: &[(&str, &str)]) -> Hashes {
+    fn hashes(pairs: &[(&str, &str)]) -> Inputs {
         pairs
             .iter()
-            .map(|(name, content)| ((*name).into(), ContentHash::of_bytes(content.as_bytes())))
+            .map(|(name, content)| {
+                let hash = ContentHash::of_bytes(content.as_bytes());
+                ((*name).into(), RecordedInput::Hash(hash))
+            })
             .collect()
     }
 
     #[test]
     fn every_stage_names_only_earlier_stages() {
         for stage in Stage::ALL {
-            for input in inputs_of(stage) {
-                if let Input::File(from, _) | Input::Field(from, ..) = input {
-                    assert!(*from < stage, "{stage} reads {from}");
-                }
-            }
+            assert!(read_from(stage).iter().all(|from| *from < stage), "{stage}");
         }
     }
 
@@ -338,17 +522,17 @@ mod tests {
             stage,
             StageRecord {
                 complete: true,
-                inputs: hashes(&[("config [task]", "a"), ("data", "b")]),
+                inputs: hashes(&[("the task", "a"), ("the data", "b")]),
                 outputs: hash_folder(&run.stage_folder(stage)).unwrap(),
+                ..StageRecord::default()
             },
         );
-        let same = hashes(&[("config [task]", "a"), ("data", "b")]);
+        let same = hashes(&[("the task", "a"), ("the data", "b")]);
         assert!(staleness(stage, &same, &run, &manifest).unwrap().is_fresh());
 
-        let other = hashes(&[("config [task]", "c"), ("data", "b")]);
+        let other = hashes(&[("the task", "c"), ("the data", "b")]);
         let reasons = staleness(stage, &other, &run, &manifest).unwrap().reasons;
-        assert_eq!(reasons.len(), 1);
-        assert!(reasons[0].starts_with("config [task] changed"));
+        assert_eq!(reasons, ["the task changed"]);
 
         fs::write(&path, "{ }").unwrap();
         let reasons = staleness(stage, &same, &run, &manifest).unwrap().reasons;
@@ -367,17 +551,69 @@ mod tests {
         let run = RunFolder::new(folder.path());
         let stage = Stage::Implementation;
         let mut manifest = Manifest::default();
-        let never = staleness(stage, &Hashes::new(), &run, &manifest).unwrap();
+        let never = staleness(stage, &Inputs::new(), &run, &manifest).unwrap();
         assert_eq!(never.reasons, ["it has not run yet"]);
-        manifest.set(
-            stage,
-            StageRecord {
-                complete: false,
-                inputs: Hashes::new(),
-                outputs: Hashes::new(),
-            },
-        );
-        let cut_off = staleness(stage, &Hashes::new(), &run, &manifest).unwrap();
+        manifest.set(stage, StageRecord::begun(Inputs::new()));
+        let cut_off = staleness(stage, &Inputs::new(), &run, &manifest).unwrap();
         assert_eq!(cut_off.reasons, ["it did not finish the last time"]);
+        assert_eq!(manifest.stages[stage.stem()].outputs, Hashes::new());
+    }
+
+    #[test]
+    fn settings_without_effect_and_another_device_of_a_kind_change_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path());
+        let set = |settings: &[&str]| {
+            let settings: Vec<_> = settings
+                .iter()
+                .map(|text| crate::config::Override::parse(text).unwrap())
+                .collect();
+            Config::default().with_overrides(&settings).unwrap()
+        };
+        let look = |config: &Config, device: &str| {
+            let data = Ok(ContentHash::of_bytes(b"x"));
+            let surroundings = Surroundings {
+                config: config.clone(),
+                data,
+                device: device.into(),
+            };
+            let stage = Stage::SituationAnalysis;
+            let mut inputs =
+                current_inputs(stage, &surroundings, &run, &Manifest::default()).unwrap();
+            let section = config.section_hash_input("training");
+            inputs.insert("training".into(), RecordedInput::Setting(section));
+            inputs.insert(
+                "the device".into(),
+                RecordedInput::Setting(device.split(':').next().into()),
+            );
+            inputs
+        };
+        let record = StageRecord {
+            complete: true,
+            inputs: look(&set(&[]), "cuda:0"),
+            ..StageRecord::default()
+        };
+        let changed = |settings: &[&str], device: &str| -> Vec<String> {
+            let now = look(&set(settings), device);
+            changes(Stage::SituationAnalysis, &record, &now, &run)
+                .iter()
+                .map(InputChange::to_string)
+                .collect()
+        };
+        let unused = [
+            "training.checkpoint_every_epochs=7",
+            "training.checkpoint_every_minutes=7.0",
+            "training.keep_checkpoints=7",
+            "training.histograms_every_epochs=7",
+            "training.evaluation_batch_size=7",
+            "training.initial_weights='elsewhere'",
+            "training.max_minutes=3.5",
+            "training.recovery.attempts=1",
+        ];
+        assert_eq!(changed(&unused, "cuda:1"), Vec::<String>::new());
+        assert_eq!(
+            changed(&["training.epochs=7"], "cpu"),
+            ["the device \"cuda\" -> \"cpu\"", "training.epochs 100 -> 7"]
+        );
     }
 }

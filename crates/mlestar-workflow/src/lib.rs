@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod chain;
+mod code_version;
 pub mod config;
 pub mod context;
 pub mod device;
@@ -16,6 +17,7 @@ pub mod explain;
 pub mod freshness;
 pub mod gates;
 pub mod guide;
+pub mod inputs;
 pub mod lr_find;
 pub mod machine;
 pub mod manifest;
@@ -32,12 +34,9 @@ pub mod training_analysis;
 pub mod training_comparison;
 pub mod validation;
 
+pub use code_version::{CODE_VERSION, code_version};
 pub use context::StageContext;
 pub use error::WorkflowError;
 pub use reporter::Reporter;
 pub use run_folder::{RunFolder, RunLock};
 pub use stage::{Stage, UnknownStage};
-
-/// The version of the code, with a hash of its sources where it was built from a clone. A stage
-/// that another version ran is stale.
-pub const CODE_VERSION: &str = env!("MLESTAR_CODE_VERSION");

@@ -1,5 +1,7 @@
 //! What each stage read and wrote, as content hashes.
 
+use crate::audit::AuditMark;
+use crate::inputs::Inputs;
 use crate::{RunFolder, Stage, WorkflowError};
 use mlestar_artifact::{Artifact, ArtifactError, ContentHash, read_artifact, write_artifact};
 use serde::{Deserialize, Serialize};
@@ -19,18 +21,30 @@ pub struct Manifest {
 
 impl Artifact for Manifest {
     const SCHEMA: &'static str = "mlestar.manifest";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 /// What is known of one stage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageRecord {
     /// Whether it ended well. A stage that was cut off keeps its inputs, so that it can resume.
     pub complete: bool,
     /// What it depends on.
-    pub inputs: Hashes,
+    pub inputs: Inputs,
     /// What it wrote: path inside the stage's folder (with `/`) to content hash.
     pub outputs: Hashes,
+    /// The audit log when the stage ended; absent while it has not.
+    pub audit: Option<AuditMark>,
+}
+
+impl StageRecord {
+    /// The record of a stage that has begun.
+    pub fn begun(inputs: Inputs) -> Self {
+        Self {
+            inputs,
+            ..Self::default()
+        }
+    }
 }
 
 impl Manifest {

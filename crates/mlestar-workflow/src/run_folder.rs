@@ -69,6 +69,11 @@ impl RunFolder {
         self.root.join("audit.jsonl")
     }
 
+    /// Where content hashes of data files are remembered, so that a second look at 60,000 images takes no time.
+    pub fn fingerprints_path(&self) -> PathBuf {
+        self.root.join(".fingerprints.json")
+    }
+
     /// All verdicts.
     pub fn validation_report_path(&self) -> PathBuf {
         self.root.join("validation_report.json")

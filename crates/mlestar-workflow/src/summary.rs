@@ -1,7 +1,7 @@
 //! `summary.html`: one self-contained page about a run.
 
 use crate::chain::RunInfo;
-use crate::config::Config;
+use crate::freshness::Surroundings;
 use crate::manifest::Manifest;
 use crate::stages::deployment::BenchmarkArtifact;
 use crate::stages::evaluation::{Drawings, EvaluationResults, RESULTS};
@@ -23,8 +23,12 @@ use std::path::Path;
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn write(config: &Config, run: &RunFolder, manifest: &Manifest) -> Result<(), WorkflowError> {
-    write_to(&run.summary_path(), config, run, manifest)
+pub fn write(
+    surroundings: &Surroundings,
+    run: &RunFolder,
+    manifest: &Manifest,
+) -> Result<(), WorkflowError> {
+    write_to(&run.summary_path(), surroundings, run, manifest)
 }
 
 /// Writes the page to `path`.
@@ -33,16 +37,21 @@ pub fn write(config: &Config, run: &RunFolder, manifest: &Manifest) -> Result<()
 /// When the file cannot be written.
 pub fn write_to(
     path: &Path,
-    config: &Config,
+    surroundings: &Surroundings,
     run: &RunFolder,
     manifest: &Manifest,
 ) -> Result<(), WorkflowError> {
-    let html = render(config, run, manifest)?;
+    let html = render(surroundings, run, manifest)?;
     Ok(write_atomically(path, html.as_bytes())?)
 }
 
-fn render(config: &Config, run: &RunFolder, manifest: &Manifest) -> Result<String, WorkflowError> {
-    let verdict = gates::judge_stages(&Stage::ALL, config, run, manifest);
+fn render(
+    surroundings: &Surroundings,
+    run: &RunFolder,
+    manifest: &Manifest,
+) -> Result<String, WorkflowError> {
+    let config = &surroundings.config;
+    let verdict = gates::judge_stages(&Stage::ALL, surroundings, run, manifest);
     let mut page = Page::new(&config.project.name)
         .project("MLE-Star")
         .subtitle(&config.project.description)

@@ -1,6 +1,6 @@
 //! `validation_report.json`: the verdicts of all gates.
 
-use crate::config::Config;
+use crate::freshness::Surroundings;
 use crate::manifest::Manifest;
 use crate::{CODE_VERSION, RunFolder, Stage, WorkflowError, gates};
 use mlestar_artifact::{Artifact, write_artifact};
@@ -30,8 +30,13 @@ impl Artifact for ValidationReport {
 
 impl ValidationReport {
     /// Judges the gates of `stages` now.
-    pub fn judge(stages: &[Stage], config: &Config, run: &RunFolder, manifest: &Manifest) -> Self {
-        let verdict = gates::judge_stages(stages, config, run, manifest);
+    pub fn judge(
+        stages: &[Stage],
+        surroundings: &Surroundings,
+        run: &RunFolder,
+        manifest: &Manifest,
+    ) -> Self {
+        let verdict = gates::judge_stages(stages, surroundings, run, manifest);
         Self {
             run: run.name(),
             code_version: CODE_VERSION.into(),

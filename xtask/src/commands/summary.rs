@@ -19,7 +19,8 @@ pub fn run(options: &SummaryOptions) -> Result<ExitCode, WorkflowError> {
         Some(path) => path.clone(),
         None => project.run.summary_path(),
     };
-    summary::write_to(&path, &project.config, &project.run, &manifest)?;
+    let surroundings = project::surroundings(&options.project, &project)?;
+    summary::write_to(&path, &surroundings, &project.run, &manifest)?;
     println!("{}", path.display());
     Ok(ExitCode::Pass)
 }

@@ -15,7 +15,8 @@ pub fn run(options: &ValidateOptions) -> Result<ExitCode, WorkflowError> {
         Some(stage) => vec![stage],
         None => Stage::ALL.to_vec(),
     };
-    let report = ValidationReport::judge(&stages, &project.config, &project.run, &manifest);
+    let surroundings = project::surroundings(&options.project, &project)?;
+    let report = ValidationReport::judge(&stages, &surroundings, &project.run, &manifest);
     for (stage, verdict) in stages.iter().zip(&report.verdict.stages) {
         print_verdict(*stage, verdict);
     }
@@ -28,11 +29,12 @@ pub fn run(options: &ValidateOptions) -> Result<ExitCode, WorkflowError> {
     }
     let counts = report.verdict.counts();
     println!(
-        "{} of {} criteria pass; {} fail, {} inconclusive, {} missing",
+        "{} of {} criteria pass; {} fail, {} inconclusive, {} stale, {} missing",
         counts.pass,
         counts.total(),
         counts.fail,
         counts.inconclusive,
+        counts.stale,
         counts.missing
     );
     Ok(report.exit())

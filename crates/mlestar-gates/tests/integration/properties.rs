@@ -51,8 +51,9 @@ fn rank(status: Status) -> u8 {
     match status {
         Status::Fail => 0,
         Status::Missing => 1,
-        Status::Inconclusive => 2,
-        Status::Pass => 3,
+        Status::Stale => 2,
+        Status::Inconclusive => 3,
+        Status::Pass => 4,
     }
 }
 
@@ -166,7 +167,7 @@ proptest! {
             ..verdict(Limit::AtLeast(0.0), Unit::Count, Measurement::exact(0.0))
         });
         let stage = StageVerdict { stage: "s".into(), verdicts: verdicts.collect() };
-        let expected = [Status::Fail, Status::Missing, Status::Inconclusive]
+        let expected = [Status::Fail, Status::Missing, Status::Stale, Status::Inconclusive]
             .into_iter()
             .find(|status| statuses.contains(status))
             .unwrap_or(Status::Pass);

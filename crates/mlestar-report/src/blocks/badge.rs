@@ -98,6 +98,7 @@ impl From<Status> for Badge {
             Status::Pass => Self::good("PASS"),
             Status::Fail => Self::bad("FAIL"),
             Status::Inconclusive => Self::caution("INCONCLUSIVE"),
+            Status::Stale => Self::caution("STALE"),
             Status::Missing => Self::neutral("MISSING"),
         }
     }

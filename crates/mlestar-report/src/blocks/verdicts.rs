@@ -74,7 +74,7 @@ fn measured(evidence: &Evidence, unit: &Unit) -> Markup {
                 span class="nowrap" { (value_text(*recomputed, unit)) }
                 span class="small nowrap" { "claimed " (value_text(*claimed, unit)) }
             },
-            Evidence::Altered { .. } | Evidence::Missing { .. } => { (format::MISSING) },
+            Evidence::Altered { .. } | Evidence::Stale { .. } | Evidence::Missing { .. } => { (format::MISSING) },
         }
     }
 }

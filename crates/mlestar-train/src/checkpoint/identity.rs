@@ -4,7 +4,7 @@ use mlestar_model::ModelSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ScheduleKind, config::TrainingConfig};
+use crate::config::TrainingConfig;
 
 /// Everything that decides a training's result, apart from the device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,9 +34,7 @@ pub struct TrainingIdentity {
 impl TrainingIdentity {
     /// What differs in a way that makes it another training, as `key: value here, value there`.
     ///
-    /// How often checkpoints are written and how many are kept does not matter, nor do the limit of
-    /// time, what is done about accidents, and the number of epochs where nothing of an epoch depends on it:
-    /// such a training can be resumed to go on for longer.
+    /// What [`TrainingConfig::extends`] lets pass does not matter: such a training can be resumed to go on for longer.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut differences = Vec::new();
@@ -51,25 +49,7 @@ impl TrainingIdentity {
 
     fn comparable(&self) -> Value {
         let mut own = self.clone();
-        own.training.checkpoint_every_epochs = 0;
-        own.training.checkpoint_every_minutes = 0.0;
-        own.training.keep_checkpoints = 0;
-        own.training.histograms_every_epochs = 0;
-        // Its content is what counts.
-        own.training.initial_weights = None;
-        if let Some(distillation) = &mut own.training.distillation {
-            distillation.teachers.clear();
-        }
-        own.training.max_minutes = None;
-        own.training.recovery = crate::config::RecoveryConfig::default();
-        let schedule = &mut own.training.schedule;
-        schedule.t_max_epochs = match schedule.kind {
-            ScheduleKind::Constant | ScheduleKind::Step | ScheduleKind::Plateau => None,
-            _ => Some(schedule.horizon_epochs(own.training.epochs)),
-        };
-        if !own.training.has_fractions_of_epochs() {
-            own.training.epochs = 1;
-        }
+        own.training = own.training.deciding_steps();
         // All fields have a JSON form; `Null` would only make two failures equal.
         serde_json::to_value(own).unwrap_or(Value::Null)
     }

@@ -335,7 +335,11 @@ pub(crate) fn read_weights(file: &Path) -> Result<Vec<NamedTensor>, String> {
     tensors::from_bytes(&bytes)
 }
 
-pub(crate) fn read_record(folder: &Path) -> Result<CheckpointRecord, TrainError> {
+/// Reads what the checkpoint in `folder` says of itself, without its weights.
+///
+/// # Errors
+/// [`TrainError::DamagedCheckpoint`] when its record is missing, cannot be read or contradicts itself.
+pub fn read_record(folder: &Path) -> Result<CheckpointRecord, TrainError> {
     let path = folder.join(RECORD);
     let record: CheckpointRecord =
         read_artifact(&path).map_err(|error| damaged(folder, error.to_string()))?;

@@ -4,6 +4,7 @@ mod class_weights;
 mod distillation;
 mod early_stopping;
 mod ema;
+mod extension;
 mod freezing;
 mod mixing;
 mod optimizer;

@@ -3,8 +3,13 @@
 //! A gate is a list of [`Check`]s. Each reads what its stage left through an [`ArtifactReader`],
 //! which refuses files that are not what the stage wrote, and recomputes its figure from the raw
 //! rows. The limits come from the config: `[gates.<stage>]` first, then what `[task]` asks for.
+//!
+//! Whether a stage is about what stands there now (`up_to_date`), whether its files are as it wrote them
+//! (`files_intact`) and whether its readings of the test split are on record (`test_readings`) is asked of every stage
+//! and does not depend on the config.
 
 mod reader;
+mod standing;
 
 pub mod action_planning;
 pub mod deployment;
@@ -17,10 +22,11 @@ pub mod task_definition;
 pub use reader::{ArtifactReader, Found, agree};
 
 use crate::config::{Config, CriterionSetting};
+use crate::freshness::Surroundings;
 use crate::manifest::Manifest;
 use crate::{RunFolder, Stage};
 use mlestar_gates::{
-    Criterion, Evidence, Limit, Measurement, RunVerdict, StageVerdict, Unit, judge,
+    Criterion, Evidence, Limit, Measurement, RunVerdict, StageVerdict, Unit, Verdict, judge,
 };
 
 /// One criterion of a gate and how it is measured.
@@ -80,10 +86,25 @@ pub fn limit_of(check: &Check, stage: Stage, config: &Config) -> Option<Limit> {
 /// Judges the gate of one stage from what stands in the run folder now.
 pub fn judge_stage(
     stage: Stage,
-    config: &Config,
+    surroundings: &Surroundings,
     run: &RunFolder,
     manifest: &Manifest,
 ) -> StageVerdict {
+    let mut verdicts = figures(stage, &surroundings.config, run, manifest);
+    verdicts.extend(standing::judge_standing(stage, surroundings, run, manifest));
+    StageVerdict {
+        stage: stage.stem().into(),
+        verdicts,
+    }
+}
+
+/// The verdicts on what a stage found.
+pub(crate) fn figures(
+    stage: Stage,
+    config: &Config,
+    run: &RunFolder,
+    manifest: &Manifest,
+) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for check in checks(stage, config) {
         let Some(limit) = limit_of(&check, stage, config) else {
@@ -97,23 +118,20 @@ pub fn judge_stage(
         };
         verdicts.push(judge(&criterion, evidence));
     }
-    StageVerdict {
-        stage: stage.stem().into(),
-        verdicts,
-    }
+    verdicts
 }
 
 /// Judges the gates of `stages`.
 pub fn judge_stages(
     stages: &[Stage],
-    config: &Config,
+    surroundings: &Surroundings,
     run: &RunFolder,
     manifest: &Manifest,
 ) -> RunVerdict {
     RunVerdict {
         stages: stages
             .iter()
-            .map(|stage| judge_stage(*stage, config, run, manifest))
+            .map(|stage| judge_stage(*stage, surroundings, run, manifest))
             .collect(),
     }
 }
@@ -134,7 +152,8 @@ mod tests {
                 .map(|check| check.id)
                 .collect();
             assert_eq!(ids.len(), checks(stage, &config).len(), "{stage}");
-            let verdict = judge_stage(stage, &config, &run, &Manifest::default());
+            let surroundings = Surroundings::look(&config, &run, "cpu");
+            let verdict = judge_stage(stage, &surroundings, &run, &Manifest::default());
             assert!(!verdict.verdicts.is_empty());
             for verdict in verdict.verdicts {
                 verdict.criterion.check().unwrap();

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::Override;
-use crate::manifest::{Hashes, StageRecord};
+use crate::manifest::StageRecord;
 use crate::stages::action_planning::testing::architecture_figures;
 use crate::stages::action_planning::{self, ArchitectureCheck, SmallStepTiming};
 use mlestar_artifact::write_artifact;
@@ -63,8 +63,7 @@ impl Folder {
     fn set(&mut self, stage: Stage, complete: bool) {
         let record = StageRecord {
             complete,
-            inputs: Hashes::new(),
-            outputs: Hashes::new(),
+            ..StageRecord::default()
         };
         self.manifest.set(stage, record);
         self.manifest.write(&self.run).unwrap();

@@ -3,6 +3,7 @@
 use crate::{finished_run, tiny};
 use mlestar_artifact::ContentHash;
 use mlestar_gates::{Status, Verdict};
+use mlestar_workflow::freshness::Surroundings;
 use mlestar_workflow::gates::judge_stage;
 use mlestar_workflow::manifest::Manifest;
 use mlestar_workflow::{RunFolder, Stage};
@@ -53,7 +54,8 @@ impl Forgery {
 
     fn verdict(&self, stage: Stage, id: &str) -> Verdict {
         let manifest = Manifest::read(&self.run).unwrap();
-        judge_stage(stage, &tiny(&[]), &self.run, &manifest)
+        let surroundings = Surroundings::look(&tiny(&[]), &self.run, "cpu");
+        judge_stage(stage, &surroundings, &self.run, &manifest)
             .verdicts
             .into_iter()
             .find(|verdict| verdict.criterion.id == id)

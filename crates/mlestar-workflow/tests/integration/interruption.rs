@@ -101,7 +101,7 @@ fn a_run_that_must_resume_does_not_begin_anew() {
     let message = error.to_string();
     assert!(
         message
-            .contains("4 Implementation was cut off and cannot go on: config [training] changed"),
+            .contains("4 Implementation was cut off and cannot go on: training.optimizer.learning_rate 0.01 -> 0.0123"),
         "{message}"
     );
     assert_eq!(error.exit_code(), ExitCode::Usage);

@@ -11,6 +11,7 @@ mod precision;
 mod refinement;
 mod returns;
 mod sparse_validation;
+mod stale;
 mod verdicts_in_the_package;
 
 use burn::tensor::Device;

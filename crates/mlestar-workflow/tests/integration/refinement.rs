@@ -5,6 +5,7 @@ use mlestar_artifact::{ContentHash, read_artifact};
 use mlestar_gates::Status;
 use mlestar_train::{StopSignal, TrainEvent};
 use mlestar_tune::TrialState;
+use mlestar_workflow::freshness::Surroundings;
 use mlestar_workflow::gates::judge_stage;
 use mlestar_workflow::manifest::Manifest;
 use mlestar_workflow::stages::evaluation::EvaluationResults;
@@ -45,7 +46,13 @@ fn text(folder: &Path, stage: Stage, name: &str) -> String {
 fn status(folder: &Path, settings: &[&str], id: &str) -> Status {
     let run = RunFolder::new(folder);
     let manifest = Manifest::read(&run).unwrap();
-    let verdicts = judge_stage(Stage::Refinement, &tiny(settings), &run, &manifest).verdicts;
+    let verdicts = judge_stage(
+        Stage::Refinement,
+        &Surroundings::look(&tiny(settings), &run, "cpu"),
+        &run,
+        &manifest,
+    )
+    .verdicts;
     verdicts
         .iter()
         .find(|verdict| verdict.criterion.id == id)

@@ -5,6 +5,7 @@ use mlestar_artifact::read_artifact;
 use mlestar_export::Predictor;
 use mlestar_export::package::Manifest as Package;
 use mlestar_gates::Status;
+use mlestar_workflow::freshness::Surroundings;
 use mlestar_workflow::manifest::Manifest;
 use mlestar_workflow::stages::deployment::record_verdicts;
 use mlestar_workflow::validation::ValidationReport;
@@ -13,7 +14,8 @@ use std::fs;
 
 fn judge(run: &RunFolder, settings: &[&str]) -> ValidationReport {
     let manifest = Manifest::read(run).unwrap();
-    ValidationReport::judge(&Stage::ALL, &tiny(settings), run, &manifest)
+    let surroundings = Surroundings::look(&tiny(settings), run, "cpu");
+    ValidationReport::judge(&Stage::ALL, &surroundings, run, &manifest)
 }
 
 fn package(run: &RunFolder) -> Package {

@@ -3,8 +3,9 @@
 use super::{ArchitectureCheck, CHECK};
 use crate::config::{Config, Override};
 use crate::device::DeviceChoice;
-use crate::gates::judge_stage;
-use crate::manifest::{Hashes, Manifest, StageRecord, hash_folder};
+use crate::freshness::Surroundings;
+use crate::gates::figures;
+use crate::manifest::{Manifest, StageRecord, hash_folder};
 use crate::stages::situation_analysis::{ARTIFACT, PAGE as EXPLORATION, SituationAnalysis};
 use crate::stages::task_definition::{FeasibilityReport, REPORT, SPEC};
 use crate::stages::{self, situation_analysis::n_samples_shown};
@@ -78,6 +79,7 @@ impl Run {
                 resume: false,
                 force: false,
                 manifest: &self.manifest,
+                surroundings: &Surroundings::look(&self.config, &self.folder, "cpu"),
                 data: &mut data,
             };
             stages::run(&mut context).unwrap();
@@ -89,14 +91,17 @@ impl Run {
     fn record(&mut self, stage: Stage) {
         let record = StageRecord {
             complete: true,
-            inputs: Hashes::new(),
             outputs: hash_folder(&self.folder.stage_folder(stage)).unwrap(),
+            ..StageRecord::default()
         };
         self.manifest.set(stage, record);
     }
 
     fn judge(&self, stage: Stage) -> StageVerdict {
-        judge_stage(stage, &self.config, &self.folder, &self.manifest)
+        StageVerdict {
+            stage: stage.stem().into(),
+            verdicts: figures(stage, &self.config, &self.folder, &self.manifest),
+        }
     }
 
     fn bytes(&self, stage: Stage, name: &str) -> Vec<u8> {

@@ -81,7 +81,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
 
     let judged = gates::judge_stages(
         &Stage::ALL[..Stage::Deployment.number() - 1],
-        context.config,
+        context.surroundings,
         context.run,
         context.manifest,
     );

@@ -3,7 +3,7 @@
 use super::TRIALS;
 use crate::stages::implementation::TrainingSummary;
 use crate::stages::training::{TrainingJob, train_until};
-use crate::{CODE_VERSION, StageContext, WorkflowError};
+use crate::{StageContext, WorkflowError, code_version};
 use mlestar_artifact::{ContentHash, PARTIAL_PREFIX};
 use mlestar_data::ImageSet;
 use mlestar_data::split::stratified_subset;
@@ -119,8 +119,8 @@ fn objective(
         "normalization": baseline.normalization,
         "train": hash_of_set(train),
         "validation": hash_of_set(validation),
-        "device": context.device_name,
-        "code": CODE_VERSION,
+        "device": context.device_name.split(':').next(),
+        "code": code_version(context.stage),
     });
     Ok(ContentHash::of_json(&decisive)?.to_string())
 }

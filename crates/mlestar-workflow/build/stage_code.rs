@@ -1,0 +1,114 @@
+//! Which sources decide what a stage leaves. What is not named here counts for every stage, so that a new file can at
+//! worst make too much run.
+
+/// The code of one stage.
+pub struct StageCode {
+    /// The stage's stem; empty for all code.
+    pub stem: &'static str,
+    /// Library crates that its result does not depend on. `mlestar-gates` judges afterwards and never counts. Where a
+    /// stage takes long, neither does `mlestar-report`: its pages look as they did when it ran.
+    pub without_crates: &'static [&'static str],
+    /// Other stages whose code it calls.
+    pub uses_stages: &'static [&'static str],
+}
+
+/// All stages.
+pub const STAGES: [StageCode; 7] = [
+    StageCode {
+        stem: "situation_analysis",
+        without_crates: &[
+            "mlestar-export",
+            "mlestar-kernels",
+            "mlestar-train",
+            "mlestar-tune",
+        ],
+        uses_stages: &[],
+    },
+    StageCode {
+        stem: "task_definition",
+        without_crates: &["mlestar-tune"],
+        uses_stages: &["action_planning", "situation_analysis"],
+    },
+    StageCode {
+        stem: "action_planning",
+        without_crates: &["mlestar-export", "mlestar-tune"],
+        uses_stages: &["situation_analysis", "task_definition"],
+    },
+    StageCode {
+        stem: "implementation",
+        without_crates: &["mlestar-export", "mlestar-report", "mlestar-tune"],
+        uses_stages: &[],
+    },
+    StageCode {
+        stem: "evaluation",
+        without_crates: &["mlestar-export", "mlestar-tune"],
+        uses_stages: &[],
+    },
+    StageCode {
+        stem: "refinement",
+        without_crates: &["mlestar-export", "mlestar-report"],
+        uses_stages: &["evaluation"],
+    },
+    StageCode {
+        stem: "deployment",
+        without_crates: &["mlestar-tune"],
+        uses_stages: &[],
+    },
+];
+
+/// Files and folders of `mlestar-workflow/src` that run, judge and show stages and change nothing of what these leave.
+pub const ROUND_THE_STAGES: [&str; 25] = [
+    "audit",
+    "chain",
+    "code_version",
+    "config",
+    "device",
+    "doctor",
+    "error",
+    "explain",
+    "freshness",
+    "gates",
+    "guide",
+    "inputs",
+    "lib",
+    "lr_find",
+    "manifest",
+    "monitor",
+    "remedies",
+    "reporter",
+    "run_folder",
+    "stage",
+    "summary",
+    "threads",
+    "training_analysis",
+    "training_comparison",
+    "validation",
+];
+
+/// Whether the sources of the crate `name` count for `stage`.
+pub fn uses_crate(stage: &StageCode, name: &str) -> bool {
+    stage.stem.is_empty() || name != "mlestar-gates" && !stage.without_crates.contains(&name)
+}
+
+/// Whether the source counts for `stage`; its name is its path below the folder of all crates, with `/`.
+pub fn counts(name: &str, stage: &StageCode) -> bool {
+    let Some(name) = name.strip_prefix("mlestar-workflow/src/") else {
+        return true;
+    };
+    if stage.stem.is_empty() {
+        return true;
+    }
+    let mut parts = name.split('/').map(|part| part.trim_end_matches(".rs"));
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("stages"), Some(folder), part) => {
+            let is_stage = STAGES.iter().any(|stage| stage.stem == folder);
+            let is_page = part == Some("page");
+            let shows_nothing = stage.without_crates.contains(&"mlestar-report");
+            !is_stage
+                || (folder == stage.stem || stage.uses_stages.contains(&folder))
+                    && !(is_page && shows_nothing)
+        }
+        (Some(first), ..) => !ROUND_THE_STAGES.contains(&first),
+        _ => true,
+    }
+}

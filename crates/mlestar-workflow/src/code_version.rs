@@ -1,0 +1,184 @@
+//! The version of the code, in whole and for each stage. `build/` computes the hashes.
+
+use crate::Stage;
+
+/// The version of the code, with a hash of its sources where it was built from a clone.
+pub const CODE_VERSION: &str = env!("MLESTAR_VERSION");
+
+/// The version of the code that decides what `stage` leaves: in a clone with a hash of the sources that the stage uses,
+/// without comments and tests, and of the releases of other people's crates below them. A stage that another version
+/// ran is stale.
+pub fn code_version(stage: Stage) -> &'static str {
+    match stage {
+        Stage::SituationAnalysis => env!("MLESTAR_CODE_SITUATION_ANALYSIS"),
+        Stage::TaskDefinition => env!("MLESTAR_CODE_TASK_DEFINITION"),
+        Stage::ActionPlanning => env!("MLESTAR_CODE_ACTION_PLANNING"),
+        Stage::Implementation => env!("MLESTAR_CODE_IMPLEMENTATION"),
+        Stage::Evaluation => env!("MLESTAR_CODE_EVALUATION"),
+        Stage::Refinement => env!("MLESTAR_CODE_REFINEMENT"),
+        Stage::Deployment => env!("MLESTAR_CODE_DEPLOYMENT"),
+    }
+}
+
+#[cfg(test)]
+#[path = "../build/lock_file.rs"]
+mod lock_file;
+#[cfg(test)]
+#[path = "../build/source_text.rs"]
+mod source_text;
+#[cfg(test)]
+#[path = "../build/stage_code.rs"]
+mod stage_code;
+
+#[cfg(test)]
+mod tests {
+    use super::lock_file::{dependencies_of, releases_below};
+    use super::source_text::tokens_that_count;
+    use super::stage_code::{ROUND_THE_STAGES, STAGES, StageCode, counts, uses_crate};
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn comments_layout_and_tests_do_not_count_and_all_else_does() {
+        let source = "fn a<'x>(s: &'x str) -> char { let t = \"// no { comment\"; '\\'' }\n";
+        let same = "// Why.\n/// Docs. /* */\nfn a < 'x > (s: &'x str)\n-> char { /* a /* b */ { */\n \
+                    let t = \"// no { comment\";\n'\\'' }\n\
+                    #[cfg(test)]\nmod tests { fn b() { assert_eq!('}', r#\"}\"}\"#); } }";
+        assert_eq!(tokens_that_count(source), tokens_that_count(same));
+        for other in [
+            source.replace("no {", "no  {"),
+            source.replace("char", "u8"),
+            source.replace("'\\''", "'a'"),
+            source.replace("fn a", "fn ab"),
+            format!("{source}fn b() {{}}"),
+        ] {
+            assert_ne!(
+                tokens_that_count(source),
+                tokens_that_count(&other),
+                "{other}"
+            );
+        }
+        let tests_then_code = "#[cfg(test)]\nmod tests;\nfn c() {}";
+        assert_eq!(
+            tokens_that_count(tests_then_code),
+            tokens_that_count("fn c(){}")
+        );
+    }
+
+    #[test]
+    fn every_source_of_this_crate_ends_where_the_text_does() {
+        for text in [
+            "\"open",
+            "/* open",
+            "r#\"open\"",
+            "'",
+            "'\\",
+            "b'",
+            "#[cfg(test)]",
+            "r#type x",
+            "é'é'",
+        ] {
+            tokens_that_count(text);
+        }
+        let source = include_str!("code_version.rs");
+        assert!(tokens_that_count(source).ends_with("}"));
+        assert!(!tokens_that_count(source).contains("tests_then_code"));
+    }
+
+    const LOCK: &str = r#"
+version = 4
+
+[[package]]
+name = "a"
+version = "1.0.0"
+checksum = "aa"
+dependencies = [
+ "b 2.0.0",
+]
+
+[[package]]
+name = "b"
+version = "1.0.0"
+checksum = "b1"
+
+[[package]]
+name = "b"
+version = "2.0.0"
+checksum = "b2"
+"#;
+
+    #[test]
+    fn releases_are_those_that_are_used() {
+        let names = BTreeSet::from(["a".to_owned()]);
+        let found: Vec<String> = releases_below(LOCK, &names).into_iter().collect();
+        assert_eq!(found, ["a 1.0.0 aa", "b 2.0.0 b2"]);
+        let manifest = "[package]\nname = \"x\"\n[dependencies]\n# a\nserde.workspace = true\n\
+                        burn = { workspace = true }\n[dev-dependencies]\ninsta.workspace = true\n\
+                        [target.'cfg(unix)'.dependencies]\nlibc = \"1\"\n";
+        let names: Vec<String> = dependencies_of(manifest).into_iter().collect();
+        assert_eq!(names, ["burn", "libc", "serde"]);
+    }
+
+    fn stage(stem: &str) -> &'static StageCode {
+        STAGES.iter().find(|stage| stage.stem == stem).unwrap()
+    }
+
+    #[test]
+    fn a_page_does_not_train_and_the_step_does() {
+        let training = stage("implementation");
+        assert!(!uses_crate(training, "mlestar-report"));
+        assert!(uses_crate(training, "mlestar-kernels"));
+        for (name, expected) in [
+            ("mlestar-train/src/step.rs", true),
+            ("mlestar-workflow/src/predictions.rs", true),
+            ("mlestar-workflow/src/stages/training.rs", true),
+            ("mlestar-workflow/src/stages/implementation/mod.rs", true),
+            ("mlestar-workflow/src/stages/implementation/page.rs", false),
+            ("mlestar-workflow/src/stages/evaluation/mod.rs", false),
+            ("mlestar-workflow/src/gates/reader.rs", false),
+            ("mlestar-workflow/src/summary.rs", false),
+        ] {
+            assert_eq!(counts(name, training), expected, "{name}");
+        }
+        assert!(counts(
+            "mlestar-workflow/src/stages/evaluation/mod.rs",
+            stage("refinement")
+        ));
+    }
+
+    /// A crate that is left out of a stage's version is not used by the stage, pages apart.
+    #[test]
+    fn what_is_left_out_is_not_used() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        for name in ROUND_THE_STAGES {
+            let is_there = root.join(name).is_dir() || root.join(format!("{name}.rs")).is_file();
+            assert!(is_there, "{name} is not there any more");
+        }
+        for code in &STAGES {
+            for (name, source) in sources(&root.join("stages").join(code.stem)) {
+                let is_page = name.contains("page");
+                for krate in code.without_crates {
+                    let is_shown = is_page && *krate == "mlestar-report";
+                    let used = source.contains(&krate.replace('-', "_"));
+                    assert!(!used || is_shown, "{name} uses {krate}");
+                }
+            }
+        }
+    }
+
+    fn sources(folder: &Path) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => found.extend(sources(&path)),
+                false => found.push((
+                    path.display().to_string(),
+                    tokens_that_count(&fs::read_to_string(&path).unwrap()),
+                )),
+            }
+        }
+        found
+    }
+}
