@@ -48,7 +48,8 @@ fn run_status_explain_validate_and_summary() {
     let changed = ["explain", "4", "--set", "training.epochs=3"];
     let (code, stdout, _) = xtask(folder.path(), &changed);
     assert_eq!(code, 0);
-    assert!(stdout.contains("config [training] changed"), "{stdout}");
+    assert!(stdout.contains("training.epochs "), "{stdout}");
+    assert!(stdout.contains(" -> 3"), "{stdout}");
 
     let report = folder.path().join("report.json");
     let validate = ["validate", "--all", "--output", report.to_str().unwrap()];
