@@ -61,7 +61,7 @@ fn verdict(id: &str, title: &str, remedy: &str, found: Found<Measurement>) -> Ve
     judge(&criterion, evidence)
 }
 
-fn record<'a>(stage: Stage, manifest: &'a Manifest) -> Found<&'a StageRecord> {
+fn record(stage: Stage, manifest: &Manifest) -> Found<&StageRecord> {
     manifest.complete_stage(stage).ok_or_else(|| {
         let file = stage.folder();
         Box::new(Evidence::missing(
