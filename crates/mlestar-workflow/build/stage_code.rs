@@ -46,7 +46,7 @@ pub const STAGES: [StageCode; 7] = [
     },
     StageCode {
         stem: "refinement",
-        without_crates: &["mlestar-export", "mlestar-report"],
+        without_crates: &["mlestar-report"],
         uses_stages: &["evaluation"],
     },
     StageCode {
@@ -85,6 +85,9 @@ pub const ROUND_THE_STAGES: [&str; 25] = [
     "validation",
 ];
 
+/// What in a stage's folder draws its pages.
+pub const PAGES: [&str; 2] = ["page", "final_report"];
+
 /// Whether the sources of the crate `name` count for `stage`.
 pub fn uses_crate(stage: &StageCode, name: &str) -> bool {
     stage.stem.is_empty() || name != "mlestar-gates" && !stage.without_crates.contains(&name)
@@ -102,7 +105,7 @@ pub fn counts(name: &str, stage: &StageCode) -> bool {
     match (parts.next(), parts.next(), parts.next()) {
         (Some("stages"), Some(folder), part) => {
             let is_stage = STAGES.iter().any(|stage| stage.stem == folder);
-            let is_page = part == Some("page");
+            let is_page = part.is_some_and(|part| PAGES.contains(&part));
             let shows_nothing = stage.without_crates.contains(&"mlestar-report");
             !is_stage
                 || (folder == stage.stem || stage.uses_stages.contains(&folder))

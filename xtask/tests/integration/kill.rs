@@ -15,7 +15,7 @@ const EPOCHS: usize = 24;
 /// Not how long anything takes, but when to give up on a machine that is slow beyond reason.
 const LIMIT: Duration = Duration::from_secs(500);
 /// What stands in files of these names, or names that begin so, depends on the clock.
-const WITH_TIMES: [&str; 13] = [
+const WITH_TIMES: [&str; 14] = [
     "action_plan.html",
     "architecture_check.json",
     "benchmark.json",
@@ -26,6 +26,7 @@ const WITH_TIMES: [&str; 13] = [
     "feasibility_report.json",
     "metrics.jsonl",
     "monitoring.md",
+    "training_memory.json",
     "requirements.md",
     "training_report.html",
     "training_timing.json",

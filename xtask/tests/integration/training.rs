@@ -62,7 +62,7 @@ fn an_analysis_leaves_the_run_fresh_and_its_gates_alone() {
         "{stdout}"
     );
     assert!(
-        stdout.contains("6-refinement/training: 2 of 2 epochs"),
+        stdout.contains("6-refinement/training: 3 of 3 epochs"),
         "{stdout}"
     );
     for name in [
@@ -212,9 +212,9 @@ fn a_monitor_ends_with_the_stage_of_the_training() {
     let run = folder.path().join("runs/tiny");
     write_record(&run.join("4-implementation"));
     let manifest = |complete: bool| {
-        let record = json!({"complete": complete, "inputs": {}, "outputs": {}});
+        let record = json!({"complete": complete, "inputs": {}, "outputs": {}, "audit": null});
         let document = json!({
-            "schema": "mlestar.manifest", "schema_version": 1,
+            "schema": "mlestar.manifest", "schema_version": 2,
             "stages": {"implementation": record},
         });
         let path = run.join("manifest.json");
