@@ -118,6 +118,7 @@ fn overrides_take_toml_and_bare_words() {
     let set = config(&[
         "training.epochs = 3",
         "training.optimizer.kind=sgd",
+        "data.source=folder",
         "data.path=some folder/pictures",
         "project.description=\"quoted\"",
         "model.stages.0.channels=16",
