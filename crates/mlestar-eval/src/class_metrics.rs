@@ -30,11 +30,13 @@ pub struct MeanMetrics {
     pub f1: f64,
 }
 
-/// The three usual averages over all classes, undefined values counted as 0
-/// (`sklearn.metrics.precision_recall_fscore_support` with `labels` = all classes and `zero_division=0`).
+/// The three usual averages over the classes that occur. A class without a sample says nothing about the classifier and
+/// counts in none; a precision that is undefined because the class was never predicted counts as 0
+/// (`sklearn.metrics.precision_recall_fscore_support` with `labels` = the classes present and `zero_division=0`; with
+/// `labels` = all classes that counts an absent class as 0).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Averages {
-    /// Every class counts the same.
+    /// Every class that occurs counts the same.
     pub macro_average: MeanMetrics,
     /// Every sample counts the same: all three are the accuracy, since each sample has one label.
     pub micro_average: MeanMetrics,
@@ -74,9 +76,13 @@ pub fn class_metrics(matrix: &ConfusionMatrix) -> Vec<ClassMetrics> {
 pub fn averages(matrix: &ConfusionMatrix) -> Averages {
     let metrics = class_metrics(matrix);
     let total = matrix.total() as f64;
+    let n_present = metrics.iter().filter(|class| class.support > 0).count();
     let accuracy = matrix.correct() as f64 / total;
     Averages {
-        macro_average: weighted(&metrics, |_| 1.0 / metrics.len() as f64),
+        macro_average: weighted(&metrics, |class| match class.support {
+            0 => 0.0,
+            _ => 1.0 / n_present as f64,
+        }),
         micro_average: MeanMetrics {
             precision: accuracy,
             recall: accuracy,
@@ -120,6 +126,6 @@ mod tests {
         assert_eq!(metrics[2].precision, Some(0.0));
         assert_eq!(metrics[2].recall, None);
         assert_eq!(metrics[2].support, 0);
-        assert_eq!(averages(&matrix).macro_average.recall, (2.0 / 3.0) / 3.0);
+        assert_eq!(averages(&matrix).macro_average.recall, (2.0 / 3.0) / 2.0);
     }
 }

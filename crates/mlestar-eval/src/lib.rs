@@ -34,9 +34,9 @@
 //! | case | here |
 //! |---|---|
 //! | several classes share the highest probability | the lowest class index is predicted, as by `numpy.argmax` |
-//! | class never true | recall is `None`; counts as 0 in macro averages (`zero_division=0`), weight 0 in weighted ones |
-//! | class never predicted | precision is `None`; counts as 0 in averages |
-//! | class neither true nor predicted | F1 is `None` too; counts as 0 in macro averages |
+//! | class never true | recall is `None`; left out of macro averages (`labels` = the classes present), weight 0 in weighted ones |
+//! | class present but never predicted | precision is `None`; counts as 0 in averages (`zero_division=0`) |
+//! | class neither true nor predicted | F1 is `None` too; left out of averages |
 //! | class always or never true | its ROC curve and AUC are `None` and left out of averages |
 //! | class never true | its precision-recall curve and average precision are `None` and left out of averages |
 //! | equal scores | one step of a curve; midranks in the AUC |
@@ -49,6 +49,8 @@ mod binomial;
 mod bootstrap;
 mod brier;
 mod calibration;
+mod class_counts;
+mod class_metric_interval;
 mod class_metrics;
 mod confused_pairs;
 mod confusion;
@@ -68,12 +70,14 @@ mod summary;
 mod thresholds;
 mod top_k;
 mod wilson;
+mod worst_recall;
 
 pub use accuracy::accuracy;
 pub use balanced_accuracy::balanced_accuracy;
 pub use bootstrap::{bootstrap, bootstrap_many, quantile};
 pub use brier::brier_score;
 pub use calibration::{Reliability, ReliabilityBin, expected_calibration_error, reliability};
+pub use class_metric_interval::{ClassMetric, class_metric_interval};
 pub use class_metrics::{Averages, ClassMetrics, MeanMetrics, averages, class_metrics};
 pub use confused_pairs::{ConfusedPair, most_confused_pairs};
 pub use confusion::ConfusionMatrix;
@@ -95,3 +99,4 @@ pub use roc::{PerClassAuc, RocCurve, roc_auc, roc_auc_one_vs_rest, roc_curve};
 pub use summary::{ClassSummary, Estimate, EvaluationSummary, TopKAccuracy, summarize};
 pub use top_k::top_k_accuracy;
 pub use wilson::wilson;
+pub use worst_recall::{WorstRecall, worst_recall};

@@ -4,9 +4,9 @@ use crate::brier::sample_brier;
 use crate::error::{check_confidence, check_same_length};
 use crate::log_loss::sample_log_loss;
 use crate::{
-    Averages, ConfusedPair, ConfusionMatrix, EvalError, Interval, Predictions, Reliability,
-    average_precision_one_vs_rest, averages, balanced_accuracy, bootstrap_many, brier_score,
-    class_metrics, cohen_kappa, log_loss, matthews_correlation, most_confused_pairs, reliability,
+    Averages, ClassMetric, ConfusedPair, ConfusionMatrix, EvalError, Interval, Predictions,
+    Reliability, average_precision_one_vs_rest, averages, bootstrap_many, brier_score,
+    class_metric_interval, class_metrics, cohen_kappa, log_loss, most_confused_pairs, reliability,
     roc_auc_one_vs_rest, top_k_accuracy, wilson,
 };
 
@@ -76,11 +76,11 @@ pub struct EvaluationSummary {
     pub accuracy: Estimate,
     /// Top-k accuracy for k = 2, 3, 5, as far as below the number of classes.
     pub top_k: Vec<TopKAccuracy>,
-    /// Mean recall of the classes present, with a bootstrap interval.
+    /// Mean recall of the classes present, with a score interval (see [`class_metric_interval`]).
     pub balanced_accuracy: Estimate,
-    /// Mean F1 of all classes, with a bootstrap interval.
+    /// Mean F1 of the classes present, with a score interval.
     pub macro_f1: Estimate,
-    /// Matthews' correlation coefficient, with a bootstrap interval.
+    /// Matthews' correlation coefficient, with a score interval.
     pub matthews_correlation: Estimate,
     /// Cohen's kappa; none when all samples are of one class and predicted so.
     pub cohen_kappa: Option<f64>,
@@ -108,8 +108,9 @@ pub struct EvaluationSummary {
 
 /// Computes everything.
 ///
-/// Intervals of proportions are Wilson's, others come from 1,000 bootstrap resamples with a fixed seed; the resamples
-/// take most of the time, a fraction of a second for 10,000 samples.
+/// Intervals of proportions are Wilson's, those of metrics that are put together from classes score intervals
+/// ([`class_metric_interval`]); log loss and Brier score have 1,000 bootstrap resamples with a fixed seed, which show
+/// nothing of mistakes that no sample shows.
 ///
 /// # Errors
 /// [`EvalError::LengthMismatch`] when `classes` does not name each class; [`EvalError::ParameterOutOfRange`] for a
@@ -142,9 +143,10 @@ pub fn summarize(
     let auc = roc_auc_one_vs_rest(predictions);
     let average_precision = average_precision_one_vs_rest(predictions);
     let resampled = resampled_intervals(predictions, confidence)?;
-    let estimate = |value, which: usize| Estimate {
-        value,
-        interval: resampled[which],
+    let [log_loss_interval, brier_interval] = resampled;
+    let of_classes = |metric| {
+        let (value, interval) = class_metric_interval(predictions, metric, confidence)?;
+        Ok::<_, EvalError>(Estimate { value, interval })
     };
     Ok(EvaluationSummary {
         n_samples: n,
@@ -152,12 +154,18 @@ pub fn summarize(
         confidence,
         accuracy: proportion(confusion.correct(), n, confidence)?,
         top_k: top_k(predictions, confidence)?,
-        balanced_accuracy: estimate(balanced_accuracy(&confusion), 0),
-        macro_f1: estimate(averages.macro_average.f1, 1),
-        matthews_correlation: estimate(matthews_correlation(&confusion), 2),
+        balanced_accuracy: of_classes(ClassMetric::BalancedAccuracy)?,
+        macro_f1: of_classes(ClassMetric::MacroF1)?,
+        matthews_correlation: of_classes(ClassMetric::Matthews)?,
         cohen_kappa: cohen_kappa(&confusion),
-        log_loss: estimate(log_loss(predictions), 3),
-        brier_score: estimate(brier_score(predictions), 4),
+        log_loss: Estimate {
+            value: log_loss(predictions),
+            interval: log_loss_interval,
+        },
+        brier_score: Estimate {
+            value: brier_score(predictions),
+            interval: brier_interval,
+        },
         averages,
         macro_roc_auc: auc.macro_average,
         weighted_roc_auc: auc.weighted_average,
@@ -230,47 +238,30 @@ fn per_class(
         .collect()
 }
 
-/// Intervals of balanced accuracy, macro F1, Matthews' correlation, log loss and Brier score, from the same
-/// resamples.
+/// Intervals of log loss and Brier score, from the same resamples.
 fn resampled_intervals(
     predictions: &Predictions,
     confidence: f64,
-) -> Result<[Interval; 5], EvalError> {
-    let (n, n_classes) = (predictions.len(), predictions.n_classes());
-    let samples: Vec<(usize, f64, f64)> = (0..n)
+) -> Result<[Interval; 2], EvalError> {
+    let n = predictions.len();
+    let samples: Vec<(f64, f64)> = (0..n)
         .map(|index| {
-            let cell = predictions.label(index) as usize * n_classes
-                + predictions.predicted(index) as usize;
             (
-                cell,
                 sample_log_loss(predictions, index),
                 sample_brier(predictions, index),
             )
         })
         .collect();
-    let mut cells = vec![0u64; n_classes * n_classes];
     let intervals = bootstrap_many(n, RESAMPLES, confidence, BOOTSTRAP_SEED, |indices| {
-        cells.fill(0);
         let (mut log_loss, mut brier) = (0.0, 0.0);
         for &index in indices {
-            let (cell, sample_log_loss, sample_brier) = samples[index];
-            cells[cell] += 1;
-            log_loss += sample_log_loss;
-            brier += sample_brier;
+            log_loss += samples[index].0;
+            brier += samples[index].1;
         }
-        let counts = cells.chunks_exact(n_classes).map(<[u64]>::to_vec).collect();
-        let confusion = ConfusionMatrix::from_counts(counts).ok();
-        let of_confusion = |metric: fn(&ConfusionMatrix) -> f64| confusion.as_ref().map(metric);
-        [
-            of_confusion(balanced_accuracy),
-            of_confusion(|confusion| averages(confusion).macro_average.f1),
-            of_confusion(matthews_correlation),
-            Some(log_loss / n as f64),
-            Some(brier / n as f64),
-        ]
+        [Some(log_loss / n as f64), Some(brier / n as f64)]
     })?;
-    let [balanced, macro_f1, matthews, log_loss, brier] = intervals;
-    Ok([balanced?, macro_f1?, matthews?, log_loss?, brier?])
+    let [log_loss, brier] = intervals;
+    Ok([log_loss?, brier?])
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 // Clippy sees only the `#[test]` functions themselves as tests, not the helpers beside them.
 #![allow(clippy::unwrap_used)]
 
+mod coverage;
 mod fixtures;
 mod literature;
 mod naive;

@@ -5,16 +5,15 @@ use crate::config::{Config, MetricName};
 use crate::stages::evaluation::EvaluationResults;
 use crate::{RunFolder, Stage};
 use mlestar_eval::{
-    ConfusionMatrix, Interval, Predictions, accuracy, averages, balanced_accuracy, bootstrap,
-    wilson,
+    ClassMetric, ConfusionMatrix, Predictions, accuracy, class_metric_interval, wilson,
 };
 use mlestar_gates::{Evidence, Limit, Measurement, Unit};
 
 const STAGE: Stage = Stage::Evaluation;
 const PREDICTIONS: &str = "predictions.jsonl";
 const RESULTS: &str = "evaluation_results.json";
-const RESAMPLES: usize = 1_000;
-const BOOTSTRAP_SEED: u64 = 5;
+/// Classes that a note names one by one.
+const CLASSES_NAMED: usize = 5;
 
 /// The checks of stage 5: the primary metric and the secondary ones that it is not, each class, and
 /// the analysis itself.
@@ -119,7 +118,7 @@ fn of_predictions(
     metric_measurement(metric, &predictions, config, STAGE, PREDICTIONS)
 }
 
-/// A metric with its interval: Wilson's for accuracy, a bootstrap for the others.
+/// A metric with its interval: Wilson's for accuracy, which weighted recall is too, a score interval for the others.
 pub(crate) fn metric_measurement(
     metric: MetricName,
     predictions: &Predictions,
@@ -127,37 +126,20 @@ pub(crate) fn metric_measurement(
     stage: Stage,
     file: &str,
 ) -> Found<Measurement> {
-    let of: fn(&ConfusionMatrix) -> f64 = match metric {
-        MetricName::Accuracy => return accuracy_measurement(predictions, config, stage, file),
-        MetricName::BalancedAccuracy => balanced_accuracy,
-        MetricName::PrecisionWeighted => |matrix| averages(matrix).weighted_average.precision,
-        MetricName::RecallWeighted => |matrix| averages(matrix).weighted_average.recall,
-        MetricName::F1Weighted => |matrix| averages(matrix).weighted_average.f1,
-    };
-    let n_classes = predictions.n_classes();
-    let (labels, predicted) = (predictions.labels(), predictions.predicted_labels());
-    let statistic = |indices: &[usize]| {
-        let mut counts = vec![vec![0_u64; n_classes]; n_classes];
-        for index in indices {
-            counts[labels[*index] as usize][predicted[*index] as usize] += 1;
+    let metric = match metric {
+        MetricName::Accuracy | MetricName::RecallWeighted => {
+            return accuracy_measurement(predictions, config, stage, file);
         }
-        ConfusionMatrix::from_counts(counts)
-            .ok()
-            .map(|matrix| of(&matrix))
+        MetricName::BalancedAccuracy => ClassMetric::BalancedAccuracy,
+        MetricName::PrecisionWeighted => ClassMetric::WeightedPrecision,
+        MetricName::F1Weighted => ClassMetric::WeightedF1,
     };
-    let interval: Interval = bootstrap(
-        predictions.len(),
-        RESAMPLES,
-        config.evaluation.confidence,
-        BOOTSTRAP_SEED,
-        statistic,
-    )
-    .map_err(|error| not_computable(stage, file, error))?;
-    let value = of(&ConfusionMatrix::from(predictions));
-    Ok(
-        Measurement::with_interval(value, [interval.low, interval.high])
-            .noted(format!("bootstrap interval, {RESAMPLES} resamples")),
-    )
+    let (value, interval) =
+        class_metric_interval(predictions, metric, config.evaluation.confidence)
+            .map_err(|error| not_computable(stage, file, error))?;
+    let samples = predictions.len() as u64;
+    Ok(Measurement::proportion(value, interval.ends(), samples)
+        .noted("score interval, each class drawn on its own"))
 }
 
 fn worst_class_recall(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
@@ -172,7 +154,7 @@ fn worst_class_recall(reader: &ArtifactReader<'_>, config: &Config) -> Found<Mea
     )
 }
 
-/// The smallest recall of any class that occurs, with its Wilson interval.
+/// The smallest recall of any class that occurs, with an interval that knows that the class was picked.
 pub(crate) fn worst_recall(
     predictions: &Predictions,
     classes: &[String],
@@ -180,22 +162,32 @@ pub(crate) fn worst_recall(
     stage: Stage,
     file: &str,
 ) -> Found<Measurement> {
-    let matrix = ConfusionMatrix::from(predictions);
-    let worst = (0..matrix.n_classes())
-        .filter(|class| matrix.support(*class) > 0)
-        .map(|class| (class, matrix.counts()[class][class], matrix.support(class)))
-        .min_by(|a, b| (a.1 as f64 / a.2 as f64).total_cmp(&(b.1 as f64 / b.2 as f64)));
-    let Some((class, correct, support)) = worst else {
-        return Err(not_computable(stage, file, "it holds no picture"));
-    };
-    let interval = wilson(correct, support, config.evaluation.confidence)
+    let worst = mlestar_eval::worst_recall(predictions, config.evaluation.confidence)
         .map_err(|error| not_computable(stage, file, error))?;
-    let value = correct as f64 / support as f64;
-    let name = classes.get(class).map_or("?", String::as_str);
-    Ok(
-        Measurement::proportion(value, [interval.low, interval.high], support)
-            .noted(format!("{name}, {support} test pictures, Wilson interval")),
-    )
+    let name = |class: usize| classes.get(class).map_or("?", String::as_str);
+    let n_compared = predictions.n_classes() - worst.absent.len();
+    let note = format!(
+        "{}, {} test pictures; lower end Wilson's, upper end for {n_compared} classes at once{}",
+        name(worst.class),
+        worst.support,
+        absent_classes(&worst.absent, name),
+    );
+    let ends = worst.interval.ends();
+    Ok(Measurement::proportion(worst.recall, ends, worst.support).noted(note))
+}
+
+/// Names the classes of which a split holds no picture.
+fn absent_classes<'a>(absent: &[usize], name: impl Fn(usize) -> &'a str) -> String {
+    if absent.is_empty() {
+        return String::new();
+    }
+    let named = absent.iter().take(CLASSES_NAMED).map(|&class| name(class));
+    let named: Vec<&str> = named.collect();
+    let more = match absent.len().saturating_sub(CLASSES_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("; support 0 and not judged: {}{more}", named.join(", "))
 }
 
 fn analysis_complete(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
@@ -232,4 +224,73 @@ pub(super) fn analysis_of(
 fn not_computable(stage: Stage, file: &str, error: impl ToString) -> Box<Evidence> {
     let file = RunFolder::display_name(stage, file);
     Box::new(Evidence::missing(file, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mlestar_gates::{Status, judge};
+
+    /// Predictions from `(label, answer, how many)`.
+    fn answers(cells: &[(u32, u32, usize)], n_classes: usize) -> Predictions {
+        let (mut labels, mut logits) = (Vec::new(), Vec::new());
+        for &(label, answer, count) in cells {
+            for _ in 0..count {
+                labels.push(label);
+                let row = (0..n_classes).map(|class| f32::from(u8::from(class as u32 == answer)));
+                logits.extend(row);
+            }
+        }
+        Predictions::from_logits(labels, logits, n_classes).unwrap()
+    }
+
+    fn verdict(metric: MetricName, predictions: &Predictions, target: f64) -> (Status, String) {
+        let config = Config::default();
+        let measurement = metric_measurement(metric, predictions, &config, STAGE, PREDICTIONS);
+        let check = metric_check(metric, target);
+        let evidence = Evidence::measured(measurement.unwrap(), [PREDICTIONS]);
+        let verdict = judge(&check.criterion(check.limit), evidence);
+        (verdict.status, verdict.message)
+    }
+
+    #[test]
+    fn three_right_answers_decide_nothing() {
+        let predictions = answers(&[(0, 0, 1), (1, 1, 1), (2, 2, 1)], 3);
+        for metric in [
+            MetricName::Accuracy,
+            MetricName::BalancedAccuracy,
+            MetricName::PrecisionWeighted,
+            MetricName::RecallWeighted,
+            MetricName::F1Weighted,
+        ] {
+            let (status, message) = verdict(metric, &predictions, 0.99);
+            assert_eq!(status, Status::Inconclusive, "{message}");
+            assert!(message.contains("more samples (now 3)"), "{message}");
+        }
+        let (_, message) = verdict(MetricName::BalancedAccuracy, &predictions, 0.99);
+        insta::assert_snapshot!(message, @"balanced accuracy 1.0000 [0.4385, 1.0000] cannot be told from the limit 0.99: about 380 more samples (now 3) would decide it if the value stayed the same");
+    }
+
+    #[test]
+    fn a_majority_answer_fails() {
+        let predictions = answers(&[(0, 0, 80), (1, 0, 4)], 2);
+        let (status, message) = verdict(MetricName::BalancedAccuracy, &predictions, 0.8);
+        assert_eq!(status, Status::Fail, "{message}");
+        // One picture of the rare class is no proof: a recall of 0.6 misses it in four of ten cases.
+        let one = answers(&[(0, 0, 80), (1, 0, 1)], 2);
+        assert_eq!(
+            verdict(MetricName::BalancedAccuracy, &one, 0.8).0,
+            Status::Inconclusive
+        );
+    }
+
+    #[test]
+    fn the_worst_class_is_judged_and_absent_ones_are_named() {
+        let predictions = answers(&[(0, 0, 9), (0, 2, 1), (2, 2, 10)], 3);
+        let classes = ["cat", "dog", "ship"].map(String::from);
+        let config = Config::default();
+        let worst = worst_recall(&predictions, &classes, &config, STAGE, PREDICTIONS).unwrap();
+        assert_eq!((worst.value, worst.samples), (0.9, Some(10)));
+        insta::assert_snapshot!(worst.note, @"cat, 10 test pictures; lower end Wilson's, upper end for 2 classes at once; support 0 and not judged: dog");
+    }
 }
