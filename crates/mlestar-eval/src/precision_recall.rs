@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use crate::roc::{defined_means, evenly_spread, for_each_class};
-use crate::thresholds::threshold_counts;
+use crate::roc::{defined_means, evenly_spread, for_each_class, split};
+use crate::thresholds::{check_scores, threshold_counts};
 use crate::{EvalError, Predictions};
 
 /// Precision and recall at every threshold, from the lowest threshold (recall 1) to the end point (recall 0,
@@ -100,15 +100,31 @@ pub fn precision_recall_curve(
 /// # Ok::<(), mlestar_eval::EvalError>(())
 /// ```
 pub fn average_precision(truth: &[bool], scores: &[f64]) -> Result<Option<f64>, EvalError> {
-    let curve = precision_recall_curve(truth, scores)?;
-    Ok(curve.map(|curve| {
-        curve
-            .recall
-            .windows(2)
-            .zip(&curve.precision)
-            .map(|(recall, precision)| (recall[0] - recall[1]) * precision)
-            .sum()
-    }))
+    check_scores(truth, scores)?;
+    let (mut positives, negatives) = split(truth, scores);
+    if positives.is_empty() {
+        return Ok(None);
+    }
+    // From the highest down. Recall grows at the positives' scores alone, so that nothing else need be sorted.
+    positives.sort_unstable_by(|a, b| b.total_cmp(a));
+    // How many negatives score at least as much as a positive, but less than the one before it.
+    let mut joining = vec![0u64; positives.len()];
+    for score in negatives {
+        let place = positives.partition_point(|&positive| positive > score);
+        if let Some(count) = joining.get_mut(place) {
+            *count += 1;
+        }
+    }
+    let n_positives = positives.len() as f64;
+    let (mut sum, mut called_wrongly, mut start) = (0.0, 0, 0);
+    for equal in positives.chunk_by(|a, b| a == b) {
+        let end = start + equal.len();
+        called_wrongly += joining[start];
+        let precision = end as f64 / (end as f64 + called_wrongly as f64);
+        sum += equal.len() as f64 / n_positives * precision;
+        start = end;
+    }
+    Ok(Some(sum))
 }
 
 /// One-versus-rest average precision of every class.

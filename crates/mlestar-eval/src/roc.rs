@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::thresholds::{ThresholdCounts, threshold_counts};
+use crate::thresholds::{ThresholdCounts, check_scores, threshold_counts};
 use crate::{EvalError, Predictions};
 
 /// Receiver operating characteristic: the three lists have one entry a point, from (0, 0) to (1, 1).
@@ -84,7 +84,7 @@ pub fn roc_curve(truth: &[bool], scores: &[f64]) -> Result<Option<RocCurve>, Eva
 /// Area under the ROC curve, 0-1: the probability that a positive sample scores higher than a negative one, an equal
 /// score counting half; `None` when all samples are positive or none is.
 ///
-/// Mann and Whitney's U from midranks, divided by the number of pairs; `sklearn.metrics.roc_auc_score`.
+/// Mann and Whitney's U, divided by the number of pairs; `sklearn.metrics.roc_auc_score`.
 ///
 /// # Errors
 /// [`EvalError::Empty`], [`EvalError::LengthMismatch`], [`EvalError::NotFinite`].
@@ -96,21 +96,43 @@ pub fn roc_curve(truth: &[bool], scores: &[f64]) -> Result<Option<RocCurve>, Eva
 /// # Ok::<(), mlestar_eval::EvalError>(())
 /// ```
 pub fn roc_auc(truth: &[bool], scores: &[f64]) -> Result<Option<f64>, EvalError> {
-    let counts = threshold_counts(truth, scores)?;
-    let Some((positives, negatives)) = both_sides(&counts) else {
+    check_scores(truth, scores)?;
+    let (positives, negatives) = split(truth, scores);
+    if positives.is_empty() || negatives.is_empty() {
         return Ok(None);
+    }
+    let pairs = positives.len() as f64 * negatives.len() as f64;
+    // Only the smaller side is sorted: with many classes the positives of each are few.
+    let positives_are_few = positives.len() < negatives.len();
+    let (mut few, many) = match positives_are_few {
+        true => (positives, negatives),
+        false => (negatives, positives),
     };
+    few.sort_unstable_by(f64::total_cmp);
     // Twice the number of won pairs is an integer, so the sum is exact below 2^127.
     let mut doubled_wins: u128 = 0;
-    let mut before = (0, 0);
-    for count in counts {
-        let equal_positives = u128::from(count.true_positives - before.0);
-        let equal_negatives = u128::from(count.false_positives - before.1);
-        // Each negative of this score loses to the positives above it and draws with those beside it.
-        doubled_wins += equal_negatives * (2 * u128::from(before.0) + equal_positives);
-        before = (count.true_positives, count.false_positives);
+    for score in many {
+        let below = few.partition_point(|&other| other < score);
+        let not_above = few.partition_point(|&other| other <= score);
+        let beaten = match positives_are_few {
+            true => few.len() - not_above,
+            false => below,
+        };
+        doubled_wins += 2 * beaten as u128 + (not_above - below) as u128;
     }
-    Ok(Some(doubled_wins as f64 / (2.0 * positives * negatives)))
+    Ok(Some(doubled_wins as f64 / (2.0 * pairs)))
+}
+
+/// The scores of the positives and of the negatives.
+pub(crate) fn split(truth: &[bool], scores: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let (mut positives, mut negatives) = (Vec::new(), Vec::new());
+    for (&positive, &score) in truth.iter().zip(scores) {
+        match positive {
+            true => positives.push(score),
+            false => negatives.push(score),
+        }
+    }
+    (positives, negatives)
 }
 
 /// One-versus-rest AUC of every class.

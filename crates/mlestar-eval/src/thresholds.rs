@@ -14,20 +14,7 @@ pub(crate) fn threshold_counts(
     truth: &[bool],
     scores: &[f64],
 ) -> Result<Vec<ThresholdCounts>, EvalError> {
-    check_same_length(
-        "the list of scores",
-        scores.len(),
-        "the list of truths",
-        truth.len(),
-    )?;
-    check_not_empty("the list of scores", scores.len())?;
-    if let Some(index) = scores.iter().position(|score| !score.is_finite()) {
-        return Err(EvalError::NotFinite {
-            what: "score",
-            index,
-            value: scores[index],
-        });
-    }
+    check_scores(truth, scores)?;
     let mut samples: Vec<(f64, bool)> = scores.iter().copied().zip(truth.iter().copied()).collect();
     samples.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
     let mut counts: Vec<ThresholdCounts> = Vec::new();
@@ -49,4 +36,23 @@ pub(crate) fn threshold_counts(
         }
     }
     Ok(counts)
+}
+
+/// One finite score a sample, and at least one sample.
+pub(crate) fn check_scores(truth: &[bool], scores: &[f64]) -> Result<(), EvalError> {
+    check_same_length(
+        "the list of scores",
+        scores.len(),
+        "the list of truths",
+        truth.len(),
+    )?;
+    check_not_empty("the list of scores", scores.len())?;
+    if let Some(index) = scores.iter().position(|score| !score.is_finite()) {
+        return Err(EvalError::NotFinite {
+            what: "score",
+            index,
+            value: scores[index],
+        });
+    }
+    Ok(())
 }
