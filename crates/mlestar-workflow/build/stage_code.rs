@@ -86,7 +86,7 @@ pub const ROUND_THE_STAGES: [&str; 25] = [
 ];
 
 /// What in a stage's folder draws its pages.
-pub const PAGES: [&str; 2] = ["page", "final_report"];
+pub const PAGES: [&str; 3] = ["page", "final_report", "targets"];
 
 /// Whether the sources of the crate `name` count for `stage`.
 pub fn uses_crate(stage: &StageCode, name: &str) -> bool {

@@ -15,7 +15,7 @@ const EPOCHS: usize = 24;
 /// Not how long anything takes, but when to give up on a machine that is slow beyond reason.
 const LIMIT: Duration = Duration::from_secs(500);
 /// What stands in files of these names, or names that begin so, depends on the clock.
-const WITH_TIMES: [&str; 14] = [
+const WITH_TIMES: [&str; 16] = [
     "action_plan.html",
     "architecture_check.json",
     "benchmark.json",
@@ -24,9 +24,11 @@ const WITH_TIMES: [&str; 14] = [
     "events.out.tfevents",
     "feasibility_report.html",
     "feasibility_report.json",
+    "final_report.html",
     "metrics.jsonl",
     "monitoring.md",
     "training_memory.json",
+    "refinement_report.html",
     "requirements.md",
     "training_report.html",
     "training_timing.json",

@@ -95,7 +95,7 @@ fn an_analysis_leaves_the_run_fresh_and_its_gates_alone() {
         "{stdout}"
     );
     assert!(
-        stdout.contains("2 of 2, all ended") && stdout.contains("GB in use"),
+        stdout.contains("3 of 3, all ended") && stdout.contains("GB in use"),
         "{stdout}"
     );
     // A finished run has nothing to wait for.
