@@ -159,6 +159,9 @@ pub struct ValidateOptions {
     /// All stages (the default)
     #[arg(long)]
     pub all: bool,
+    /// Read every image again, also those that seem unchanged since they were last read
+    #[arg(long)]
+    pub full: bool,
     /// Where to write the report [default: validation_report.json in the run folder, for --all]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -2,6 +2,7 @@
 
 use crate::arguments::{ProjectOptions, TrainingOptions};
 use mlestar_artifact::read_artifact;
+use mlestar_data::Reread;
 use mlestar_workflow::chain::RunInfo;
 use mlestar_workflow::config::{Config, Override};
 use mlestar_workflow::device::{DeviceChoice, OpenDevice};
@@ -143,6 +144,7 @@ pub fn set_threads(options: &ProjectOptions) -> Result<usize, WorkflowError> {
 pub fn surroundings(
     options: &ProjectOptions,
     project: &Project,
+    reread: Reread,
 ) -> Result<Surroundings, WorkflowError> {
     let choice: DeviceChoice = options.device.parse()?;
     let device = match choice {
@@ -152,7 +154,12 @@ pub fn surroundings(
         }
         named => named.to_string(),
     };
-    Ok(Surroundings::look(&project.config, &project.run, device))
+    Ok(Surroundings::look_again(
+        &project.config,
+        &project.run,
+        device,
+        reread,
+    ))
 }
 
 /// Opens the device that `--device` names.

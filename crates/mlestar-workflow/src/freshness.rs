@@ -6,6 +6,7 @@ use crate::manifest::{Manifest, StageRecord, hash_folder};
 use crate::stages::implementation::TrainingSummary;
 use crate::{RunFolder, Stage, WorkflowError, code_version};
 use mlestar_artifact::{ArtifactError, ContentHash, read_artifact};
+use mlestar_data::Reread;
 use mlestar_train::{StopReason, TrainError, TrainingConfig, checkpoint};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -40,11 +41,23 @@ impl Surroundings {
     /// Looks at the data that `config` names. Data that cannot be read are no error here: whatever rests on them is
     /// stale, for that reason. A run that exists keeps the hashes of the files that it has seen.
     pub fn look(config: &Config, run: &RunFolder, device: impl Into<String>) -> Self {
+        Self::look_again(config, run, device, Reread::Changed)
+    }
+
+    /// As [`Surroundings::look`], with a choice of which files are read: [`Reread::All`] does not trust what the system
+    /// tells about a file that was seen before.
+    pub fn look_again(
+        config: &Config,
+        run: &RunFolder,
+        device: impl Into<String>,
+        reread: Reread,
+    ) -> Self {
         let cache = run.fingerprints_path();
         let cache = run.root().is_dir().then_some(cache.as_path());
         Self {
             config: config.clone(),
-            data: mlestar_data::fingerprint(&config.data, cache).map_err(|error| error.to_string()),
+            data: mlestar_data::fingerprint_with(&config.data, cache, reread)
+                .map_err(|error| error.to_string()),
             device: device.into(),
         }
     }

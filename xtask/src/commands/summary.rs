@@ -2,6 +2,7 @@
 
 use crate::arguments::SummaryOptions;
 use crate::project;
+use mlestar_data::Reread;
 use mlestar_gates::ExitCode;
 use mlestar_workflow::manifest::Manifest;
 use mlestar_workflow::{WorkflowError, summary};
@@ -19,7 +20,7 @@ pub fn run(options: &SummaryOptions) -> Result<ExitCode, WorkflowError> {
         Some(path) => path.clone(),
         None => project.run.summary_path(),
     };
-    let surroundings = project::surroundings(&options.project, &project)?;
+    let surroundings = project::surroundings(&options.project, &project, Reread::Changed)?;
     summary::write_to(&path, &surroundings, &project.run, &manifest)?;
     println!("{}", path.display());
     Ok(ExitCode::Pass)

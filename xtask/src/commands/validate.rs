@@ -3,6 +3,7 @@
 use crate::arguments::ValidateOptions;
 use crate::console::print_verdict;
 use crate::project;
+use mlestar_data::Reread;
 use mlestar_gates::ExitCode;
 use mlestar_workflow::manifest::Manifest;
 use mlestar_workflow::validation::ValidationReport;
@@ -15,7 +16,11 @@ pub fn run(options: &ValidateOptions) -> Result<ExitCode, WorkflowError> {
         Some(stage) => vec![stage],
         None => Stage::ALL.to_vec(),
     };
-    let surroundings = project::surroundings(&options.project, &project)?;
+    let reread = match options.full {
+        true => Reread::All,
+        false => Reread::Changed,
+    };
+    let surroundings = project::surroundings(&options.project, &project, reread)?;
     let report = ValidationReport::judge(&stages, &surroundings, &project.run, &manifest);
     for (stage, verdict) in stages.iter().zip(&report.verdict.stages) {
         print_verdict(*stage, verdict);
