@@ -139,6 +139,7 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
             Device,
             Section("data"),
             Section("evaluation"),
+            Field(SituationAnalysis, ANALYSIS, "/challenges"),
             File(Implementation, "checkpoints/best/model.safetensors"),
             File(Implementation, "training_summary.json"),
         ],

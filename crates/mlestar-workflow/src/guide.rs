@@ -61,7 +61,7 @@ pub fn help_text(stage: Stage, config: &Config) -> String {
 
 const SITUATION_ANALYSIS: StageGuide = StageGuide {
     purpose: "What the data are and what is hard about them. Every challenge is derived from a \
-              measurement, and the measurement stands beside it.",
+              measurement, and the measurement stands beside it; a clean set may show none.",
     inputs: &[
         "the pictures and labels of all three splits",
         "[data], [augmentation] and seed of the config",
@@ -81,6 +81,11 @@ const SITUATION_ANALYSIS: StageGuide = StageGuide {
         (
             "A picture cannot be read.",
             "The message names the files. Repair or remove them: a data set is never shrunk silently.",
+        ),
+        (
+            "Files are frames of videos or bursts.",
+            "Neighbours in one sequence are nearly the same picture: keep each sequence on one side, with folders \
+             train, val and test.",
         ),
         (
             "Train and test share pictures.",

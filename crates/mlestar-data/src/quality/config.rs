@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// | `dark_brightness` | 0.08 | 0 to 1 | over-dark when the mean brightness is below |
 /// | `bright_brightness` | 0.95 | 0 to 1 | over-bright when the mean brightness is above |
 /// | `low_contrast_std` | 0.04 | 0 to 1 | low contrast when the deviation of the brightness is below |
-/// | `near_duplicate_bits` | 12 | 0 to 64 | near duplicates differ in at most so many of 128 hash bits |
+/// | `near_duplicate_bits` | 12 | 0 to 64 | near duplicates have at most so many of 128 steps of brightness opposite |
 /// | `near_duplicate_correlation` | 0.98 | 0 to 1 | ... and small versions (8x8, RGB) correlate at least so much |
 /// | `max_compared_pictures` | 80000 | at least 2 | near duplicates are looked for in a sample of so many |
 /// | `neighbours` | 10 | 1 to 100 | nearest neighbours that vote on a label |
@@ -32,7 +32,7 @@ pub struct QualityConfig {
     pub bright_brightness: f64,
     /// Low contrast when the standard deviation of the brightness is below.
     pub low_contrast_std: f64,
-    /// Near duplicates differ in at most so many of the 128 bits of their perceptual hashes.
+    /// Near duplicates have at most so many of the 128 steps of their perceptual hashes opposite.
     pub near_duplicate_bits: u32,
     /// Small versions of near duplicates have at least this correlation.
     pub near_duplicate_correlation: f64,
@@ -96,7 +96,7 @@ impl QualityConfig {
         }
         if self.near_duplicate_bits > 64 {
             let (key, value) = ("quality.near_duplicate_bits", self.near_duplicate_bits);
-            let allowed = "0 to 64; unrelated pictures differ in about half of the 128 bits";
+            let allowed = "0 to 64; half of the 128 steps of unrelated pictures are opposite";
             return Err(DataError::invalid_setting(key, value, allowed));
         }
         if self.max_compared_pictures < 2 {

@@ -11,30 +11,61 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 const SMALL_SIDE: usize = 8;
 /// Rows and columns of the grid whose neighbours the perceptual hash compares.
 const HASH_GRID: usize = 9;
+/// The smallest step between two cells of the grid that counts, in 0-1: two grey levels, more than the noise of a
+/// cell's mean.
+const SMALLEST_STEP: f32 = 2.0 / 255.0;
+/// With fewer of its 128 steps a picture is flat for the most part. Nine of ten photographs have 100 and more, white
+/// digits on black about 50.
+const FEWEST_STEPS: u32 = 77;
+/// Side of the version that confirms near duplicates that are flat for the most part.
+const DETAIL_SIDE: usize = 32;
+/// ... and the correlation that it asks for. Noise of 3 of 255 grey levels leaves 0.999.
+const DETAIL_CORRELATION: f32 = 0.998;
 
-/// Finds all duplicates; each later picture is reported once, with the earlier one.
+/// Finds all duplicates; each later picture is reported once for the earlier copy of its own class, and once for that
+/// of another class.
 pub(super) fn find(
     pictures: &Pictures<'_>,
     thresholds: &QualityConfig,
     notes: &mut Vec<String>,
 ) -> Vec<Finding> {
-    let first_copies = first_copies(pictures);
     let mut findings = Vec::new();
     let mut distinct = Vec::new();
-    for (position, first) in first_copies.into_iter().enumerate() {
-        if first == position {
+    for (position, copies) in earlier_copies(pictures).into_iter().enumerate() {
+        if copies.is_empty() {
             distinct.push(position);
-        } else {
-            findings.push(exact_finding(pictures, position, first));
         }
+        findings.extend(
+            copies
+                .same_class
+                .map(|first| exact_finding(pictures, position, first)),
+        );
+        findings.extend(
+            copies
+                .other_class
+                .map(|first| conflict_finding(pictures, position, first)),
+        );
     }
     let sample = sample(distinct, thresholds.max_compared_pictures, notes);
     findings.extend(near_duplicates(pictures, &sample, thresholds));
     findings
 }
 
-/// For every picture, the first one with the same size and bytes (itself when there is no other).
-fn first_copies(pictures: &Pictures<'_>) -> Vec<usize> {
+/// The first earlier pictures with the same size and bytes as one.
+#[derive(Clone, Copy, Default)]
+struct Copies {
+    same_class: Option<usize>,
+    other_class: Option<usize>,
+}
+
+impl Copies {
+    fn is_empty(self) -> bool {
+        self.same_class.is_none() && self.other_class.is_none()
+    }
+}
+
+/// The earlier copies of every picture.
+fn earlier_copies(pictures: &Pictures<'_>) -> Vec<Copies> {
     let hashes: Vec<u64> = (0..pictures.len())
         .into_par_iter()
         .with_min_len(256)
@@ -48,20 +79,28 @@ fn first_copies(pictures: &Pictures<'_>) -> Vec<usize> {
         let (set, _) = pictures.locate(position);
         (set.height(), set.width())
     };
-    let mut distinct_by_hash: HashMap<u64, Vec<usize>> = HashMap::new();
-    let mut first = Vec::with_capacity(pictures.len());
+    // Of equal pictures, the first of each class.
+    let mut firsts_by_hash: HashMap<u64, Vec<usize>> = HashMap::new();
+    let mut copies = Vec::with_capacity(pictures.len());
     for (position, hash) in hashes.into_iter().enumerate() {
-        let same_hash = distinct_by_hash.entry(hash).or_default();
-        let earlier = same_hash.iter().copied().find(|earlier| {
+        let firsts = firsts_by_hash.entry(hash).or_default();
+        let mut found = Copies::default();
+        for earlier in firsts.iter().copied().filter(|earlier| {
             size(*earlier) == size(position)
                 && pictures.pixels(*earlier) == pictures.pixels(position)
-        });
-        if earlier.is_none() {
-            same_hash.push(position);
+        }) {
+            let place = match pictures.label(earlier) == pictures.label(position) {
+                true => &mut found.same_class,
+                false => &mut found.other_class,
+            };
+            place.get_or_insert(earlier);
         }
-        first.push(earlier.unwrap_or(position));
+        if found.same_class.is_none() {
+            firsts.push(position);
+        }
+        copies.push(found);
     }
-    first
+    copies
 }
 
 fn exact_finding(pictures: &Pictures<'_>, position: usize, first: usize) -> Finding {
@@ -70,6 +109,19 @@ fn exact_finding(pictures: &Pictures<'_>, position: usize, first: usize) -> Find
     } else {
         FindingKind::Leakage
     };
+    pair_finding(pictures, kind, position, first)
+}
+
+fn conflict_finding(pictures: &Pictures<'_>, position: usize, first: usize) -> Finding {
+    pair_finding(pictures, FindingKind::LabelConflict, position, first)
+}
+
+fn pair_finding(
+    pictures: &Pictures<'_>,
+    kind: FindingKind,
+    position: usize,
+    first: usize,
+) -> Finding {
     let detail = format!(
         "the same bytes as {}",
         describe_other(pictures, position, first)
@@ -110,45 +162,74 @@ fn sample(mut distinct: Vec<usize>, limit: usize, notes: &mut Vec<String>) -> Ve
 /// What near duplicates are recognised by.
 struct Signature {
     position: usize,
-    /// Difference hash: 64 bits for steps to the right and 64 for steps down.
-    hash: [u64; 2],
+    steps: Steps,
     /// 8x8 RGB version, centred and of length 1.
     small: Vec<f32>,
 }
 
-/// `None` for flat pictures, whose hash would be that of their noise.
+/// The perceptual hash: 64 steps to the right and 64 down between the cells of a grid. A step that is
+/// smaller than [`SMALLEST_STEP`] is neither up nor down: on flat ground its sign is that of the noise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Steps {
+    up: u128,
+    down: u128,
+}
+
+impl Steps {
+    fn of(grid: &[f32]) -> Self {
+        let mut steps = Self { up: 0, down: 0 };
+        let mut place = 0;
+        let mut add = |step: f32| {
+            steps.up |= u128::from(step > SMALLEST_STEP) << place;
+            steps.down |= u128::from(step < -SMALLEST_STEP) << place;
+            place += 1;
+        };
+        for y in 0..HASH_GRID - 1 {
+            for x in 0..HASH_GRID - 1 {
+                let here = grid[y * HASH_GRID + x];
+                add(grid[y * HASH_GRID + x + 1] - here);
+                add(grid[(y + 1) * HASH_GRID + x] - here);
+            }
+        }
+        steps
+    }
+
+    /// Steps that go up in one picture and down in the other.
+    fn opposite(self, other: Self) -> u32 {
+        (self.up & other.down).count_ones() + (self.down & other.up).count_ones()
+    }
+
+    /// Whether most of the picture is flat, so that few steps say anything about it.
+    fn is_flat(self) -> bool {
+        (self.up | self.down).count_ones() < FEWEST_STEPS
+    }
+}
+
+/// `None` for flat pictures, of which nothing is known but their noise.
 fn signature(pictures: &Pictures<'_>, position: usize) -> Option<Signature> {
     let (set, index) = pictures.locate(position);
     let (pixels, height, width) = (set.pixels(index), set.height(), set.width());
     let grid = Plane::brightness(pixels, height, width).shrink(HASH_GRID, HASH_GRID);
     centred_unit(&grid.values)?;
-    let small: Vec<f32> = (0..3)
-        .flat_map(|channel| {
-            Plane::channel(pixels, channel, height, width)
-                .shrink(SMALL_SIDE, SMALL_SIDE)
-                .values
-        })
-        .collect();
-    let hash = difference_hash(&grid.values);
     Some(Signature {
         position,
-        hash,
-        small: centred_unit(&small)?,
+        steps: Steps::of(&grid.values),
+        small: version(pictures, position, SMALL_SIDE)?,
     })
 }
 
-fn difference_hash(grid: &[f32]) -> [u64; 2] {
-    let mut hash = [0_u64; 2];
-    for y in 0..HASH_GRID - 1 {
-        for x in 0..HASH_GRID - 1 {
-            let here = grid[y * HASH_GRID + x];
-            let right = grid[y * HASH_GRID + x + 1];
-            let below = grid[(y + 1) * HASH_GRID + x];
-            hash[0] = hash[0] << 1 | u64::from(right > here);
-            hash[1] = hash[1] << 1 | u64::from(below > here);
-        }
-    }
-    hash
+/// A picture at `side` x `side` pixels in RGB, centred and of length 1; `None` where it is flat.
+fn version(pictures: &Pictures<'_>, position: usize, side: usize) -> Option<Vec<f32>> {
+    let (set, index) = pictures.locate(position);
+    let (pixels, height, width) = (set.pixels(index), set.height(), set.width());
+    let values: Vec<f32> = (0..3)
+        .flat_map(|channel| {
+            Plane::channel(pixels, channel, height, width)
+                .shrink(side, side)
+                .values
+        })
+        .collect();
+    centred_unit(&values)
 }
 
 /// The best earlier match of a picture.
@@ -168,12 +249,12 @@ fn near_duplicates(
         .with_min_len(64)
         .filter_map(|position| signature(pictures, *position))
         .collect();
-    // Apart from the other fields, the hashes of 60,000 pictures fit into a megabyte of cache.
-    let hashes: Vec<[u64; 2]> = signatures.iter().map(|signature| signature.hash).collect();
+    // Apart from the other fields, the hashes of 60,000 pictures fit into two megabytes of cache.
+    let hashes: Vec<Steps> = signatures.iter().map(|signature| signature.steps).collect();
     (0..signatures.len())
         .into_par_iter()
         .filter_map(|later| {
-            let best = best_match(&signatures, &hashes, later, thresholds)?;
+            let best = best_match(pictures, &signatures, &hashes, later, thresholds)?;
             Some(near_finding(
                 pictures,
                 signatures[later].position,
@@ -185,19 +266,16 @@ fn near_duplicates(
 }
 
 fn best_match(
+    pictures: &Pictures<'_>,
     signatures: &[Signature],
-    hashes: &[[u64; 2]],
+    hashes: &[Steps],
     later: usize,
     thresholds: &QualityConfig,
 ) -> Option<Match> {
     let own = hashes[later];
     let mut best: Option<Match> = None;
     for (earlier, hash) in hashes[..later].iter().enumerate() {
-        let bits_right = (own[0] ^ hash[0]).count_ones();
-        if bits_right > thresholds.near_duplicate_bits {
-            continue;
-        }
-        let bits = bits_right + (own[1] ^ hash[1]).count_ones();
+        let bits = own.opposite(*hash);
         if bits > thresholds.near_duplicate_bits {
             continue;
         }
@@ -205,15 +283,28 @@ fn best_match(
         let is_best = best
             .as_ref()
             .is_none_or(|best| correlation > best.correlation);
-        if is_best && f64::from(correlation) >= thresholds.near_duplicate_correlation {
-            best = Some(Match {
-                earlier: signatures[earlier].position,
-                bits,
-                correlation,
-            });
+        if !is_best || f64::from(correlation) < thresholds.near_duplicate_correlation {
+            continue;
         }
+        let earlier_position = signatures[earlier].position;
+        let says_little = own.is_flat() || hash.is_flat();
+        if says_little && !agree_in_detail(pictures, signatures[later].position, earlier_position) {
+            continue;
+        }
+        best = Some(Match {
+            earlier: earlier_position,
+            bits,
+            correlation,
+        });
     }
     best
+}
+
+/// Whether two pictures are the same up to noise at [`DETAIL_SIDE`]. Small versions of pictures that are flat for the
+/// most part are alike where the pictures are not.
+fn agree_in_detail(pictures: &Pictures<'_>, one: usize, other: usize) -> bool {
+    let versions = [one, other].map(|position| version(pictures, position, DETAIL_SIDE));
+    matches!(versions, [Some(one), Some(other)] if dot(&one, &other) >= DETAIL_CORRELATION)
 }
 
 fn near_finding(
@@ -228,7 +319,7 @@ fn near_finding(
         FindingKind::NearLeakage
     };
     let detail = format!(
-        "{} of 128 perceptual hash bits differ from {}; small versions correlate {:.4}",
+        "{} of 128 steps of the perceptual hash are opposite in {}; small versions correlate {:.4}",
         best.bits,
         describe_other(pictures, position, best.earlier),
         best.correlation
@@ -246,11 +337,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_has_one_bit_for_each_step() {
-        let rising: Vec<f32> = (0..81).map(|i| (i % 9) as f32).collect();
-        assert_eq!(difference_hash(&rising), [u64::MAX, 0]);
-        let falling: Vec<f32> = (0..81).map(|i| -((i / 9) as f32)).collect();
-        assert_eq!(difference_hash(&falling), [0, 0]);
+    fn the_hash_has_one_bit_for_each_step_and_none_for_noise() {
+        let ramp = |across: f32, down: f32| -> Vec<f32> {
+            (0..81)
+                .map(|i| (i % 9) as f32 * across + (i / 9) as f32 * down)
+                .collect()
+        };
+        let right = Steps::of(&ramp(0.05, 0.0));
+        assert_eq!((right.up.count_ones(), right.down), (64, 0));
+        let up = Steps::of(&ramp(0.0, -0.05));
+        assert_eq!((up.up, up.down.count_ones()), (0, 64));
+        assert!(right.is_flat());
+        assert!(!Steps::of(&ramp(0.05, 0.05)).is_flat());
+        assert_eq!(right.opposite(Steps::of(&ramp(-0.05, 0.05))), 64);
+        let noise = Steps::of(&ramp(0.004, -0.004));
+        assert_eq!(noise, Steps { up: 0, down: 0 });
+        assert_eq!(right.opposite(noise), 0);
     }
 
     #[test]

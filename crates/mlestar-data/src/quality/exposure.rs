@@ -47,13 +47,49 @@ fn deviation(n: u64, sum: u64, squares: u64) -> f64 {
     (scaled as f64).sqrt() / n as f64
 }
 
-/// One finding a picture at most: the first that applies of blank, dark, bright, low contrast.
-pub(super) fn find(pictures: &Pictures<'_>, thresholds: &QualityConfig) -> Vec<Finding> {
-    (0..pictures.len())
+/// From this share of all pictures on, a kind of exposure is what the set is like, and no flaw of single pictures.
+const USUAL_SHARE: f64 = 0.25;
+
+/// One finding a picture at most: the first that applies of blank, dark, bright, low contrast. What a quarter of the
+/// set is like becomes one note about the set.
+pub(super) fn find(
+    pictures: &Pictures<'_>,
+    thresholds: &QualityConfig,
+    notes: &mut Vec<String>,
+) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = (0..pictures.len())
         .into_par_iter()
         .with_min_len(256)
         .filter_map(|position| judge(pictures, position, thresholds))
-        .collect()
+        .collect();
+    let n_all = pictures.len();
+    for (kind, limit) in [
+        (
+            FindingKind::OverDark,
+            format!("a mean brightness below {}", thresholds.dark_brightness),
+        ),
+        (
+            FindingKind::OverBright,
+            format!("a mean brightness above {}", thresholds.bright_brightness),
+        ),
+        (
+            FindingKind::LowContrast,
+            format!(
+                "a deviation of the brightness below {}",
+                thresholds.low_contrast_std
+            ),
+        ),
+    ] {
+        let n_found = findings.iter().filter(|found| found.kind == kind).count();
+        if n_found as f64 >= USUAL_SHARE * n_all as f64 && n_found > 1 {
+            notes.push(format!(
+                "{n_found} of {n_all} images have {limit}: that is what this set is like, and not a flaw of single \
+                 images; normalisation answers it"
+            ));
+            findings.retain(|found| found.kind != kind);
+        }
+    }
+    findings
 }
 
 fn judge(pictures: &Pictures<'_>, position: usize, thresholds: &QualityConfig) -> Option<Finding> {

@@ -1,6 +1,7 @@
 //! Looks for pictures that harm training or falsify a result.
 //!
-//! [`check`] finds exact and near duplicates within and across splits, pictures that are blank,
+//! [`check`] finds exact and near duplicates within and across splits, equal pictures with different labels, sequences
+//! of files that a split has cut, pictures that are blank,
 //! over-dark, over-bright or of low contrast, and labels that a picture's nearest neighbours
 //! disagree with. Every finding names the picture, the measured value and the threshold; nothing
 //! is changed or left out of the data.
@@ -23,8 +24,10 @@ mod duplicates;
 mod exposure;
 mod features;
 mod mislabels;
+mod sequences;
 
 pub use config::QualityConfig;
+pub use sequences::SequenceLikeness;
 
 use crate::{DataError, ImageSet, ImageSplits, SplitName};
 use serde::{Deserialize, Serialize};
@@ -35,17 +38,22 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingKind {
-    /// The same bytes as an earlier picture of the same split. Value: perceptual hash bits that
-    /// differ, 0.
+    /// The same bytes as an earlier picture of the same class and split. Value: steps of the perceptual hash that are
+    /// opposite, 0.
     ExactDuplicate,
-    /// The same bytes as a picture of an earlier split (train before validation before test).
+    /// The same bytes as a picture of the same class of an earlier split (train before validation before test).
     /// Value: 0.
     Leakage,
-    /// Nearly the picture of an earlier one of the same split. Value: perceptual hash bits that
-    /// differ, of 128.
+    /// The same bytes as an earlier picture of another class, of any split: one of the two labels is wrong. Value: 0.
+    LabelConflict,
+    /// Nearly the picture of an earlier one of the same split. Value: steps of the perceptual hash that are opposite,
+    /// of 128.
     NearDuplicate,
     /// Nearly the picture of one of an earlier split. Value: as `NearDuplicate`.
     NearLeakage,
+    /// A file whose name counts on from one of an earlier split, in a set where such neighbours look alike: frames of
+    /// one sequence. Value: how far apart the numbers are.
+    CutSequence,
     /// One colour. Value: largest standard deviation of a channel, pixels in 0-1.
     Blank,
     /// Value: mean brightness, in 0-1.
@@ -60,11 +68,13 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All kinds, in the order of a report.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::ExactDuplicate,
         Self::Leakage,
+        Self::LabelConflict,
         Self::NearDuplicate,
         Self::NearLeakage,
+        Self::CutSequence,
         Self::Blank,
         Self::OverDark,
         Self::OverBright,
@@ -77,8 +87,10 @@ impl FindingKind {
         match self {
             Self::ExactDuplicate => "exact duplicate",
             Self::Leakage => "leakage between splits",
+            Self::LabelConflict => "equal images in two classes",
             Self::NearDuplicate => "near duplicate",
             Self::NearLeakage => "near leakage between splits",
+            Self::CutSequence => "sequence cut by the split",
             Self::Blank => "blank",
             Self::OverDark => "over-dark",
             Self::OverBright => "over-bright",
@@ -150,7 +162,9 @@ pub struct QualityReport {
     /// label: how much a suspected mislabel is worth. None when there are no more training
     /// pictures than neighbours.
     pub neighbour_accuracy: Option<f64>,
-    /// Where a rule for large sets, or the limit on suspected mislabels, left something out.
+    /// How alike the pictures of files are whose names count on; absent where there are too few to tell.
+    pub sequences: Option<SequenceLikeness>,
+    /// What is said of the set as a whole, and where a rule for large sets, or the limit on suspected mislabels, left something out.
     pub notes: Vec<String>,
 }
 
@@ -285,7 +299,10 @@ fn run(splits: &ImageSplits, thresholds: &QualityConfig) -> QualityReport {
     let pictures = Pictures::new(splits);
     let mut notes = Vec::new();
     let mut findings = duplicates::find(&pictures, thresholds, &mut notes);
-    findings.extend(exposure::find(&pictures, thresholds));
+    let sequences = sequences::find(&pictures);
+    notes.extend(sequences.notes);
+    findings.extend(sequences.findings);
+    findings.extend(exposure::find(&pictures, thresholds, &mut notes));
     findings.sort_by_key(|finding| (finding.kind, finding.split, finding.index));
     let blank: HashSet<Place> = findings
         .iter()
@@ -306,6 +323,7 @@ fn run(splits: &ImageSplits, thresholds: &QualityConfig) -> QualityReport {
         thresholds: thresholds.clone(),
         findings,
         neighbour_accuracy: mislabels.neighbour_accuracy,
+        sequences: sequences.likeness,
         notes,
     }
 }

@@ -229,17 +229,206 @@ fn a_copy_with_another_label_or_in_another_split_says_so() {
         test: base.select(&[1, 3]).unwrap(),
     };
     let report = check(&splits);
-    let duplicate = report.of(FindingKind::ExactDuplicate).next().unwrap();
+    let conflict = report.of(FindingKind::LabelConflict).next().unwrap();
+    assert_eq!((conflict.split, conflict.index), (SplitName::Train, 2));
     assert_eq!(
-        duplicate.detail,
+        conflict.detail,
         "the same bytes as synthetic#0 of train, which is labelled class 0 instead"
     );
     let leak = report.of(FindingKind::Leakage).next().unwrap();
     assert_eq!((leak.split, leak.index), (SplitName::Test, 0));
     assert_eq!(leak.detail, "the same bytes as synthetic#1 of train");
+    for (kind, n) in [
+        (FindingKind::LabelConflict, 1),
+        (FindingKind::ExactDuplicate, 0),
+        (FindingKind::Leakage, 1),
+    ] {
+        assert_eq!(report.count(kind), n, "{kind}");
+    }
+}
+
+/// Of copies in several classes, each is told about its own class and about the other one.
+#[test]
+fn a_copy_of_its_own_class_and_of_another_is_both() {
+    let base = edges(&[0], 5);
+    let copy = |labels: Vec<u32>| set(2, 32, base.pixels(0).repeat(labels.len()), labels);
+    let splits = ImageSplits {
+        train: copy(vec![0, 1, 1]),
+        validation: copy(vec![]),
+        test: copy(vec![1]),
+    };
+    let report = check(&splits);
+    let places = |kind| {
+        let mut places: Vec<_> = found(&report, kind).into_iter().collect();
+        places.sort_unstable();
+        places
+    };
+    use SplitName::{Test, Train};
+    assert_eq!(places(FindingKind::ExactDuplicate), [(Train, 2)]);
+    assert_eq!(places(FindingKind::Leakage), [(Test, 0)]);
     assert_eq!(
-        report.count(FindingKind::ExactDuplicate) + report.count(FindingKind::Leakage),
-        2
+        places(FindingKind::LabelConflict),
+        [(Train, 1), (Train, 2), (Test, 0)]
+    );
+    let leak = report.of(FindingKind::Leakage).next().unwrap();
+    assert_eq!(leak.detail, "the same bytes as synthetic#1 of train");
+}
+
+/// Strokes as on a clock's display, white on black, moved, turned and of different brightness and width.
+fn strokes(class: u32, stream: &mut Stream) -> Vec<u8> {
+    // Top, upper left, upper right, middle, lower left, lower right, bottom.
+    const SEGMENTS: [[f32; 4]; 7] = [
+        [-4.0, -7.0, 4.0, -7.0],
+        [-4.0, -7.0, -4.0, 0.0],
+        [4.0, -7.0, 4.0, 0.0],
+        [-4.0, 0.0, 4.0, 0.0],
+        [-4.0, 0.0, -4.0, 7.0],
+        [4.0, 0.0, 4.0, 7.0],
+        [-4.0, 7.0, 4.0, 7.0],
+    ];
+    const LIT: [u8; 10] = [
+        0b111_0111, 0b010_0100, 0b101_1101, 0b110_1101, 0b010_1110, 0b110_1011, 0b111_1011,
+        0b010_0101, 0b111_1111, 0b110_1111,
+    ];
+    let (x, y) = (stream.range_f32(12.0, 19.0), stream.range_f32(12.0, 19.0));
+    let (turn, size) = (stream.range_f32(-0.25, 0.25), stream.range_f32(0.85, 1.15));
+    let (width, level) = (stream.range_f32(1.0, 2.0), stream.range_f32(170.0, 255.0));
+    let mut plane = vec![0_u8; 32 * 32];
+    for (place, value) in plane.iter_mut().enumerate() {
+        let (dx, dy) = ((place % 32) as f32 - x, (place / 32) as f32 - y);
+        let px = (dx * turn.cos() + dy * turn.sin()) / size;
+        let py = (dy * turn.cos() - dx * turn.sin()) / size;
+        let lit = SEGMENTS
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| LIT[class as usize] >> bit & 1 == 1);
+        let distance = lit
+            .map(|(_, [x0, y0, x1, y1])| {
+                let (cx, cy) = (px.clamp(*x0, *x1), py.clamp(*y0, *y1));
+                (px - cx).hypot(py - cy)
+            })
+            .fold(f32::INFINITY, f32::min);
+        *value = (level * (width - distance + 0.5).clamp(0.0, 1.0)) as u8;
+    }
+    plane.repeat(3)
+}
+
+/// On the flat ground of digits a grey level of noise must not decide what is a copy.
+#[test]
+fn planted_copies_among_digits_are_found_and_digits_of_one_class_are_no_copies() {
+    let mut stream = Stream::new(4, "digits", 0, 0);
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    for class in 0..10 {
+        for _ in 0..120 {
+            pixels.extend(strokes(class, &mut stream));
+            labels.push(class);
+        }
+    }
+    let n_drawn = labels.len();
+    for class in 0..10 {
+        let start = class as usize * 120 * 3072;
+        let copy: Vec<u8> = pixels[start..start + 3072]
+            .iter()
+            .map(|level| {
+                level
+                    .saturating_add(stream.below(4) as u8)
+                    .saturating_sub(stream.below(4) as u8)
+            })
+            .collect();
+        pixels.extend(copy);
+        labels.push(class);
+    }
+    let empty = set(10, 32, vec![], vec![]);
+    let splits = ImageSplits {
+        train: set(10, 32, pixels, labels),
+        validation: empty.clone(),
+        test: empty,
+    };
+    let report = check(&splits);
+    let copies: Vec<(usize, usize)> = report
+        .of(FindingKind::NearDuplicate)
+        .map(|finding| (finding.index, finding.related.as_ref().unwrap().index))
+        .collect();
+    let is_planted = |(copy, original): &&(usize, usize)| {
+        *copy >= n_drawn && *original == (copy - n_drawn) * 120
+    };
+    let n_planted = copies.iter().filter(is_planted).count();
+    assert!(n_planted >= 9, "{n_planted} of 10: {copies:?}");
+    let n_others = copies.len() - n_planted;
+    assert!(n_others * 50 < splits.train.len(), "{n_others} others");
+    // That they are dark is said once, of the set.
+    assert_eq!(report.count(FindingKind::OverDark), 0);
+    let about_dark: Vec<&String> = report
+        .notes
+        .iter()
+        .filter(|note| note.contains("a mean brightness below 0.08"))
+        .collect();
+    assert_eq!(about_dark.len(), 1, "{:?}", report.notes);
+}
+
+/// Names and pictures of scenes of six frames each; `alike` frames show their scene and others noise of their own.
+fn scenes(alike: bool) -> ImageSplits {
+    let mut splits: [(Vec<u8>, Vec<u32>, Vec<Origin>); 3] = Default::default();
+    for scene in 0..12_u64 {
+        for frame in 0..6_u64 {
+            let mut noise = Stream::new(scene, "frame", 0, frame);
+            let mut content = match alike {
+                true => Stream::new(scene, "scene", 0, 0),
+                false => Stream::new(scene, "scene", 0, frame + 1),
+            };
+            let cells: Vec<f32> = (0..64).map(|_| content.range_f32(20.0, 220.0)).collect();
+            let plane: Vec<u8> = (0..32 * 32)
+                .map(|place| {
+                    let cell = cells[place / 32 / 4 * 8 + place % 32 / 4];
+                    (cell + noise.range_f32(-20.0, 20.0)) as u8
+                })
+                .collect();
+            let (pixels, labels, origins) = &mut splits[[0, 0, 1, 0, 2, 0][frame as usize]];
+            pixels.extend(plane.repeat(3));
+            labels.push((scene % 2) as u32);
+            origins.push(Origin::File(
+                format!("c/scene{scene:02}_{frame}.jpg").into(),
+            ));
+        }
+    }
+    let [train, validation, test] = splits.map(|(pixels, labels, origins)| {
+        ImageSet::new(classes(2), 32, 32, pixels, labels, origins).unwrap()
+    });
+    ImageSplits {
+        train,
+        validation,
+        test,
+    }
+}
+
+#[test]
+fn sequences_that_the_split_cuts_are_found_where_their_frames_are_alike() {
+    let report = check(&scenes(true));
+    let n_cut = |split| {
+        let cut = report.of(FindingKind::CutSequence);
+        cut.filter(|finding| finding.split == split).count()
+    };
+    assert_eq!(
+        (n_cut(SplitName::Validation), n_cut(SplitName::Test)),
+        (12, 12)
+    );
+    let first = report.of(FindingKind::CutSequence).next().unwrap();
+    assert_eq!(first.detail, "counts on from c/scene00_1.jpg of train");
+    assert!(report.sequences.unwrap().neighbour_more_alike > 0.95);
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("taken for sequences"))
+    );
+
+    // Numbers alone say nothing: most data sets count their files.
+    let report = check(&scenes(false));
+    assert_eq!(report.count(FindingKind::CutSequence), 0);
+    let likeness = report.sequences.unwrap();
+    assert!(
+        likeness.n_compared >= 20 && !likeness.shows_sequences(),
+        "{likeness:?}"
     );
 }
 

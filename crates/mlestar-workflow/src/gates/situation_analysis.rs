@@ -4,7 +4,8 @@
 use super::{ArtifactReader, Check, Found, agree};
 use crate::config::Config;
 use crate::stages::situation_analysis::{
-    ARTIFACT, Advice, PAGE, SituationAnalysis, detect_all, n_samples_shown,
+    ARTIFACT, Advice, Detection, PAGE, SituationAnalysis, detect_all, n_samples_shown,
+    run_detectors,
 };
 use crate::{RunFolder, Stage};
 use mlestar_gates::{Evidence, Limit, Measurement, Unit};
@@ -24,13 +25,12 @@ pub fn checks(_config: &Config) -> Vec<Check> {
             measure: artifacts_complete,
         },
         Check {
-            id: "challenges",
-            title: "challenges with evidence beyond its threshold",
-            unit: Unit::Count,
-            limit: Limit::AtLeast(3.0),
-            remedy: "The data show fewer difficulties than usual: read the evidence on the \
-                     exploration page, and lower this limit if it convinces you.",
-            measure: challenges,
+            id: "detectors_ran",
+            title: "detectors of challenges that ran and left their evidence",
+            unit: Unit::Fraction,
+            limit: Limit::AtLeast(1.0),
+            remedy: "Run the stage again: cargo xtask stage situation_analysis --force.",
+            measure: detectors_ran,
         },
         Check {
             id: "preprocessing_recommendations",
@@ -118,13 +118,15 @@ fn artifacts_complete(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Me
     )))
 }
 
-fn challenges(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+/// How many challenges there are is a matter of the data; that each was looked for, and that those which are listed
+/// are those which the measurements show, is a matter of the stage.
+fn detectors_ran(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
     let analysis = analysis(reader)?;
     let derived = detect_all(&analysis.measurements);
     let n_confirmed = analysis
         .challenges
         .iter()
-        .filter(|listed| derived.contains(listed))
+        .filter(|listed| derived.contains(listed) && listed.is_shown())
         .count();
     agree_count(
         "number of challenges",
@@ -136,15 +138,27 @@ fn challenges(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measuremen
         analysis.challenges.len(),
         n_confirmed,
     )?;
-    let n_shown = derived
-        .iter()
-        .filter(|challenge| challenge.is_shown())
-        .count();
-    let ids: Vec<&str> = derived
-        .iter()
-        .map(|challenge| challenge.id.as_str())
-        .collect();
-    Ok(Measurement::exact(n_shown as f64).noted(ids.join(", ")))
+    agree_count("challenges", n_confirmed, derived.len())?;
+    let detections = run_detectors(&analysis.measurements);
+    let is_recorded = |detection: &&Detection| analysis.detectors.contains(detection);
+    let n_recorded = detections.iter().filter(is_recorded).count();
+    let named = |ids: Vec<&str>| match ids.is_empty() {
+        true => "none".to_owned(),
+        false => ids.join(", "),
+    };
+    let found = derived.iter().map(|challenge| challenge.id.as_str());
+    let unmeasured = detections.iter().filter(|found| found.evidence.is_empty());
+    let unmeasured: Vec<&str> = unmeasured.map(|found| found.id.as_str()).collect();
+    let too_few = match unmeasured.is_empty() {
+        true => String::new(),
+        false => format!("; too few pictures to measure {}", unmeasured.join(", ")),
+    };
+    Ok(
+        Measurement::exact(n_recorded as f64 / detections.len() as f64).noted(format!(
+            "{n_recorded} detectors, found: {}{too_few}",
+            named(found.collect())
+        )),
+    )
 }
 
 fn preprocessing(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {

@@ -62,8 +62,13 @@ fn rules(id: &str, settings: &Settings<'_>) -> (Vec<Option<Choice>>, &'static st
             "augmentation.random_crop_padding = 4, training.optimizer.weight_decay = 0.0001",
         ),
         "class_imbalance" => (
-            vec![settings.class_minimum(), settings.balanced_metric()],
-            "task.quality.per_class_recall_min = 0.7",
+            vec![
+                settings.class_minimum(),
+                settings.balanced_metric(),
+                settings.class_weights(),
+                settings.focal_loss("easy pictures, which large classes have more of, count less"),
+            ],
+            "training.class_weights = \"balanced\"",
         ),
         "duplicates" => (
             vec![
@@ -78,6 +83,18 @@ fn rules(id: &str, settings: &Settings<'_>) -> (Vec<Option<Choice>>, &'static st
             vec![settings.clean_test()],
             "Delete the shared pictures that stage 1 lists.",
         ),
+        "cut_sequences" => (
+            vec![settings.whole_sequences()],
+            "Put every sequence wholly into one of the folders train, val and test.",
+        ),
+        "label_conflicts" => (
+            vec![
+                settings
+                    .label_smoothing("a label that is contradicted is not fitted with certainty"),
+                settings.early_stopping("training ends before wrong labels are learned by heart"),
+            ],
+            "Correct the labels that stage 1 lists.",
+        ),
         "bad_exposure" => (
             vec![
                 settings.brightness("dark and bright versions of every picture are seen"),
@@ -91,14 +108,22 @@ fn rules(id: &str, settings: &Settings<'_>) -> (Vec<Option<Choice>>, &'static st
                 settings.label_smoothing("a wrong label is not fitted with certainty"),
                 settings.early_stopping("training ends before wrong labels are learned by heart"),
             ],
-            "training.label_smoothing = 0.1",
+            match settings.training.focal_gamma {
+                None => "training.label_smoothing = 0.1",
+                Some(_) => {
+                    "training.early_stopping.patience = 10 (label smoothing does not go with the focal loss)"
+                }
+            },
         ),
         "low_separability" => (
             vec![settings.depth()],
             "Add a stage or blocks to model.stages.",
         ),
         "confusable_classes" => (
-            vec![settings.class_minimum()],
+            vec![
+                settings.class_minimum(),
+                settings.focal_loss("pictures that are hard to tell apart count more"),
+            ],
             "task.quality.per_class_recall_min = 0.7",
         ),
         "intra_class_variance" => (
@@ -245,6 +270,32 @@ impl Settings<'_> {
         )
     }
 
+    fn class_weights(&self) -> Option<Choice> {
+        let weights = self.training.class_weights.as_ref()?;
+        let how = "pictures of small classes count more in the loss";
+        choice(true, "training.class_weights", weights, how)
+    }
+
+    fn focal_loss(&self, how: &str) -> Option<Choice> {
+        let gamma = self.training.focal_gamma?;
+        choice(true, "training.focal_gamma", gamma, how)
+    }
+
+    /// Sequences that are cut between training and validation do not falsify the result.
+    fn whole_sequences(&self) -> Option<Choice> {
+        let n_cut = self
+            .measurements
+            .n_findings_in(&[FindingKind::CutSequence], SplitName::Test);
+        let n_test = self.measurements.n_pictures(SplitName::Test);
+        let how = "the result is measured on test pictures of sequences that no earlier split has";
+        choice(
+            n_test > 0 && n_cut == 0,
+            "test split",
+            format!("{n_cut} of {n_test} of a cut sequence"),
+            how,
+        )
+    }
+
     /// Leaks that only touch validation do not falsify the result.
     fn clean_test(&self) -> Option<Choice> {
         let kinds = [FindingKind::Leakage, FindingKind::NearLeakage];
@@ -329,7 +380,7 @@ mod tests {
     use super::super::testing::{challenges, measurements, task_spec};
     use super::*;
     use mlestar_model::ModelConfig;
-    use mlestar_train::{EarlyStoppingConfig, OptimizerConfig};
+    use mlestar_train::{ClassWeights, EarlyStoppingConfig, OptimizerConfig};
 
     fn answers(
         change: impl FnOnce(&mut TrainingConfig, &mut AugmentationConfig),
@@ -387,6 +438,32 @@ mod tests {
         ] {
             assert!(is_answered(&answers, id), "{id}");
         }
+    }
+
+    #[test]
+    fn class_weights_and_the_focal_loss_answer_imbalance() {
+        let choices = |change: fn(&mut TrainingConfig)| -> Vec<String> {
+            let answers = answers(|training, _| change(training));
+            let found = answers
+                .into_iter()
+                .find(|found| found.challenge == "class_imbalance");
+            found
+                .unwrap()
+                .choices
+                .into_iter()
+                .map(|choice| choice.what)
+                .collect()
+        };
+        let minimum = "task.quality.per_class_recall_min".to_owned();
+        assert_eq!(choices(|_| {}), std::slice::from_ref(&minimum));
+        assert_eq!(
+            choices(|training| training.class_weights = Some(ClassWeights::Balanced)),
+            [minimum.clone(), "training.class_weights".into()]
+        );
+        assert_eq!(
+            choices(|training| training.focal_gamma = Some(2.0)),
+            [minimum, "training.focal_gamma".into()]
+        );
     }
 
     #[test]

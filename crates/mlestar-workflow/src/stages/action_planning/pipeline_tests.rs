@@ -194,7 +194,7 @@ fn a_forged_figure_contradicts_its_rows() {
         &claim,
         "\"n_challenges\": 99",
     );
-    assert_eq!(run.unmet(Stage::SituationAnalysis), ["challenges"]);
+    assert_eq!(run.unmet(Stage::SituationAnalysis), ["detectors_ran"]);
     run.forge(
         Stage::SituationAnalysis,
         ARTIFACT,

@@ -10,6 +10,7 @@ pub(crate) use drawings::Drawings;
 pub(crate) use page::sections;
 
 use crate::stages::implementation::TrainingSummary;
+use crate::stages::situation_analysis::{self, SituationAnalysis};
 use crate::{Stage, StageContext, WorkflowError, predictions};
 use mlestar_artifact::{ContentHash, write_artifact};
 use mlestar_data::ImageSet;
@@ -63,8 +64,29 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     )?;
     write_artifact(&context.path(RESULTS), &evaluation.results)?;
     evaluation.write_drawings(context)?;
-    let page = page::render(context.config, &evaluation, &predictions, &test)?;
+    let warnings = flattering(context)?;
+    for warning in &warnings {
+        context.reporter.note(warning);
+    }
+    let page = page::render(
+        context.config,
+        &evaluation,
+        &predictions,
+        &test,
+        &warnings,
+    )?;
     context.write_text("evaluation_report.html", &page)
+}
+
+/// What stage 1 found that makes the accuracy on test pictures too good.
+fn flattering(context: &StageContext<'_>) -> Result<Vec<String>, WorkflowError> {
+    let analysis: SituationAnalysis =
+        context.upstream(Stage::SituationAnalysis, situation_analysis::ARTIFACT)?;
+    let found = analysis.challenges.into_iter();
+    Ok(found
+        .filter(|challenge| situation_analysis::FLATTERING.contains(&challenge.id.as_str()))
+        .map(|challenge| format!("{}: {}", challenge.title, challenge.statement))
+        .collect())
 }
 
 /// Everything that is said of one model's answers, for the baseline here and for the final model in stage 6.

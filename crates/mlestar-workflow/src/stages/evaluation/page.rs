@@ -20,6 +20,7 @@ pub(super) fn render(
     evaluation: &Evaluation,
     predictions: &Predictions,
     test: &ImageSet,
+    warnings: &[String],
 ) -> Result<String, WorkflowError> {
     let results = &evaluation.results;
     let summary = &results.summary;
@@ -29,6 +30,12 @@ pub(super) fn render(
          ships is the final model, which stage 6 chooses: its evaluation stands in \
          6-refinement/final_report.html, beside the baseline's.",
     ));
+    let about = warnings.iter().fold(about, |about, warning| {
+        about.block(Callout::warning(
+            "Accuracies on this page can be too good",
+            warning.clone(),
+        ))
+    });
     let mut page = Page::new("Evaluation of the baseline")
         .project("MLE-Star")
         .subtitle(format!(

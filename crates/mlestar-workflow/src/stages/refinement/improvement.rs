@@ -23,9 +23,9 @@ pub(super) fn analyse(
     opportunities.extend(overfitting(config, training));
     opportunities.extend(underfitting(training));
     opportunities.extend(still_improving(training));
-    opportunities.extend(weak_classes(results));
+    opportunities.extend(weak_classes(config, results));
     opportunities.extend(confused_pairs(results));
-    opportunities.extend(calibration(results));
+    opportunities.extend(calibration(config, results));
     opportunities.extend(search_space(config));
     ImprovementAnalysis { opportunities }
 }
@@ -82,28 +82,90 @@ fn still_improving(training: &TrainingSummary) -> Option<Opportunity> {
     })
 }
 
-fn weak_classes(results: &EvaluationResults) -> Vec<Opportunity> {
+/// Classes that are named one by one; more are counted.
+const MOST_NAMED: usize = 10;
+
+/// Classes far below the mean recall; where every class is below what is demanded, none of them is the weak one.
+fn weak_classes(config: &Config, results: &EvaluationResults) -> Vec<Opportunity> {
+    let demanded = config.task.quality.per_class_recall_min;
     let mean = results.summary.balanced_accuracy.value;
-    let mut weak: Vec<(&str, f64)> = results
+    let recalls: Vec<(&str, f64)> = results
         .summary
         .per_class
         .iter()
         .filter_map(|class| Some((class.class.as_str(), class.recall?)))
-        .filter(|(_, recall)| *recall < mean - WEAK_CLASS_MARGIN)
+        .collect();
+    let best = recalls
+        .iter()
+        .map(|(_, recall)| *recall)
+        .fold(0.0, f64::max);
+    if !recalls.is_empty() && best < demanded {
+        return vec![Opportunity {
+            kind: "all_classes_weak".into(),
+            finding: format!(
+                "no class reaches the demanded recall of {demanded}: the best has {best:.4}, the mean is {mean:.4}"
+            ),
+            evidence: best,
+            threshold: demanded,
+            suggestion: "the model as a whole is weak: more epochs, another learning rate, a wider network or more \
+                         pictures"
+                .into(),
+            keys: vec![
+                "training.epochs".into(),
+                "training.optimizer.learning_rate".into(),
+                "model.stages".into(),
+                "data".into(),
+            ],
+        }];
+    }
+    let threshold = mean - WEAK_CLASS_MARGIN;
+    let mut weak: Vec<(&str, f64)> = recalls
+        .into_iter()
+        .filter(|(_, recall)| *recall < threshold)
         .collect();
     weak.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let n_unnamed = weak.len().saturating_sub(MOST_NAMED);
+    let more = match n_unnamed {
+        0 => String::new(),
+        n => format!("; {n} more classes are weaker than {threshold:.4}"),
+    };
+    let (losses, keys) = losses_for_weak_classes(config);
+    let n_named = weak.len().min(MOST_NAMED);
     weak.into_iter()
-        .map(|(class, recall)| Opportunity {
+        .take(MOST_NAMED)
+        .enumerate()
+        .map(|(place, (class, recall))| Opportunity {
             kind: "weak_class".into(),
-            finding: format!("recall of {class} is {recall:.4}, the mean is {mean:.4}"),
-            evidence: recall,
-            threshold: mean - WEAK_CLASS_MARGIN,
-            suggestion: format!(
-                "look at the mistakes on {class}; add pictures of it, or check its labels"
+            finding: format!(
+                "recall of {class} is {recall:.4}, the mean is {mean:.4}{}",
+                if place + 1 == n_named { &more } else { "" }
             ),
-            keys: vec!["data".into()],
+            evidence: recall,
+            threshold,
+            suggestion: format!(
+                "look at the mistakes on {class}; add pictures of it, or check its labels{losses}"
+            ),
+            keys: keys.clone(),
         })
         .collect()
+}
+
+/// What in the loss makes weak classes count more, as far as the config does not have it already and takes it: in
+/// words, and the keys.
+fn losses_for_weak_classes(config: &Config) -> (String, Vec<String>) {
+    let training = &config.training;
+    let mut keys = vec!["data".to_owned()];
+    let mut words = String::new();
+    if training.class_weights.is_none() {
+        words.push_str("; where it is small, training.class_weights = \"balanced\"");
+        keys.push("training.class_weights".into());
+    }
+    // The focal loss has one label a picture.
+    if training.focal_gamma.is_none() && training.label_smoothing == 0.0 {
+        words.push_str("; where its pictures are hard, training.focal_gamma = 2.0");
+        keys.push("training.focal_gamma".into());
+    }
+    (words, keys)
 }
 
 fn confused_pairs(results: &EvaluationResults) -> Vec<Opportunity> {
@@ -134,16 +196,88 @@ fn confused_pairs(results: &EvaluationResults) -> Vec<Opportunity> {
         .collect()
 }
 
-fn calibration(results: &EvaluationResults) -> Option<Opportunity> {
+/// Mean confidence less accuracy, over all pictures: above 0 the model is too sure of itself.
+fn overconfidence(results: &EvaluationResults) -> f64 {
+    let bins = &results.summary.reliability.bins;
+    let (sum, n) = bins.iter().fold((0.0, 0.0), |(sum, n), bin| {
+        let gap = bin.mean_confidence.zip(bin.accuracy);
+        let count = bin.count as f64;
+        (
+            sum + gap.map_or(0.0, |(confidence, accuracy)| {
+                count * (confidence - accuracy)
+            }),
+            n + count,
+        )
+    });
+    sum / f64::max(n, 1.0)
+}
+
+/// Too much confidence and too little have opposite answers.
+fn calibration(config: &Config, results: &EvaluationResults) -> Option<Opportunity> {
     let error = results.summary.reliability.expected_calibration_error;
+    let gap = overconfidence(results);
+    let training = &config.training;
+    let (kind, sense, suggestion, keys) = if gap > error / 2.0 {
+        let smoothing = match training.focal_gamma {
+            None => (
+                "label smoothing, ",
+                vec!["training.label_smoothing".to_owned()],
+            ),
+            Some(_) => ("", Vec::new()),
+        };
+        (
+            "overconfidence",
+            format!("answers are surer than they are right, by {gap:.4}"),
+            format!("{}fewer epochs or more weight decay", smoothing.0),
+            [
+                smoothing.1,
+                vec![
+                    "training.epochs".into(),
+                    "training.optimizer.weight_decay".into(),
+                ],
+            ]
+            .concat(),
+        )
+    } else if gap < -error / 2.0 {
+        let mut softening = Vec::new();
+        if training.label_smoothing > 0.0 {
+            softening.push("training.label_smoothing");
+        }
+        if !training.mixing.is_off() {
+            softening.push("training.mixing");
+        }
+        if training.focal_gamma.is_some() {
+            softening.push("training.focal_gamma");
+        }
+        if config.model.dropout > 0.0 {
+            softening.push("model.dropout");
+        }
+        let less = match softening.is_empty() {
+            true => "more epochs".to_owned(),
+            false => format!("more epochs, or less of {}", softening.join(", ")),
+        };
+        let keys = std::iter::once("training.epochs").chain(softening);
+        (
+            "underconfidence",
+            format!("answers are less sure than they are right, by {:.4}", -gap),
+            less,
+            keys.map(str::to_owned).collect(),
+        )
+    } else {
+        (
+            "calibration",
+            "too sure in places and not sure enough in others".to_owned(),
+            "thresholds chosen on validation pictures".to_owned(),
+            vec!["data".into()],
+        )
+    };
     (error > CALIBRATION_ERROR).then(|| Opportunity {
-        kind: "calibration".into(),
-        finding: format!("the expected calibration error is {error:.4}"),
+        kind: kind.into(),
+        finding: format!("the expected calibration error is {error:.4}: {sense}"),
         evidence: error,
         threshold: CALIBRATION_ERROR,
-        suggestion: "label smoothing, fewer epochs, or thresholds chosen on validation pictures"
-            .into(),
-        keys: vec!["training.label_smoothing".into()],
+        suggestion,
+        keys,
     })
 }
 
@@ -168,4 +302,86 @@ fn search_space(config: &Config) -> Option<Opportunity> {
         suggestion: "search them on validation pictures".into(),
         keys,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mlestar_artifact::ContentHash;
+    use mlestar_eval::{Predictions, summarize};
+
+    fn config(text: &str) -> Config {
+        Config::parse(text, "test.toml", &[]).unwrap()
+    }
+
+    /// Results of `n` pictures of each of two classes: the first has `right` answers right, the second `n`, all with
+    /// this probability of the answer.
+    fn results(n: usize, right: [usize; 2], confidence: f64) -> EvaluationResults {
+        let mut labels = Vec::new();
+        let mut probabilities = Vec::new();
+        for (class, right) in right.into_iter().enumerate() {
+            for index in 0..n {
+                labels.push(class as u32);
+                let answer = if index < right { class } else { 1 - class };
+                let mut row = [1.0 - confidence; 2];
+                row[answer] = confidence;
+                probabilities.extend(row);
+            }
+        }
+        let predictions = Predictions::new(labels, probabilities, 2).unwrap();
+        let classes = ["ants".to_owned(), "bees".to_owned()];
+        EvaluationResults {
+            model: ContentHash::of_bytes(b""),
+            summary: summarize(&predictions, &classes, 0.95).unwrap(),
+            curves: Vec::new(),
+            mistakes: Vec::new(),
+        }
+    }
+
+    /// Label smoothing lowers confidence: it is an answer to too much of it and to nothing else.
+    #[test]
+    fn confidence_is_lowered_where_it_is_too_high_and_raised_where_it_is_too_low() {
+        let found = |text: &str, right, confidence| {
+            calibration(&config(text), &results(100, right, confidence)).unwrap()
+        };
+        let over = found("", [60, 60], 0.95);
+        assert_eq!(over.kind, "overconfidence");
+        assert!(over.keys.contains(&"training.label_smoothing".to_owned()));
+        let under = found("", [95, 95], 0.6);
+        assert_eq!(under.kind, "underconfidence");
+        assert!(!under.keys.contains(&"training.label_smoothing".to_owned()));
+        assert!(!under.suggestion.contains("label"), "{}", under.suggestion);
+        let smoothed = found("[training]\nlabel_smoothing = 0.2\n", [95, 95], 0.6);
+        assert_eq!(
+            smoothed.suggestion,
+            "more epochs, or less of training.label_smoothing, model.dropout"
+        );
+        // The focal loss takes no smoothing.
+        let focal = found("[training]\nfocal_gamma = 2.0\n", [60, 60], 0.95);
+        assert!(!focal.suggestion.contains("label"), "{}", focal.suggestion);
+        assert!(calibration(&config(""), &results(100, [90, 90], 0.9)).is_none());
+    }
+
+    #[test]
+    fn a_class_is_weak_beside_others_and_not_where_all_are() {
+        let kinds = |text: &str, right| -> Vec<String> {
+            let found = weak_classes(&config(text), &results(100, right, 0.9));
+            found.into_iter().map(|found| found.kind).collect()
+        };
+        assert_eq!(kinds("", [60, 95]), ["weak_class"]);
+        assert_eq!(kinds("", [20, 55]), ["all_classes_weak"]);
+        assert_eq!(kinds("", [95, 95]), Vec::<String>::new());
+        let keys = |text: &str| {
+            weak_classes(&config(text), &results(100, [60, 95], 0.9))[0]
+                .keys
+                .clone()
+        };
+        let all = ["data", "training.class_weights", "training.focal_gamma"];
+        assert_eq!(keys(""), all);
+        assert_eq!(keys("[training]\nlabel_smoothing = 0.1\n"), all[..2]);
+        assert_eq!(
+            keys("[training]\nclass_weights = \"balanced\"\n"),
+            [all[0], all[2]]
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! `situation_analysis.json`.
 
 use super::advice::Advice;
-use super::challenges::{Challenge, Severity};
+use super::challenges::{Challenge, Detection, Severity};
 use super::measurements::Measurements;
 use mlestar_artifact::Artifact;
 use mlestar_data::SplitName;
@@ -20,6 +20,8 @@ pub struct SituationAnalysis {
     pub normalization: Normalization,
     /// What was read.
     pub source: SourceReport,
+    /// What every detector looked at, found or not.
+    pub detectors: Vec<Detection>,
     /// What is hard about the data, each with its evidence; the most severe first.
     pub challenges: Vec<Challenge>,
     /// What to do to the data before training.

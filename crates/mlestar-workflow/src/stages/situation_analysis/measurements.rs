@@ -1,7 +1,7 @@
 //! Everything that challenges and advice are derived from, as raw figures.
 
 use mlestar_data::describe::Description;
-use mlestar_data::quality::{FindingKind, QualityReport};
+use mlestar_data::quality::{FindingKind, QualityReport, SequenceLikeness};
 use mlestar_data::separability::{self, Separability};
 use mlestar_data::variability::{self, Variability};
 use mlestar_data::{ImageSplits, SplitName};
@@ -28,6 +28,8 @@ pub struct Measurements {
     pub findings: Vec<FindingCount>,
     /// Pictures with the same bytes as another one of another class.
     pub n_conflicting_duplicates: usize,
+    /// How alike the pictures of files are whose names count on; absent where there are too few to tell.
+    pub sequences: Option<SequenceLikeness>,
     /// Fraction of the pictures whose nearest neighbours vote for their label: what a suspicion of
     /// a wrong label is worth. Absent when too few pictures were there to vote.
     pub label_neighbour_accuracy: Option<f64>,
@@ -79,6 +81,11 @@ impl Measurements {
     /// Pictures in all splits.
     pub fn n_all(&self) -> usize {
         SPLITS.into_iter().map(|split| self.n_pictures(split)).sum()
+    }
+
+    /// `n` as a share of the pictures of a split, 0-1.
+    pub fn share(&self, n: usize, split: SplitName) -> f64 {
+        n as f64 / self.n_pictures(split).max(1) as f64
     }
 
     /// Findings of some kinds in one split.
@@ -165,7 +172,8 @@ pub(crate) fn measure(
         channel_mean: channel(|channel| channel.mean),
         channel_std: channel(|channel| channel.std),
         findings: count_findings(quality),
-        n_conflicting_duplicates: n_conflicts(quality),
+        n_conflicting_duplicates: quality.count(FindingKind::LabelConflict),
+        sequences: quality.sequences.clone(),
         label_neighbour_accuracy: quality.neighbour_accuracy,
         separability: separability::measure(&splits.train, &splits.validation, seed),
         variability: variability::measure(&splits.train, seed),
@@ -185,17 +193,4 @@ fn count_findings(quality: &QualityReport) -> Vec<FindingCount> {
             }),
         })
         .collect()
-}
-
-fn n_conflicts(quality: &QualityReport) -> usize {
-    let exact = [FindingKind::ExactDuplicate, FindingKind::Leakage];
-    quality
-        .findings
-        .iter()
-        .filter(|finding| exact.contains(&finding.kind))
-        .filter(|finding| {
-            let other = finding.related.as_ref();
-            other.is_some_and(|related| related.class != finding.class)
-        })
-        .count()
 }

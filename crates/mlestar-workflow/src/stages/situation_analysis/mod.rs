@@ -21,7 +21,9 @@ pub use artifact::{
 };
 #[cfg(test)]
 pub(crate) use challenges::testing::troubled as troubled_measurements;
-pub use challenges::{Challenge, ChallengeEvidence, Severity, detect_all};
+pub use challenges::{
+    Challenge, ChallengeEvidence, Detection, Severity, detect_all, run_detectors,
+};
 pub use measurements::{FindingCount, Measurements, SplitCounts};
 pub(crate) use page::n_samples_shown;
 
@@ -38,6 +40,9 @@ use mlestar_data::quality::{self, QualityReport};
 pub const ARTIFACT: &str = "situation_analysis.json";
 /// The page of the stage.
 pub const PAGE: &str = "exploration.html";
+
+/// The challenges that tell of accuracies being too good, for the pages that show these.
+pub(crate) const FLATTERING: [&str; 2] = ["leakage", "cut_sequences"];
 
 /// Runs the stage.
 ///
@@ -76,12 +81,28 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let html = page::render(&analysis, &input)?;
     context.write_text(PAGE, &html)?;
     context.reporter.progress("exploration page written", 4, 4);
-    context.reporter.note(&format!(
-        "{} challenges: {}",
-        analysis.challenges.len(),
-        titles(&analysis.challenges)
-    ));
+    for note in statements(&analysis) {
+        context.reporter.note(&note);
+    }
     Ok(())
+}
+
+/// What the console says.
+fn statements(analysis: &SituationAnalysis) -> Vec<String> {
+    let n = analysis.challenges.len();
+    let mut notes = vec![match n {
+        0 => format!(
+            "no challenges: none of {} detectors found one",
+            analysis.detectors.len()
+        ),
+        1 => format!("1 challenge: {}", titles(&analysis.challenges)),
+        _ => format!("{n} challenges: {}", titles(&analysis.challenges)),
+    }];
+    let urgent = analysis.challenges.iter().filter(|challenge| {
+        FLATTERING.contains(&challenge.id.as_str()) || challenge.id == "label_conflicts"
+    });
+    notes.extend(urgent.map(|challenge| challenge.statement.clone()));
+    notes
 }
 
 fn titles(challenges: &[Challenge]) -> String {
@@ -123,6 +144,7 @@ fn analyse(input: &Input<'_>) -> Result<SituationAnalysis, WorkflowError> {
         summary,
         normalization,
         source: input.source.clone(),
+        detectors: run_detectors(&measurements),
         challenges,
         preprocessing,
         augmentation,

@@ -39,6 +39,16 @@ pub(in super::super) fn preprocessing(
             "Delete one copy of each, best the training one.",
         ),
         removal(
+            "cut_sequences",
+            "Keep sequences together",
+            "Put every sequence wholly into train, val or test, in folders of these names.",
+        ),
+        removal(
+            "label_conflicts",
+            "Correct labels that contradict each other",
+            "Look at each pair and delete the copy whose label is wrong.",
+        ),
+        removal(
             "duplicates",
             "Remove duplicates",
             "Delete all copies of a picture but one.",

@@ -23,7 +23,7 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         .zip(&measurements.class_counts.train)
         .filter(|(_, count)| **count as f64 <= THRESHOLD_PICTURES);
     let classes: Vec<String> = few.map(|(name, _)| name.clone()).collect();
-    evidence.holds().then(|| Challenge {
+    Some(Challenge {
         id: "few_samples".into(),
         title: "Few training pictures a class".into(),
         severity: Severity::falling(smallest as f64, 500.0, 100.0),

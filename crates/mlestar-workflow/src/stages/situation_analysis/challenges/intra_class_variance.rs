@@ -20,7 +20,7 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
             found.n_features
         ),
     );
-    evidence.holds().then(|| Challenge {
+    Some(Challenge {
         id: "intra_class_variance".into(),
         title: "Classes vary more inside than between".into(),
         severity: Severity::falling(share, 0.1, 0.05),

@@ -29,11 +29,8 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
             "standard deviation of the brightness within each training picture",
         ),
     ];
-    let evidence: Vec<ChallengeEvidence> = candidates
-        .into_iter()
-        .filter(ChallengeEvidence::holds)
-        .collect();
-    (!evidence.is_empty()).then(|| Challenge {
+    let evidence = ChallengeEvidence::those_that_hold(candidates);
+    Some(Challenge {
         id: "lighting".into(),
         title: "Light differs from picture to picture".into(),
         severity: Severity::rising(found.brightness.std / 0.15, 1.0, 2.0).max(Severity::rising(

@@ -18,7 +18,7 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         measurements.n_pictures(SplitName::Train),
         "size of every picture after reading",
     );
-    evidence.holds().then(|| Challenge {
+    Some(Challenge {
         id: "low_resolution".into(),
         title: "Low resolution".into(),
         severity: Severity::falling(side, 48.0, 32.0),

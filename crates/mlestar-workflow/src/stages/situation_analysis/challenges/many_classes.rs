@@ -16,7 +16,7 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         n_classes,
         "counted",
     );
-    evidence.holds().then(|| Challenge {
+    Some(Challenge {
         id: "many_classes".into(),
         title: "Many classes".into(),
         severity: Severity::rising(n_classes as f64, 50.0, 200.0),

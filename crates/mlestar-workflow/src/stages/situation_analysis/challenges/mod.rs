@@ -1,14 +1,16 @@
-//! What is hard about a data set. Each detector is a function of the measurements alone and emits
-//! its challenge only together with figures that are beyond their thresholds.
+//! What is hard about a data set. Each detector is a function of the measurements alone: it says what it
+//! measured, and its challenge is there when all of these figures are beyond their thresholds.
 
 mod background;
 mod class_imbalance;
 mod confusable_classes;
+mod cut_sequences;
 mod duplicates;
 mod exposure;
 mod few_samples;
 mod grey_pictures;
 mod intra_class_variance;
+mod label_conflicts;
 mod label_noise;
 mod leakage;
 mod lighting;
@@ -85,6 +87,13 @@ impl ChallengeEvidence {
         self.threshold.allows(self.value)
     }
 
+    /// Those that show the challenge; all where none does, so that what was looked at is on record.
+    fn those_that_hold(candidates: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let (holding, others): (Vec<Self>, Vec<Self>) =
+            candidates.into_iter().partition(Self::holds);
+        if holding.is_empty() { others } else { holding }
+    }
+
     fn new(
         measure: &str,
         value: f64,
@@ -131,34 +140,64 @@ impl Challenge {
     }
 }
 
-/// A detector: `None` when the measurements do not show its challenge.
+/// A detector: the challenge with its evidence, whether or not that is beyond its thresholds; `None` when it cannot be
+/// measured.
 type Detector = fn(&Measurements) -> Option<Challenge>;
 
-const DETECTORS: [Detector; 16] = [
-    low_resolution::detect,
-    few_samples::detect,
-    class_imbalance::detect,
-    duplicates::detect,
-    leakage::detect,
-    exposure::detect,
-    label_noise::detect,
-    low_separability::detect,
-    confusable_classes::detect,
-    intra_class_variance::detect,
-    lighting::detect,
-    background::detect,
-    object_position::detect,
-    grey_pictures::detect,
-    many_classes::detect,
-    small_evaluation::detect,
+const DETECTORS: [(&str, Detector); 18] = [
+    ("low_resolution", low_resolution::detect),
+    ("few_samples", few_samples::detect),
+    ("class_imbalance", class_imbalance::detect),
+    ("duplicates", duplicates::detect),
+    ("leakage", leakage::detect),
+    ("cut_sequences", cut_sequences::detect),
+    ("label_conflicts", label_conflicts::detect),
+    ("bad_exposure", exposure::detect),
+    ("label_noise", label_noise::detect),
+    ("low_separability", low_separability::detect),
+    ("confusable_classes", confusable_classes::detect),
+    ("intra_class_variance", intra_class_variance::detect),
+    ("lighting", lighting::detect),
+    ("background", background::detect),
+    ("object_position", object_position::detect),
+    ("grey_pictures", grey_pictures::detect),
+    ("many_classes", many_classes::detect),
+    ("small_evaluation", small_evaluation::detect),
 ];
+
+/// What one detector looked at, and whether it found its challenge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detection {
+    /// The id of its challenge.
+    pub id: String,
+    /// Whether the challenge is there.
+    pub is_found: bool,
+    /// The figures that decide it; empty when it cannot be measured, for want of pictures.
+    pub evidence: Vec<ChallengeEvidence>,
+}
+
+/// What every detector says, in their order.
+pub fn run_detectors(measurements: &Measurements) -> Vec<Detection> {
+    DETECTORS
+        .into_iter()
+        .map(|(id, detect)| {
+            let challenge = detect(measurements);
+            Detection {
+                id: id.to_owned(),
+                is_found: challenge.as_ref().is_some_and(Challenge::is_shown),
+                evidence: challenge.map_or_else(Vec::new, |challenge| challenge.evidence),
+            }
+        })
+        .collect()
+}
 
 /// All challenges that the measurements show, the most severe first and otherwise in the order of
 /// the detectors.
 pub fn detect_all(measurements: &Measurements) -> Vec<Challenge> {
     let mut challenges: Vec<Challenge> = DETECTORS
         .into_iter()
-        .filter_map(|detector| detector(measurements))
+        .filter_map(|(_, detect)| detect(measurements))
         .filter(Challenge::is_shown)
         .collect();
     challenges.sort_by_key(|challenge| std::cmp::Reverse(challenge.severity));
@@ -194,6 +233,7 @@ pub(super) mod testing {
                 })
                 .to_vec(),
             n_conflicting_duplicates: 0,
+            sequences: None,
             label_neighbour_accuracy: Some(0.97),
             separability: Some(Separability {
                 grid: [8, 8],
@@ -262,10 +302,15 @@ pub(super) mod testing {
         measurements
     }
 
+    /// The challenge, if the measurements show it.
+    pub(crate) fn shown(detector: Detector, measurements: &Measurements) -> Option<Challenge> {
+        detector(measurements).filter(Challenge::is_shown)
+    }
+
     /// The detector finds nothing in the untroubled set, and its challenge with all its evidence
     /// after `change`. Returns the challenge.
     pub(crate) fn appears(detector: Detector, change: impl FnOnce(&mut Measurements)) -> Challenge {
-        assert_eq!(detector(&untroubled()), None);
+        assert_eq!(shown(detector, &untroubled()), None);
         let mut measurements = untroubled();
         change(&mut measurements);
         let challenge = detector(&measurements).expect("the challenge is detected");
@@ -305,6 +350,41 @@ mod tests {
                 .all(|pair| pair[0].severity >= pair[1].severity)
         );
         assert!(found.iter().all(Challenge::is_shown));
+    }
+
+    #[test]
+    fn every_detector_is_on_record_with_what_it_measured() {
+        let ids: Vec<&str> = DETECTORS.iter().map(|(id, _)| *id).collect();
+        for measurements in [untroubled(), super::testing::troubled()] {
+            let detections = run_detectors(&measurements);
+            let recorded: Vec<&str> = detections.iter().map(|found| found.id.as_str()).collect();
+            assert_eq!(recorded, ids);
+            let found: BTreeSet<&str> = detections
+                .iter()
+                .filter(|found| found.is_found)
+                .map(|found| found.id.as_str())
+                .collect();
+            let challenges = detect_all(&measurements);
+            let shown: BTreeSet<&str> = challenges.iter().map(|found| found.id.as_str()).collect();
+            assert_eq!(found, shown);
+            assert!(detections.iter().all(|found| !found.evidence.is_empty()));
+        }
+        let mut unmeasured = untroubled();
+        unmeasured.separability = None;
+        let detections = run_detectors(&unmeasured);
+        let silent = detections.iter().filter(|found| found.evidence.is_empty());
+        let silent: Vec<&str> = silent.map(|found| found.id.as_str()).collect();
+        assert_eq!(silent, ["low_separability", "confusable_classes"]);
+    }
+
+    #[test]
+    fn detectors_are_listed_under_the_ids_of_their_challenges() {
+        for (id, detect) in DETECTORS {
+            assert_eq!(
+                detect(&untroubled()).map(|found| found.id),
+                Some(id.to_owned())
+            );
+        }
     }
 
     #[test]

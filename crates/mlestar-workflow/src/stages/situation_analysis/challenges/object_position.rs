@@ -17,7 +17,7 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         found.n_pictures,
         "centre of mass of the difference from the border's mean brightness; the larger of both axes",
     );
-    evidence.holds().then(|| Challenge {
+    Some(Challenge {
         id: "object_position".into(),
         title: "Objects are at different places".into(),
         severity: Severity::rising(std, 0.08, 0.15),

@@ -13,26 +13,22 @@ const ACCURACY: f64 = 0.85;
 /// Validation or test splits so small that accuracies on them are uncertain.
 pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     let splits = [SplitName::Validation, SplitName::Test];
-    let evidence: Vec<ChallengeEvidence> = splits
-        .into_iter()
-        .filter_map(|split| {
-            let n = measurements.n_pictures(split);
-            Some(ChallengeEvidence::new(
-                &format!("half width of the interval of a {split} accuracy of {ACCURACY}"),
-                half_width(n)?,
-                Unit::Fraction,
-                Limit::AtLeast(THRESHOLD_HALF_WIDTH),
-                n,
-                format!("Wilson's interval, confidence {CONFIDENCE}"),
-            ))
-        })
-        .filter(ChallengeEvidence::holds)
-        .collect();
+    let evidence = ChallengeEvidence::those_that_hold(splits.into_iter().filter_map(|split| {
+        let n = measurements.n_pictures(split);
+        Some(ChallengeEvidence::new(
+            &format!("half width of the interval of a {split} accuracy of {ACCURACY}"),
+            half_width(n)?,
+            Unit::Fraction,
+            Limit::AtLeast(THRESHOLD_HALF_WIDTH),
+            n,
+            format!("Wilson's interval, confidence {CONFIDENCE}"),
+        ))
+    }));
     let widest = evidence
         .iter()
         .map(|evidence| evidence.value)
         .fold(0.0, f64::max);
-    (!evidence.is_empty()).then(|| Challenge {
+    Some(Challenge {
         id: "small_evaluation".into(),
         title: "Small evaluation splits".into(),
         severity: Severity::rising(widest, 0.03, 0.06),

@@ -75,9 +75,13 @@ fn pictures(group: &FindingGroup, splits: &ImageSplits) -> Result<PictureGrid, W
         grid = grid.picture(picture);
         if let Some(other) = finding.related.as_ref().filter(|_| is_pair(finding.kind)) {
             let uri = thumbnails::of_set(set_of(splits, other.split), other.index)?;
-            let picture = Picture::new(uri, format!("the other copy, in {}", other.split))
+            let (what, caption) = match finding.kind {
+                FindingKind::CutSequence => ("its neighbour", "counts on from"),
+                _ => ("the other copy", "repeats"),
+            };
+            let picture = Picture::new(uri, format!("{what}, in {}", other.split))
                 .truth(other.class.clone())
-                .caption(format!("repeats {} {}", other.split, other.origin));
+                .caption(format!("{caption} {} {}", other.split, other.origin));
             grid = grid.picture(picture);
         }
     }
@@ -92,6 +96,8 @@ fn is_pair(kind: FindingKind) -> bool {
             | FindingKind::NearDuplicate
             | FindingKind::Leakage
             | FindingKind::NearLeakage
+            | FindingKind::LabelConflict
+            | FindingKind::CutSequence
     )
 }
 

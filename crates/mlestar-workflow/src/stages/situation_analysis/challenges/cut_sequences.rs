@@ -1,0 +1,86 @@
+use super::{Challenge, ChallengeEvidence, Severity};
+use crate::stages::situation_analysis::measurements::Measurements;
+use mlestar_data::SplitName;
+use mlestar_data::quality::FindingKind;
+use mlestar_gates::{Limit, Unit};
+
+/// A single one is one too many.
+const THRESHOLD_PICTURES: f64 = 1.0;
+
+/// Files whose names count on from one of an earlier split, in a set where such neighbours look alike: bursts and
+/// frames of videos.
+pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
+    let splits = [SplitName::Validation, SplitName::Test];
+    let n_cut = |split| measurements.n_findings_in(&[FindingKind::CutSequence], split);
+    let method = measurements.sequences.as_ref().map_or_else(
+        || "too few names count on to tell whether neighbours look alike".to_owned(),
+        |found| {
+            format!(
+                "names that end with numbers at most 2 apart; such a neighbour was more alike than another picture of \
+                 the class in {:.3} of {} comparisons, from 0.7 on they are sequences",
+                found.neighbour_more_alike, found.n_compared
+            )
+        },
+    );
+    let evidence = ChallengeEvidence::those_that_hold(splits.into_iter().map(|split| {
+        ChallengeEvidence::new(
+            &format!("{split} pictures whose name counts on from one of an earlier split"),
+            n_cut(split) as f64,
+            Unit::Count,
+            Limit::AtLeast(THRESHOLD_PICTURES),
+            measurements.n_pictures(split),
+            method.clone(),
+        )
+    }));
+    let share = |split| measurements.share(n_cut(split), split);
+    let largest = splits.into_iter().map(share).fold(0.0, f64::max);
+    let bounds: Vec<String> = splits
+        .into_iter()
+        .filter(|split| n_cut(*split) > 0)
+        .map(|split| {
+            format!(
+                "{} of {} {split} pictures ({:.4})",
+                n_cut(split),
+                measurements.n_pictures(split),
+                share(split)
+            )
+        })
+        .collect();
+    Some(Challenge {
+        id: "cut_sequences".into(),
+        title: "Sequences cut by the split".into(),
+        severity: Severity::rising(largest, 0.01, 0.05),
+        statement: format!(
+            "{} count on from a file of an earlier split, and such neighbours look alike: frames of one scene stand on \
+             both sides",
+            bounds.join(" and ")
+        ),
+        consequence: "The model can know these scenes from training, so that accuracy on new ones can be lower by as \
+                      much as these pictures' share: keep each sequence on one side."
+            .into(),
+        evidence,
+        classes: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{appears, with_findings};
+    use super::*;
+
+    #[test]
+    fn a_sequence_on_both_sides_is_a_challenge() {
+        let found = appears(detect, |m| {
+            *m = with_findings(FindingKind::CutSequence, [0, 0, 800]);
+        });
+        assert_eq!(found.severity, Severity::High);
+        assert!(
+            found
+                .statement
+                .starts_with("800 of 8000 test pictures (0.1000) count on"),
+            "{}",
+            found.statement
+        );
+        assert_eq!(found.evidence.len(), 1);
+    }
+}
