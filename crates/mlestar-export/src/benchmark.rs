@@ -113,20 +113,15 @@ pub fn benchmark(
     pictures: &[u8],
     options: &BenchmarkOptions,
 ) -> Result<Benchmark, ExportError> {
-    let (height, width) = (predictor.model().height(), predictor.model().width());
-    let picture_bytes = height * width * 3;
-    if pictures.is_empty() || !pictures.len().is_multiple_of(picture_bytes) {
-        let reason = format!(
-            "{} bytes, pictures have {picture_bytes} each",
-            pictures.len()
-        );
-        return Err(ExportError::argument("pictures", reason));
-    }
+    let picture_bytes = picture_bytes(predictor, pictures)?;
     if options.repetitions == 0 || options.batch_sizes.contains(&0) {
         let reason = "repetitions and batch sizes are 1 or more";
         return Err(ExportError::argument("benchmark options", reason));
     }
-    let latency = measure_latency(predictor, pictures, picture_bytes, options)?;
+    let latency = summarize(
+        &mut latencies_ms(predictor, pictures, options)?,
+        options.warm_up,
+    );
     let started = Instant::now();
     let cpu_before = cpu_seconds();
     let mut throughput = Vec::new();
@@ -153,13 +148,19 @@ pub fn benchmark(
     })
 }
 
-fn measure_latency(
+/// The time of each of `options.repetitions` predictions of one picture after `options.warm_up`, in milliseconds and in
+/// the order in which they were measured.
+///
+/// # Errors
+///
+/// [`ExportError::InvalidArgument`] when there is no picture, or a part of one.
+pub fn latencies_ms(
     predictor: &Predictor,
     pictures: &[u8],
-    picture_bytes: usize,
     options: &BenchmarkOptions,
-) -> Result<Latency, ExportError> {
+) -> Result<Vec<f64>, ExportError> {
     let (height, width) = (predictor.model().height(), predictor.model().width());
+    let picture_bytes = picture_bytes(predictor, pictures)?;
     let mut times_ms = Vec::with_capacity(options.repetitions);
     let pictures = pictures.chunks_exact(picture_bytes).cycle();
     for (index, picture) in pictures
@@ -174,7 +175,21 @@ fn measure_latency(
             times_ms.push(elapsed.as_secs_f64() * 1e3);
         }
     }
-    Ok(summarize(&mut times_ms, options.warm_up))
+    Ok(times_ms)
+}
+
+/// Bytes of one picture of the model; an error when `pictures` are not whole ones.
+fn picture_bytes(predictor: &Predictor, pictures: &[u8]) -> Result<usize, ExportError> {
+    let (height, width) = (predictor.model().height(), predictor.model().width());
+    let picture_bytes = height * width * 3;
+    if pictures.is_empty() || !pictures.len().is_multiple_of(picture_bytes) {
+        let reason = format!(
+            "{} bytes, pictures have {picture_bytes} each",
+            pictures.len()
+        );
+        return Err(ExportError::argument("pictures", reason));
+    }
+    Ok(picture_bytes)
 }
 
 /// `times_ms` has at least one value.

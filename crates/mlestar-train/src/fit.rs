@@ -147,7 +147,7 @@ pub(crate) fn loader_config(
     LoaderConfig {
         batch_size: training.batch_size,
         shuffle: true,
-        drop_last: n > training.batch_size,
+        drop_last: training.drops_last(n),
         prefetch: threads.saturating_mul(2).min(8),
         threads,
         seed,

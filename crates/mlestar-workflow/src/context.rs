@@ -31,6 +31,7 @@ impl DataCache {
             validation,
             test,
         } = splits;
+        config.check_against(&train)?;
         Ok(Self {
             train: Arc::new(train),
             validation: Arc::new(validation),

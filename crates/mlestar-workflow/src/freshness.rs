@@ -104,8 +104,10 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
             Section("data"),
             Section("model"),
             Section("training"),
+            InitialWeights,
             Teachers,
             Section("evaluation"),
+            Section("refinement"),
             File(SituationAnalysis, ANALYSIS),
         ],
         ActionPlanning => &[

@@ -216,7 +216,11 @@ fn data(run: &RunFolder) -> Option<Section> {
         .challenges
         .iter()
         .map(|challenge| format!("{}: {}", challenge.title, challenge.statement));
-    Some(Section::new("What is hard about the data").block(Block::list(challenges)))
+    let section = Section::new("What is hard about the data");
+    Some(match analysis.challenges.is_empty() {
+        true => section.block(Block::paragraph("No detector found a challenge.")),
+        false => section.block(Block::list(challenges)),
+    })
 }
 
 fn training(run: &RunFolder) -> Result<Option<Section>, WorkflowError> {

@@ -10,6 +10,7 @@ use crate::ImageSet;
 use crate::split::stratified_subset;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The most training pictures that are looked at.
 const MOST_REFERENCES: usize = 10_000;
@@ -95,7 +96,7 @@ pub fn measure(train: &ImageSet, validation: &ImageSet, seed: u64) -> Option<Sep
     let mirrored = Features::of(validation, &queries, true);
     let probe = LinearProbe::fit(&known, n_classes)?;
     let centroids = Centroids::of(&known, n_classes);
-    let neighbours = vote_of_neighbours(&known, &asked, n_classes);
+    let neighbours = vote_of_neighbours(&known, &asked);
     let pairs = pair_confusions(&neighbours, asked.labels(), train.classes());
     let n_pairs = (n_classes * (n_classes.max(1) - 1) / 2).max(1) as f64;
     Some(Separability {
@@ -209,7 +210,7 @@ fn squared_distance_to(mean: &[f64], row: &[f32]) -> f64 {
 }
 
 /// The majority of the nearest neighbours; among equal votes the class of the nearest of them.
-fn vote_of_neighbours(known: &Features, asked: &Features, n_classes: usize) -> Vec<u32> {
+fn vote_of_neighbours(known: &Features, asked: &Features) -> Vec<u32> {
     let classify = |query: usize| {
         // (distance, index), nearest first.
         let mut nearest: Vec<(f32, usize)> = Vec::with_capacity(NEIGHBOURS + 1);
@@ -222,13 +223,10 @@ fn vote_of_neighbours(known: &Features, asked: &Features, n_classes: usize) -> V
                 nearest.truncate(NEIGHBOURS);
             }
         }
-        let mut votes = vec![0_usize; n_classes];
         let voters = || nearest.iter().map(|(_, index)| known.labels()[*index]);
-        voters().for_each(|class| votes[class as usize] += 1);
-        let most = votes.iter().max().copied().unwrap_or(0);
-        voters()
-            .find(|class| votes[*class as usize] == most)
-            .unwrap_or(0)
+        let votes = |class: u32| voters().filter(|voter| *voter == class).count();
+        let most = voters().map(votes).max().unwrap_or(0);
+        voters().find(|class| votes(*class) == most).unwrap_or(0)
     };
     (0..asked.len()).into_par_iter().map(classify).collect()
 }
@@ -253,31 +251,29 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
 
 /// Every pair of classes that was confused, worst first (ties: in class order).
 fn pair_confusions(predicted: &[u32], labels: &[u32], classes: &[String]) -> Vec<PairConfusion> {
-    let n_classes = classes.len();
-    let mut counts = vec![0_u64; n_classes];
-    let mut confused = vec![0_u64; n_classes * n_classes];
+    let mut counts = vec![0_u64; classes.len()];
+    // Only pairs that occur: of 10,000 classes there are 50 million.
+    let mut confused: BTreeMap<(u32, u32), u64> = BTreeMap::new();
     for (predicted, label) in predicted.iter().zip(labels) {
         counts[*label as usize] += 1;
         if predicted != label {
-            let (low, high) = (predicted.min(label), predicted.max(label));
-            confused[*low as usize * n_classes + *high as usize] += 1;
+            let pair = (*predicted.min(label), *predicted.max(label));
+            *confused.entry(pair).or_default() += 1;
         }
     }
-    let mut pairs = Vec::new();
-    for low in 0..n_classes {
-        for high in low + 1..n_classes {
-            let n_confused = confused[low * n_classes + high];
-            let n_pictures = counts[low] + counts[high];
-            if n_confused > 0 {
-                pairs.push(PairConfusion {
-                    classes: [classes[low].clone(), classes[high].clone()],
-                    n_confused,
-                    n_pictures,
-                    fraction: n_confused as f64 / n_pictures as f64,
-                });
+    let mut pairs: Vec<PairConfusion> = confused
+        .into_iter()
+        .map(|((low, high), n_confused)| {
+            let pair = [low as usize, high as usize];
+            let n_pictures = pair.iter().map(|class| counts[*class]).sum();
+            PairConfusion {
+                classes: pair.map(|class| classes[class].clone()),
+                n_confused,
+                n_pictures,
+                fraction: n_confused as f64 / n_pictures as f64,
             }
-        }
-    }
+        })
+        .collect();
     pairs.sort_by(|a, b| b.fraction.total_cmp(&a.fraction));
     pairs
 }

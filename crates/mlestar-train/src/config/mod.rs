@@ -191,6 +191,41 @@ impl TrainingConfig {
             .count()
     }
 
+    /// Pictures that an epoch draws from, of a training set of `n`: fewer with `overfit_batches`.
+    fn pictures_in_use(&self, n: usize) -> usize {
+        match self.overfit_batches {
+            0 => n,
+            batches => n.min(batches.saturating_mul(self.batch_size)),
+        }
+    }
+
+    /// Steps of an epoch on a training set of `n` pictures. An incomplete last batch is left out unless it is the only
+    /// one.
+    #[must_use]
+    pub fn steps_per_epoch(&self, n: usize) -> usize {
+        let n = self.pictures_in_use(n);
+        match self.drops_last(n) {
+            true => n / self.batch_size,
+            false => n.div_ceil(self.batch_size),
+        }
+    }
+
+    /// Pictures of a training set of `n` that an epoch does not see, those of its incomplete last batch: others in
+    /// every epoch.
+    #[must_use]
+    pub fn left_out_per_epoch(&self, n: usize) -> usize {
+        let n = self.pictures_in_use(n);
+        match self.drops_last(n) {
+            true => n % self.batch_size,
+            false => 0,
+        }
+    }
+
+    /// Whether the incomplete last batch of an epoch on `n` pictures is left out.
+    pub(crate) fn drops_last(&self, n: usize) -> bool {
+        n > self.batch_size
+    }
+
     /// Checks every value.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use mlestar_data::{DataConfig, DataError, SourceKind};
 use mlestar_tune::{ParameterSpace, ParameterValue, TuneError};
 
 use super::document::{Document, nearest_name};
+use super::effects::without_effect;
 use super::{Config, ConfigError, CriterionSetting, OnFailure, Override, RawConfig, toml_value};
 use crate::Stage;
 
@@ -267,6 +268,14 @@ fn check_space(config: &Config, document: &Document<'_>) -> Result<(), ConfigErr
                 message: format!(
                     "`refinement.space` searches `{key}`, but only keys of {} can be searched",
                     SEARCHABLE.join(", ")
+                ),
+            });
+        }
+        if let Some(reason) = without_effect(config, key) {
+            return Err(ConfigError::Invalid {
+                place: document.place(&path),
+                message: format!(
+                    "`refinement.space` searches `{key}`, which has no effect: {reason}"
                 ),
             });
         }

@@ -60,6 +60,12 @@ pub enum ConfigError {
         /// What is wrong, with key, value and limit.
         message: String,
     },
+    /// Settings that the data turn out not to fit.
+    #[error("the config does not fit the data: {message}")]
+    DoesNotFitData {
+        /// What is wrong, with key, value and what the data have.
+        message: String,
+    },
     /// An override that cannot be understood or applied.
     #[error("--set {text}: {message}")]
     BadOverride {

@@ -20,9 +20,11 @@
 //! # Ok::<(), mlestar_workflow::config::ConfigError>(())
 //! ```
 
+mod against_data;
 mod check;
 mod deployment;
 mod document;
+mod effects;
 mod error;
 mod evaluation;
 mod gates;

@@ -5,7 +5,7 @@ use super::{ArtifactReader, Check, Found, agree};
 use crate::config::Config;
 use crate::stages::situation_analysis::{
     ARTIFACT, Advice, Detection, PAGE, SituationAnalysis, detect_all, n_samples_shown,
-    run_detectors,
+    run_detectors, shown_classes,
 };
 use crate::{RunFolder, Stage};
 use mlestar_gates::{Evidence, Limit, Measurement, Unit};
@@ -169,10 +169,11 @@ fn preprocessing(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measure
         claimed,
         analysis.preprocessing.len(),
     )?;
+    let measurements = serde_json::to_value(&analysis.measurements).unwrap_or_default();
     let n_founded = analysis
         .preprocessing
         .iter()
-        .filter(|advice| is_founded(advice, &analysis))
+        .filter(|advice| is_founded(advice, &analysis, &measurements))
         .count();
     Ok(Measurement::exact(n_founded as f64).noted(format!(
         "{n_founded} of {} name their finding",
@@ -181,8 +182,11 @@ fn preprocessing(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measure
 }
 
 /// Whether advice follows from challenges or measurements that are in the artifact.
-fn is_founded(advice: &Advice, analysis: &SituationAnalysis) -> bool {
-    let measurements = serde_json::to_value(&analysis.measurements).unwrap_or_default();
+fn is_founded(
+    advice: &Advice,
+    analysis: &SituationAnalysis,
+    measurements: &serde_json::Value,
+) -> bool {
     let exists = |source: &String| {
         let pointer = format!("/{}", source.replace('.', "/"));
         analysis
@@ -200,24 +204,33 @@ fn classes_explored(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Meas
     let analysis = analysis(reader)?;
     let page = page(reader)?;
     let classes = &analysis.measurements.classes;
-    let shown: Vec<bool> = (0..classes.len())
-        .map(|class| n_samples_shown(&page, class) > 0)
-        .collect();
-    let n_shown = shown.iter().filter(|shown| **shown).count();
+    let shown = n_samples_shown(&page, classes.len());
+    let n_shown = shown.iter().filter(|shown| **shown > 0).count();
     agree_count(
         "classes with samples",
         analysis.classes_explored.len(),
         n_shown,
     )?;
-    let missing: Vec<&str> = classes
+    let expected: Vec<usize> = shown_classes(classes.len()).collect();
+    let missing: Vec<&str> = expected
         .iter()
-        .zip(&shown)
-        .filter(|(_, shown)| !**shown)
-        .map(|(name, _)| name.as_str())
+        .filter(|class| shown[**class] == 0)
+        .map(|class| classes[*class].as_str())
         .collect();
-    let note = match missing.is_empty() {
-        true => format!("all {n_shown} classes"),
-        false => format!("none of {}", missing.join(", ")),
+    let n_expected = expected.len();
+    let sample = match n_expected == classes.len() {
+        true => String::new(),
+        false => format!(", a sample of {}", classes.len()),
     };
-    Ok(Measurement::exact(n_shown as f64 / classes.len().max(1) as f64).noted(note))
+    let note = match missing.len() {
+        0 => format!("all {n_shown} classes{sample}"),
+        1..=10 => format!("none of {}{sample}", missing.join(", ")),
+        n => format!(
+            "none of {} and {} more{sample}",
+            missing[..10].join(", "),
+            n - 10
+        ),
+    };
+    let share = (n_expected - missing.len()) as f64 / n_expected.max(1) as f64;
+    Ok(Measurement::exact(share).noted(note))
 }

@@ -6,9 +6,10 @@ use crate::config::Config;
 use crate::stages::situation_analysis::{self, SituationAnalysis};
 use crate::stages::task_definition::{
     Assessment, FeasibilityReport, FeasibilitySummary, REPORT, SPEC, Subject, TaskSpec, Verdict,
-    assess, is_realistic,
+    assess, is_at_risk, is_realistic,
 };
 use crate::{RunFolder, Stage};
+use mlestar_data::SplitName;
 use mlestar_gates::{Limit, Measurement, Unit};
 
 const STAGE: Stage = Stage::TaskDefinition;
@@ -21,7 +22,7 @@ pub fn checks(_config: &Config) -> Vec<Check> {
             title: "targets that can be measured",
             unit: Unit::Fraction,
             limit: Limit::Equals(1.0),
-            remedy: "Provide test pictures of every class, and targets above 0.",
+            remedy: "Provide test pictures, and targets above 0.",
             measure: measurable_targets,
         },
         Check {
@@ -29,8 +30,8 @@ pub fn checks(_config: &Config) -> Vec<Check> {
             title: "targets between a blind guess and what the labels allow",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
-            remedy: "feasibility_report.html names the bound; change [task.primary] or \
-                     [task.secondary], or check the suspected labels.",
+            remedy: "feasibility_report.html names the bound, or what puts a target at risk; change [task.primary] or \
+                     [task.secondary], check the suspected labels, or collect more pictures.",
             measure: realistic_targets,
         },
         Check {
@@ -118,10 +119,13 @@ fn measurable_targets(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Me
         .sum::<usize>();
     let file = RunFolder::display_name(STAGE, REPORT);
     agree(file, "test pictures", data.n_test() as f64, n_test as f64)?;
-    // Averages over classes are undefined for a class without a test picture.
-    let has_all_classes =
-        data.n_smallest_test_class() > 0 && data.test_class_counts.len() == spec.classes.len();
-    let is_measurable = |target: f64| has_all_classes && target > 0.0 && target <= 1.0;
+    // Averages over classes leave out a class without a test picture.
+    let has_pictures = n_test > 0 && data.test_class_counts.len() == spec.classes.len();
+    let is_measurable = |target: f64| has_pictures && target > 0.0 && target <= 1.0;
+    let absent = match analysis.measurements.classes_without(SplitName::Test).len() {
+        0 => String::new(),
+        n => format!(", none of them of {n} of {} classes", spec.classes.len()),
+    };
     let n_targets = spec.targets().count();
     let n_measurable = spec
         .targets()
@@ -129,11 +133,12 @@ fn measurable_targets(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Me
         .count();
     Ok(
         Measurement::exact(n_measurable as f64 / n_targets as f64).noted(format!(
-            "{n_measurable} of {n_targets} targets, on {n_test} test pictures"
+            "{n_measurable} of {n_targets} targets, on {n_test} test pictures{absent}"
         )),
     )
 }
 
+/// A target that is at risk counts as neither within reach nor out of it: it widens the interval.
 fn realistic_targets(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
     let Derived { spec, report, .. } = derive(reader)?;
     let n_targets = spec.targets().count();
@@ -142,12 +147,33 @@ fn realistic_targets(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Mea
         .filter(|target| !is_realistic(target, &spec, &report.figures.data))
         .map(|target| format!("{} {}", target.metric, target.target))
         .collect();
+    let at_risk: Vec<String> = spec
+        .targets()
+        .filter(|target| is_at_risk(target, &spec, &report.figures))
+        .map(|target| format!("{} {}", target.metric, target.target))
+        .collect();
     let n_realistic = n_targets - unrealistic.len();
-    let note = match unrealistic.is_empty() {
+    let mut notes = Vec::new();
+    if !unrealistic.is_empty() {
+        notes.push(format!("not realistic: {}", unrealistic.join(", ")));
+    }
+    if !at_risk.is_empty() {
+        notes.push(format!(
+            "at risk with so few training pictures: {}",
+            at_risk.join(", ")
+        ));
+    }
+    let note = match notes.is_empty() {
         true => format!("{n_realistic} of {n_targets} targets"),
-        false => format!("not realistic: {}", unrealistic.join(", ")),
+        false => notes.join("; "),
     };
-    Ok(Measurement::exact(n_realistic as f64 / n_targets as f64).noted(note))
+    let share = |n: usize| n as f64 / n_targets as f64;
+    let certain = share(n_realistic - at_risk.len());
+    Ok(match at_risk.is_empty() {
+        true => Measurement::exact(certain),
+        false => Measurement::with_interval(certain, [certain, share(n_realistic)]),
+    }
+    .noted(note))
 }
 
 /// A doubtful constraint counts as neither met nor broken: it widens the interval.

@@ -134,12 +134,12 @@ fn fits(figures: &ArchitectureFigures) -> Vec<CheckRow> {
         ),
         row(
             "latency",
-            "time for one picture",
+            "time for one picture in the deployed program",
             Some(timing.median_latency_ms()),
             Limit::AtMost(limits.latency_ms),
             Unit::Milliseconds,
             format!(
-                "median of {} predictions by the training program",
+                "median of {} predictions by the frozen network that stage 7 deploys, with initial weights",
                 timing.latency_ms.len()
             ),
         ),

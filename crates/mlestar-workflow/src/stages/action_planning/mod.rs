@@ -66,6 +66,13 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     };
     write_artifact(&context.path(CHECK), &check)?;
     context.write_text(PAGE, &page::render(&plan, &check))?;
+    if plan.work.is_left_out_much() {
+        context.reporter.note(&format!(
+            "warning: every epoch leaves out {} of {} training pictures, its last incomplete batch (training.batch_size \
+             = {}); the plan names a size that leaves out fewer",
+            plan.work.n_left_out, plan.work.n_train, plan.training.batch_size
+        ));
+    }
     let timing = &check.figures.timing;
     context.reporter.note(&format!(
         "{} of {} challenges answered; {} of {} checks passed; steps take {:.0} pictures/s, the loader alone makes {:.0}",

@@ -4,7 +4,7 @@ use super::artifact::{ActionPlan, ArchitectureCheck, ChallengeAnswer, Choice};
 use crate::stages::situation_analysis::Severity;
 use mlestar_gates::Limit;
 use mlestar_report::{
-    Badge, Block, Cell, Code, Column, KeyFigure, Page, Row, Section, Table, format,
+    Badge, Block, Callout, Cell, Code, Column, KeyFigure, Page, Row, Section, Table, format,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -75,7 +75,17 @@ fn overview(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
 }
 
 fn strategy(plan: &ActionPlan) -> Section {
-    let section = Section::new("Strategy").block(Block::list(plan.strategy.clone()));
+    let mut section = Section::new("Strategy").block(Block::list(plan.strategy.clone()));
+    if plan.work.is_left_out_much() {
+        section = section.block(Callout::warning(
+            "Much is left out of every epoch",
+            format!(
+                "{} of {} training pictures are those of the incomplete last batch: a smaller training.batch_size, or \
+                 one that divides their number, shows them.",
+                plan.work.n_left_out, plan.work.n_train
+            ),
+        ));
+    }
     let settings = [
         as_toml("model", plan.architecture.model.config()),
         as_toml("training", &plan.training),

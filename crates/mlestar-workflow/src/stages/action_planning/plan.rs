@@ -44,7 +44,10 @@ pub(super) fn plan(
             n_answered: answers.iter().filter(|answer| answer.is_answered).count(),
             unanswered: unanswered.map(|answer| answer.challenge.clone()).collect(),
         },
-        strategy: strategy(&config.training, &config.augmentation, task),
+        strategy: strategy(&config.training, &config.augmentation, task)
+            .into_iter()
+            .chain(left_out(&work, config.training.batch_size))
+            .collect(),
         training: config.training.clone(),
         teachers,
         augmentation: config.augmentation.clone(),
@@ -54,6 +57,25 @@ pub(super) fn plan(
         answers,
         resources,
     }
+}
+
+/// What an epoch does not see; nothing where it sees all.
+fn left_out(work: &TrainingWork, batch_size: usize) -> Option<String> {
+    let n = work.n_train;
+    let whole = || (batch_size / 2..=batch_size).rev().filter(|size| *size > 0);
+    let fewer = whole().min_by_key(|size| (n % size, std::cmp::Reverse(*size)));
+    let remedy = match fewer.filter(|size| work.is_left_out_much() && n % size < work.n_left_out) {
+        Some(size) => format!(" training.batch_size = {size} leaves out {}.", n % size),
+        None => String::new(),
+    };
+    (work.n_left_out > 0).then(|| {
+        format!(
+            "Leave out the last, incomplete batch of each epoch: {} of {n} training pictures ({:.3}), others in every \
+             epoch.{remedy}",
+            work.n_left_out,
+            work.left_out_share()
+        )
+    })
 }
 
 fn in_words(plan: &ArchitecturePlan) -> String {
@@ -312,6 +334,20 @@ mod tests {
                 "Shorten gradients to a norm of 2.",
             ]
         );
+    }
+
+    #[test]
+    fn what_an_epoch_does_not_see_has_a_line_and_a_remedy_where_it_is_much() {
+        let line = |n_train, batch_size| {
+            let training = TrainingConfig {
+                batch_size,
+                ..TrainingConfig::default()
+            };
+            left_out(&TrainingWork::new(&training, n_train, 10), batch_size)
+        };
+        insta::assert_snapshot!(line(86, 44).unwrap(), @"Leave out the last, incomplete batch of each epoch: 42 of 86 training pictures (0.488), others in every epoch. training.batch_size = 43 leaves out 0.");
+        insta::assert_snapshot!(line(45_000, 128).unwrap(), @"Leave out the last, incomplete batch of each epoch: 72 of 45000 training pictures (0.002), others in every epoch.");
+        assert_eq!([line(86, 43), line(86, 200)], [None, None]);
     }
 
     #[test]

@@ -131,6 +131,14 @@ impl Measurements {
         (name.map_or("", String::as_str), count)
     }
 
+    /// The classes that have no picture in a split.
+    pub fn classes_without(&self, split: SplitName) -> Vec<String> {
+        let counts = self.class_counts.of(split);
+        let named = self.classes.iter().zip(counts);
+        let empty = named.filter(|(_, count)| **count == 0);
+        empty.map(|(name, _)| name.clone()).collect()
+    }
+
     /// The shorter side of the pictures, in pixels.
     pub fn shorter_side(&self) -> usize {
         self.height.min(self.width)

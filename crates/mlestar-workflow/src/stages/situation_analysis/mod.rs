@@ -25,7 +25,7 @@ pub use challenges::{
     Challenge, ChallengeEvidence, Detection, Severity, detect_all, run_detectors,
 };
 pub use measurements::{FindingCount, Measurements, SplitCounts};
-pub(crate) use page::n_samples_shown;
+pub(crate) use page::{n_samples_shown, shown_classes};
 
 use crate::{StageContext, WorkflowError};
 use mlestar_artifact::write_artifact;

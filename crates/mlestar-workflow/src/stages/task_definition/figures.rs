@@ -1,11 +1,13 @@
 //! The raw figures that targets and constraints are compared with.
 
 use crate::StageContext;
+use crate::config::Config;
 use crate::machine::MachineInfo;
 use crate::stages::action_planning::{ResourceFigures, StepTiming, TrainingWork};
 use crate::stages::situation_analysis::SituationAnalysis;
 use mlestar_data::SplitName;
 use mlestar_data::quality::FindingKind;
+use mlestar_train::TrainingConfig;
 use serde::{Deserialize, Serialize};
 
 /// Everything that assessments are derived from, apart from the specification.
@@ -20,10 +22,84 @@ pub struct FeasibilityFigures {
     pub data: DataFigures,
     /// What the model and its training need, computed.
     pub resources: ResourceFigures,
-    /// What a training has to do.
+    /// What the training of stage 4 has to do.
     pub work: TrainingWork,
+    /// What stage 6 has to do; absent where `refinement.enabled` is false.
+    pub search: Option<SearchWork>,
+    /// Whether training begins with weights of a file or learns from trained networks.
+    pub has_prior_knowledge: bool,
     /// What a few steps cost on this machine.
     pub timing: StepTiming,
+}
+
+/// What the search of stage 6 and the final training have to do, at most: trials can be given up, and where nothing
+/// better is found there is no final training.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchWork {
+    /// Trials.
+    pub trials: usize,
+    /// Each of them, with the batch size of the config.
+    pub trial: TrainingWork,
+    /// The final training.
+    pub final_training: TrainingWork,
+}
+
+impl SearchWork {
+    fn of(config: &Config, data: &DataFigures) -> Option<Self> {
+        let refinement = &config.refinement;
+        let work = |epochs, n_train| {
+            let training = TrainingConfig {
+                epochs,
+                ..config.training.clone()
+            };
+            TrainingWork::new(&training, n_train, data.n_validation)
+        };
+        let n_trial = (data.n_train as f64 * refinement.train_fraction_per_trial).round() as usize;
+        let final_epochs = refinement.final_epochs.unwrap_or(config.training.epochs);
+        refinement.enabled.then(|| Self {
+            trials: refinement.trials,
+            trial: work(refinement.epochs_per_trial, n_trial),
+            final_training: work(final_epochs, data.n_train),
+        })
+    }
+}
+
+/// Estimated times of all trainings of a run, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunSeconds {
+    /// The training of stage 4.
+    pub training: f64,
+    /// All trials of the search; 0 without a search.
+    pub search: f64,
+    /// The final training of stage 6; 0 without a search.
+    pub final_training: f64,
+}
+
+impl RunSeconds {
+    /// All together.
+    pub fn total(&self) -> f64 {
+        self.training + self.search + self.final_training
+    }
+
+    /// The longer one of the two trainings that a model can be delivered from: what the limit on the time of training
+    /// is compared with.
+    pub fn longest_training(&self) -> f64 {
+        self.training.max(self.final_training)
+    }
+}
+
+impl FeasibilityFigures {
+    /// The times of all trainings when a step takes `step_seconds`.
+    pub fn run_seconds(&self, step_seconds: f64) -> RunSeconds {
+        let seconds = |work: &TrainingWork| self.timing.training_seconds(step_seconds, work);
+        let of_search = |part: &dyn Fn(&SearchWork) -> f64| self.search.as_ref().map_or(0.0, part);
+        RunSeconds {
+            training: seconds(&self.work),
+            search: of_search(&|search| search.trials as f64 * seconds(&search.trial)),
+            final_training: of_search(&|search| seconds(&search.final_training)),
+        }
+    }
 }
 
 /// What stage 1 knows of the data, as far as targets depend on it.
@@ -34,8 +110,14 @@ pub struct DataFigures {
     pub n_train: usize,
     /// Validation pictures.
     pub n_validation: usize,
+    /// Training pictures of the smallest class.
+    pub n_smallest_train_class: usize,
     /// Test pictures of each class.
     pub test_class_counts: Vec<usize>,
+    /// Classes without a validation picture.
+    pub classes_without_validation: Vec<String>,
+    /// Classes without a test picture.
+    pub classes_without_test: Vec<String>,
     /// Accuracy of the best simple classifier on validation pictures; absent when not measured.
     pub simple_accuracy: Option<f64>,
     /// Validation pictures behind it.
@@ -48,8 +130,18 @@ pub struct DataFigures {
     pub label_neighbour_accuracy: Option<f64>,
     /// Pictures with the same bytes as one of another class.
     pub n_conflicting_duplicates: usize,
-    /// Evaluation pictures that an earlier split has too.
-    pub n_leaked: usize,
+    /// Validation and test pictures that repeat one of an earlier split or count on from its sequences.
+    pub n_leaked: SplitLeaks,
+}
+
+/// Pictures of the splits that judge a model which are not new to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitLeaks {
+    /// Validation pictures.
+    pub validation: usize,
+    /// Test pictures.
+    pub test: usize,
 }
 
 /// Neighbours that confirm fewer labels than this say little about a label.
@@ -60,17 +152,28 @@ impl DataFigures {
     pub(super) fn of(analysis: &SituationAnalysis) -> Self {
         let found = &analysis.measurements;
         let separability = found.separability.as_ref();
+        let copies = [FindingKind::Leakage, FindingKind::NearLeakage];
+        let leaked = |split| {
+            let n_cut = found.n_findings_in(&[FindingKind::CutSequence], split);
+            found.n_findings_in(&copies, split).max(n_cut)
+        };
         Self {
             n_train: found.n_pictures(SplitName::Train),
             n_validation: found.n_pictures(SplitName::Validation),
+            n_smallest_train_class: found.class_counts.train.iter().min().copied().unwrap_or(0),
             test_class_counts: found.class_counts.test.clone(),
+            classes_without_validation: found.classes_without(SplitName::Validation),
+            classes_without_test: found.classes_without(SplitName::Test),
             simple_accuracy: separability.map(|found| found.best_simple_accuracy()),
             n_simple: separability.map_or(0, |found| found.n_queries),
             n_pictures: found.n_all(),
             n_suspected_mislabels: found.n_findings(&[FindingKind::SuspectedMislabel]),
             label_neighbour_accuracy: found.label_neighbour_accuracy,
             n_conflicting_duplicates: found.n_conflicting_duplicates,
-            n_leaked: found.n_findings(&[FindingKind::Leakage, FindingKind::NearLeakage]),
+            n_leaked: SplitLeaks {
+                validation: leaked(SplitName::Validation),
+                test: leaked(SplitName::Test),
+            },
         }
     }
 
@@ -79,9 +182,10 @@ impl DataFigures {
         self.test_class_counts.iter().sum()
     }
 
-    /// Test pictures of the smallest class.
+    /// Test pictures of the smallest class that has any.
     pub fn n_smallest_test_class(&self) -> usize {
-        self.test_class_counts.iter().min().copied().unwrap_or(0)
+        let present = self.test_class_counts.iter().filter(|count| **count > 0);
+        present.min().copied().unwrap_or(0)
     }
 
     /// Fraction of the test pictures that the largest class has.
@@ -118,6 +222,9 @@ pub(super) fn collect(
         device: context.device_name.to_owned(),
         machine_memory_bytes: MachineInfo::detect().total_memory_bytes,
         work: TrainingWork::new(&context.config.training, data.n_train, data.n_validation),
+        search: SearchWork::of(context.config, &data),
+        has_prior_knowledge: context.config.training.initial_weights.is_some()
+            || context.config.training.teaching().is_some(),
         data,
         resources,
         timing,

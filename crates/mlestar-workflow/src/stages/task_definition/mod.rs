@@ -15,14 +15,15 @@ pub use artifact::{
     TargetSpec, TaskSpec, Verdict,
 };
 pub use assessments::assess;
-pub(crate) use assessments::is_realistic;
-pub use figures::{DataFigures, FeasibilityFigures};
+pub(crate) use assessments::{is_at_risk, is_realistic};
+pub use figures::{DataFigures, FeasibilityFigures, RunSeconds, SearchWork, SplitLeaks};
 
 use crate::stages::action_planning::{self, ResourceFigures};
 use crate::stages::situation_analysis::{self, SituationAnalysis};
 use crate::{Stage, StageContext, WorkflowError};
 use mlestar_artifact::write_artifact;
 use mlestar_data::SplitName;
+use mlestar_gates::Unit;
 
 /// The specification.
 pub const SPEC: &str = "task_spec.json";
@@ -30,6 +31,38 @@ pub const SPEC: &str = "task_spec.json";
 pub const REPORT: &str = "feasibility_report.json";
 /// The page.
 pub const PAGE: &str = "feasibility_report.html";
+
+/// What the console says: the time of everything that follows before it begins, and every demand that is not feasible.
+fn statements(report: &FeasibilityReport) -> Vec<String> {
+    let figures = &report.figures;
+    let seconds = figures.run_seconds(figures.timing.median_step_seconds());
+    let text = |value: f64| Unit::Seconds.format(value);
+    let mut notes = vec![match &figures.search {
+        None => format!(
+            "estimated on {}: training {}; no search (refinement.enabled = false)",
+            figures.device,
+            text(seconds.training)
+        ),
+        Some(search) => format!(
+            "estimated on {}: training {}, search of {} trials {}, final training {}: {} in all; early stopping and \
+             trials that are given up make it less",
+            figures.device,
+            text(seconds.training),
+            search.trials,
+            text(seconds.search),
+            text(seconds.final_training),
+            text(seconds.total())
+        ),
+    }];
+    let in_doubt = report
+        .assessments
+        .iter()
+        .filter(|row| row.verdict != Verdict::Feasible);
+    notes.extend(
+        in_doubt.map(|row| format!("{}: {}: {}", row.verdict.as_str(), row.title, row.reason)),
+    );
+    notes
+}
 
 /// Runs the stage.
 ///
@@ -60,6 +93,9 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     };
     write_artifact(&context.path(REPORT), &report)?;
     context.write_text(PAGE, &page::render(&spec, &report))?;
+    for note in statements(&report) {
+        context.reporter.note(&note);
+    }
     context.reporter.note(&format!(
         "{} feasible, {} doubtful, {} infeasible, {} not measurable",
         report.summary.n_feasible,

@@ -35,16 +35,30 @@ fn overall(report: &FeasibilityReport) -> Badge {
 
 fn overview(report: &FeasibilityReport) -> Section {
     let (timing, work) = (&report.figures.timing, &report.figures.work);
-    let seconds = timing.training_seconds(timing.median_step_seconds(), work);
+    let seconds = report.figures.run_seconds(timing.median_step_seconds());
+    let whole = match &report.figures.search {
+        Some(search) => format!(
+            "search of {} trials {}, final training {}",
+            search.trials,
+            format::seconds(seconds.search),
+            format::seconds(seconds.final_training)
+        ),
+        None => "no search".to_owned(),
+    };
     let [shortest, longest] = timing.step_range_seconds();
     let resources = &report.figures.resources;
     Section::new("Overview").block(vec![
-        KeyFigure::new("training time, estimated", format::seconds(seconds)).interval(format!(
+        KeyFigure::new(
+            "training time, estimated",
+            format::seconds(seconds.training),
+        )
+        .interval(format!(
             "{} epochs of {} steps at {}",
             work.epochs,
             format::count(work.steps_per_epoch as u64),
             format::seconds(timing.median_step_seconds())
         )),
+        KeyFigure::new("all trainings, at most", format::seconds(seconds.total())).interval(whole),
         KeyFigure::new(
             "training step",
             format::seconds(timing.median_step_seconds()),
@@ -56,12 +70,12 @@ fn overview(report: &FeasibilityReport) -> Section {
             timing.batch_size
         )),
         KeyFigure::new(
-            "one picture",
+            "one picture, deployed",
             format::milliseconds(timing.median_latency_ms()),
         )
         .interval(format!(
-            "worst {}",
-            format::milliseconds(timing.worst_latency_ms())
+            "95th percentile {}",
+            format::milliseconds(timing.p95_latency_ms())
         )),
         KeyFigure::new("model", format::bytes(resources.model_bytes)).interval(format!(
             "{} parameters",

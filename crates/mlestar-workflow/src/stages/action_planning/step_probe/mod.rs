@@ -10,6 +10,8 @@ mod timing;
 use crate::{StageContext, WorkflowError};
 use mlestar_data::ImageSet;
 use mlestar_data::normalization::Normalization;
+use mlestar_export::benchmark::{BenchmarkOptions, latencies_ms};
+use mlestar_export::{FrozenModel, Predictor};
 use mlestar_model::{ImageClassifier, ModelSpec};
 use mlestar_train::{StepsRequest, TrainingSteps, predict};
 use std::sync::Arc;
@@ -35,8 +37,8 @@ const MOST_LOADED: usize = 200;
 /// ... unless this much time has passed.
 const ENOUGH_LOADED_SECONDS: f64 = 0.3;
 /// Predictions of one picture before the clock counts, and those that are measured.
-const WARM_UP_PREDICTIONS: usize = 3;
-const MEASURED_PREDICTIONS: usize = 15;
+const WARM_UP_PREDICTIONS: usize = 5;
+const MEASURED_PREDICTIONS: usize = 60;
 
 /// What the probe found.
 pub(crate) struct StepProbe {
@@ -84,7 +86,7 @@ pub(crate) fn probe(
     } else {
         &validation
     };
-    let latency_ms = latencies(context, steps.model(), pictures, &normalization)?;
+    let latency_ms = latencies(context, spec, pictures, &normalization)?;
     let prediction_seconds_per_image =
         throughput(context, steps.model(), pictures, &normalization)?;
     Ok(StepProbe {
@@ -193,23 +195,27 @@ fn measure_smallest(
     }))
 }
 
-/// Times of predicting one picture, in milliseconds.
+/// Times of predicting one picture with the program that stage 7 deploys, in milliseconds, as stage 7 measures them.
+/// The weights are initial ones: what a prediction costs does not depend on them.
 fn latencies(
     context: &StageContext<'_>,
-    model: &ImageClassifier,
+    spec: &ModelSpec,
     pictures: &ImageSet,
     normalization: &Normalization,
 ) -> Result<Vec<f64>, WorkflowError> {
-    let mut times = Vec::with_capacity(MEASURED_PREDICTIONS);
-    for run in 0..WARM_UP_PREDICTIONS + MEASURED_PREDICTIONS {
-        let one = pictures.select(&[run % pictures.len()])?;
-        let clock = Instant::now();
-        logits_of(context, model, &one, 1, normalization)?;
-        if run >= WARM_UP_PREDICTIONS {
-            times.push(clock.elapsed().as_secs_f64() * 1_000.0);
-        }
-    }
-    Ok(times)
+    let model = spec.init(context.config.seed, context.device);
+    let normalization = (normalization.mean, normalization.std);
+    let frozen = FrozenModel::freeze(&model, spec, normalization, pictures.classes())?;
+    let options = BenchmarkOptions {
+        warm_up: WARM_UP_PREDICTIONS,
+        repetitions: MEASURED_PREDICTIONS,
+        batch_sizes: Vec::new(),
+        ..BenchmarkOptions::default()
+    };
+    let some: Vec<u8> = (0..pictures.len().min(WARM_UP_PREDICTIONS))
+        .flat_map(|index| pictures.interleaved(index))
+        .collect();
+    Ok(latencies_ms(&Predictor::new(frozen), &some, &options)?)
 }
 
 /// Seconds a picture when many are predicted in batches, as validation does. The first batch warms

@@ -3,6 +3,9 @@
 use mlestar_train::{StepCosts, TrainingConfig};
 use serde::{Deserialize, Serialize};
 
+/// A tenth of the pictures that an epoch does not see is a warning.
+const MUCH_LEFT_OUT: f64 = 0.1;
+
 /// What a few steps cost on this machine. Different in every run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,7 +21,8 @@ pub struct StepTiming {
     pub smallest_pictures: Option<SmallStepTiming>,
     /// Training pictures a second that the loader makes while nothing else runs.
     pub loader_images_per_second: f64,
-    /// Time of predicting one picture with the training program, in milliseconds, several times.
+    /// Time of predicting one picture with the program that is deployed, in milliseconds, several times: the frozen
+    /// network of `mlestar-export` on the CPU, with initial weights.
     pub latency_ms: Vec<f64>,
     /// Time of predicting many pictures in batches, in seconds a picture.
     pub prediction_seconds_per_image: f64,
@@ -80,9 +84,13 @@ impl StepTiming {
         median(&self.latency_ms)
     }
 
-    /// The longest latency of one picture, in milliseconds.
-    pub fn worst_latency_ms(&self) -> f64 {
-        self.latency_ms.iter().copied().fold(0.0, f64::max)
+    /// The 95th percentile of the latency of one picture, in milliseconds, which stage 7 is held to: the smallest
+    /// measured time that 95% of them do not exceed. NaN without values.
+    pub fn p95_latency_ms(&self) -> f64 {
+        let mut sorted = self.latency_ms.clone();
+        sorted.sort_by(f64::total_cmp);
+        let place = (0.95 * sorted.len() as f64).ceil() as usize;
+        sorted.get(place.max(1) - 1).copied().unwrap_or(f64::NAN)
     }
 
     /// The steps of all epochs and the passes over the validation pictures, when a step with a single gradient
@@ -104,6 +112,10 @@ pub struct TrainingWork {
     pub epochs: usize,
     /// Steps an epoch.
     pub steps_per_epoch: usize,
+    /// Training pictures.
+    pub n_train: usize,
+    /// Training pictures that an epoch does not see, those of its incomplete last batch: others in every epoch.
+    pub n_left_out: usize,
     /// [`TrainingConfig::step_work`], the mean over the epochs: 1 where all steps have a single gradient and pictures of
     /// full size.
     pub mean_step_work: f64,
@@ -119,11 +131,23 @@ impl TrainingWork {
         let works = (1..=training.epochs).map(|epoch| training.step_work(epoch));
         Self {
             epochs: training.epochs,
-            steps_per_epoch: n_train.div_ceil(training.batch_size),
+            steps_per_epoch: training.steps_per_epoch(n_train),
+            n_train,
+            n_left_out: training.left_out_per_epoch(n_train),
             mean_step_work: works.sum::<f64>() / training.epochs.max(1) as f64,
             validations: training.validations_after(0),
             n_validation,
         }
+    }
+
+    /// Whether an epoch does not see so much that it should be looked at.
+    pub fn is_left_out_much(&self) -> bool {
+        self.left_out_share() >= MUCH_LEFT_OUT
+    }
+
+    /// Training pictures that an epoch does not see, as a share of all, 0-1.
+    pub fn left_out_share(&self) -> f64 {
+        self.n_left_out as f64 / self.n_train.max(1) as f64
     }
 }
 
@@ -165,13 +189,13 @@ mod tests {
             ..TrainingConfig::default()
         };
         let work = TrainingWork::new(&training, 101, 20);
-        assert_eq!(work.steps_per_epoch, 11);
+        assert_eq!((work.steps_per_epoch, work.n_left_out), (10, 1));
         let timing = timing(vec![0.5, 0.1, 0.3]);
         assert_eq!(timing.median_step_seconds(), 0.3);
         assert_eq!(timing.step_range_seconds(), [0.1, 0.5]);
         let seconds = timing.training_seconds(0.3, &work);
         assert!(
-            (seconds - 3.0 * (11.0 * 0.3 + 0.2)).abs() < 1e-9,
+            (seconds - 3.0 * (10.0 * 0.3 + 0.2)).abs() < 1e-9,
             "{seconds}"
         );
         // One epoch of three at a quarter of the area, whose steps take 0.4 of the others'.
@@ -196,13 +220,65 @@ mod tests {
         };
         let seconds = timing.training_seconds(0.3, &work);
         assert!(
-            (seconds - (2.4 * 11.0 * 0.3 + 3.0 * 0.2)).abs() < 1e-9,
+            (seconds - (2.4 * 10.0 * 0.3 + 3.0 * 0.2)).abs() < 1e-9,
             "{seconds}"
         );
         assert_eq!(
-            (timing.median_latency_ms(), timing.worst_latency_ms()),
+            (timing.median_latency_ms(), timing.p95_latency_ms()),
             (2.0, 3.0)
         );
+    }
+
+    #[test]
+    fn the_95th_percentile_lets_one_in_twenty_be_longer() {
+        let with = |latency_ms| StepTiming {
+            latency_ms,
+            ..timing(vec![0.1])
+        };
+        let times: Vec<f64> = (1..=20).map(f64::from).collect();
+        assert_eq!(with(times).p95_latency_ms(), 19.0);
+        assert_eq!(with(vec![4.0]).p95_latency_ms(), 4.0);
+        assert!(with(Vec::new()).p95_latency_ms().is_nan());
+    }
+
+    /// What the plan counts is what the loader of a training makes.
+    #[test]
+    fn an_incomplete_last_batch_is_counted_as_training_does() {
+        use mlestar_data::loader::{Loader, LoaderConfig};
+        use mlestar_data::normalization::Normalization;
+        use mlestar_data::{ImageSet, Origin};
+        use std::sync::Arc;
+        for (n, batch_size) in [(86, 44), (86, 43), (86, 86), (86, 100), (1, 1), (100, 30)] {
+            let training = TrainingConfig {
+                batch_size,
+                ..TrainingConfig::default()
+            };
+            let work = TrainingWork::new(&training, n, 10);
+            let classes = vec!["a".to_owned(), "b".to_owned()].into();
+            let origins = (0..n as u64)
+                .map(|index| Origin::Synthetic { index })
+                .collect();
+            let set = ImageSet::new(classes, 1, 1, vec![0; 3 * n], vec![0; n], origins).unwrap();
+            let normalization = Normalization::new([0.5; 3], [0.5; 3]).unwrap();
+            let config = LoaderConfig {
+                batch_size,
+                drop_last: n > batch_size,
+                ..LoaderConfig::default()
+            };
+            let loader = Loader::new(Arc::new(set), None, normalization, config).unwrap();
+            assert_eq!(
+                work.steps_per_epoch,
+                loader.batches_per_epoch(),
+                "{n} {batch_size}"
+            );
+            let seen = work.steps_per_epoch * batch_size.min(n);
+            assert_eq!(work.n_left_out, n - seen, "{n} {batch_size}");
+        }
+        let half = TrainingConfig {
+            batch_size: 44,
+            ..TrainingConfig::default()
+        };
+        assert!((TrainingWork::new(&half, 86, 10).left_out_share() - 0.488).abs() < 1e-3);
     }
 
     #[test]

@@ -5,6 +5,9 @@ use mlestar_gates::{Limit, Unit};
 /// Below this, a network that is trained from nothing usually overfits without augmentation.
 const THRESHOLD_PICTURES: f64 = 1_000.0;
 
+/// Classes that are named.
+const MOST_NAMED: usize = 100;
+
 /// A class with few training pictures.
 pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     let (name, smallest) = measurements.extreme_class(true);
@@ -22,7 +25,8 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         .iter()
         .zip(&measurements.class_counts.train)
         .filter(|(_, count)| **count as f64 <= THRESHOLD_PICTURES);
-    let classes: Vec<String> = few.map(|(name, _)| name.clone()).collect();
+    let n_few = few.clone().count();
+    let classes: Vec<String> = few.take(MOST_NAMED).map(|(name, _)| name.clone()).collect();
     Some(Challenge {
         id: "few_samples".into(),
         title: "Few training pictures a class".into(),
@@ -30,14 +34,14 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         statement: format!(
             "{} of {n_classes} classes have at most {THRESHOLD_PICTURES} training pictures; the \
              smallest, {name}, has {smallest}",
-            classes.len()
+            n_few
         ),
         consequence: "The network can learn the training pictures by heart: augmentation, weight \
                       decay and early stopping matter."
             .into(),
         evidence: vec![evidence],
-        // All classes being small is no property of single ones.
-        classes: if classes.len() < n_classes {
+        // All classes being small is no property of single ones; the statement says how many there are.
+        classes: if n_few < n_classes {
             classes
         } else {
             Vec::new()

@@ -7,7 +7,7 @@ mod statements;
 mod thumbnails;
 
 pub(super) use samples::classes_with_samples;
-pub(crate) use samples::n_samples_shown;
+pub(crate) use samples::{n_samples_shown, shown_classes};
 
 use super::artifact::SituationAnalysis;
 use super::measurements::SPLITS;
@@ -130,7 +130,14 @@ fn distribution(analysis: &SituationAnalysis) -> Result<Section, WorkflowError> 
     for label in labels {
         table = table.column(Column::number(label, "pictures"));
     }
-    for (class, name) in measurements.classes.iter().enumerate() {
+    let n_classes = measurements.classes.len();
+    if n_classes > MOST_CHARTED_CLASSES {
+        table = table.note(format!(
+            "{MOST_CHARTED_CLASSES} of {n_classes} classes; situation_analysis.json has all."
+        ));
+    }
+    for class in shown_classes(n_classes) {
+        let name = &measurements.classes[class];
         let cells = counts.iter().map(|counts| format::count(counts[class]));
         table = table.row(Row::new([name.clone()].into_iter().chain(cells)));
     }

@@ -10,26 +10,39 @@ const MOST_PICTURES: usize = 400;
 /// Pictures of one class.
 const MOST_A_CLASS: usize = 8;
 
+/// Classes that are shown; of more, those of which a sample stands on the page are spread evenly.
+const MOST_CLASSES: usize = 400;
+
 /// The classes of which the page shows at least one picture.
 pub(in super::super) fn classes_with_samples(train: &ImageSet) -> Vec<String> {
     let counts = train.class_counts();
-    let present = train
-        .classes()
-        .iter()
-        .zip(counts)
-        .filter(|(_, count)| *count > 0);
-    present.map(|(name, _)| name.clone()).collect()
+    shown_classes(train.n_classes())
+        .filter(|class| counts[*class] > 0)
+        .map(|class| train.classes()[class].clone())
+        .collect()
+}
+
+/// The classes that the page has a row of, of so many: all, or [`MOST_CLASSES`] of them, spread evenly.
+pub(crate) fn shown_classes(n_classes: usize) -> impl Iterator<Item = usize> {
+    let n_shown = n_classes.min(MOST_CLASSES);
+    (0..n_shown).map(move |place| place * n_classes / n_shown)
 }
 
 /// The section, one row of pictures a class.
 pub(super) fn section(train: &ImageSet) -> Result<Section, WorkflowError> {
-    let per_class = (MOST_PICTURES / train.n_classes()).clamp(1, MOST_A_CLASS);
-    let mut section = Section::new("Samples of every class")
-        .intro("Training pictures, spread evenly over each class.");
-    for (class, name) in train.classes().iter().enumerate() {
-        let members: Vec<usize> = (0..train.len())
-            .filter(|index| train.label(*index) as usize == class)
-            .collect();
+    let n_classes = train.n_classes();
+    let per_class = (MOST_PICTURES / n_classes.max(1)).clamp(1, MOST_A_CLASS);
+    let intro = "Training pictures, spread evenly over each class.";
+    let mut section = Section::new("Samples of every class").intro(match n_classes {
+        0..=MOST_CLASSES => intro.to_owned(),
+        _ => format!("{intro} {MOST_CLASSES} of {n_classes} classes are shown."),
+    });
+    let mut members: Vec<Vec<usize>> = vec![Vec::new(); n_classes];
+    for (index, label) in train.labels().iter().enumerate() {
+        members[*label as usize].push(index);
+    }
+    for class in shown_classes(n_classes) {
+        let (name, members) = (&train.classes()[class], &members[class]);
         let n_shown = per_class.min(members.len());
         let mut grid = PictureGrid::new(format!(
             "{name}: {n_shown} of {} training pictures",
@@ -51,17 +64,31 @@ fn sample_text(class: usize, name: &str) -> String {
 }
 
 fn sample_mark(class: usize) -> String {
-    format!("Sample of class {class}: ")
+    format!("{SAMPLE_MARK}{class}: ")
 }
 
-/// How many pictures of a class a rendered page shows.
-pub(crate) fn n_samples_shown(html: &str, class: usize) -> usize {
-    let mark = format!("alt=\"{}", sample_mark(class));
-    let images = html.split("<img ").skip(1);
+const SAMPLE_MARK: &str = "Sample of class ";
+
+/// How many pictures a rendered page shows of each of `n_classes` classes, in one pass over the page.
+pub(crate) fn n_samples_shown(html: &str, n_classes: usize) -> Vec<usize> {
+    let mark = format!("alt=\"{SAMPLE_MARK}");
+    let mut shown = vec![0; n_classes];
     // Attributes are escaped: the first > ends the tag.
-    let tags = images.filter_map(|rest| rest.split('>').next());
-    tags.filter(|tag| tag.contains("src=\"data:image/png;base64,") && tag.contains(&mark))
-        .count()
+    let tags = html
+        .split("<img ")
+        .skip(1)
+        .filter_map(|rest| rest.split('>').next());
+    for tag in tags.filter(|tag| tag.contains("src=\"data:image/png;base64,")) {
+        let class = tag
+            .split_once(&mark)
+            .and_then(|(_, rest)| rest.split_once(':'));
+        if let Some(class) = class.and_then(|(number, _)| number.parse::<usize>().ok())
+            && let Some(count) = shown.get_mut(class)
+        {
+            *count += 1;
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -78,10 +105,10 @@ mod tests {
             1,
         );
         let html = Page::new("t").section(section(&train).unwrap()).render();
-        for class in 0..3 {
-            assert_eq!(n_samples_shown(&html, class), MOST_A_CLASS);
-        }
-        assert_eq!(n_samples_shown(&html, 3), 0);
+        assert_eq!(
+            n_samples_shown(&html, 4),
+            [MOST_A_CLASS, MOST_A_CLASS, MOST_A_CLASS, 0]
+        );
         assert!(!html.contains("<script>alert") && !html.contains("<img src=x>"));
         assert!(html.contains("&lt;script&gt;alert(1)"));
     }
@@ -92,9 +119,6 @@ mod tests {
         let cats = train.select(&[0, 2]).unwrap();
         assert_eq!(classes_with_samples(&cats), ["cat"]);
         let html = Page::new("t").section(section(&cats).unwrap()).render();
-        assert_eq!(
-            (n_samples_shown(&html, 0), n_samples_shown(&html, 1)),
-            (2, 0)
-        );
+        assert_eq!(n_samples_shown(&html, 2), [2, 0]);
     }
 }

@@ -58,8 +58,9 @@ fn training_time(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     let limit = spec.constraints.training_time_seconds_max;
     let (timing, work) = (&figures.timing, &figures.work);
     let [shortest, longest] = timing.step_range_seconds();
-    let seconds = |step: f64| timing.training_seconds(step, work);
-    let estimate = seconds(timing.median_step_seconds());
+    let seconds = |step: f64| figures.run_seconds(step).longest_training();
+    let typical = figures.run_seconds(timing.median_step_seconds());
+    let estimate = typical.longest_training();
     let (best, worst) = (seconds(shortest), seconds(longest));
     let unit = || Unit::Seconds;
     let mut comparisons = vec![
@@ -82,8 +83,8 @@ fn training_time(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
             "one batch, after one to warm up",
         ),
         computed(
-            "whole training",
-            estimate,
+            "whole training of stage 4",
+            typical.training,
             unit(),
             format!(
                 "{} epochs of {} steps, {} validations of {} pictures; early stopping can end it sooner",
@@ -91,18 +92,44 @@ fn training_time(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
             ),
         ),
         computed(
-            "whole training, if every step were the shortest",
+            "the longer training, if every step were the shortest",
             best,
             unit(),
             "as above",
         ),
         computed(
-            "whole training, if every step were the longest",
+            "the longer training, if every step were the longest",
             worst,
             unit(),
             "as above",
         ),
     ];
+    if let Some(search) = &figures.search {
+        comparisons.push(computed(
+            "final training of stage 6",
+            typical.final_training,
+            unit(),
+            format!(
+                "{} epochs; none where the search finds nothing better",
+                search.final_training.epochs
+            ),
+        ));
+        comparisons.push(computed(
+            "search of stage 6, which the limit does not include",
+            typical.search,
+            unit(),
+            format!(
+                "{} trials of {} epochs on {} pictures; those that are given up take less",
+                search.trials, search.trial.epochs, search.trial.n_train
+            ),
+        ));
+        comparisons.push(computed(
+            "all trainings of the run",
+            typical.total(),
+            unit(),
+            "the sum",
+        ));
+    }
     if let Some(small) = &timing.smallest_pictures {
         let what = "time of a step with the smallest pictures";
         let method = format!(
@@ -115,8 +142,12 @@ fn training_time(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     }
     let verdict = judge_range(best, worst, limit);
     let text = |value: f64| Unit::Seconds.format(value);
+    let search = match figures.search {
+        Some(_) => format!("; with the search {} in all", text(typical.total())),
+        None => String::new(),
+    };
     let reason = format!(
-        "estimated {} ({} to {})",
+        "estimated {} ({} to {}) for the longer one of training and final training{search}",
         text(estimate),
         text(best),
         text(worst)
@@ -160,13 +191,12 @@ fn latency(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     let limit = spec.constraints.inference_latency_ms_max;
     let (typical, worst) = (
         figures.timing.median_latency_ms(),
-        figures.timing.worst_latency_ms(),
+        figures.timing.p95_latency_ms(),
     );
     let method = format!(
-        "{} predictions of one picture by the training program on {}; the exported model has an \
-         executor of its own",
-        figures.timing.latency_ms.len(),
-        figures.device
+        "{} predictions of one picture by the program that stage 7 deploys: this network with initial weights, frozen, \
+         on the CPU",
+        figures.timing.latency_ms.len()
     );
     let comparisons = vec![
         measured(
@@ -176,14 +206,18 @@ fn latency(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
             method.clone(),
         ),
         measured(
-            "worst latency of one picture",
+            "latency of one picture, 95th percentile, which stage 7 is held to",
             worst,
             Unit::Milliseconds,
             method,
         ),
     ];
     let text = |value: f64| Unit::Milliseconds.format(value);
-    let reason = format!("median {}, worst {}", text(typical), text(worst));
+    let reason = format!(
+        "median {}, 95th percentile {} in the deployed program",
+        text(typical),
+        text(worst)
+    );
     constraint(
         "inference_latency",
         "time for one picture",

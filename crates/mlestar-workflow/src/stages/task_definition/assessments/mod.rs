@@ -6,7 +6,7 @@ mod constraints;
 mod requirements;
 mod targets;
 
-pub(crate) use targets::is_realistic;
+pub(crate) use targets::{is_at_risk, is_realistic};
 
 use super::artifact::{Assessment, Comparison, Source, TaskSpec};
 use super::figures::FeasibilityFigures;
@@ -82,7 +82,7 @@ fn smallest_proof(target: f64, n: usize, confidence: f64) -> Option<f64> {
 #[cfg(test)]
 mod testing {
     use super::super::artifact::{InputSpec, TargetSpec};
-    use super::super::figures::DataFigures;
+    use super::super::figures::{DataFigures, SplitLeaks};
     use super::*;
     use crate::config::{MetricName, TaskConfig};
     use crate::stages::action_planning::{ResourceFigures, StepTiming, TrainingWork};
@@ -120,14 +120,17 @@ mod testing {
             data: DataFigures {
                 n_train: 45_000,
                 n_validation: 5_000,
+                n_smallest_train_class: 4_500,
                 test_class_counts: vec![1_000; 10],
+                classes_without_validation: Vec::new(),
+                classes_without_test: Vec::new(),
                 simple_accuracy: Some(0.38),
                 n_simple: 2_000,
                 n_pictures: 60_000,
                 n_suspected_mislabels: 120,
                 label_neighbour_accuracy: Some(0.7),
                 n_conflicting_duplicates: 0,
-                n_leaked: 0,
+                n_leaked: SplitLeaks::default(),
             },
             resources: ResourceFigures {
                 parameters: 2_786_506,
@@ -148,10 +151,14 @@ mod testing {
             work: TrainingWork {
                 mean_step_work: 1.0,
                 epochs: 10,
+                n_train: 45_000,
+                n_left_out: 0,
                 steps_per_epoch: 352,
                 validations: 10,
                 n_validation: 5_000,
             },
+            search: None,
+            has_prior_knowledge: false,
             timing: StepTiming {
                 batch_size: 128,
                 n_warm_up_steps: 2,

@@ -2,6 +2,7 @@
 
 use super::super::artifact::{Assessment, Comparison, Subject, TaskSpec, Verdict};
 use super::super::figures::FeasibilityFigures;
+use super::targets::first_names;
 use super::{computed, half_width, measured, smallest_proof};
 use crate::config::Interpretability;
 use mlestar_gates::{Limit, Unit};
@@ -144,17 +145,27 @@ fn overfitting_gap(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment 
 fn class_recall(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     let minimum = spec.quality.per_class_recall_min;
     let n = figures.data.n_smallest_test_class();
+    let absent = &figures.data.classes_without_test;
     let proof = smallest_proof(minimum, n, spec.confidence);
     let judged = match proof {
         _ if n == 0 => (
             Verdict::NotMeasurable,
-            "a class has no test picture".to_owned(),
+            "no class has a test picture".to_owned(),
             "Provide test pictures of every class.",
         ),
         None => (
             Verdict::Infeasible,
             format!("even {n} of {n} right answers in the smallest class would not prove it"),
             "Collect more test pictures of that class, or lower the requirement.",
+        ),
+        Some(found) if !absent.is_empty() => (
+            Verdict::Doubtful,
+            format!(
+                "there is no test picture of {}; of the others, a class of {n} proves it with a measured recall of \
+                 {found:.4}",
+                first_names(absent)
+            ),
+            "Provide test pictures of every class.",
         ),
         Some(found) => (
             Verdict::Feasible,
@@ -278,8 +289,16 @@ mod tests {
             );
         }
         assert_eq!(
-            verdict("per_class_recall", |_, f| f.data.test_class_counts[3] = 0),
+            verdict("per_class_recall", |_, f| f.data.test_class_counts =
+                vec![0; 10]),
             Verdict::NotMeasurable
+        );
+        assert_eq!(
+            verdict("per_class_recall", |_, f| {
+                f.data.test_class_counts[3] = 0;
+                f.data.classes_without_test = vec!["class 3".into()];
+            }),
+            Verdict::Doubtful
         );
     }
 

@@ -10,8 +10,9 @@ use mlestar_gates::{Limit, Unit};
 pub(super) fn assess(spec: &TaskSpec, figures: &FeasibilityFigures) -> Vec<Assessment> {
     let mut all: Vec<Assessment> = spec
         .targets()
-        .map(|target| assess_target(target, spec, &figures.data))
+        .map(|target| assess_target(target, spec, figures))
         .collect();
+    all.push(coverage(&figures.data));
     all.push(resolution(spec, &figures.data));
     all
 }
@@ -39,7 +40,71 @@ fn highest_measurable(spec: &TaskSpec, data: &DataFigures) -> f64 {
     (ceiling + half_width(ceiling, data.n_test(), spec.confidence)).min(1.0)
 }
 
-fn assess_target(target: &TargetSpec, spec: &TaskSpec, data: &DataFigures) -> Assessment {
+/// What simple classifiers reach on this metric: the best of those on colours, which stage 1 fits. Weighted averages are
+/// close to accuracy; balanced accuracy is where no class is much larger than another.
+fn simple_value(metric: MetricName, data: &DataFigures) -> Option<f64> {
+    let largest = data.test_class_counts.iter().max().copied().unwrap_or(0);
+    let is_balanced = 2 * largest <= 3 * data.n_smallest_test_class();
+    data.simple_accuracy
+        .filter(|_| metric != MetricName::BalancedAccuracy || is_balanced)
+}
+
+/// The share of a simple classifier's errors that a network which begins with nothing usually removes at most, by the
+/// training pictures of a class: a rule of thumb from small photographs, on the cautious side. `None` where there are
+/// enough pictures for it to say nothing.
+fn usual_gain(pictures_a_class: usize) -> Option<f64> {
+    match pictures_a_class {
+        0..100 => Some(0.35),
+        100..300 => Some(0.5),
+        300..1_000 => Some(0.75),
+        _ => None,
+    }
+}
+
+/// How far a target is from what is known to be within reach.
+struct Margin {
+    /// What simple methods reach.
+    simple: f64,
+    /// Training pictures of a class, on average.
+    pictures_a_class: usize,
+    /// Share of the way from there to the ceiling that the target demands.
+    demanded: f64,
+    /// Share that is usual with so many pictures.
+    usual: f64,
+}
+
+/// The margin of a target that demands more than is usual with so few pictures.
+fn too_far(target: &TargetSpec, spec: &TaskSpec, figures: &FeasibilityFigures) -> Option<Margin> {
+    let data = &figures.data;
+    if figures.has_prior_knowledge {
+        return None;
+    }
+    let pictures_a_class = data.n_train / spec.classes.len().max(1);
+    let usual = usual_gain(pictures_a_class)?;
+    // Shapes tell some classes apart that colours do not.
+    let simple =
+        simple_value(target.metric, data)?.max(data.label_neighbour_accuracy.unwrap_or(0.0));
+    let demanded = (target.target - simple) / (data.accuracy_ceiling() - simple).max(1e-9);
+    (demanded > usual).then_some(Margin {
+        simple,
+        pictures_a_class,
+        demanded,
+        usual,
+    })
+}
+
+/// Whether a target is neither ruled out nor known to be within reach.
+pub(crate) fn is_at_risk(
+    target: &TargetSpec,
+    spec: &TaskSpec,
+    figures: &FeasibilityFigures,
+) -> bool {
+    is_realistic(target, spec, &figures.data) && too_far(target, spec, figures).is_some()
+}
+
+fn assess_target(target: &TargetSpec, spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
+    let data = &figures.data;
+    let simple = simple_value(target.metric, data);
     let blind = blind_value(target.metric, data.majority_rate(), spec.classes.len());
     let ceiling = data.accuracy_ceiling();
     let (verdict, reason, recommendation) = if data.n_test() == 0 {
@@ -70,6 +135,31 @@ fn assess_target(target: &TargetSpec, spec: &TaskSpec, data: &DataFigures) -> As
             ),
             "Raise the target above that.",
         )
+    } else if let Some(margin) = too_far(target, spec, figures) {
+        (
+            Verdict::Doubtful,
+            format!(
+                "simple classifiers reach {:.4}, and {:.0}% of the way from there to the ceiling {ceiling:.4} is demanded \
+                 of {} training pictures a class; a network that begins with nothing usually goes at most {:.0}% with so \
+                 few, a rule of thumb and no bound",
+                margin.simple,
+                100.0 * margin.demanded,
+                margin.pictures_a_class,
+                100.0 * margin.usual
+            ),
+            "Collect more pictures, begin with trained weights (training.initial_weights), or lower the target; a \
+             training tells for certain.",
+        )
+    } else if let Some(simple) = simple.filter(|simple| *simple >= target.target) {
+        (
+            Verdict::Doubtful,
+            format!(
+                "a simple classifier without a network already reaches {simple:.4} ({} validation pictures): reaching the \
+                 target would not show that the network is worth its cost",
+                data.n_simple
+            ),
+            "Raise the target above that.",
+        )
     } else {
         (
             Verdict::Feasible,
@@ -94,11 +184,7 @@ fn assess_target(target: &TargetSpec, spec: &TaskSpec, data: &DataFigures) -> As
 }
 
 fn between(target: &TargetSpec, data: &DataFigures, blind: f64, ceiling: f64) -> String {
-    let simple = data.simple_accuracy.filter(|_| is_accuracy(target.metric));
-    match simple {
-        Some(simple) if simple >= target.target => format!(
-            "a simple classifier without a network already reaches {simple:.4}; the ceiling is {ceiling:.4}"
-        ),
+    match simple_value(target.metric, data) {
         Some(simple) => format!(
             "between {simple:.4}, which a simple classifier reaches, and the ceiling {ceiling:.4}: \
              {:.0}% of the way",
@@ -124,12 +210,34 @@ fn bounds(target: &TargetSpec, spec: &TaskSpec, data: &DataFigures, blind: f64) 
             data.n_test()
         ),
     )];
-    if let Some(simple) = data.simple_accuracy.filter(|_| is_accuracy(target.metric)) {
+    if let Some(simple) = simple_value(target.metric, data) {
+        let which = match is_accuracy(target.metric) {
+            true => "",
+            false => "; its accuracy, which this metric is close to",
+        };
         all.push(measured(
-            "lower bound: best simple classifier",
+            "best simple classifier by colours",
             simple,
             Unit::Fraction,
-            format!("stage 1, {} validation pictures; no network", data.n_simple),
+            format!(
+                "stage 1, {} validation pictures; no network{which}",
+                data.n_simple
+            ),
+        ));
+        let n_classes = spec.classes.len().max(1);
+        all.push(computed(
+            "training pictures a class",
+            (data.n_train / n_classes) as f64,
+            Unit::Count,
+            format!("{} in {n_classes} classes", data.n_train),
+        ));
+    }
+    if let Some(neighbours) = data.label_neighbour_accuracy {
+        all.push(measured(
+            "nearest neighbours by shape",
+            neighbours,
+            Unit::Fraction,
+            "stage 1, pictures of all splits whose nearest training pictures vote for their label; no network",
         ));
     }
     all.push(computed(
@@ -146,12 +254,18 @@ fn bounds(target: &TargetSpec, spec: &TaskSpec, data: &DataFigures, blind: f64) 
             data.n_conflicting_duplicates
         ),
     ));
-    if data.n_leaked > 0 {
+    if data.n_leaked.test > 0 {
+        let share = data.n_leaked.test as f64 / data.n_test().max(1) as f64;
         all.push(measured(
-            "validation and test pictures that an earlier split has too",
-            data.n_leaked as f64,
-            Unit::Count,
-            "stage 1; measured accuracies can be too good by up to their share",
+            "test pictures that repeat one of an earlier split or continue its sequence",
+            share,
+            Unit::Fraction,
+            format!(
+                "stage 1, {} of {}; test accuracy can be too good by as much, and by more where stage 1 has not \
+                 recognised all",
+                data.n_leaked.test,
+                data.n_test()
+            ),
         ));
     }
     all.push(computed(
@@ -165,6 +279,69 @@ fn bounds(target: &TargetSpec, spec: &TaskSpec, data: &DataFigures, blind: f64) 
         ),
     ));
     all
+}
+
+/// Whether every class has pictures to judge it by.
+fn coverage(data: &DataFigures) -> Assessment {
+    let n_classes = data.test_class_counts.len();
+    let missing = [
+        ("validation", &data.classes_without_validation),
+        ("test", &data.classes_without_test),
+    ];
+    let named: Vec<String> = missing
+        .iter()
+        .filter(|(_, classes)| !classes.is_empty())
+        .map(|(split, classes)| format!("no {split} picture of {}", first_names(classes)))
+        .collect();
+    let (verdict, reason, recommendation) = match named.is_empty() {
+        true => (
+            Verdict::Feasible,
+            format!("all {n_classes} classes have validation and test pictures"),
+            "None.",
+        ),
+        false => (
+            Verdict::Doubtful,
+            format!(
+                "{}: nothing can be said of them, and averages over classes are over the others",
+                named.join("; ")
+            ),
+            "Add pictures of these classes to that split.",
+        ),
+    };
+    let comparisons = missing
+        .iter()
+        .map(|(split, classes)| {
+            measured(
+                &format!("classes without a {split} picture"),
+                classes.len() as f64,
+                Unit::Count,
+                format!("of {n_classes}, counted by stage 1"),
+            )
+        })
+        .collect();
+    Assessment {
+        id: "classes_covered".into(),
+        subject: Subject::Quality,
+        title: "every class has pictures to judge it by".into(),
+        demanded: None,
+        unit: Unit::Count,
+        comparisons,
+        verdict,
+        reason,
+        recommendation: recommendation.to_owned(),
+    }
+}
+
+/// Names that are written out; the rest is counted.
+const LISTED_NAMES: usize = 5;
+
+pub(super) fn first_names(names: &[String]) -> String {
+    let listed = names.iter().take(LISTED_NAMES).map(String::as_str);
+    let listed = listed.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(LISTED_NAMES) {
+        0 => listed,
+        rest => format!("{listed} and {rest} more"),
+    }
 }
 
 /// Whether the test split can prove the primary target at all.
@@ -268,6 +445,64 @@ mod tests {
         assert_eq!(
             verdict(0.95, |f| f.data.n_conflicting_duplicates = 6_000),
             Verdict::Infeasible
+        );
+    }
+
+    /// 0.85 is no promise where a linear classifier has 0.58 and there are 195 pictures to learn from.
+    #[test]
+    fn a_target_far_above_simple_classifiers_is_at_risk_with_few_pictures() {
+        let at = |n_train: usize, simple, target, prior| {
+            let (mut spec, mut figures) = (spec(), figures());
+            spec.classes.truncate(2);
+            spec.primary.target = target;
+            figures.data.n_train = n_train;
+            figures.data.test_class_counts = vec![1_000; 2];
+            figures.data.simple_accuracy = Some(simple);
+            figures.data.label_neighbour_accuracy = Some(0.55);
+            figures.has_prior_knowledge = prior;
+            let at_risk = is_at_risk(&spec.primary, &spec, &figures);
+            let row = find(assess(&spec, &figures), "target_accuracy");
+            assert_eq!(at_risk, row.verdict == Verdict::Doubtful && target > simple);
+            row
+        };
+        let ants_and_bees = at(195, 0.58, 0.85, false);
+        assert_eq!(ants_and_bees.verdict, Verdict::Doubtful);
+        insta::assert_snapshot!(ants_and_bees.reason, @"simple classifiers reach 0.5800, and 64% of the way from there to the ceiling 1.0000 is demanded of 97 training pictures a class; a network that begins with nothing usually goes at most 35% with so few, a rule of thumb and no bound");
+        assert_eq!(at(195, 0.58, 0.85, true).verdict, Verdict::Feasible);
+        assert_eq!(at(195, 0.58, 0.65, false).verdict, Verdict::Feasible);
+        assert_eq!(at(9_000, 0.58, 0.85, false).verdict, Verdict::Feasible);
+    }
+
+    #[test]
+    fn a_target_below_a_simple_classifier_is_not_feasible_without_a_word() {
+        let mut figures = figures();
+        figures.data.simple_accuracy = Some(0.91);
+        let row = find(assess(&spec(), &figures), "target_accuracy");
+        assert_eq!(row.verdict, Verdict::Doubtful);
+        assert!(
+            row.reason.contains("already reaches 0.9100"),
+            "{}",
+            row.reason
+        );
+        // It can be reached, so that the gate has nothing against it.
+        assert!(is_realistic(&spec().primary, &spec(), &figures.data));
+        assert!(!is_at_risk(&spec().primary, &spec(), &figures));
+    }
+
+    #[test]
+    fn a_class_without_pictures_is_named() {
+        let mut figures = figures();
+        assert_eq!(
+            find(assess(&spec(), &figures), "classes_covered").verdict,
+            Verdict::Feasible
+        );
+        figures.data.classes_without_test = vec!["fish".into()];
+        let row = find(assess(&spec(), &figures), "classes_covered");
+        assert_eq!(row.verdict, Verdict::Doubtful);
+        assert!(
+            row.reason.starts_with("no test picture of fish:"),
+            "{}",
+            row.reason
         );
     }
 
