@@ -31,7 +31,7 @@ pub const STAGES: [StageCode; 7] = [
     },
     StageCode {
         stem: "action_planning",
-        without_crates: &["mlestar-export", "mlestar-tune"],
+        without_crates: &["mlestar-tune"],
         uses_stages: &["situation_analysis", "task_definition"],
     },
     StageCode {

@@ -72,6 +72,8 @@ enum Input {
     Device,
     /// The file whose weights training begins with, if there is one.
     InitialWeights,
+    /// Whether training begins with the weights of a file, whatever they are.
+    HasInitialWeights,
     /// The weights of the networks that training learns from, if there are any.
     Teachers,
     /// A section of the config.
@@ -85,7 +87,7 @@ enum Input {
 /// What each stage reads. A stage reruns when one of these changes and for no other reason, so
 /// that a new accuracy target does not train again and a new learning rate does.
 fn inputs_of(stage: Stage) -> &'static [Input] {
-    use Input::{Data, Device, Field, File, InitialWeights, Section, Teachers};
+    use Input::{Data, Device, Field, File, HasInitialWeights, InitialWeights, Section, Teachers};
     use Stage::{ActionPlanning, Evaluation, Implementation, Refinement};
     use Stage::{Deployment, SituationAnalysis, TaskDefinition};
     const ANALYSIS: &str = "situation_analysis.json";
@@ -104,7 +106,7 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
             Section("data"),
             Section("model"),
             Section("training"),
-            InitialWeights,
+            HasInitialWeights,
             Teachers,
             Section("evaluation"),
             Section("refinement"),
@@ -221,6 +223,13 @@ pub fn current_inputs(
                 None => continue,
                 Some(hash) => ("the initial weights".into(), RecordedInput::Hash(hash)),
             },
+            Input::HasInitialWeights => {
+                let is_given = surroundings.config.training.initial_weights.is_some();
+                (
+                    "training begins with given weights".into(),
+                    RecordedInput::Setting(is_given.into()),
+                )
+            }
             Input::Teachers => match surroundings.config.training.teaching() {
                 None => continue,
                 Some(teaching) => (

@@ -113,6 +113,8 @@ fn references(
         *taken += 1;
         *taken <= per_class
     });
+    // Of more classes than that, not all have one.
+    train.truncate(limit);
     train.sort_unstable();
     notes.push(format!(
         "labels were compared with {} of {n_train} training pictures, at most {per_class} a class",

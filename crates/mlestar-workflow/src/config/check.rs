@@ -271,14 +271,6 @@ fn check_space(config: &Config, document: &Document<'_>) -> Result<(), ConfigErr
                 ),
             });
         }
-        if let Some(reason) = without_effect(config, key) {
-            return Err(ConfigError::Invalid {
-                place: document.place(&path),
-                message: format!(
-                    "`refinement.space` searches `{key}`, which has no effect: {reason}"
-                ),
-            });
-        }
         for value in extremes(space) {
             let set = Override::new(key, toml_value(&value))?;
             try_override(config, &set).map_err(|error| ConfigError::Invalid {
@@ -288,6 +280,14 @@ fn check_space(config: &Config, document: &Document<'_>) -> Result<(), ConfigErr
                     without_place(&error)
                 ),
             })?;
+        }
+        if let Some(reason) = without_effect(config, key) {
+            return Err(ConfigError::Invalid {
+                place: document.place(&path),
+                message: format!(
+                    "`refinement.space` searches `{key}`, which has no effect: {reason}"
+                ),
+            });
         }
     }
     Ok(())

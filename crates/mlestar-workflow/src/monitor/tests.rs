@@ -189,6 +189,7 @@ fn the_time_left_counts_that_later_pictures_are_larger() {
         checks: Vec::new(),
         figures,
         layers: Vec::new(),
+        larger_size: None,
     };
     let path = folder
         .run

@@ -115,6 +115,24 @@ pub struct ArchitectureCheck {
     pub figures: ArchitectureFigures,
     /// The layers, for one picture.
     pub layers: Vec<LayerSummary>,
+    /// A larger size of pictures that keeps every limit; absent where files have no more detail or none fits.
+    pub larger_size: Option<LargerSize>,
+}
+
+/// A larger size of pictures and what it would cost, extrapolated by the operations of a picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LargerSize {
+    /// `[height, width]` for `data.image_size`, in pixels.
+    pub image_size: [usize; 2],
+    /// Floating-point operations of one pass of a picture, computed.
+    pub flops_per_image: u64,
+    /// Memory of training, computed, in bytes.
+    pub training_memory_bytes: u64,
+    /// Time of the whole training, extrapolated, in seconds.
+    pub estimated_training_seconds: f64,
+    /// 95th percentile of the time for one picture, extrapolated, in milliseconds.
+    pub estimated_latency_ms: f64,
 }
 
 impl Artifact for ArchitectureCheck {

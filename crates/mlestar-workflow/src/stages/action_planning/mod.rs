@@ -1,9 +1,12 @@
 //! Stage 3: the architecture and the training strategy, which challenge each choice answers, and
 //! proof that the model works and fits before hours are spent on it.
 
+#[cfg(test)]
+mod advice_tests;
 mod answers;
 mod artifact;
 mod checks;
+mod larger_size;
 mod page;
 #[cfg(test)]
 mod pipeline_tests;
@@ -17,17 +20,18 @@ pub(crate) mod testing;
 pub(crate) use answers::{Settings, answer_all};
 pub use artifact::{
     ActionPlan, ArchitectureCheck, ArchitectureFigures, ArchitecturePlan, ChallengeAnswer,
-    CheckRow, Choice, PlanSummary, TaskLimits,
+    CheckRow, Choice, LargerSize, PlanSummary, TaskLimits,
 };
 pub(crate) use checks::check;
 pub use resources::ResourceFigures;
 pub use step_probe::{GradientFigure, SmallStepTiming, StepTiming, TrainingWork};
 pub(crate) use step_probe::{median, probe};
 
-use crate::stages::situation_analysis::{self, SituationAnalysis};
+use crate::stages::situation_analysis::{self, Measurements, SituationAnalysis};
 use crate::stages::task_definition::{self, TaskSpec};
 use crate::{Stage, StageContext, WorkflowError};
 use mlestar_artifact::write_artifact;
+use mlestar_gates::Unit;
 use mlestar_model::ModelSpec;
 use step_probe::StepProbe;
 
@@ -61,11 +65,17 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let check = ArchitectureCheck {
         passed: checks.iter().all(|row| row.passed),
         checks,
+        larger_size: larger_size::find(context.config, &model, found, &plan.teachers, &figures),
         figures,
         layers: ModelSpec::summary(&model).layers,
     };
     write_artifact(&context.path(CHECK), &check)?;
-    context.write_text(PAGE, &page::render(&plan, &check))?;
+    let larger = check.larger_size.as_ref();
+    let larger = larger.map(|larger| larger_size_in_words(larger, found));
+    context.write_text(PAGE, &page::render(&plan, &check, larger))?;
+    if let Some(larger) = &check.larger_size {
+        context.reporter.note(&larger_size_in_words(larger, found));
+    }
     if plan.work.is_left_out_much() {
         context.reporter.note(&format!(
             "warning: every epoch leaves out {} of {} training pictures, its last incomplete batch (training.batch_size \
@@ -84,6 +94,20 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         timing.loader_images_per_second
     ));
     Ok(())
+}
+
+/// What a larger size of pictures would bring and cost.
+fn larger_size_in_words(larger: &LargerSize, found: &Measurements) -> String {
+    let [height, width] = larger.image_size;
+    format!(
+        "files have more detail than the {} x {} pixels that are used: data.image_size = [{height}, {width}] keeps every \
+         limit, with {:.2} billion operations a picture, about {} of training and {} a picture",
+        found.height,
+        found.width,
+        larger.flops_per_image as f64 / 1e9,
+        Unit::Seconds.format(larger.estimated_training_seconds),
+        Unit::Milliseconds.format(larger.estimated_latency_ms)
+    )
 }
 
 fn figures(

@@ -10,7 +10,11 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The page as HTML.
-pub(super) fn render(plan: &ActionPlan, check: &ArchitectureCheck) -> String {
+pub(super) fn render(
+    plan: &ActionPlan,
+    check: &ArchitectureCheck,
+    larger_size: Option<String>,
+) -> String {
     let badge = match check.passed {
         true => Badge::good("architecture check passed"),
         false => Badge::bad("architecture check failed"),
@@ -22,7 +26,7 @@ pub(super) fn render(plan: &ActionPlan, check: &ArchitectureCheck) -> String {
         .fact("device", check.figures.device.clone())
         .fact("parameters", format::count(plan.summary.parameters))
         .section(overview(plan, check))
-        .section(strategy(plan))
+        .section(strategy(plan, larger_size))
         .section(answers(plan))
         .section(checks(check))
         .section(resources(plan, check))
@@ -74,8 +78,11 @@ fn overview(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
         ])
 }
 
-fn strategy(plan: &ActionPlan) -> Section {
+fn strategy(plan: &ActionPlan, larger_size: Option<String>) -> Section {
     let mut section = Section::new("Strategy").block(Block::list(plan.strategy.clone()));
+    if let Some(text) = larger_size {
+        section = section.block(Callout::info("Larger pictures fit", text));
+    }
     if plan.work.is_left_out_much() {
         section = section.block(Callout::warning(
             "Much is left out of every epoch",

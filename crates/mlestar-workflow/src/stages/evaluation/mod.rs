@@ -68,13 +68,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     for warning in &warnings {
         context.reporter.note(warning);
     }
-    let page = page::render(
-        context.config,
-        &evaluation,
-        &predictions,
-        &test,
-        &warnings,
-    )?;
+    let page = page::render(context.config, &evaluation, &predictions, &test, &warnings)?;
     context.write_text("evaluation_report.html", &page)
 }
 

@@ -2,6 +2,7 @@
 
 use mlestar_data::describe::Description;
 use mlestar_data::quality::{FindingKind, QualityReport, SequenceLikeness};
+use mlestar_data::readers::folder::FileSizes;
 use mlestar_data::separability::{self, Separability};
 use mlestar_data::variability::{self, Variability};
 use mlestar_data::{ImageSplits, SplitName};
@@ -18,6 +19,8 @@ pub struct Measurements {
     pub height: usize,
     /// Width of every picture, in pixels.
     pub width: usize,
+    /// How large the files are, before they are brought to that size.
+    pub file_sizes: FileSizes,
     /// Pictures of each class: training, validation, test.
     pub class_counts: SplitCounts,
     /// Mean of red, green and blue over the training pixels, in 0-1.
@@ -139,6 +142,11 @@ impl Measurements {
         empty.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The shorter side of the file of median size, in pixels.
+    pub fn shorter_side_of_files(&self) -> usize {
+        self.file_sizes.median[0].min(self.file_sizes.median[1]) as usize
+    }
+
     /// The shorter side of the pictures, in pixels.
     pub fn shorter_side(&self) -> usize {
         self.height.min(self.width)
@@ -163,6 +171,7 @@ pub(crate) fn measure(
     splits: &ImageSplits,
     train: &Description,
     quality: &QualityReport,
+    file_sizes: &FileSizes,
     seed: u64,
 ) -> Measurements {
     let channel = |figure: fn(&mlestar_data::describe::ChannelDescription) -> Option<f64>| {
@@ -172,6 +181,7 @@ pub(crate) fn measure(
         classes: splits.train.classes().to_vec(),
         height: splits.train.height(),
         width: splits.train.width(),
+        file_sizes: file_sizes.clone(),
         class_counts: SplitCounts {
             train: splits.train.class_counts(),
             validation: splits.validation.class_counts(),

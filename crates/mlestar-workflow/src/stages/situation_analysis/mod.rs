@@ -14,13 +14,19 @@ mod summary;
 #[cfg(test)]
 pub(crate) mod testing;
 
+#[cfg(test)]
+pub(crate) use advice::SourceTraits;
 pub use advice::{Advice, Setting};
 pub use artifact::{
     ChallengeTitle, ChannelSummary, ClassBalance, ClassCount, FindingGroup, KindTotal,
     QualityFindings, QualitySummary, Resolution, SituationAnalysis, SplitSummary, Summary,
 };
 #[cfg(test)]
-pub(crate) use challenges::testing::troubled as troubled_measurements;
+pub(crate) use challenges::testing::shrink_to;
+#[cfg(test)]
+pub(crate) use challenges::testing::{
+    troubled as troubled_measurements, untroubled as untroubled_measurements,
+};
 pub use challenges::{
     Challenge, ChallengeEvidence, Detection, Severity, detect_all, run_detectors,
 };
@@ -113,6 +119,19 @@ fn titles(challenges: &[Challenge]) -> String {
     titles.join(", ")
 }
 
+/// All advice on a data set, for tests of what becomes of it.
+#[cfg(test)]
+pub(crate) fn all_advice(
+    measurements: &Measurements,
+    source: SourceTraits,
+    configured: &AugmentationConfig,
+) -> Vec<Advice> {
+    let challenges = detect_all(measurements);
+    let mut all = advice::preprocessing(measurements, &challenges, source);
+    all.extend(advice::augmentation(measurements, &challenges, configured));
+    all
+}
+
 /// What the analysis and its page are made from.
 struct Input<'a> {
     splits: &'a ImageSplits,
@@ -128,9 +147,16 @@ struct Input<'a> {
 fn analyse(input: &Input<'_>) -> Result<SituationAnalysis, WorkflowError> {
     let train = input.description;
     let normalization = Normalization::from_description(train)?;
-    let measurements = measurements::measure(input.splits, train, input.quality, input.seed);
+    let measurements = measurements::measure(
+        input.splits,
+        train,
+        input.quality,
+        &input.source.file_sizes,
+        input.seed,
+    );
     let challenges = detect_all(&measurements);
-    let preprocessing = advice::preprocessing(&measurements, &challenges, input.source.source);
+    let source = advice::SourceTraits::of(&input.source);
+    let preprocessing = advice::preprocessing(&measurements, &challenges, source);
     let augmentation = advice::augmentation(&measurements, &challenges, input.augmentation);
     let summary = summary::summarise(&summary::Parts {
         measurements: &measurements,
@@ -152,4 +178,98 @@ fn analyse(input: &Input<'_>) -> Result<SituationAnalysis, WorkflowError> {
         classes_explored: page::classes_with_samples(&input.splits.train),
         measurements,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mlestar_data::load::SplitReport;
+    use mlestar_data::readers::folder::{Conversions, FileSizes};
+    use mlestar_data::{ImageSet, Origin, SourceKind, SplitName};
+    use mlestar_random::Stream;
+
+    fn splits(n_classes: usize, sizes: [usize; 3]) -> ImageSplits {
+        let classes: std::sync::Arc<[String]> = (0..n_classes)
+            .map(|class| format!("class {class}"))
+            .collect();
+        let [train, validation, test] = [0, 1, 2].map(|split| {
+            let n = sizes[split];
+            let mut stream = Stream::new(5, "many classes", 0, split as u64);
+            let pixels = (0..n * 48).map(|_| stream.next_u32() as u8).collect();
+            let labels = (0..n).map(|index| (index % n_classes) as u32).collect();
+            let origins = (0..n as u64)
+                .map(|index| Origin::Synthetic { index })
+                .collect();
+            ImageSet::new(classes.clone(), 4, 4, pixels, labels, origins).unwrap()
+        });
+        ImageSplits {
+            train,
+            validation,
+            test,
+        }
+    }
+
+    fn source(splits: &ImageSplits) -> SourceReport {
+        let n = splits.named().iter().map(|(_, set)| set.len()).sum();
+        SourceReport {
+            source: SourceKind::Folder,
+            layout: "a test".into(),
+            classes: splits.train.classes().to_vec(),
+            image_size: [4, 4],
+            n_available: n,
+            splits: splits
+                .named()
+                .into_iter()
+                .map(|(name, set)| SplitReport {
+                    name,
+                    n: set.len(),
+                    per_class: set.class_counts(),
+                    made_from: "a test".into(),
+                })
+                .collect(),
+            resize_rule: String::new(),
+            conversions: Conversions::default(),
+            file_sizes: FileSizes::uniform(4, 4, n),
+            n_skipped: 0,
+            skipped_counts: Vec::new(),
+            skipped: Vec::new(),
+            n_unreadable: 0,
+            unreadable: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Nothing may be quadratic in the classes: with 10,000 of them there are 50 million pairs. What is not shown is
+    /// counted.
+    #[test]
+    fn ten_thousand_classes_are_analysed_and_the_page_stays_small() {
+        let splits = splits(10_000, [10_000, 1_000, 1_000]);
+        let description = describe(&splits.train);
+        let quality = quality::check(&splits);
+        let input = Input {
+            splits: &splits,
+            description: &description,
+            quality: &quality,
+            source: source(&splits),
+            augmentation: &AugmentationConfig::default(),
+            seed: 1,
+        };
+        let analysis = analyse(&input).unwrap();
+        assert_eq!(analysis.detectors, run_detectors(&analysis.measurements));
+        assert_eq!(analysis.classes_explored.len(), 400);
+        let few = analysis
+            .challenges
+            .iter()
+            .find(|found| found.id == "few_samples");
+        assert!(few.unwrap().statement.starts_with("10000 of 10000 classes"));
+        let without = analysis.measurements.classes_without(SplitName::Test);
+        assert_eq!(without.len(), 9_000);
+        let page = page::render(&analysis, &input).unwrap();
+        assert!(page.len() < 5_000_000, "{} bytes", page.len());
+        assert!(page.contains("400 of 10000 classes are shown."));
+        let shown = n_samples_shown(&page, 10_000);
+        let n_shown = shown.iter().filter(|shown| **shown > 0).count();
+        assert_eq!(n_shown, 400);
+        assert!(shown_classes(10_000).all(|class| shown[class] > 0));
+    }
 }

@@ -5,6 +5,7 @@ mod augmentation;
 mod preprocessing;
 
 pub(super) use augmentation::augmentation;
+pub(crate) use preprocessing::SourceTraits;
 pub(super) use preprocessing::preprocessing;
 
 use super::challenges::Challenge;

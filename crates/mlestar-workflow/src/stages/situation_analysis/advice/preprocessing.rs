@@ -3,6 +3,7 @@
 use super::super::challenges::Challenge;
 use super::super::measurements::Measurements;
 use super::{Advice, Setting, present};
+use mlestar_data::load::SourceReport;
 use mlestar_data::{SourceKind, SplitName};
 
 /// Half width of the interval that enough validation pictures give at an accuracy of 0.85.
@@ -12,11 +13,34 @@ const Z: f64 = 1.959_963_984_540_054;
 /// The most of the training pictures that is worth giving to validation.
 const MOST_VALIDATION: f64 = 0.3;
 
+/// What advice depends on besides the figures.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SourceTraits {
+    /// The kind of source.
+    pub(crate) kind: SourceKind,
+    /// Whether it comes with a validation split of its own.
+    pub(crate) has_validation: bool,
+}
+
+impl SourceTraits {
+    pub(in super::super) fn of(source: &SourceReport) -> Self {
+        let validation = source
+            .splits
+            .iter()
+            .find(|split| split.name == SplitName::Validation);
+        Self {
+            kind: source.source,
+            // The name of a folder, and not how a part of one was chosen.
+            has_validation: validation.is_some_and(|split| split.made_from.ends_with('/')),
+        }
+    }
+}
+
 /// What to do to the data.
 pub(in super::super) fn preprocessing(
     measurements: &Measurements,
     challenges: &[Challenge],
-    source: SourceKind,
+    source: SourceTraits,
 ) -> Vec<Advice> {
     let statement = |id: &str| {
         let found = challenges.iter().find(|challenge| challenge.id == id);
@@ -64,8 +88,10 @@ pub(in super::super) fn preprocessing(
             "Look at each and correct the wrong ones.",
         ),
         smooth_labels(challenges, statement("label_noise")),
+        weigh_classes(measurements, challenges, statement("class_imbalance")),
         judge_by_class(measurements, challenges, statement("class_imbalance")),
-        keep_more_pixels(challenges, source, statement("low_resolution")),
+        keep_resolution(challenges, statement("low_resolution")),
+        use_more_pixels(measurements),
         validate_on_more(measurements, challenges, source),
     ]
     .into_iter()
@@ -96,8 +122,38 @@ fn smooth_labels(challenges: &[Challenge], reason: Option<String>) -> Option<Adv
         title: "Smooth the labels".into(),
         reason: reason?,
         follows_from: present(challenges, &["label_noise"]),
-        action: "Keep the model from fitting single wrong labels with certainty.".into(),
-        setting: Some(Setting::new("training.label_smoothing", "0.1", None)),
+        action: "Keep the model from fitting single wrong labels with certainty: training.label_smoothing = 0.1, which \
+                 does not go with the focal loss."
+            .into(),
+        setting: None,
+    })
+}
+
+/// Whether one class has so many pictures more than another that accuracy says little.
+fn is_strongly_imbalanced(measurements: &Measurements) -> bool {
+    measurements
+        .imbalance_ratio()
+        .is_none_or(|ratio| ratio >= 2.0)
+}
+
+/// A class without training pictures has no weight that would balance it.
+fn weigh_classes(
+    measurements: &Measurements,
+    challenges: &[Challenge],
+    reason: Option<String>,
+) -> Option<Advice> {
+    let has_all = measurements.imbalance_ratio().is_some();
+    (has_all && is_strongly_imbalanced(measurements)).then_some(())?;
+    Some(Advice {
+        title: "Weigh the classes".into(),
+        reason: reason?,
+        follows_from: present(challenges, &["class_imbalance"]),
+        action: "Let pictures of small classes count more in the loss, so that every class weighs the same.".into(),
+        setting: Some(Setting::new(
+            "training.class_weights",
+            "\"balanced\"",
+            None,
+        )),
     })
 }
 
@@ -107,57 +163,62 @@ fn judge_by_class(
     reason: Option<String>,
 ) -> Option<Advice> {
     let reason = reason?;
-    let strong = measurements
-        .imbalance_ratio()
-        .is_none_or(|ratio| ratio >= 2.0);
-    let (action, setting) = match strong {
-        true => (
-            "Let every class count the same in the metric that decides.",
-            Setting::new("task.primary.name", "\"balanced_accuracy\"", None),
-        ),
-        false => (
-            "Demand a recall of every class, so that small ones are not given up.",
-            Setting::new("task.quality.per_class_recall_min", "0.7", None),
-        ),
+    // Criteria of stage 5 go by the metric's name, and a minimum must fit the target: what to write depends on both.
+    let action = match is_strongly_imbalanced(measurements) {
+        true => {
+            "Let every class count the same in the metric that decides (task.primary.name = \"balanced_accuracy\")."
+        }
+        false => {
+            "Demand a recall of every class (task.quality.per_class_recall_min), so that small ones are not given up."
+        }
     };
     Some(Advice {
         title: "Judge every class".into(),
         reason,
         follows_from: present(challenges, &["class_imbalance"]),
         action: action.into(),
-        setting: Some(setting),
+        setting: None,
     })
 }
 
-fn keep_more_pixels(
-    challenges: &[Challenge],
-    source: SourceKind,
-    reason: Option<String>,
-) -> Option<Advice> {
-    let reason = reason?;
-    let (action, setting) = match source {
-        SourceKind::Folder => (
-            "If the files are larger than this, bring them to a larger size.",
-            Some(Setting::new("data.image_size", "[96, 96]", None)),
-        ),
-        _ => (
-            "Do not shrink the pictures any further; the model's first layer keeps their size.",
-            None,
-        ),
-    };
+fn keep_resolution(challenges: &[Challenge], reason: Option<String>) -> Option<Advice> {
     Some(Advice {
         title: "Keep the resolution".into(),
-        reason,
+        reason: reason?,
         follows_from: present(challenges, &["low_resolution"]),
-        action: action.into(),
-        setting,
+        action: "Do not shrink the pictures any further; the model's first layers should keep their size.".into(),
+        setting: None,
+    })
+}
+
+/// From so many times the side on, shrinking has cost detail that may matter.
+const MUCH_SHRUNK: usize = 2;
+
+/// Which size the network and the limits allow is not known here: stage 3 computes it.
+fn use_more_pixels(measurements: &Measurements) -> Option<Advice> {
+    let (of_files, side) = (
+        measurements.shorter_side_of_files(),
+        measurements.shorter_side(),
+    );
+    let [height, width] = measurements.file_sizes.median;
+    (of_files >= MUCH_SHRUNK * side).then(|| Advice {
+        title: "Consider larger pictures".into(),
+        reason: format!(
+            "half of the files have at least {height} x {width} pixels, and {} x {} are used",
+            measurements.height, measurements.width
+        ),
+        follows_from: vec!["file_sizes.median".into(), "height".into(), "width".into()],
+        action: "Set data.image_size to what stage 3 names, the largest size that this network and the limits of the \
+                 task allow; detail helps where classes differ in it, and every step costs as much more as the area."
+            .into(),
+        setting: None,
     })
 }
 
 fn validate_on_more(
     measurements: &Measurements,
     challenges: &[Challenge],
-    source: SourceKind,
+    source: SourceTraits,
 ) -> Option<Advice> {
     let follows_from = present(challenges, &["small_evaluation"]);
     let n_validation = measurements.n_pictures(SplitName::Validation);
@@ -167,7 +228,9 @@ fn validate_on_more(
     }
     let n_fitting = measurements.n_pictures(SplitName::Train) + n_validation;
     let fraction = n_wanted as f64 / n_fitting.max(1) as f64;
-    let setting = match source {
+    let setting = match source.kind {
+        // A split that the source has is used as it is.
+        _ if source.has_validation => None,
         SourceKind::Synthetic => Some(Setting::new(
             "data.synthetic.n_validation",
             n_wanted.to_string(),
@@ -188,6 +251,7 @@ fn validate_on_more(
         follows_from,
         action: match setting {
             Some(_) => "Give more pictures to validation.".into(),
+            None if source.has_validation => "Collect more validation pictures.".to_owned(),
             None => "Collect more pictures: too few would be left for training.".to_owned(),
         },
         setting,
@@ -200,8 +264,13 @@ mod tests {
     use super::super::super::challenges::testing::{untroubled, with_findings};
     use super::*;
     use mlestar_data::quality::FindingKind;
+    use mlestar_data::readers::folder::FileSizes;
 
     fn advice(measurements: &Measurements, source: SourceKind) -> Vec<Advice> {
+        let source = SourceTraits {
+            kind: source,
+            has_validation: false,
+        };
         preprocessing(measurements, &detect_all(measurements), source)
     }
 
@@ -215,7 +284,7 @@ mod tests {
     #[test]
     fn every_piece_of_advice_follows_from_a_challenge() {
         let mut measurements = with_findings(FindingKind::SuspectedMislabel, [60, 60, 0]);
-        measurements.width = 32;
+        measurements.file_sizes = FileSizes::uniform(224, 32, 100);
         measurements.class_counts.train = vec![900, 900, 900, 400];
         measurements.class_counts.validation = vec![25; 4];
         let ids: Vec<String> = detect_all(&measurements)
@@ -235,13 +304,54 @@ mod tests {
             .iter()
             .filter_map(|piece| Some(piece.setting.as_ref()?.key.as_str()))
             .collect();
+        assert_eq!(keys, ["training.class_weights"]);
+    }
+
+    #[test]
+    fn shrunk_files_are_told_from_small_ones() {
+        let mut measurements = untroubled();
+        measurements.file_sizes = FileSizes::uniform(500, 375, 398);
+        (measurements.height, measurements.width) = (64, 64);
+        let found = advice(&measurements, SourceKind::Folder);
+        let titles: Vec<&str> = found.iter().map(|piece| piece.title.as_str()).collect();
         assert_eq!(
-            keys,
-            [
-                "training.label_smoothing",
-                "task.primary.name",
-                "data.image_size"
-            ]
+            titles,
+            ["Normalise each channel", "Consider larger pictures"]
+        );
+        // The size that fits is not known here.
+        assert!(found.iter().all(|piece| piece.setting.is_none()));
+    }
+
+    #[test]
+    fn a_class_without_pictures_cannot_be_balanced() {
+        let keys = |train: Vec<usize>| -> Vec<String> {
+            let mut measurements = untroubled();
+            measurements.class_counts.train = train;
+            let found = advice(&measurements, SourceKind::Folder).into_iter();
+            found.filter_map(|piece| Some(piece.setting?.key)).collect()
+        };
+        assert_eq!(
+            keys(vec![2_000, 4_000, 4_000, 4_000]),
+            ["training.class_weights"]
+        );
+        assert_eq!(keys(vec![0, 4_000, 4_000, 4_000]), Vec::<String>::new());
+        assert_eq!(keys(vec![3_000, 4_000, 4_000, 4_000]), Vec::<String>::new());
+    }
+
+    /// Where the source has a validation split, the fraction changes nothing.
+    #[test]
+    fn a_validation_split_of_the_source_is_not_enlarged_by_a_fraction() {
+        let mut measurements = untroubled();
+        measurements.class_counts.validation = vec![100; 4];
+        let source = SourceTraits {
+            kind: SourceKind::Folder,
+            has_validation: true,
+        };
+        let found = preprocessing(&measurements, &detect_all(&measurements), source);
+        let last = found.last().unwrap();
+        assert_eq!(
+            (last.title.as_str(), &last.setting),
+            ("Validate on more pictures", &None)
         );
     }
 

@@ -209,6 +209,7 @@ pub(super) mod testing {
     use super::super::measurements::{FindingCount, SplitCounts};
     use super::*;
     use mlestar_data::quality::FindingKind;
+    use mlestar_data::readers::folder::FileSizes;
     use mlestar_data::separability::{PairConfusion, Separability};
     use mlestar_data::variability::{Spread, Variability};
 
@@ -219,6 +220,7 @@ pub(super) mod testing {
             classes: ["cat", "dog", "ship", "tree"].map(String::from).to_vec(),
             height: 224,
             width: 224,
+            file_sizes: FileSizes::uniform(224, 224, 36_000),
             class_counts: SplitCounts {
                 train: vec![5_000; 4],
                 validation: vec![2_000; 4],
@@ -271,7 +273,7 @@ pub(super) mod testing {
     /// A data set with many troubles.
     pub(crate) fn troubled() -> Measurements {
         let mut measurements = with_findings(FindingKind::SuspectedMislabel, [60, 20, 0]);
-        (measurements.height, measurements.width) = (32, 32);
+        shrink_to(&mut measurements, 32);
         measurements.class_counts.train = vec![400, 400, 400, 900];
         measurements.class_counts.validation = vec![50; 4];
         for count in &mut measurements.findings {
@@ -302,6 +304,12 @@ pub(super) mod testing {
         measurements
     }
 
+    /// Gives files and pictures another size.
+    pub(crate) fn shrink_to(measurements: &mut Measurements, side: usize) {
+        (measurements.height, measurements.width) = (side, side);
+        measurements.file_sizes = FileSizes::uniform(side, side, measurements.n_all());
+    }
+
     /// The challenge, if the measurements show it.
     pub(crate) fn shown(detector: Detector, measurements: &Measurements) -> Option<Challenge> {
         detector(measurements).filter(Challenge::is_shown)
@@ -322,7 +330,7 @@ pub(super) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::untroubled;
+    use super::testing::{shrink_to, untroubled};
     use super::*;
     use std::collections::BTreeSet;
 
@@ -334,7 +342,7 @@ mod tests {
     #[test]
     fn challenges_have_ids_of_their_own_and_stand_by_severity() {
         let mut measurements = untroubled();
-        (measurements.height, measurements.width) = (32, 32);
+        shrink_to(&mut measurements, 32);
         measurements.class_counts.train = vec![90, 100, 100, 500];
         measurements.class_counts.validation = vec![20; 4];
         let found = detect_all(&measurements);
@@ -374,7 +382,14 @@ mod tests {
         let detections = run_detectors(&unmeasured);
         let silent = detections.iter().filter(|found| found.evidence.is_empty());
         let silent: Vec<&str> = silent.map(|found| found.id.as_str()).collect();
-        assert_eq!(silent, ["low_separability", "confusable_classes"]);
+        assert_eq!(
+            silent,
+            [
+                "low_separability",
+                "confusable_classes",
+                "intra_class_variance"
+            ]
+        );
     }
 
     #[test]
@@ -390,7 +405,7 @@ mod tests {
     #[test]
     fn evidence_within_its_threshold_shows_nothing() {
         let mut measurements = untroubled();
-        (measurements.height, measurements.width) = (32, 32);
+        shrink_to(&mut measurements, 32);
         let mut challenge = detect_all(&measurements).remove(0);
         challenge.evidence[0].value = 500.0;
         assert!(!challenge.is_shown());
