@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// From a folder of pictures to a measured, deployable model, in seven stages.
 ///
 /// Exit codes: 0 all gates pass, 1 the program failed, 2 wrong usage or config, 3 an artifact is
-/// missing, 4 a gate is not met, 5 a gate is inconclusive.
+/// missing, 4 a gate is not met, 5 a gate is inconclusive, 6 a signal stopped it and the same command goes on.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", version, disable_help_subcommand = true)]
 pub struct Arguments {
@@ -45,7 +45,8 @@ pub enum Command {
     ///
     /// Shows epoch, step, loss, accuracy, learning rate, speed, time left, the machine's memory and what the
     /// record shows so far; over itself in a terminal, as a line every few seconds elsewhere. Ends when the
-    /// stage of the training has ended, or on Ctrl-C. Only reads. Exit code 3 when there is no run.
+    /// stage of the training has ended, or on a signal such as Ctrl-C (exit code 6). Only reads. Exit code 3 when
+    /// there is no run.
     Monitor(MonitorOptions),
     /// Check toolchain, backends, disk, memory, threads and data
     Doctor(ProjectOptions),
@@ -99,8 +100,10 @@ pub struct TrainingOptions {
     /// training.overfit_batches)
     #[arg(long, value_name = "N")]
     pub overfit_batches: Option<usize>,
-    /// See whether every stage runs at all: one epoch of two batches, one trial, gates not stopping, in
-    /// a run folder of its own
+    /// See whether every stage runs at all, in a run folder of its own: each training is one epoch of two
+    /// batches, the search is one trial, the speed is measured ten times. Gates are judged and shown, but decide
+    /// neither whether the next stage runs nor the exit code. All pictures are still read, looked at and predicted
+    /// once; with many of them add --set data.subset=N
     #[arg(long)]
     pub fast_dev_run: bool,
 }

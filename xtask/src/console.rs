@@ -4,12 +4,16 @@ use crate::gauges::Gauges;
 use indicatif::{ProgressBar, ProgressStyle};
 use mlestar_gates::{StageVerdict, Status};
 use mlestar_train::{EpochRecord, TrainEvent};
+use mlestar_workflow::config::Change;
 use mlestar_workflow::{Reporter, Stage};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// How often a plain line is written while something long goes on.
 const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How many changed settings are written out.
+const MOST_CHANGES: usize = 30;
 
 const COUNT_TEMPLATE: &str = "    {prefix:<24} {bar:30} {pos}/{len}  {per_sec}  {eta} left  {msg}";
 /// Its message has rate and time left; what does not fit the terminal is cut off.
@@ -97,6 +101,16 @@ fn bar_style(template: &str) -> ProgressStyle {
 }
 
 impl Reporter for Console {
+    fn config_changed(&mut self, changes: &[Change]) {
+        self.line("the config is not the one that this run was made with:");
+        for change in changes.iter().take(MOST_CHANGES) {
+            self.line(&format!("    {change}"));
+        }
+        if changes.len() > MOST_CHANGES {
+            self.line(&format!("    and {} more", changes.len() - MOST_CHANGES));
+        }
+    }
+
     fn stage_started(&mut self, stage: Stage, reasons: &[String]) {
         let why = match reasons {
             [first, rest @ ..] if !rest.is_empty() => format!("{first}, and {} more", rest.len()),

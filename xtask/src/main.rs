@@ -10,6 +10,7 @@ mod commands;
 mod console;
 mod gauges;
 mod project;
+mod signals;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
@@ -29,6 +30,7 @@ fn main() -> std::process::ExitCode {
             return code.code().into();
         }
     };
+    signals::install();
     let code = execute(arguments).unwrap_or_else(|error| {
         eprintln!("error: {error}");
         error.exit_code()

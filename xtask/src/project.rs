@@ -8,7 +8,7 @@ use mlestar_workflow::config::{Config, Override};
 use mlestar_workflow::device::{DeviceChoice, OpenDevice};
 use mlestar_workflow::freshness::Surroundings;
 use mlestar_workflow::{RunFolder, Stage, WorkflowError};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 const QUICK_START: &str = include_str!("../../configs/quickstart.toml");
 
@@ -31,15 +31,33 @@ pub fn open(options: &ProjectOptions) -> Result<Project, WorkflowError> {
         .iter()
         .map(|text| Override::parse(text))
         .collect::<Result<Vec<_>, _>>()?;
-    let config = match options.config.as_ref().or(recorded.as_ref()) {
-        Some(path) => Config::load(path, &settings)?,
-        None => Config::parse(QUICK_START, "the built-in quick start", &settings)?,
+    let config = match (&options.config, &recorded) {
+        (Some(path), _) => Config::load(path, &settings)?,
+        (None, Some(path)) => Config::load_recorded(path, &settings)?,
+        (None, None) => Config::parse(QUICK_START, "the built-in quick start", &settings)?,
     };
     let root = named_run.unwrap_or_else(|| Path::new("runs").join(&config.project.name));
     Ok(Project {
         config,
         run: RunFolder::new(root),
     })
+}
+
+/// As [`open`], for a command that looks at a run: there must be one.
+pub fn open_run(options: &ProjectOptions) -> Result<Project, WorkflowError> {
+    open(options)?.with_run()
+}
+
+impl Project {
+    /// The same, if it has been run.
+    pub fn with_run(self) -> Result<Self, WorkflowError> {
+        match self.run.manifest_path().is_file() {
+            true => Ok(self),
+            false => Err(WorkflowError::NoRun {
+                path: self.run.root().to_owned(),
+            }),
+        }
+    }
 }
 
 /// As [`open`], for a command that trains.
@@ -76,11 +94,16 @@ pub fn open_for_training(
 }
 
 /// The settings of `--fast-dev-run`.
-const FAST_DEV_RUN: [&str; 4] = [
+const FAST_DEV_RUN: [&str; 9] = [
     "training.epochs=1",
     "training.overfit_batches=2",
+    "training.schedule.warmup_epochs=0",
     "refinement.trials=1",
+    "refinement.startup_trials=1",
     "refinement.epochs_per_trial=1",
+    "refinement.final_epochs=1",
+    "deployment.benchmark.latency_runs=10",
+    "deployment.benchmark.throughput_batch_sizes=[1]",
 ];
 
 /// As [`open`], for a command whose first argument may name the run, or a folder inside it.
@@ -120,8 +143,9 @@ fn settings(options: &ProjectOptions) -> Vec<String> {
 
 /// A plain name stands for `runs/NAME`; anything with a separator is a path.
 pub fn run_path(run: &Path) -> PathBuf {
-    match run.components().count() {
-        1 if run.is_relative() => Path::new("runs").join(run),
+    let mut parts = run.components();
+    match (parts.next(), parts.next()) {
+        (Some(Component::Normal(name)), None) => Path::new("runs").join(name),
         _ => run.to_owned(),
     }
 }
@@ -177,6 +201,8 @@ mod tests {
         assert_eq!(run_path(Path::new("a")), Path::new("runs").join("a"));
         assert_eq!(run_path(Path::new("x/a")), Path::new("x/a"));
         assert_eq!(run_path(Path::new("./a")), Path::new("./a"));
+        assert_eq!(run_path(Path::new("..")), Path::new(".."));
+        assert_eq!(run_path(Path::new(".")), Path::new("."));
     }
 
     #[test]

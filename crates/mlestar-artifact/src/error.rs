@@ -51,8 +51,12 @@ pub enum ArtifactError {
     },
     /// It was written by another version of the schema.
     #[error(
-        "{path} is version {found} of \"{schema}\", this program reads version {expected}; write it anew",
-        path = path.display()
+        "{path} is version {found} of \"{schema}\", this program reads version {expected}; {advice}",
+        path = path.display(),
+        advice = match *found > u64::from(*expected) {
+            true => "a newer program wrote it: use that one, or another folder",
+            false => "write it anew",
+        }
     )]
     WrongVersion {
         /// The file.

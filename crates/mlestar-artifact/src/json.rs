@@ -45,6 +45,9 @@ pub fn write_artifact<A: Artifact>(path: &Path, value: &A) -> Result<(), Artifac
 /// [`ArtifactError::WrongSchema`], [`ArtifactError::WrongVersion`].
 pub fn read_artifact<A: Artifact>(path: &Path) -> Result<A, ArtifactError> {
     let bytes = fs::read(path).map_err(|source| ArtifactError::read(path, source))?;
+    if bytes.is_empty() {
+        return Err(ArtifactError::invalid(path, "it is empty"));
+    }
     let mut document: Map<String, Value> =
         serde_json::from_slice(&bytes).map_err(|error| ArtifactError::invalid(path, error))?;
     let schema = document.shift_remove(SCHEMA_KEY);
@@ -117,6 +120,12 @@ mod tests {
         assert_eq!(
             message_for("{"),
             "RUN/shape.json is not valid: EOF while parsing an object at line 1 column 1"
+        );
+        assert_eq!(message_for(""), "RUN/shape.json is not valid: it is empty");
+        assert_eq!(
+            message_for(r#"{"schema": "test.shape", "schema_version": 3}"#),
+            "RUN/shape.json is version 3 of \"test.shape\", this program reads version 2; a newer program wrote it: use \
+             that one, or another folder"
         );
         assert_eq!(
             message_for(r#"{"sides": 3}"#),

@@ -37,6 +37,13 @@ pub enum DataError {
         remedy: String,
     },
 
+    /// A stop was asked for. Nothing is half done: what was downloaded is continued by the next attempt.
+    #[error("stopped while {doing}; the same command goes on")]
+    Stopped {
+        /// What was being done.
+        doing: &'static str,
+    },
+
     /// The operating system refused something.
     #[error("cannot {action} {}: {source}; {remedy}", shown(.path))]
     Io {

@@ -37,11 +37,10 @@ pub enum Reread {
 ///
 /// With `cache`, a JSON file, a file is not read again whose size and time of change are as they were,
 /// and on Unix also the time of change of its entry (which no program can set) and its inode. A cache that
-/// is missing, damaged or of another folder is made anew.
+/// is missing, damaged or of another folder is made anew, where it can be written.
 ///
 /// # Errors
-/// When the source is missing or malformed as far as its names show, a file cannot be read, or the
-/// cache cannot be written.
+/// When the source is missing or malformed as far as its names show, or a file cannot be read.
 ///
 /// ```
 /// use mlestar_data::{DataConfig, fingerprint, synthetic::SyntheticConfig};
@@ -108,13 +107,14 @@ pub fn fingerprint_with(
                 .filter_map(Hashed::entry)
                 .filter(|e| e.is_settled(now))
                 .collect();
-            Cache::write(
+            // One that cannot be written, in a folder that may only be read, costs time and nothing else.
+            let _ = Cache::write(
                 path,
                 CacheFile {
                     root: absolute(&root),
                     files,
                 },
-            )?;
+            );
         }
     }
     Ok(ContentHash::of_bytes(text.as_bytes()))

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,20 @@ pub fn write_subset(
     seed: u64,
     out_dir: &Path,
 ) -> Result<SubsetReport> {
+    write_subset_until(config, n, seed, out_dir, &AtomicBool::new(false))
+}
+
+/// As [`write_subset`], unless `stop` becomes true meanwhile, from another thread or a signal's handler.
+///
+/// # Errors
+/// As [`write_subset`], and [`DataError::Stopped`], in which case nothing is left behind.
+pub fn write_subset_until(
+    config: &DataConfig,
+    n: usize,
+    seed: u64,
+    out_dir: &Path,
+    stop: &AtomicBool,
+) -> Result<SubsetReport> {
     config.check()?;
     check_target(out_dir)?;
     let parent = match out_dir.parent() {
@@ -55,7 +70,7 @@ pub fn write_subset(
     fs::create_dir(&target).map_err(|e| DataError::write(&target, e))?;
     let report = match (cifar_kind(config.source), config.source) {
         (Some(kind), _) => write_cifar(kind, config, n, seed, &target)?,
-        (None, SourceKind::Folder) => write_folder(config, n, seed, &target)?,
+        (None, SourceKind::Folder) => write_folder(config, n, seed, &target, stop)?,
         (None, _) => {
             return Err(DataError::invalid_setting(
                 "data.source",
@@ -64,11 +79,21 @@ pub fn write_subset(
             ));
         }
     };
+    check_stop(stop)?;
     if out_dir.is_dir() {
         fs::remove_dir(out_dir).map_err(|e| DataError::write(out_dir, e))?;
     }
     fs::rename(&target, out_dir).map_err(|e| DataError::write(out_dir, e))?;
     Ok(report)
+}
+
+fn check_stop(stop: &AtomicBool) -> Result<()> {
+    match stop.load(Ordering::Acquire) {
+        true => Err(DataError::Stopped {
+            doing: "copying pictures",
+        }),
+        false => Ok(()),
+    }
 }
 
 fn check_target(out_dir: &Path) -> Result<()> {
@@ -150,7 +175,13 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(|e| DataError::write(path, e))
 }
 
-fn write_folder(config: &DataConfig, n: usize, seed: u64, target: &Path) -> Result<SubsetReport> {
+fn write_folder(
+    config: &DataConfig,
+    n: usize,
+    seed: u64,
+    target: &Path,
+    stop: &AtomicBool,
+) -> Result<SubsetReport> {
     let listing = scan_folder(config.folder()?)?;
     let labels = |entries: &[Entry]| entries.iter().map(|e| e.label).collect::<Vec<u32>>();
     let train = labels(&listing.train);
@@ -174,6 +205,7 @@ fn write_folder(config: &DataConfig, n: usize, seed: u64, target: &Path) -> Resu
     let chosen = pools.reduce(n, [&parts[0], &parts[1], &parts[2]], n_splits_to_make, seed)?;
     let all: Vec<&Entry> = listing.entries().collect();
     for index in chosen.iter().flatten() {
+        check_stop(stop)?;
         let (from, to) = (
             listing.root.join(&all[*index].path),
             target.join(&all[*index].path),

@@ -12,6 +12,9 @@ use crate::Status;
 /// | 3 | [`MissingArtifact`](ExitCode::MissingArtifact) | an artifact that a gate rests on is missing, or stale |
 /// | 4 | [`GateFailed`](ExitCode::GateFailed) | a gate failed |
 /// | 5 | [`Inconclusive`](ExitCode::Inconclusive) | a gate is inconclusive, none failed |
+/// | 6 | [`Stopped`](ExitCode::Stopped) | a signal stopped the program; the same command goes on |
+///
+/// A second signal ends a program at once, with code 130.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ExitCode {
@@ -27,10 +30,12 @@ pub enum ExitCode {
     GateFailed = 4,
     /// A gate is inconclusive and none failed.
     Inconclusive = 5,
+    /// A signal, such as Ctrl-C, stopped the program at a safe point: the same command goes on.
+    Stopped = 6,
 }
 
 impl ExitCode {
-    /// The number for the operating system, 0 to 5.
+    /// The number for the operating system, 0 to 6.
     ///
     /// ```
     /// use mlestar_gates::{ExitCode, Status};
@@ -49,6 +54,7 @@ impl ExitCode {
             ExitCode::MissingArtifact => "an artifact is missing or stale",
             ExitCode::GateFailed => "a gate failed",
             ExitCode::Inconclusive => "a gate is inconclusive",
+            ExitCode::Stopped => "stopped by a signal; the same command goes on",
         }
     }
 }
@@ -89,6 +95,7 @@ mod tests {
         assert_eq!(codes, [0, 4, 5, 3, 3]);
         assert_eq!(ExitCode::ProgramFailure.code(), 1);
         assert_eq!(ExitCode::Usage.code(), 2);
+        assert_eq!(ExitCode::Stopped.code(), 6);
         assert_eq!(ExitCode::GateFailed.to_string(), "4 (a gate failed)");
     }
 }

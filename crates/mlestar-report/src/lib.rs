@@ -45,6 +45,7 @@ mod error;
 pub mod format;
 mod page;
 mod pictures;
+mod verdict_header;
 
 pub use blocks::{
     Align, Badge, Block, Callout, CalloutKind, Cell, ChartFigure, Code, Column, Definition,
@@ -54,3 +55,4 @@ pub use charts::Svg;
 pub use error::ReportError;
 pub use page::{Page, Section};
 pub use pictures::thumbnail;
+pub use verdict_header::{VerdictHeader, without_verdict};

@@ -1,6 +1,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::blocks::{Badge, Block};
+use crate::verdict_header;
 
 /// The style sheet of every page. It is written into the page: a page is one file.
 const STYLE: &str = include_str!("style.css");
@@ -196,6 +197,7 @@ impl Page {
                         }
                     }
                 }
+                (PreEscaped(verdict_header::empty()))
             }
         }
     }

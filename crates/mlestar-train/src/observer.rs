@@ -162,6 +162,12 @@ impl StopSignal {
         self.0.store(true, Ordering::Release);
     }
 
+    /// The flag itself, true once the stop was asked for: for code that does not know this type.
+    #[must_use]
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
     /// Whether the stop was asked for.
     #[must_use]
     pub fn is_requested(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The chain: runs what is stale, judges every gate, and knows what to do when one is not met.
 
 use crate::audit::{self, AuditEvent, AuditMark};
-use crate::config::{Config, OnFailure, ReturnTo};
+use crate::config::{Config, OnFailure, ReturnTo, differences};
 use crate::context::DataCache;
 use crate::freshness::{
     Surroundings, altered_outputs, changes, current_inputs, goes_on, staleness,
@@ -12,7 +12,7 @@ use crate::manifest::{Manifest, StageRecord, hash_folder};
 use crate::remedies::Remedies;
 use crate::validation::ValidationReport;
 use crate::{CODE_VERSION, Reporter, RunFolder, Stage, StageContext, WorkflowError};
-use crate::{gates, stages, summary};
+use crate::{gates, page_headers, stages, summary};
 use burn::tensor::Device;
 use mlestar_artifact::{Artifact, ContentHash, remove_leftovers, write_artifact, write_atomically};
 use mlestar_gates::{ExitCode, StageVerdict, Status};
@@ -131,12 +131,15 @@ pub fn run(
     if request.must_resume {
         chain.check_that_it_resumes()?;
     }
+    chain.tell_what_changed();
     chain.write_run_info()?;
     let report = chain.run_stages(&mut remedies)?;
     let surroundings = chain.surroundings();
     let judged = ValidationReport::judge(&Stage::ALL, &surroundings, request.run, &chain.manifest);
     stages::deployment::record_verdicts(request.run, &mut chain.manifest, &judged.verdict)?;
     judged.write(request.run)?;
+    page_headers::refresh(request.run, &chain.manifest, &judged.verdict)?;
+    let surroundings = chain.surroundings();
     summary::write(&surroundings, request.run, &chain.manifest)?;
     Ok(report)
 }
@@ -179,6 +182,26 @@ impl Chain<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Says in which keys the config differs from the one that is about to be replaced.
+    fn tell_what_changed(&mut self) {
+        let path = self.request.run.config_path();
+        if self.manifest.stages.is_empty() || !path.exists() {
+            return;
+        }
+        match Config::load_recorded(&path, &[]) {
+            Ok(recorded) => {
+                let changes = differences(&recorded, &self.config);
+                if !changes.is_empty() {
+                    self.reporter.config_changed(&changes);
+                }
+            }
+            Err(_) => self.reporter.note(&format!(
+                "{} could not be read and is written anew",
+                path.display()
+            )),
+        }
     }
 
     fn write_run_info(&self) -> Result<(), WorkflowError> {

@@ -4,9 +4,9 @@ use crate::audit::{self, AuditEvent};
 use crate::config::Config;
 use crate::freshness::Surroundings;
 use crate::manifest::Manifest;
-use crate::{Reporter, RunFolder, Stage, WorkflowError};
+use crate::{Reporter, RunFolder, Stage, WorkflowError, page_headers};
 use burn::tensor::Device;
-use mlestar_artifact::{Artifact, ContentHash, read_artifact, read_json_lines};
+use mlestar_artifact::{Artifact, read_artifact, read_json_lines};
 use mlestar_data::{ImageSet, ImageSplits, LoadedData, SourceReport};
 use mlestar_train::StopSignal;
 use serde::de::DeserializeOwned;
@@ -158,7 +158,8 @@ impl StageContext<'_> {
             .complete_stage(from)
             .and_then(|record| record.outputs.get(name))
             .ok_or_else(|| missing(format!("stage {from} has not left it")))?;
-        let found = ContentHash::of_file(&path).map_err(|error| missing(error.to_string()))?;
+        let found =
+            page_headers::content_hash(&path).map_err(|error| missing(error.to_string()))?;
         if found != *recorded {
             return Err(missing("it was altered after it was written".into()));
         }

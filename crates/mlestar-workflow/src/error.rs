@@ -54,6 +54,20 @@ pub enum WorkflowError {
     /// A file cannot be read or written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+    /// A file in which a run keeps its state is damaged.
+    #[error("{source}. {remedy}")]
+    DamagedRun {
+        /// Which file, and what is wrong with it.
+        source: ArtifactError,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// There is no run where one is to be looked at.
+    #[error("there is no run in {path}; `cargo xtask run` makes one, and --run names another folder", path = path.display())]
+    NoRun {
+        /// The run's folder.
+        path: PathBuf,
+    },
     /// The run folder cannot be used.
     #[error("cannot use the run folder {path}: {source}; choose another with --run", path = path.display())]
     RunFolder {
@@ -110,13 +124,13 @@ pub enum WorkflowError {
         /// What was named.
         path: PathBuf,
     },
-    /// Ctrl-C, or another request to stop, in work that leaves nothing half done.
+    /// A request to stop, such as Ctrl-C, in work that leaves nothing half done.
     #[error("stopped while {doing}; nothing was written")]
     Stopped {
         /// What was being done.
         doing: &'static str,
     },
-    /// Ctrl-C, or another request to stop. What was done is saved.
+    /// A request to stop, such as Ctrl-C. What was done is saved.
     #[error("stopped during stage {stage}; what was done is saved. Go on with the same command")]
     Interrupted {
         /// The stage that was running.
@@ -125,6 +139,16 @@ pub enum WorkflowError {
 }
 
 impl WorkflowError {
+    /// The error with what to do about it, where a file is damaged or another program's.
+    pub(crate) fn of_run_file(source: ArtifactError, remedy: &'static str) -> Self {
+        match source {
+            ArtifactError::Invalid { .. } | ArtifactError::WrongSchema { .. } => {
+                Self::DamagedRun { source, remedy }
+            }
+            other => other.into(),
+        }
+    }
+
     /// The exit code of a program that ends with this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
@@ -134,10 +158,14 @@ impl WorkflowError {
             | Self::Usage(_)
             | Self::Train(TrainError::InitialWeights { .. } | TrainError::Teacher { .. })
             | Self::CannotResume { .. } => ExitCode::Usage,
-            Self::MissingInput { .. } | Self::NothingToResume { .. } | Self::NoTraining { .. } => {
-                ExitCode::MissingArtifact
-            }
+            Self::MissingInput { .. }
+            | Self::NothingToResume { .. }
+            | Self::NoRun { .. }
+            | Self::NoTraining { .. } => ExitCode::MissingArtifact,
             Self::Artifact(error) if error.is_missing() => ExitCode::MissingArtifact,
+            Self::Stopped { .. }
+            | Self::Interrupted { .. }
+            | Self::Data(DataError::Stopped { .. }) => ExitCode::Stopped,
             _ => ExitCode::ProgramFailure,
         }
     }

@@ -22,6 +22,7 @@ pub mod lr_find;
 pub mod machine;
 pub mod manifest;
 pub mod monitor;
+pub mod page_headers;
 pub mod predictions;
 mod remedies;
 pub mod reporter;

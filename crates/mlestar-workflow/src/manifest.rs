@@ -2,7 +2,7 @@
 
 use crate::audit::AuditMark;
 use crate::inputs::Inputs;
-use crate::{RunFolder, Stage, WorkflowError};
+use crate::{RunFolder, Stage, WorkflowError, page_headers};
 use mlestar_artifact::{Artifact, ArtifactError, ContentHash, read_artifact, write_artifact};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,7 +56,11 @@ impl Manifest {
         match read_artifact(&run.manifest_path()) {
             Ok(manifest) => Ok(manifest),
             Err(error) if error.is_missing() => Ok(Self::default()),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(WorkflowError::of_run_file(
+                error,
+                "Put a good copy back, or delete the file: `cargo xtask run` then runs every stage anew and keeps what \
+                 the folders of the stages hold in .previous",
+            )),
         }
     }
 
@@ -85,7 +89,8 @@ impl Manifest {
 }
 
 /// Hashes every file below `folder` whose name does not begin with a dot: such are what a killed
-/// process was still writing. An absent folder has no files.
+/// process was still writing. An absent folder has no files. What a page's header says about verdicts
+/// does not count ([`page_headers::content_hash`]).
 ///
 /// # Errors
 /// When a file or folder cannot be read.
@@ -117,7 +122,7 @@ fn walk(folder: &Path, prefix: &str, hashes: &mut Hashes) -> Result<(), Workflow
         if entry.file_type().map_err(fail)?.is_dir() {
             walk(&entry.path(), &format!("{name}/"), hashes)?;
         } else {
-            hashes.insert(name, ContentHash::of_file(&entry.path())?);
+            hashes.insert(name, page_headers::content_hash(&entry.path())?);
         }
     }
     Ok(())

@@ -41,7 +41,11 @@ impl Remedies {
             Ok(remedies) if remedies.config == hash => Ok(remedies),
             Ok(_) => Ok(Self::none(hash)),
             Err(error) if error.is_missing() => Ok(Self::none(hash)),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(WorkflowError::of_run_file(
+                error,
+                "It holds what failed gates have changed in the config. Put a good copy back, or delete the file: the \
+                 run then begins with the config as it is written",
+            )),
         }
     }
 

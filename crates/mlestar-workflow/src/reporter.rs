@@ -1,11 +1,18 @@
 //! What a run tells whoever watches it.
 
 use crate::Stage;
+use crate::config::Change;
 use mlestar_gates::StageVerdict;
 use mlestar_train::TrainEvent;
 
 /// Receives the progress of a run. The command line draws it; tests collect it; `()` ignores it.
 pub trait Reporter {
+    /// The config is not the one that the run folder was last used with: `changes` says where. Comes before any
+    /// stage.
+    fn config_changed(&mut self, changes: &[Change]) {
+        let _ = changes;
+    }
+
     /// A stage is about to run, because of `reasons`.
     fn stage_started(&mut self, stage: Stage, reasons: &[String]) {
         let _ = (stage, reasons);

@@ -2,6 +2,7 @@
 
 use crate::{Stage, WorkflowError};
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The folder that holds all that one run leaves behind, and the paths inside it.
@@ -84,6 +85,30 @@ impl RunFolder {
         self.root.join("summary.html")
     }
 
+    /// What stands where the folder should be or come: a link that leads nowhere, or a file.
+    fn obstacle(&self) -> Option<String> {
+        for path in self.root.ancestors() {
+            let Ok(found) = fs::symlink_metadata(path) else {
+                continue;
+            };
+            return match (found.is_symlink(), fs::metadata(path)) {
+                (true, Err(_)) => {
+                    let target = fs::read_link(path).unwrap_or_default();
+                    Some(format!(
+                        "{} is a link to {}, which is not there",
+                        path.display(),
+                        target.display()
+                    ))
+                }
+                (_, Ok(found)) if !found.is_dir() => {
+                    Some(format!("{} is not a folder", path.display()))
+                }
+                _ => None,
+            };
+        }
+        None
+    }
+
     /// Makes the folder and takes it for this process.
     ///
     /// # Errors
@@ -93,6 +118,9 @@ impl RunFolder {
             path: self.root.clone(),
             source,
         };
+        if let Some(obstacle) = self.obstacle() {
+            return Err(fail(io::Error::other(obstacle)));
+        }
         fs::create_dir_all(&self.root).map_err(fail)?;
         let file = File::options()
             .create(true)
@@ -130,7 +158,29 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "").unwrap();
-        let error = RunFolder::new(&path).lock().unwrap_err().to_string();
-        assert!(error.contains("file"), "{error}");
+        for below in ["", "a", "a/b"] {
+            let error = RunFolder::new(path.join(below)).lock().unwrap_err();
+            let error = error
+                .to_string()
+                .replace(&folder.path().display().to_string(), "RUNS");
+            assert!(error.contains("RUNS/file is not a folder"), "{error}");
+            assert!(error.contains("choose another with --run"), "{error}");
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_that_leads_nowhere_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("gone"), &link).unwrap();
+        let message = |path: &Path| {
+            let error = RunFolder::new(path).lock().unwrap_err().to_string();
+            error.replace(&folder.path().display().to_string(), "RUNS")
+        };
+        insta::assert_snapshot!(message(&link), @"cannot use the run folder RUNS/link: RUNS/link is a link to RUNS/gone, which is not there; choose another with --run");
+        insta::assert_snapshot!(message(&link.join("a")), @"cannot use the run folder RUNS/link/a: RUNS/link is a link to RUNS/gone, which is not there; choose another with --run");
+        fs::create_dir(folder.path().join("gone")).unwrap();
+        RunFolder::new(link.join("a")).lock().unwrap();
     }
 }

@@ -3,6 +3,7 @@
 use crate::chain::RunInfo;
 use crate::freshness::Surroundings;
 use crate::manifest::Manifest;
+use crate::page_headers::main_page;
 use crate::stages::deployment::BenchmarkArtifact;
 use crate::stages::evaluation::{Drawings, EvaluationResults, RESULTS};
 use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
@@ -111,16 +112,6 @@ fn step(stage: Stage, verdict: &StageVerdict, manifest: &Manifest) -> StageStep 
         Some(page) => step.href(format!("{}/{page}", stage.folder())),
         None => step,
     }
-}
-
-/// The page about a stage's work.
-fn main_page(stage: Stage, manifest: &Manifest) -> Option<&str> {
-    let record = manifest.complete_stage(stage)?;
-    record
-        .outputs
-        .keys()
-        .map(String::as_str)
-        .find(|name| name.ends_with(".html") && *name != FINAL_REPORT)
 }
 
 /// The figures of the model that ships first; the baseline's beside them, so called.

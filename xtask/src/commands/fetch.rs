@@ -2,6 +2,7 @@
 
 use crate::arguments::FetchOptions;
 use crate::console::Console;
+use crate::signals;
 use mlestar_data::fetch::{self, ArchiveManifest, FetchProgress, FetchStage};
 use mlestar_gates::ExitCode;
 use mlestar_workflow::WorkflowError;
@@ -10,6 +11,7 @@ pub fn run(options: &FetchOptions) -> Result<ExitCode, WorkflowError> {
     let archive = ArchiveManifest::known(&options.name)?;
     let download = fetch::FetchOptions {
         url: options.url.clone(),
+        stop: Some(signals::stop_signal().flag()),
         ..fetch::FetchOptions::from_environment()
     };
     let mut console = Console::new();

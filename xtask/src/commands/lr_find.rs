@@ -1,11 +1,9 @@
 //! `lr-find`.
 
-use super::run::stop_on_ctrl_c;
 use crate::arguments::LrFindArguments;
 use crate::console::Console;
-use crate::project;
+use crate::{project, signals};
 use mlestar_gates::ExitCode;
-use mlestar_train::StopSignal;
 use mlestar_workflow::lr_find::{self, LrFind, LrFindJob, LrFindOptions};
 use mlestar_workflow::{RunFolder, WorkflowError};
 
@@ -22,8 +20,7 @@ pub fn run(arguments: &LrFindArguments) -> Result<ExitCode, WorkflowError> {
         .map_err(|error| WorkflowError::Usage(format!("--{error}")))?;
     let threads = project::set_threads(&arguments.project)?;
     let device = project::open_device(&arguments.project)?;
-    let stop = StopSignal::default();
-    stop_on_ctrl_c(&stop);
+    let stop = signals::stop_signal();
     let mut console = Console::new();
     console.headline(&format!(
         "learning rates from {:e} to {:e} in {} steps: {} on {}",

@@ -1,15 +1,14 @@
 //! `monitor`.
 
 use crate::arguments::MonitorOptions;
-use crate::project;
+use crate::{project, signals};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mlestar_gates::ExitCode;
+use mlestar_train::StopSignal;
 use mlestar_train::analysis::Finding;
 use mlestar_workflow::WorkflowError;
 use mlestar_workflow::monitor::{Monitor, RunState, TrainingState};
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -21,50 +20,38 @@ const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(5);
 const SILENCE_SECONDS: f64 = 120.0;
 
 pub fn run(options: &MonitorOptions) -> Result<ExitCode, WorkflowError> {
-    let project = project::open_at(&options.project, options.folder.as_deref())?;
-    if !project.run.manifest_path().is_file() {
-        eprintln!(
-            "error: there is no run in {}; `cargo xtask run` makes one",
-            project.run.root().display()
-        );
-        return Ok(ExitCode::MissingArtifact);
-    }
+    let project = project::open_at(&options.project, options.folder.as_deref())?.with_run()?;
     let mut monitor = Monitor::new(&project.run, &project.config);
     if options.once {
         print_block(&monitor.look()?)?;
         return Ok(ExitCode::Pass);
     }
-    let stop = stop_on_ctrl_c();
+    let stop = signals::silent_stop_signal();
     if std::io::stdout().is_terminal() {
         in_place(&mut monitor, &stop)?;
     } else {
         plain_lines(&mut monitor, &stop)?;
     }
-    Ok(ExitCode::Pass)
-}
-
-fn stop_on_ctrl_c() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let signal = Arc::clone(&stop);
-    // Without the handler Ctrl-C ends the program all the same, at once.
-    let _ = ctrlc::set_handler(move || signal.store(true, Ordering::Release));
-    stop
+    Ok(match stop.is_requested() {
+        true => ExitCode::Stopped,
+        false => ExitCode::Pass,
+    })
 }
 
 /// Waits, but not longer than until a stop is asked for; true if it was.
-fn wait(time: Duration, stop: &AtomicBool) -> bool {
+fn wait(time: Duration, stop: &StopSignal) -> bool {
     let started = Instant::now();
     while started.elapsed() < time {
-        if stop.load(Ordering::Acquire) {
+        if stop.is_requested() {
             return true;
         }
         sleep(Duration::from_millis(50));
     }
-    stop.load(Ordering::Acquire)
+    stop.is_requested()
 }
 
 /// Draws the state over itself until the stage has ended.
-fn in_place(monitor: &mut Monitor, stop: &AtomicBool) -> Result<(), WorkflowError> {
+fn in_place(monitor: &mut Monitor, stop: &StopSignal) -> Result<(), WorkflowError> {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
     let style = ProgressStyle::with_template("{msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -85,7 +72,7 @@ fn in_place(monitor: &mut Monitor, stop: &AtomicBool) -> Result<(), WorkflowErro
     }
 }
 
-fn plain_lines(monitor: &mut Monitor, stop: &AtomicBool) -> Result<(), WorkflowError> {
+fn plain_lines(monitor: &mut Monitor, stop: &StopSignal) -> Result<(), WorkflowError> {
     loop {
         let state = monitor.look()?;
         if !print(&line(&state)) || state.is_over || wait(PLAIN_LINE_INTERVAL, stop) {

@@ -43,7 +43,7 @@ pub fn explain(options: &ExplainOptions) -> Result<ExitCode, WorkflowError> {
 }
 
 fn look(options: &ProjectOptions) -> Result<(Vec<StageState>, String), WorkflowError> {
-    let project = project::open(options)?;
+    let project = project::open_run(options)?;
     let device = project::open_device(options)?;
     let states = survey(&project.config, &project.run, &device.choice.to_string())?;
     Ok((states, project.run.root().display().to_string()))

@@ -1,14 +1,21 @@
 //! `subset`.
 
 use crate::arguments::SubsetOptions;
-use crate::project;
-use mlestar_data::subset::write_subset;
+use crate::{project, signals};
+use mlestar_data::subset::write_subset_until;
 use mlestar_gates::ExitCode;
 use mlestar_workflow::WorkflowError;
 
 pub fn run(options: &SubsetOptions) -> Result<ExitCode, WorkflowError> {
     let config = project::open(&options.project)?.config;
-    let report = write_subset(&config.data, options.size, config.seed, &options.output)?;
+    let stop = signals::stop_signal().flag();
+    let report = write_subset_until(
+        &config.data,
+        options.size,
+        config.seed,
+        &options.output,
+        &stop,
+    )?;
     println!(
         "{} training, {} validation and {} test pictures in {}",
         report.n_train,

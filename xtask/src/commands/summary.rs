@@ -1,20 +1,16 @@
 //! `summary`.
 
+use super::validate::tell_pages;
 use crate::arguments::SummaryOptions;
 use crate::project;
 use mlestar_data::Reread;
 use mlestar_gates::ExitCode;
 use mlestar_workflow::manifest::Manifest;
-use mlestar_workflow::{WorkflowError, summary};
+use mlestar_workflow::validation::ValidationReport;
+use mlestar_workflow::{Stage, WorkflowError, summary};
 
 pub fn run(options: &SummaryOptions) -> Result<ExitCode, WorkflowError> {
-    let project = project::open(&options.project)?;
-    if !project.run.manifest_path().is_file() {
-        return Err(WorkflowError::Usage(format!(
-            "there is no run in {}; `cargo xtask run` makes one",
-            project.run.root().display()
-        )));
-    }
+    let project = project::open_run(&options.project)?;
     let manifest = Manifest::read(&project.run)?;
     let path = match &options.output {
         Some(path) => path.clone(),
@@ -22,6 +18,8 @@ pub fn run(options: &SummaryOptions) -> Result<ExitCode, WorkflowError> {
     };
     let surroundings = project::surroundings(&options.project, &project, Reread::Changed)?;
     summary::write_to(&path, &surroundings, &project.run, &manifest)?;
+    let judged = ValidationReport::judge(&Stage::ALL, &surroundings, &project.run, &manifest);
+    tell_pages(&project, &judged);
     println!("{}", path.display());
     Ok(ExitCode::Pass)
 }

@@ -2,15 +2,16 @@
 
 use crate::arguments::ValidateOptions;
 use crate::console::print_verdict;
-use crate::project;
+use crate::project::{self, Project};
 use mlestar_data::Reread;
 use mlestar_gates::ExitCode;
 use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::stages::deployment::record_verdicts;
 use mlestar_workflow::validation::ValidationReport;
-use mlestar_workflow::{Stage, WorkflowError};
+use mlestar_workflow::{Stage, WorkflowError, page_headers};
 
 pub fn run(options: &ValidateOptions) -> Result<ExitCode, WorkflowError> {
-    let project = project::open(&options.project)?;
+    let project = project::open_run(&options.project)?;
     let manifest = Manifest::read(&project.run)?;
     let stages = match options.stage {
         Some(stage) => vec![stage],
@@ -25,12 +26,16 @@ pub fn run(options: &ValidateOptions) -> Result<ExitCode, WorkflowError> {
     for (stage, verdict) in stages.iter().zip(&report.verdict.stages) {
         print_verdict(*stage, verdict);
     }
-    match &options.output {
-        Some(path) => report.write_to(path)?,
-        None if options.stage.is_none() && project.run.root().is_dir() => {
-            report.write(&project.run)?;
-        }
-        None => {}
+    if let Some(path) = &options.output {
+        report.write_to(path)?;
+    } else if options.stage.is_none()
+        && let Err(error) = report.write(&project.run)
+    {
+        // The verdict is what was asked for; it stands below.
+        eprintln!("warning: {error}");
+    }
+    if options.stage.is_none() {
+        tell_pages(&project, &report);
     }
     let counts = report.verdict.counts();
     println!(
@@ -43,4 +48,19 @@ pub fn run(options: &ValidateOptions) -> Result<ExitCode, WorkflowError> {
         counts.missing
     );
     Ok(report.exit())
+}
+
+/// Has the pages of the run and the package say how its gates were judged, unless another process is writing the
+/// run or the folder can only be read.
+pub(super) fn tell_pages(project: &Project, report: &ValidationReport) {
+    let run = &project.run;
+    let tell = || {
+        let _lock = run.lock()?;
+        let mut manifest = Manifest::read(run)?;
+        record_verdicts(run, &mut manifest, &report.verdict)?;
+        page_headers::refresh(run, &manifest, &report.verdict)
+    };
+    if let Err(error) = tell() {
+        eprintln!("warning: the headers of the stages' pages stay as they were: {error}");
+    }
 }

@@ -45,6 +45,33 @@ fn run_status_explain_validate_and_summary() {
     assert_eq!(code, 0);
     assert_eq!(stdout.matches("unchanged").count(), 7, "{stdout}");
 
+    // Every page says how the run stands, and where the rest is.
+    for (stage, page) in [
+        ("1-situation-analysis", "exploration.html"),
+        ("5-evaluation", "evaluation_report.html"),
+    ] {
+        let html = std::fs::read_to_string(run.join(stage).join(page)).unwrap();
+        let header = &html[html.find("<header>").unwrap()..html.find("</header>").unwrap()];
+        for word in [
+            "FAIL",
+            "../summary.html",
+            "../4-implementation/",
+            "Criteria and limits",
+        ] {
+            assert!(header.contains(word), "{stage}: no {word} in {header}");
+        }
+    }
+    // A limit that all keep is told to the pages, and no stage is stale for it.
+    let kind = [
+        "validate",
+        "--set",
+        "gates.evaluation.criteria={accuracy=false, per_class_recall=false}",
+    ];
+    let (_, _, stderr) = xtask(folder.path(), &kind);
+    assert_eq!(stderr, "");
+    let (_, stdout, _) = xtask(folder.path(), &["status"]);
+    assert_eq!(stdout.matches("unchanged").count(), 7, "{stdout}");
+
     let changed = ["explain", "4", "--set", "training.epochs=3"];
     let (code, stdout, _) = xtask(folder.path(), &changed);
     assert_eq!(code, 0);

@@ -6,10 +6,14 @@ mod architecture;
 mod bench;
 mod chain;
 mod command_line;
+mod config_keys;
+mod exit_codes;
 mod kill;
 mod lr_find;
 mod repository;
 mod shortcuts;
+#[cfg(unix)]
+mod signals;
 mod training;
 
 use std::path::{Path, PathBuf};

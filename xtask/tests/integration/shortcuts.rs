@@ -24,7 +24,19 @@ fn json(path: &Path) -> Value {
 #[test]
 fn a_fast_dev_run_runs_every_stage_in_a_folder_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
-    ran(folder.path(), &["run", "--fast-dev-run"]);
+    let output = command(folder.path(), &["run", "--fast-dev-run"])
+        .output()
+        .unwrap();
+    // Gates that a network of two batches cannot meet decide nothing, and it says so.
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("is below the limit"), "{stdout}");
+    assert!(
+        stdout.contains(
+            "Exit code 0: every stage ran, and with --fast-dev-run the gates do not decide"
+        ),
+        "{stdout}"
+    );
     let runs = folder.path().join("runs");
     assert!(!runs.join("tiny").exists());
     let run = runs.join("tiny-fast-dev-run");

@@ -39,9 +39,10 @@ pub(super) fn download(
     let mut is_resumed = length(&part) > 0;
     let (mut n_failures, mut furthest) = (0, length(&part));
     loop {
+        options.check_stop("downloading")?;
         let have = length(&part);
         if have >= archive.bytes {
-            match verify(archive, &part, progress) {
+            match verify(archive, &part, options, progress) {
                 Ok(()) => return fs::rename(&part, place).map_err(|e| DataError::write(place, e)),
                 // What was there before may have been damaged or of another version: once more, from the start.
                 Err(DataError::Verification { .. }) if is_resumed => {
@@ -57,14 +58,14 @@ pub(super) fn download(
                 }
             }
         }
-        let reason = match transfer(&agent, url, archive.bytes, &part, have, progress) {
+        let reason = match transfer(&agent, url, archive.bytes, &part, have, options, progress) {
             Ok(()) if length(&part) >= archive.bytes => continue,
             Ok(()) => format!(
                 "the connection ended after {} of {} bytes",
                 length(&part),
                 archive.bytes
             ),
-            Err(Failure::Disk(error)) => return Err(error),
+            Err(Failure::Disk(error) | Failure::Stopped(error)) => return Err(error),
             Err(Failure::Final(reason)) => return Err(failed(reason)),
             Err(Failure::Passing(reason)) => reason,
         };
@@ -83,6 +84,7 @@ pub(super) fn download(
 pub(super) fn verify(
     archive: &ArchiveManifest,
     path: &Path,
+    options: &FetchOptions,
     progress: &mut dyn FnMut(FetchProgress),
 ) -> Result<()> {
     let different = |what, expected: String, found: String| {
@@ -109,6 +111,7 @@ pub(super) fn verify(
     let mut buffer = vec![0; 1 << 20];
     let mut done = 0;
     loop {
+        options.check_stop("verifying")?;
         let n = reader
             .read(&mut buffer)
             .map_err(|e| DataError::read(path, e))?;
@@ -141,6 +144,8 @@ enum Failure {
     Final(String),
     /// Our side cannot write.
     Disk(DataError),
+    /// A stop was asked for.
+    Stopped(DataError),
 }
 
 /// One request: continues `part`, which has `have` bytes, as far as the connection holds.
@@ -150,6 +155,7 @@ fn transfer(
     total: u64,
     part: &Path,
     have: u64,
+    options: &FetchOptions,
     progress: &mut dyn FnMut(FetchProgress),
 ) -> Result<(), Failure> {
     let mut request = agent.get(url);
@@ -199,7 +205,7 @@ fn transfer(
     }
     // One byte more than there should be is enough to see that it is another file.
     let body = response.body_mut().as_reader().take(total + 1 - have);
-    append(body, part, have, total, progress)
+    append(body, part, have, total, options, progress)
 }
 
 fn append(
@@ -207,6 +213,7 @@ fn append(
     part: &Path,
     have: u64,
     total: u64,
+    options: &FetchOptions,
     progress: &mut dyn FnMut(FetchProgress),
 ) -> Result<(), Failure> {
     let disk = |e| Failure::Disk(DataError::write(part, e));
@@ -224,6 +231,9 @@ fn append(
         bytes_total: total,
     });
     loop {
+        options
+            .check_stop("downloading")
+            .map_err(Failure::Stopped)?;
         let n = body
             .read(&mut buffer)
             .map_err(|e| Failure::Passing(e.to_string()))?;

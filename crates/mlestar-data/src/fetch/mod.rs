@@ -13,6 +13,8 @@ mod unpack;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use manifest::{ArchiveFile, ArchiveManifest};
@@ -21,7 +23,7 @@ pub use unpack::{UnpackLimits, unpack};
 use crate::error::{DataError, Result};
 
 /// How to fetch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct FetchOptions {
     /// Where to download from instead of the manifest's address, such as a mirror. What comes from
     /// there is verified all the same.
@@ -37,6 +39,8 @@ pub struct FetchOptions {
     pub keep_archive: bool,
     /// What the archive may hold at most.
     pub limits: UnpackLimits,
+    /// Becomes true when the work is to stop; may be set from another thread or a signal's handler.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 impl Default for FetchOptions {
@@ -48,11 +52,21 @@ impl Default for FetchOptions {
             retry_wait: Duration::from_secs(2),
             keep_archive: false,
             limits: UnpackLimits::default(),
+            stop: None,
         }
     }
 }
 
 impl FetchOptions {
+    /// # Errors
+    /// [`DataError::Stopped`] when a stop was asked for.
+    fn check_stop(&self, doing: &'static str) -> Result<()> {
+        match &self.stop {
+            Some(stop) if stop.load(Ordering::Acquire) => Err(DataError::Stopped { doing }),
+            _ => Ok(()),
+        }
+    }
+
     /// The defaults, with the certificates that the environment variable `SSL_CERT_FILE` names, as
     /// other programs take them.
     pub fn from_environment() -> Self {
@@ -101,6 +115,7 @@ pub struct FetchProgress {
 /// When the address cannot be reached (the message says which file to put where by hand), when the
 /// archive is not the one that the manifest names, when it holds what must not be unpacked, when the
 /// data set's folder exists but is incomplete, or when the disk cannot be written.
+/// [`DataError::Stopped`] when `options.stop` asks for it; what was downloaded stays for the next call.
 pub fn fetch(
     archive: &ArchiveManifest,
     into: &Path,
@@ -125,10 +140,11 @@ pub fn fetch(
     fs::create_dir_all(into).map_err(|e| DataError::write(into, e))?;
     let place = into.join(&archive.file_name);
     if place.exists() {
-        download::verify(archive, &place, progress)?;
+        download::verify(archive, &place, options, progress)?;
     } else {
         download::download(archive, &place, options, progress)?;
     }
+    options.check_stop("unpacking")?;
     unpack_into(archive, &place, &folder, options.limits, progress)?;
     if !options.keep_archive {
         fs::remove_file(&place).map_err(|e| DataError::write(&place, e))?;

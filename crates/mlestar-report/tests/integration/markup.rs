@@ -39,6 +39,9 @@ impl Document {
 /// Elements of HTML that have no end.
 const VOID: [&str; 4] = ["meta", "link", "img", "br"];
 
+/// The only comments of a page: what stands between them is filled in later.
+const MARKS: [&str; 2] = ["!-- verdict -->", "!-- /verdict -->"];
+
 /// Parses HTML or SVG as this crate writes it.
 pub fn parse(markup: &str) -> Result<Document, String> {
     let mut document = Document::default();
@@ -51,6 +54,10 @@ pub fn parse(markup: &str) -> Result<Document, String> {
         };
         add_text(&mut document, &open, &rest[..text_end])?;
         rest = &rest[text_end + 1..];
+        if let Some(after) = MARKS.iter().find_map(|mark| rest.strip_prefix(mark)) {
+            rest = after;
+            continue;
+        }
         if let Some(after) = rest.strip_prefix('/') {
             let end = after.find('>').ok_or("an end tag does not end")?;
             let name = &after[..end];

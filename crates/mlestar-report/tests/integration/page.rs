@@ -4,7 +4,7 @@ use mlestar_gates::{Criterion, Evidence, Limit, Measurement, StageVerdict, Unit,
 use mlestar_report::charts::{ClassBars, class_bars};
 use mlestar_report::{
     Badge, Block, Callout, Cell, ChartFigure, Code, Column, Definition, KeyFigure, Link, Page,
-    Picture, PictureGrid, Row, Section, StageStep, Table, Tone, thumbnail,
+    Picture, PictureGrid, Row, Section, StageStep, Table, Tone, VerdictHeader, thumbnail,
 };
 
 use crate::markup::{Document, parse};
@@ -172,6 +172,34 @@ fn everything() -> (String, Document) {
 fn the_page_is_as_it_was() {
     let (html, _) = everything();
     insta::assert_snapshot!(normalised(&html));
+}
+
+#[test]
+fn a_verdict_filled_in_later_is_good_markup() {
+    let header = VerdictHeader {
+        stage: gate(),
+        run: gate().status(),
+        unmet_elsewhere: vec![
+            Link::new("2 Task <definition>", "../2/a.html"),
+            Link::new("6 Refinement (has not run)", ""),
+        ],
+        summary: Link::new("Summary of the run", "../summary.html"),
+        previous: Some(Link::new("4 Implementation", "../4/a.html")),
+        next: None,
+    };
+    let (page, _) = everything();
+    let filled = header.fill(&page).unwrap();
+    let document = parse(&filled).unwrap();
+    for text in [
+        "message of accuracy",
+        "2 Task <definition>",
+        " criteria met",
+    ] {
+        assert!(document.has_text(text), "{text} is not there");
+    }
+    let before = parse(&page).unwrap();
+    let links = |document: &Document| document.named("a").count();
+    assert_eq!(links(&document), links(&before) + 3);
 }
 
 #[test]

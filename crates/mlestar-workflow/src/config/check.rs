@@ -7,7 +7,9 @@ use mlestar_tune::{ParameterSpace, ParameterValue, TuneError};
 
 use super::document::{Document, nearest_name};
 use super::effects::without_effect;
-use super::{Config, ConfigError, CriterionSetting, OnFailure, Override, RawConfig, toml_value};
+use super::{
+    Config, ConfigError, CriterionSetting, OnFailure, Override, RawConfig, project, toml_value,
+};
 use crate::Stage;
 
 /// Sections whose keys may be searched.
@@ -40,12 +42,11 @@ fn check_project(raw: &RawConfig, document: &Document<'_>) -> Result<(), ConfigE
         raw.seed,
         "0 to 9223372036854775807, the largest number in TOML",
     )?;
-    let name_length = raw.project.name.chars().count();
     require.that(
-        (1..=100).contains(&name_length) && !raw.project.name.trim().is_empty(),
+        project::is_folder_name(&raw.project.name),
         "project.name",
         format!("{:?}", raw.project.name),
-        "1 to 100 characters",
+        project::FOLDER_NAME_LIMITS,
     )
 }
 

@@ -12,6 +12,15 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// The config that a run recorded about itself cannot be used.
+    #[error(
+        "{problem}; this is the config that the run recorded about itself. Name the project's config with --config FILE: \
+         `cargo xtask run` then writes it anew"
+    )]
+    Recorded {
+        /// Which file, and what is wrong with it.
+        problem: String,
+    },
     /// The text is not TOML.
     #[error("{place}: not valid TOML: {message}")]
     Syntax {

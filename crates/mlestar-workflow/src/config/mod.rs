@@ -23,6 +23,7 @@
 mod against_data;
 mod check;
 mod deployment;
+mod differences;
 mod document;
 mod effects;
 mod error;
@@ -34,6 +35,7 @@ mod refinement;
 mod task;
 
 pub use deployment::{BenchmarkConfig, DeploymentConfig, ParityConfig};
+pub use differences::{Change, differences};
 pub use error::ConfigError;
 pub use evaluation::EvaluationConfig;
 pub use gates::{CriterionSetting, GateSection, GatesConfig, OnFailure, ReturnTo};
@@ -121,6 +123,33 @@ impl Config {
             source,
         })?;
         Self::parse(&text, &path.display().to_string(), overrides)
+    }
+
+    /// Reads the config that a run recorded about itself, which is whole: every section is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`]; [`ConfigError::Recorded`] when the file itself is damaged or cut off.
+    pub fn load_recorded(path: &Path, overrides: &[Override]) -> Result<Self, ConfigError> {
+        let damaged = |problem: String| ConfigError::Recorded { problem };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| damaged(format!("cannot read {}: {error}", path.display())))?;
+        let name = path.display().to_string();
+        Self::parse(&text, &name, &[]).map_err(|error| damaged(error.to_string()))?;
+        // Every key has a default, so that what is cut off would read as something else.
+        let table: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| damaged(format!("{name}: {error}")))?;
+        let has_its_end = table
+            .get("gates")
+            .and_then(|gates| gates.get("deployment"))
+            .is_some();
+        if !has_its_end {
+            let problem =
+                format!("{name} is cut off: its last section, [gates.deployment], is not there");
+            return Err(damaged(problem));
+        }
+        Self::parse(&text, &name, overrides)
     }
 
     /// Reads a config from text; `name` is what messages call it.

@@ -1,8 +1,8 @@
 //! Reads artifacts for a gate, and only such as are what their stage wrote.
 
 use crate::manifest::Manifest;
-use crate::{RunFolder, Stage};
-use mlestar_artifact::{Artifact, ArtifactError, ContentHash, read_artifact, read_json_lines};
+use crate::{RunFolder, Stage, page_headers};
+use mlestar_artifact::{Artifact, ArtifactError, read_artifact, read_json_lines};
 use mlestar_eval::Predictions;
 use mlestar_gates::Evidence;
 use serde::de::DeserializeOwned;
@@ -51,7 +51,7 @@ impl<'a> ArtifactReader<'a> {
             return Err(Box::new(Evidence::missing(file, reason)));
         };
         let path = self.run.artifact(stage, name);
-        let found = ContentHash::of_file(&path).map_err(|error| missing(&file, &error))?;
+        let found = page_headers::content_hash(&path).map_err(|error| missing(&file, &error))?;
         if found != *recorded {
             return Err(Box::new(Evidence::Altered {
                 file,

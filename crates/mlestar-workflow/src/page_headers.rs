@@ -1,0 +1,244 @@
+//! The verdicts in the headers of the pages that stages left.
+//!
+//! A stage writes its pages before its gate is judged, and a verdict can change later: with another limit,
+//! or because an earlier stage is stale. Whoever judges the gates of a run has the pages say so, with
+//! [`refresh`]. The hash of a page is therefore one of what the stage wrote, without that part.
+
+use crate::manifest::Manifest;
+use crate::stages::refinement::FINAL_REPORT;
+use crate::{RunFolder, Stage, WorkflowError};
+use mlestar_artifact::{ArtifactError, ContentHash, write_atomically};
+use mlestar_gates::{RunVerdict, StageVerdict, Status};
+use mlestar_report::{Link, VerdictHeader, without_verdict};
+use std::ffi::OsStr;
+use std::path::Path;
+use std::{fs, io};
+
+/// The hash of a file that a stage wrote: of a page without the part that [`refresh`] fills in, of any
+/// other file its content's.
+///
+/// # Errors
+/// When the file is not there or cannot be read.
+pub fn content_hash(path: &Path) -> Result<ContentHash, ArtifactError> {
+    if !is_page(path) {
+        return ContentHash::of_file(path);
+    }
+    let page = fs::read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => ArtifactError::Missing {
+            path: path.to_owned(),
+        },
+        _ => ArtifactError::Read {
+            path: path.to_owned(),
+            source,
+        },
+    })?;
+    Ok(ContentHash::of_bytes(&without_verdict(&page)))
+}
+
+fn is_page(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("html"))
+}
+
+/// Writes what `verdict` says of a stage and of the run into the header of every page of a finished stage.
+///
+/// A page that already says so is not written again. One that is gone or lacks the part is left alone: the
+/// gates say that it was altered.
+///
+/// # Errors
+/// When a page cannot be read or written.
+pub fn refresh(
+    run: &RunFolder,
+    manifest: &Manifest,
+    verdict: &RunVerdict,
+) -> Result<(), WorkflowError> {
+    for stage in Stage::ALL {
+        let Some(record) = manifest.complete_stage(stage) else {
+            continue;
+        };
+        let Some(own) = of_stage(verdict, stage) else {
+            continue;
+        };
+        for name in record.outputs.keys().filter(|n| is_page(Path::new(n))) {
+            let path = run.artifact(stage, name);
+            let Ok(page) = fs::read_to_string(&path) else {
+                continue;
+            };
+            // The stage's folder, and those inside it.
+            let to_root = "../".repeat(1 + name.matches('/').count());
+            let header = VerdictHeader {
+                stage: own.clone(),
+                run: verdict.status(),
+                unmet_elsewhere: unmet_elsewhere(verdict, stage, manifest, &to_root),
+                summary: Link::new("Summary of the run", format!("{to_root}summary.html")),
+                previous: neighbour(stage.number().checked_sub(2), manifest, &to_root),
+                next: neighbour(Some(stage.number()), manifest, &to_root),
+            };
+            if let Some(filled) = header.fill(&page)
+                && filled != page
+            {
+                write_atomically(&path, filled.as_bytes())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn of_stage(verdict: &RunVerdict, stage: Stage) -> Option<&StageVerdict> {
+    verdict.stages.iter().find(|own| own.stage == stage.stem())
+}
+
+/// Finished stages whose gates are not met, and whether others have not run at all.
+fn unmet_elsewhere(
+    verdict: &RunVerdict,
+    page_of: Stage,
+    manifest: &Manifest,
+    to_root: &str,
+) -> Vec<Link> {
+    Stage::ALL
+        .into_iter()
+        .filter(|stage| *stage != page_of)
+        .filter_map(|stage| {
+            let status = of_stage(verdict, stage)?.status();
+            let said = match manifest.complete_stage(stage) {
+                _ if status == Status::Pass => return None,
+                Some(_) => status.to_string(),
+                None => "has not run".to_owned(),
+            };
+            let text = format!("{stage} ({said})");
+            Some(Link::new(text, page_path(stage, manifest, to_root)))
+        })
+        .collect()
+}
+
+fn neighbour(index: Option<usize>, manifest: &Manifest, to_root: &str) -> Option<Link> {
+    let stage = *Stage::ALL.get(index?)?;
+    Some(Link::new(
+        stage.to_string(),
+        page_path(stage, manifest, to_root),
+    ))
+}
+
+/// The path of a stage's main page; empty where it has none.
+fn page_path(stage: Stage, manifest: &Manifest, to_root: &str) -> String {
+    main_page(stage, manifest).map_or_else(String::new, |page| {
+        format!("{to_root}{}/{page}", stage.folder())
+    })
+}
+
+/// The page about a finished stage's work.
+pub(crate) fn main_page(stage: Stage, manifest: &Manifest) -> Option<&str> {
+    let record = manifest.complete_stage(stage)?;
+    record
+        .outputs
+        .keys()
+        .map(String::as_str)
+        .find(|name| is_page(Path::new(name)) && *name != FINAL_REPORT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Hashes, StageRecord, hash_folder};
+    use mlestar_report::Page;
+
+    fn verdict(failing: Stage) -> RunVerdict {
+        use mlestar_gates::{Criterion, Evidence, Limit, Measurement, Unit, judge};
+        let criterion = Criterion {
+            id: "a".into(),
+            title: "accuracy".into(),
+            limit: Limit::AtLeast(0.9),
+            unit: Unit::Fraction,
+            remedy: "train longer".into(),
+        };
+        let stage = |stage: Stage| {
+            let value = if stage == failing { 0.5 } else { 0.95 };
+            let evidence = Evidence::measured(Measurement::exact(value), ["b.json"]);
+            StageVerdict {
+                stage: stage.stem().into(),
+                verdicts: vec![judge(&criterion, evidence)],
+            }
+        };
+        RunVerdict {
+            stages: Stage::ALL.map(stage).to_vec(),
+        }
+    }
+
+    /// A run whose first two stages have finished, each with a page; the second one's also inside a folder.
+    fn run_with_pages(folder: &Path) -> (RunFolder, Manifest) {
+        let run = RunFolder::new(folder);
+        let mut manifest = Manifest::default();
+        let page = Page::new("Title").render();
+        let [first, second, ..] = Stage::ALL;
+        for (stage, name) in [
+            (first, "report.html"),
+            (second, "report.html"),
+            (second, "docs/inner.html"),
+        ] {
+            write_atomically(&run.artifact(stage, name), page.as_bytes()).unwrap();
+        }
+        for stage in [first, second] {
+            let record = StageRecord {
+                complete: true,
+                inputs: Hashes::new(),
+                outputs: hash_folder(&run.stage_folder(stage)).unwrap(),
+            };
+            manifest.set(stage, record);
+        }
+        (run, manifest)
+    }
+
+    fn read(run: &RunFolder, stage: Stage, name: &str) -> String {
+        fs::read_to_string(run.artifact(stage, name)).unwrap()
+    }
+
+    #[test]
+    fn every_page_says_that_a_gate_of_the_run_is_not_met() {
+        let folder = tempfile::tempdir().unwrap();
+        let (run, manifest) = run_with_pages(folder.path());
+        let [first, second, ..] = Stage::ALL;
+        refresh(&run, &manifest, &verdict(second)).unwrap();
+        let page = read(&run, first, "report.html");
+        assert!(page.contains("PASS") && page.contains("FAIL"), "{page}");
+        assert!(page.contains("href=\"../2-task-definition/docs/inner.html\""));
+        assert!(page.contains("href=\"../summary.html\""));
+        let inner = read(&run, second, "docs/inner.html");
+        assert!(inner.contains("is below the limit"), "{inner}");
+        assert!(inner.contains("href=\"../../1-situation-analysis/report.html\""));
+        // Stage 3 has not run: it is named without a link.
+        assert!(inner.contains("<span class=\"muted\">3 Action planning</span>"));
+        for name in ["report.html", "docs/inner.html"] {
+            assert!(read(&run, second, name).contains("FAIL"));
+        }
+    }
+
+    #[test]
+    fn a_refresh_never_alters_a_page_and_every_other_edit_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let (run, manifest) = run_with_pages(folder.path());
+        let [first, second, ..] = Stage::ALL;
+        let outputs = |stage| hash_folder(&run.stage_folder(stage)).unwrap();
+        for failing in [first, second, Stage::Deployment] {
+            refresh(&run, &manifest, &verdict(failing)).unwrap();
+            for stage in [first, second] {
+                assert_eq!(outputs(stage), manifest.stage(stage).unwrap().outputs);
+            }
+        }
+        let path = run.artifact(first, "report.html");
+        let page = fs::read_to_string(&path).unwrap();
+        // Inside the part: undone by the next refresh. Elsewhere: found.
+        fs::write(&path, page.replace("criteria met", "criteria bent")).unwrap();
+        assert_eq!(outputs(first), manifest.stage(first).unwrap().outputs);
+        refresh(&run, &manifest, &verdict(Stage::Deployment)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), page);
+        fs::write(&path, page.replace("<h1>Title", "<h1>Tital")).unwrap();
+        assert_ne!(outputs(first), manifest.stage(first).unwrap().outputs);
+        // A page that is gone, or is none, stops nobody.
+        fs::remove_file(&path).unwrap();
+        fs::write(run.artifact(second, "report.html"), [0xff, 0xfe]).unwrap();
+        refresh(&run, &manifest, &verdict(second)).unwrap();
+        assert_eq!(
+            fs::read(run.artifact(second, "report.html")).unwrap(),
+            [0xff, 0xfe]
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! What a signal does: Ctrl-C, SIGTERM, SIGHUP.
+//!
+//! A scheduler sends SIGTERM, a terminal that closes SIGHUP. Either is to the program what Ctrl-C is. A
+//! command that works for long asks for a [`StopSignal`], and the first signal then stops it at its next safe
+//! point. Any other command ends at once, and so does each at the second signal; every file is written whole or
+//! not at all.
+
+use mlestar_gates::ExitCode;
+use mlestar_train::StopSignal;
+use std::sync::OnceLock;
+
+/// What shells report for a program that SIGINT ended.
+const ENDED_AT_ONCE: i32 = 130;
+
+struct SafeStop {
+    stop: StopSignal,
+    announcement: &'static str,
+}
+
+static SAFE_STOP: OnceLock<SafeStop> = OnceLock::new();
+
+/// Installs the handler. To be called once, before any command.
+pub fn install() {
+    let installed = keeping_an_ignored_hangup(|| ctrlc::set_handler(handle));
+    if let Err(error) = installed {
+        eprintln!("warning: Ctrl-C and SIGTERM will end the program at once: {error}");
+    }
+}
+
+/// From now on the first signal asks for a stop instead of ending the program, and says so.
+pub fn stop_signal() -> StopSignal {
+    with_announcement("stopping at the next safe point; a second Ctrl-C stops at once")
+}
+
+/// As [`stop_signal`], for a command that stops so soon that nothing need be said.
+pub fn silent_stop_signal() -> StopSignal {
+    with_announcement("")
+}
+
+fn with_announcement(announcement: &'static str) -> StopSignal {
+    let safe_stop = SAFE_STOP.get_or_init(|| SafeStop {
+        stop: StopSignal::default(),
+        announcement,
+    });
+    safe_stop.stop.clone()
+}
+
+fn handle() {
+    match SAFE_STOP.get() {
+        None => std::process::exit(ExitCode::Stopped.code().into()),
+        Some(safe_stop) if safe_stop.stop.is_requested() => std::process::exit(ENDED_AT_ONCE),
+        Some(safe_stop) => {
+            safe_stop.stop.request();
+            if !safe_stop.announcement.is_empty() {
+                eprintln!("{}", safe_stop.announcement);
+            }
+        }
+    }
+}
+
+/// `nohup` has a program ignore SIGHUP, and `ctrlc` would undo that.
+#[cfg(unix)]
+fn keeping_an_ignored_hangup<T>(install: impl FnOnce() -> T) -> T {
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: neither action is a function that a signal would call, and no other thread runs yet.
+    let before = unsafe { sigaction(Signal::SIGHUP, &ignore) };
+    let result = install();
+    if matches!(
+        before.map(|action| action.handler()),
+        Ok(SigHandler::SigIgn)
+    ) {
+        // SAFETY: as above; `ctrlc` has only a thread that waits for its handler to be called.
+        let _ = unsafe { sigaction(Signal::SIGHUP, &ignore) };
+    }
+    result
+}
+
+#[cfg(not(unix))]
+fn keeping_an_ignored_hangup<T>(install: impl FnOnce() -> T) -> T {
+    install()
+}
