@@ -16,7 +16,7 @@ use crate::{gates, page_headers, stages, summary};
 use burn::tensor::Device;
 use mlestar_artifact::{Artifact, ContentHash, remove_leftovers, write_artifact, write_atomically};
 use mlestar_gates::{ExitCode, StageVerdict, Status};
-use mlestar_train::StopSignal;
+use mlestar_train::{StopSignal, TrainError};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::PathBuf;
@@ -114,6 +114,7 @@ pub fn run(
             path: request.run.root().to_owned(),
         });
     }
+    check_given_files(request)?;
     let _lock = request.run.lock()?;
     remove_leftovers(request.run.root())?;
     let mut remedies = Remedies::read(request.run, request.config)?;
@@ -142,6 +143,25 @@ pub fn run(
     let surroundings = chain.surroundings();
     summary::write(&surroundings, request.run, &chain.manifest)?;
     Ok(report)
+}
+
+/// The weights that the config names must be there before stages run that do not need them yet.
+fn check_given_files(request: &RunRequest<'_>) -> Result<(), WorkflowError> {
+    let training = &request.config.training;
+    if request.to >= Stage::TaskDefinition
+        && let Some(teaching) = training.teaching()
+    {
+        teaching.hashes()?;
+    }
+    match &training.initial_weights {
+        Some(path) if request.to >= Stage::ActionPlanning && !path.is_file() => {
+            Err(WorkflowError::Train(TrainError::InitialWeights {
+                path: path.clone(),
+                reason: "there is no such file".into(),
+            }))
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Chain<'a> {

@@ -65,7 +65,7 @@ fn run_status_explain_validate_and_summary() {
     let kind = [
         "validate",
         "--set",
-        "gates.evaluation.criteria={accuracy=false, per_class_recall=false}",
+        "gates.evaluation.criteria={accuracy=false, worst_class_recall=false}",
     ];
     let (_, _, stderr) = xtask(folder.path(), &kind);
     assert_eq!(stderr, "");

@@ -34,7 +34,13 @@ const FILES: [&str; 9] = [
     "csv",
 ];
 
+/// Names of Rust code that look like keys.
+const CODE: [&str; 1] = ["model.parameters"];
+
 fn exists(key: &str) -> bool {
+    if CODE.contains(&key) {
+        return true;
+    }
     let Ok(set) = Override::new(key, toml::Value::Boolean(true)) else {
         return false;
     };

@@ -137,7 +137,18 @@ fn every_command_ends_with_the_documented_code() {
             format!("{trouble:?}: {said}\n    {}", commands.join(", "))
         })
         .collect();
-    insta::assert_snapshot!(text.join("\n"), @"");
+    insta::assert_snapshot!(text.join("\n"), @r#"
+    EmptyManifest: error: no training has recorded anything in runs/old; `cargo xtask run --to 4` trains. Name the run's folder, or a folder with metrics.jsonl or steps.jsonl
+        analyze-training
+    EmptyManifest: error: runs/old/manifest.json is not valid: it is empty. Put a good copy back, or delete the file: `cargo xtask run` then runs every stage anew and keeps what the folders of the stages hold in .previous
+        status, explain, validate, validate --stage 2, summary, monitor --once, run, run --resume, stage 5
+    NewerRun: error: no training has recorded anything in runs/old; `cargo xtask run --to 4` trains. Name the run's folder, or a folder with metrics.jsonl or steps.jsonl
+        analyze-training
+    NewerRun: error: runs/old/manifest.json is version 99 of "mlestar.manifest", this program reads version 1; a newer program wrote it: use that one, or another folder
+        status, explain, validate, validate --stage 2, summary, monitor --once, run, run --resume, stage 5
+    CutOffConfig: error: runs/old/config.toml is cut off: its last section, [gates.deployment], is not there; this is the config that the run recorded about itself. Name the project's config with --config FILE: `cargo xtask run` then writes it anew
+        status, explain, validate, validate --stage 2, summary, monitor --once, analyze-training, run, run --resume, stage 5, lr-find, subset --size 8 --output small, config
+    "#);
 }
 
 #[test]

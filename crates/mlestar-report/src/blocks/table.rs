@@ -1,6 +1,7 @@
 use maud::{Markup, html};
 
 use super::{Badge, Link, Tone};
+use crate::format;
 
 /// On which side of a column its cells stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +113,10 @@ impl Row {
     }
 }
 
-/// A table with a caption and a head.
+/// More rows than this are not shown, which the table then says.
+const MOST_ROWS: usize = 1000;
+
+/// A table with a caption and a head. Of more than 1,000 rows the first are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// What the table shows.
@@ -172,11 +176,17 @@ impl Table {
                             thead { tr { @for index in 0..width { (self.head_cell(index)) } } }
                         }
                         tbody {
-                            @for row in &self.rows { (self.body_row(row, width)) }
+                            @for row in self.rows.iter().take(MOST_ROWS) { (self.body_row(row, width)) }
                             @if self.rows.is_empty() {
                                 tr { td class="muted" colspan=(width) { "None." } }
                             }
                         }
+                    }
+                }
+                @if self.rows.len() > MOST_ROWS {
+                    p class="table-note" {
+                        "The first " (format::count(MOST_ROWS as u64)) " of "
+                        (format::count(self.rows.len() as u64)) " rows."
                     }
                 }
                 @if !self.note.is_empty() { p class="table-note" { (self.note) } }

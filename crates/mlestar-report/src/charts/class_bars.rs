@@ -1,4 +1,4 @@
-use super::{MAX_ITEMS, Svg, check_count, check_length};
+use super::{Svg, check_length, lowest_of_many};
 use crate::ReportError;
 use crate::drawing::{BarRow, BarRows, Segment, bar_colour, series_colour};
 use crate::format;
@@ -24,21 +24,22 @@ pub struct ClassBars<'a> {
     pub range: Option<[f64; 2]>,
 }
 
-/// Draws one bar for each class with a whisker for its interval.
+/// Draws one bar for each class with a whisker for its interval; of more than 400 classes the lowest, as its title
+/// then says.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when there is not one value (and interval) for each class,
-/// [`ReportError::TooMany`] above 400 classes.
+/// [`ReportError::LengthMismatch`] when there is not one value (and interval) for each class.
 pub fn class_bars(spec: &ClassBars<'_>) -> Result<Svg, ReportError> {
     let n_classes = spec.classes.len();
     let expected = (n_classes, "one for each class");
-    check_count(CHART, "classes", n_classes, MAX_ITEMS)?;
     check_length(CHART, "values", spec.values.len(), expected)?;
     if let Some(intervals) = spec.intervals {
         check_length(CHART, "intervals", intervals.len(), expected)?;
     }
     let below = |value: f64| spec.limit.is_some_and(|limit| value < limit);
-    let rows = (0..n_classes)
+    let (chosen, title) = lowest_of_many(spec.title, spec.values);
+    let rows = chosen
+        .into_iter()
         .map(|class| {
             let value = spec.values[class];
             let colour = if below(value) {
@@ -59,7 +60,7 @@ pub fn class_bars(spec: &ClassBars<'_>) -> Result<Svg, ReportError> {
         .collect();
     BarRows {
         chart: CHART,
-        title: spec.title,
+        title: &title,
         description: description(spec),
         value_label: spec.value_label,
         legend: Vec::new(),

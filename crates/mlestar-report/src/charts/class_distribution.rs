@@ -1,4 +1,4 @@
-use super::{MAX_ITEMS, Svg, check_count, check_length};
+use super::{Svg, check_length, lowest_of_many};
 use crate::drawing::{BarRow, BarRows, LegendEntry, Mark, Segment, series_colour};
 use crate::{ReportError, format};
 
@@ -24,11 +24,11 @@ pub struct ClassDistribution<'a> {
     pub series: &'a [CountSeries<'a>],
 }
 
-/// Draws one bar for each class, made of the counts of all splits, with their sum at its end.
+/// Draws one bar for each class, made of the counts of all splits, with their sum at its end; of more than 400
+/// classes the smallest, as its title then says.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when a series has not one count for each class,
-/// [`ReportError::TooMany`] above 400 classes.
+/// [`ReportError::LengthMismatch`] when a series has not one count for each class.
 ///
 /// ```
 /// use mlestar_report::charts::{ClassDistribution, CountSeries, class_distribution};
@@ -44,31 +44,31 @@ pub struct ClassDistribution<'a> {
 /// ```
 pub fn class_distribution(spec: &ClassDistribution<'_>) -> Result<Svg, ReportError> {
     let n_classes = spec.classes.len();
-    check_count(CHART, "classes", n_classes, MAX_ITEMS)?;
     for series in spec.series {
         let what = format!("the series {:?}", series.label);
         let expected = (n_classes, "one for each class");
         check_length(CHART, what, series.counts.len(), expected)?;
     }
-    let mut totals = Vec::with_capacity(n_classes);
-    let rows = (0..n_classes)
+    let counts_of = |class: usize| spec.series.iter().map(move |series| series.counts[class]);
+    let totals: Vec<u64> = (0..n_classes)
         .filter(|_| !spec.series.is_empty())
-        .map(|class| {
-            let counts = spec.series.iter().map(|series| series.counts[class]);
-            let total = counts.clone().fold(0, u64::saturating_add);
-            totals.push(total);
-            BarRow {
-                label: spec.classes[class].clone(),
-                segments: counts
-                    .enumerate()
-                    .map(|(index, count)| Segment {
-                        length: count as f64,
-                        colour: series_colour(index),
-                    })
-                    .collect(),
-                interval: None,
-                value_text: format::count(total),
-            }
+        .map(|class| counts_of(class).fold(0, u64::saturating_add))
+        .collect();
+    let lengths: Vec<f64> = totals.iter().map(|total| *total as f64).collect();
+    let (chosen, title) = lowest_of_many(spec.title, &lengths);
+    let rows = chosen
+        .into_iter()
+        .map(|class| BarRow {
+            label: spec.classes[class].clone(),
+            segments: counts_of(class)
+                .enumerate()
+                .map(|(index, count)| Segment {
+                    length: count as f64,
+                    colour: series_colour(index),
+                })
+                .collect(),
+            interval: None,
+            value_text: format::count(totals[class]),
         })
         .collect();
     let names: Vec<&str> = spec.series.iter().map(|series| series.label).collect();
@@ -76,7 +76,7 @@ pub fn class_distribution(spec: &ClassDistribution<'_>) -> Result<Svg, ReportErr
     let largest = totals.iter().max().copied().unwrap_or(0);
     BarRows {
         chart: CHART,
-        title: spec.title,
+        title: &title,
         description: format!(
             "Bars of the number of pictures in each of {n_classes} classes ({}): from {smallest} to {largest}.",
             names.join(", ")

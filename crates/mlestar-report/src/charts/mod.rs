@@ -54,11 +54,32 @@ pub use trials::{TrialPoint, TrialState, TrialsChart, trials};
 
 use crate::ReportError;
 
-/// The most classes, bars or series that any chart takes.
+/// The most bars or series that any chart takes. Of more classes than this, a chart shows the lowest.
 const MAX_ITEMS: usize = 400;
 
 /// More curves of classes than this are drawn without telling them apart.
 const MAX_NAMED_CURVES: usize = 10;
+
+/// Of many classes, the ones with the lowest values in the order that they had, and the title, which then says so.
+/// Values that are not finite come last.
+fn lowest_of_many(title: &str, values: &[f64]) -> (Vec<usize>, String) {
+    let mut chosen: Vec<usize> = (0..values.len()).collect();
+    if values.len() <= MAX_ITEMS {
+        return (chosen, title.to_owned());
+    }
+    let key = |index: usize| match values[index].is_finite() {
+        true => values[index],
+        false => f64::INFINITY,
+    };
+    chosen.sort_by(|&a, &b| key(a).total_cmp(&key(b)));
+    chosen.truncate(MAX_ITEMS);
+    chosen.sort_unstable();
+    let all = crate::format::count(values.len() as u64);
+    (
+        chosen,
+        format!("{title}: the {MAX_ITEMS} lowest of {all} classes"),
+    )
+}
 
 fn check_length(
     chart: &'static str,

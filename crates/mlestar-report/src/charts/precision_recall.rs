@@ -1,5 +1,5 @@
 use super::roc::{CurveLook, UnitSquare};
-use super::{MAX_ITEMS, Svg, check_count, check_length};
+use super::{Svg, check_length, lowest_of_many};
 use crate::ReportError;
 
 const CHART: &str = "precision-recall curves";
@@ -29,16 +29,20 @@ pub struct PrecisionRecallCurves<'a> {
 }
 
 /// Draws the curves with the average precision of each in the legend. Of more than ten classes,
-/// only the three with the smallest one are named; the others are drawn thin and grey.
+/// only the three with the smallest one are named; the others are drawn thin and grey. Of more than 400 classes the lowest are drawn.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when a curve has not one precision for each recall,
-/// [`ReportError::TooMany`] above 400 classes.
+/// [`ReportError::LengthMismatch`] when a curve has not one precision for each recall.
 pub fn precision_recall_curves(spec: &PrecisionRecallCurves<'_>) -> Result<Svg, ReportError> {
-    check_count(CHART, "classes", spec.classes.len(), MAX_ITEMS)?;
-    let curves: Vec<CurveLook<'_>> = spec
+    let scores: Vec<f64> = spec
         .classes
         .iter()
+        .map(|curve| curve.average_precision.unwrap_or(f64::NAN))
+        .collect();
+    let (chosen, title) = lowest_of_many(spec.title, &scores);
+    let curves: Vec<CurveLook<'_>> = chosen
+        .iter()
+        .map(|&class| &spec.classes[class])
         .chain(spec.macro_average.as_ref())
         .map(|curve| CurveLook {
             label: curve.label,
@@ -54,7 +58,7 @@ pub fn precision_recall_curves(spec: &PrecisionRecallCurves<'_>) -> Result<Svg, 
     }
     UnitSquare {
         chart: CHART,
-        title: spec.title,
+        title: &title,
         x_label: "recall (fraction)",
         y_label: "precision (fraction)",
         score_name: "Average precision",

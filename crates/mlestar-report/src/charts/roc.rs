@@ -1,4 +1,4 @@
-use super::{MAX_ITEMS, MAX_NAMED_CURVES, Svg, check_count, check_length};
+use super::{MAX_NAMED_CURVES, Svg, check_length, lowest_of_many};
 use crate::ReportError;
 use crate::drawing::{
     Area, Axis, HALF_WIDTH, Header, INK, LegendEntry, Mark, Range, Scale, Stroke, draw_axes,
@@ -36,16 +36,20 @@ pub struct RocCurves<'a> {
 }
 
 /// Draws the curves with the area under each in the legend. Of more than ten classes, only the
-/// three with the smallest areas are named; the others are drawn thin and grey.
+/// three with the smallest areas are named; the others are drawn thin and grey. Of more than 400 classes the lowest are drawn.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when a curve has not as many true as false positive rates,
-/// [`ReportError::TooMany`] above 400 classes.
+/// [`ReportError::LengthMismatch`] when a curve has not as many true as false positive rates.
 pub fn roc_curves(spec: &RocCurves<'_>) -> Result<Svg, ReportError> {
-    check_count(CHART, "classes", spec.classes.len(), MAX_ITEMS)?;
-    let curves: Vec<CurveLook<'_>> = spec
+    let scores: Vec<f64> = spec
         .classes
         .iter()
+        .map(|curve| curve.auc.unwrap_or(f64::NAN))
+        .collect();
+    let (chosen, title) = lowest_of_many(spec.title, &scores);
+    let curves: Vec<CurveLook<'_>> = chosen
+        .iter()
+        .map(|&class| &spec.classes[class])
         .chain(spec.macro_average.as_ref())
         .map(|curve| CurveLook {
             label: curve.label,
@@ -61,7 +65,7 @@ pub fn roc_curves(spec: &RocCurves<'_>) -> Result<Svg, ReportError> {
     }
     UnitSquare {
         chart: CHART,
-        title: spec.title,
+        title: &title,
         x_label: "false positive rate (fraction)",
         y_label: "true positive rate (fraction)",
         score_name: "AUC",

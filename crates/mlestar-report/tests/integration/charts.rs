@@ -1,6 +1,5 @@
 //! Every chart once, with plain data: well-formed, labelled, described.
 
-use mlestar_report::Svg;
 use mlestar_report::charts::{
     self, AccuracyCurve, AccuracyGroup, AccuracyOverTime, CellValue, ClassBars, ClassDistribution,
     ConfusionMatrixChart, CountSeries, GradientNormChart, HorizontalBar, HorizontalBars,
@@ -9,6 +8,7 @@ use mlestar_report::charts::{
     ReliabilityBin, ReliabilityDiagram, RocCurve, RocCurves, StepLearningRateChart, StepLossChart,
     SweepMark, ThroughputChart, TrainingMark, TrialPoint, TrialState, TrialsChart,
 };
+use mlestar_report::{Column, Page, Row, Section, Svg, Table};
 
 use crate::markup::parse;
 
@@ -389,4 +389,71 @@ fn nothing_to_draw_says_no_data() {
             parse(svg.as_str()).unwrap();
         }
     }
+}
+
+#[test]
+fn charts_and_tables_of_ten_thousand_classes_show_a_part_and_say_so() {
+    let n = 10_000;
+    let classes: Vec<String> = (0..n).map(|class| format!("class {class}")).collect();
+    let values: Vec<f64> = (0..n).map(|class| f64::from(class % 997) / 997.0).collect();
+    let counts: Vec<u64> = (0..n as u64).map(|class| 5 + class % 997).collect();
+    let bars = charts::class_bars(&ClassBars {
+        title: "Recall",
+        value_label: "recall (fraction)",
+        classes: &classes,
+        values: &values,
+        intervals: None,
+        limit: None,
+        range: Some([0.0, 1.0]),
+    })
+    .unwrap();
+    let distribution = charts::class_distribution(&ClassDistribution {
+        title: "Pictures",
+        classes: &classes,
+        series: &[CountSeries {
+            label: "train",
+            counts: &counts,
+        }],
+    })
+    .unwrap();
+    let rates = [0.0, 0.5, 1.0];
+    let curves: Vec<RocCurve<'_>> = classes
+        .iter()
+        .zip(&values)
+        .map(|(label, auc)| RocCurve {
+            label,
+            false_positive_rate: &rates,
+            true_positive_rate: &rates,
+            auc: Some(*auc),
+        })
+        .collect();
+    let roc = charts::roc_curves(&RocCurves {
+        title: "ROC",
+        classes: &curves,
+        macro_average: None,
+    })
+    .unwrap();
+    for svg in [&bars, &distribution, &roc] {
+        let text = svg.as_str();
+        assert!(
+            text.contains("the 400 lowest of 10,000 classes"),
+            "{}",
+            &text[..600]
+        );
+        assert!(text.len() < 1_000_000, "{} bytes", text.len());
+    }
+    // The lowest are shown, not the first.
+    assert!(
+        bars.as_str().contains("class 9970"),
+        "the 11th class of value 0"
+    );
+    assert!(!bars.as_str().contains(">class 500<"));
+    let mut table = Table::new("Each class").column(Column::text("class"));
+    for class in &classes {
+        table = table.row(Row::new([class.clone()]));
+    }
+    let page = Page::new("t").section(Section::new("s").block(table));
+    let html = page.render();
+    assert!(html.contains("The first 1,000 of 10,000 rows."));
+    assert!(html.contains(">class 999<") && !html.contains(">class 1000<"));
 }

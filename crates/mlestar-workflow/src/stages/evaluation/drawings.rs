@@ -39,18 +39,63 @@ impl Drawings {
     }
 }
 
+/// Up to so many classes the confusion matrix shows all of them.
+const MOST_IN_CONFUSION: usize = 250;
+/// How many it shows of more: those with the most mistakes, which are what it is looked at for.
+const SHOWN_OF_MORE: usize = 100;
+
 fn confusion(results: &EvaluationResults, cells: charts::CellValue) -> Result<Svg, WorkflowError> {
-    let counts: Vec<u64> = results.summary.confusion.counts().concat();
-    let title = match cells {
-        charts::CellValue::Counts => "Confusion matrix, pictures",
-        charts::CellValue::RowFractions => "Confusion matrix, fraction of the true class",
+    let what = match cells {
+        charts::CellValue::Counts => "pictures",
+        charts::CellValue::RowFractions => "fraction of the true class",
     };
+    let matrix = results.summary.confusion.counts();
+    let n_classes = matrix.len();
+    let shown = most_confused(matrix, MOST_IN_CONFUSION, SHOWN_OF_MORE);
+    let title = match shown.len() == n_classes {
+        true => format!("Confusion matrix, {what}"),
+        // The pictures that were taken for a class that is not shown are in no cell.
+        false => format!(
+            "Confusion matrix, {what}: the {} of {n_classes} classes with the most mistakes, among themselves",
+            shown.len()
+        ),
+    };
+    let counts: Vec<u64> = shown
+        .iter()
+        .flat_map(|truth| shown.iter().map(|predicted| matrix[*truth][*predicted]))
+        .collect();
+    let classes: Vec<String> = shown
+        .iter()
+        .map(|class| results.summary.classes[*class].clone())
+        .collect();
     Ok(charts::confusion_matrix(&charts::ConfusionMatrixChart {
-        title,
-        classes: &results.summary.classes,
+        title: &title,
+        classes: &classes,
         counts: &counts,
         cells,
     })?)
+}
+
+/// All classes, in order; of more than `most`, the `shown` that were most often mistaken or taken for.
+fn most_confused(matrix: &[Vec<u64>], most: usize, shown: usize) -> Vec<usize> {
+    let n_classes = matrix.len();
+    let mut chosen: Vec<usize> = (0..n_classes).collect();
+    if n_classes <= most {
+        return chosen;
+    }
+    let mut mistakes = vec![0_u64; n_classes];
+    for (truth, row) in matrix.iter().enumerate() {
+        for (predicted, count) in row.iter().enumerate() {
+            if truth != predicted {
+                mistakes[truth] += count;
+                mistakes[predicted] += count;
+            }
+        }
+    }
+    chosen.sort_by_key(|class| std::cmp::Reverse(mistakes[*class]));
+    chosen.truncate(shown);
+    chosen.sort_unstable();
+    chosen
 }
 
 fn recall(results: &EvaluationResults) -> Result<Svg, WorkflowError> {
@@ -134,4 +179,22 @@ fn reliability(results: &EvaluationResults) -> Result<Svg, WorkflowError> {
         bins: &bins,
         expected_calibration_error: Some(reliability.expected_calibration_error),
     })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_classes_those_with_the_most_mistakes_are_drawn() {
+        let mut matrix = vec![vec![0_u64; 6]; 6];
+        for (class, row) in matrix.iter_mut().enumerate() {
+            row[class] = 10;
+        }
+        matrix[5][1] = 3;
+        matrix[2][4] = 2;
+        assert_eq!(most_confused(&matrix, 6, 2), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(most_confused(&matrix, 5, 2), [1, 5]);
+        assert_eq!(most_confused(&matrix, 5, 4), [1, 2, 4, 5]);
+    }
 }
