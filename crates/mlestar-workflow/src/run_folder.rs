@@ -87,7 +87,8 @@ impl RunFolder {
 
     /// What stands where the folder should be or come: a link that leads nowhere, or a file.
     fn obstacle(&self) -> Option<String> {
-        for path in self.root.ancestors() {
+        // Without a separator at the end, which would have the system look inside of a file.
+        for path in self.root.components().as_path().ancestors() {
             let Ok(found) = fs::symlink_metadata(path) else {
                 continue;
             };

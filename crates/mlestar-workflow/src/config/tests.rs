@@ -71,7 +71,7 @@ fn values_out_of_range_name_value_and_limits() {
     insta::assert_snapshot!(error("[deployment.parity]\nmax_abs_difference = 0.0"), @"project.toml, line 2: `deployment.parity.max_abs_difference` is 0; it must be above 0 and at most 1");
     insta::assert_snapshot!(error("[refinement]\ntrials = 0"), @"project.toml, line 2: `refinement.trials` is 0; it must be 1 to 100000");
     insta::assert_snapshot!(error("[refinement]\ntrain_fraction_per_trial = 1.5"), @"project.toml, line 2: `refinement.train_fraction_per_trial` is 1.5; it must be above 0 and at most 1");
-    insta::assert_snapshot!(error("[project]\nname = ' '"), @r#"project.toml, line 2: `project.name` is " "; it must be 1 to 100 characters"#);
+    insta::assert_snapshot!(error("[project]\nname = ' '"), @r#"project.toml, line 2: `project.name` is " "; it must be the name of one folder, for the run is written to runs/NAME: 1 to 100 characters and at most 200 bytes, none of / \ : * ? " < > | or a control character; no space at either end, no dot at the end; not . or .. or a name that Windows keeps for devices, such as CON. To write a run somewhere else use --run"#);
     insta::assert_snapshot!(error("[data]\nvalidation_fraction = 10"), @"project.toml, line 2: data.validation_fraction is 10, but must be above 0 and below 1; write 10% as 0.1");
     insta::assert_snapshot!(error("[data]\nsource = 'cifar10'"), @"project.toml, line 1: data.path is not set; the source cifar10 needs the folder of its files; name it with --data FOLDER");
     insta::assert_snapshot!(error("[model]\ndropout = 1.0"), @"project.toml, line 2: model.dropout = 1 is out of range: it must be at least 0 and below 1");
@@ -311,7 +311,8 @@ proptest! {
         let mut raw = RawConfig { seed, ..RawConfig::default() };
         raw.training.optimizer.learning_rate = rate;
         raw.task.primary.target = target;
-        raw.project.name = format!("n{name}");
+        raw.project.name = format!("n{}n", name.replace(['"', '\\'], "'"));
+        raw.project.description = name;
         raw.task.constraints.model_bytes_max = bytes;
         raw.deployment.benchmark.throughput_batch_sizes = sizes;
         let config = Config::check(raw).unwrap();
