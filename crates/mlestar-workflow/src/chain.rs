@@ -140,7 +140,6 @@ pub fn run(
     stages::deployment::record_verdicts(request.run, &mut chain.manifest, &judged.verdict)?;
     judged.write(request.run)?;
     page_headers::refresh(request.run, &chain.manifest, &judged.verdict)?;
-    let surroundings = chain.surroundings();
     summary::write(&surroundings, request.run, &chain.manifest)?;
     Ok(report)
 }

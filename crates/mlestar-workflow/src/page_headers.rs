@@ -138,7 +138,7 @@ pub(crate) fn main_page(stage: Stage, manifest: &Manifest) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{Hashes, StageRecord, hash_folder};
+    use crate::manifest::{StageRecord, hash_folder};
     use mlestar_report::Page;
 
     fn verdict(failing: Stage) -> RunVerdict {
@@ -179,8 +179,8 @@ mod tests {
         for stage in [first, second] {
             let record = StageRecord {
                 complete: true,
-                inputs: Hashes::new(),
                 outputs: hash_folder(&run.stage_folder(stage)).unwrap(),
+                ..StageRecord::default()
             };
             manifest.set(stage, record);
         }

@@ -79,7 +79,7 @@ fn make(folder: &Path, trouble: Trouble) -> Vec<String> {
             words("--run old")
         }
         Trouble::CutOffConfig => {
-            let text = r#"{"schema": "mlestar.manifest", "schema_version": 1, "stages": {}}"#;
+            let text = r#"{"schema": "mlestar.manifest", "schema_version": 2, "stages": {}}"#;
             fs::write(run.join("manifest.json"), text).unwrap();
             fs::write(
                 run.join("config.toml"),
@@ -144,7 +144,7 @@ fn every_command_ends_with_the_documented_code() {
         status, explain, validate, validate --stage 2, summary, monitor --once, run, run --resume, stage 5
     NewerRun: error: no training has recorded anything in runs/old; `cargo xtask run --to 4` trains. Name the run's folder, or a folder with metrics.jsonl or steps.jsonl
         analyze-training
-    NewerRun: error: runs/old/manifest.json is version 99 of "mlestar.manifest", this program reads version 1; a newer program wrote it: use that one, or another folder
+    NewerRun: error: runs/old/manifest.json is version 99 of "mlestar.manifest", this program reads version 2; a newer program wrote it: use that one, or another folder
         status, explain, validate, validate --stage 2, summary, monitor --once, run, run --resume, stage 5
     CutOffConfig: error: runs/old/config.toml is cut off: its last section, [gates.deployment], is not there; this is the config that the run recorded about itself. Name the project's config with --config FILE: `cargo xtask run` then writes it anew
         status, explain, validate, validate --stage 2, summary, monitor --once, analyze-training, run, run --resume, stage 5, lr-find, subset --size 8 --output small, config

@@ -78,7 +78,7 @@ fn a_hangup_stops_a_monitor_with_the_same_code() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("runs/tiny");
     fs::create_dir_all(&run).unwrap();
-    let manifest = r#"{"schema": "mlestar.manifest", "schema_version": 1, "stages": {}}"#;
+    let manifest = r#"{"schema": "mlestar.manifest", "schema_version": 2, "stages": {}}"#;
     fs::write(run.join("manifest.json"), manifest).unwrap();
     let log = folder.path().join("log");
     let mut child = command(folder.path(), &["monitor"])
