@@ -67,10 +67,10 @@ pub enum Command {
 /// Which project, with which settings.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ProjectOptions {
-    /// The project's config; without one, the built-in quick start
+    /// The project's config; without one, settings for what --data holds, or the built-in quick start
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The folder of the data (sets data.path)
+    /// The folder of the data (sets data.path); without a config its layout is recognised
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Change a setting: --set training.epochs=3 (may be repeated)

@@ -2,7 +2,9 @@
 
 use crate::arguments::{ProjectOptions, TrainingOptions};
 use mlestar_artifact::read_artifact;
-use mlestar_data::Reread;
+use mlestar_data::detect::recognise;
+use mlestar_data::readers::name::shown;
+use mlestar_data::{Reread, SourceKind};
 use mlestar_workflow::chain::RunInfo;
 use mlestar_workflow::config::{Config, Override};
 use mlestar_workflow::device::{DeviceChoice, OpenDevice};
@@ -10,13 +12,36 @@ use mlestar_workflow::freshness::Surroundings;
 use mlestar_workflow::{RunFolder, Stage, WorkflowError};
 use std::path::{Component, Path, PathBuf};
 
-const QUICK_START: &str = include_str!("../../configs/quickstart.toml");
+/// A config that is part of the program, for when none is named.
+struct BuiltIn {
+    name: &'static str,
+    text: &'static str,
+}
+
+const QUICK_START: BuiltIn = BuiltIn {
+    name: "the built-in quick start",
+    text: include_str!("../../configs/quickstart.toml"),
+};
+const FOLDER: BuiltIn = BuiltIn {
+    name: "configs/folder.toml",
+    text: include_str!("../../configs/folder.toml"),
+};
+const CIFAR10: BuiltIn = BuiltIn {
+    name: "configs/cifar10.toml",
+    text: include_str!("../../configs/cifar10.toml"),
+};
+const CIFAR100: BuiltIn = BuiltIn {
+    name: "configs/cifar100.toml",
+    text: include_str!("../../configs/cifar100.toml"),
+};
 
 /// A checked config and the run folder that belongs to it.
 #[derive(Debug)]
 pub struct Project {
     pub config: Config,
     pub run: RunFolder,
+    /// Where the settings come from when only data were named, in words.
+    pub base: Option<String>,
 }
 
 /// Reads the config that the options name, with their settings applied. A command that looks at
@@ -27,19 +52,27 @@ pub fn open(options: &ProjectOptions) -> Result<Project, WorkflowError> {
         .as_ref()
         .map(|root| RunFolder::new(root).config_path())
         .filter(|path| options.config.is_none() && path.is_file());
-    let settings = settings(options)
-        .iter()
-        .map(|text| Override::parse(text))
-        .collect::<Result<Vec<_>, _>>()?;
-    let config = match (&options.config, &recorded) {
-        (Some(path), _) => Config::load(path, &settings)?,
-        (None, Some(path)) => Config::load_recorded(path, &settings)?,
-        (None, None) => Config::parse(QUICK_START, "the built-in quick start", &settings)?,
+    let settings = settings(options)?;
+    let mut base = None;
+    let config = match (&options.config, &recorded, &options.data) {
+        (Some(path), ..) => Config::load(path, &settings)?,
+        (None, Some(path), _) => Config::load_recorded(path, &settings)?,
+        (None, None, Some(data)) => {
+            let (built_in, source) = base_for(data, &settings)?;
+            base = Some(format!(
+                "{} is read as \"{source}\", with the settings of {}; --config names others",
+                data.display(),
+                built_in.name
+            ));
+            Config::parse(built_in.text, built_in.name, &settings)?
+        }
+        (None, None, None) => Config::parse(QUICK_START.text, QUICK_START.name, &settings)?,
     };
     let root = named_run.unwrap_or_else(|| Path::new("runs").join(&config.project.name));
     Ok(Project {
         config,
         run: RunFolder::new(root),
+        base,
     })
 }
 
@@ -58,6 +91,24 @@ impl Project {
             }),
         }
     }
+}
+
+/// The settings for data without a config: by what the folder holds, unless a setting says what it is.
+fn base_for(data: &Path, settings: &[Override]) -> Result<(BuiltIn, SourceKind), WorkflowError> {
+    let named = settings.iter().rfind(|set| set.key() == "data.source");
+    let source = match named.map(|set| set.value().clone().try_into::<SourceKind>()) {
+        Some(Ok(source)) => source,
+        // A word that is no source is refused with the config.
+        Some(Err(_)) => SourceKind::Folder,
+        None => recognise(data)?,
+    };
+    let built_in = match source {
+        SourceKind::Folder => FOLDER,
+        SourceKind::Cifar10 => CIFAR10,
+        SourceKind::Cifar100 => CIFAR100,
+        SourceKind::Synthetic => QUICK_START,
+    };
+    Ok((built_in, source))
 }
 
 /// As [`open`], for a command that trains.
@@ -129,16 +180,24 @@ pub fn named_path(named: Option<&Path>) -> Option<PathBuf> {
     named.map(run_path)
 }
 
-fn settings(options: &ProjectOptions) -> Vec<String> {
-    let mut settings = options.settings.clone();
+fn settings(options: &ProjectOptions) -> Result<Vec<Override>, WorkflowError> {
+    let mut settings = Vec::new();
+    for text in &options.settings {
+        settings.push(Override::parse(text)?);
+    }
     if let Some(seed) = options.seed {
-        settings.push(format!("seed={seed}"));
+        settings.push(Override::parse(&format!("seed={seed}"))?);
     }
     if let Some(data) = &options.data {
-        // A literal string of TOML, so that a Windows path keeps its backslashes.
-        settings.push(format!("data.path='{}'", data.display()));
+        let Some(path) = data.to_str() else {
+            return Err(WorkflowError::Usage(format!(
+                "the name of the data folder {} is not UTF-8, which a config cannot hold: rename it",
+                shown(data)
+            )));
+        };
+        settings.push(Override::new("data.path", path.into())?);
     }
-    settings
+    Ok(settings)
 }
 
 /// A plain name stands for `runs/NAME`; anything with a separator is a path.
@@ -209,13 +268,20 @@ mod tests {
     fn options_become_settings() {
         let options = ProjectOptions {
             seed: Some(3),
-            data: Some("C:\\pictures".into()),
+            data: Some("C:\\it's pictures".into()),
             settings: vec!["training.epochs=1".into()],
             ..ProjectOptions::default()
         };
-        assert_eq!(
-            settings(&options),
-            ["training.epochs=1", "seed=3", "data.path='C:\\pictures'"]
-        );
+        let settings = settings(&options).unwrap();
+        let found: Vec<(String, toml::Value)> = settings
+            .iter()
+            .map(|set| (set.key(), set.value().clone()))
+            .collect();
+        let expect = [
+            ("training.epochs", toml::Value::Integer(1)),
+            ("seed", toml::Value::Integer(3)),
+            ("data.path", "C:\\it's pictures".into()),
+        ];
+        assert_eq!(found, expect.map(|(key, value)| (key.to_owned(), value)));
     }
 }

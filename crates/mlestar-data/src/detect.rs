@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::config::SourceKind;
 use crate::error::{DataError, Result};
 use crate::readers::cifar::CifarKind;
+use crate::readers::folder;
 
 /// Says what kind of data set `folder` holds: the binary files of CIFAR-10 or CIFAR-100 (in it, or in
 /// the official archive's folder inside it), else a folder of pictures. Reads names only; whether
@@ -66,6 +67,27 @@ pub fn detect(folder: &Path) -> Result<SourceKind> {
     Ok(SourceKind::Folder)
 }
 
+/// Says what kind of data set `folder` holds, as [`detect`], and for a folder of images also looks whether
+/// there are classes with images in it. No image is read.
+///
+/// # Errors
+/// As [`detect`]; [`DataError::Unrecognised`], which says what was looked for, when there are no classes;
+/// otherwise as [`folder::scan`].
+pub fn recognise(folder: &Path) -> Result<SourceKind> {
+    let kind = detect(folder)?;
+    if kind == SourceKind::Folder {
+        folder::scan(folder).map_err(|error| match error {
+            DataError::NoPictures { .. } | DataError::TooFewClasses { .. } => {
+                DataError::Unrecognised {
+                    problem: error.to_string(),
+                }
+            }
+            other => other,
+        })?;
+    }
+    Ok(kind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +117,25 @@ mod tests {
         check(&[], Ok(SourceKind::Folder));
         check(&["data_batch_1"], Err("the Python or Matlab version"));
         check(&["meta", "train", "test"], Err("fetch the binary version"));
+    }
+
+    #[test]
+    fn a_folder_without_classes_is_not_recognised() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |expect: &str| {
+            let error = recognise(folder.path()).unwrap_err().to_string();
+            assert!(
+                error.contains(expect) && error.contains("; looked for the binary files"),
+                "{error}"
+            );
+        };
+        check("there are no class folders in it");
+        fs::create_dir(folder.path().join("cat")).unwrap();
+        fs::write(folder.path().join("cat/1.png"), b"x").unwrap();
+        check("has 1 class(es) (cat)");
+        fs::create_dir(folder.path().join("dog")).unwrap();
+        fs::write(folder.path().join("dog/1.PNG"), b"x").unwrap();
+        assert_eq!(recognise(folder.path()).unwrap(), SourceKind::Folder);
     }
 
     #[test]

@@ -205,6 +205,16 @@ pub enum DataError {
         detail: String,
     },
 
+    /// A folder was named as data and holds none that can be read.
+    #[error(
+        "{problem}; looked for the binary files of CIFAR-10 or CIFAR-100, and for images in train/CLASS/ and \
+         test/CLASS/, or in CLASS/"
+    )]
+    Unrecognised {
+        /// What is wrong with it, with its path.
+        problem: String,
+    },
+
     /// Fewer than two classes: there is nothing to classify.
     #[error(
         "{place} has {n} class(es) ({names}), but at least 2 are needed; use one folder for each class"

@@ -3,6 +3,7 @@
 use crate::audit::{self, AuditEvent};
 use crate::config::Config;
 use crate::freshness::Surroundings;
+use crate::machine::available_memory_bytes;
 use crate::manifest::Manifest;
 use crate::{Reporter, RunFolder, Stage, WorkflowError, page_headers};
 use burn::tensor::Device;
@@ -25,13 +26,13 @@ pub(crate) struct DataCache {
 
 impl DataCache {
     pub(crate) fn load(config: &Config) -> Result<Self, WorkflowError> {
-        let LoadedData { splits, source } = mlestar_data::load(&config.data, config.seed)?;
+        let LoadedData { splits, source } = load_data(config)?;
+        config.check_against(&splits.train)?;
         let ImageSplits {
             train,
             validation,
             test,
         } = splits;
-        config.check_against(&train)?;
         Ok(Self {
             train: Arc::new(train),
             validation: Arc::new(validation),
@@ -39,6 +40,16 @@ impl DataCache {
             report: source,
         })
     }
+}
+
+/// Reads the data of a config, if they fit into the memory that is free.
+pub(crate) fn load_data(config: &Config) -> Result<LoadedData, WorkflowError> {
+    let memory_bytes = available_memory_bytes();
+    Ok(mlestar_data::load_within(
+        &config.data,
+        config.seed,
+        memory_bytes,
+    )?)
 }
 
 /// Everything that a running stage may use: its inputs, its folder, and whom to tell.

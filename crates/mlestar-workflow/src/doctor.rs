@@ -1,11 +1,11 @@
 //! Looks whether a machine has what a run needs, and says what to do where it does not.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use mlestar_data::SourceKind;
+use mlestar_data::detect::recognise;
+use mlestar_data::{DataError, SourceKind};
 use serde::{Deserialize, Serialize};
 use sysinfo::Disks;
 
@@ -274,62 +274,52 @@ fn disk_space(runs: &Path) -> Check {
 
 /// Whether the data of the config can be read, and in which layout they are.
 fn data(config: &Config) -> Check {
-    const NAME: &str = "data";
     if config.data.source == SourceKind::Synthetic {
-        return Check::ok(NAME, "synthetic: generated, no files needed");
+        return Check::ok(DATA, "synthetic: generated, no files needed");
     }
-    let fail = |found: String, advice: &str| Check::new(NAME, CheckStatus::Fail, found, advice);
-    let advice = "name the folder of the data with --data, or as data.path in the config";
-    let folder = match config.data.folder() {
-        Ok(folder) => folder,
-        Err(error) => return fail(error.to_string(), advice),
-    };
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => return fail(format!("cannot read {}: {error}", folder.display()), advice),
-    };
-    let names: Vec<String> = entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    match layout(&names, folder) {
-        Some((layout, source)) if source == config.data.source => {
-            Check::ok(NAME, format!("{}: {layout}", folder.display()))
+    let recognised = config.data.folder().and_then(|folder| {
+        let source = recognise(folder)?;
+        Ok((folder, source))
+    });
+    match recognised {
+        Ok((folder, source)) if source == config.data.source => {
+            let found = format!("{}: {}", folder.display(), layout(source));
+            Check::ok(DATA, found)
         }
-        Some((layout, source)) => fail(
+        Ok((folder, source)) => Check::new(
+            DATA,
+            CheckStatus::Fail,
             format!(
-                "{}: {layout}, but data.source is \"{}\"",
+                "{}: {}, but data.source is \"{}\"",
                 folder.display(),
+                layout(source),
                 config.data.source
             ),
-            &format!("set data.source to \"{source}\", or name another folder with --data"),
+            format!("set data.source to \"{source}\", or name another folder with --data"),
         ),
-        None => fail(
-            format!(
-                "{}: neither CIFAR files nor folders of pictures",
-                folder.display()
-            ),
-            advice,
-        ),
+        Err(error) => data_problem(&error),
     }
 }
 
-/// The layout of a data folder by the names in it.
-fn layout(names: &[String], folder: &Path) -> Option<(&'static str, SourceKind)> {
-    let has = |name: &str| names.iter().any(|found| found == name);
-    if has("test_batch.bin") || has("data_batch_1.bin") {
-        Some(("CIFAR-10, binary version", SourceKind::Cifar10))
-    } else if has("train.bin") || has("test.bin") {
-        Some(("CIFAR-100, binary version", SourceKind::Cifar100))
-    } else if folder.join("train").is_dir() {
-        Some((
-            "pictures in train, test and class folders",
-            SourceKind::Folder,
-        ))
-    } else if names.iter().any(|name| folder.join(name).is_dir()) {
-        Some(("pictures in class folders", SourceKind::Folder))
-    } else {
-        None
+/// The name of the check of the data.
+const DATA: &str = "data";
+
+/// The check of data that cannot be read.
+pub fn data_problem(error: &DataError) -> Check {
+    Check::new(
+        DATA,
+        CheckStatus::Fail,
+        error.to_string(),
+        "name the folder of the data with --data, or as data.path in the config",
+    )
+}
+
+fn layout(source: SourceKind) -> &'static str {
+    match source {
+        SourceKind::Synthetic => "generated",
+        SourceKind::Cifar10 => "CIFAR-10, binary version",
+        SourceKind::Cifar100 => "CIFAR-100, binary version",
+        SourceKind::Folder => "images in class folders",
     }
 }
 
@@ -337,6 +327,7 @@ fn layout(names: &[String], folder: &Path) -> Option<(&'static str, SourceKind)>
 mod tests {
     use super::*;
     use crate::config::Override;
+    use std::fs;
 
     fn data_check(source: &str, path: &Path) -> Check {
         let overrides = [
@@ -400,15 +391,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let missing = data_check("cifar10", &folder.path().join("none"));
         assert_eq!(missing.status, CheckStatus::Fail);
-        assert!(missing.found.starts_with("cannot read"), "{missing:?}");
+        assert!(
+            missing.found.contains("there is no such folder"),
+            "{missing:?}"
+        );
 
         let empty = data_check("cifar10", folder.path());
         assert!(
-            empty.found.contains("neither CIFAR files nor folders"),
+            empty
+                .found
+                .contains("looked for the binary files of CIFAR-10"),
             "{empty:?}"
         );
 
-        fs::create_dir(folder.path().join("cat")).unwrap();
+        for class in ["cat", "dog"] {
+            fs::create_dir(folder.path().join(class)).unwrap();
+            fs::write(folder.path().join(class).join("1.png"), "").unwrap();
+        }
         assert_eq!(data_check("folder", folder.path()).status, CheckStatus::Ok);
 
         fs::write(folder.path().join("test_batch.bin"), "").unwrap();

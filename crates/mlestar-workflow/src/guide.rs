@@ -79,8 +79,10 @@ const SITUATION_ANALYSIS: StageGuide = StageGuide {
     ],
     problems: &[
         (
-            "A picture cannot be read.",
-            "The message names the files. Repair or remove them: a data set is never shrunk silently.",
+            "An image cannot be read.",
+            "The stage names it with the reason and leaves it out. When there are more of them than \
+             data.unreadable_share_max allows, the run ends with a list of them all: mend or delete \
+             them, or raise the share.",
         ),
         (
             "Files are frames of videos or bursts.",

@@ -4,12 +4,20 @@ use crate::arguments::ProjectOptions;
 use crate::project;
 use mlestar_gates::ExitCode;
 use mlestar_workflow::WorkflowError;
-use mlestar_workflow::doctor::{CheckStatus, doctor_in};
+use mlestar_workflow::doctor::{CheckStatus, data_problem, doctor, doctor_in};
 
 pub fn run(options: &ProjectOptions) -> Result<ExitCode, WorkflowError> {
-    let project = project::open(options)?;
+    let checks = match project::open(options) {
+        Ok(project) => doctor_in(Some(&project.config), project.run.root()),
+        Err(WorkflowError::Data(error)) => {
+            let mut checks = doctor(None);
+            checks.push(data_problem(&error));
+            checks
+        }
+        Err(error) => return Err(error),
+    };
     let mut all_well = true;
-    for check in doctor_in(Some(&project.config), project.run.root()) {
+    for check in checks {
         let mark = match check.status {
             CheckStatus::Ok => "ok  ",
             CheckStatus::Warn => "warn",

@@ -39,6 +39,9 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
         device.name,
         project.run.root().display()
     ));
+    if let Some(base) = &project.base {
+        console.headline(base);
+    }
     let request = RunRequest {
         config: &project.config,
         run: &project.run,

@@ -93,7 +93,7 @@ pub fn run(job: &LrFindJob<'_>, reporter: &mut dyn Reporter) -> Result<LrFind, W
     job.options.check()?;
     let _lock = job.run.lock()?;
     let config = job.config;
-    let ImageSplits { train, .. } = mlestar_data::load(&config.data, config.seed)?.splits;
+    let ImageSplits { train, .. } = crate::context::load_data(config)?.splits;
     let model = config
         .model
         .check(train.n_classes(), train.height(), train.width())?;

@@ -35,12 +35,13 @@ pub(crate) use page::{n_samples_shown, shown_classes};
 
 use crate::{StageContext, WorkflowError};
 use mlestar_artifact::write_artifact;
-use mlestar_data::ImageSplits;
 use mlestar_data::augment::AugmentationConfig;
 use mlestar_data::describe::{Description, describe};
 use mlestar_data::load::SourceReport;
 use mlestar_data::normalization::Normalization;
 use mlestar_data::quality::{self, QualityReport};
+use mlestar_data::{ImageSplits, SourceKind};
+use mlestar_train::ClassWeights;
 
 /// The artifact of the stage.
 pub const ARTIFACT: &str = "situation_analysis.json";
@@ -58,6 +59,9 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let (train, validation) = context.training_sets()?;
     let test = context.read_test("description and leakage check")?;
     let source = context.source_report()?;
+    for line in source_lines(&source, context.config.training.class_weights.as_ref()) {
+        context.reporter.note(&line);
+    }
     let splits = ImageSplits {
         train: (*train).clone(),
         validation: (*validation).clone(),
@@ -109,6 +113,33 @@ fn statements(analysis: &SituationAnalysis) -> Vec<String> {
     });
     notes.extend(urgent.map(|challenge| challenge.statement.clone()));
     notes
+}
+
+/// What is used of the data and what is not, a line each.
+fn source_lines(source: &SourceReport, class_weights: Option<&ClassWeights>) -> Vec<String> {
+    const MOST_NAMED: usize = 10;
+    let mut lines = vec![source.usage()];
+    let named = source.unreadable.iter().take(MOST_NAMED);
+    lines.extend(named.map(|image| format!("left out: {}: {}", image.path, image.reason)));
+    if source.n_unreadable > MOST_NAMED {
+        lines.push(format!(
+            "left out: {} more, in {ARTIFACT} and {PAGE}",
+            source.n_unreadable - MOST_NAMED
+        ));
+    }
+    lines.extend(source.skipped_in_words());
+    if source.source == SourceKind::Folder {
+        lines.push(source.sizes_in_words());
+    }
+    lines.extend(source.notes.iter().cloned());
+    if let Some(ClassWeights::List(weights)) = class_weights {
+        let pairs = source.classes.iter().zip(weights);
+        let pairs: Vec<String> = pairs
+            .map(|(class, weight)| format!("{class} = {weight}"))
+            .collect();
+        lines.push(format!("training.class_weights: {}", pairs.join(", ")));
+    }
+    lines
 }
 
 fn titles(challenges: &[Challenge]) -> String {

@@ -16,7 +16,7 @@ pub(super) fn section(
     splits: &ImageSplits,
 ) -> Result<Section, WorkflowError> {
     let mut section = Section::new("Quality findings")
-        .intro("Nothing was changed or left out: what to do is yours to decide.");
+        .intro("These images are all in use: what to do about them is yours to decide.");
     if quality.groups.is_empty() {
         section = section.block(Callout::info(
             "Nothing found",

@@ -3,6 +3,7 @@
 mod augmentation;
 mod findings;
 mod samples;
+mod source;
 mod statements;
 mod thumbnails;
 
@@ -38,6 +39,7 @@ pub(super) fn render(
         .fact("pictures", format::count(summary.n_images as u64))
         .fact("classes", format::count(summary.n_classes as u64))
         .section(overview(analysis))
+        .section(source::section(&analysis.source))
         .section(statements::challenges(&analysis.challenges))
         .section(statements::advice(analysis))
         .section(samples::section(&input.splits.train)?)
@@ -91,9 +93,6 @@ fn overview(analysis: &SituationAnalysis) -> Section {
     if !summary.resolution.resize_rule.is_empty() {
         let rule = sentence(&summary.resolution.resize_rule);
         section = section.block(Block::paragraph(format!("Resizing: {rule}.")));
-    }
-    for note in &analysis.source.notes {
-        section = section.block(Block::paragraph(note.clone()));
     }
     section
 }
