@@ -5,6 +5,7 @@ use super::evaluation::{analysis_of, metric_measurement, worst_recall};
 use super::implementation::{self, best_epoch, memory_of, time_of};
 use super::{ArtifactReader, Check, Found, agree};
 use crate::config::{Config, MetricName};
+use crate::stages::evaluation::{EvaluationResults, RESULTS};
 use crate::stages::implementation::TrainingSummary;
 use crate::stages::refinement::{
     COMPARISON, Choice, Comparison, FINAL_MODEL, FINAL_REPORT, FinalModel, ImprovementAnalysis,
@@ -13,7 +14,9 @@ use crate::stages::refinement::{
 use crate::{RunFolder, Stage};
 use burn::tensor::Device;
 use mlestar_artifact::ContentHash;
-use mlestar_eval::{McNemar, Predictions, accuracy, mcnemar};
+use mlestar_eval::{
+    ConfusionMatrix, McNemar, Predictions, accuracy, balanced_accuracy, log_loss, mcnemar,
+};
 use mlestar_gates::{Evidence, Limit, Measurement, Unit};
 use mlestar_train::{EpochRecord, checkpoint};
 use mlestar_tune::{TrialState, report_of_log};
@@ -104,7 +107,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
             remedy: "Run the stage again: cargo xtask stage refinement --force.",
-            measure: |reader, _| analysis_of(reader, STAGE, PREDICTIONS, FINAL_REPORT),
+            measure: |reader, _| final_analysis(reader),
         },
         Check {
             id: "strategies_documented",
@@ -439,6 +442,40 @@ fn of_final_predictions(
 ) -> Found<Measurement> {
     let predictions = reader.predictions(STAGE, PREDICTIONS)?;
     metric_measurement(metric, &predictions, config, STAGE, PREDICTIONS)
+}
+
+/// The evaluation of the final model is of these weights, and what it says follows from the answers.
+fn final_analysis(reader: &ArtifactReader<'_>) -> Found<Measurement> {
+    let measured = analysis_of(reader, STAGE, PREDICTIONS, FINAL_REPORT)?;
+    let chosen: FinalModel = reader.artifact(STAGE, FINAL_MODEL)?;
+    let results: EvaluationResults = reader.artifact(STAGE, RESULTS)?;
+    if results.model != chosen.weights {
+        let reason = format!("it is of other weights than {FINAL_MODEL}");
+        return Err(unusable(RESULTS, reason));
+    }
+    let predictions = reader.predictions(STAGE, PREDICTIONS)?;
+    let matrix = ConfusionMatrix::from(&predictions);
+    let summary = &results.summary;
+    let file = RunFolder::display_name(STAGE, RESULTS);
+    for (what, claimed, recomputed) in [
+        ("accuracy", summary.accuracy.value, accuracy(&predictions)),
+        (
+            "balanced_accuracy",
+            summary.balanced_accuracy.value,
+            balanced_accuracy(&matrix),
+        ),
+        ("log_loss", summary.log_loss.value, log_loss(&predictions)),
+    ] {
+        agree(file.clone(), what, claimed, recomputed)?;
+    }
+    for (index, class) in summary.per_class.iter().enumerate() {
+        let support = matrix.support(index);
+        let recall = (support > 0).then(|| matrix.counts()[index][index] as f64 / support as f64);
+        let what = format!("recall of {}", class.class);
+        let [claimed, recomputed] = [class.recall, recall].map(|recall| recall.unwrap_or(f64::NAN));
+        agree(file.clone(), &what, claimed, recomputed)?;
+    }
+    Ok(measured)
 }
 
 fn final_worst_class_recall(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {

@@ -186,3 +186,26 @@ pub fn train_until(
     };
     Ok(mlestar_train::fit(&request, &mut observer)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_training_that_is_gone_on_with_keeps_the_larger_peak() {
+        let folder = tempfile::tempdir().unwrap();
+        let of_a_larger_process = TrainingMemory {
+            peak_bytes: Some(1 << 60),
+            since: PeakSince::TrainingBegan,
+        };
+        write_artifact(&folder.path().join(MEMORY), &of_a_larger_process).unwrap();
+        let mut resumed = MemoryWatch::begin(folder.path(), true);
+        assert!(!resumed.grew());
+        assert_eq!(resumed.memory, of_a_larger_process);
+        let mut begun = MemoryWatch::begin(folder.path(), false);
+        begun.grew();
+        begun.write().unwrap();
+        let found: TrainingMemory = read_artifact(&folder.path().join(MEMORY)).unwrap();
+        assert!(found.peak_bytes < of_a_larger_process.peak_bytes);
+    }
+}

@@ -257,6 +257,17 @@ fn the_comparison_and_the_evaluation_must_be_those_of_the_answers() {
         run.set(stage, "comparison.json", &format!("/paired/{field}"), 0.123);
         run.assert_caught(stage, "improvement", field);
     }
+    for (pointer, value) in [
+        ("/model", Value::from("0".repeat(64))),
+        ("/summary/accuracy/value", 0.123.into()),
+        ("/summary/balanced_accuracy/value", 0.123.into()),
+        ("/summary/log_loss/value", 0.123.into()),
+        ("/summary/per_class/3/recall", 0.123.into()),
+    ] {
+        let run = Forgery::new();
+        run.set(stage, "evaluation_results.json", pointer, value);
+        run.assert_caught(stage, "final_analysis_complete", "");
+    }
     let run = Forgery::new();
     run.set(
         stage,
