@@ -18,6 +18,7 @@ use mlestar_report::{
     Badge, Block, Callout, ChartFigure, KeyFigure, Link, Page, Section, StageStep, charts, format,
 };
 use mlestar_train::EpochRecord;
+use mlestar_train::analysis::METRICS_FILE;
 use std::path::Path;
 
 /// Writes `summary.html` into the run folder.
@@ -214,31 +215,50 @@ fn data(run: &RunFolder) -> Option<Section> {
     })
 }
 
+/// The learning curves of the baseline, and of the final training where there was one.
 fn training(run: &RunFolder) -> Result<Option<Section>, WorkflowError> {
-    let Some(summary) =
+    let mut charts = Vec::new();
+    if let Some(summary) =
         read::<TrainingSummary>(run, Stage::Implementation, "training_summary.json")
-    else {
-        return Ok(None);
-    };
-    let path = run.artifact(Stage::Implementation, "metrics.jsonl");
-    let Ok(history) = read_json_lines::<EpochRecord>(&path) else {
+    {
+        let path = run.artifact(Stage::Implementation, METRICS_FILE);
+        charts.extend(learning(
+            "Training of the baseline",
+            &path,
+            summary.best_epoch,
+        )?);
+    }
+    let chosen = read::<FinalModel>(run, Stage::Refinement, FINAL_MODEL);
+    if let Some(training) = chosen.and_then(|chosen| chosen.final_training) {
+        let path = run.artifact(Stage::Refinement, TRAINING).join(METRICS_FILE);
+        charts.extend(learning("Final training", &path, training.best_epoch)?);
+    }
+    let section = Section::new("Training");
+    Ok((!charts.is_empty()).then(|| charts.into_iter().fold(section, Section::block)))
+}
+
+/// The learning curves of a training's record; none where that cannot be read.
+fn learning(
+    title: &str,
+    path: &Path,
+    best_epoch: usize,
+) -> Result<Option<ChartFigure>, WorkflowError> {
+    let Ok(history) = read_json_lines::<EpochRecord>(path) else {
         return Ok(None);
     };
     let column = |field: fn(&EpochRecord) -> f64| history.iter().map(field).collect::<Vec<_>>();
     let validation =
         |field: fn(&EpochRecord) -> Option<f64>| history.iter().map(field).collect::<Vec<_>>();
     let chart = charts::learning_curves(&charts::LearningCurves {
-        title: "Training of the baseline",
+        title,
         epochs: &column(|epoch| epoch.epoch as f64),
         train_loss: &column(|epoch| epoch.train_loss),
         validation_loss: &validation(|epoch| epoch.validation_loss),
         train_accuracy: &column(|epoch| epoch.train_accuracy),
         validation_accuracy: &validation(|epoch| epoch.validation_accuracy),
-        best_epoch: Some(summary.best_epoch as f64),
+        best_epoch: Some(best_epoch as f64),
     })?;
-    Ok(Some(
-        Section::new("Training").block(ChartFigure::new(chart)),
-    ))
+    Ok(Some(ChartFigure::new(chart)))
 }
 
 /// The charts of the model that ships; before it is chosen, those of the baseline.

@@ -88,6 +88,7 @@ fn the_model_that_ships_is_evaluated_like_the_baseline() {
         "peak memory of the training",
         "Classes, side by side",
         "Most confused pairs",
+        "Loss and accuracy",
     ] {
         assert!(page.contains(part), "{part}");
     }
@@ -96,6 +97,7 @@ fn the_model_that_ships_is_evaluated_like_the_baseline() {
     assert!(page.contains("are those of the baseline"));
     let summary = fs::read_to_string(run.summary_path()).unwrap();
     assert!(summary.contains("Evaluation of the final model"));
+    assert!(summary.contains("Final training"));
     assert!(!summary.contains("Evaluation of the baseline"));
 }
 

@@ -4,6 +4,7 @@ mod artifact;
 mod page;
 
 pub use artifact::{TrainingSummary, TrainingTiming};
+pub(crate) use page::curves;
 
 use crate::stages::situation_analysis::SituationAnalysis;
 use crate::stages::training::{TrainingJob, train};

@@ -55,14 +55,14 @@ pub(super) fn render(
         .fact("batch", summary.batch_size.to_string())
         .fact("precision", summary.precision.name())
         .section(figures)
-        .section(curves(summary, history)?)
+        .section(curves(summary.best_epoch, history)?)
         .section(epochs(history))
         .section(links)
         .render())
 }
 
-/// Learning curves and learning rate; shared with the page of the final training.
-fn curves(summary: &TrainingSummary, history: &[EpochRecord]) -> Result<Section, WorkflowError> {
+/// Learning curves and learning rate, for the baseline here and for the final model in stage 6.
+pub(crate) fn curves(best_epoch: usize, history: &[EpochRecord]) -> Result<Section, WorkflowError> {
     let column = |field: fn(&EpochRecord) -> f64| history.iter().map(field).collect::<Vec<_>>();
     let validation =
         |field: fn(&EpochRecord) -> Option<f64>| history.iter().map(field).collect::<Vec<_>>();
@@ -74,7 +74,7 @@ fn curves(summary: &TrainingSummary, history: &[EpochRecord]) -> Result<Section,
         validation_loss: &validation(|epoch| epoch.validation_loss),
         train_accuracy: &column(|epoch| epoch.train_accuracy),
         validation_accuracy: &validation(|epoch| epoch.validation_accuracy),
-        best_epoch: Some(summary.best_epoch as f64),
+        best_epoch: Some(best_epoch as f64),
     })?;
     let rate = charts::learning_rate(&charts::LearningRateChart {
         title: "Learning rate",

@@ -4,32 +4,49 @@ use super::page::Outcome;
 use super::{Choice, Examined, FINAL_MODEL, PREDICTIONS, REPORT};
 use crate::WorkflowError;
 use crate::stages::evaluation::{self, Evaluation, EvaluationResults, RESULTS};
+use crate::stages::implementation::curves;
 use mlestar_report::{Column, Link, Row, Section, Table, format};
+use mlestar_train::EpochRecord;
 
-pub(super) fn render(
-    outcome: &Outcome<'_>,
-    baseline: &EvaluationResults,
-    evaluation: &Evaluation,
-    examined: &Examined,
-) -> Result<String, WorkflowError> {
-    let mut page = outcome.page("Evaluation of the final model");
-    if outcome.chosen.choice == Choice::Refined {
-        page = page.section(side_by_side(baseline, &evaluation.results));
+/// All that the page is written from.
+pub(super) struct FinalReport<'a> {
+    pub(super) outcome: &'a Outcome<'a>,
+    /// Of the baseline.
+    pub(super) baseline: &'a EvaluationResults,
+    /// Of the final model.
+    pub(super) evaluation: &'a Evaluation,
+    pub(super) examined: &'a Examined,
+    /// Of the training that gave the final model.
+    pub(super) history: &'a [EpochRecord],
+}
+
+impl FinalReport<'_> {
+    pub(super) fn render(&self) -> Result<String, WorkflowError> {
+        let chosen = self.outcome.chosen;
+        let evaluation = self.evaluation;
+        let mut page = self.outcome.page("Evaluation of the final model");
+        if chosen.choice == Choice::Refined {
+            page = page.section(side_by_side(self.baseline, &evaluation.results));
+        }
+        let examined = self.examined;
+        for section in evaluation::sections(evaluation, &examined.after, &examined.test)? {
+            page = page.section(section);
+        }
+        let links = vec![
+            Link::new("Search and choice", REPORT),
+            Link::new(
+                "Evaluation of the baseline",
+                "../5-evaluation/evaluation_report.html",
+            ),
+            Link::new(PREDICTIONS, PREDICTIONS).note("one line a test picture"),
+            Link::new(RESULTS, RESULTS),
+            Link::new(FINAL_MODEL, FINAL_MODEL),
+        ];
+        Ok(page
+            .section(curves(chosen.best_epoch, self.history)?)
+            .section(Section::new("Files").block(links))
+            .render())
     }
-    for section in evaluation::sections(evaluation, &examined.after, &examined.test)? {
-        page = page.section(section);
-    }
-    let links = vec![
-        Link::new("Search and choice", REPORT),
-        Link::new(
-            "Evaluation of the baseline",
-            "../5-evaluation/evaluation_report.html",
-        ),
-        Link::new(PREDICTIONS, PREDICTIONS).note("one line a test picture"),
-        Link::new(RESULTS, RESULTS),
-        Link::new(FINAL_MODEL, FINAL_MODEL),
-    ];
-    Ok(page.section(Section::new("Files").block(links)).render())
 }
 
 /// What became of each class.

@@ -24,7 +24,8 @@ use mlestar_artifact::{write_artifact, write_atomically};
 use mlestar_data::ImageSet;
 use mlestar_eval::{Predictions, mcnemar};
 use mlestar_model::ImageClassifier;
-use mlestar_train::{checkpoint, predict};
+use mlestar_train::analysis::METRICS_FILE;
+use mlestar_train::{EpochRecord, checkpoint, predict};
 use mlestar_tune::StudyReport;
 use std::sync::Arc;
 
@@ -101,8 +102,25 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     };
     let page = page::render(&outcome, &analysis, study.as_ref())?;
     context.write_text(REPORT, &page)?;
-    let page = final_report::render(&outcome, &results, &evaluation, &examined)?;
-    context.write_text(FINAL_REPORT, &page)
+    let report = final_report::FinalReport {
+        outcome: &outcome,
+        baseline: &results,
+        evaluation: &evaluation,
+        examined: &examined,
+        history: &history(context, chosen.choice)?,
+    };
+    context.write_text(FINAL_REPORT, &report.render()?)
+}
+
+/// The epochs of the training that gave the chosen model.
+fn history(context: &StageContext<'_>, choice: Choice) -> Result<Vec<EpochRecord>, WorkflowError> {
+    match choice {
+        Choice::Baseline => context.upstream_lines(Stage::Implementation, METRICS_FILE),
+        Choice::Refined => {
+            let path = context.path(TRAINING).join(METRICS_FILE);
+            Ok(mlestar_artifact::read_json_lines(&path)?)
+        }
+    }
 }
 
 fn write_study(context: &StageContext<'_>, report: &StudyReport) -> Result<(), WorkflowError> {
