@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// From a folder of pictures to a measured, deployable model, in seven stages.
 ///
 /// Exit codes: 0 all gates pass, 1 the program failed, 2 wrong usage or config, 3 an artifact is
-/// missing, 4 a gate is not met, 5 a gate is inconclusive, 6 a signal stopped it and the same command goes on.
+/// missing or stale, 4 a gate is not met, 5 a gate is inconclusive, 6 a signal stopped it and the same command goes on.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", version, disable_help_subcommand = true)]
 pub struct Arguments {

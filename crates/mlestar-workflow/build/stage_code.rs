@@ -16,12 +16,7 @@ pub struct StageCode {
 pub const STAGES: [StageCode; 7] = [
     StageCode {
         stem: "situation_analysis",
-        without_crates: &[
-            "mlestar-export",
-            "mlestar-kernels",
-            "mlestar-train",
-            "mlestar-tune",
-        ],
+        without_crates: &["mlestar-export", "mlestar-kernels", "mlestar-tune"],
         uses_stages: &[],
     },
     StageCode {

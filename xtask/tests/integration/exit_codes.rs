@@ -162,7 +162,7 @@ fn the_documents_name_every_code() {
     let help = String::from_utf8(output.stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let codes = "Exit codes: 0 all gates pass, 1 the program failed, 2 wrong usage or config, 3 an artifact is \
-                 missing, 4 a gate is not met, 5 a gate is inconclusive, 6 a signal stopped it and the same command \
+                 missing or stale, 4 a gate is not met, 5 a gate is inconclusive, 6 a signal stopped it and the same command \
                  goes on";
     for (name, text) in [("README.md", readme), ("help", help)] {
         assert!(text.contains(codes), "{name}: {text}");

@@ -135,7 +135,7 @@ fn an_interrupt_ends_the_sweep_and_leaves_no_file() {
     assert!(status.success());
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(output.status.code(), Some(6), "{stderr}");
     assert!(
         stderr.contains("stopped while finding a learning rate; nothing was written"),
         "{stderr}"

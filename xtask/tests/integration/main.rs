@@ -7,6 +7,7 @@ mod bench;
 mod chain;
 mod command_line;
 mod config_keys;
+mod data;
 mod exit_codes;
 mod kill;
 mod lr_find;

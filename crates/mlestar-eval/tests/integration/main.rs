@@ -8,4 +8,5 @@ mod fixtures;
 mod literature;
 mod naive;
 mod properties;
+mod simulation;
 mod strategies;

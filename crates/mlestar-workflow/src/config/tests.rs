@@ -206,8 +206,8 @@ fn an_empty_file_is_the_default_and_reads_back() {
 
 #[test]
 fn the_hash_input_changes_with_its_section_only() {
-    let default = Config::default();
-    let longer = parsed("[training]\nepochs = 3\n[data]\npath = 'elsewhere'\n");
+    let default = parsed("[data]\nsource = 'folder'\npath = 'here'\n");
+    let longer = parsed("[training]\nepochs = 3\n[data]\nsource = 'folder'\npath = 'elsewhere'\n");
     assert_ne!(
         default.section_hash_input("training"),
         longer.section_hash_input("training")
@@ -391,7 +391,9 @@ fn uncommented(reference: &str) -> String {
             .filter(|rest| rest.starts_with(|c: char| !c.is_whitespace()));
         setting.unwrap_or(line)
     });
-    lines.collect::<Vec<_>>().join("\n")
+    // The path is of a source that has one.
+    let text = lines.collect::<Vec<_>>().join("\n");
+    text.replacen("source = \"synthetic\"", "source = \"folder\"", 1)
 }
 
 /// Dotted keys of all leaves. Lists and what users may name freely count as leaves.

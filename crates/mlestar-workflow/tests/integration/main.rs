@@ -7,6 +7,7 @@ mod caching;
 mod forgery;
 mod given_weights;
 mod interruption;
+mod mutations;
 mod precision;
 mod refinement;
 mod returns;

@@ -106,7 +106,7 @@ fn an_edited_config_makes_what_rests_on_it_stale() {
         ),
         (
             "refinement.trials=3",
-            vec![6, 7],
+            vec![2, 3, 6, 7],
             "refinement.trials 2 -> 3",
         ),
         (
