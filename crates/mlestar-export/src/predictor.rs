@@ -82,6 +82,7 @@ impl Predictor {
     /// let predictor = Predictor::new(model);
     /// assert!(predictor.memory_bytes(1) >= 2 * weights);
     /// assert!(predictor.memory_bytes(8) > predictor.memory_bytes(1));
+    /// # Ok::<(), mlestar_export::ExportError>(())
     /// ```
     #[must_use]
     pub fn memory_bytes(&self, n: usize) -> usize {
