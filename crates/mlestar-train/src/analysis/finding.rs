@@ -38,6 +38,8 @@ pub enum Kind {
     GradientClipped,
     /// Neither loss nor accuracy has changed for long, at a rate that still allows change.
     Plateau,
+    /// The validation loss is many times what guessing costs.
+    WildValidation,
     /// The validation loss rises while the training loss falls.
     Overfitting,
     /// The training ended before it had learned what it could.
@@ -62,6 +64,7 @@ impl Kind {
             Self::GradientVanishing => "vanishing gradients",
             Self::GradientClipped => "constant clipping",
             Self::Plateau => "plateau",
+            Self::WildValidation => "wild validation loss",
             Self::Overfitting => "overfitting",
             Self::Underfitting => "underfitting",
             Self::ThroughputDrop => "throughput drop",

@@ -1,7 +1,7 @@
 //! What the record of a training tells about the training, and what to change.
 //!
 //! [`analyse`] looks at the epochs and steps that a training has recorded, one file a kind of finding:
-//! jumps of the loss, the gradient norm, divergence, plateaus, overfitting, underfitting, drops in speed,
+//! jumps of the loss, the gradient norm, divergence, a wild validation loss, plateaus, overfitting, underfitting, drops in speed,
 //! steps that wait for pictures, and a best epoch long before the end. It computes on what it is given and
 //! reads nothing.
 //! [`read_history`] reads what a training left, or is still writing; [`Follower`] reads on as lines are
@@ -46,6 +46,7 @@ mod suggest;
 mod testing;
 mod throughput;
 mod underfitting;
+mod wild_validation;
 
 use mlestar_data::augment::AugmentationConfig;
 use mlestar_model::ModelConfig;
@@ -100,7 +101,12 @@ pub fn analyse(
     let mut findings: Vec<Finding> = divergence.into_iter().collect();
     findings.extend(loss_spikes::find(&record, has_diverged));
     findings.extend(gradient_norm::find(&record, has_diverged));
-    findings.extend(overfitting::find(&record));
+    let wild = wild_validation::find(&record);
+    // A rate far too high looks like overfitting, and the remedies of overfitting do not help against it.
+    if wild.is_none() {
+        findings.extend(overfitting::find(&record));
+    }
+    findings.extend(wild);
     // What a diverged training looks like otherwise follows from its having diverged.
     if !has_diverged {
         findings.extend(plateau::find(&record));
