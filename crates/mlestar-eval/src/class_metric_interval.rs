@@ -517,7 +517,7 @@ mod tests {
                 assert!(half_width(&counts, metric, 0.95, end).unwrap() > 0.0);
             }
         }
-        // Two hundred times what it takes; a loop over all pairs of classes takes longer still.
+        // A guard against a loop over all pairs of classes, not a measurement.
         assert!(start.elapsed().as_secs() < 60);
     }
 }
