@@ -317,9 +317,7 @@ impl Chain<'_> {
         let run = self.request.run;
         let resume = !self.request.force && self.can_go_on(stage, &inputs)?;
         let before = self.manifest.stage(stage).cloned();
-        if !resume {
-            set_aside(run, stage)?;
-        }
+        let is_set_aside = !resume && set_aside(run, stage)?;
         self.manifest.set(stage, StageRecord::begun(inputs.clone()));
         self.manifest.write(run)?;
         let started = AuditEvent::StageStarted {
@@ -338,7 +336,7 @@ impl Chain<'_> {
                 error: message,
             };
             audit::record(run, event)?;
-            if !resume {
+            if is_set_aside {
                 self.bring_back(stage, before)?;
             }
             return Err(error);
@@ -385,7 +383,7 @@ impl Chain<'_> {
         };
         let folder = run.stage_folder(stage);
         let previous = previous_folder(run, stage);
-        if leaves_something_to_go_on_with(stage, run) || !previous.is_dir() {
+        if leaves_something_to_go_on_with(stage, run) {
             return Ok(());
         }
         let fail = |source| WorkflowError::RunFolder {
@@ -483,11 +481,11 @@ fn previous_folder(run: &RunFolder, stage: Stage) -> PathBuf {
 }
 
 /// Moves what a stage left before into `.previous/`, so that a rerun starts clean and loses nothing
-/// that the last run made.
-fn set_aside(run: &RunFolder, stage: Stage) -> Result<(), WorkflowError> {
+/// that the last run made. False where there was nothing.
+fn set_aside(run: &RunFolder, stage: Stage) -> Result<bool, WorkflowError> {
     let folder = run.stage_folder(stage);
     if !folder.exists() {
-        return Ok(());
+        return Ok(false);
     }
     let previous = previous_folder(run, stage);
     let fail = |source| WorkflowError::RunFolder {
@@ -500,5 +498,6 @@ fn set_aside(run: &RunFolder, stage: Stage) -> Result<(), WorkflowError> {
     if let Some(parent) = previous.parent() {
         fs::create_dir_all(parent).map_err(fail)?;
     }
-    fs::rename(&folder, &previous).map_err(fail)
+    fs::rename(&folder, &previous).map_err(fail)?;
+    Ok(true)
 }

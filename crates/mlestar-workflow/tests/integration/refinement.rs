@@ -191,6 +191,48 @@ fn a_longer_search_runs_only_the_trials_that_are_new() {
     assert!(trained_by(folder.path(), &settings).contains("trial 0"));
 }
 
+/// The search goes on in place, and what it finds is not what the final training of before was made with.
+#[test]
+fn a_longer_search_that_finds_other_settings_trains_with_those() {
+    let folder = finished_run();
+    let run = RunFolder::new(folder.path());
+    let path = run.artifact(Stage::Refinement, "trials.jsonl");
+    let mut trials: Vec<serde_json::Value> = fs::read_to_string(&path)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let trained = chosen_rate(folder.path());
+    let other = trials
+        .iter_mut()
+        .find(|trial| trial["parameters"]["training.optimizer.learning_rate"] != trained)
+        .unwrap();
+    other["value"] = 0.999.into();
+    other["intermediate"][0]["value"] = 0.999.into();
+    let parameters = other["parameters"].clone();
+    let log: String = trials.iter().map(|trial| format!("{trial}\n")).collect();
+    fs::write(&path, &log).unwrap();
+    let mut manifest = Manifest::read(&run).unwrap();
+    let mut record = manifest.stage(Stage::Refinement).unwrap().clone();
+    let hash = ContentHash::of_bytes(log.as_bytes());
+    record.outputs.insert("trials.jsonl".into(), hash);
+    manifest.set(Stage::Refinement, record);
+    manifest.write(&run).unwrap();
+
+    let trainings = trained_by(folder.path(), &["refinement.trials=3"]);
+    assert!(trainings.contains("final"), "{trainings:?}");
+    let rate = chosen_rate(folder.path());
+    assert_eq!(parameters["training.optimizer.learning_rate"], rate);
+}
+
+/// The learning rate of the final training's checkpoint.
+fn chosen_rate(folder: &Path) -> serde_json::Value {
+    let name = "training/checkpoints/last/checkpoint.json";
+    let record: serde_json::Value =
+        serde_json::from_str(&text(folder, Stage::Refinement, name)).unwrap();
+    record["identity"]["training"]["optimizer"]["learning_rate"].clone()
+}
+
 #[test]
 fn a_trial_that_cannot_be_trained_does_not_end_the_search() {
     let folder = finished_run();

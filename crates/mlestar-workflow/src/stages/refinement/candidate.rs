@@ -7,9 +7,9 @@ use crate::stages::training::{TrainingJob, train};
 use crate::{CODE_VERSION, Stage, StageContext, WorkflowError};
 use mlestar_artifact::{ContentHash, write_artifact, write_atomically};
 use mlestar_model::ModelSpec;
-use mlestar_train::{Faults, TrainingConfig};
+use mlestar_train::{Faults, TrainingConfig, checkpoint};
 use mlestar_tune::StudyReport;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The result of the final training.
@@ -49,7 +49,9 @@ pub(super) fn train_candidate(
     baseline: &TrainingSummary,
     best: &Config,
 ) -> Result<Option<Candidate>, WorkflowError> {
+    let output = context.path(TRAINING);
     if is_baseline(context.config, best) {
+        remove(&output)?;
         context
             .reporter
             .note("no trial was better than the baseline's settings: nothing is trained again");
@@ -60,7 +62,10 @@ pub(super) fn train_candidate(
     let model = best
         .model
         .check(train_set.n_classes(), train_set.height(), train_set.width())?;
-    let output = context.path(TRAINING);
+    let goes_on = context.resume && is_begun(&output, best, &model, &training);
+    if !goes_on {
+        remove(&output)?;
+    }
     let outcome = train(
         context,
         &TrainingJob {
@@ -73,7 +78,7 @@ pub(super) fn train_candidate(
             validation: Arc::clone(&validation_set),
             seed: best.seed,
             output: &output,
-            resume: context.resume,
+            resume: goes_on,
             faults: Faults::default(),
         },
     )?;
@@ -97,6 +102,33 @@ pub(super) fn train_candidate(
             .unwrap_or(f64::INFINITY),
         weights: output.join("checkpoints/best/model.safetensors"),
     }))
+}
+
+/// Whether what stands in `output` is the beginning of this training. A search that went on may have found other
+/// settings than those that were trained with before.
+fn is_begun(output: &Path, best: &Config, model: &ModelSpec, training: &TrainingConfig) -> bool {
+    ["last", "previous"].iter().any(|name| {
+        let folder = output.join("checkpoints").join(name);
+        checkpoint::read_record(&folder).is_ok_and(|record| {
+            let begun = &record.identity;
+            begun.model == *model
+                && begun.augmentation == best.augmentation
+                && training.extends(&begun.training)
+        })
+    })
+}
+
+/// Removes a training that is not gone on with.
+fn remove(output: &Path) -> Result<(), WorkflowError> {
+    match std::fs::remove_dir_all(output) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(WorkflowError::RunFolder {
+                path: output.to_owned(),
+                source,
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Takes the candidate when it is better on the validation pictures, the baseline otherwise, and
