@@ -4,7 +4,7 @@ use crate::gauges::Gauges;
 use indicatif::{ProgressBar, ProgressStyle};
 use mlestar_gates::{StageVerdict, Status};
 use mlestar_train::{EpochRecord, TrainEvent};
-use mlestar_workflow::config::Change;
+use mlestar_workflow::inputs::InputChange;
 use mlestar_workflow::{Reporter, Stage};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -101,7 +101,7 @@ fn bar_style(template: &str) -> ProgressStyle {
 }
 
 impl Reporter for Console {
-    fn config_changed(&mut self, changes: &[Change]) {
+    fn config_changed(&mut self, changes: &[InputChange]) {
         self.line("the config is not the one that this run was made with:");
         for change in changes.iter().take(MOST_CHANGES) {
             self.line(&format!("    {change}"));

@@ -124,7 +124,12 @@ pub(crate) fn compare(key: &str, before: &Value, now: &Value, found: &mut Vec<In
                 let value = |object: &serde_json::Map<String, Value>| {
                     object.get(field).cloned().unwrap_or(Value::Null)
                 };
-                compare(&format!("{key}.{field}"), &value(a), &value(b), found);
+                let field_name = quoted_where_needed(field);
+                let inner = match key {
+                    "" => field_name,
+                    _ => format!("{key}.{field_name}"),
+                };
+                compare(&inner, &value(a), &value(b), found);
             }
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
@@ -140,6 +145,15 @@ pub(crate) fn compare(key: &str, before: &Value, now: &Value, found: &mut Vec<In
                 now: now.clone(),
             },
         }),
+    }
+}
+
+/// A key as TOML has it: one with a dot in it stands in quotes.
+fn quoted_where_needed(key: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    match !key.is_empty() && key.chars().all(is_bare) {
+        true => key.to_owned(),
+        false => format!("{key:?}"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a run tells whoever watches it.
 
 use crate::Stage;
-use crate::config::Change;
+use crate::inputs::InputChange;
 use mlestar_gates::StageVerdict;
 use mlestar_train::TrainEvent;
 
@@ -9,7 +9,7 @@ use mlestar_train::TrainEvent;
 pub trait Reporter {
     /// The config is not the one that the run folder was last used with: `changes` says where. Comes before any
     /// stage.
-    fn config_changed(&mut self, changes: &[Change]) {
+    fn config_changed(&mut self, changes: &[InputChange]) {
         let _ = changes;
     }
 

@@ -35,7 +35,7 @@ mod refinement;
 mod task;
 
 pub use deployment::{BenchmarkConfig, DeploymentConfig, ParityConfig};
-pub use differences::{Change, differences};
+pub use differences::differences;
 pub use error::ConfigError;
 pub use evaluation::EvaluationConfig;
 pub use gates::{CriterionSetting, GateSection, GatesConfig, OnFailure, ReturnTo};
