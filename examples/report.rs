@@ -402,7 +402,10 @@ fn evaluation(
     let matrix = charts::confusion_matrix(&ConfusionMatrixChart {
         title: "Confusion matrix, fractions of the true class",
         classes,
-        counts: &summary.confusion.counts().concat(),
+        counts: &summary
+            .confusion
+            .among(&(0..classes.len()).collect::<Vec<_>>())
+            .concat(),
         cells: CellValue::RowFractions,
     })?;
     let bins = summary.reliability.bins.iter().map(|bin| ReliabilityBin {

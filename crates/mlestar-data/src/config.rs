@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, Result};
+use crate::groups::GroupBy;
 use crate::readers::name::shown;
 use crate::synthetic::SyntheticConfig;
 
@@ -45,6 +46,7 @@ impl fmt::Display for SourceKind {
 /// | `path` | none | folder of the data; every source but `synthetic` needs it, and `synthetic` must not have it | |
 /// | `validation_fraction` | 0.1 | share of the training pictures that is split off for validation when the source has no validation split | above 0, below 1 |
 /// | `test_fraction` | 0.2 | share of all pictures that is split off for testing when the source has no test split | above 0, below 1 |
+/// | `group_by` | none | what tells which images of a folder belong together and stay on one side of a split that is made: the file's `name` without its last number, or the `folder` inside the class folder | `name`, `folder` |
 /// | `subset` | none | use only so many training and validation pictures together, stratified by class; the test pictures are reduced in the same proportion, but to no fewer than one a class | at least 1 |
 /// | `image_size` | none | `[height, width]` that the pictures of a folder are brought to; without it a square with the median of the images' shorter sides, at most 64 | 1 to 2048 |
 /// | `unreadable_share_max` | 0.01 | share of the images of a folder that may be left out because they cannot be read; at least one image may, unless it is 0 | 0 to 1 |
@@ -72,6 +74,8 @@ pub struct DataConfig {
     /// Share of all pictures that is split off for testing, when the source has no test split (a
     /// fraction, 0-1).
     pub test_fraction: f64,
+    /// What tells which images of a folder belong together: a split that is made keeps them on one side.
+    pub group_by: Option<GroupBy>,
     /// Number of training and validation pictures to use, together; all when absent.
     pub subset: Option<usize>,
     /// `[height, width]` in pixels that the pictures of a folder are brought to.
@@ -92,6 +96,7 @@ impl Default for DataConfig {
             path: None,
             validation_fraction: 0.1,
             test_fraction: 0.2,
+            group_by: None,
             subset: None,
             image_size: None,
             unreadable_share_max: 0.01,
@@ -142,6 +147,16 @@ impl DataConfig {
                 "data.unreadable_share_max",
                 self.unreadable_share_max,
                 "0 to 1; write 1% as 0.01",
+            ));
+        }
+        if let (Some(group_by), true) = (self.group_by, self.source != SourceKind::Folder) {
+            return Err(DataError::invalid_setting(
+                "data.group_by",
+                group_by,
+                format!(
+                    "absent where data.source is \"{}\": only the files of a folder have names",
+                    self.source
+                ),
             ));
         }
         match (self.source, &self.path) {
@@ -210,6 +225,13 @@ mod tests {
                 "data.test_fraction is",
             );
         }
+        refused(
+            DataConfig {
+                group_by: Some(GroupBy::Name),
+                ..base()
+            },
+            "data.group_by is name, but must be absent where data.source is \"synthetic\"",
+        );
         refused(
             DataConfig {
                 subset: Some(0),

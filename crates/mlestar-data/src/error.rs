@@ -244,6 +244,23 @@ pub enum DataError {
         split: &'static str,
     },
 
+    /// The pictures of a class that belong together are too few groups to split them.
+    #[error(
+        "the images of class {class} make {n} group(s) by data.group_by, but a {split} split needs at least {needed} \
+         groups that can be kept apart; add images of others, group by something finer, or make the folders train, val \
+         and test by hand"
+    )]
+    TooFewGroups {
+        /// The class.
+        class: String,
+        /// How many groups it has.
+        n: usize,
+        /// How many it needs.
+        needed: usize,
+        /// The split that was to be made: `validation` or `test`.
+        split: &'static str,
+    },
+
     /// A subset of more pictures than there are.
     #[error(
         "a subset of {requested} pictures was asked for, but {place} has {available}; ask for at most {available}"

@@ -104,6 +104,7 @@ fn load_synthetic(config: &DataConfig, seed: u64, memory_bytes: Option<u64>) -> 
         train: splits.train.labels(),
         validation: Some(splits.validation.labels()),
         test: Some(splits.test.labels()),
+        groups: None,
     };
     let n_available = pools.n_available();
     let plan = pools.plan(config, seed)?;
@@ -145,6 +146,7 @@ fn load_cifar(kind: CifarKind, config: &DataConfig, seed: u64) -> Result<LoadedD
         train: data.train.labels(),
         validation: None,
         test: Some(data.test.labels()),
+        groups: None,
     };
     let n_available = pools.n_available();
     let plan = pools.plan(config, seed)?;
@@ -182,12 +184,24 @@ fn load_folder(config: &DataConfig, seed: u64, memory_bytes: Option<u64>) -> Res
     let train = labels(&listing.train);
     let validation = listing.validation.as_deref().map(labels);
     let test = listing.test.as_deref().map(labels);
+    let groups = config.group_by.map(|group_by| {
+        let n_outer = if listing.split_folders.is_empty() {
+            1
+        } else {
+            2
+        };
+        group_by.number(
+            listing.train.iter().map(|entry| entry.path.as_path()),
+            n_outer,
+        )
+    });
     let pools = Pools {
         place: name::shown(root),
         classes: &listing.classes,
         train: &train,
         validation: validation.as_deref(),
         test: test.as_deref(),
+        groups: groups.as_deref(),
     };
     let n_available = pools.n_available();
     let plan = pools.plan(config, seed)?;
@@ -216,6 +230,7 @@ fn load_folder(config: &DataConfig, seed: u64, memory_bytes: Option<u64>) -> Res
         folder_made_from(config, &listing),
     );
     source.notes.extend(notes(&listing, &images));
+    source.notes.extend(group_note(config, &listing));
     source.resize_rule = resize::RULE.to_string();
     source.conversions = images.conversions;
     source.file_sizes = images.file_sizes;
@@ -275,6 +290,20 @@ fn split_readable(images: &Images, ends: [usize; 4]) -> Result<ImageSplits> {
         }
     }
     Ok(splits)
+}
+
+/// What `data.group_by` did.
+fn group_note(config: &DataConfig, listing: &Listing) -> Option<String> {
+    let by = config.group_by?;
+    Some(match (&listing.validation, &listing.test) {
+        (Some(_), Some(_)) => format!(
+            "data.group_by = \"{by}\" has no effect, because the folder has both splits: {}",
+            listing.split_folders.join(", ")
+        ),
+        _ => format!(
+            "images that belong together by their {by} are on one side of every split that was made"
+        ),
+    })
 }
 
 /// What a reader of the results should know about the files.

@@ -1,8 +1,10 @@
-//! Which picture goes to which split, from labels alone.
+//! Which picture goes to which split, from labels alone, and from what belongs together.
+
+use std::collections::BTreeSet;
 
 use crate::config::DataConfig;
 use crate::error::{DataError, Result};
-use crate::split::{stratified_split, subset_with_minimum};
+use crate::split::{grouped_split, stratified_split, subset_with_minimum};
 
 /// The labels of a source's splits. Plans number the pictures through: train, then validation,
 /// then test.
@@ -14,6 +16,8 @@ pub(crate) struct Pools<'a> {
     pub train: &'a [u32],
     pub validation: Option<&'a [u32]>,
     pub test: Option<&'a [u32]>,
+    /// For each training picture a number that those that belong together share.
+    pub groups: Option<&'a [u32]>,
 }
 
 /// Which pictures go where; each is in at most one list, and the lists are ascending.
@@ -42,7 +46,8 @@ impl Pools<'_> {
         if self.test.is_none() {
             let needed = if validation.is_none() { 3 } else { 2 };
             self.check_enough(&train, needed, "test")?;
-            (train, test) = self.split_off(&train, config.test_fraction, seed, "test split");
+            (train, test) =
+                self.split_off(&train, config.test_fraction, needed - 1, seed, "test")?;
         }
         if let Some(n) = config.subset {
             let n_splits_to_make = usize::from(validation.is_none());
@@ -57,7 +62,7 @@ impl Pools<'_> {
             None => {
                 self.check_enough(&train, 2, "validation")?;
                 let parts =
-                    self.split_off(&train, config.validation_fraction, seed, "validation split");
+                    self.split_off(&train, config.validation_fraction, 1, seed, "validation")?;
                 train = parts.0;
                 parts.1
             }
@@ -126,17 +131,39 @@ impl Pools<'_> {
             .collect()
     }
 
+    /// Those that stay and those that are held out for `split`; where pictures belong together, `keep` groups of
+    /// each class stay.
     fn split_off(
         &self,
         indices: &[usize],
         fraction: f64,
+        keep: usize,
         seed: u64,
-        purpose: &str,
-    ) -> (Vec<usize>, Vec<usize>) {
+        split: &'static str,
+    ) -> Result<(Vec<usize>, Vec<usize>)> {
         let labels: Vec<u32> = indices.iter().map(|i| self.label(*i)).collect();
-        let (stay, held_out) = stratified_split(&labels, fraction, seed, purpose);
+        let purpose = format!("{split} split");
+        let (stay, held_out) = match self.groups {
+            None => stratified_split(&labels, fraction, seed, &purpose),
+            Some(groups) => {
+                let groups: Vec<u32> = indices.iter().map(|i| groups[*i]).collect();
+                grouped_split(&labels, &groups, fraction, keep, seed, &purpose).map_err(
+                    |class| {
+                        let of_class = labels.iter().zip(&groups);
+                        let of_class = of_class.filter(|(label, _)| **label == class);
+                        let distinct: BTreeSet<u32> = of_class.map(|(_, group)| *group).collect();
+                        DataError::TooFewGroups {
+                            class: self.classes[class as usize].clone(),
+                            n: distinct.len(),
+                            needed: keep + 1,
+                            split,
+                        }
+                    },
+                )?
+            }
+        };
         let back = |part: Vec<usize>| part.into_iter().map(|i| indices[i]).collect();
-        (back(stay), back(held_out))
+        Ok((back(stay), back(held_out)))
     }
 
     fn label(&self, index: usize) -> u32 {
@@ -224,6 +251,7 @@ mod tests {
                 train: &train,
                 validation: validation.as_deref(),
                 test: test.as_deref(),
+                groups: None,
             };
             let config = DataConfig { validation_fraction, test_fraction, ..DataConfig::default() };
             let plan = pools.plan(&config, seed);
@@ -256,5 +284,33 @@ mod tests {
                 prop_assert!((0..k as u32).all(|class| part.iter().any(|i| pools.label(*i) == class)));
             }
         }
+    }
+
+    /// Two classes of five groups each; the first group holds both.
+    #[test]
+    fn what_belongs_together_is_on_one_side() {
+        let train: Vec<u32> = (0..60).map(|i| i % 2).collect();
+        let groups: Vec<u32> = (0..60).map(|i| i / 12 * (1 + i % 2)).collect();
+        let classes = ["ant".to_string(), "bee".to_string()];
+        let plan = |groups: &[u32]| {
+            let pools = Pools {
+                place: "here".to_string(),
+                classes: &classes,
+                train: &train,
+                validation: None,
+                test: None,
+                groups: Some(groups),
+            };
+            pools.plan(&DataConfig::default(), 5)
+        };
+        let split = plan(&groups).unwrap();
+        let of = |part: &[usize]| -> BTreeSet<u32> { part.iter().map(|i| groups[*i]).collect() };
+        let parts = [&split.train[..], &split.validation, &split.test].map(of);
+        assert!(parts.iter().all(|part| !part.is_empty()));
+        assert!(parts[0].is_disjoint(&parts[1]) && parts[0].is_disjoint(&parts[2]));
+        assert!(parts[1].is_disjoint(&parts[2]));
+
+        let one_group: Vec<u32> = train.iter().map(|label| label * 7).collect();
+        insta::assert_snapshot!(plan(&one_group).unwrap_err(), @"the images of class ant make 1 group(s) by data.group_by, but a test split needs at least 3 groups that can be kept apart; add images of others, group by something finer, or make the folders train, val and test by hand");
     }
 }

@@ -1,6 +1,8 @@
 //! Stratified, seeded splits and subsets. They work on labels alone, so that nothing has to be
 //! read before it is known to be needed.
 
+use std::collections::BTreeMap;
+
 use mlestar_random::Stream;
 
 /// Splits the indices of `labels` into those that stay and those that are held out.
@@ -58,6 +60,140 @@ pub fn stratified_split(
     stay.sort_unstable();
     held_out.sort_unstable();
     (stay, held_out)
+}
+
+/// As [`stratified_split`], with all indices of one group on one side. `groups` has a number for each index, equal for
+/// those that belong together; a group may hold several classes.
+///
+/// First every class gives one group, the one with which the held-out shares of all classes come nearest to
+/// `fraction`; then groups are taken in an order drawn by (`seed`, `purpose`) as long as they bring the shares nearer.
+/// Of every class at least `keep` groups stay.
+///
+/// # Errors
+/// The first class of which no group can be held out while `keep` stay.
+///
+/// ```
+/// use mlestar_data::split::grouped_split;
+/// let labels = [0, 0, 0, 0, 1, 1, 1, 1];
+/// let groups = [0, 0, 1, 1, 2, 2, 3, 3];
+/// let (stay, held_out) = grouped_split(&labels, &groups, 0.5, 1, 7, "test split").unwrap();
+/// assert_eq!((stay.len(), held_out.len()), (4, 4));
+/// assert!(held_out.iter().all(|i| stay.iter().all(|j| groups[*i] != groups[*j])));
+/// assert_eq!(grouped_split(&labels, &groups, 0.5, 2, 7, "test split"), Err(0));
+/// ```
+pub fn grouped_split(
+    labels: &[u32],
+    groups: &[u32],
+    fraction: f64,
+    keep: usize,
+    seed: u64,
+    purpose: &str,
+) -> Result<(Vec<usize>, Vec<usize>), u32> {
+    let mut split = GroupedSplit::new(labels, groups, fraction, keep);
+    let mut order: Vec<usize> = (0..split.groups.len()).collect();
+    Stream::new(seed, purpose, 0, 0).shuffle(&mut order);
+    // Those with the fewest groups have the least choice.
+    let mut classes: Vec<u32> = split.classes.keys().copied().collect();
+    classes.sort_by_key(|class| split.classes[class].n_groups_left);
+    for class in classes {
+        if split.classes[&class].held_out == 0.0 {
+            let with_class = order.iter().filter(|group| split.holds(**group, class));
+            let best = with_class
+                .filter(|group| split.can_leave(**group))
+                .min_by(|a, b| split.change(**a).total_cmp(&split.change(**b)));
+            split.hold_out(*best.ok_or(class)?);
+        }
+    }
+    for group in order {
+        if !split.is_held_out[group] && split.can_leave(group) && split.change(group) < 0.0 {
+            split.hold_out(group);
+        }
+    }
+    Ok((0..labels.len()).partition(|index| !split.is_held_out[split.group_of[*index]]))
+}
+
+/// Of a class, while groups are chosen.
+struct ClassShare {
+    n: f64,
+    wanted: f64,
+    held_out: f64,
+    n_groups_left: usize,
+}
+
+struct GroupedSplit {
+    /// The place of each index's group in `groups`.
+    group_of: Vec<usize>,
+    /// How many of each class a group holds.
+    groups: Vec<BTreeMap<u32, usize>>,
+    is_held_out: Vec<bool>,
+    classes: BTreeMap<u32, ClassShare>,
+    keep: usize,
+}
+
+impl GroupedSplit {
+    fn new(labels: &[u32], numbers: &[u32], fraction: f64, keep: usize) -> Self {
+        let mut places = BTreeMap::new();
+        let mut groups: Vec<BTreeMap<u32, usize>> = Vec::new();
+        let mut group_of = Vec::with_capacity(labels.len());
+        for (label, number) in labels.iter().zip(numbers) {
+            let place = *places.entry(*number).or_insert_with(|| {
+                groups.push(BTreeMap::new());
+                groups.len() - 1
+            });
+            *groups[place].entry(*label).or_insert(0) += 1;
+            group_of.push(place);
+        }
+        let mut classes = BTreeMap::new();
+        for (class, n) in groups.iter().flatten() {
+            let share = classes.entry(*class).or_insert(ClassShare {
+                n: 0.0,
+                wanted: 0.0,
+                held_out: 0.0,
+                n_groups_left: 0,
+            });
+            share.n += *n as f64;
+            share.wanted += fraction * *n as f64;
+            share.n_groups_left += 1;
+        }
+        Self {
+            is_held_out: vec![false; groups.len()],
+            group_of,
+            groups,
+            classes,
+            keep,
+        }
+    }
+
+    fn holds(&self, group: usize, class: u32) -> bool {
+        self.groups[group].contains_key(&class)
+    }
+
+    /// Whether enough groups of each of its classes would stay.
+    fn can_leave(&self, group: usize) -> bool {
+        self.groups[group]
+            .keys()
+            .all(|class| self.classes[class].n_groups_left > self.keep)
+    }
+
+    /// By how much the sum of the squared distances of the held-out shares from the wanted ones would grow.
+    fn change(&self, group: usize) -> f64 {
+        let of_class = |(class, n): (&u32, &usize)| {
+            let share = &self.classes[class];
+            let distance = |held_out: f64| ((held_out - share.wanted) / share.n).powi(2);
+            distance(share.held_out + *n as f64) - distance(share.held_out)
+        };
+        self.groups[group].iter().map(of_class).sum()
+    }
+
+    fn hold_out(&mut self, group: usize) {
+        self.is_held_out[group] = true;
+        for (class, n) in &self.groups[group] {
+            if let Some(share) = self.classes.get_mut(class) {
+                share.held_out += *n as f64;
+                share.n_groups_left -= 1;
+            }
+        }
+    }
 }
 
 /// `n` of the indices of `labels`, ascending, with the classes in the same proportions; all indices
@@ -128,8 +264,7 @@ fn raise_to_minimum(quotas: &mut [usize], needed: &[usize]) {
 
 /// The classes that occur, ascending, each with its indices in an order drawn for it alone.
 fn shuffled_groups(labels: &[u32], seed: u64, purpose: &str) -> Vec<(u32, Vec<usize>)> {
-    let mut by_class: std::collections::BTreeMap<u32, Vec<usize>> =
-        std::collections::BTreeMap::new();
+    let mut by_class: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for (index, label) in labels.iter().enumerate() {
         by_class.entry(*label).or_default().push(index);
     }
@@ -260,5 +395,45 @@ mod tests {
                 prop_assert!(all.iter().zip(chosen).all(|(all, chosen)| *all == 0 || chosen > 0));
             }
         }
+
+        #[test]
+        fn groups_stay_on_one_side(
+            members in prop::collection::vec((0_u32..4, 0_u32..30), 0..200),
+            fraction in 0.05_f64..0.6, keep in 1_usize..3, seed in any::<u64>(),
+        ) {
+            let (labels, groups): (Vec<u32>, Vec<u32>) = members.into_iter().unzip();
+            let of = |class: u32, indices: &[usize]| {
+                let groups = indices.iter().filter(|i| labels[**i] == class).map(|i| groups[*i]);
+                groups.collect::<std::collections::BTreeSet<u32>>().len()
+            };
+            let every: Vec<usize> = (0..labels.len()).collect();
+            match grouped_split(&labels, &groups, fraction, keep, seed, "p") {
+                Err(class) => prop_assert!(of(class, &every) > 0),
+                Ok((stay, held_out)) => {
+                    prop_assert!(stay.is_sorted() && held_out.is_sorted());
+                    let mut all = [stay.clone(), held_out.clone()].concat();
+                    all.sort_unstable();
+                    prop_assert_eq!(&all, &every);
+                    let out: std::collections::BTreeSet<u32> =
+                        held_out.iter().map(|i| groups[*i]).collect();
+                    prop_assert!(stay.iter().all(|i| !out.contains(&groups[*i])));
+                    for class in labels.iter().copied() {
+                        prop_assert!(of(class, &stay) >= keep && of(class, &held_out) >= 1);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Groups of one class each and of one size: as good as single images of that size.
+    #[test]
+    fn equal_groups_split_as_exactly_as_they_can() {
+        let groups: Vec<u32> = (0..600).map(|i| i / 6).collect();
+        let labels: Vec<u32> = groups.iter().map(|group| group % 4).collect();
+        let (stay, held_out) = grouped_split(&labels, &groups, 0.2, 2, 3, "test split").unwrap();
+        assert_eq!(counts(&labels, &held_out), vec![30; 4]);
+        assert_eq!(counts(&labels, &stay), vec![120; 4]);
+        let other = grouped_split(&labels, &groups, 0.2, 2, 4, "test split").unwrap();
+        assert_ne!(other.1, held_out, "the seed decides");
     }
 }

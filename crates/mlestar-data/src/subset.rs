@@ -139,6 +139,7 @@ fn write_cifar(
         train: &train_labels,
         validation: None,
         test: Some(&test_labels),
+        groups: None,
     };
     let all_train: Vec<usize> = (0..train_labels.len()).collect();
     let all_test: Vec<usize> = (train_labels.len()..pools.n_available()).collect();
@@ -193,6 +194,7 @@ fn write_folder(
         train: &train,
         validation: validation.as_deref(),
         test: test.as_deref(),
+        groups: None,
     };
     let n_development = train.len() + validation.as_ref().map_or(0, Vec::len);
     let range = |from: usize, to: usize| (from..to).collect::<Vec<usize>>();

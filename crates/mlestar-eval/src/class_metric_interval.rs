@@ -1,9 +1,8 @@
 //! Intervals of metrics that are put together from the classes' recalls.
 
-use crate::class_counts::ClassCounts;
 use crate::error::check_confidence;
 use crate::normal::two_sided_quantile;
-use crate::{EvalError, Interval, Predictions, wilson};
+use crate::{ConfusionMatrix, EvalError, Interval, Predictions, wilson};
 
 /// Weight, in samples, of the supposition that all classes have the same recall; found by simulation (`docs/intervals.md`).
 const SHARED: f64 = 2.0;
@@ -51,7 +50,7 @@ pub fn class_metric_interval(
     confidence: f64,
 ) -> Result<(f64, Interval), EvalError> {
     check_confidence(confidence)?;
-    let counts = ClassCounts::of(predictions);
+    let counts = ConfusionMatrix::from(predictions);
     let value = metric.value(&counts);
     let below = half_width(&counts, metric, confidence, End::Low)?;
     let above = half_width(&counts, metric, confidence, End::High)?;
@@ -74,11 +73,11 @@ enum End {
 }
 
 impl ClassMetric {
-    fn value(self, counts: &ClassCounts) -> f64 {
-        let all_right = counts.right.iter().sum::<u64>() == counts.total;
+    fn value(self, counts: &ConfusionMatrix) -> f64 {
+        let all_right = counts.correct() == counts.total();
         match self {
             // Sums of fractions may come out a rounding below 1.
-            ClassMetric::Matthews if all_right && counts.n_present > 1 => 1.0,
+            ClassMetric::Matthews if all_right && counts.n_present() > 1 => 1.0,
             ClassMetric::Matthews => Sums::of(counts).matthews(),
             _ if all_right => 1.0,
             _ => (0..counts.n_classes())
@@ -88,16 +87,16 @@ impl ClassMetric {
     }
 
     /// What a class adds to the metric when `lost` more of its samples were predicted as others.
-    fn part(self, counts: &ClassCounts, class: usize, lost: f64) -> f64 {
-        let support = counts.supports[class] as f64;
+    fn part(self, counts: &ConfusionMatrix, class: usize, lost: f64) -> f64 {
+        let support = counts.support(class) as f64;
         if support == 0.0 {
             return 0.0;
         }
-        let right = counts.right[class] as f64 - lost;
-        let predicted = counts.predicted[class] as f64 - lost;
+        let right = counts.right(class) as f64 - lost;
+        let predicted = counts.predicted_total(class) as f64 - lost;
         let f1 = 2.0 * right / (support + predicted);
-        let even = 1.0 / counts.n_present as f64;
-        let by_support = support / counts.total as f64;
+        let even = 1.0 / counts.n_present() as f64;
+        let by_support = support / counts.total() as f64;
         match self {
             ClassMetric::BalancedAccuracy => even * (right / support),
             ClassMetric::MacroF1 => even * f1,
@@ -108,11 +107,11 @@ impl ClassMetric {
     }
 
     /// How the metric changes with one sample more that is wrongly predicted as `class`.
-    fn cost_of_intruder(self, counts: &ClassCounts, sums: &Sums, class: usize) -> f64 {
-        let (support, right) = (counts.supports[class] as f64, counts.right[class] as f64);
-        let predicted = counts.predicted[class] as f64;
-        let even = 1.0 / counts.n_present as f64;
-        let by_support = support / counts.total as f64;
+    fn cost_of_intruder(self, counts: &ConfusionMatrix, sums: &Sums, class: usize) -> f64 {
+        let (support, right) = (counts.support(class) as f64, counts.right(class) as f64);
+        let predicted = counts.predicted_total(class) as f64;
+        let even = 1.0 / counts.n_present() as f64;
+        let by_support = support / counts.total() as f64;
         let f1 = |weight: f64| -weight * 2.0 * right / (support + predicted).powi(2);
         match self {
             ClassMetric::Matthews => {
@@ -138,14 +137,14 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(counts: &ClassCounts) -> Self {
+    fn of(counts: &ConfusionMatrix) -> Self {
         let dot = |a: &[u64], b: &[u64]| a.iter().zip(b).map(|(&a, &b)| a as f64 * b as f64).sum();
         Sums {
-            total: counts.total as f64,
-            right: counts.right.iter().sum::<u64>() as f64,
-            truth_by_truth: dot(&counts.supports, &counts.supports),
-            truth_by_predicted: dot(&counts.supports, &counts.predicted),
-            predicted_by_predicted: dot(&counts.predicted, &counts.predicted),
+            total: counts.total() as f64,
+            right: counts.correct() as f64,
+            truth_by_truth: dot(counts.supports(), counts.supports()),
+            truth_by_predicted: dot(counts.supports(), counts.predicted_totals()),
+            predicted_by_predicted: dot(counts.predicted_totals(), counts.predicted_totals()),
         }
     }
 
@@ -183,7 +182,7 @@ struct Stratum {
 }
 
 fn half_width(
-    counts: &ClassCounts,
+    counts: &ConfusionMatrix,
     metric: ClassMetric,
     confidence: f64,
     end: End,
@@ -223,7 +222,7 @@ fn half_width(
 /// The classes with the slope of the metric in their recall, taken over the reach of each recall's own interval towards
 /// the end in question: the metric need not be smooth.
 fn strata(
-    counts: &ClassCounts,
+    counts: &ConfusionMatrix,
     metric: ClassMetric,
     confidence: f64,
     end: End,
@@ -233,9 +232,9 @@ fn strata(
         .map(|class| metric.cost_of_intruder(counts, &sums, class))
         .collect();
     let everywhere = Destinations::all_classes(&costs);
-    let mut strata = Vec::with_capacity(counts.n_present);
+    let mut strata = Vec::with_capacity(counts.n_present());
     for class in 0..counts.n_classes() {
-        let (support, right) = (counts.supports[class], counts.right[class]);
+        let (support, right) = (counts.support(class), counts.right(class));
         if support == 0 {
             continue;
         }
@@ -247,14 +246,14 @@ fn strata(
             _ => own.high,
         };
         let lost = right as f64 - n * reached;
-        let destinations = match counts.errors[class].as_slice() {
+        let destinations = match counts.mistaken(class) {
             [] => everywhere.without(costs[class]),
             errors => Destinations::of(errors, &costs),
         };
         // A Matthews part is no sum over classes: what a class loses itself is in the sums.
         let own_change = match metric {
             ClassMetric::Matthews => {
-                let predicted = counts.predicted[class] as f64;
+                let predicted = counts.predicted_total(class) as f64;
                 let squares = lost * lost - 2.0 * predicted * lost;
                 sums.moved(-lost, -n * lost, squares).matthews() - sums.matthews()
             }
@@ -403,7 +402,7 @@ impl Stratum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ConfusionMatrix, averages, balanced_accuracy, matthews_correlation};
+    use crate::{averages, balanced_accuracy, matthews_correlation};
 
     const ALL: [ClassMetric; 5] = [
         ClassMetric::BalancedAccuracy,
@@ -497,20 +496,14 @@ mod tests {
     #[test]
     fn ten_thousand_classes_take_a_moment() {
         let n_classes = 10_000;
-        let supports = vec![2; n_classes];
-        let counts = ClassCounts {
-            total: 20_000,
-            right: (0..n_classes).map(|class| 1 + class as u64 % 2).collect(),
-            predicted: supports.clone(),
-            errors: (0..n_classes)
-                .map(|class| match class % 2 {
-                    0 => vec![(((class + 2) % n_classes) as u32, 1)],
-                    _ => Vec::new(),
-                })
-                .collect(),
-            n_present: n_classes,
-            supports,
-        };
+        let cells = (0..n_classes as u32).flat_map(|class| match class % 2 {
+            0 => vec![
+                (class, class, 1),
+                (class, (class + 2) % n_classes as u32, 1),
+            ],
+            _ => vec![(class, class, 2)],
+        });
+        let counts = ConfusionMatrix::from_cells(n_classes, cells).unwrap();
         let start = std::time::Instant::now();
         for metric in ALL {
             for end in [End::Low, End::High] {

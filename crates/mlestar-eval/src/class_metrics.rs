@@ -56,7 +56,7 @@ pub struct Averages {
 pub fn class_metrics(matrix: &ConfusionMatrix) -> Vec<ClassMetrics> {
     (0..matrix.n_classes())
         .map(|class| {
-            let true_positives = matrix.counts()[class][class];
+            let true_positives = matrix.right(class);
             let support = matrix.support(class);
             let predicted = matrix.predicted_total(class);
             ClassMetrics {

@@ -27,19 +27,17 @@ pub struct ConfusedPair {
 /// # Ok::<(), mlestar_eval::EvalError>(())
 /// ```
 pub fn most_confused_pairs(matrix: &ConfusionMatrix, n: usize) -> Vec<ConfusedPair> {
-    let mut pairs: Vec<ConfusedPair> = Vec::new();
-    for (truth, row) in matrix.counts().iter().enumerate() {
-        for (predicted, &count) in row.iter().enumerate() {
-            if truth != predicted && count > 0 {
-                pairs.push(ConfusedPair {
-                    truth: truth as u32,
-                    predicted: predicted as u32,
-                    count,
-                    fraction_of_truth: count as f64 / matrix.support(truth) as f64,
-                });
-            }
-        }
-    }
+    let mistakes = matrix
+        .cells()
+        .filter(|(truth, predicted, _)| truth != predicted);
+    let mut pairs: Vec<ConfusedPair> = mistakes
+        .map(|(truth, predicted, count)| ConfusedPair {
+            truth,
+            predicted,
+            count,
+            fraction_of_truth: count as f64 / matrix.support(truth as usize) as f64,
+        })
+        .collect();
     // The sort is stable, so equal pairs stay in the order of their classes.
     pairs.sort_by(|a, b| {
         b.count

@@ -1,19 +1,35 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{check_labels, check_not_empty, check_same_length};
 use crate::{EvalError, Predictions};
 
-/// How often each true class was predicted as each class; serialised as rows of counts.
+/// How often each true class was predicted as each class, as `sklearn.metrics.confusion_matrix` has it.
 ///
-/// `counts()[truth][predicted]`, as `sklearn.metrics.confusion_matrix` has it. Holds at least one sample and two
-/// classes.
+/// Only cells that are not 0 are kept, so that memory and time grow with classes and samples and not with pairs of
+/// classes. Serialised as `{"n_classes": 3, "cells": [[truth, predicted, count], ...]}`, in order of the true, then of
+/// the predicted class. Holds at least one sample and two classes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Vec<u64>>", into = "Vec<Vec<u64>>")]
+#[serde(try_from = "Cells", into = "Cells")]
 pub struct ConfusionMatrix {
-    counts: Vec<Vec<u64>>,
     supports: Vec<u64>,
     predicted_totals: Vec<u64>,
+    right: Vec<u64>,
+    /// Of each class, which others it is taken for, in order, and how often.
+    mistaken: Vec<Vec<(u32, u64)>>,
     total: u64,
+}
+
+/// The most classes that a file may hold.
+const MOST_CLASSES_READ: usize = 1_000_000;
+
+/// The form in files, of 2 to 1,000,000 classes.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cells {
+    n_classes: usize,
+    cells: Vec<(u32, u32, u64)>,
 }
 
 impl ConfusionMatrix {
@@ -26,8 +42,9 @@ impl ConfusionMatrix {
     /// ```
     /// use mlestar_eval::ConfusionMatrix;
     /// let matrix = ConfusionMatrix::from_labels(&[0, 0, 1], &[0, 1, 1], 2)?;
-    /// assert_eq!(matrix.counts(), [[1, 1], [0, 1]]);
+    /// assert_eq!(matrix.count(0, 1), 1);
     /// assert_eq!(matrix.support(0), 2);
+    /// assert_eq!(matrix.cells().collect::<Vec<_>>(), [(0, 0, 1), (0, 1, 1), (1, 1, 1)]);
     /// # Ok::<(), mlestar_eval::EvalError>(())
     /// ```
     pub fn from_labels(
@@ -44,11 +61,8 @@ impl ConfusionMatrix {
         check_not_empty("the list of true classes", truth.len())?;
         check_labels(truth, n_classes)?;
         check_labels(predicted, n_classes)?;
-        let mut counts = vec![vec![0; n_classes]; n_classes];
-        for (&truth, &predicted) in truth.iter().zip(predicted) {
-            counts[truth as usize][predicted as usize] += 1;
-        }
-        ConfusionMatrix::from_counts(counts)
+        let samples = truth.iter().zip(predicted);
+        ConfusionMatrix::from_cells(n_classes, samples.map(|(&t, &p)| (t, p, 1)))
     }
 
     /// Takes counts as they are, one row a true class.
@@ -58,49 +72,110 @@ impl ConfusionMatrix {
     /// [`EvalError::CountOverflow`].
     pub fn from_counts(counts: Vec<Vec<u64>>) -> Result<Self, EvalError> {
         let n_classes = counts.len();
+        if let Some(row) = counts.iter().position(|row| row.len() != n_classes) {
+            return Err(EvalError::NotSquare {
+                row,
+                found: counts[row].len(),
+                expected: n_classes,
+            });
+        }
+        let cells = counts.iter().enumerate().flat_map(|(truth, row)| {
+            let of_row = row.iter().enumerate();
+            of_row.map(move |(predicted, &count)| (truth as u32, predicted as u32, count))
+        });
+        ConfusionMatrix::from_cells(n_classes, cells)
+    }
+
+    /// Adds up `(truth, predicted, count)`; a pair may occur several times.
+    ///
+    /// # Errors
+    /// [`EvalError::TooFewClasses`], [`EvalError::LabelOutOfRange`] with the place of the cell, [`EvalError::Empty`] when
+    /// all counts are 0, [`EvalError::CountOverflow`].
+    pub fn from_cells(
+        n_classes: usize,
+        cells: impl IntoIterator<Item = (u32, u32, u64)>,
+    ) -> Result<Self, EvalError> {
+        const WHAT: &str = "the confusion matrix";
         if n_classes < 2 {
             return Err(EvalError::TooFewClasses { n_classes });
         }
-        let mut supports = vec![0u64; n_classes];
-        let mut predicted_totals = vec![0u64; n_classes];
-        let mut total = 0u64;
-        for (row, columns) in counts.iter().enumerate() {
-            if columns.len() != n_classes {
-                return Err(EvalError::NotSquare {
-                    row,
-                    found: columns.len(),
-                    expected: n_classes,
+        let mut matrix = ConfusionMatrix {
+            supports: vec![0; n_classes],
+            predicted_totals: vec![0; n_classes],
+            right: vec![0; n_classes],
+            mistaken: vec![Vec::new(); n_classes],
+            total: 0,
+        };
+        let mut wrong: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+        for (index, (truth, predicted, count)) in cells.into_iter().enumerate() {
+            if let Some(label) = [truth, predicted]
+                .into_iter()
+                .find(|label| *label as usize >= n_classes)
+            {
+                return Err(EvalError::LabelOutOfRange {
+                    index,
+                    label,
+                    n_classes,
                 });
             }
-            for (column, &count) in columns.iter().enumerate() {
-                total = total.checked_add(count).ok_or(EvalError::CountOverflow {
-                    what: "the confusion matrix",
-                })?;
-                supports[row] += count;
-                predicted_totals[column] += count;
+            // No sum of a part is above the sum of all.
+            let total = matrix.total.checked_add(count);
+            matrix.total = total.ok_or(EvalError::CountOverflow { what: WHAT })?;
+            matrix.supports[truth as usize] += count;
+            matrix.predicted_totals[predicted as usize] += count;
+            if truth == predicted {
+                matrix.right[truth as usize] += count;
+            } else if count > 0 {
+                *wrong.entry((truth, predicted)).or_default() += count;
             }
         }
-        if total == 0 {
-            return Err(EvalError::Empty {
-                what: "the confusion matrix",
-            });
+        if matrix.total == 0 {
+            return Err(EvalError::Empty { what: WHAT });
         }
-        Ok(ConfusionMatrix {
-            counts,
-            supports,
-            predicted_totals,
-            total,
+        for ((truth, predicted), count) in wrong {
+            matrix.mistaken[truth as usize].push((predicted, count));
+        }
+        Ok(matrix)
+    }
+
+    /// Samples of class `truth` that are predicted as `predicted`.
+    ///
+    /// # Panics
+    /// As indexing a slice does, when there is no class `truth`.
+    pub fn count(&self, truth: usize, predicted: usize) -> u64 {
+        if truth == predicted {
+            return self.right[truth];
+        }
+        let row = &self.mistaken[truth];
+        row.binary_search_by_key(&predicted, |(class, _)| *class as usize)
+            .map_or(0, |place| row[place].1)
+    }
+
+    /// The cells that are not 0, `(truth, predicted, count)`, in order of the true, then of the predicted class.
+    pub fn cells(&self) -> impl Iterator<Item = (u32, u32, u64)> + '_ {
+        (0..self.n_classes()).flat_map(|class| {
+            let truth = class as u32;
+            let row = &self.mistaken[class];
+            let before = row.partition_point(|(predicted, _)| *predicted < truth);
+            let cell = move |&(predicted, count): &(u32, u64)| (truth, predicted, count);
+            let right = (self.right[class] > 0).then_some((truth, truth, self.right[class]));
+            let [before, after] =
+                [&row[..before], &row[before..]].map(|part| part.iter().map(cell));
+            before.chain(right).chain(after)
         })
     }
 
-    /// `counts()[truth][predicted]`.
-    pub fn counts(&self) -> &[Vec<u64>] {
-        &self.counts
+    /// Which other classes samples of class `truth` are taken for, in order, and how often.
+    ///
+    /// # Panics
+    /// As indexing a slice does, when there is no such class; also `right`, `support` and `predicted_total`.
+    pub fn mistaken(&self, truth: usize) -> &[(u32, u64)] {
+        &self.mistaken[truth]
     }
 
     /// Number of classes, at least 2.
     pub fn n_classes(&self) -> usize {
-        self.counts.len()
+        self.supports.len()
     }
 
     /// Number of samples, at least 1.
@@ -108,19 +183,29 @@ impl ConfusionMatrix {
         self.total
     }
 
-    /// Samples on the diagonal: predicted right.
+    /// Samples that are predicted right.
     pub fn correct(&self) -> u64 {
-        (0..self.n_classes())
-            .map(|class| self.counts[class][class])
-            .sum()
+        self.right.iter().sum()
+    }
+
+    /// Samples of class `class` that are predicted right.
+    pub fn right(&self, class: usize) -> u64 {
+        self.right[class]
     }
 
     /// Samples whose true class is `class`.
-    ///
-    /// # Panics
-    /// As indexing a slice does, when there is no such class; also `predicted_total`.
     pub fn support(&self, class: usize) -> u64 {
         self.supports[class]
+    }
+
+    /// Samples of each true class.
+    pub fn supports(&self) -> &[u64] {
+        &self.supports
+    }
+
+    /// Number of classes with a sample.
+    pub fn n_present(&self) -> usize {
+        self.supports.iter().filter(|support| **support > 0).count()
     }
 
     /// Samples predicted as `class`.
@@ -128,47 +213,60 @@ impl ConfusionMatrix {
         self.predicted_totals[class]
     }
 
-    /// Rows divided by their sums, so that the diagonal is the recall; rows of absent classes are all 0.
-    pub fn row_fractions(&self) -> Vec<Vec<f64>> {
-        self.counts
-            .iter()
-            .zip(&self.supports)
-            .map(|(row, &support)| {
-                row.iter()
-                    .map(|&count| count as f64 / support.max(1) as f64)
-                    .collect()
-            })
-            .collect()
+    /// Samples predicted as each class.
+    pub fn predicted_totals(&self) -> &[u64] {
+        &self.predicted_totals
+    }
+
+    /// The cells of these classes among themselves, a row a true class. All classes of a set with many take as much
+    /// memory as there are pairs of them.
+    pub fn among(&self, classes: &[usize]) -> Vec<Vec<u64>> {
+        let row = |&truth: &usize| {
+            let of_class = classes
+                .iter()
+                .map(|&predicted| self.count(truth, predicted));
+            of_class.collect()
+        };
+        classes.iter().map(row).collect()
     }
 }
 
 impl From<&Predictions> for ConfusionMatrix {
     fn from(predictions: &Predictions) -> Self {
-        let n_classes = predictions.n_classes();
-        let mut counts = vec![vec![0; n_classes]; n_classes];
-        for (&truth, &predicted) in predictions
+        let samples = predictions
             .labels()
             .iter()
-            .zip(predictions.predicted_labels())
-        {
-            counts[truth as usize][predicted as usize] += 1;
-        }
-        #[allow(clippy::expect_used)] // `Predictions` holds a sample and two classes
-        ConfusionMatrix::from_counts(counts).expect("predictions are checked")
+            .zip(predictions.predicted_labels());
+        let cells = samples.map(|(&truth, &predicted)| (truth, predicted, 1));
+        #[allow(clippy::expect_used)]
+        // `Predictions` holds a sample, two classes and labels among them
+        ConfusionMatrix::from_cells(predictions.n_classes(), cells)
+            .expect("predictions are checked")
     }
 }
 
-impl TryFrom<Vec<Vec<u64>>> for ConfusionMatrix {
+impl TryFrom<Cells> for ConfusionMatrix {
     type Error = EvalError;
 
-    fn try_from(counts: Vec<Vec<u64>>) -> Result<Self, EvalError> {
-        ConfusionMatrix::from_counts(counts)
+    fn try_from(matrix: Cells) -> Result<Self, EvalError> {
+        // Memory is asked for by this number alone, and a file may say any.
+        if matrix.n_classes > MOST_CLASSES_READ {
+            return Err(EvalError::ParameterOutOfRange {
+                name: "n_classes of the confusion matrix",
+                value: matrix.n_classes as f64,
+                range: "2 to 1,000,000".to_string(),
+            });
+        }
+        ConfusionMatrix::from_cells(matrix.n_classes, matrix.cells)
     }
 }
 
-impl From<ConfusionMatrix> for Vec<Vec<u64>> {
+impl From<ConfusionMatrix> for Cells {
     fn from(matrix: ConfusionMatrix) -> Self {
-        matrix.counts
+        Cells {
+            n_classes: matrix.n_classes(),
+            cells: matrix.cells().collect(),
+        }
     }
 }
 
@@ -180,19 +278,29 @@ mod tests {
     fn serde_checks_what_it_reads() {
         let matrix = ConfusionMatrix::from_labels(&[0, 1, 1], &[0, 1, 0], 2).unwrap();
         let json = serde_json::to_string(&matrix).unwrap();
-        assert_eq!(json, "[[1,0],[1,1]]");
+        assert_eq!(json, r#"{"n_classes":2,"cells":[[0,0,1],[1,0,1],[1,1,1]]}"#);
         assert_eq!(
             serde_json::from_str::<ConfusionMatrix>(&json).unwrap(),
             matrix
         );
         for (json, reason) in [
             (
-                "[[1,0],[1]]",
-                "row 1 of the confusion matrix has 1 columns, but there are 2 classes",
+                r#"{"n_classes":2,"cells":[[0,0,1],[0,2,1]]}"#,
+                "label 2 of sample 1 is no class",
             ),
-            ("[[0,0],[0,0]]", "the confusion matrix is empty"),
-            ("[[1]]", "1 classes"),
-            ("[[18446744073709551615,1],[0,0]]", "add up to more than"),
+            (
+                r#"{"n_classes":2,"cells":[]}"#,
+                "the confusion matrix is empty",
+            ),
+            (r#"{"n_classes":1,"cells":[[0,0,1]]}"#, "1 classes"),
+            (
+                r#"{"n_classes":9000000000000000,"cells":[[0,0,1]]}"#,
+                "n_classes of the confusion matrix",
+            ),
+            (
+                r#"{"n_classes":2,"cells":[[0,0,18446744073709551615],[0,1,1]]}"#,
+                "add up to more than",
+            ),
         ] {
             let error = serde_json::from_str::<ConfusionMatrix>(json)
                 .unwrap_err()
@@ -202,9 +310,20 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_absent_classes_are_zero() {
-        let matrix = ConfusionMatrix::from_labels(&[0, 0], &[0, 1], 2).unwrap();
-        assert_eq!(matrix.row_fractions(), [[0.5, 0.5], [0.0, 0.0]]);
+    fn what_is_not_square_is_refused() {
+        let error = ConfusionMatrix::from_counts(vec![vec![1, 0], vec![1]]).unwrap_err();
+        let expected = "row 1 of the confusion matrix has 1 columns, but there are 2 classes";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn many_classes_cost_no_square() {
+        let labels: Vec<u32> = (0..100_000).collect();
+        let matrix =
+            ConfusionMatrix::from_labels(&labels, &vec![7; labels.len()], 100_000).unwrap();
+        assert_eq!(matrix.cells().count(), 100_000);
+        assert_eq!((matrix.correct(), matrix.predicted_total(7)), (1, 100_000));
+        assert_eq!(matrix.among(&[6, 7, 8]), [[0, 1, 0], [0, 1, 0], [0, 1, 0]]);
     }
 
     #[test]

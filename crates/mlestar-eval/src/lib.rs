@@ -49,7 +49,6 @@ mod binomial;
 mod bootstrap;
 mod brier;
 mod calibration;
-mod class_counts;
 mod class_metric_interval;
 mod class_metrics;
 mod confused_pairs;

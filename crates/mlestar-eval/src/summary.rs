@@ -220,7 +220,7 @@ fn per_class(
         .into_iter()
         .enumerate()
         .map(|(class, metrics)| {
-            let right = confusion.counts()[class][class];
+            let right = confusion.right(class);
             let predicted = confusion.predicted_total(class);
             Ok(ClassSummary {
                 class: classes[class].clone(),

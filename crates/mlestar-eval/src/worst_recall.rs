@@ -1,6 +1,5 @@
-use crate::class_counts::ClassCounts;
 use crate::error::check_confidence;
-use crate::{EvalError, Interval, Predictions, wilson};
+use crate::{ConfusionMatrix, EvalError, Interval, Predictions, wilson};
 
 /// The class with the smallest recall.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,8 +35,8 @@ pub struct WorstRecall {
 /// ```
 pub fn worst_recall(predictions: &Predictions, confidence: f64) -> Result<WorstRecall, EvalError> {
     check_confidence(confidence)?;
-    let counts = ClassCounts::of(predictions);
-    let tail = 0.5 * (1.0 - confidence) / counts.n_present as f64;
+    let counts = ConfusionMatrix::from(predictions);
+    let tail = 0.5 * (1.0 - confidence) / counts.n_present() as f64;
     let mut worst = WorstRecall {
         class: 0,
         support: 0,
@@ -50,7 +49,7 @@ pub fn worst_recall(predictions: &Predictions, confidence: f64) -> Result<WorstR
         absent: Vec::new(),
     };
     for class in 0..counts.n_classes() {
-        let (support, right) = (counts.supports[class], counts.right[class]);
+        let (support, right) = (counts.support(class), counts.right(class));
         if support == 0 {
             worst.absent.push(class);
             continue;

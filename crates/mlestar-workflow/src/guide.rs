@@ -86,8 +86,8 @@ const SITUATION_ANALYSIS: StageGuide = StageGuide {
         ),
         (
             "Files are frames of videos or bursts.",
-            "Neighbours in one sequence are nearly the same picture: keep each sequence on one side, with folders \
-             train, val and test.",
+            "Neighbours in one sequence are nearly the same picture: keep each sequence on one side, with \
+             data.group_by = \"name\" or with folders train, val and test.",
         ),
         (
             "Train and test share pictures.",

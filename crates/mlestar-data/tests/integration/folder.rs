@@ -526,3 +526,49 @@ proptest! {
         must_not_panic(root.path());
     }
 }
+
+/// Two classes of four scenes with three frames each, beside two pictures whose names hold no number.
+#[test]
+fn frames_of_a_scene_are_on_one_side_of_a_split() {
+    let root = tempfile::tempdir().unwrap();
+    for (class, name) in ["ant", "bee"].into_iter().enumerate() {
+        let folder = root.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        for frame in 0..12_usize {
+            let scene = frame / 3 + 4 * class;
+            let file = folder.join(format!("scene{scene:02}_{}.png", frame % 3));
+            picture((frame + 40 * class) as u32, 8, 8)
+                .save(file)
+                .unwrap();
+        }
+        picture(90 + class as u32, 8, 8)
+            .save(folder.join("alone.png"))
+            .unwrap();
+    }
+    let mut config = DataConfig {
+        image_size: Some([8, 8]),
+        ..DataConfig::new(SourceKind::Folder, root.path())
+    };
+    let sides = |config: &DataConfig| {
+        let loaded = load(config, 5).unwrap();
+        let mut sides: std::collections::BTreeMap<String, Vec<&str>> = Default::default();
+        for (split, set) in loaded.splits.named() {
+            for index in 0..set.len() {
+                let origin = set.origin(index).to_string();
+                let scene = origin.split('_').next().unwrap().to_owned();
+                sides.entry(scene).or_default().push(split.as_str());
+            }
+        }
+        (sides, loaded.source.notes)
+    };
+    let is_cut = |splits: &Vec<&str>| splits.iter().any(|split| *split != splits[0]);
+    assert!(sides(&config).0.values().any(is_cut));
+    config.group_by = Some(mlestar_data::GroupBy::Name);
+    let (whole, notes) = sides(&config);
+    assert_eq!(whole.len(), 10);
+    assert!(!whole.values().any(is_cut), "{whole:?}");
+    assert_eq!(
+        notes,
+        ["images that belong together by their name are on one side of every split that was made"]
+    );
+}

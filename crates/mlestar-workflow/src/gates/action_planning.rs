@@ -1,6 +1,7 @@
 //! The gate of stage 3. Resources are computed again from the architecture, checks from the figures
 //! of the probe, and answers from the settings of the plan.
 
+use super::reader::agree_whole;
 use super::{ArtifactReader, Check, Found, agree};
 use crate::config::Config;
 use crate::stages::action_planning::{
@@ -111,6 +112,12 @@ fn resources(plan: &ActionPlan, analysis: &SituationAnalysis) -> ResourceFigures
 
 fn architecture_check(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
     let plan = plan(reader)?;
+    reader.made_with(STAGE, "training", PLAN, &plan.training)?;
+    reader.made_with(STAGE, "augmentation", PLAN, &plan.augmentation)?;
+    reader.made_with(STAGE, "model", PLAN, &plan.architecture.model.config())?;
+    let needs = resources(&plan, &analysis(reader)?);
+    let file = |name| RunFolder::display_name(STAGE, name);
+    agree_whole(&file(PLAN), &plan.resources, &needs)?;
     let claimed: ArchitectureCheck = reader.artifact(STAGE, CHECK)?;
     let parameters = plan.architecture.model.summary().parameters;
     agree_with(
@@ -120,6 +127,7 @@ fn architecture_check(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Me
         parameters as f64,
     )?;
     let rows = check(&claimed.figures);
+    agree_whole(&file(CHECK), &claimed.checks, &rows)?;
     let n_passed = rows.iter().filter(|row| row.passed).count();
     let n_claimed = claimed.checks.iter().filter(|row| row.passed).count();
     agree_with(
@@ -232,6 +240,8 @@ fn challenges_answered(reader: &ArtifactReader<'_>, _config: &Config) -> Found<M
         measurements: &analysis.measurements,
     };
     let answers = answer_all(&analysis.challenges, &settings);
+    let file = RunFolder::display_name(STAGE, PLAN);
+    agree_whole(&file, &plan.answers, &answers)?;
     let n_answered = answers.iter().filter(|answer| answer.is_answered).count();
     agree_with(
         PLAN,

@@ -1,17 +1,19 @@
 //! The gate of stage 5. Every figure is recomputed from `predictions.jsonl`.
 
-use super::{ArtifactReader, Check, Found, agree};
+use super::reader::agree_whole;
+use super::{ArtifactReader, Check, Found};
 use crate::config::{Config, MetricName};
-use crate::stages::evaluation::EvaluationResults;
+use crate::predictions::{PredictionRow, from_rows};
+use crate::stages::evaluation::{DRAWINGS, EvaluationResults};
 use crate::{RunFolder, Stage};
-use mlestar_eval::{
-    ClassMetric, ConfusionMatrix, Predictions, accuracy, class_metric_interval, wilson,
-};
+use mlestar_eval::{ClassMetric, Predictions, accuracy, class_metric_interval, wilson};
 use mlestar_gates::{Evidence, Limit, Measurement, Unit};
 
 const STAGE: Stage = Stage::Evaluation;
 const PREDICTIONS: &str = "predictions.jsonl";
 const RESULTS: &str = "evaluation_results.json";
+/// The drawings that an evaluation leaves.
+const N_DRAWINGS: usize = 6;
 /// Classes that a note names one by one.
 const CLASSES_NAMED: usize = 5;
 
@@ -38,7 +40,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
         },
         Check {
             id: "analysis_complete",
-            title: "parts of the analysis that are there",
+            title: "the analysis follows from the answers, and its drawings are there",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
             remedy: "Run the stage again: cargo xtask stage evaluation --force.",
@@ -82,15 +84,6 @@ fn metric_check(metric: MetricName, target: f64) -> Check {
 
 fn test_accuracy(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     let predictions = reader.predictions(STAGE, PREDICTIONS)?;
-    let results: EvaluationResults = reader.artifact(STAGE, RESULTS)?;
-    let value = accuracy(&predictions);
-    let claimed = results.summary.accuracy.value;
-    agree(
-        RunFolder::display_name(STAGE, RESULTS),
-        "accuracy",
-        claimed,
-        value,
-    )?;
     accuracy_measurement(&predictions, config, STAGE, PREDICTIONS)
 }
 
@@ -194,7 +187,7 @@ fn analysis_complete(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Mea
     analysis_of(reader, STAGE, PREDICTIONS, "evaluation_report.html")
 }
 
-/// The share of an analysis's parts that are there and agree with the answers that they are about.
+/// The share of an analysis's drawings that are there, once all that it says follows from the answers.
 pub(super) fn analysis_of(
     reader: &ArtifactReader<'_>,
     stage: Stage,
@@ -202,23 +195,28 @@ pub(super) fn analysis_of(
     page: &str,
 ) -> Found<Measurement> {
     let results: EvaluationResults = reader.artifact(stage, RESULTS)?;
-    let predictions = reader.predictions(stage, predictions)?;
+    let rows: Vec<PredictionRow> = reader.lines(stage, predictions)?;
+    let predictions =
+        from_rows(&rows).map_err(|error| not_computable(stage, predictions, error))?;
     reader.path(stage, page)?;
-    let drawings = reader.files_under(stage, "visualizations/")?;
-    let matrix = ConfusionMatrix::from(&predictions);
-    let n_classes = predictions.n_classes();
-    let n_wrong = matrix.total() - matrix.correct();
-    let parts = [
-        results.summary.confusion.counts() == matrix.counts(),
-        results.summary.per_class.len() == n_classes,
-        results.curves.len() == n_classes,
-        results.summary.most_confused.is_empty() == (n_wrong == 0),
-        results.mistakes.is_empty() == (n_wrong == 0),
-        drawings.len() >= 6,
-    ];
-    let n_there = parts.iter().filter(|part| **part).count();
-    Ok(Measurement::exact(n_there as f64 / parts.len() as f64)
-        .noted("confusion matrix, per-class metrics, curves, confused pairs, mistakes, drawings"))
+    let drawings = reader.files_under(stage, DRAWINGS)?;
+    let section = reader.section(stage, "evaluation")?;
+    let recomputed = EvaluationResults::of(
+        &predictions,
+        &results.summary.classes,
+        |index| rows[index].origin.clone(),
+        section["confidence"].as_f64().unwrap_or(f64::NAN),
+        results.model.clone(),
+    )
+    .map_err(|error| not_computable(stage, RESULTS, error))?;
+    let file = RunFolder::display_name(stage, RESULTS);
+    agree_whole(&file, &results, &recomputed)?;
+    let n_there = drawings.len().min(N_DRAWINGS);
+    Ok(
+        Measurement::exact(n_there as f64 / N_DRAWINGS as f64).noted(format!(
+            "every figure follows from the answers; {n_there} of {N_DRAWINGS} drawings"
+        )),
+    )
 }
 
 fn not_computable(stage: Stage, file: &str, error: impl ToString) -> Box<Evidence> {

@@ -1,5 +1,6 @@
 //! The gate of stage 4.
 
+use super::reader::agree_whole;
 use super::{ArtifactReader, Check, Found, agree};
 use crate::config::Config;
 use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
@@ -97,7 +98,16 @@ pub(super) fn time_of(
     let epochs: Vec<EpochRecord> = reader.lines(stage, &format!("{folder}{METRICS}"))?;
     let total = |field: fn(&EpochRecord) -> f64| epochs.iter().map(field).sum::<f64>();
     let file = RunFolder::display_name(stage, &name);
+    let of_epochs: Vec<f64> = epochs.iter().map(|epoch| epoch.seconds).collect();
+    agree_whole(&file, &timing.epoch_seconds, &of_epochs)?;
+    let images = |epoch: &EpochRecord| epoch.images_per_second * epoch.seconds;
+    let images: f64 = epochs.iter().map(images).sum();
     for (what, claimed, recomputed) in [
+        (
+            "images_per_second",
+            timing.images_per_second,
+            images / of_epochs.iter().sum::<f64>().max(1e-9),
+        ),
         (
             "training_seconds",
             timing.training_seconds,
@@ -160,13 +170,24 @@ fn validation_accuracy(reader: &ArtifactReader<'_>, config: &Config) -> Found<Me
     let predictions = reader.predictions(STAGE, VALIDATION)?;
     let summary: TrainingSummary = reader.artifact(STAGE, SUMMARY)?;
     let value = accuracy(&predictions);
-    let file = RunFolder::display_name(STAGE, SUMMARY);
-    agree(
-        file,
-        "validation_accuracy",
-        summary.validation_accuracy,
-        value,
-    )?;
+    let epochs: Vec<EpochRecord> = reader.lines(STAGE, METRICS)?;
+    let best = best_epoch(&epochs).and_then(|best| best.validation_loss);
+    for (what, claimed, recomputed) in [
+        ("validation_accuracy", summary.validation_accuracy, value),
+        (
+            "validation_pictures",
+            summary.validation_pictures as f64,
+            predictions.len() as f64,
+        ),
+        (
+            "validation_loss",
+            summary.validation_loss,
+            best.unwrap_or(f64::NAN),
+        ),
+    ] {
+        let file = RunFolder::display_name(STAGE, SUMMARY);
+        agree(file, what, claimed, recomputed)?;
+    }
     let (correct, n) = correct_of(&predictions);
     let interval = wilson(correct, n, config.evaluation.confidence)
         .map_err(|error| cannot_compute(VALIDATION, error))?;
@@ -181,8 +202,18 @@ fn overfitting_gap(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measur
     let train = reader.predictions(STAGE, TRAIN)?;
     let summary: TrainingSummary = reader.artifact(STAGE, SUMMARY)?;
     let gap = accuracy(&train) - accuracy(&validation);
-    let file = RunFolder::display_name(STAGE, SUMMARY);
-    agree(file, "overfitting_gap", summary.overfitting_gap, gap)?;
+    for (what, claimed, recomputed) in [
+        ("overfitting_gap", summary.overfitting_gap, gap),
+        ("train_accuracy", summary.train_accuracy, accuracy(&train)),
+        (
+            "train_pictures",
+            summary.train_pictures as f64,
+            train.len() as f64,
+        ),
+    ] {
+        let file = RunFolder::display_name(STAGE, SUMMARY);
+        agree(file, what, claimed, recomputed)?;
+    }
     let (train_correct, n_train) = correct_of(&train);
     let (validation_correct, n_validation) = correct_of(&validation);
     let interval = difference_interval(
@@ -281,6 +312,12 @@ fn metrics_logged(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measure
         agree(file.clone(), what, claimed as f64, recomputed as f64)
     };
     recorded("epochs_run", summary.epochs_run, epochs.len())?;
+    let parameters = summary.model.summary().parameters;
+    recorded(
+        "parameters",
+        summary.parameters as usize,
+        parameters as usize,
+    )?;
     let best = best_epoch(&epochs).map_or(0, |best| best.epoch);
     recorded("best_epoch", summary.best_epoch, best)?;
     if let Some(problem) = problem_of_steps(&steps, epochs.len()) {

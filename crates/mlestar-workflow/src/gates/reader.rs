@@ -1,11 +1,14 @@
 //! Reads artifacts for a gate, and only such as are what their stage wrote.
 
+use crate::inputs::{self, HowChanged, RecordedInput};
 use crate::manifest::Manifest;
 use crate::{RunFolder, Stage, page_headers};
 use mlestar_artifact::{Artifact, ArtifactError, read_artifact, read_json_lines};
 use mlestar_eval::Predictions;
 use mlestar_gates::Evidence;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -94,6 +97,49 @@ impl<'a> ArtifactReader<'a> {
         })
     }
 
+    /// A section of the config as it was when `stage` ran.
+    ///
+    /// # Errors
+    /// [`Evidence::Missing`] when the stage has not finished, or does not depend on that section.
+    pub fn section(&self, stage: Stage, section: &str) -> Found<Value> {
+        let record = self.manifest.complete_stage(stage);
+        let setting = record.and_then(|record| record.inputs.get(section));
+        let setting = setting.and_then(RecordedInput::setting);
+        setting.cloned().ok_or_else(|| {
+            let reason = format!("stage {stage} did not record its section {section}");
+            Box::new(Evidence::missing("manifest.json", reason))
+        })
+    }
+
+    /// What `file` of `stage` says of its settings is what the config's section was when the stage ran.
+    ///
+    /// # Errors
+    /// As [`ArtifactReader::section`]; [`Evidence::Missing`] with the first key that differs.
+    pub fn made_with(
+        &self,
+        stage: Stage,
+        section: &str,
+        file: &str,
+        claimed: &impl Serialize,
+    ) -> Found<()> {
+        let file = RunFolder::display_name(stage, file);
+        let claimed = as_value(&file, claimed)?;
+        let mut changes = Vec::new();
+        inputs::compare(
+            section,
+            &self.section(stage, section)?,
+            &claimed,
+            &mut changes,
+        );
+        match changes.first() {
+            None => Ok(()),
+            Some(change) => {
+                let reason = format!("it is of other settings than its stage ran with: {change}");
+                Err(Box::new(Evidence::missing(file, reason)))
+            }
+        }
+    }
+
     /// Whether `stage` wrote files whose names start with `prefix`, all of them unaltered and none
     /// of them empty. Returns their names.
     ///
@@ -140,4 +186,36 @@ pub fn agree(file: String, what: &str, claimed: f64, recomputed: f64) -> Found<(
             what: what.into(),
         })),
     }
+}
+
+/// [`Evidence::Contradiction`] unless every figure of `claimed` equals that of `recomputed` to 1e-9 of its size, and
+/// every word to the letter.
+///
+/// # Errors
+/// The first contradiction, naming `file` and the field; [`Evidence::Missing`] where the field is no figure.
+pub fn agree_whole<T: Serialize>(file: &str, claimed: &T, recomputed: &T) -> Found<()> {
+    let [claimed, recomputed] = [as_value(file, claimed)?, as_value(file, recomputed)?];
+    let mut changes = Vec::new();
+    inputs::compare("", &claimed, &recomputed, &mut changes);
+    for change in changes {
+        let number = |value: &Value| value.as_f64();
+        let figures = match &change.how {
+            HowChanged::Value { before, now } => number(before).zip(number(now)),
+            _ => None,
+        };
+        match figures {
+            // A figure that was computed on another kind of processor may differ in its last digits.
+            Some((a, b)) if (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0) => {}
+            Some((claimed, recomputed)) => agree(file.into(), &change.name, claimed, recomputed)?,
+            None => {
+                let reason = format!("recomputing it gives another value: {change}");
+                return Err(Box::new(Evidence::missing(file, reason)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn as_value(file: &str, of: &impl Serialize) -> Found<Value> {
+    serde_json::to_value(of).map_err(|error| Box::new(Evidence::missing(file, error.to_string())))
 }

@@ -14,10 +14,9 @@ use crate::stages::refinement::{
 use crate::{RunFolder, Stage};
 use burn::tensor::Device;
 use mlestar_artifact::ContentHash;
-use mlestar_eval::{
-    ConfusionMatrix, McNemar, Predictions, accuracy, balanced_accuracy, log_loss, mcnemar,
-};
+use mlestar_eval::{McNemar, Predictions, accuracy, mcnemar};
 use mlestar_gates::{Evidence, Limit, Measurement, Unit};
+use mlestar_train::checkpoint::TrainingIdentity;
 use mlestar_train::{EpochRecord, checkpoint};
 use mlestar_tune::{TrialState, report_of_log};
 
@@ -103,7 +102,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
         },
         Check {
             id: "final_analysis_complete",
-            title: "parts of the final model's analysis that are there",
+            title: "the final model's analysis follows from its answers, and its drawings are there",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
             remedy: "Run the stage again: cargo xtask stage refinement --force.",
@@ -247,6 +246,7 @@ fn final_model(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measureme
     }
     checkpoint::load_weights(&weights, &chosen.model, &Device::flex())
         .map_err(|error| unusable(WEIGHTS, error))?;
+    settings_of_the_training(reader, &chosen, stage, &name)?;
     final_training(reader, &chosen, &baseline)?;
     let was_searched = match reader.files_under(STAGE, STUDY) {
         Ok(_) => true,
@@ -256,6 +256,34 @@ fn final_model(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measureme
     let problem = problem_of(&chosen, &baseline, was_searched);
     Ok(Measurement::flag(problem.is_none())
         .noted(problem.unwrap_or_else(|| chosen.reason.describe().into())))
+}
+
+/// The network and the settings that the record names are those of the checkpoint that the weights are from.
+fn settings_of_the_training(
+    reader: &ArtifactReader<'_>,
+    chosen: &FinalModel,
+    stage: Stage,
+    weights: &str,
+) -> Found<()> {
+    let folder = weights.trim_end_matches("/model.safetensors");
+    let path = reader.path(stage, &format!("{folder}/checkpoint.json"))?;
+    let record = checkpoint::read_record(path.parent().unwrap_or(&path))
+        .map_err(|error| unusable(FINAL_MODEL, error))?;
+    let claimed = TrainingIdentity {
+        seed: chosen.seed,
+        model: chosen.model.clone(),
+        training: chosen.training.clone(),
+        normalization: chosen.normalization,
+        ..record.identity.clone()
+    };
+    match claimed.differences(&record.identity).first() {
+        None => Ok(()),
+        Some(difference) => {
+            let name = RunFolder::display_name(stage, folder);
+            let reason = format!("it is of another training than {name}: {difference}");
+            Err(unusable(FINAL_MODEL, reason))
+        }
+    }
 }
 
 /// What the record of the final model says of its training is what the training left.
@@ -388,6 +416,13 @@ fn improvement(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measuremen
         ("accuracy_a", claimed.accuracy_a, paired.accuracy_a),
         ("accuracy_b", claimed.accuracy_b, paired.accuracy_b),
         ("p_value", claimed.p_value, paired.p_value),
+        ("interval.low", claimed.interval.low, paired.interval.low),
+        ("interval.high", claimed.interval.high, paired.interval.high),
+        (
+            "interval.confidence",
+            claimed.interval.confidence,
+            paired.interval.confidence,
+        ),
         ("both", claimed.both as f64, paired.both as f64),
         ("only_a", claimed.only_a as f64, paired.only_a as f64),
         ("only_b", claimed.only_b as f64, paired.only_b as f64),
@@ -453,27 +488,9 @@ fn final_analysis(reader: &ArtifactReader<'_>) -> Found<Measurement> {
         let reason = format!("it is of other weights than {FINAL_MODEL}");
         return Err(unusable(RESULTS, reason));
     }
-    let predictions = reader.predictions(STAGE, PREDICTIONS)?;
-    let matrix = ConfusionMatrix::from(&predictions);
-    let summary = &results.summary;
-    let file = RunFolder::display_name(STAGE, RESULTS);
-    for (what, claimed, recomputed) in [
-        ("accuracy", summary.accuracy.value, accuracy(&predictions)),
-        (
-            "balanced_accuracy",
-            summary.balanced_accuracy.value,
-            balanced_accuracy(&matrix),
-        ),
-        ("log_loss", summary.log_loss.value, log_loss(&predictions)),
-    ] {
-        agree(file.clone(), what, claimed, recomputed)?;
-    }
-    for (index, class) in summary.per_class.iter().enumerate() {
-        let support = matrix.support(index);
-        let recall = (support > 0).then(|| matrix.counts()[index][index] as f64 / support as f64);
-        let what = format!("recall of {}", class.class);
-        let [claimed, recomputed] = [class.recall, recall].map(|recall| recall.unwrap_or(f64::NAN));
-        agree(file.clone(), &what, claimed, recomputed)?;
+    if results.summary.classes != chosen.classes {
+        let reason = format!("its classes are not those of {FINAL_MODEL}");
+        return Err(unusable(RESULTS, reason));
     }
     Ok(measured)
 }

@@ -272,7 +272,7 @@ fn the_comparison_and_the_evaluation_must_be_those_of_the_answers() {
     run.set(
         stage,
         "evaluation_results.json",
-        "/summary/confusion/0/0",
+        "/summary/confusion/cells/0/2",
         99,
     );
     run.assert_caught(stage, "final_analysis_complete", "");

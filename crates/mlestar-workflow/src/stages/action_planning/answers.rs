@@ -81,11 +81,13 @@ fn rules(id: &str, settings: &Settings<'_>) -> (Vec<Option<Choice>>, &'static st
         ),
         "leakage" => (
             vec![settings.clean_test()],
-            "Delete the shared pictures that stage 1 lists.",
+            "Delete the shared pictures that stage 1 lists; where they are frames of one scene and the splits are made \
+             here, set data.group_by = \"name\" (or \"folder\").",
         ),
         "cut_sequences" => (
             vec![settings.whole_sequences()],
-            "Put every sequence wholly into one of the folders train, val and test.",
+            "Where the splits are made here, set data.group_by = \"name\" (or \"folder\"); else put every sequence wholly into \
+             one of the folders train, val and test.",
         ),
         "label_conflicts" => (
             vec![

@@ -19,10 +19,10 @@ pub struct EvaluationResults {
 
 impl Artifact for EvaluationResults {
     const SCHEMA: &'static str = "mlestar.evaluation_results";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
-/// One class against the rest, thinned to at most 200 points a curve.
+/// One class against the rest, thinned to at most 200 points a curve, with more than 1,000 classes to fewer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassCurves {
     /// The class.

@@ -2,6 +2,7 @@
 
 use super::EvaluationResults;
 use crate::WorkflowError;
+use mlestar_eval::ConfusionMatrix;
 use mlestar_report::{Svg, charts};
 
 /// Every chart of an evaluation, drawn once for the page and for the files.
@@ -49,8 +50,8 @@ fn confusion(results: &EvaluationResults, cells: charts::CellValue) -> Result<Sv
         charts::CellValue::Counts => "pictures",
         charts::CellValue::RowFractions => "fraction of the true class",
     };
-    let matrix = results.summary.confusion.counts();
-    let n_classes = matrix.len();
+    let matrix = &results.summary.confusion;
+    let n_classes = matrix.n_classes();
     let shown = most_confused(matrix, MOST_IN_CONFUSION, SHOWN_OF_MORE);
     let title = match shown.len() == n_classes {
         true => format!("Confusion matrix, {what}"),
@@ -60,10 +61,7 @@ fn confusion(results: &EvaluationResults, cells: charts::CellValue) -> Result<Sv
             shown.len()
         ),
     };
-    let counts: Vec<u64> = shown
-        .iter()
-        .flat_map(|truth| shown.iter().map(|predicted| matrix[*truth][*predicted]))
-        .collect();
+    let counts = matrix.among(&shown).concat();
     let classes: Vec<String> = shown
         .iter()
         .map(|class| results.summary.classes[*class].clone())
@@ -77,19 +75,17 @@ fn confusion(results: &EvaluationResults, cells: charts::CellValue) -> Result<Sv
 }
 
 /// All classes, in order; of more than `most`, the `shown` that were most often mistaken or taken for.
-fn most_confused(matrix: &[Vec<u64>], most: usize, shown: usize) -> Vec<usize> {
-    let n_classes = matrix.len();
+fn most_confused(matrix: &ConfusionMatrix, most: usize, shown: usize) -> Vec<usize> {
+    let n_classes = matrix.n_classes();
     let mut chosen: Vec<usize> = (0..n_classes).collect();
     if n_classes <= most {
         return chosen;
     }
     let mut mistakes = vec![0_u64; n_classes];
-    for (truth, row) in matrix.iter().enumerate() {
-        for (predicted, count) in row.iter().enumerate() {
-            if truth != predicted {
-                mistakes[truth] += count;
-                mistakes[predicted] += count;
-            }
+    for (truth, predicted, count) in matrix.cells() {
+        if truth != predicted {
+            mistakes[truth as usize] += count;
+            mistakes[predicted as usize] += count;
         }
     }
     chosen.sort_by_key(|class| std::cmp::Reverse(mistakes[*class]));
@@ -187,12 +183,9 @@ mod tests {
 
     #[test]
     fn of_many_classes_those_with_the_most_mistakes_are_drawn() {
-        let mut matrix = vec![vec![0_u64; 6]; 6];
-        for (class, row) in matrix.iter_mut().enumerate() {
-            row[class] = 10;
-        }
-        matrix[5][1] = 3;
-        matrix[2][4] = 2;
+        let right = (0..6).map(|class| (class, class, 10));
+        let cells = right.chain([(5, 1, 3), (2, 4, 2)]);
+        let matrix = ConfusionMatrix::from_cells(6, cells).unwrap();
         assert_eq!(most_confused(&matrix, 6, 2), [0, 1, 2, 3, 4, 5]);
         assert_eq!(most_confused(&matrix, 5, 2), [1, 5]);
         assert_eq!(most_confused(&matrix, 5, 4), [1, 2, 4, 5]);

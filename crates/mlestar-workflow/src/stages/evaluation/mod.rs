@@ -23,9 +23,11 @@ pub(crate) const RESULTS: &str = "evaluation_results.json";
 /// Where the charts of an evaluation stand in its stage's folder.
 pub(crate) const DRAWINGS: &str = "visualizations/";
 
-/// Curves are thinned to this many points: more cannot be seen, and 10,000 pictures times 100
-/// classes would make the file large.
+/// Curves are thinned to this many points, for more cannot be seen,
 const CURVE_POINTS: usize = 200;
+/// and those of many classes to so many together, but to no fewer than ten each, or the file would be huge.
+const ALL_CURVE_POINTS: usize = 200_000;
+const FEWEST_CURVE_POINTS: usize = 10;
 
 /// Evaluates the best checkpoint of stage 4 on the test pictures.
 ///
@@ -97,9 +99,10 @@ impl Evaluation {
         test: &ImageSet,
         model: ContentHash,
     ) -> Result<Self, WorkflowError> {
-        let results = evaluate(
+        let results = EvaluationResults::of(
             predictions,
-            test,
+            test.classes(),
+            |index| test.origin(index).to_string(),
             context.config.evaluation.confidence,
             model,
         )?;
@@ -116,18 +119,23 @@ impl Evaluation {
     }
 }
 
-fn evaluate(
-    predictions: &Predictions,
-    test: &ImageSet,
-    confidence: f64,
-    model: ContentHash,
-) -> Result<EvaluationResults, WorkflowError> {
-    Ok(EvaluationResults {
-        model,
-        summary: summarize(predictions, test.classes(), confidence)?,
-        curves: curves(predictions, test.classes())?,
-        mistakes: mistakes::most_confident(predictions, test),
-    })
+impl EvaluationResults {
+    /// All that is said of the answers of the model whose weights have the hash `model`. `origin` says where a picture
+    /// comes from.
+    pub(crate) fn of(
+        predictions: &Predictions,
+        classes: &[String],
+        origin: impl Fn(usize) -> String,
+        confidence: f64,
+        model: ContentHash,
+    ) -> Result<Self, WorkflowError> {
+        Ok(Self {
+            model,
+            summary: summarize(predictions, classes, confidence)?,
+            curves: curves(predictions, classes)?,
+            mistakes: mistakes::most_confident(predictions, classes, origin),
+        })
+    }
 }
 
 /// One-versus-rest ROC and precision-recall curves, one entry a class.
@@ -135,18 +143,20 @@ fn curves(
     predictions: &Predictions,
     classes: &[String],
 ) -> Result<Vec<ClassCurves>, WorkflowError> {
+    let n_points =
+        (ALL_CURVE_POINTS / classes.len().max(1)).clamp(FEWEST_CURVE_POINTS, CURVE_POINTS);
     let mut curves = Vec::new();
     for (index, class) in classes.iter().enumerate() {
         let (truth, scores) = predictions.one_vs_rest(index)?;
         let roc = roc_curve(&truth, &scores)?.map(|curve| {
-            let curve = curve.thinned(CURVE_POINTS);
+            let curve = curve.thinned(n_points);
             RocPoints {
                 false_positive_rate: curve.false_positive_rate,
                 true_positive_rate: curve.true_positive_rate,
             }
         });
         let precision_recall = precision_recall_curve(&truth, &scores)?.map(|curve| {
-            let curve = curve.thinned(CURVE_POINTS);
+            let curve = curve.thinned(n_points);
             PrecisionRecallPoints {
                 recall: curve.recall,
                 precision: curve.precision,

@@ -56,7 +56,8 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
             bounds.join(" and ")
         ),
         consequence: "The model can know these scenes from training, so that accuracy on new ones can be lower by as \
-                      much as these pictures' share: keep each sequence on one side."
+                      much as these pictures' share: keep each sequence on one side, with data.group_by where \
+                      the splits are made here."
             .into(),
         evidence,
         classes: Vec::new(),
