@@ -88,6 +88,45 @@ impl Loss {
         })
     }
 
+    /// The loss of one and the same answer for every picture of these labels, which are not empty: what can be had
+    /// without looking at pictures. For cross-entropy it is the best such answer; for the focal loss, whose best has no
+    /// formula, the (weighted) shares of the classes.
+    #[must_use]
+    pub fn of_guessing(&self, labels: &[u32], n_classes: usize) -> f64 {
+        let weight = |class: usize| match &self.class_weights {
+            Some(weights) => weights.get(class).map_or(0.0, |&weight| f64::from(weight)),
+            None => 1.0,
+        };
+        let mut counts = vec![0.0; n_classes];
+        for &label in labels {
+            if let Some(count) = counts.get_mut(label as usize) {
+                *count += 1.0;
+            }
+        }
+        let own: Vec<f64> = (0..n_classes)
+            .map(|class| counts[class] * weight(class))
+            .collect();
+        // How much of each class's log-probability the loss takes.
+        let (n, divisor) = (labels.len() as f64, self.divisor(labels));
+        let smoothing = match self.focal_gamma {
+            Some(_) => 0.0,
+            None => self.label_smoothing,
+        };
+        let parts = (0..n_classes).map(|class| {
+            let spread = n * weight(class) / n_classes as f64;
+            ((1.0 - smoothing) * own[class] + smoothing * spread) / divisor
+        });
+        let parts: Vec<f64> = parts.collect();
+        let sum: f64 = parts.iter().sum();
+        let present = parts.iter().filter(|part| **part > 0.0);
+        let of_class = |part: &f64| {
+            let probability = part / sum;
+            let focus = (1.0 - probability).powf(self.focal_gamma.unwrap_or(0.0));
+            -part * focus * probability.ln()
+        };
+        present.map(of_class).sum()
+    }
+
     /// What [`Loss::mean`] divides by for pictures with these labels: the sum of their class weights, or
     /// their number where there are none and with the focal loss. The mean over a batch is the mean over
     /// its parts weighted by this.
@@ -286,6 +325,43 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(96))]
 
         /// Value against the definition, gradient against its differences.
+        #[test]
+        fn guessing_is_the_loss_of_the_best_answer_that_is_the_same_for_all(
+            (weights, smoothing, gamma, k) in losses(), seed in any::<u64>(),
+        ) {
+            let loss = Loss { label_smoothing: smoothing, class_weights: weights, focal_gamma: gamma };
+            let (logits, labels) = random_case(seed, 40, k);
+            let guessing = loss.of_guessing(&labels, k);
+            let of_answer = |answer: &[f64]| {
+                full_reference(&loss, &answer.repeat(labels.len()), &labels, k)
+            };
+            if gamma.is_some() {
+                let weight = |l: u32| loss.class_weights.as_ref().map_or(1.0, |all| f64::from(all[l as usize]));
+                let share = |class: usize| -> f64 {
+                    labels.iter().filter(|l| **l as usize == class).map(|l| weight(*l)).sum()
+                };
+                let shares: Vec<f64> = (0..k).map(|class| share(class).max(1e-30).ln()).collect();
+                prop_assert!((of_answer(&shares) - guessing).abs() < 1e-6);
+                return Ok(());
+            }
+            // No other answer is better.
+            for row in logits.chunks(k).take(20) {
+                let answer: Vec<f64> = row.iter().map(|value| f64::from(*value)).collect();
+                prop_assert!(of_answer(&answer) >= guessing - 1e-9);
+            }
+            // Its gradient is zero: every class gets the share of the weight that the targets give it.
+            let weight = |l: usize| loss.class_weights.as_ref().map_or(1.0, |all| f64::from(all[l]));
+            let mut shares = vec![1e-300; k];
+            for label in &labels {
+                shares[*label as usize] += (1.0 - smoothing) * weight(*label as usize);
+                for (class, share) in shares.iter_mut().enumerate() {
+                    *share += smoothing / k as f64 * weight(class);
+                }
+            }
+            let best: Vec<f64> = shares.iter().map(|share| share.ln()).collect();
+            prop_assert!((of_answer(&best) - guessing).abs() < 1e-6);
+        }
+
         #[test]
         fn every_loss_and_its_gradient_equal_the_definition(
             seed in any::<u64>(), n in 1_usize..8, (weights, smoothing, gamma, k) in losses(),

@@ -197,6 +197,15 @@ impl<'a> TrainingSteps<'a> {
         })
     }
 
+    /// The loss of one and the same answer for every picture ([`Loss::of_guessing`]); none where the loss is also about
+    /// what teachers say.
+    #[must_use]
+    pub fn loss_of_guessing(&self) -> Option<f64> {
+        let train = &self.request.train;
+        let of_labels = || self.loss.of_guessing(train.labels(), train.n_classes());
+        self.teachers.is_none().then(of_labels)
+    }
+
     /// Takes the next step and waits for its loss. A loss that is not finite is no error; what follows
     /// it will not be finite either.
     ///

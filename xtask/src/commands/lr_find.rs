@@ -55,10 +55,7 @@ fn print_result(found: &LrFind, run: &RunFolder) {
         (Some(rate), Some(lines)) => {
             println!("{lines}\n\nor --set {}={rate:?}", lr_find::KEY);
         }
-        _ => println!(
-            "no suggestion: the loss did not fall; try more --steps or other rates with --lowest and \
-             --highest"
-        ),
+        _ => println!("no suggestion. {}", found.why_none()),
     }
     println!("page: {}", lr_find::path(run, lr_find::PAGE).display());
 }

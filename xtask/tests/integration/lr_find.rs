@@ -10,9 +10,9 @@ use std::process::Output;
 const SWEEP: [&str; 7] = [
     "lr-find",
     "--steps",
-    "60",
+    "200",
     "--lowest",
-    "1e-5",
+    "1e-4",
     "--highest",
     "1",
 ];
@@ -35,7 +35,7 @@ fn a_rate_is_found_that_the_config_takes() {
     let path = run.join("lr_find.json");
     let found: LrFind = read_artifact(&path).unwrap();
     let rate = found.suggested.unwrap();
-    assert!(rate > 1e-5 && rate < 1.0, "{rate}");
+    assert!(rate > 1e-4 && rate < 1.0, "{rate}");
     assert_eq!(
         (found.batch_size, found.configured, found.seed),
         (40, 0.01, 3)
@@ -71,6 +71,22 @@ fn a_rate_is_found_that_the_config_takes() {
     let first = fs::read(&path).unwrap();
     assert_eq!(lr_find(folder.path(), &SWEEP).0, 0);
     assert_eq!(fs::read(&path).unwrap(), first);
+}
+
+/// Rates at which nothing moves.
+#[test]
+fn a_sweep_that_learns_nothing_suggests_nothing_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["lr-find", "--lowest", "1e-9", "--highest", "1e-7"];
+    let (code, stdout, stderr) = lr_find(folder.path(), &arguments);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let sentence = "Nothing was learnt in this sweep";
+    assert!(stdout.contains(sentence) && !stdout.contains("learning_rate ="));
+    let run = folder.path().join("runs/tiny");
+    let found: LrFind = read_artifact(&run.join("lr_find.json")).unwrap();
+    assert_eq!(found.suggested, None);
+    let html = fs::read_to_string(run.join("lr_find.html")).unwrap();
+    assert!(html.contains(sentence));
 }
 
 #[test]

@@ -10,6 +10,14 @@ const DIVERGED: f64 = 4.0;
 const LEFT_OUT_AT_START: usize = 10;
 /// The last points of a sweep that diverged are left aside.
 const LEFT_OUT_AT_END: usize = 5;
+/// In the first third of a sweep nothing has been learnt yet.
+const EARLY: usize = 3;
+/// A tenth of a sweep, but no fewer steps than five, is a stretch whose mean loss is looked at.
+const STRETCH: usize = 10;
+const SHORTEST_STRETCH: usize = 5;
+/// So many standard errors of a stretch below guessing are learning. Twelve sweeps over noise came to 0 to 2 standard
+/// errors above it at their lowest, twelve over what can be learnt to at least 2.6 below.
+const SURE: f64 = 2.0;
 /// The distance of a suggestion from the rate with the lowest loss, which is where learning stops.
 const BELOW_MINIMUM: f64 = 10.0;
 
@@ -26,8 +34,9 @@ pub struct SweepPoint {
     pub smoothed_loss: f64,
 }
 
-/// Learning rates read from the smoothed curve over the logarithm of the rate. All are `None` when the
-/// loss did not fall or there are too few points.
+/// Learning rates read from the smoothed curve over the logarithm of the rate. All are `None` when nothing was learnt
+/// ([`LrFindOutcome::guessing`](super::LrFindOutcome::guessing)), the smoothed loss did not fall, or there are too few
+/// points.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Suggestions {
     /// The middle of the longest stretch of falling loss: between the first and the last point of the
@@ -88,8 +97,38 @@ impl Curve {
     }
 }
 
-/// Reads the suggestions from the points of a sweep.
-pub(super) fn suggest(points: &[SweepPoint], has_diverged: bool) -> Suggestions {
+/// Whether in some stretch of a sweep the loss was clearly below that of guessing, or, where that is not known, of the
+/// steps whose rates are too low to learn.
+///
+/// A network falls to the loss of guessing from whatever its initial weights give, also where there is nothing to
+/// learn. The losses are taken as they are: smoothed ones lag behind by half of such a sweep.
+fn has_learnt(points: &[SweepPoint], guessing: Option<f64>) -> bool {
+    let losses: Vec<f64> = points.iter().map(|point| point.loss).collect();
+    let early = &losses[..losses.len() / EARLY];
+    let stretch = (losses.len() / STRETCH).max(SHORTEST_STRETCH);
+    if early.len() < 2 || losses.len() < stretch {
+        return false;
+    }
+    let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
+    let usual = mean(early);
+    let squares = early.iter().map(|loss| (loss - usual).powi(2)).sum::<f64>();
+    let deviation = (squares / (early.len() - 1) as f64).sqrt();
+    let lowest = losses
+        .windows(stretch)
+        .map(mean)
+        .fold(f64::INFINITY, f64::min);
+    lowest < guessing.unwrap_or(usual) - SURE * deviation / (stretch as f64).sqrt()
+}
+
+/// Reads the suggestions from the points of a sweep, of which the loss of guessing may be known.
+pub(super) fn suggest(
+    points: &[SweepPoint],
+    has_diverged: bool,
+    guessing: Option<f64>,
+) -> Suggestions {
+    if !has_learnt(points, guessing) {
+        return Suggestions::default();
+    }
     let start = points.len() / LEFT_OUT_AT_START;
     let end = match has_diverged {
         true => points.len().saturating_sub(LEFT_OUT_AT_END),
@@ -197,7 +236,7 @@ mod tests {
         let mut losses = vec![2.0; 20];
         losses.extend([1.9, 1.7, 1.4, 0.9, 0.7, 0.6, 0.55, 0.52, 0.51, 0.505]);
         losses.extend([0.6, 0.9, 1.5, 2.4, 5.0, 9.0, 20.0, 50.0]);
-        let found = suggest(&points(&losses), true);
+        let found = suggest(&points(&losses), true, Some(2.0));
         let is = |found: Option<f64>, expected: f64| {
             assert!(
                 (found.unwrap() / expected - 1.0).abs() < 1e-12,
@@ -212,6 +251,33 @@ mod tests {
         assert_eq!(found.suggested(), found.valley);
     }
 
+    /// A network that begins above the loss of guessing falls to it without having learnt anything.
+    #[test]
+    fn a_fall_to_the_loss_of_guessing_suggests_nothing() {
+        let noise = |index: usize| 0.02 * ((index * 7919 % 13) as f64 / 6.0 - 1.0);
+        let curve = |lowest: f64| -> Vec<f64> {
+            let fall = |index: usize| match index {
+                0..40 => 0.8,
+                40..60 => 0.8 - (0.8 - lowest) * (index - 39) as f64 / 20.0,
+                _ => lowest,
+            };
+            (0..80).map(|index| fall(index) + noise(index)).collect()
+        };
+        let guessing = Some(2.0_f64.ln());
+        let none = suggest(&points(&curve(0.693)), false, guessing);
+        assert_eq!(none, Suggestions::default());
+        assert!(
+            suggest(&points(&curve(0.66)), false, guessing)
+                .valley
+                .is_some()
+        );
+        assert!(
+            suggest(&points(&curve(0.693)), false, None)
+                .valley
+                .is_some()
+        );
+    }
+
     #[test]
     fn a_curve_that_does_not_fall_suggests_nothing() {
         for losses in [
@@ -220,8 +286,14 @@ mod tests {
             vec![2.0; 40],
             (0..40).map(f64::from).collect(),
         ] {
-            assert_eq!(suggest(&points(&losses), false), Suggestions::default());
-            assert_eq!(suggest(&points(&losses), true), Suggestions::default());
+            assert_eq!(
+                suggest(&points(&losses), false, None),
+                Suggestions::default()
+            );
+            assert_eq!(
+                suggest(&points(&losses), true, None),
+                Suggestions::default()
+            );
         }
     }
 
@@ -229,9 +301,10 @@ mod tests {
         #[test]
         fn suggestions_lie_within_the_sweep(
             losses in proptest::collection::vec(0.01_f64..5.0, 0..80), has_diverged: bool,
+            guessing in proptest::option::of(0.1_f64..5.0),
         ) {
             let points = points(&losses);
-            let found = suggest(&points, has_diverged);
+            let found = suggest(&points, has_diverged, guessing);
             for suggestion in [found.valley, found.steepest, found.minimum_tenth].into_iter().flatten() {
                 prop_assert!(suggestion >= points[losses.len() / 10].learning_rate);
                 prop_assert!(suggestion <= points[losses.len() - 1].learning_rate);

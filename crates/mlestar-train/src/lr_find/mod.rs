@@ -35,6 +35,8 @@ pub struct LrFindOutcome {
     pub ended: SweepEnd,
     /// Every step with a finite loss, in order.
     pub points: Vec<SweepPoint>,
+    /// The loss of answering the same for every picture; none where a training has teachers.
+    pub guessing: Option<f64>,
 }
 
 /// Trains a model of its own from its initial weights, each step with a higher learning rate, and reads
@@ -95,6 +97,7 @@ pub fn find_learning_rate(
 ) -> Result<LrFindOutcome, TrainError> {
     options.check()?;
     let mut steps = TrainingSteps::new(request)?;
+    let guessing = steps.loss_of_guessing();
     let mut curve = Curve::default();
     let mut ended = SweepEnd::Completed;
     for step in 0..options.steps {
@@ -117,7 +120,8 @@ pub fn find_learning_rate(
     let points = curve.into_points();
     let has_diverged = matches!(ended, SweepEnd::Diverged | SweepEnd::NotFinite);
     Ok(LrFindOutcome {
-        suggestions: curve::suggest(&points, has_diverged),
+        suggestions: curve::suggest(&points, has_diverged, guessing),
+        guessing,
         ended,
         points,
     })

@@ -60,10 +60,12 @@ pub struct LrFind {
     pub options: LrFindOptions,
     /// Why the sweep ended.
     pub ended: SweepEnd,
-    /// The learning rate to start with, with two significant digits; none when the loss did not fall.
+    /// The learning rate to start with, with two significant digits; none when nothing was learnt.
     pub suggested: Option<f64>,
     /// What each rule says.
     pub suggestions: Suggestions,
+    /// The loss of answering the same for every picture, below which learning begins; none where there are teachers.
+    pub guessing: Option<f64>,
     /// The learning rate of the config, for comparison.
     pub configured: f64,
     /// Every step.
@@ -72,10 +74,22 @@ pub struct LrFind {
 
 impl Artifact for LrFind {
     const SCHEMA: &'static str = "mlestar.lr_find";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 impl LrFind {
+    /// Why there is no suggestion, and what to do.
+    pub fn why_none(&self) -> String {
+        let below = match self.guessing {
+            Some(guessing) => format!("clearly below that of guessing, {guessing:.3}"),
+            None => "clearly below where it began".into(),
+        };
+        format!(
+            "Nothing was learnt in this sweep: the mean loss of no stretch was {below}. Sweep over more steps or other \
+             rates (--steps, --lowest, --highest), and look whether the labels and the model fit the pictures."
+        )
+    }
+
     /// The lines to put into the config; none without a suggestion.
     pub fn config_lines(&self) -> Option<String> {
         let rate = self.suggested?;
@@ -143,6 +157,7 @@ fn found(job: &LrFindJob<'_>, parameters: u64, outcome: LrFindOutcome) -> LrFind
         ended: outcome.ended,
         suggested: outcome.suggestions.suggested().map(two_digits),
         suggestions: outcome.suggestions,
+        guessing: outcome.guessing,
         configured: training.optimizer.learning_rate,
         points: outcome.points,
     }

@@ -41,11 +41,7 @@ fn result(found: &LrFind) -> Section {
     let section = Section::new("Result").block(figures);
     match found.config_lines() {
         Some(lines) => section.block(Code::new(lines).caption("for the config")),
-        None => section.block(Callout::warning(
-            "No suggestion",
-            "The loss did not fall in this sweep. Sweep over more steps or other rates, and look whether \
-             the labels and the model fit the pictures.",
-        )),
+        None => section.block(Callout::warning("No suggestion", found.why_none())),
     }
 }
 
