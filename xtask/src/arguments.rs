@@ -1,6 +1,8 @@
 //! What can be said on the command line.
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use mlestar_data::fetch::ArchiveManifest;
 use mlestar_workflow::Stage;
 use std::path::PathBuf;
 
@@ -218,7 +220,8 @@ pub struct MonitorOptions {
 
 #[derive(Debug, Args)]
 pub struct FetchOptions {
-    /// cifar10 or cifar100
+    /// The data set
+    #[arg(value_parser = PossibleValuesParser::new(ArchiveManifest::NAMES))]
     pub name: String,
     /// The folder that the archive is unpacked in
     #[arg(long, default_value = "data", value_name = "DIR")]

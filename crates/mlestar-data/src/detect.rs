@@ -32,11 +32,8 @@ pub fn detect(folder: &Path) -> Result<SourceKind> {
         });
     }
     if !folder.is_dir() {
-        return Err(DataError::MissingPath {
-            path: folder.to_owned(),
-            what: "there is no such folder".to_string(),
-            remedy: "check the path in data.path or --data".to_string(),
-        });
+        let remedy = "check the path in data.path or --data";
+        return Err(DataError::no_folder(folder, remedy));
     }
     let has = |name: &str| folder.join(name).is_file();
     for (kind, source) in [

@@ -360,6 +360,23 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// That there is no folder at `path`, or a link that leads nowhere.
+    pub(crate) fn no_folder(path: impl Into<PathBuf>, remedy: impl Into<String>) -> Self {
+        let path = path.into();
+        if path.is_symlink() && !path.exists() {
+            return Self::Layout {
+                path,
+                problem: "it is a link that leads nowhere".into(),
+                remedy: "mend the link or delete it".into(),
+            };
+        }
+        Self::MissingPath {
+            path,
+            what: "there is no such folder".into(),
+            remedy: remedy.into(),
+        }
+    }
+
     /// A setting outside its range. `allowed` completes "must be ...".
     pub fn invalid_setting(
         key: impl Into<String>,

@@ -6,6 +6,8 @@ use crate::{ConfusionMatrix, EvalError, Interval, Predictions, wilson};
 
 /// Weight, in samples, of the supposition that all classes have the same recall; found by simulation (`docs/intervals.md`).
 const SHARED: f64 = 2.0;
+/// With more samples of a class than these, what a sample shows of it is near enough to what the classifier does.
+const FEW: u64 = 30;
 /// Halvings of a search for an end of an interval and for the multiplier of the constraint: 12 digits and more.
 const HALVINGS: usize = 44;
 
@@ -54,6 +56,9 @@ pub fn class_metric_interval(
     let value = metric.value(&counts);
     let below = half_width(&counts, metric, confidence, End::Low)?;
     let above = half_width(&counts, metric, confidence, End::High)?;
+    // What such a sample shows is not what the classifier does: the end on that side reaches as far.
+    let bias = bias(&counts, metric);
+    let (below, above) = (below + bias.max(0.0), above + (-bias).max(0.0));
     let lowest = match metric {
         ClassMetric::Matthews => -1.0,
         _ => 0.0,
@@ -168,6 +173,68 @@ impl Sums {
         let covariance = self.right * self.total - self.truth_by_predicted;
         (covariance / truth.sqrt() / predicted.sqrt()).clamp(-1.0, 1.0)
     }
+}
+
+/// How far the metric of a sample lies on average from that of the classifier: precision and F1 are no linear functions
+/// of the counts, which shows where classes have few samples.
+///
+/// Of each class the right answers are taken as binomial and the mistakes of others that go to it as Poisson, with the
+/// rates of the sample, each joined by two samples of the mean rate as for the interval.
+fn bias(counts: &ConfusionMatrix, metric: ClassMetric) -> f64 {
+    let weight = |class: usize| match metric {
+        ClassMetric::MacroF1 => 1.0 / counts.n_present() as f64,
+        _ => counts.support(class) as f64 / counts.total() as f64,
+    };
+    let of_counts: fn(f64, f64, f64) -> f64 = match metric {
+        ClassMetric::WeightedPrecision => |_, right, intruders| right / (right + intruders),
+        ClassMetric::MacroF1 | ClassMetric::WeightedF1 => {
+            |n, right, intruders| 2.0 * right / (n + right + intruders)
+        }
+        ClassMetric::BalancedAccuracy | ClassMetric::Matthews => return 0.0,
+    };
+    let shared_recall = counts.correct() as f64 / counts.total() as f64;
+    let shared_intruders = (counts.total() - counts.correct()) as f64 / counts.n_classes() as f64;
+    let of_class = |class: usize| {
+        let n = counts.support(class) as f64;
+        let shrunk = |own: f64, shared: f64| (n * own + SHARED * shared) / (n + SHARED);
+        let right = counts.right(class) as f64;
+        let recall = shrunk(right / n, shared_recall);
+        let intruders = shrunk(
+            counts.predicted_total(class) as f64 - right,
+            shared_intruders,
+        );
+        let of_sample = expected(
+            counts.support(class),
+            recall,
+            intruders,
+            |right, intruders| of_counts(n, right, intruders),
+        );
+        weight(class) * (of_sample - of_counts(n, n * recall, intruders))
+    };
+    (0..counts.n_classes())
+        .filter(|class| (1..=FEW).contains(&counts.support(*class)))
+        .map(of_class)
+        .filter(|bias| bias.is_finite())
+        .sum()
+}
+
+/// The mean of `of` over binomial right answers, at least one (without any it is 0), and Poisson intruders.
+fn expected(n: u64, recall: f64, intruders: f64, of: impl Fn(f64, f64) -> f64) -> f64 {
+    let most = (intruders + 8.0 * intruders.sqrt() + 8.0) as u64;
+    let mut of_right = (1.0 - recall).powf(n as f64);
+    let mut mean = 0.0;
+    for right in 0..=n {
+        if right > 0 {
+            let mut of_intruders = (-intruders).exp();
+            for number in 0..=most {
+                mean += of_right * of_intruders * of(right as f64, number as f64);
+                of_intruders *= intruders / (number + 1) as f64;
+            }
+        }
+        let odds = recall / (1.0 - recall);
+        of_right *= odds * (n - right) as f64 / (right + 1) as f64;
+    }
+    mean
 }
 
 /// A class in the linear form of a metric.

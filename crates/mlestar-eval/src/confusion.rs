@@ -286,7 +286,7 @@ mod tests {
         for (json, reason) in [
             (
                 r#"{"n_classes":2,"cells":[[0,0,1],[0,2,1]]}"#,
-                "label 2 of sample 1 is no class",
+                "label 2 of sample 1 is outside 0 to 1",
             ),
             (
                 r#"{"n_classes":2,"cells":[]}"#,

@@ -92,6 +92,21 @@ impl Artifact for RunInfo {
     const VERSION: u32 = 1;
 }
 
+/// Refuses a last stage that comes before the first.
+///
+/// # Errors
+/// [`WorkflowError::Usage`].
+pub fn check_order(from: Stage, to: Stage) -> Result<(), WorkflowError> {
+    if from > to {
+        return Err(WorkflowError::Usage(format!(
+            "--from {} comes after --to {}; swap them",
+            from.number(),
+            to.number()
+        )));
+    }
+    Ok(())
+}
+
 /// Runs the stages from `from` to `to` that are stale and judges their gates.
 ///
 /// # Errors
@@ -101,13 +116,7 @@ pub fn run(
     request: &RunRequest<'_>,
     reporter: &mut dyn Reporter,
 ) -> Result<RunReport, WorkflowError> {
-    if request.from > request.to {
-        return Err(WorkflowError::Usage(format!(
-            "--from {} comes after --to {}; swap them",
-            request.from.number(),
-            request.to.number()
-        )));
-    }
+    check_order(request.from, request.to)?;
     // Before the lock, which would make the folder.
     if request.must_resume && Manifest::read(request.run)?.stages.is_empty() {
         return Err(WorkflowError::NothingToResume {
@@ -140,7 +149,12 @@ pub fn run(
     stages::deployment::record_verdicts(request.run, &mut chain.manifest, &judged.verdict)?;
     judged.write(request.run)?;
     page_headers::refresh(request.run, &chain.manifest, &judged.verdict)?;
-    summary::write(&surroundings, request.run, &chain.manifest)?;
+    summary::write(
+        &surroundings.config,
+        &judged.verdict,
+        request.run,
+        &chain.manifest,
+    )?;
     Ok(report)
 }
 

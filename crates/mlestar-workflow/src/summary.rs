@@ -1,7 +1,7 @@
 //! `summary.html`: one self-contained page about a run.
 
 use crate::chain::RunInfo;
-use crate::freshness::Surroundings;
+use crate::config::Config;
 use crate::manifest::Manifest;
 use crate::page_headers::main_page;
 use crate::stages::deployment::BenchmarkArtifact;
@@ -11,7 +11,7 @@ use crate::stages::refinement::{
     COMPARISON, Comparison, FINAL_MODEL, FINAL_REPORT, FinalModel, TRAINING,
 };
 use crate::stages::situation_analysis::SituationAnalysis;
-use crate::{RunFolder, Stage, WorkflowError, gates};
+use crate::{RunFolder, Stage, WorkflowError};
 use mlestar_artifact::{Artifact, read_artifact, read_json_lines, write_atomically};
 use mlestar_gates::{RunVerdict, StageVerdict};
 use mlestar_report::{
@@ -26,11 +26,12 @@ use std::path::Path;
 /// # Errors
 /// When the folder cannot be written.
 pub fn write(
-    surroundings: &Surroundings,
+    config: &Config,
+    verdict: &RunVerdict,
     run: &RunFolder,
     manifest: &Manifest,
 ) -> Result<(), WorkflowError> {
-    write_to(&run.summary_path(), surroundings, run, manifest)
+    write_to(&run.summary_path(), config, verdict, run, manifest)
 }
 
 /// Writes the page to `path`.
@@ -39,21 +40,21 @@ pub fn write(
 /// When the file cannot be written.
 pub fn write_to(
     path: &Path,
-    surroundings: &Surroundings,
+    config: &Config,
+    verdict: &RunVerdict,
     run: &RunFolder,
     manifest: &Manifest,
 ) -> Result<(), WorkflowError> {
-    let html = render(surroundings, run, manifest)?;
+    let html = render(config, verdict, run, manifest)?;
     Ok(write_atomically(path, html.as_bytes())?)
 }
 
 fn render(
-    surroundings: &Surroundings,
+    config: &Config,
+    verdict: &RunVerdict,
     run: &RunFolder,
     manifest: &Manifest,
 ) -> Result<String, WorkflowError> {
-    let config = &surroundings.config;
-    let verdict = gates::judge_stages(&Stage::ALL, surroundings, run, manifest);
     let mut page = Page::new(&config.project.name)
         .project("MLE-Star")
         .subtitle(&config.project.description)
@@ -65,8 +66,8 @@ fn render(
             .fact("machine", info.machine.cpu_model)
             .fact("code", info.code_version);
     }
-    page = page.section(overview(run, manifest, &verdict));
-    page = match unmet(&verdict) {
+    page = page.section(overview(run, manifest, verdict));
+    page = match unmet(verdict) {
         Some(section) => page.section(section),
         None => page,
     };

@@ -24,6 +24,7 @@ pub fn stage(options: &StageOptions) -> Result<ExitCode, WorkflowError> {
 
 pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
     let clock = Instant::now();
+    chain::check_order(options.from, options.to)?;
     let project = project::open_for_training(&options.project, &options.training)?;
     let threads = project::set_threads(&options.project)?;
     let device = project::open_device(&options.project)?;

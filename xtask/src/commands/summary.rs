@@ -17,8 +17,14 @@ pub fn run(options: &SummaryOptions) -> Result<ExitCode, WorkflowError> {
         None => project.run.summary_path(),
     };
     let surroundings = project::surroundings(&options.project, &project, Reread::Changed)?;
-    summary::write_to(&path, &surroundings, &project.run, &manifest)?;
     let judged = ValidationReport::judge(&Stage::ALL, &surroundings, &project.run, &manifest);
+    summary::write_to(
+        &path,
+        &surroundings.config,
+        &judged.verdict,
+        &project.run,
+        &manifest,
+    )?;
     tell_pages(&project, &judged);
     println!("{}", path.display());
     Ok(ExitCode::Pass)

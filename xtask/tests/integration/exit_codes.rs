@@ -49,7 +49,7 @@ const TABLE: &str = "
     config                  0 2 0 0 0 2
     doctor                  0 2 1 0 0 2
     compare-trainings nowhere  3 - - - - -
-    fetch nothing           1 - - - - -
+    fetch nothing           2 - - - - -
     bench peers --saved nowhere.json  1 - - - - -
     help stage 9            2 - - - - -
 ";

@@ -125,14 +125,13 @@ impl CifarKind {
     /// When the folder or one of the files is not there.
     pub fn files(self, folder: &Path) -> Result<CifarFiles> {
         let metadata = fs::metadata(folder).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => DataError::MissingPath {
-                path: folder.to_owned(),
-                what: "there is no such folder".to_string(),
-                remedy: format!(
+            std::io::ErrorKind::NotFound => DataError::no_folder(
+                folder,
+                format!(
                     "give the folder that holds {}, or fetch the data set",
                     self.test_name()
                 ),
-            },
+            ),
             _ => DataError::read(folder, e),
         })?;
         if !metadata.is_dir() {

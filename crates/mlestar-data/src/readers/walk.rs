@@ -204,16 +204,9 @@ impl<'a> Walk<'a> {
 
 fn read_folder(folder: &Path) -> Result<fs::ReadDir> {
     fs::read_dir(folder).map_err(|e| match e.kind() {
-        _ if folder.is_symlink() && !folder.exists() => DataError::Layout {
-            path: folder.to_owned(),
-            problem: "it is a link that leads nowhere".to_string(),
-            remedy: "mend the link or delete it".to_string(),
-        },
-        std::io::ErrorKind::NotFound => DataError::MissingPath {
-            path: folder.to_owned(),
-            what: "there is no such folder".to_string(),
-            remedy: "check the path in data.path or --data".to_string(),
-        },
+        _ if !folder.exists() => {
+            DataError::no_folder(folder, "check the path in data.path or --data")
+        }
         std::io::ErrorKind::NotADirectory => DataError::NotAFolder {
             path: folder.to_owned(),
             remedy: "give the folder that holds the class folders".to_string(),

@@ -14,6 +14,8 @@ fn intervals_hold_the_truth_about_as_often_as_they_say() {
         (rare(10, 0.8, 0.95), 0.88),
         (falling(0.9, 0.97), 0.88),
         (alike(20, 2, 0.9), 0.88),
+        (alike(100, 1, 0.9), 0.90),
+        (alike(3, 1, 0.9), 0.90),
     ] {
         for (metric, (held, _)) in scenario.coverage(300).into_iter().enumerate() {
             assert!(held >= least, "{}, metric {metric}: {held}", scenario.name);

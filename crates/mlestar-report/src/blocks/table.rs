@@ -52,6 +52,8 @@ pub enum Cell {
     Code(String),
     /// A status.
     Badge(Badge),
+    /// A figure and what was made of it.
+    Judged(String, Badge),
     /// A link.
     Link(Link),
     /// Nothing.
@@ -219,6 +221,7 @@ impl Table {
                             Some(Cell::Text(text)) => { (text) },
                             Some(Cell::Code(text)) => { code { (text) } },
                             Some(Cell::Badge(badge)) => { (badge.render()) },
+                            Some(Cell::Judged(text, badge)) => { (text) " " (badge.render()) },
                             Some(Cell::Link(link)) => { (link.render()) },
                             Some(Cell::Empty) | None => {},
                         }

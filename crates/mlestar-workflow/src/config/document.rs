@@ -191,6 +191,8 @@ fn without_rust_types(message: &str) -> String {
         "isize" | "i64" | "i32" => "a whole number",
         "f64" | "f32" => "a number",
         name if name.starts_with("struct ") => "a table",
+        "a sequence" => "a list",
+        "a map" => "a table",
         other => other,
     };
     format!("{found}, expected {expected}")

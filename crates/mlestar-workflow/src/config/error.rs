@@ -5,7 +5,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the config {}: {source}", path.display())]
+    #[error("cannot read the config {}: {source}; check the path of --config, and that it is a text file", path.display())]
     Read {
         /// The file.
         path: PathBuf,

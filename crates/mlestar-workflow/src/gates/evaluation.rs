@@ -3,7 +3,6 @@
 use super::reader::agree_whole;
 use super::{ArtifactReader, Check, Found};
 use crate::config::{Config, MetricName};
-use crate::predictions::{PredictionRow, from_rows};
 use crate::stages::evaluation::{DRAWINGS, EvaluationResults};
 use crate::{RunFolder, Stage};
 use mlestar_eval::{ClassMetric, Predictions, accuracy, class_metric_interval, wilson};
@@ -195,16 +194,14 @@ pub(super) fn analysis_of(
     page: &str,
 ) -> Found<Measurement> {
     let results: EvaluationResults = reader.artifact(stage, RESULTS)?;
-    let rows: Vec<PredictionRow> = reader.lines(stage, predictions)?;
-    let predictions =
-        from_rows(&rows).map_err(|error| not_computable(stage, predictions, error))?;
+    let answers = reader.answers(stage, predictions)?;
     reader.path(stage, page)?;
     let drawings = reader.files_under(stage, DRAWINGS)?;
     let section = reader.section(stage, "evaluation")?;
     let recomputed = EvaluationResults::of(
-        &predictions,
+        &answers.predictions,
         &results.summary.classes,
-        |index| rows[index].origin.clone(),
+        |index| answers.origins[index].clone(),
         section["confidence"].as_f64().unwrap_or(f64::NAN),
         results.model.clone(),
     )

@@ -19,7 +19,7 @@ pub mod refinement;
 pub mod situation_analysis;
 pub mod task_definition;
 
-pub use reader::{ArtifactReader, Found, agree};
+pub use reader::{Answers, ArtifactReader, Found, agree};
 
 use crate::config::{Config, CriterionSetting};
 use crate::freshness::Surroundings;
@@ -106,12 +106,13 @@ pub(crate) fn figures(
     manifest: &Manifest,
 ) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
+    let seen = reader::Seen::default();
     for check in checks(stage, config) {
         let Some(limit) = limit_of(&check, stage, config) else {
             continue;
         };
         let criterion = check.criterion(limit);
-        let reader = ArtifactReader::new(run, manifest);
+        let reader = ArtifactReader::new(run, manifest, &seen);
         let evidence = match (check.measure)(&reader, config) {
             Ok(measurement) => Evidence::measured(measurement, reader.files_read()),
             Err(evidence) => *evidence,

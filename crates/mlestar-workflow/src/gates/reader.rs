@@ -3,33 +3,52 @@
 use crate::inputs::{self, HowChanged, RecordedInput};
 use crate::manifest::Manifest;
 use crate::{RunFolder, Stage, page_headers};
-use mlestar_artifact::{Artifact, ArtifactError, read_artifact, read_json_lines};
+use mlestar_artifact::{Artifact, ArtifactError, ContentHash, read_artifact, read_json_lines};
 use mlestar_eval::Predictions;
 use mlestar_gates::Evidence;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use crate::predictions::PredictionRow;
 
 /// What a check found, or the evidence that speaks against looking further.
 pub type Found<T> = Result<T, Box<Evidence>>;
 
+/// What the criteria of one gate have read: each file is hashed once, and large ones are parsed once.
+#[derive(Default)]
+pub(crate) struct Seen {
+    hashes: RefCell<BTreeMap<PathBuf, ContentHash>>,
+    answers: RefCell<BTreeMap<PathBuf, Answers>>,
+}
+
+/// The rows of a file of predictions.
+#[derive(Clone)]
+pub struct Answers {
+    /// Labels and logits.
+    pub predictions: Rc<Predictions>,
+    /// Where each picture comes from.
+    pub origins: Rc<[String]>,
+}
+
 /// Reads the artifacts of a run for one criterion and remembers which.
 pub struct ArtifactReader<'a> {
     run: &'a RunFolder,
     manifest: &'a Manifest,
+    seen: &'a Seen,
     files: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> ArtifactReader<'a> {
-    pub(crate) fn new(run: &'a RunFolder, manifest: &'a Manifest) -> Self {
+    pub(crate) fn new(run: &'a RunFolder, manifest: &'a Manifest, seen: &'a Seen) -> Self {
         Self {
             run,
             manifest,
+            seen,
             files: RefCell::default(),
         }
     }
@@ -54,7 +73,15 @@ impl<'a> ArtifactReader<'a> {
             return Err(Box::new(Evidence::missing(file, reason)));
         };
         let path = self.run.artifact(stage, name);
-        let found = page_headers::content_hash(&path).map_err(|error| missing(&file, &error))?;
+        let known = self.seen.hashes.borrow().get(&path).cloned();
+        let found = match known {
+            Some(hash) => hash,
+            None => page_headers::content_hash(&path).map_err(|error| missing(&file, &error))?,
+        };
+        self.seen
+            .hashes
+            .borrow_mut()
+            .insert(path.clone(), found.clone());
         if found != *recorded {
             return Err(Box::new(Evidence::Altered {
                 file,
@@ -89,12 +116,30 @@ impl<'a> ArtifactReader<'a> {
     ///
     /// # Errors
     /// As [`ArtifactReader::artifact`]; [`Evidence::Missing`] when the rows are no predictions.
-    pub fn predictions(&self, stage: Stage, name: &str) -> Found<Predictions> {
+    pub fn answers(&self, stage: Stage, name: &str) -> Found<Answers> {
+        let path = self.path(stage, name)?;
+        if let Some(answers) = self.seen.answers.borrow().get(&path) {
+            return Ok(answers.clone());
+        }
         let rows: Vec<PredictionRow> = self.lines(stage, name)?;
-        crate::predictions::from_rows(&rows).map_err(|error| {
+        let predictions = crate::predictions::from_rows(&rows).map_err(|error| {
             let file = RunFolder::display_name(stage, name);
             Box::new(Evidence::missing(file, error.to_string()))
-        })
+        })?;
+        let answers = Answers {
+            predictions: Rc::new(predictions),
+            origins: rows.into_iter().map(|row| row.origin).collect(),
+        };
+        self.seen.answers.borrow_mut().insert(path, answers.clone());
+        Ok(answers)
+    }
+
+    /// As [`ArtifactReader::answers`], without where the pictures come from.
+    ///
+    /// # Errors
+    /// As [`ArtifactReader::answers`].
+    pub fn predictions(&self, stage: Stage, name: &str) -> Found<Rc<Predictions>> {
+        Ok(self.answers(stage, name)?.predictions)
     }
 
     /// A section of the config as it was when `stage` ran.

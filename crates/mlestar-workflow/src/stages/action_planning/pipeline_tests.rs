@@ -3,7 +3,7 @@
 use super::{ArchitectureCheck, CHECK};
 use crate::config::{Config, Override};
 use crate::device::DeviceChoice;
-use crate::freshness::Surroundings;
+use crate::freshness::{Surroundings, current_inputs};
 use crate::gates::figures;
 use crate::manifest::{Manifest, StageRecord, hash_folder};
 use crate::stages::situation_analysis::{ARTIFACT, PAGE as EXPLORATION, SituationAnalysis};
@@ -94,8 +94,11 @@ impl Run {
 
     /// Takes what stands in the stage's folder for what it wrote.
     fn record(&mut self, stage: Stage) {
+        let surroundings = Surroundings::look(&self.config, &self.folder, "cpu");
+        let inputs = current_inputs(stage, &surroundings, &self.folder, &self.manifest);
         let record = StageRecord {
             complete: true,
+            inputs: inputs.unwrap(),
             outputs: hash_folder(&self.folder.stage_folder(stage)).unwrap(),
             ..StageRecord::default()
         };

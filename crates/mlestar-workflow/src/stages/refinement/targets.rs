@@ -204,21 +204,18 @@ fn costs(
     })
 }
 
-/// The targets, first of all that a page has to say.
+/// The targets, first of all that a page has to say. A baseline that was kept stands there once.
 pub(super) fn table(targets: &[Target], choice: Choice) -> Table {
-    let chosen = match choice {
-        Choice::Baseline => "final model (the baseline)",
-        Choice::Refined => "final model",
-    };
+    let is_refined = choice == Choice::Refined;
     let mut table = Table::new("Every target")
         .column(Column::text("target"))
-        .column(Column::text("limit"))
-        .column(Column::text("baseline"))
-        .column(Column::text(""))
-        .column(Column::text(chosen))
-        .column(Column::text(""));
+        .column(Column::text("final model"))
+        .column(Column::text("limit"));
+    if is_refined {
+        table = table.column(Column::text("baseline"));
+    }
     for target in targets {
-        table = table.row(Row::new(target.cells()));
+        table = table.row(Row::new(target.cells(is_refined)));
     }
     table.note(
         "Judged as the gates judge: a figure whose interval straddles its limit is INCONCLUSIVE. Size and latency are \
@@ -227,7 +224,7 @@ pub(super) fn table(targets: &[Target], choice: Choice) -> Table {
 }
 
 impl Target {
-    fn cells(&self) -> [Cell; 6] {
+    fn cells(&self, with_baseline: bool) -> Vec<Cell> {
         let unit = &self.criterion.unit;
         let limit = match (self.is_off, self.criterion.limit) {
             (true, _) => "not judged".to_owned(),
@@ -236,29 +233,32 @@ impl Target {
             (_, Limit::Above(limit)) => format!("above {}", unit.format(limit)),
             (_, limit) => format!("{} {}", limit.name(), unit.format(limit.value())),
         };
-        let [figure_a, badge_a] = self.figure(self.baseline.as_ref());
-        let [figure_b, badge_b] = self.figure(self.chosen.as_ref());
-        let name = Cell::from(&self.name);
-        [name, limit.into(), figure_a, badge_a, figure_b, badge_b]
+        let mut cells = vec![
+            Cell::from(&self.name),
+            self.figure(self.chosen.as_ref()),
+            limit.into(),
+        ];
+        if with_baseline {
+            cells.push(self.figure(self.baseline.as_ref()));
+        }
+        cells
     }
 
     /// A figure with its interval, and what the limit says of it.
-    fn figure(&self, measurement: Option<&Measurement>) -> [Cell; 2] {
+    fn figure(&self, measurement: Option<&Measurement>) -> Cell {
         let Some(measurement) = measurement else {
-            return ["not measured".into(), "".into()];
+            return "not measured".into();
         };
         let unit = &self.criterion.unit;
         let mut text = unit.format(measurement.value);
         if let Some([low, high]) = measurement.interval {
             text += &format!(" [{}, {}]", unit.format(low), unit.format(high));
         }
-        let badge = match self.is_off {
-            true => "".into(),
-            false => {
-                let evidence = Evidence::measured(measurement.clone(), [""; 0]);
-                Badge::from(judge(&self.criterion, evidence).status).into()
-            }
-        };
-        [text.into(), badge]
+        if self.is_off {
+            return text.into();
+        }
+        let evidence = Evidence::measured(measurement.clone(), [""; 0]);
+        let badge = Badge::from(judge(&self.criterion, evidence).status);
+        Cell::Judged(text, badge)
     }
 }

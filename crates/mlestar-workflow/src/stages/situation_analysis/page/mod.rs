@@ -88,44 +88,7 @@ fn overview(analysis: &SituationAnalysis) -> Section {
         KeyFigure::new("quality findings", n(summary.quality.n_findings))
             .interval(format!("of {} pictures", n(summary.quality.n_checked))),
     ];
-    let mut section = Section::new("Overview").block(figures);
-    section = section.block(Block::paragraph(sizes(analysis)));
-    if !summary.resolution.resize_rule.is_empty() {
-        let rule = sentence(&summary.resolution.resize_rule);
-        section = section.block(Block::paragraph(format!("Resizing: {rule}.")));
-    }
-    section
-}
-
-/// What the files are, and what they were brought to.
-fn sizes(analysis: &SituationAnalysis) -> String {
-    let sizes = &analysis.measurements.file_sizes;
-    let text = |[height, width]: [u32; 2]| format!("{height} x {width}");
-    let used = &analysis.summary.resolution;
-    let n = |count: usize| format::count(count as u64);
-    match (sizes.n_sizes, sizes.n_resized) {
-        (1, 0) => format!(
-            "All files have {} pixels (height x width).",
-            text(sizes.median)
-        ),
-        _ => format!(
-            "The files have {} to {} pixels (height x width), {} in the middle; {} of {} were brought to {} x {}, {} of \
-             them enlarged.",
-            text(sizes.smallest),
-            text(sizes.largest),
-            text(sizes.median),
-            n(sizes.n_resized),
-            n(sizes.n),
-            used.height,
-            used.width,
-            n(sizes.n_enlarged)
-        ),
-    }
-}
-
-/// Without a full stop at its end.
-fn sentence(text: &str) -> &str {
-    text.trim_end_matches('.')
+    Section::new("Overview").block(figures)
 }
 
 fn distribution(analysis: &SituationAnalysis) -> Result<Section, WorkflowError> {

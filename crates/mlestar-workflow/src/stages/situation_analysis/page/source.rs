@@ -18,6 +18,10 @@ pub(super) fn section(source: &SourceReport) -> Section {
         )),
     };
     section = section.block(Block::paragraph(full_stop(&source.sizes_in_words())));
+    if !source.resize_rule.is_empty() {
+        let rule = source.resize_rule.trim_end_matches('.');
+        section = section.block(Block::paragraph(format!("Resizing: {rule}.")));
+    }
     for note in &source.notes {
         section = section.block(Block::paragraph(full_stop(note)));
     }
