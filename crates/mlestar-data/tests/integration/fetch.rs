@@ -245,6 +245,33 @@ fn an_interrupted_download_is_continued() {
     );
 }
 
+/// The stop comes with the first bytes; the next call asks for the rest.
+#[test]
+fn a_download_that_is_stopped_goes_on_where_it_was() {
+    let (bytes, manifest) = archive();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(bytes.clone(), Behaviour::Normal);
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let options = FetchOptions {
+        stop: Some(Arc::clone(&stop)),
+        ..server.options()
+    };
+    let mut seen = 0;
+    let stopped = fetch(&manifest, folder.path(), &options, &mut |progress| {
+        seen += 1;
+        if progress.stage == FetchStage::Downloading && progress.bytes_done > 0 {
+            stop.store(true, std::sync::atomic::Ordering::Release);
+        }
+    });
+    refused(stopped, &["stopped while", "the same command goes on"]);
+    assert!(seen > 0);
+    let left = names_in(folder.path());
+    assert!(!left.is_empty(), "what was downloaded is kept");
+    stop.store(false, std::sync::atomic::Ordering::Release);
+    fetch(&manifest, folder.path(), &options, &mut |_| ()).unwrap();
+    assert!(server.ranges().len() <= 2);
+}
+
 #[test]
 fn a_connection_that_breaks_again_and_again_is_resumed() {
     let (bytes, manifest) = archive();

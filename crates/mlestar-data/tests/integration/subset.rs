@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use mlestar_data::readers::cifar::CifarKind;
-use mlestar_data::subset::{SubsetReport, write_subset};
+use mlestar_data::subset::{SubsetReport, write_subset, write_subset_until};
 use mlestar_data::{DataConfig, ImageSet, SourceKind, load};
 
 use crate::support::{cifar, pictures, refused, split_folder};
@@ -137,6 +137,21 @@ fn a_subset_of_one_folder_of_classes_can_be_split() {
             .iter()
             .all(|(_, set)| set.class_counts().iter().all(|n| *n > 0))
     );
+}
+
+#[test]
+fn a_subset_that_is_stopped_leaves_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let (from, to) = (root.path().join("from"), root.path().join("to"));
+    split_folder(&from);
+    let config = DataConfig::new(SourceKind::Folder, &from);
+    let stop = std::sync::atomic::AtomicBool::new(true);
+    refused(
+        write_subset_until(&config, 12, 5, &to, &stop),
+        &["stopped while", "the same command goes on"],
+    );
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    assert_eq!(write_subset(&config, 12, 5, &to).unwrap().n_train, 12);
 }
 
 #[test]
