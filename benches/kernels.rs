@@ -13,11 +13,11 @@ use mlestar_kernels::{
 use mlestar_random::Stream;
 
 // One list of layers serves this bench and the roofline table of the command line.
-#[path = "../xtask/src/commands/bench/kernel_work.rs"]
+#[path = "../xtask/src/bench/kernel_work.rs"]
 mod kernel_work;
 // How often a layer occurs counts in the roofline alone.
 #[allow(dead_code)]
-#[path = "../xtask/src/commands/bench/layers.rs"]
+#[path = "../xtask/src/bench/layers.rs"]
 mod layers;
 
 #[allow(clippy::expect_used)] // The shapes are fixed, and every algorithm is asked whether it applies.

@@ -1,60 +1,49 @@
-//! The command line of MLE-Star in Rust: runs and chains the seven stages.
+//! The command line inside a clone: every command of `mlestar`, and `bench`.
 
 // First, since its macros replace std's in everything after it.
 #[macro_use]
 mod output;
 
-mod arguments;
-mod command_line;
-mod commands;
-mod console;
-mod gauges;
-mod project;
-mod signals;
+mod bench;
 
-use arguments::{Arguments, Command};
-use clap::Parser;
-use mlestar_gates::ExitCode;
-use mlestar_workflow::WorkflowError;
+use clap::{Parser, Subcommand};
+use mlestar::cli;
 
-fn main() -> std::process::ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            let code = match error.use_stderr() {
-                true => ExitCode::Usage,
-                false => ExitCode::Pass,
-            };
-            // Nothing useful can be done when the terminal is gone.
-            let _ = error.print();
-            return code.code().into();
-        }
-    };
-    signals::install();
-    let code = execute(arguments).unwrap_or_else(|error| {
-        eprintln!("error: {error}");
-        error.exit_code()
-    });
-    code.code().into()
+/// From a folder of pictures to a measured, deployable model, in seven stages.
+///
+/// Exit codes: 0 all gates pass, 1 the program failed, 2 wrong usage or config, 3 an artifact is
+/// missing or stale, 4 a gate is not met, 5 a gate is inconclusive, 6 a signal stopped it and the same command goes on.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
 }
 
-fn execute(arguments: Arguments) -> Result<ExitCode, WorkflowError> {
-    match arguments.command {
-        Command::Run(options) => commands::run::run(&options),
-        Command::Stage(options) => commands::run::stage(&options),
-        Command::Status(options) => commands::status::status(&options),
-        Command::Explain(options) => commands::status::explain(&options),
-        Command::Validate(options) => commands::validate::run(&options),
-        Command::Summary(options) => commands::summary::run(&options),
-        Command::AnalyzeTraining(options) => commands::analyze_training::run(&options),
-        Command::CompareTrainings(options) => commands::compare_trainings::run(&options),
-        Command::Monitor(options) => commands::monitor::run(&options),
-        Command::Doctor(options) => commands::doctor::run(&options),
-        Command::Fetch(options) => commands::fetch::run(&options),
-        Command::LrFind(options) => commands::lr_find::run(&options),
-        Command::Subset(options) => commands::subset::run(&options),
-        Command::Config(options) => commands::config::run(&options),
-        Command::Bench(options) => Ok(commands::bench::run(&options)),
-        Command::Help(options) => commands::help::run(&options),
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Mlestar(cli::Command),
+    /// Measure speed: against PyTorch and ONNX Runtime, or against the machine
+    Bench(bench::BenchOptions),
+}
+
+fn main() -> std::process::ExitCode {
+    cli::main("cargo xtask", |arguments: Arguments| {
+        match arguments.command {
+            Command::Mlestar(command) => cli::execute(command),
+            Command::Bench(options) => Ok(bench::run(&options)),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
     }
 }

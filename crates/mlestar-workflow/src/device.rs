@@ -70,9 +70,7 @@ pub enum DeviceError {
         how: &'static str,
     },
     /// The backend is there but does not work.
-    #[error(
-        "the device {choice} cannot be used: {reason}; `cargo xtask doctor` shows what works here"
-    )]
+    #[error("the device {choice} cannot be used: {reason}; `mlestar doctor` shows what works here")]
     Unusable {
         /// What was asked for.
         choice: DeviceChoice,
@@ -108,12 +106,8 @@ impl Backend {
     /// How to get a program with this backend.
     pub fn how_to_get(self) -> &'static str {
         match self {
-            Self::Cuda => {
-                "run `cargo xtask-cuda` instead of `cargo xtask`, or build with `--features cuda`"
-            }
-            Self::Wgpu => {
-                "run `cargo xtask-wgpu` instead of `cargo xtask`, or build with `--features wgpu`"
-            }
+            Self::Cuda => "build it with `--features cuda` (in a clone: `cargo xtask-cuda`)",
+            Self::Wgpu => "build it with `--features wgpu` (in a clone: `cargo xtask-wgpu`)",
             Self::Cpu => "build with the feature `flex`, which is on by default",
         }
     }
@@ -363,7 +357,7 @@ mod tests {
     fn a_backend_that_is_not_compiled_in_says_how_to_get_it() {
         insta::assert_snapshot!(
             DeviceChoice::Cuda(0).open().unwrap_err(),
-            @"this program was built without CUDA; run `cargo xtask-cuda` instead of `cargo xtask`, or build with `--features cuda`"
+            @"this program was built without CUDA; build it with `--features cuda` (in a clone: `cargo xtask-cuda`)"
         );
     }
 

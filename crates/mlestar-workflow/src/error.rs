@@ -63,7 +63,7 @@ pub enum WorkflowError {
         remedy: &'static str,
     },
     /// There is no run where one is to be looked at.
-    #[error("there is no run in {path}; `cargo xtask run` makes one, and --run names another folder", path = path.display())]
+    #[error("there is no run in {path}; `mlestar run` makes one, and --run names another folder", path = path.display())]
     NoRun {
         /// The run's folder.
         path: PathBuf,
@@ -86,7 +86,7 @@ pub enum WorkflowError {
         path: PathBuf,
     },
     /// A stage needs what an earlier one has not left.
-    #[error("stage {stage} needs {needs}; {reason}. Run `cargo xtask run --to {before}` first", before = stage.number() - 1)]
+    #[error("stage {stage} needs {needs}; {reason}. Run `mlestar run --to {before}` first", before = stage.number() - 1)]
     MissingInput {
         /// The stage that cannot run.
         stage: Stage,

@@ -58,7 +58,7 @@ impl Manifest {
             Err(error) if error.is_missing() => Ok(Self::default()),
             Err(error) => Err(WorkflowError::of_run_file(
                 error,
-                "Put a good copy back, or delete the file: `cargo xtask run` then runs every stage anew and keeps what \
+                "Put a good copy back, or delete the file: `mlestar run` then runs every stage anew and keeps what \
                  the folders of the stages hold in .previous",
             )),
         }

@@ -35,7 +35,10 @@ fn table_of_the_document() -> BTreeMap<String, Entry> {
             let uses = cells[2]
                 .split(", ")
                 .filter(|short| *short != "-")
-                .map(|short| format!("mlestar-{short}"))
+                .map(|short| match short {
+                "mlestar" => short.to_owned(),
+                _ => format!("mlestar-{short}"),
+            })
                 .collect();
             let uses_burn = match cells[3] {
                 "yes" => true,
@@ -71,7 +74,7 @@ fn crates_of_the_workspace() -> BTreeMap<String, Entry> {
             .collect();
         let ours = normal
             .iter()
-            .filter(|name| name.starts_with("mlestar-"))
+            .filter(|name| name.starts_with("mlestar"))
             .cloned()
             .collect();
         let entry = Entry {

@@ -15,7 +15,7 @@ pub enum ConfigError {
     /// The config that a run recorded about itself cannot be used.
     #[error(
         "{problem}; this is the config that the run recorded about itself. Name the project's config with --config FILE: \
-         `cargo xtask run` then writes it anew"
+         `mlestar run` then writes it anew"
     )]
     Recorded {
         /// Which file, and what is wrong with it.

@@ -29,7 +29,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
             title: "the package opens and its hashes hold",
             unit: Unit::Flag,
             limit: Limit::Equals(1.0),
-            remedy: "Run the stage again: cargo xtask stage deployment --force.",
+            remedy: "Run the stage again: mlestar stage deployment --force.",
             measure: package_opens,
         },
         Check {
@@ -37,7 +37,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
             title: "both files of the package are the final model, and its manifest says so",
             unit: Unit::Flag,
             limit: Limit::Equals(1.0),
-            remedy: "Run the stage again: cargo xtask stage deployment --force.",
+            remedy: "Run the stage again: mlestar stage deployment --force.",
             measure: package_is_the_final_model,
         },
         Check {
@@ -86,7 +86,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
             title: "documents that say what was measured",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: cargo xtask stage deployment --force.",
+            remedy: "Run the stage again: mlestar stage deployment --force.",
             measure: documentation,
         },
     ]

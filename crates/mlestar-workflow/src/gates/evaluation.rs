@@ -42,7 +42,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
             title: "the analysis follows from the answers, and its drawings are there",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: cargo xtask stage evaluation --force.",
+            remedy: "Run the stage again: mlestar stage evaluation --force.",
             measure: analysis_complete,
         },
     ]);

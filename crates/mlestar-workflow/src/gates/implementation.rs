@@ -54,7 +54,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
             title: "checkpoints that can be read and fit the model",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: cargo xtask stage implementation --force.",
+            remedy: "Run the stage again: mlestar stage implementation --force.",
             measure: checkpoints_readable,
         },
         Check {
@@ -62,7 +62,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
             title: "epochs with complete, finite metrics",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: cargo xtask stage implementation --force.",
+            remedy: "Run the stage again: mlestar stage implementation --force.",
             measure: metrics_logged,
         },
         Check {

@@ -39,7 +39,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
             title: "the final model is what its record says",
             unit: Unit::Flag,
             limit: Limit::Equals(1.0),
-            remedy: "Run the stage again: cargo xtask stage refinement --force.",
+            remedy: "Run the stage again: mlestar stage refinement --force.",
             measure: final_model,
         },
         Check {
@@ -105,7 +105,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
             title: "the final model's analysis follows from its answers, and its drawings are there",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: cargo xtask stage refinement --force.",
+            remedy: "Run the stage again: mlestar stage refinement --force.",
             measure: |reader, _| final_analysis(reader),
         },
         Check {
@@ -113,7 +113,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
             title: "documented opportunities with evidence",
             unit: Unit::Count,
             limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: cargo xtask stage refinement --force.",
+            remedy: "Run the stage again: mlestar stage refinement --force.",
             measure: strategies_documented,
         },
     ]);

@@ -21,7 +21,7 @@ pub fn checks(_config: &Config) -> Vec<Check> {
             unit: Unit::Flag,
             limit: Limit::Equals(1.0),
             remedy: "Provide training, validation and test pictures of every class, and run the \
-                     stage again: cargo xtask stage situation_analysis --force.",
+                     stage again: mlestar stage situation_analysis --force.",
             measure: artifacts_complete,
         },
         Check {
@@ -29,7 +29,7 @@ pub fn checks(_config: &Config) -> Vec<Check> {
             title: "detectors of challenges that ran and left their evidence",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: cargo xtask stage situation_analysis --force.",
+            remedy: "Run the stage again: mlestar stage situation_analysis --force.",
             measure: detectors_ran,
         },
         Check {
@@ -37,7 +37,7 @@ pub fn checks(_config: &Config) -> Vec<Check> {
             title: "preprocessing recommendations that follow from a finding",
             unit: Unit::Count,
             limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: cargo xtask stage situation_analysis --force.",
+            remedy: "Run the stage again: mlestar stage situation_analysis --force.",
             measure: preprocessing,
         },
         Check {

@@ -20,7 +20,7 @@ pub(super) fn judge_standing(
         verdict(
             "up_to_date",
             "made from what stands there now",
-            "Run the chain again: `cargo xtask run` reruns what is stale; `cargo xtask explain` says why it is.",
+            "Run the chain again: `mlestar run` reruns what is stale; `mlestar explain` says why it is.",
             up_to_date(stage, surroundings, run, manifest),
         ),
         verdict(

@@ -1,0 +1,255 @@
+//! What can be said on the command line.
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use mlestar_data::fetch::ArchiveManifest;
+use mlestar_workflow::Stage;
+use std::path::PathBuf;
+
+/// What `mlestar` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the stages that are stale and judge their gates
+    Run(RunOptions),
+    /// Run one stage
+    Stage(StageOptions),
+    /// Show which stages are fresh and which gates are met
+    Status(ProjectOptions),
+    /// Show which changed input made a stage stale
+    Explain(ExplainOptions),
+    /// Judge the gates from what stands in the run folder
+    Validate(ValidateOptions),
+    /// Write summary.html, one self-contained page about the run
+    Summary(SummaryOptions),
+    /// Judge trainings by what they recorded: training_analysis.json and a page, with what to change
+    ///
+    /// Looks for jumps of the loss, the gradient norm, divergence, plateaus, overfitting, underfitting,
+    /// drops in speed and an early best epoch. The files go into the run's folder (of a training outside of
+    /// a run, beside its record). Exit code 3 when no training has recorded anything.
+    AnalyzeTraining(AnalyzeTrainingOptions),
+    /// Put trainings beside each other: accuracy over time, minutes to an accuracy, settings that differ
+    ///
+    /// Trainings with the same label form a group, such as the seeds of a recipe, with its mean and standard
+    /// error. A CSV file with the header seconds,accuracy stands for the training of another tool. Writes
+    /// training_comparison.json and training_comparison.html.
+    CompareTrainings(CompareTrainingsOptions),
+    /// Follow the training of a run from another terminal
+    ///
+    /// Shows epoch, step, loss, accuracy, learning rate, speed, time left, the machine's memory and what the
+    /// record shows so far; over itself in a terminal, as a line every few seconds elsewhere. Ends when the
+    /// stage of the training has ended, or on a signal such as Ctrl-C (exit code 6). Only reads. Exit code 3 when
+    /// there is no run.
+    Monitor(MonitorOptions),
+    /// Check toolchain, backends, disk, memory, threads and data
+    Doctor(ProjectOptions),
+    /// Download and verify CIFAR-10 or CIFAR-100
+    Fetch(FetchOptions),
+    /// Find a learning rate: train a few batches with rising rates and look at the loss
+    LrFind(LrFindArguments),
+    /// Write a smaller, stratified copy of the data
+    Subset(SubsetOptions),
+    /// Check the config and print it with every default filled in
+    Config(ProjectOptions),
+    /// Explain a stage (`help stage 4`) or list the commands
+    Help(HelpOptions),
+}
+
+/// Which project, with which settings.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ProjectOptions {
+    /// The project's config; without one, settings for what --data holds, or the built-in quick start
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The folder of the data (sets data.path); without a config its layout is recognised
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Change a setting: --set training.epochs=3 (may be repeated)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
+    /// The seed of every random choice (sets seed)
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The run's folder; a plain name stands for runs/NAME [default: runs/<project.name>]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<PathBuf>,
+    // No doc comment: `[:N]` would be a link there.
+    #[arg(long, default_value = "cpu", help = "auto, cpu, cuda[:N] or wgpu[:N]")]
+    pub device: String,
+    /// Threads [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+/// Shortcuts for settings of a training.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TrainingOptions {
+    /// End each training after so many minutes and evaluate what it has (sets training.max_minutes)
+    #[arg(long, value_name = "M")]
+    pub max_minutes: Option<f64>,
+    /// Train and validate on N batches only: a network that learns at all learns them by heart (sets
+    /// training.overfit_batches)
+    #[arg(long, value_name = "N")]
+    pub overfit_batches: Option<usize>,
+    /// See whether every stage runs at all, in a run folder of its own: each training is one epoch of two
+    /// batches, the search is one trial, the speed is measured ten times. Gates are judged and shown, but decide
+    /// neither whether the next stage runs nor the exit code. All pictures are still read, looked at and predicted
+    /// once; with many of them add --set data.subset=N
+    #[arg(long)]
+    pub fast_dev_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    #[command(flatten)]
+    pub training: TrainingOptions,
+    /// The first stage: 1 to 7 or a name
+    #[arg(long, default_value = "1")]
+    pub from: Stage,
+    /// The last stage
+    #[arg(long, default_value = "7")]
+    pub to: Stage,
+    /// Run stages even when nothing has changed
+    #[arg(long)]
+    pub force: bool,
+    /// Insist on going on with what was cut off: an error, and nothing changes, where it would begin anew
+    #[arg(long, conflicts_with = "force")]
+    pub resume: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct StageOptions {
+    /// 1 to 7 or a name, such as `evaluation`
+    pub stage: Stage,
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    #[command(flatten)]
+    pub training: TrainingOptions,
+    /// Run it even when nothing has changed
+    #[arg(long)]
+    pub force: bool,
+    /// Insist on going on with what was cut off: an error, and nothing changes, where it would begin anew
+    #[arg(long, conflicts_with = "force")]
+    pub resume: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainOptions {
+    /// 1 to 7 or a name; without it, all stages
+    pub stage: Option<Stage>,
+    #[command(flatten)]
+    pub project: ProjectOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct ValidateOptions {
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    /// One stage: 1 to 7 or a name
+    #[arg(long, conflicts_with = "all")]
+    pub stage: Option<Stage>,
+    /// All stages (the default)
+    #[arg(long)]
+    pub all: bool,
+    /// Read every image again, also those that seem unchanged since they were last read
+    #[arg(long)]
+    pub full: bool,
+    /// Where to write the report [default: validation_report.json in the run folder, for --all]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct SummaryOptions {
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    /// Where to write the page [default: summary.html in the run folder]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct AnalyzeTrainingOptions {
+    /// A run, one of its stages, or a folder with metrics.jsonl or steps.jsonl; a plain name stands for
+    /// runs/NAME [default: the run of the config]
+    #[arg(value_name = "RUN", conflicts_with = "run")]
+    pub folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub project: ProjectOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct CompareTrainingsOptions {
+    /// A run, a folder with metrics.jsonl, or a CSV file; a plain name stands for runs/NAME. Without a
+    /// label the last part of its path is one
+    #[arg(value_name = "[LABEL=]PATH", required = true)]
+    pub trainings: Vec<String>,
+    /// An accuracy to look for; may be given more than once [default: the highest four of 0.5 to 0.98
+    /// that any came to]
+    #[arg(long, value_name = "ACCURACY")]
+    pub reach: Vec<f64>,
+    /// The folder for the files
+    #[arg(long, value_name = "FOLDER", default_value = "runs")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct MonitorOptions {
+    /// The run's folder; a plain name stands for runs/NAME [default: the run of the config]
+    #[arg(value_name = "RUN", conflicts_with = "run")]
+    pub folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    /// Show the state once and end
+    #[arg(long)]
+    pub once: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct FetchOptions {
+    /// The data set
+    #[arg(value_parser = PossibleValuesParser::new(ArchiveManifest::NAMES))]
+    pub name: String,
+    /// The folder that the archive is unpacked in
+    #[arg(long, default_value = "data", value_name = "DIR")]
+    pub into: PathBuf,
+    /// Another address for the same archive, such as a mirror; the checksum stays
+    #[arg(long)]
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct LrFindArguments {
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    /// Steps of the sweep, one batch each: 20 to 10000 [default: 100]
+    #[arg(long)]
+    pub steps: Option<usize>,
+    /// The learning rate of the first step [default: 1e-6; SGD 1e-5, Muon 1e-4]
+    #[arg(long, value_name = "RATE")]
+    pub lowest: Option<f64>,
+    /// The learning rate of the last step, at most 10 [default: 1; SGD and Muon 10]
+    #[arg(long, value_name = "RATE")]
+    pub highest: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub struct SubsetOptions {
+    #[command(flatten)]
+    pub project: ProjectOptions,
+    /// How many training and validation pictures to keep; the test split shrinks alike
+    #[arg(long)]
+    pub size: usize,
+    /// The folder to write
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct HelpOptions {
+    /// `stage N`, or the name of a command
+    pub topic: Vec<String>,
+    #[arg(long, hide = true)]
+    pub config: Option<PathBuf>,
+}

@@ -1,0 +1,15 @@
+//! One file a command.
+
+pub mod analyze_training;
+pub mod compare_trainings;
+pub mod config;
+pub mod doctor;
+pub mod fetch;
+pub mod help;
+pub mod lr_find;
+pub mod monitor;
+pub mod run;
+pub mod status;
+pub mod subset;
+pub mod summary;
+pub mod validate;

@@ -1,0 +1,66 @@
+//! `validate`.
+
+use crate::cli::arguments::ValidateOptions;
+use crate::cli::console::print_verdict;
+use crate::cli::project::{self, Project};
+use mlestar_data::Reread;
+use mlestar_gates::ExitCode;
+use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::stages::deployment::record_verdicts;
+use mlestar_workflow::validation::ValidationReport;
+use mlestar_workflow::{Stage, WorkflowError, page_headers};
+
+pub fn run(options: &ValidateOptions) -> Result<ExitCode, WorkflowError> {
+    let project = project::open_run(&options.project)?;
+    let manifest = Manifest::read(&project.run)?;
+    let stages = match options.stage {
+        Some(stage) => vec![stage],
+        None => Stage::ALL.to_vec(),
+    };
+    let reread = match options.full {
+        true => Reread::All,
+        false => Reread::Changed,
+    };
+    let surroundings = project::surroundings(&options.project, &project, reread)?;
+    let report = ValidationReport::judge(&stages, &surroundings, &project.run, &manifest);
+    for (stage, verdict) in stages.iter().zip(&report.verdict.stages) {
+        print_verdict(*stage, verdict);
+    }
+    if let Some(path) = &options.output {
+        report.write_to(path)?;
+    } else if options.stage.is_none()
+        && let Err(error) = report.write(&project.run)
+    {
+        // The verdict is what was asked for; it stands below.
+        eprintln!("warning: {error}");
+    }
+    if options.stage.is_none() {
+        tell_pages(&project, &report);
+    }
+    let counts = report.verdict.counts();
+    println!(
+        "{} of {} criteria pass; {} fail, {} inconclusive, {} stale, {} missing",
+        counts.pass,
+        counts.total(),
+        counts.fail,
+        counts.inconclusive,
+        counts.stale,
+        counts.missing
+    );
+    Ok(report.exit())
+}
+
+/// Has the pages of the run and the package say how its gates were judged, unless another process is writing the
+/// run or the folder can only be read.
+pub(super) fn tell_pages(project: &Project, report: &ValidationReport) {
+    let run = &project.run;
+    let tell = || {
+        let _lock = run.lock()?;
+        let mut manifest = Manifest::read(run)?;
+        record_verdicts(run, &mut manifest, &report.verdict)?;
+        page_headers::refresh(run, &manifest, &report.verdict)
+    };
+    if let Err(error) = tell() {
+        eprintln!("warning: the headers of the stages' pages stay as they were: {error}");
+    }
+}

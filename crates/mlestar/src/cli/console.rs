@@ -1,0 +1,297 @@
+//! Shows a run as it goes: bars where standard error is a terminal, plain lines where it is not.
+
+use crate::cli::gauges::Gauges;
+use indicatif::{ProgressBar, ProgressStyle};
+use mlestar_gates::{StageVerdict, Status};
+use mlestar_train::{EpochRecord, TrainEvent};
+use mlestar_workflow::inputs::InputChange;
+use mlestar_workflow::{Reporter, Stage};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// How often a plain line is written while something long goes on.
+const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How many changed settings are written out.
+const MOST_CHANGES: usize = 30;
+
+const COUNT_TEMPLATE: &str = "    {prefix:<24} {bar:30} {pos}/{len}  {per_sec}  {eta} left  {msg}";
+/// Its message has rate and time left; what does not fit the terminal is cut off.
+const TRAINING_TEMPLATE: &str = "    {prefix} {bar:10} {pos}/{len}  {wide_msg}";
+const BYTES_TEMPLATE: &str =
+    "    {prefix:<24} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+
+/// Draws what a run reports on standard error.
+pub struct Console {
+    is_terminal: bool,
+    bar: Option<(String, ProgressBar)>,
+    last_plain_line: Instant,
+    gauges: Option<Gauges>,
+}
+
+impl Console {
+    pub fn new() -> Self {
+        Self {
+            is_terminal: std::io::stderr().is_terminal(),
+            bar: None,
+            last_plain_line: Instant::now(),
+            gauges: None,
+        }
+    }
+
+    /// Shows with every training what `gauges` read.
+    pub fn with_gauges(self, gauges: Gauges) -> Self {
+        Self {
+            gauges: Some(gauges),
+            ..self
+        }
+    }
+
+    pub fn headline(&mut self, text: &str) {
+        self.line(text);
+    }
+
+    fn line(&mut self, text: &str) {
+        self.end_bar();
+        if !text.is_empty() {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Shows how many bytes of a transfer are done, with the rate and the time left.
+    pub fn bytes(&mut self, task: &str, done: u64, total: u64) {
+        self.advance_with(task, done, total, "", BYTES_TEMPLATE);
+    }
+
+    fn end_bar(&mut self) {
+        if let Some((_, bar)) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Moves the bar of `task`, which is made on its first call and ends with the next line.
+    fn advance(&mut self, task: &str, done: u64, total: u64, detail: &str) {
+        self.advance_with(task, done, total, detail, COUNT_TEMPLATE);
+    }
+
+    fn advance_with(&mut self, task: &str, done: u64, total: u64, detail: &str, template: &str) {
+        if !self.is_terminal {
+            if self.last_plain_line.elapsed() >= PLAIN_LINE_INTERVAL {
+                self.last_plain_line = Instant::now();
+                eprintln!("    {task}: {done}/{total} {detail}");
+            }
+            return;
+        }
+        if self.bar.as_ref().is_none_or(|(name, _)| name != task) {
+            self.end_bar();
+            let bar = ProgressBar::new(total).with_style(bar_style(template));
+            bar.set_prefix(task.to_owned());
+            self.bar = Some((task.to_owned(), bar));
+        }
+        if let Some((_, bar)) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(done);
+            bar.set_message(detail.to_owned());
+        }
+    }
+}
+
+fn bar_style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+impl Reporter for Console {
+    fn config_changed(&mut self, changes: &[InputChange]) {
+        self.line("the config is not the one that this run was made with:");
+        for change in changes.iter().take(MOST_CHANGES) {
+            self.line(&format!("    {change}"));
+        }
+        if changes.len() > MOST_CHANGES {
+            self.line(&format!("    and {} more", changes.len() - MOST_CHANGES));
+        }
+    }
+
+    fn stage_started(&mut self, stage: Stage, reasons: &[String]) {
+        let why = match reasons {
+            [first, rest @ ..] if !rest.is_empty() => format!("{first}, and {} more", rest.len()),
+            [only] => only.clone(),
+            _ => String::new(),
+        };
+        self.line(&format!("{stage}  ({why})"));
+    }
+
+    fn stage_fresh(&mut self, stage: Stage) {
+        self.line(&format!("{stage}  unchanged"));
+    }
+
+    fn stage_finished(&mut self, _stage: Stage, seconds: f64) {
+        self.line(&format!("    done in {seconds:.1} s"));
+    }
+
+    fn gate_judged(&mut self, _stage: Stage, verdict: &StageVerdict) {
+        self.line(&format!("    gate {}", in_short(verdict)));
+    }
+
+    fn progress(&mut self, task: &str, done: u64, total: u64) {
+        self.advance(task, done, total, "");
+        if done >= total {
+            self.end_bar();
+        }
+    }
+
+    fn training(&mut self, label: &str, event: &TrainEvent) {
+        match event {
+            TrainEvent::Started {
+                pictures_on_device: true,
+                ..
+            } => self.line(&format!(
+                "    {label}: the device keeps and augments the training pictures"
+            )),
+            TrainEvent::InitialWeights { path, begun_anew } => {
+                let head = match begun_anew.is_empty() {
+                    true => "",
+                    false => "; its head has another shape and begins anew",
+                };
+                let path = path.display();
+                self.line(&format!("    {label} begins with the weights of {path}{head}"));
+            }
+            TrainEvent::Teacher { path, correct, of } => self.line(&format!(
+                "    {label} learns from {}, which has {correct} of {of} training pictures right",
+                path.display()
+            )),
+            TrainEvent::Step(step) => {
+                let task = format!("{label} epoch {}/{}", step.epoch, step.epochs);
+                let detail = format!(
+                    "loss {:.3}  accuracy {:.3}  lr {:.2e}  {:.0} img/s{}  {} to the end",
+                    step.loss,
+                    step.accuracy,
+                    step.learning_rate,
+                    step.images_per_second,
+                    self.gauges.as_ref().map(Gauges::text).unwrap_or_default(),
+                    clock(step.eta_seconds)
+                );
+                let (done, total) = (step.step as u64, step.steps as u64);
+                self.advance_with(&task, done, total, &detail, TRAINING_TEMPLATE);
+            }
+            TrainEvent::Epoch(epoch) => self.line(&epoch_line(label, epoch)),
+            TrainEvent::Resumed { epoch, steps, .. } => {
+                let steps = match steps {
+                    0 => String::new(),
+                    steps => format!(", step {steps} of the next"),
+                };
+                self.line(&format!("    {label} goes on after epoch {epoch}{steps}"));
+            }
+            TrainEvent::CheckpointRefused { reason, .. } => {
+                self.line(&format!("    {label}: {reason}; trying the one before"));
+            }
+            TrainEvent::Remedy(remedy) => self.line(&format!("    {label}: {remedy}")),
+            TrainEvent::TimeUp { minutes } => self.line(&format!(
+                "    {label} ends after {minutes:.1} minutes, as training.max_minutes asks"
+            )),
+            TrainEvent::EarlyStop {
+                best_epoch,
+                epochs_without_progress,
+            } => self.line(&format!(
+                "    {label} stops early: no progress for {epochs_without_progress} epochs; the best \
+                 was epoch {best_epoch}"
+            )),
+            TrainEvent::Interrupted {
+                finished_epochs,
+                steps,
+            } => self.line(&format!(
+                "    {label} saved after epoch {finished_epochs}, step {steps} of the next"
+            )),
+            _ => {}
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.line(&format!("    {text}"));
+    }
+}
+
+/// Seconds as `7 s`, `3:07` or `2:05:09`.
+fn clock(seconds: f64) -> String {
+    // A cast of what is out of range, or NaN, saturates.
+    let seconds = seconds.round() as u64;
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{rest} s"),
+        (0, minutes) => format!("{minutes}:{rest:02}"),
+        (hours, minutes) => format!("{hours}:{minutes:02}:{rest:02}"),
+    }
+}
+
+fn in_short(verdict: &StageVerdict) -> String {
+    let counts = verdict.counts();
+    match verdict.status() {
+        Status::Pass => format!("PASS ({} criteria)", counts.total()),
+        status => {
+            let first = verdict.unmet().next();
+            let message = first.map_or("", |verdict| verdict.message.as_str());
+            format!("{status}: {message}")
+        }
+    }
+}
+
+/// Prints every criterion of a stage on standard output.
+pub fn print_verdict(stage: Stage, verdict: &StageVerdict) {
+    println!("{stage}: {}", verdict.status());
+    for verdict in &verdict.verdicts {
+        println!("    {:<13} {}", verdict.status.to_string(), verdict.message);
+        if verdict.status != Status::Pass {
+            println!("    {:<13} {}", "", verdict.criterion.remedy);
+        }
+    }
+}
+
+/// What is said of a finished epoch.
+fn epoch_line(label: &str, epoch: &EpochRecord) -> String {
+    let validation = match (epoch.validation_loss, epoch.validation_accuracy) {
+        (Some(loss), Some(accuracy)) => {
+            format!("validation loss {loss:.4}  validation accuracy {accuracy:.4}")
+        }
+        _ => "not validated".to_owned(),
+    };
+    format!(
+        "    {label} epoch {:>3}  loss {:.4}  accuracy {:.4}  {validation}  {:.0} img/s",
+        epoch.epoch, epoch.train_loss, epoch.train_accuracy, epoch.images_per_second
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use mlestar_train::EpochRecord;
+
+    use super::{clock, epoch_line};
+
+    #[test]
+    fn an_epoch_without_a_validation_says_so() {
+        let record = |validation: &str| -> EpochRecord {
+            let text = format!(
+                r#"{{"epoch": 7, "learning_rate": 0.1, "train_loss": 1.25, "train_accuracy": 0.5,
+                "gradient_norm_mean": 1.0, "seconds": 10.0,
+                "validation_seconds": 1.0, "images_per_second": 450.4{validation}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let validated = record(r#", "validation_loss": 0.75, "validation_accuracy": 0.8125"#);
+        assert_eq!(
+            epoch_line("baseline", &validated),
+            "    baseline epoch   7  loss 1.2500  accuracy 0.5000  validation loss 0.7500  \
+             validation accuracy 0.8125  450 img/s"
+        );
+        assert_eq!(
+            epoch_line("baseline", &record("")),
+            "    baseline epoch   7  loss 1.2500  accuracy 0.5000  not validated  450 img/s"
+        );
+    }
+
+    #[test]
+    fn times_are_short() {
+        assert_eq!(clock(7.4), "7 s");
+        assert_eq!(clock(187.0), "3:07");
+        assert_eq!(clock(7509.0), "2:05:09");
+        assert_eq!(clock(f64::NAN), "0 s");
+    }
+}

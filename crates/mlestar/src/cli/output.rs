@@ -1,0 +1,124 @@
+//! `println!` and its kin for when nobody reads any more, as after `mlestar status | head -1`: std's end the program
+//! with a panic then, also a training in its midst. These go on without a word, and the work and the exit code are what
+//! they would have been.
+//!
+//! Texts name commands as `mlestar run`. Where the program is called otherwise, the user reads them as they are typed
+//! there.
+
+use std::fmt::Arguments;
+use std::io::Write;
+use std::sync::OnceLock;
+
+/// How the program is called in messages.
+static NAME: OnceLock<&'static str> = OnceLock::new();
+
+/// The name in texts.
+const NAME_IN_TEXTS: &str = "mlestar";
+
+/// What follows the name where a text names a command.
+const COMMANDS: [&str; 16] = [
+    "run",
+    "stage",
+    "status",
+    "explain",
+    "validate",
+    "summary",
+    "analyze-training",
+    "compare-trainings",
+    "monitor",
+    "doctor",
+    "fetch",
+    "lr-find",
+    "subset",
+    "config",
+    "help",
+    "init",
+];
+
+/// Sets how the program is called.
+pub(super) fn set_name(name: &'static str) {
+    NAME.get_or_init(|| name);
+}
+
+/// How the program is called.
+pub(super) fn name() -> &'static str {
+    NAME.get().copied().unwrap_or(NAME_IN_TEXTS)
+}
+
+/// Writes to standard output.
+pub fn write_out(text: Arguments<'_>) {
+    let text = as_typed(text.to_string(), name());
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Writes to standard error.
+pub fn write_err(text: Arguments<'_>) {
+    let text = as_typed(text.to_string(), name());
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// `text` with the commands that it names as `name` has them.
+fn as_typed(text: String, name: &str) -> String {
+    if name == NAME_IN_TEXTS || !text.contains(NAME_IN_TEXTS) {
+        return text;
+    }
+    let mut typed = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(start) = rest.find(NAME_IN_TEXTS) {
+        let (before, from) = rest.split_at(start);
+        let after = &from[NAME_IN_TEXTS.len()..];
+        typed.push_str(before);
+        let begins = !typed.ends_with(|c: char| c.is_ascii_alphanumeric() || "-_/.".contains(c));
+        let word = after.strip_prefix(' ').map(|after| {
+            let end = after.find(|c: char| !c.is_ascii_lowercase() && c != '-');
+            &after[..end.unwrap_or(after.len())]
+        });
+        let is_command = begins && word.is_some_and(|word| COMMANDS.contains(&word));
+        typed.push_str(if is_command { name } else { NAME_IN_TEXTS });
+        rest = after;
+    }
+    typed + rest
+}
+
+macro_rules! print {
+    ($($part:tt)*) => { $crate::cli::output::write_out(format_args!($($part)*)) };
+}
+
+macro_rules! println {
+    () => { $crate::cli::output::write_out(format_args!("\n")) };
+    ($($part:tt)*) => { $crate::cli::output::write_out(format_args!("{}\n", format_args!($($part)*))) };
+}
+
+macro_rules! eprintln {
+    () => { $crate::cli::output::write_err(format_args!("\n")) };
+    ($($part:tt)*) => { $crate::cli::output::write_err(format_args!("{}\n", format_args!($($part)*))) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::arguments::Command;
+    use clap::Subcommand;
+
+    #[test]
+    fn commands_are_named_as_they_are_typed() {
+        let text = "`mlestar run --to 4` trains: mlestar stage 5, crates/mlestar run, mlestar_data, mlestar runs";
+        assert_eq!(as_typed(text.into(), "mlestar"), text);
+        assert_eq!(
+            as_typed(text.into(), "cargo xtask"),
+            "`cargo xtask run --to 4` trains: cargo xtask stage 5, crates/mlestar run, mlestar_data, mlestar runs"
+        );
+    }
+
+    #[test]
+    fn every_command_is_known() {
+        let command = Command::augment_subcommands(clap::Command::new("mlestar"));
+        for subcommand in command.get_subcommands() {
+            assert!(
+                COMMANDS.contains(&subcommand.get_name()),
+                "{}",
+                subcommand.get_name()
+            );
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What can be said after `bench`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct BenchOptions {
+    #[command(subcommand)]
+    pub command: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Compare the reference network's training and prediction with PyTorch and ONNX Runtime
+    ///
+    /// Runs the peers first and our own code after them, with equal threads. What the peers print
+    /// goes to standard error, the table to standard output. Figures need a build without debug
+    /// assertions: `cargo run --release -p xtask -- bench peers`.
+    Peers(PeersOptions),
+    /// Compare our convolutions with the machine's peak, layer by layer
+    ///
+    /// Figures need a build without debug assertions: `cargo run --release -p xtask -- bench roofline`.
+    Roofline(RooflineOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct PeersOptions {
+    /// The script that measures the peers; benches/peers/README.md says what it must do
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "benches/peers/torch_reference.py"
+    )]
+    pub script: PathBuf,
+    /// The Python that runs the script
+    #[arg(long, value_name = "FILE", default_value = "python3")]
+    pub python: PathBuf,
+    /// Read what the script printed earlier instead of running it
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "no_run")]
+    pub saved: Vec<PathBuf>,
+    /// Measure our own code only
+    #[arg(long)]
+    pub no_run: bool,
+    /// Threads, ours and the peers' [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Rounds, each of all peers and then ours: the table gives medians, and how far the lead varied
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub rounds: u16,
+    /// Pictures in a batch
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub batch: u16,
+    /// Also write the report here, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Do one part in this process and print its peak memory
+    #[arg(long, hide = true)]
+    pub only: Option<OnlyPart>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnlyPart {
+    Train,
+}
+
+#[derive(Debug, Args)]
+pub struct RooflineOptions {
+    /// Threads [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Pictures in a batch
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub batch: u16,
+}
