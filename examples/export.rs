@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mlestar_export::benchmark::{BenchmarkOptions, benchmark};
-use mlestar_export::{FrozenModel, Predictor, package, parity};
+use mlestar_export::{FrozenModel, Predictor, Preparation, package, parity};
 use mlestar_model::ModelConfig;
 use mlestar_random::Stream;
 
@@ -39,7 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
 
     let provenance = BTreeMap::from([("example".to_owned(), "an untrained network".to_owned())]);
-    let manifest = package::write_package(&dir, &frozen, &provenance)?;
+    let manifest =
+        package::write_package(&dir, &frozen, &Preparation::new(SIDE, SIDE), &provenance)?;
     for file in &manifest.files {
         println!(
             "{}: {} bytes, BLAKE3 {}",

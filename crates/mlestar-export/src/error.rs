@@ -56,6 +56,14 @@ pub enum ExportError {
         /// Bytes that were given.
         found: usize,
     },
+    /// An image file cannot be read as one.
+    #[error("{}: {reason}", path.display())]
+    Image {
+        /// The file; empty for an image that is no file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file is not what this crate writes.
     #[error("{}: {reason}", path.display())]
     Malformed {

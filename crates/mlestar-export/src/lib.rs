@@ -4,7 +4,7 @@
 //! [`FrozenModel::freeze`] turns a trained `mlestar-model` classifier into a plain description with
 //! batch norm folded into its convolutions. From there:
 //!
-//! - [`Executor`] and [`Predictor`] run it on the CPU, on raw 8-bit pictures, without Burn's
+//! - [`Executor`] and [`Predictor`] run it on the CPU, on image files and raw 8-bit pictures, without Burn's
 //!   backends: on the kernels of `mlestar-kernels` and the threads of the rayon pool.
 //! - [`package`] writes it as a folder of safetensors, ONNX and a manifest with hashes, which
 //!   [`Predictor::open`] verifies.
@@ -15,7 +15,7 @@
 //! use std::collections::BTreeMap;
 //!
 //! use burn::tensor::Device;
-//! use mlestar_export::{FrozenModel, Predictor, package};
+//! use mlestar_export::{FrozenModel, Predictor, Preparation, package};
 //! use mlestar_model::ModelConfig;
 //!
 //! let spec = ModelConfig::small().check(2, 32, 32)?;
@@ -26,7 +26,7 @@
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let dir = folder.path();
-//! package::write_package(dir, &frozen, &BTreeMap::new())?;
+//! package::write_package(dir, &frozen, &Preparation::new(32, 32), &BTreeMap::new())?;
 //! let predictor = Predictor::open(dir)?;
 //! let picture = vec![128_u8; 32 * 32 * 3];
 //! let prediction = predictor.predict(&picture, 32, 32)?;
@@ -54,5 +54,6 @@ pub use graph::{
     BufferShape, Convolution, Layer, Linear, MAX_ACTIVATIONS, MAX_KERNEL, MAX_OPERATIONS, MAX_SIDE,
     Operation, PixelNormalization,
 };
+pub use mlestar_image::Preparation;
 pub use predictor::{Prediction, Predictor, RankedClass};
 pub use safetensors_file::write_state_safetensors;

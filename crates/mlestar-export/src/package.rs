@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mlestar_artifact::{Artifact, ContentHash, read_artifact, write_artifact, write_atomically};
+use mlestar_image::Preparation;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::read_file;
@@ -40,6 +41,8 @@ pub struct Manifest {
     pub input: InputContract,
     /// How the model normalises pixels, itself: callers pass raw bytes.
     pub normalization: PixelNormalization,
+    /// How an image file becomes that input, as it was in training.
+    pub preparation: Preparation,
     /// What the model gives.
     pub outputs: Vec<OutputContract>,
     /// Weights and biases, batch norm folded.
@@ -70,7 +73,7 @@ pub struct GateRecord {
 
 impl Artifact for Manifest {
     const SCHEMA: &'static str = "mlestar.model_package";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 /// What a model takes.
@@ -117,17 +120,31 @@ pub struct PackageFile {
 
 /// Writes the package of `model` into the folder `dir`, which is created when it is missing.
 ///
-/// Every file is written atomically, the manifest last: a package that was not finished is refused
-/// on opening. Equal models and provenance give equal bytes.
+/// `preparation` says how image files were brought to the model's input in training. Every file is written atomically,
+/// the manifest last: a package that was not finished is refused on opening. Equal arguments give equal bytes.
 ///
 /// # Errors
 ///
-/// [`ExportError::Artifact`] when a file cannot be written.
+/// [`ExportError::Artifact`] when a file cannot be written, [`ExportError::InvalidArgument`] when `preparation` gives images of
+/// another size than the model takes.
 pub fn write_package(
     dir: &Path,
     model: &FrozenModel,
+    preparation: &Preparation,
     provenance: &BTreeMap<String, String>,
 ) -> Result<Manifest, ExportError> {
+    if (preparation.height, preparation.width) != (model.height(), model.width()) {
+        return Err(ExportError::argument(
+            "preparation",
+            format!(
+                "it gives images of {} x {}, but the model takes {} x {}",
+                preparation.height,
+                preparation.width,
+                model.height(),
+                model.width()
+            ),
+        ));
+    }
     let contents = [
         (SAFETENSORS_FILE, safetensors_file::to_bytes(model)),
         (ONNX_FILE, onnx::to_bytes(model)),
@@ -141,7 +158,7 @@ pub fn write_package(
             blake3: ContentHash::of_bytes(content),
         });
     }
-    let manifest = manifest_of(model, files, provenance.clone());
+    let manifest = manifest_of(model, preparation, files, provenance.clone());
     write_artifact(&dir.join(MANIFEST_FILE), &manifest)?;
     Ok(manifest)
 }
@@ -198,7 +215,16 @@ pub fn open(dir: &Path) -> Result<(FrozenModel, Manifest), ExportError> {
     };
     let expected = Manifest {
         gates: manifest.gates.clone(),
-        ..manifest_of(&model, manifest.files.clone(), manifest.provenance.clone())
+        ..manifest_of(
+            &model,
+            &Preparation {
+                height: model.height(),
+                width: model.width(),
+                ..manifest.preparation
+            },
+            manifest.files.clone(),
+            manifest.provenance.clone(),
+        )
     };
     match contradiction(&expected, &manifest) {
         Some((what, recorded, found)) => Err(ExportError::Altered {
@@ -216,11 +242,11 @@ impl Predictor {
     ///
     /// ```
     /// use std::collections::BTreeMap;
-    /// use mlestar_export::{Predictor, package};
+    /// use mlestar_export::{Predictor, Preparation, package};
     #[doc = include_str!("doc_model.in")]
     /// # let folder = tempfile::tempdir()?;
     /// let dir = folder.path().join("package");
-    /// package::write_package(&dir, &model, &BTreeMap::new())?;
+    /// package::write_package(&dir, &model, &Preparation::new(2, 2), &BTreeMap::new())?;
     /// let predictor = Predictor::open(&dir)?;
     /// assert_eq!(predictor.predict(&[255, 0, 0].repeat(4), 2, 2)?.class, "red");
     ///
@@ -234,12 +260,14 @@ impl Predictor {
     ///
     /// As [`open`].
     pub fn open(dir: &Path) -> Result<Self, ExportError> {
-        Ok(Self::new(open(dir)?.0))
+        let (model, manifest) = open(dir)?;
+        Ok(Self::new(model).with_preparation(manifest.preparation))
     }
 }
 
 fn manifest_of(
     model: &FrozenModel,
+    preparation: &Preparation,
     files: Vec<PackageFile>,
     provenance: BTreeMap<String, String>,
 ) -> Manifest {
@@ -259,6 +287,7 @@ fn manifest_of(
             width: model.width(),
         },
         normalization: *model.normalization(),
+        preparation: *preparation,
         outputs: vec![
             output(onnx::LOGITS, "one score for each class, before the softmax"),
             output(onnx::PROBABILITIES, "softmax of the logits"),

@@ -1,6 +1,8 @@
 //! Classifies raw pictures.
 
+use mlestar_image::Preparation;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 use crate::error::ExportError;
 use crate::executor::Executor;
@@ -34,8 +36,8 @@ pub struct RankedClass {
 ///
 /// It can be shared between threads (`Send + Sync`); each call uses the threads of the rayon pool
 /// that it runs in. Pictures are interleaved (`[row, column, channel]`, as image libraries give
-/// them) and of exactly the size that the model was trained on: how to resize a picture is a choice
-/// that belongs to the training data, so that it is not made here.
+/// them) and of exactly the size that the model was trained on. Image files are decoded and resized as they were in
+/// training: a package records how ([`Predictor::preparation`]).
 ///
 /// ```
 /// use mlestar_export::Predictor;
@@ -54,16 +56,79 @@ pub struct RankedClass {
 pub struct Predictor {
     model: FrozenModel,
     executor: Executor,
+    preparation: Preparation,
 }
 
 impl Predictor {
-    /// Prepares `model`. [`Predictor::open`] reads one from a package.
+    /// Prepares `model`, for image files by [`Preparation::new`]. [`Predictor::open`] reads one from a package.
     #[must_use]
     pub fn new(model: FrozenModel) -> Self {
         Self {
             executor: Executor::new(&model),
+            preparation: Preparation::new(model.height(), model.width()),
             model,
         }
+    }
+
+    /// The same, with image files prepared in another way. The size stays the model's.
+    #[must_use]
+    pub fn with_preparation(self, preparation: Preparation) -> Self {
+        Self {
+            preparation: Preparation {
+                height: self.model.height(),
+                width: self.model.width(),
+                ..preparation
+            },
+            ..self
+        }
+    }
+
+    /// How image files are prepared.
+    #[must_use]
+    pub fn preparation(&self) -> &Preparation {
+        &self.preparation
+    }
+
+    /// Classifies an image file of any size.
+    ///
+    /// ```
+    /// use mlestar_export::Predictor;
+    #[doc = include_str!("doc_model.in")]
+    /// # let folder = tempfile::tempdir()?;
+    /// # let photograph = folder.path().join("photograph.png");
+    /// # image::RgbImage::from_pixel(640, 480, image::Rgb([0, 0, 250])).save(&photograph)?;
+    /// let predictor = Predictor::new(model);
+    /// assert_eq!(predictor.predict_file(&photograph)?.class, "blue");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::Image`] with the file and the reason when it cannot be read as an image.
+    pub fn predict_file(&self, path: &Path) -> Result<Prediction, ExportError> {
+        let pixels = self.preparation.read(path);
+        self.predict_pixels(pixels, path)
+    }
+
+    /// Classifies an image, given as the content of a file in any of the formats that training reads.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::Image`] with the reason when it cannot be read as an image.
+    pub fn predict_image(&self, content: &[u8]) -> Result<Prediction, ExportError> {
+        self.predict_pixels(self.preparation.apply(content), Path::new(""))
+    }
+
+    fn predict_pixels(
+        &self,
+        pixels: Result<image::RgbImage, String>,
+        path: &Path,
+    ) -> Result<Prediction, ExportError> {
+        let pixels = pixels.map_err(|reason| ExportError::Image {
+            path: path.to_owned(),
+            reason,
+        })?;
+        self.predict(&pixels, self.model.height(), self.model.width())
     }
 
     /// The model that predicts.

@@ -62,6 +62,12 @@ pub enum WorkflowError {
         /// What to do.
         remedy: &'static str,
     },
+    /// There is no package where one was looked for.
+    #[error("there is no package in {path}; name a run that stage 7 has finished (`mlestar run`), or the folder of a package", path = path.display())]
+    NoPackage {
+        /// The folder that was named.
+        path: PathBuf,
+    },
     /// There is no run where one is to be looked at.
     #[error("there is no run in {path}; `mlestar run` makes one, and --run names another folder", path = path.display())]
     NoRun {
@@ -161,6 +167,7 @@ impl WorkflowError {
             Self::MissingInput { .. }
             | Self::NothingToResume { .. }
             | Self::NoRun { .. }
+            | Self::NoPackage { .. }
             | Self::NoTraining { .. } => ExitCode::MissingArtifact,
             Self::Artifact(error) if error.is_missing() => ExitCode::MissingArtifact,
             Self::Stopped { .. }

@@ -13,6 +13,8 @@ pub use mlestar_eval as eval;
 pub use mlestar_export as export;
 #[cfg(feature = "gates")]
 pub use mlestar_gates as gates;
+#[cfg(feature = "image")]
+pub use mlestar_image as image;
 #[cfg(feature = "model")]
 pub use mlestar_model as model;
 #[cfg(feature = "report")]

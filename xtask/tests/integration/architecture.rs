@@ -36,9 +36,9 @@ fn table_of_the_document() -> BTreeMap<String, Entry> {
                 .split(", ")
                 .filter(|short| *short != "-")
                 .map(|short| match short {
-                "mlestar" => short.to_owned(),
-                _ => format!("mlestar-{short}"),
-            })
+                    "mlestar" => short.to_owned(),
+                    _ => format!("mlestar-{short}"),
+                })
                 .collect();
             let uses_burn = match cells[3] {
                 "yes" => true,

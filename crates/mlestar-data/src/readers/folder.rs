@@ -17,6 +17,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mlestar_image::Preparation;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +25,7 @@ use super::class_names::{composed, natural_order};
 use super::skipped::{Reason, count};
 pub use super::skipped::{Skipped, SkippedCount};
 use super::walk::{Content, Found, Walk, relative};
-use super::{name, picture, resize};
+use super::{name, picture};
 use crate::error::{DataError, Result};
 use crate::image_set::{ImageSet, Origin};
 
@@ -556,7 +557,7 @@ pub struct Images {
     pub file_sizes: FileSizes,
 }
 
-/// Reads pictures and brings them to `size`, `[height, width]`, by [`resize::RULE`]; transparent ones
+/// Reads pictures and brings them to `size`, `[height, width]`, by [`Preparation`]; transparent ones
 /// are laid on `background`. They are decoded in parallel; the order is that of `entries`. One that cannot
 /// be read is listed with the reason.
 ///
@@ -637,10 +638,13 @@ fn read_one(
     background: [u8; 3],
     out: &mut [u8],
 ) -> Result<Seen, String> {
-    let bytes = picture::read_file(path)?;
-    let picture = picture::decode(&bytes, background)?;
+    let preparation = Preparation {
+        background,
+        ..Preparation::new(height, width)
+    };
+    let picture = picture::decode(&picture::read_file(path)?, background)?;
     let (from_width, from_height) = picture.rgb.dimensions();
-    let rgb = resize::fit(picture.rgb, height as u32, width as u32)?;
+    let rgb = preparation.fit(picture.rgb)?;
     let area = height * width;
     for (i, pixel) in rgb.as_raw().chunks_exact(3).enumerate() {
         for (c, value) in pixel.iter().enumerate() {

@@ -9,7 +9,7 @@ pub mod class_names;
 pub mod folder;
 pub mod litter;
 pub mod name;
-pub mod picture;
-pub mod resize;
 mod skipped;
 mod walk;
+
+pub use mlestar_image::{picture, resize};

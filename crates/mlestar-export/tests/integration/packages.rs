@@ -4,14 +4,22 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use mlestar_export::{ExportError, Predictor, package};
+use mlestar_export::{ExportError, FrozenModel, Predictor, Preparation, package};
 
 use crate::models::{random_pictures, small_frozen};
+
+fn preparation(model: &FrozenModel) -> Preparation {
+    Preparation {
+        background: [9, 8, 7],
+        ..Preparation::new(model.height(), model.width())
+    }
+}
 
 fn written() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let provenance = BTreeMap::from([("run".to_owned(), "a run".to_owned())]);
-    package::write_package(folder.path(), &small_frozen(1), &provenance).unwrap();
+    let model = small_frozen(1);
+    package::write_package(folder.path(), &model, &preparation(&model), &provenance).unwrap();
     folder
 }
 
@@ -41,6 +49,62 @@ fn a_package_opens_as_the_model_that_was_written() {
             "{name} differs between two exports"
         );
     }
+}
+
+#[test]
+fn a_package_reads_image_files_as_it_records() {
+    let folder = written();
+    let predictor = Predictor::open(folder.path()).unwrap();
+    let (model, manifest) = package::open(folder.path()).unwrap();
+    assert_eq!(manifest.preparation, preparation(&model));
+    assert_eq!(*predictor.preparation(), manifest.preparation);
+
+    // A transparent file of another shape: what the record makes of it, and nothing else.
+    let file = folder.path().join("clear.png");
+    let clear = image::RgbaImage::from_fn(41, 23, |x, y| {
+        image::Rgba([(x * 6) as u8, (y * 11) as u8, 90, (x * 6) as u8])
+    });
+    clear.save(&file).unwrap();
+    let pixels = manifest.preparation.read(&file).unwrap();
+    let expected = predictor.predict(&pixels, model.height(), model.width());
+    let expected = expected.unwrap();
+    assert_eq!(predictor.predict_file(&file).unwrap(), expected);
+    let content = fs::read(&file).unwrap();
+    assert_eq!(predictor.predict_image(&content).unwrap(), expected);
+    let on_white = Predictor::new(model).predict_file(&file).unwrap();
+    assert_ne!(on_white, expected, "the background is part of the record");
+
+    let error = predictor.predict_image(&content[..60]).unwrap_err();
+    assert!(matches!(error, ExportError::Image { .. }), "{error}");
+    let error = predictor.predict_file(&folder.path().join("none.png"));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("none.png: it cannot be read")
+    );
+}
+
+#[test]
+fn a_package_of_another_size_than_its_images_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small_frozen(1);
+    let other = Preparation::new(model.height() + 1, model.width());
+    let error = package::write_package(folder.path(), &model, &other, &BTreeMap::new());
+    assert!(error.unwrap_err().to_string().contains("preparation"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    let folder = written();
+    let path = folder.path().join("model.json");
+    let json = fs::read_to_string(&path).unwrap();
+    let wrong = json.replacen(
+        &format!("\"height\": {}", model.height()),
+        "\"height\": 7",
+        2,
+    );
+    assert_ne!(json, wrong);
+    fs::write(&path, wrong).unwrap();
+    assert!(refusal(folder.path()).contains("model.json: altered"));
 }
 
 #[test]

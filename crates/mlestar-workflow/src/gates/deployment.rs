@@ -147,6 +147,14 @@ fn package_is_the_final_model(reader: &ArtifactReader<'_>, _config: &Config) -> 
             ));
         }
     }
+    let section = reader.section(STAGE, "data")?;
+    let background = serde_json::to_value(manifest.preparation.background).unwrap_or_default();
+    if section["background"] != background {
+        problems.push(format!(
+            "{MANIFEST_FILE} lays transparent images on {background}, training on {}",
+            section["background"]
+        ));
+    }
     let note = problems.join("; ");
     Ok(Measurement::flag(problems.is_empty()).noted(note))
 }

@@ -1,7 +1,7 @@
 //! What can be said on the command line.
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use mlestar_data::fetch::ArchiveManifest;
 use mlestar_workflow::Stage;
 use std::path::PathBuf;
@@ -46,6 +46,12 @@ pub enum Command {
     Fetch(FetchOptions),
     /// Find a learning rate: train a few batches with rising rates and look at the loss
     LrFind(LrFindArguments),
+    /// Ask a trained model about images: photographs of any size, as training read them
+    ///
+    /// Decodes and resizes each file by the rule that the model's package records. A file that cannot be read is a row
+    /// with the reason; the others are answered, and the exit code is 1. A warning says when the gates of the run that
+    /// made the model are not met.
+    Predict(PredictOptions),
     /// Write a smaller, stratified copy of the data
     Subset(SubsetOptions),
     /// Check the config and print it with every default filled in
@@ -232,6 +238,37 @@ pub struct LrFindArguments {
     /// The learning rate of the last step, at most 10 [default: 1; SGD and Muon 10]
     #[arg(long, value_name = "RATE")]
     pub highest: Option<f64>,
+}
+
+#[derive(Debug, Args)]
+pub struct PredictOptions {
+    /// A run, or the folder of a package; a plain name stands for runs/NAME
+    #[arg(value_name = "RUN|PACKAGE")]
+    pub model: PathBuf,
+    /// Image files, and folders, which are searched for images with the folders inside them; - reads an image, or names
+    /// of files and folders, one a line, from standard input
+    #[arg(value_name = "FILE|DIR|-", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// How many classes a row names, most probable first
+    #[arg(long, default_value_t = 3, value_name = "K")]
+    pub top: usize,
+    /// A line an image for people, a JSON object a line, or CSV
+    #[arg(long, value_enum, default_value_t = PredictFormat::Table)]
+    pub format: PredictFormat,
+    /// Where to write the rows [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Threads [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+/// How answers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PredictFormat {
+    Table,
+    Json,
+    Csv,
 }
 
 #[derive(Debug, Args)]

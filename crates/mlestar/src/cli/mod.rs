@@ -72,6 +72,7 @@ pub fn execute(command: Command) -> Result<ExitCode, WorkflowError> {
         Command::Doctor(options) => commands::doctor::run(&options),
         Command::Fetch(options) => commands::fetch::run(&options),
         Command::LrFind(options) => commands::lr_find::run(&options),
+        Command::Predict(options) => commands::predict::run(&options),
         Command::Subset(options) => commands::subset::run(&options),
         Command::Config(options) => commands::config::run(&options),
         Command::Help(options) => commands::help::run(&options),

@@ -32,7 +32,7 @@ const COMMANDS: [&str; 16] = [
     "subset",
     "config",
     "help",
-    "init",
+    "predict",
 ];
 
 /// Sets how the program is called.

@@ -8,6 +8,7 @@ mod data;
 mod exit_codes;
 mod kill;
 mod lr_find;
+mod predict;
 mod shortcuts;
 #[cfg(unix)]
 mod signals;

@@ -18,7 +18,7 @@ use mlestar_artifact::{AtomicFile, write_artifact};
 use mlestar_data::ImageSet;
 use mlestar_export::benchmark::{BenchmarkOptions, benchmark};
 use mlestar_export::package::{ONNX_FILE, record_gates, write_package};
-use mlestar_export::{FrozenModel, Predictor, onnx, parity};
+use mlestar_export::{FrozenModel, Predictor, Preparation, onnx, parity};
 use mlestar_train::{checkpoint, predict};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -46,7 +46,16 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let normalization = (chosen.normalization.mean, chosen.normalization.std);
     let frozen = FrozenModel::freeze(&model, &chosen.model, normalization, &chosen.classes)?;
     let folder = context.path(PACKAGE);
-    write_package(&folder, &frozen, &provenance(context, &chosen))?;
+    let preparation = Preparation {
+        background: context.config.data.background,
+        ..Preparation::new(frozen.height(), frozen.width())
+    };
+    write_package(
+        &folder,
+        &frozen,
+        &preparation,
+        &provenance(context, &chosen),
+    )?;
 
     let test = context.read_test("equality of the exported model with the trained one")?;
     let trained = {

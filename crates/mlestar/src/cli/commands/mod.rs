@@ -8,6 +8,7 @@ pub mod fetch;
 pub mod help;
 pub mod lr_find;
 pub mod monitor;
+pub mod predict;
 pub mod run;
 pub mod status;
 pub mod subset;

@@ -23,7 +23,7 @@ const MAX_SCALED_BYTES: u64 = 256 << 20;
 ///
 /// ```
 /// use image::RgbImage;
-/// use mlestar_data::readers::resize::fit;
+/// use mlestar_image::resize::fit;
 /// assert_eq!(fit(RgbImage::new(640, 480), 64, 48)?.dimensions(), (48, 64));
 /// assert!(fit(RgbImage::new(1, 20_000), 512, 512).unwrap_err().contains("10240000 x 512"));
 /// # Ok::<(), String>(())

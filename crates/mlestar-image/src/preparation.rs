@@ -1,0 +1,135 @@
+//! How image files become the input of a network, as a record that a model keeps.
+
+use crate::{picture, resize};
+use image::RgbImage;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// How an image of another size is brought to the network's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resize {
+    /// [`resize::RULE`].
+    CoverAndCropCentre,
+}
+
+impl Resize {
+    /// The rule in words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::CoverAndCropCentre => resize::RULE,
+        }
+    }
+}
+
+/// Everything that decides which pixels a network sees of an image file. Training and prediction use the same code, so
+/// that equal records give equal pixels.
+///
+/// Not in the record, because they are always so: EXIF orientation is applied, grey images get three equal channels,
+/// 16-bit channels are rounded to 8, colour profiles are ignored, and of an animation the first frame is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preparation {
+    /// How images of another size are resized.
+    pub resize: Resize,
+    /// Height in pixels, at least 1.
+    pub height: usize,
+    /// Width in pixels, at least 1.
+    pub width: usize,
+    /// Red, green and blue that transparent images are laid on.
+    pub background: [u8; 3],
+}
+
+impl Preparation {
+    /// To `height` x `width` by [`Resize::CoverAndCropCentre`], transparent images on white.
+    pub fn new(height: usize, width: usize) -> Self {
+        Self {
+            resize: Resize::CoverAndCropCentre,
+            height,
+            width,
+            background: [255; 3],
+        }
+    }
+
+    /// The pixels of a file's content, `height` x `width`, 8-bit RGB.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with the content: as [`picture::decode`] and [`resize::fit`].
+    ///
+    /// ```
+    /// use image::{ImageFormat, RgbImage};
+    /// use mlestar_image::Preparation;
+    /// let mut file = std::io::Cursor::new(Vec::new());
+    /// RgbImage::new(640, 480).write_to(&mut file, ImageFormat::Png)?;
+    /// let pixels = Preparation::new(64, 48).apply(file.get_ref())?;
+    /// assert_eq!(pixels.dimensions(), (48, 64));
+    /// assert!(Preparation::new(64, 48).apply(b"no image").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn apply(&self, content: &[u8]) -> Result<RgbImage, String> {
+        self.fit(picture::decode(content, self.background)?.rgb)
+    }
+
+    /// An image that is decoded already, brought to the size.
+    ///
+    /// # Errors
+    /// As [`resize::fit`].
+    pub fn fit(&self, rgb: RgbImage) -> Result<RgbImage, String> {
+        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+        match self.resize {
+            Resize::CoverAndCropCentre => resize::fit(rgb, side(self.height), side(self.width)),
+        }
+    }
+
+    /// As [`Preparation::apply`], of a file.
+    ///
+    /// # Errors
+    /// A text that says what is wrong, without the file's name: as [`picture::read_file`] and [`Preparation::apply`].
+    pub fn read(&self, path: &Path) -> Result<RgbImage, String> {
+        self.apply(&picture::read_file(path)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_record_reads_back_and_refuses_what_it_does_not_know() {
+        let preparation = Preparation {
+            background: [1, 2, 3],
+            ..Preparation::new(32, 48)
+        };
+        let json = serde_json::to_string(&preparation).unwrap();
+        let expected =
+            r#"{"resize":"cover_and_crop_centre","height":32,"width":48,"background":[1,2,3]}"#;
+        assert_eq!(json, expected);
+        assert_eq!(
+            serde_json::from_str::<Preparation>(&json).unwrap(),
+            preparation
+        );
+        let other = json.replace("cover_and_crop_centre", "squeeze");
+        assert!(serde_json::from_str::<Preparation>(&other).is_err());
+    }
+
+    #[test]
+    fn a_transparent_image_is_laid_on_the_background() {
+        let mut file = std::io::Cursor::new(Vec::new());
+        let clear = image::RgbaImage::from_pixel(9, 5, image::Rgba([200, 0, 0, 0]));
+        clear.write_to(&mut file, image::ImageFormat::Png).unwrap();
+        let preparation = Preparation {
+            background: [10, 20, 30],
+            ..Preparation::new(4, 4)
+        };
+        let pixels = preparation.apply(file.get_ref()).unwrap();
+        assert!(pixels.pixels().all(|pixel| pixel.0 == [10, 20, 30]));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_an_error_and_no_panic() {
+        let error = Preparation::new(4, 4)
+            .read(Path::new("/nowhere.png"))
+            .unwrap_err();
+        assert!(error.contains("cannot be read"), "{error}");
+    }
+}

@@ -1,0 +1,174 @@
+//! `predict`.
+
+mod inputs;
+mod rows;
+
+use crate::cli::arguments::PredictOptions;
+use crate::cli::console::Console;
+use crate::cli::project::{run_path, set_threads};
+use inputs::Input;
+use mlestar_artifact::AtomicFile;
+use mlestar_data::readers::name::shown;
+use mlestar_export::package::{self, MANIFEST_FILE, Manifest};
+use mlestar_export::{Predictor, RankedClass};
+use mlestar_gates::ExitCode;
+use mlestar_workflow::{Reporter, RunFolder, Stage, WorkflowError};
+use rayon::prelude::*;
+use rows::{Answer, Rows};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+/// Images that are decoded and answered together.
+const BATCH: usize = 64;
+
+pub fn run(options: &PredictOptions) -> Result<ExitCode, WorkflowError> {
+    if options.top == 0 {
+        return Err(WorkflowError::Usage(
+            "--top is 0, but must be at least 1".into(),
+        ));
+    }
+    set_threads(options.threads)?;
+    let folder = package_of(&options.model)?;
+    let (model, manifest) = package::open(&folder)?;
+    tell_gates(&manifest);
+    let predictor = Predictor::new(model).with_preparation(manifest.preparation);
+    let inputs = inputs::collect(&options.inputs)?;
+    let mut out = Output::new(options.output.as_deref())?;
+    let n_classes = predictor.model().n_classes();
+    let rows = Rows::new(options.format, options.top, n_classes);
+    out.write(&rows.head())?;
+    let mut console = Console::new();
+    let shows_progress = out.is_apart() && inputs.len() > BATCH;
+    let (mut n_done, mut n_failed) = (0, 0);
+    for batch in inputs.chunks(BATCH) {
+        let answers = answer(&predictor, batch, options.top)?;
+        n_failed += answers
+            .iter()
+            .filter(|answer| answer.result.is_err())
+            .count();
+        out.write(&rows.text(&answers))?;
+        n_done += batch.len();
+        if shows_progress {
+            console.progress("images", n_done as u64, inputs.len() as u64);
+        }
+    }
+    out.finish()?;
+    if n_failed == 0 {
+        return Ok(ExitCode::Pass);
+    }
+    eprintln!("error: {n_failed} of {n_done} could not be answered; their rows say why",);
+    Ok(ExitCode::ProgramFailure)
+}
+
+/// The package that the user means: a package's folder, or that of a run; a plain name stands for `runs/NAME` first.
+fn package_of(model: &Path) -> Result<PathBuf, WorkflowError> {
+    let of_run = |run: &Path| RunFolder::new(run).artifact(Stage::Deployment, "package");
+    let places = [model.to_owned(), of_run(&run_path(model)), of_run(model)];
+    let found = places
+        .into_iter()
+        .find(|place| place.join(MANIFEST_FILE).is_file());
+    found.ok_or_else(|| WorkflowError::NoPackage {
+        path: run_path(model),
+    })
+}
+
+/// A model whose gates are not met answers all the same, but not without a word.
+fn tell_gates(manifest: &Manifest) {
+    let unmet: Vec<String> = manifest
+        .gates
+        .iter()
+        .filter(|gate| gate.status != "PASS")
+        .map(|gate| format!("{} {}", gate.gate, gate.status))
+        .collect();
+    if !unmet.is_empty() {
+        eprintln!(
+            "warning: not every gate of this model is met: {}",
+            unmet.join(", ")
+        );
+    }
+}
+
+/// The answers to a batch, in its order.
+fn answer(
+    predictor: &Predictor,
+    batch: &[Input],
+    top: usize,
+) -> Result<Vec<Answer>, WorkflowError> {
+    let preparation = predictor.preparation();
+    let decoded: Vec<Result<_, String>> = batch
+        .par_iter()
+        .map(|input| match input {
+            Input::File(path) => preparation.read(path),
+            Input::Content(content) => preparation.apply(content),
+            Input::Refused(_, reason) => Err(reason.clone()),
+        })
+        .collect();
+    let readable = decoded.iter().flatten();
+    let n = readable.clone().count();
+    let pixels: Vec<u8> = readable
+        .flat_map(|image| image.as_raw().iter().copied())
+        .collect();
+    let (height, width) = (preparation.height, preparation.width);
+    let mut predictions = predictor
+        .predict_batch(&pixels, n, height, width)?
+        .into_iter();
+    let answers = batch.iter().zip(decoded).map(|(input, decoded)| {
+        let result: Result<Vec<RankedClass>, String> = decoded.and_then(|_| {
+            let prediction = predictions.next();
+            let prediction = prediction.ok_or("the model gave no answer")?;
+            Ok(predictor.top_k(&prediction, top))
+        });
+        Answer {
+            name: input.name(),
+            result,
+        }
+    });
+    Ok(answers.collect())
+}
+
+/// Where the rows go.
+enum Output {
+    Standard,
+    File(AtomicFile, PathBuf),
+}
+
+impl Output {
+    fn new(path: Option<&Path>) -> Result<Self, WorkflowError> {
+        Ok(match path {
+            None => Self::Standard,
+            Some(path) => Self::File(AtomicFile::create(path)?, path.to_owned()),
+        })
+    }
+
+    /// Whether the rows do not stand on the terminal that shows the progress.
+    fn is_apart(&self) -> bool {
+        matches!(self, Self::File(..)) || !std::io::stdout().is_terminal()
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), WorkflowError> {
+        match self {
+            Self::Standard => {
+                // As they are: a class may be called as a command is.
+                let _ = std::io::stdout().lock().write_all(text.as_bytes());
+                Ok(())
+            }
+            Self::File(file, path) => file.write_all(text.as_bytes()).map_err(|source| {
+                WorkflowError::from(mlestar_artifact::ArtifactError::Write {
+                    path: path.clone(),
+                    source,
+                })
+            }),
+        }
+    }
+
+    fn finish(self) -> Result<(), WorkflowError> {
+        match self {
+            Self::Standard => Ok(()),
+            Self::File(file, path) => {
+                file.commit()?;
+                println!("{}", shown(&path));
+                Ok(())
+            }
+        }
+    }
+}
