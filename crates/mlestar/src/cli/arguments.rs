@@ -56,6 +56,14 @@ pub enum Command {
     Subset(SubsetOptions),
     /// Check the config and print it with every default filled in
     Config(ProjectOptions),
+    /// Look at a folder of data and write a config for it, mlestar.toml, which `run` uses where no other is named
+    Init(InitOptions),
+    /// List the runs of a folder, with their verdicts as the gates judge now
+    Runs(RunsOptions),
+    /// Print completions for a shell
+    Completions(CompletionsOptions),
+    /// Print the manual page
+    Man,
     /// Explain a stage (`help stage 4`) or list the commands
     Help(HelpOptions),
 }
@@ -63,7 +71,8 @@ pub enum Command {
 /// Which project, with which settings.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ProjectOptions {
-    /// The project's config; without one, settings for what --data holds, or the built-in quick start
+    /// The project's config; without one, settings for what --data holds, mlestar.toml if there is one here, or the
+    /// built-in quick start
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The folder of the data (sets data.path); without a config its layout is recognised
@@ -281,6 +290,32 @@ pub struct SubsetOptions {
     /// The folder to write
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct InitOptions {
+    /// The folder of the data
+    #[arg(value_name = "DIR")]
+    pub data: PathBuf,
+    /// Where to write the config [default: mlestar.toml]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write it even when there is one
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunsOptions {
+    /// The folder that the runs are in
+    #[arg(value_name = "DIR", default_value = "runs")]
+    pub folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsOptions {
+    /// The shell
+    pub shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]

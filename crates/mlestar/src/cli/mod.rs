@@ -75,6 +75,10 @@ pub fn execute(command: Command) -> Result<ExitCode, WorkflowError> {
         Command::Predict(options) => commands::predict::run(&options),
         Command::Subset(options) => commands::subset::run(&options),
         Command::Config(options) => commands::config::run(&options),
+        Command::Init(options) => commands::init::run(&options),
+        Command::Runs(options) => commands::runs::run(&options),
+        Command::Completions(options) => commands::shell::completions(&options),
+        Command::Man => commands::shell::man(),
         Command::Help(options) => commands::help::run(&options),
     }
 }

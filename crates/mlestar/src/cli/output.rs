@@ -16,7 +16,7 @@ static NAME: OnceLock<&'static str> = OnceLock::new();
 const NAME_IN_TEXTS: &str = "mlestar";
 
 /// What follows the name where a text names a command.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 20] = [
     "run",
     "stage",
     "status",
@@ -33,6 +33,10 @@ const COMMANDS: [&str; 16] = [
     "config",
     "help",
     "predict",
+    "init",
+    "runs",
+    "completions",
+    "man",
 ];
 
 /// Sets how the program is called.
@@ -102,11 +106,11 @@ mod tests {
 
     #[test]
     fn commands_are_named_as_they_are_typed() {
-        let text = "`mlestar run --to 4` trains: mlestar stage 5, crates/mlestar run, mlestar_data, mlestar runs";
+        let text = "`mlestar run --to 4` trains: mlestar stage 5, crates/mlestar run, mlestar_data, mlestar ran";
         assert_eq!(as_typed(text.into(), "mlestar"), text);
         assert_eq!(
             as_typed(text.into(), "cargo xtask"),
-            "`cargo xtask run --to 4` trains: cargo xtask stage 5, crates/mlestar run, mlestar_data, mlestar runs"
+            "`cargo xtask run --to 4` trains: cargo xtask stage 5, crates/mlestar run, mlestar_data, mlestar ran"
         );
     }
 

@@ -13,10 +13,13 @@ use mlestar_workflow::{RunFolder, Stage, WorkflowError};
 use std::path::{Component, Path, PathBuf};
 
 /// A config that is part of the program, for when none is named.
-struct BuiltIn {
-    name: &'static str,
-    text: &'static str,
+pub struct BuiltIn {
+    pub name: &'static str,
+    pub text: &'static str,
 }
+
+/// The config that is used where it stands in the working folder and nothing else is named.
+pub const PROJECT_FILE: &str = "mlestar.toml";
 
 const QUICK_START: BuiltIn = BuiltIn {
     name: "the built-in quick start",
@@ -66,6 +69,10 @@ pub fn open(options: &ProjectOptions) -> Result<Project, WorkflowError> {
             ));
             Config::parse(built_in.text, built_in.name, &settings)?
         }
+        (None, None, None) if Path::new(PROJECT_FILE).is_file() => {
+            base = Some(format!("with the settings of {PROJECT_FILE}"));
+            Config::load(Path::new(PROJECT_FILE), &settings)?
+        }
         (None, None, None) => Config::parse(QUICK_START.text, QUICK_START.name, &settings)?,
     };
     let root = named_run.unwrap_or_else(|| Path::new("runs").join(&config.project.name));
@@ -94,7 +101,10 @@ impl Project {
 }
 
 /// The settings for data without a config: by what the folder holds, unless a setting says what it is.
-fn base_for(data: &Path, settings: &[Override]) -> Result<(BuiltIn, SourceKind), WorkflowError> {
+pub fn base_for(
+    data: &Path,
+    settings: &[Override],
+) -> Result<(BuiltIn, SourceKind), WorkflowError> {
     let named = settings.iter().rfind(|set| set.key() == "data.source");
     let source = match named.map(|set| set.value().clone().try_into::<SourceKind>()) {
         Some(Ok(source)) => source,
@@ -109,6 +119,12 @@ fn base_for(data: &Path, settings: &[Override]) -> Result<(BuiltIn, SourceKind),
         SourceKind::Synthetic => QUICK_START,
     };
     Ok((built_in, source))
+}
+
+/// Every config that is part of the program.
+#[cfg(test)]
+pub fn built_ins() -> [BuiltIn; 4] {
+    [QUICK_START, FOLDER, CIFAR10, CIFAR100]
 }
 
 /// As [`open`], for a command that trains.

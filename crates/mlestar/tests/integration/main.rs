@@ -9,6 +9,7 @@ mod exit_codes;
 mod kill;
 mod lr_find;
 mod predict;
+mod project_file;
 mod shortcuts;
 #[cfg(unix)]
 mod signals;

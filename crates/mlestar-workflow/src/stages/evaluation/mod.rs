@@ -19,7 +19,7 @@ use mlestar_model::ImageClassifier;
 use mlestar_train::{checkpoint, predict};
 
 /// The figures of an evaluation: a file of its stage's folder.
-pub(crate) const RESULTS: &str = "evaluation_results.json";
+pub const RESULTS: &str = "evaluation_results.json";
 /// Where the charts of an evaluation stand in its stage's folder.
 pub(crate) const DRAWINGS: &str = "visualizations/";
 
