@@ -1,5 +1,6 @@
 //! Shows a run as it goes: bars where standard error is a terminal, plain lines where it is not.
 
+use crate::cli::colour::{self, Stream};
 use crate::cli::gauges::Gauges;
 use indicatif::{ProgressBar, ProgressStyle};
 use mlestar_gates::{StageVerdict, Status};
@@ -129,7 +130,8 @@ impl Reporter for Console {
     }
 
     fn gate_judged(&mut self, _stage: Stage, verdict: &StageVerdict) {
-        self.line(&format!("    gate {}", in_short(verdict)));
+        let verdict = colour::verdict(&in_short(verdict), Stream::Err);
+        self.line(&format!("    gate {verdict}"));
     }
 
     fn progress(&mut self, task: &str, done: u64, total: u64) {
@@ -236,9 +238,11 @@ fn in_short(verdict: &StageVerdict) -> String {
 
 /// Prints every criterion of a stage on standard output.
 pub fn print_verdict(stage: Stage, verdict: &StageVerdict) {
-    println!("{stage}: {}", verdict.status());
+    let of_stage = colour::verdict(&verdict.status().to_string(), Stream::Out);
+    println!("{stage}: {of_stage}");
     for verdict in &verdict.verdicts {
-        println!("    {:<13} {}", verdict.status.to_string(), verdict.message);
+        let status = colour::verdict(&format!("{:<13}", verdict.status.to_string()), Stream::Out);
+        println!("    {status} {}", verdict.message);
         if verdict.status != Status::Pass {
             println!("    {:<13} {}", "", verdict.criterion.remedy);
         }

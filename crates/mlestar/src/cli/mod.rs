@@ -6,6 +6,7 @@
 mod output;
 
 mod arguments;
+mod colour;
 mod command_line;
 mod commands;
 mod console;

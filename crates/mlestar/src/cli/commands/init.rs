@@ -152,11 +152,7 @@ fn adapted(base: &str, name: &str, data: &str, found: &Found) -> String {
     }
     text += "#\n# Every other key has a default: `mlestar config` prints them all.\n";
     let mut section = String::new();
-    let mut lines = base
-        .lines()
-        .skip_while(|line| line.starts_with('#'))
-        .peekable();
-    while let Some(line) = lines.next() {
+    for line in base.lines().skip_while(|line| line.starts_with('#')) {
         if line.starts_with('[') {
             section = line.to_owned();
         }

@@ -1,6 +1,7 @@
 //! `run` and `stage`.
 
 use crate::cli::arguments::{RunOptions, StageOptions};
+use crate::cli::colour::{self, Stream};
 use crate::cli::command_line::command_line;
 use crate::cli::console::Console;
 use crate::cli::gauges::Gauges;
@@ -80,12 +81,9 @@ fn print_result(report: &RunReport, exit_code: ExitCode, project: &project::Proj
     for outcome in &report.stages {
         let unmet: Vec<_> = outcome.verdict.unmet().collect();
         for verdict in &unmet {
-            println!(
-                "{:<13} {}: {}",
-                verdict.status.to_string(),
-                outcome.stage,
-                verdict.message
-            );
+            let status = format!("{:<13}", verdict.status.to_string());
+            let status = colour::verdict(&status, Stream::Out);
+            println!("{status} {}: {}", outcome.stage, verdict.message);
             println!("{:<13} {}", "", verdict.criterion.remedy);
         }
     }
@@ -105,10 +103,18 @@ fn print_result(report: &RunReport, exit_code: ExitCode, project: &project::Proj
         ),
     };
     println!(
-        "{n_ran} stages ran, {n_fresh} unchanged, {seconds:.1} s. Exit code {}: {meaning}",
+        "{}, {n_fresh} unchanged, {seconds:.1} s. Exit code {}: {meaning}",
+        counted(n_ran, "stage ran", "stages ran"),
         exit_code.code(),
     );
     println!("summary: {}", project.run.summary_path().display());
+}
+
+fn counted(n: usize, one: &str, more: &str) -> String {
+    match n {
+        1 => format!("1 {one}"),
+        n => format!("{n} {more}"),
+    }
 }
 
 #[cfg(test)]

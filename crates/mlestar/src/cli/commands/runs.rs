@@ -1,6 +1,7 @@
 //! `runs`.
 
 use crate::cli::arguments::{ProjectOptions, RunsOptions};
+use crate::cli::colour::{self, Stream};
 use crate::cli::project;
 use mlestar_artifact::read_artifact;
 use mlestar_data::Reread;
@@ -34,9 +35,10 @@ pub fn run(options: &RunsOptions) -> Result<ExitCode, WorkflowError> {
     let [name, verdict, stages] = [width(0), width(1), width(2)];
     for row in [&head].into_iter().chain(&rows) {
         let [a, b, c, d] = row;
+        let b = colour::verdict(&format!("{b:<verdict$}"), Stream::Out);
         println!(
             "{}",
-            format!("{a:<name$}  {b:<verdict$}  {c:<stages$}  {d}").trim_end()
+            format!("{a:<name$}  {b}  {c:<stages$}  {d}").trim_end()
         );
     }
     Ok(ExitCode::Pass)

@@ -1,6 +1,7 @@
 //! `status` and `explain`.
 
 use crate::cli::arguments::{ExplainOptions, ProjectOptions};
+use crate::cli::colour::{self, Stream};
 use crate::cli::project;
 use mlestar_gates::ExitCode;
 use mlestar_workflow::WorkflowError;
@@ -14,6 +15,7 @@ pub fn status(options: &ProjectOptions) -> Result<ExitCode, WorkflowError> {
             .verdict
             .as_ref()
             .map_or_else(|| "-".into(), |verdict| verdict.status().to_string());
+        let gate = colour::verdict(&gate, Stream::Out);
         println!(
             "{:<24} {:<34} {gate}",
             state.stage.to_string(),
