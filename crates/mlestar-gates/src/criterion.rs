@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{GateError, Limit, Unit};
+use crate::{Evidence, GateError, Limit, Measurement, Unit, Verdict, judge};
 
 /// One thing that a gate demands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,40 @@ pub struct Criterion {
 }
 
 impl Criterion {
+    /// A criterion whose id is its title in one word, with no remedy.
+    ///
+    /// ```
+    /// use mlestar_gates::{Criterion, Limit, Unit};
+    /// let criterion = Criterion::new("test accuracy", Limit::AtLeast(0.85), Unit::Fraction);
+    /// assert_eq!(criterion.id, "test_accuracy");
+    /// ```
+    pub fn new(title: impl Into<String>, limit: Limit, unit: Unit) -> Self {
+        let title = title.into();
+        Criterion {
+            id: title
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join("_")
+                .to_lowercase(),
+            title,
+            limit,
+            unit,
+            remedy: String::new(),
+        }
+    }
+
+    /// What this criterion says of a figure that was just measured: a number, a flag, a [`Measurement`], or, with the
+    /// feature `eval`, a figure of `mlestar-eval` with its interval and the number of samples.
+    ///
+    /// ```
+    /// use mlestar_gates::{Criterion, Limit, Status, Unit};
+    /// let latency = Criterion::new("latency", Limit::AtMost(100.0), Unit::Milliseconds);
+    /// assert_eq!(latency.judge(12.5).status, Status::Pass);
+    /// ```
+    pub fn judge(&self, figure: impl Into<Measurement>) -> Verdict {
+        judge(self, Evidence::measured(figure.into(), [""; 0]))
+    }
+
     /// Refuses what could only be a mistake: an empty id or title, and limits outside the unit's range
     /// (fractions -1 to 1, so that `85` for 85% is caught; other known units not below 0).
     ///

@@ -62,6 +62,34 @@ impl Measurement {
     }
 }
 
+impl From<f64> for Measurement {
+    fn from(value: f64) -> Self {
+        Measurement::exact(value)
+    }
+}
+
+impl From<bool> for Measurement {
+    fn from(holds: bool) -> Self {
+        Measurement::flag(holds)
+    }
+}
+
+/// Without the number of samples: an inconclusive verdict cannot say how many more would decide.
+#[cfg(feature = "eval")]
+impl From<mlestar_eval::Estimate> for Measurement {
+    fn from(figure: mlestar_eval::Estimate) -> Self {
+        Measurement::with_interval(figure.value, figure.interval.ends())
+    }
+}
+
+/// A figure of so many samples.
+#[cfg(feature = "eval")]
+impl From<(mlestar_eval::Estimate, u64)> for Measurement {
+    fn from((figure, samples): (mlestar_eval::Estimate, u64)) -> Self {
+        Measurement::proportion(figure.value, figure.interval.ends(), samples)
+    }
+}
+
 /// What was found for one criterion on disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -5,11 +5,13 @@ mod event_log;
 mod session;
 mod step_log;
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 
 use burn::tensor::Device;
 use mlestar_data::{
-    ImageSet, augment::AugmentationConfig, loader::LoaderConfig, normalization::Normalization,
+    ImageSet, ImageSplits, augment::AugmentationConfig, describe::describe, loader::LoaderConfig,
+    normalization::Normalization,
 };
 use mlestar_model::{ImageClassifier, ModelSpec, Precision};
 
@@ -51,6 +53,67 @@ pub struct FitRequest<'a> {
     /// What steps of different kinds take beside each other, where that was measured. The time left rests on it until
     /// the training has seen two kinds of its own; no result does.
     pub step_costs: Option<StepCosts>,
+}
+
+/// The defaults that a request borrows.
+static TRAINING: LazyLock<TrainingConfig> = LazyLock::new(TrainingConfig::default);
+static AUGMENTATION: LazyLock<AugmentationConfig> = LazyLock::new(AugmentationConfig::default);
+static NO_STOP: LazyLock<StopSignal> = LazyLock::new(StopSignal::new);
+
+impl<'a> FitRequest<'a> {
+    /// A training of `model` on the training and validation images of `splits`, on `device`, with its results in the
+    /// folder `output`. Everything else has a default: the settings of [`TrainingConfig`] and [`AugmentationConfig`],
+    /// normalisation by the training images, seed 0, all cores for loading, going on where an earlier call was cut off.
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use mlestar_data::synthetic::{SyntheticConfig, generate};
+    /// use mlestar_model::{ModelConfig, StageConfig};
+    /// use mlestar_train::{FitRequest, TrainEvent, TrainingConfig, fit};
+    ///
+    /// let sizes = SyntheticConfig { n_train: 64, n_validation: 20, n_test: 10, ..SyntheticConfig::default() };
+    /// let splits = generate(&sizes.without_flaws(), 1)?.splits;
+    /// let stages = vec![StageConfig { channels: 4, blocks: 1, stride: 4 }];
+    /// let spec = ModelConfig { stem_channels: 4, stages, ..ModelConfig::small() }.check(10, 32, 32)?;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let output = folder.path();
+    /// let device = Device::flex();
+    /// let request = FitRequest {
+    ///     training: &TrainingConfig { epochs: 1, batch_size: 32, ..TrainingConfig::default() },
+    ///     seed: 42,
+    ///     ..FitRequest::new(&spec, &splits, &device, output)?
+    /// };
+    /// let trained = fit(&request, &mut |_: &TrainEvent| ())?;
+    /// assert_eq!(trained.best_epoch, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Data`] when the training images have no normalisation: there are none, or a channel has one value.
+    pub fn new(
+        model: &'a ModelSpec,
+        splits: &ImageSplits,
+        device: &'a Device,
+        output: &'a Path,
+    ) -> Result<Self, TrainError> {
+        Ok(Self {
+            model,
+            training: &TRAINING,
+            augmentation: &AUGMENTATION,
+            normalization: Normalization::from_description(&describe(&splits.train))?,
+            train: Arc::new(splits.train.clone()),
+            validation: Arc::new(splits.validation.clone()),
+            seed: 0,
+            device,
+            output,
+            resume: true,
+            stop: &NO_STOP,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            faults: Faults::default(),
+            step_costs: None,
+        })
+    }
 }
 
 /// How a training, or what was left of it, got going.
