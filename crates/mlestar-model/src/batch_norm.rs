@@ -4,16 +4,6 @@ use burn::{
 };
 use mlestar_kernels::{Activation, backend as kernels};
 
-/// What a training batch does to the running statistics.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RunningStatistics {
-    /// They move towards the batch's.
-    #[default]
-    Advance,
-    /// They stay as they are: for a second pass over the same batch.
-    Keep,
-}
-
 /// Batch normalisation over `[n, channels, height, width]` (Ioffe and Szegedy 2015,
 /// <https://arxiv.org/abs/1502.03167>), with PyTorch's names and conventions.
 ///
@@ -72,19 +62,14 @@ impl BatchNorm {
     /// running statistics towards them.
     #[must_use]
     pub fn forward_train(&self, input: Tensor<4>) -> Tensor<4> {
-        self.forward_train_by(self.weight.val(), input, RunningStatistics::Advance)
+        self.forward_train_by(self.weight.val(), input)
     }
 
     /// As [`forward_train`](Self::forward_train), with this scale in the weight's place.
-    pub(crate) fn forward_train_by(
-        &self,
-        weight: Tensor<1>,
-        input: Tensor<4>,
-        statistics: RunningStatistics,
-    ) -> Tensor<4> {
+    pub(crate) fn forward_train_by(&self, weight: Tensor<1>, input: Tensor<4>) -> Tensor<4> {
         let [n, _, height, width] = input.dims();
         let batch = batch_norm_train(input, weight, self.bias.val(), Self::EPSILON);
-        self.observe(statistics, n * height * width, batch.mean, batch.variance);
+        self.observe(n * height * width, batch.mean, batch.variance);
         batch.output
     }
 
@@ -96,26 +81,16 @@ impl BatchNorm {
         input: Tensor<4>,
         residual: Option<Tensor<4>>,
         activation: Option<Activation>,
-        statistics: RunningStatistics,
     ) -> Tensor<4> {
         let [n, height, width, _] = input.dims();
         let bias = self.bias.val();
         let batch = kernels::batch_norm(input, weight, bias, residual, Self::EPSILON, activation);
-        self.observe(statistics, n * height * width, batch.mean, batch.variance);
+        self.observe(n * height * width, batch.mean, batch.variance);
         batch.output
     }
 
-    /// Moves the running statistics towards those of a batch with `count` values a channel, unless they are kept.
-    fn observe(
-        &self,
-        statistics: RunningStatistics,
-        count: usize,
-        mean: Tensor<1>,
-        variance: Tensor<1>,
-    ) {
-        if statistics == RunningStatistics::Keep {
-            return;
-        }
+    /// Moves the running statistics towards those of a batch with `count` values a channel.
+    fn observe(&self, count: usize, mean: Tensor<1>, variance: Tensor<1>) {
         // Bessel's correction; a single value a channel has no unbiased variance.
         let count = count as f64;
         let unbiased = if count > 1.0 {

@@ -5,8 +5,7 @@ use burn::{
 };
 
 use crate::{
-    Activation, BatchNorm, Block, ModelError, ModelSpec, Precision, RunningStatistics, StemKind,
-    Views, init,
+    Activation, BatchNorm, Block, ModelError, ModelSpec, Precision, StemKind, Views, init,
     path::{Path, Way},
 };
 
@@ -42,8 +41,6 @@ pub struct TrainingPass<'a> {
     pub branch_factors: &'a [Option<f64>],
     /// How exactly convolutions are computed, and their gradients.
     pub precision: Precision,
-    /// What becomes of the running statistics.
-    pub statistics: RunningStatistics,
     /// The stem and so many stages after it get no gradients, nor does a backward pass go through them; `None` leaves
     /// out nothing. What they compute is the same, and so is what becomes of their running statistics.
     pub frozen_stages: Option<usize>,
@@ -167,10 +164,7 @@ impl ImageClassifier {
         images: Tensor<4>,
         precision: Precision,
     ) -> Tensor<2> {
-        let (path, views) = (
-            self.path(way, precision, RunningStatistics::Keep),
-            self.views(),
-        );
+        let (path, views) = (self.path(way, precision), self.views());
         let mut sum = self.pass_along(path, images.clone());
         for view in views.others() {
             sum = sum + self.pass_along(path, view.of(images.clone()));
@@ -190,12 +184,11 @@ impl ImageClassifier {
         }
     }
 
-    fn path(&self, way: Way, precision: Precision, statistics: RunningStatistics) -> Path {
+    fn path(&self, way: Way, precision: Precision) -> Path {
         Path {
             way,
             activation: self.activation,
             precision,
-            statistics,
         }
     }
 
@@ -236,10 +229,9 @@ impl ImageClassifier {
             dropout_mask,
             branch_factors,
             precision,
-            statistics,
             frozen_stages,
         } = pass;
-        let path = self.path(way, precision, statistics);
+        let path = self.path(way, precision);
         let mut x = path.enter(images);
         x = match frozen_stages {
             Some(_) => self.stem.clone().no_grad().forward_train(path, x),

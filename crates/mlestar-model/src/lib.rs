@@ -52,7 +52,7 @@ mod views;
 mod whitening;
 
 pub use activation::Activation;
-pub use batch_norm::{BatchNorm, RunningStatistics};
+pub use batch_norm::BatchNorm;
 pub use block::{Block, Shortcut};
 pub use classifier::{Head, ImageClassifier, Stem, TrainingPass};
 pub use config::{Architecture, BlockKind, ModelConfig, StageConfig, StemKind};

@@ -10,7 +10,7 @@ use burn::{
 };
 use mlestar_kernels::backend::{self as kernels, Conv2dOptions};
 
-use crate::{Activation, BatchNorm, Precision, RunningStatistics};
+use crate::{Activation, BatchNorm, Precision};
 
 /// How feature maps are laid out and which operations compute them. Both ways give the same results, up
 /// to rounding.
@@ -32,14 +32,12 @@ impl Way {
     }
 }
 
-/// A way with the network's activation, the precision of convolutions, and what becomes of running statistics.
+/// A way with the network's activation and the precision of convolutions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Path {
     pub way: Way,
     pub activation: Activation,
     pub precision: Precision,
-    /// In training.
-    pub statistics: RunningStatistics,
 }
 
 impl Path {
@@ -92,10 +90,10 @@ impl Path {
         match self.way {
             Way::Kernels => {
                 let activation = self.kernel_activation(activate);
-                bn.forward_train_channels_last(scale, x, residual, activation, self.statistics)
+                bn.forward_train_channels_last(scale, x, residual, activation)
             }
             Way::Burn => {
-                let y = bn.forward_train_by(scale, x, self.statistics);
+                let y = bn.forward_train_by(scale, x);
                 self.finish(y, residual, activate)
             }
         }
@@ -397,7 +395,6 @@ mod tests {
                     way,
                     activation: Activation::Relu,
                     precision: Precision::F32,
-                    statistics: RunningStatistics::Advance,
                 };
                 let x = path.enter(x.clone());
                 let residual = path.enter(residual.clone());

@@ -35,12 +35,8 @@ pub struct EpochRecord {
     pub images_per_second: f64,
     /// Area of a training picture as a fraction of the full one, less than 1 where pictures were
     /// shrunk; see [`ProgressiveResizing`](crate::ProgressiveResizing).
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(default = "full_area", skip_serializing_if = "is_full_area")]
     pub picture_area: f64,
-    /// How many times over a step computed the gradient of its batch: 1, or with [`SamConfig`](crate::SamConfig) up
-    /// to 2.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
-    pub gradient_passes: f64,
     /// Seconds spent on the epoch's training steps.
     pub seconds: f64,
     /// Seconds spent on its validation; 0 without one.
@@ -58,12 +54,6 @@ impl EpochRecord {
     pub fn is_validated(&self) -> bool {
         self.validation_accuracy.is_some()
     }
-
-    /// The work of a step's gradients, as [`TrainingConfig::step_work`](crate::TrainingConfig::step_work) has it.
-    #[must_use]
-    pub fn step_work(&self) -> f64 {
-        self.picture_area * self.gradient_passes
-    }
 }
 
 /// A field that is there was measured: `null` is how JSON writes what is not finite.
@@ -72,14 +62,14 @@ fn measured<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D
     Ok(Some(value.unwrap_or(f64::NAN)))
 }
 
-fn one() -> f64 {
+fn full_area() -> f64 {
     1.0
 }
 
 // Serde passes a reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_one(value: &f64) -> bool {
-    *value == one()
+fn is_full_area(area: &f64) -> bool {
+    *area == full_area()
 }
 
 /// What one optimizer step gave; one line of `steps.jsonl`.
@@ -186,7 +176,6 @@ mod tests {
             validation_accuracy: validation.map(|(accuracy, _)| accuracy),
             images_per_second: 1.0,
             picture_area: 1.0,
-            gradient_passes: 1.0,
             seconds: 1.0,
             validation_seconds: 1.0,
             loader_wait_seconds: 0.0,

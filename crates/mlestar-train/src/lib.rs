@@ -81,7 +81,6 @@ pub mod optimizer;
 mod plateau;
 mod predict;
 mod remedy;
-mod sam;
 mod schedule;
 mod step;
 mod step_costs;
@@ -91,7 +90,7 @@ mod training_steps;
 pub use config::{
     ClassWeights, Decay, DistillationConfig, EarlyStoppingConfig, EmaConfig, Freezing,
     MixingConfig, Monitor, OptimizerConfig, OptimizerKind, PictureMemory, PlateauConfig,
-    PrecisionChoice, ProgressiveResizing, RecoveryConfig, SamConfig, ScheduleConfig, ScheduleKind,
+    PrecisionChoice, ProgressiveResizing, RecoveryConfig, ScheduleConfig, ScheduleKind,
     TrainingConfig,
 };
 pub use error::TrainError;

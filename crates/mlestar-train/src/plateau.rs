@@ -102,7 +102,6 @@ mod tests {
             validation_accuracy: Some(accuracy),
             images_per_second: 1.0,
             picture_area: 1.0,
-            gradient_passes: 1.0,
             seconds: 1.0,
             loader_wait_seconds: 0.0,
             validation_seconds: 1.0,

@@ -11,22 +11,20 @@ use burn::{
     tensor::{Device, Int, Tensor, TensorData},
 };
 use mlestar_model::{
-    ImageClassifier, ModelSpec, NamedTensor, Precision, RunningStatistics, TrainingPass,
-    branch_factors, dropout_mask,
+    ImageClassifier, ModelSpec, NamedTensor, Precision, TrainingPass, branch_factors, dropout_mask,
 };
 
 use crate::{
     StepRecord, TrainError,
     batches::{Pictures, StepBatch},
     checkpoint::EpochPosition,
-    config::{SamConfig, TrainingConfig},
+    config::TrainingConfig,
     distillation::Teachers,
     gradient_norm::GradientNorm,
     loss::Loss,
     mix::{Mixed, Mixer},
     optimizer::Optimizer,
     predict::to_host,
-    sam::ascended,
 };
 
 /// What stays the same from step to step.
@@ -45,13 +43,11 @@ pub(crate) struct StepContext<'a> {
 }
 
 /// What a step is made with.
-pub(crate) struct StepInput<'a> {
+pub(crate) struct StepInput {
     pub batch: StepBatch,
     /// Counted from 0 over the whole training.
     pub step: u64,
     pub learning_rate: f64,
-    /// How the gradients are taken away from the weights; `None` is at the weights.
-    pub sam: Option<&'a SamConfig>,
     /// Stages that do not learn, besides the stem; `None` where all layers learn.
     pub frozen_stages: Option<usize>,
     /// Whether the loss and all gradients are made not a number.
@@ -82,23 +78,17 @@ fn parts(n: usize, accumulation_steps: usize) -> impl Iterator<Item = (usize, us
 }
 
 impl StepContext<'_> {
-    /// Forward, backward and update. With `sam`, forward and backward for its share of the batch, then for all of it
-    /// where the first gradients lead, and the update by the second ones; the loss and the correct pictures are those of
-    /// the first pass, as if the whole batch did as well as its share.
-    ///
-    /// With several parts, the loss and the gradients are those of the whole batch: each part counts by
-    /// its share of the pictures, or of their weights where classes have weights.
+    /// Forward, backward and update.
     pub(crate) fn run(
         &self,
         model: ImageClassifier,
         optimizer: &mut Optimizer,
-        input: StepInput<'_>,
+        input: StepInput,
     ) -> StepOutput {
         let StepInput {
             mut batch,
             step,
             learning_rate,
-            sam,
             frozen_stages,
             spoil,
             keep_gradients,
@@ -112,50 +102,12 @@ impl StepContext<'_> {
             }
             None => None,
         };
-        let dropout = self.spec.config().dropout;
-        let prepared = Prepared {
-            mixed: mixed.as_ref(),
-            taught: self.teachers_of(&batch).map(|teachers| {
-                let of_part = |(start, length)| {
-                    teachers.probabilities(&self.images(&batch, start, length).without_autodiff())
-                };
-                let parts = parts(n, self.accumulation_steps).map(of_part);
-                (teachers, Tensor::cat(parts.collect(), 0))
-            }),
-            dropout_mask: (dropout > 0.0).then(|| {
-                let features = self.spec.features();
-                dropout_mask(self.seed, step, n, features, dropout, self.device)
-            }),
-            branch_factors: branch_factors(self.spec.config(), self.seed, step),
-            batch: &batch,
-            frozen_stages,
-            spoil,
-        };
-        let pass = match sam {
-            None => self.pass(&model, &prepared, n, RunningStatistics::Advance),
-            Some(sam) => {
-                let judged = ((sam.ascent_fraction * n as f64).ceil() as usize).min(n);
-                let BatchPass {
-                    loss,
-                    correct,
-                    gradients,
-                } = self.pass(&model, &prepared, judged, RunningStatistics::Advance);
-                let there = ascended(model.clone(), &gradients, sam.rho);
-                // Their memory is wanted for the second pass.
-                drop(gradients);
-                let descent = self.pass(&there, &prepared, n, RunningStatistics::Keep);
-                BatchPass {
-                    loss,
-                    correct: correct.mul_scalar(n as f64 / judged as f64),
-                    gradients: descent.gradients,
-                }
-            }
-        };
+        let targets = Targets::of(&batch.labels, mixed.as_ref(), self.loss);
         let BatchPass {
             loss,
             correct,
             gradients,
-        } = pass;
+        } = self.pass(&model, &batch, &targets, step, frozen_stages, spoil);
         let plain = loss.device();
 
         let norm = GradientNorm::of(&model, &gradients);
@@ -183,40 +135,49 @@ impl StepContext<'_> {
         self.teachers.filter(|_| batch.size == full)
     }
 
-    /// Forward and backward with the first `n` pictures of a batch, part by part.
+    /// Forward and backward, part by part.
+    ///
+    /// With several parts, the loss and the gradients are those of the whole batch: each part counts by
+    /// its share of the pictures, or of their weights where classes have weights.
     fn pass(
         &self,
         model: &ImageClassifier,
-        prepared: &Prepared<'_>,
-        n: usize,
-        statistics: RunningStatistics,
+        batch: &StepBatch,
+        targets: &[Targets<'_>],
+        step: u64,
+        frozen_stages: Option<usize>,
+        spoil: bool,
     ) -> BatchPass {
-        let batch = prepared.batch;
-        let targets = Targets::of(&batch.labels[..n], prepared.mixed, self.loss);
-        // As large as those of the whole batch, at most.
-        let count = (self.accumulation_steps * n).div_ceil(batch.indices.len().max(1));
+        let n = batch.indices.len();
+        let (config, features) = (self.spec.config(), self.spec.features());
+        let dropout_mask = (config.dropout > 0.0)
+            .then(|| dropout_mask(self.seed, step, n, features, config.dropout, self.device));
+        let branch_factors = branch_factors(config, self.seed, step);
+        let teachers = self.teachers_of(batch);
         let plain = self.device.clone().without_autodiff();
         let mut accumulator = GradientsAccumulator::new();
         let mut loss = Tensor::<1>::zeros([1], &plain);
         let mut correct = Tensor::<1>::zeros([1], &plain);
         let mut only = None;
-        for (start, length) in parts(n, count) {
+        for (start, length) in parts(n, self.accumulation_steps) {
             let images = self.images(batch, start, length);
-            let rows = |mask: Tensor<2>| mask.slice_dim(0, start..start + length);
+            let taught = teachers.map(|teachers| {
+                let probabilities = teachers.probabilities(&images.clone().without_autodiff());
+                (teachers, probabilities)
+            });
+            let rows = |mask: &Tensor<2>| mask.clone().slice_dim(0, start..start + length);
             let pass = TrainingPass {
-                dropout_mask: prepared.dropout_mask.clone().map(rows),
-                branch_factors: &prepared.branch_factors,
+                dropout_mask: dropout_mask.as_ref().map(rows),
+                branch_factors: &branch_factors,
                 precision: self.precision,
-                statistics,
-                frozen_stages: prepared.frozen_stages,
+                frozen_stages,
             };
             let logits = model.forward_train_with(images, pass);
-            let (mut of_part, hits) = self.judge(&targets, &logits, start, length);
-            if let Some((teachers, probabilities)) = &prepared.taught {
-                let probabilities = rows(probabilities.clone());
+            let (mut of_part, hits) = self.judge(targets, &logits, start, length);
+            if let Some((teachers, probabilities)) = taught {
                 of_part = teachers.loss(of_part, logits, probabilities, n);
             }
-            if prepared.spoil {
+            if spoil {
                 of_part = of_part.mul_scalar(f64::NAN);
             }
             loss = loss + of_part.clone().without_autodiff();
@@ -294,19 +255,6 @@ impl StepContext<'_> {
     }
 }
 
-/// All that a pass over a batch needs, the same in every pass of a step.
-struct Prepared<'a> {
-    batch: &'a StepBatch,
-    mixed: Option<&'a Mixed>,
-    /// The teachers and their probabilities for the whole batch, `[n, classes]`, without autodiff.
-    taught: Option<(&'a Teachers, Tensor<2>)>,
-    /// Of the whole batch.
-    dropout_mask: Option<Tensor<2>>,
-    branch_factors: Vec<Option<f64>>,
-    frozen_stages: Option<usize>,
-    spoil: bool,
-}
-
 /// What a pass over a batch gave.
 struct BatchPass {
     /// `[1]`, as is the next.
@@ -325,7 +273,7 @@ struct Targets<'a> {
 }
 
 impl<'a> Targets<'a> {
-    /// The labels of the first pictures of a batch and, if they are mixed, those of their partners.
+    /// The labels of a batch and, if its pictures are mixed, those of their partners.
     fn of(labels: &'a [u32], mixed: Option<&'a Mixed>, loss: &Loss) -> Vec<Self> {
         let target = |labels: &'a [u32], lambda| Self {
             labels,
@@ -337,7 +285,7 @@ impl<'a> Targets<'a> {
             None => vec![target(labels, 1.0)],
             Some(mixed) => vec![
                 target(labels, mixed.lambda),
-                target(&mixed.partner_labels[..labels.len()], 1.0 - mixed.lambda),
+                target(&mixed.partner_labels, 1.0 - mixed.lambda),
             ],
         }
     }
@@ -663,112 +611,6 @@ mod tests {
                 };
                 assert!((whole - expected).abs() < 1e-6, "{whole} {expected}");
             }
-        }
-    }
-
-    /// Beside two ordinary steps put together on the host.
-    #[test]
-    fn a_sharpness_aware_step_takes_the_gradients_of_the_weights_it_ascended_to() {
-        let spec = mlestar_model::ModelConfig::small().check(3, 8, 8).unwrap();
-        let device = Device::flex().autodiff();
-        let rate = 0.1;
-        let sgd = crate::OptimizerConfig {
-            kind: crate::OptimizerKind::Sgd,
-            momentum: 0.0,
-            nesterov: false,
-            weight_decay: 0.0,
-            ..crate::OptimizerConfig::default()
-        };
-        let training = TrainingConfig::default();
-        let n = 6;
-        let mut draws = mlestar_random::Stream::new(3, "sam test", 0, 0);
-        let values: Vec<f32> = (0..n * 3 * 64).map(|_| draws.normal() as f32).collect();
-        let labels = vec![0, 1, 2, 1, 0, 2];
-        let loss = Loss::new(&training, &labels, 3).unwrap();
-        for (accumulation_steps, ascent_fraction) in [(1, 1.0), (2, 1.0), (1, 0.5), (2, 0.4)] {
-            let sam = SamConfig {
-                rho: 0.5,
-                ascent_fraction,
-                ..SamConfig::default()
-            };
-            let start = spec.init(4, &device).state();
-            let step = |state: &[NamedTensor], pictures: usize, accumulation_steps, sam| {
-                let context = StepContext {
-                    spec: &spec,
-                    training: &training,
-                    loss: &loss,
-                    mixer: None,
-                    teachers: None,
-                    seed: 0,
-                    device: &device,
-                    accumulation_steps,
-                    precision: Precision::F32,
-                };
-                let batch = StepBatch {
-                    pictures: Pictures::Host(values[..pictures * 3 * 64].to_vec()),
-                    labels: labels[..pictures].to_vec(),
-                    indices: (0..pictures).collect(),
-                    size: [8, 8],
-                };
-                let input = StepInput {
-                    batch,
-                    step: 0,
-                    learning_rate: rate,
-                    sam,
-                    frozen_stages: None,
-                    spoil: false,
-                    keep_gradients: true,
-                };
-                // Of its own running statistics.
-                let model = spec.init(4, &device).load_state(state, &device).unwrap();
-                context.run(model, &mut Optimizer::new(sgd.clone()), input)
-            };
-            // Of the share, in as many parts as are as large as those of the batch.
-            let (judged, judged_parts) = match ascent_fraction == 1.0 {
-                true => (n, accumulation_steps),
-                false => (3, 1),
-            };
-            let ordinary = step(&start, judged, judged_parts, None);
-            let gradients = ordinary.gradients.as_ref().unwrap();
-            let squares = gradients.iter().flat_map(|g| &g.values);
-            let squares = squares.map(|&g| f64::from(g).powi(2));
-            let norm = squares.sum::<f64>().sqrt();
-            let mut there = start.clone();
-            for tensor in &mut there {
-                let Some(gradient) = gradients.iter().find(|g| g.name == tensor.name) else {
-                    continue;
-                };
-                for (w, &g) in tensor.values.iter_mut().zip(&gradient.values) {
-                    *w += (sam.rho * f64::from(g) / norm) as f32;
-                }
-            }
-            let second = step(&there, n, accumulation_steps, None);
-            let second = second.gradients.unwrap();
-            let found = step(&start, n, accumulation_steps, Some(&sam));
-            // Those of the first pass, and of as many pictures as the batch has.
-            let results = |output: &StepOutput| output.result.to_data().iter::<f32>().collect();
-            let [found_results, expected]: [Vec<f32>; 2] = [results(&found), results(&ordinary)];
-            assert_eq!(found_results[0], expected[0], "loss");
-            let correct = expected[1] * n as f32 / judged as f32;
-            assert_eq!(found_results[1], correct, "correct pictures");
-            let [after, ordinary] = [found.model.state(), ordinary.model.state()];
-            // Squared lengths: of the update, of what it is off, and of what the ordinary one is off.
-            let [mut update, mut off, mut ordinary_off] = [0.0_f64; 3];
-            for ((after, ordinary), start) in after.iter().zip(&ordinary).zip(&start) {
-                let Some(gradient) = second.iter().find(|g| g.name == start.name) else {
-                    assert_eq!(after, ordinary, "running statistics move once");
-                    continue;
-                };
-                let weights = after.values.iter().zip(&ordinary.values);
-                for ((&a, &o), (&w, &g)) in weights.zip(start.values.iter().zip(&gradient.values)) {
-                    let change = -rate * f64::from(g);
-                    update += change * change;
-                    off += (f64::from(a) - f64::from(w) - change).powi(2);
-                    ordinary_off += (f64::from(o) - f64::from(w) - change).powi(2);
-                }
-            }
-            assert!(off < 1e-6 * update, "{off} of {update}");
-            assert!(ordinary_off > 1e-2 * update, "{ordinary_off} of {update}");
         }
     }
 

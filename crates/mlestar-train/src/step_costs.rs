@@ -2,10 +2,10 @@
 
 use crate::{EpochRecord, TrainingConfig, analysis::robust::median};
 
-/// What a step takes, in time, beside one with a single gradient and pictures of full size.
+/// What a step takes, in time, beside one with pictures of full size.
 ///
 /// Part of a step's time is the same whatever its pictures (the update of the weights, most of all), the rest grows
-/// with the work of its gradients, [`TrainingConfig::step_work`]: the cost is `fixed + (1 - fixed) work`.
+/// with their area, [`TrainingConfig::picture_area`]: the cost is `fixed + (1 - fixed) area`.
 ///
 /// ```
 /// use mlestar_train::StepCosts;
@@ -31,12 +31,12 @@ impl Default for StepCosts {
 }
 
 impl StepCosts {
-    /// From measured steps, `(work, seconds)`: the line that is nearest to the medians of those with equal work. `None`
+    /// From measured steps, `(area, seconds)`: the line that is nearest to the medians of those with equal areas. `None`
     /// unless they are of at least two kinds.
     #[must_use]
     pub fn of_steps(measured: &[(f64, f64)]) -> Option<Self> {
         let is_usable =
-            |&(work, seconds): &(f64, f64)| work > 0.0 && seconds > 0.0 && seconds.is_finite();
+            |&(area, seconds): &(f64, f64)| area > 0.0 && seconds > 0.0 && seconds.is_finite();
         let mut steps: Vec<(f64, f64)> = measured.iter().copied().filter(is_usable).collect();
         steps.sort_by(|a, b| a.0.total_cmp(&b.0));
         let kinds: Vec<(f64, f64)> = steps
@@ -51,14 +51,14 @@ impl StepCosts {
         }
         let mean =
             |of: fn(&(f64, f64)) -> f64| kinds.iter().map(of).sum::<f64>() / kinds.len() as f64;
-        let (work, seconds) = (mean(|kind| kind.0), mean(|kind| kind.1));
+        let (area, seconds) = (mean(|kind| kind.0), mean(|kind| kind.1));
         let along: f64 = kinds
             .iter()
-            .map(|kind| (kind.0 - work) * (kind.1 - seconds))
+            .map(|kind| (kind.0 - area) * (kind.1 - seconds))
             .sum();
-        let spread: f64 = kinds.iter().map(|kind| (kind.0 - work).powi(2)).sum();
+        let spread: f64 = kinds.iter().map(|kind| (kind.0 - area).powi(2)).sum();
         let slope = along / spread;
-        let intercept = seconds - slope * work;
+        let intercept = seconds - slope * area;
         let fixed = match slope > 0.0 {
             true => (intercept / (intercept + slope)).clamp(0.0, MOST_FIXED),
             false => MOST_FIXED,
@@ -69,20 +69,20 @@ impl StepCosts {
     /// From epochs that have ended; `None` unless their steps are of at least two kinds.
     #[must_use]
     pub fn of_epochs(epochs: &[EpochRecord]) -> Option<Self> {
-        let step = |epoch: &EpochRecord| (epoch.step_work(), 1.0 / epoch.images_per_second);
+        let step = |epoch: &EpochRecord| (epoch.picture_area, 1.0 / epoch.images_per_second);
         Self::of_steps(&epochs.iter().map(step).collect::<Vec<_>>())
     }
 
-    /// The cost of a step of this work; 1 of work 1.
+    /// The cost of a step with pictures of this area; 1 of area 1.
     #[must_use]
-    pub fn of(&self, work: f64) -> f64 {
-        self.fixed + (1.0 - self.fixed) * work
+    pub fn of(&self, area: f64) -> f64 {
+        self.fixed + (1.0 - self.fixed) * area
     }
 
     /// The cost of a step of `epoch` (from 1).
     #[must_use]
     pub fn in_epoch(&self, training: &TrainingConfig, epoch: usize) -> f64 {
-        self.of(training.step_work(epoch))
+        self.of(training.picture_area(epoch))
     }
 
     /// How many epochs like `epoch` (from 1) take as long as all that come after it.
@@ -96,12 +96,12 @@ impl StepCosts {
 
 #[cfg(test)]
 mod tests {
-    use crate::{ProgressiveResizing, SamConfig};
+    use crate::ProgressiveResizing;
 
     use super::*;
 
     #[test]
-    fn the_fixed_part_is_what_the_line_has_without_work() {
+    fn the_fixed_part_is_what_the_line_has_without_pictures() {
         let costs = StepCosts::of_steps(&[(0.25, 4.0), (1.0, 10.0), (1.0, 10.0)]).unwrap();
         assert!((costs.fixed - 0.2).abs() < 1e-12, "{costs:?}");
         assert!((costs.of(1.0) - 1.0).abs() < 1e-12);
@@ -117,7 +117,7 @@ mod tests {
             (0.5, 0.0),
         ];
         assert_eq!(StepCosts::of_steps(&some), Some(costs));
-        // Three kinds, of 1 + 2 work.
+        // Three kinds, of 1 + 2 area.
         let three = [(0.0625, 1.125), (0.25, 1.5), (1.0, 3.0)];
         let costs = StepCosts::of_steps(&three).unwrap();
         assert!((costs.fixed - 1.0 / 3.0).abs() < 1e-12, "{costs:?}");
@@ -152,11 +152,5 @@ mod tests {
         }];
         // 0.4, 0.4, 1, 1.
         assert!((costs.epochs_after(&training, 1) - 6.0).abs() < 1e-12);
-        training.sam = Some(SamConfig {
-            from_fraction: 0.75,
-            ..SamConfig::default()
-        });
-        // 0.4, 0.4, 1, 1.8.
-        assert!((costs.epochs_after(&training, 3) - 1.8).abs() < 1e-12);
     }
 }

@@ -232,7 +232,7 @@ impl Followed {
         .or_else(|| {
             let last = history.epochs.last()?;
             let cost = costs.in_epoch(training, position.epoch);
-            Some(last.images_per_second * costs.of(last.step_work()) / cost)
+            Some(last.images_per_second * costs.of(last.picture_area) / cost)
         })
         .filter(|speed| speed.is_finite() && *speed > 0.0);
         let since = last_written(&folder).and_then(|time| time.elapsed().ok());
@@ -369,11 +369,11 @@ impl Position {
             let validations = training.validations_after(self.epoch.saturating_sub(1));
             return Some(seconds + validations as f64 * validation);
         }
-        // Of full size with one gradient a step; the costs of the epochs that are left tell how much of it each takes.
+        // Of full size; the costs of the epochs that are left tell how much of it each takes.
         let last = &history.epochs[history.epochs.len().saturating_sub(3)..];
         let sum: f64 = last
             .iter()
-            .map(|epoch| epoch.seconds / costs.of(epoch.step_work()))
+            .map(|epoch| epoch.seconds / costs.of(epoch.picture_area))
             .sum();
         let whole_epoch = (!last.is_empty() && sum.is_finite()).then(|| sum / last.len() as f64)?;
         let seconds_of =

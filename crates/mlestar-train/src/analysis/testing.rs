@@ -69,7 +69,6 @@ impl Simulation {
                 validation_accuracy: Some(accuracy(validation_loss)),
                 images_per_second: 250.0 * noise.factor(0.05),
                 picture_area: 1.0,
-                gradient_passes: 1.0,
                 seconds: 25.6,
                 loader_wait_seconds: 0.0,
                 validation_seconds: 3.0,

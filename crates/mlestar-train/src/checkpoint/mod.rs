@@ -60,7 +60,7 @@ pub struct CheckpointRecord {
 
 impl Artifact for CheckpointRecord {
     const SCHEMA: &'static str = "mlestar.checkpoint";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 }
 
 impl CheckpointRecord {

@@ -12,7 +12,6 @@ mod picture_memory;
 mod precision;
 mod progressive_resizing;
 mod recovery;
-mod sam;
 mod schedule;
 
 use std::path::PathBuf;
@@ -31,7 +30,6 @@ pub use picture_memory::PictureMemory;
 pub use precision::PrecisionChoice;
 pub use progressive_resizing::ProgressiveResizing;
 pub use recovery::RecoveryConfig;
-pub use sam::SamConfig;
 pub use schedule::{Monitor, PlateauConfig, ScheduleConfig, ScheduleKind};
 
 use crate::TrainError;
@@ -57,7 +55,6 @@ use crate::TrainError;
 /// | `precision` | `"f32"` | what the factors of convolutions are rounded to, see [`PrecisionChoice`] | `"f32"`, `"bf16"`, `"auto"` |
 /// | `max_gradient_norm` | none | longest allowed norm of all gradients together | above 0 |
 /// | `ema` | off | averaged weights, see [`EmaConfig`] | |
-/// | `sam` | off | sharpness-aware minimisation, see [`SamConfig`] | |
 /// | `distillation` | off | learning from trained networks, see [`DistillationConfig`] | |
 /// | `checkpoint_every_epochs` | 10 | how often a checkpoint is kept; 0 never | 0 to 100000 |
 /// | `keep_checkpoints` | 3 | how many of these are kept, the newest; 0 keeps all | 0 to 100000 |
@@ -108,8 +105,6 @@ pub struct TrainingConfig {
     pub max_gradient_norm: Option<f64>,
     /// Averaged weights for validation and everything after it; `None` uses the newest.
     pub ema: Option<EmaConfig>,
-    /// Gradients that look for flat minima; `None` takes ordinary ones.
-    pub sam: Option<SamConfig>,
     /// Trained networks that are learnt from as well; `None` learns from labels alone.
     pub distillation: Option<DistillationConfig>,
     /// Every so many epochs a checkpoint is kept, besides the last and the best one.
@@ -156,7 +151,6 @@ impl Default for TrainingConfig {
             precision: PrecisionChoice::default(),
             max_gradient_norm: None,
             ema: None,
-            sam: None,
             distillation: None,
             checkpoint_every_epochs: 10,
             keep_checkpoints: 3,
@@ -302,7 +296,6 @@ impl TrainingConfig {
         in_range("overfit_batches", self.overfit_batches, 0, MAX_EPOCHS)?;
         self.recovery.check()?;
         self.ema.as_ref().map_or(Ok(()), EmaConfig::check)?;
-        self.sam.as_ref().map_or(Ok(()), SamConfig::check)?;
         self.distillation
             .as_ref()
             .map_or(Ok(()), DistillationConfig::check)?;
@@ -321,30 +314,15 @@ impl TrainingConfig {
     }
 
     /// Area of a training picture in `epoch` (from 1) as a fraction of the full one, above 0 and at most 1.
-    /// A convolution costs about that much less.
+    /// A convolution costs about that much less; [`StepCosts`](crate::StepCosts) tells what a step does.
     #[must_use]
     pub fn picture_area(&self, epoch: usize) -> f64 {
         self.picture_scale(epoch).powi(2)
     }
 
-    /// How many times over a step of `epoch` (from 1) computes the gradient of its batch: 1, or with sharpness-aware
-    /// minimisation more.
-    #[must_use]
-    pub fn gradient_passes(&self, epoch: usize) -> f64 {
-        1.0 + self.sam_in(epoch).map_or(0.0, |sam| sam.ascent_fraction)
-    }
-
-    /// The work of a step's gradients in `epoch` (from 1) beside that of a single gradient with pictures of full size:
-    /// the area of its pictures times the passes. [`StepCosts`](crate::StepCosts) tells what time it takes.
-    #[must_use]
-    pub fn step_work(&self, epoch: usize) -> f64 {
-        self.picture_area(epoch) * self.gradient_passes(epoch)
-    }
-
     /// Whether what an epoch does depends on how many there are, whatever the learning rate.
     pub(crate) fn has_fractions_of_epochs(&self) -> bool {
-        let from = self.sam.as_ref().map_or(0.0, |sam| sam.from_fraction);
-        !self.progressive_resizing.is_empty() || !self.freezing.is_empty() || from > 0.0
+        !self.progressive_resizing.is_empty() || !self.freezing.is_empty()
     }
 
     /// How many stages do not learn in `epoch` (from 1), besides the stem, which does not either then; `None` where all
@@ -352,13 +330,6 @@ impl TrainingConfig {
     #[must_use]
     pub fn frozen_stages(&self, epoch: usize) -> Option<usize> {
         Freezing::stages_at(&self.freezing, epoch, self.epochs)
-    }
-
-    /// How the gradients of `epoch` (from 1) are taken away from the weights; `None` is at the weights.
-    pub(crate) fn sam_in(&self, epoch: usize) -> Option<&SamConfig> {
-        self.sam
-            .as_ref()
-            .filter(|sam| sam.is_on(epoch, self.epochs))
     }
 
     /// Who is learnt from besides the labels; nobody with `overfit_batches`, since what is to be learnt by heart must not

@@ -24,7 +24,6 @@ fn epoch(epoch: usize) -> EpochRecord {
         validation_accuracy: Some(0.6 + 0.01 * epoch as f64),
         images_per_second: 100.0,
         picture_area: 1.0,
-        gradient_passes: 1.0,
         seconds: 5.0,
         loader_wait_seconds: 0.0,
         validation_seconds: 1.0,

@@ -289,10 +289,6 @@ fn speed_in_words(epochs: &[EpochRecord]) -> String {
     if epochs.iter().any(|epoch| epoch.picture_area < 1.0) {
         words += " Epochs with smaller pictures train more of them a second.";
     }
-    if epochs.iter().any(|epoch| epoch.gradient_passes > 1.0) {
-        words +=
-            " Epochs of sharpness-aware steps, which compute more than one gradient, train fewer.";
-    }
     words
 }
 

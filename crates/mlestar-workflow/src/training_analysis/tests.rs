@@ -34,7 +34,6 @@ fn history() -> History {
             validation_accuracy: Some(0.9 - 0.4 * train_loss - 0.004 * late),
             images_per_second: if epoch == 12 { 100.0 } else { 250.0 },
             picture_area: 1.0,
-            gradient_passes: 1.0,
             seconds: 12.0,
             loader_wait_seconds: 0.12,
             validation_seconds: 1.0,

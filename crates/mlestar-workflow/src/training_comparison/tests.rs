@@ -23,7 +23,6 @@ fn record(folder: &Path, accuracies: &[f64]) {
             validation_accuracy: Some(*accuracy).filter(|accuracy| accuracy.is_finite()),
             images_per_second: 100.0,
             picture_area: 1.0,
-            gradient_passes: 1.0,
             seconds: 100.0,
             validation_seconds: 20.0,
             loader_wait_seconds: 0.0,

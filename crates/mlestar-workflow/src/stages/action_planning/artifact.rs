@@ -38,7 +38,7 @@ pub struct ActionPlan {
 
 impl Artifact for ActionPlan {
     const SCHEMA: &'static str = "mlestar.action_plan";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 /// The short form of an [`ActionPlan`].
@@ -137,7 +137,7 @@ pub struct LargerSize {
 
 impl Artifact for ArchitectureCheck {
     const SCHEMA: &'static str = "mlestar.architecture_check";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 /// What was seen in a few real steps.

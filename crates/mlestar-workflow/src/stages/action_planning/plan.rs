@@ -223,14 +223,6 @@ fn strategy(
             from(entry.from_fraction)
         ));
     }
-    if let Some(sam) = &training.sam {
-        lines.push(format!(
-            "Take sharpness-aware steps {}, with a rho of {} and {} of each batch to ascend by.",
-            from(sam.from_fraction),
-            sam.rho,
-            sam.ascent_fraction
-        ));
-    }
     if let Some(teaching) = training.teaching() {
         let teachers = teaching
             .teachers
@@ -267,9 +259,7 @@ fn strategy(
 mod tests {
     use super::*;
     use crate::stages::action_planning::testing;
-    use mlestar_train::{
-        ClassWeights, DistillationConfig, Freezing, ProgressiveResizing, SamConfig,
-    };
+    use mlestar_train::{ClassWeights, DistillationConfig, Freezing, ProgressiveResizing};
 
     fn lines(training: &TrainingConfig) -> Vec<String> {
         strategy(
@@ -300,10 +290,6 @@ mod tests {
             progressive_resizing: vec![half, three_quarters],
             initial_weights: Some("a/model.safetensors".into()),
             freezing: vec![freezing(0.0, 0), freezing(0.5, 1), freezing(0.75, 2)],
-            sam: Some(SamConfig {
-                from_fraction: 0.5,
-                ..SamConfig::default()
-            }),
             distillation: Some(DistillationConfig {
                 teachers: vec!["a".into(), "b".into()],
                 ..DistillationConfig::default()
@@ -328,7 +314,6 @@ mod tests {
                 "Keep the weights of the stem from the first epoch on.",
                 "Keep the weights of the stem and the first stage after 0.5 of the epochs.",
                 "Keep the weights of the stem and the first 2 stages after 0.75 of the epochs.",
-                "Take sharpness-aware steps after 0.5 of the epochs, with a rho of 0.05 and 1 of each batch to ascend by.",
                 "Learn from what trained networks make of the pictures (of whole pictures) as well as from the labels: a, \
                  b; a share of 0.7 of the loss, at a temperature of 3.",
                 "Shorten gradients to a norm of 2.",
@@ -351,24 +336,17 @@ mod tests {
     }
 
     #[test]
-    fn smaller_pictures_are_less_work_and_sharpness_aware_steps_more() {
+    fn smaller_pictures_are_less_work() {
         let mut training = TrainingConfig {
             epochs: 4,
             ..TrainingConfig::default()
         };
-        assert_eq!(TrainingWork::new(&training, 100, 10).mean_step_work, 1.0);
+        assert_eq!(TrainingWork::new(&training, 100, 10).mean_picture_area, 1.0);
         training.progressive_resizing = vec![ProgressiveResizing {
             until_fraction: 0.5,
             scale: 0.5,
         }];
         let work = TrainingWork::new(&training, 100, 10);
-        assert_eq!(work.mean_step_work, (2.0 * 0.25 + 2.0) / 4.0);
-        training.sam = Some(SamConfig {
-            from_fraction: 0.75,
-            ascent_fraction: 0.5,
-            ..SamConfig::default()
-        });
-        let work = TrainingWork::new(&training, 100, 10);
-        assert_eq!(work.mean_step_work, (2.0 * 0.25 + 1.0 + 1.5) / 4.0);
+        assert_eq!(work.mean_picture_area, (2.0 * 0.25 + 2.0) / 4.0);
     }
 }

@@ -34,8 +34,7 @@ pub struct ResourceFigures {
     pub gradient_bytes: u64,
     /// Moments that the optimizer keeps, in bytes.
     pub optimizer_bytes: u64,
-    /// Copies of the weights: those of the best epoch, their average, and those that sharpness-aware steps take
-    /// gradients at, in bytes.
+    /// Copies of the weights: those of the best epoch and their average, in bytes.
     pub copy_bytes: u64,
     /// Weights of the networks that are learnt from, and their activations of a batch, in bytes.
     #[serde(default)]
@@ -77,7 +76,6 @@ impl ResourceFigures {
                 )
             });
         let average_bytes = training.ema.as_ref().map_or(0, |_| summary.weight_bytes);
-        let ascended_bytes = training.sam.as_ref().map_or(0, |_| trainable_bytes);
         Self {
             parameters: summary.parameters,
             trainable: summary.trainable,
@@ -89,7 +87,7 @@ impl ResourceFigures {
             activation_bytes: summary.training_activation_bytes_per_image * batch_size as u64,
             gradient_bytes: trainable_bytes,
             optimizer_bytes: moments * trainable_bytes,
-            copy_bytes: summary.weight_bytes + average_bytes + ascended_bytes,
+            copy_bytes: summary.weight_bytes + average_bytes,
             teacher_bytes: teacher_weights + teacher_activations * batch_size as u64,
             loader_bytes: BATCHES_AHEAD * batch_size as u64 * values * F32_BYTES,
             data_bytes: n_pictures as u64 * values,
@@ -109,10 +107,10 @@ impl ResourceFigures {
             + self.data_bytes
     }
 
-    /// Operations of a whole training: a backward pass costs about twice a forward pass, and steps
-    /// have the work that [`TrainingConfig::step_work`] says.
+    /// Operations of a whole training: a backward pass costs about twice a forward pass, and smaller pictures as
+    /// much less as their area is.
     pub fn training_flops(&self, work: &TrainingWork, n_train: usize) -> f64 {
-        let epochs = work.epochs as f64 * work.mean_step_work;
+        let epochs = work.epochs as f64 * work.mean_picture_area;
         3.0 * self.flops_per_image as f64 * n_train as f64 * epochs
     }
 }
@@ -121,7 +119,7 @@ impl ResourceFigures {
 mod tests {
     use super::*;
     use mlestar_model::ModelConfig;
-    use mlestar_train::{EmaConfig, OptimizerConfig, SamConfig};
+    use mlestar_train::{EmaConfig, OptimizerConfig};
 
     #[test]
     fn needs_add_up_and_follow_the_optimizer() {
@@ -161,14 +159,10 @@ mod tests {
         assert_eq!(adam.copy_bytes, adam.model_bytes);
         let training = TrainingConfig {
             ema: Some(EmaConfig::default()),
-            sam: Some(SamConfig::default()),
             ..TrainingConfig::default()
         };
         let copies = ResourceFigures::of(&spec, &training, &[], 1_000, 1_500);
-        assert_eq!(
-            copies.copy_bytes,
-            2 * copies.model_bytes + copies.gradient_bytes
-        );
+        assert_eq!(copies.copy_bytes, 2 * copies.model_bytes);
         assert!(copies.training_memory_bytes() > copies.activation_bytes + copies.copy_bytes);
         let few = ResourceFigures::of(&spec, &TrainingConfig::default(), &[], 5, 9);
         assert_eq!(few.batch_size, 5);

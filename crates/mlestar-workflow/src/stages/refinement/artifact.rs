@@ -161,7 +161,7 @@ impl FinalModel {
 
 impl Artifact for FinalModel {
     const SCHEMA: &'static str = "mlestar.final_model";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 }
 
 /// `comparison.json`: the chosen model against the baseline on the same test pictures.

@@ -85,7 +85,7 @@ pub struct FeasibilityReport {
 
 impl Artifact for FeasibilityReport {
     const SCHEMA: &'static str = "mlestar.feasibility_report";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 /// Counts of verdicts.

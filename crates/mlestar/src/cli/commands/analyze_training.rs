@@ -54,7 +54,7 @@ fn print_analysis(place: &TrainingPlace, analysed: &AnalysedTraining, files: &[P
         place.name, analysis.epochs, analysis.steps
     );
     if analysis.settings_from == SettingsSource::Config {
-        println!("there is no checkpoint: the settings are those of the config");
+        println!("no checkpoint can be read: the settings are those of the config");
     }
     if analysis.findings.is_empty() {
         println!("nothing found");

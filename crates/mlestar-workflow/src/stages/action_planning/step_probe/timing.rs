@@ -69,8 +69,7 @@ impl StepTiming {
         [shortest, longest]
     }
 
-    /// What steps take beside those with a single gradient and pictures of full size; `None` where only these were
-    /// measured.
+    /// What steps take beside those with pictures of full size; `None` where only these were measured.
     pub fn step_costs(&self) -> Option<StepCosts> {
         let small = self.smallest_pictures.as_ref()?;
         StepCosts::of_steps(&[
@@ -93,12 +92,12 @@ impl StepTiming {
         sorted.get(place.max(1) - 1).copied().unwrap_or(f64::NAN)
     }
 
-    /// The steps of all epochs and the passes over the validation pictures, when a step with a single gradient
-    /// and pictures of full size takes `step_seconds`, and others what [`StepTiming::step_costs`] says.
+    /// The steps of all epochs and the passes over the validation pictures, when a step with pictures of full size takes
+    /// `step_seconds`, and others what [`StepTiming::step_costs`] says.
     pub fn training_seconds(&self, step_seconds: f64, work: &TrainingWork) -> f64 {
         let costs = self.step_costs().unwrap_or_default();
-        // Costs are a line over the work: their mean is that of the mean work.
-        let epoch = work.steps_per_epoch as f64 * step_seconds * costs.of(work.mean_step_work);
+        // Costs are a line over the area: their mean is that of the mean area.
+        let epoch = work.steps_per_epoch as f64 * step_seconds * costs.of(work.mean_picture_area);
         let validation = work.n_validation as f64 * self.prediction_seconds_per_image;
         work.epochs as f64 * epoch + work.validations as f64 * validation
     }
@@ -116,9 +115,8 @@ pub struct TrainingWork {
     pub n_train: usize,
     /// Training pictures that an epoch does not see, those of its incomplete last batch: others in every epoch.
     pub n_left_out: usize,
-    /// [`TrainingConfig::step_work`], the mean over the epochs: 1 where all steps have a single gradient and pictures of
-    /// full size.
-    pub mean_step_work: f64,
+    /// Area of a training picture as a fraction of the full one, the mean over the epochs.
+    pub mean_picture_area: f64,
     /// Epochs that are validated, at most.
     pub validations: usize,
     /// Pictures of a validation.
@@ -128,13 +126,13 @@ pub struct TrainingWork {
 impl TrainingWork {
     /// The work of training on `n_train` and validating on `n_validation` pictures.
     pub fn new(training: &TrainingConfig, n_train: usize, n_validation: usize) -> Self {
-        let works = (1..=training.epochs).map(|epoch| training.step_work(epoch));
+        let areas = (1..=training.epochs).map(|epoch| training.picture_area(epoch));
         Self {
             epochs: training.epochs,
             steps_per_epoch: training.steps_per_epoch(n_train),
             n_train,
             n_left_out: training.left_out_per_epoch(n_train),
-            mean_step_work: works.sum::<f64>() / training.epochs.max(1) as f64,
+            mean_picture_area: areas.sum::<f64>() / training.epochs.max(1) as f64,
             validations: training.validations_after(0),
             n_validation,
         }

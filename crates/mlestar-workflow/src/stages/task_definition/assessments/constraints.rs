@@ -340,7 +340,7 @@ mod tests {
     fn smaller_pictures_lower_the_time_of_training_as_far_as_their_steps_do() {
         // With a quarter of the area a step takes 0.5 of the 1.1 s of others, with 0.625 of it 0.75: 2,790 to 3,318 s.
         let change = |figures: &mut FeasibilityFigures| {
-            figures.work.mean_step_work = 0.625;
+            figures.work.mean_picture_area = 0.625;
             figures.timing.smallest_pictures = Some(SmallStepTiming {
                 picture_area: 0.25,
                 step_seconds: vec![0.55, 0.5, 0.6],

@@ -149,7 +149,7 @@ mod testing {
                 data_bytes: 184_320_000,
             },
             work: TrainingWork {
-                mean_step_work: 1.0,
+                mean_picture_area: 1.0,
                 epochs: 10,
                 n_train: 45_000,
                 n_left_out: 0,
