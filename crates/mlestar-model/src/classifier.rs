@@ -41,9 +41,6 @@ pub struct TrainingPass<'a> {
     pub branch_factors: &'a [Option<f64>],
     /// How exactly convolutions are computed, and their gradients.
     pub precision: Precision,
-    /// The stem and so many stages after it get no gradients, nor does a backward pass go through them; `None` leaves
-    /// out nothing. What they compute is the same, and so is what becomes of their running statistics.
-    pub frozen_stages: Option<usize>,
 }
 
 /// A CNN for pictures of 3 channels. Built by [`ModelSpec::init`].
@@ -229,25 +226,12 @@ impl ImageClassifier {
             dropout_mask,
             branch_factors,
             precision,
-            frozen_stages,
         } = pass;
         let path = self.path(way, precision);
-        let mut x = path.enter(images);
-        x = match frozen_stages {
-            Some(_) => self.stem.clone().no_grad().forward_train(path, x),
-            None => self.stem.forward_train(path, x),
-        };
-        let blocks = self.stages.iter().enumerate();
-        let blocks =
-            blocks.flat_map(|(stage, blocks)| blocks.iter().map(move |block| (stage, block)));
-        for (index, (stage, block)) in blocks.enumerate() {
+        let mut x = self.stem.forward_train(path, path.enter(images));
+        for (index, block) in self.stages.iter().flatten().enumerate() {
             let factor = branch_factors.get(index).copied().unwrap_or(Some(1.0));
-            x = match frozen_stages {
-                Some(frozen) if stage < frozen => {
-                    block.clone().no_grad().forward_train(path, x, factor)
-                }
-                _ => block.forward_train(path, x, factor),
-            };
+            x = block.forward_train(path, x, factor);
         }
         let features = path.average_pool(x);
         self.head.forward(match dropout_mask {

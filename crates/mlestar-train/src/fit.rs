@@ -16,8 +16,8 @@ use mlestar_data::{
 use mlestar_model::{ImageClassifier, ModelSpec, Precision};
 
 use crate::{
-    EpochRecord, Faults, Freezing, Observer, ProgressiveResizing, Remedy, StepCosts, StopReason,
-    StopSignal, TrainError, config::TrainingConfig,
+    EpochRecord, Faults, Observer, ProgressiveResizing, Remedy, StepCosts, StopReason, StopSignal,
+    TrainError, config::TrainingConfig,
 };
 
 /// What to train, on what and how.
@@ -229,7 +229,6 @@ pub(crate) fn check_settings(
     augmentation.check(spec.height(), spec.width())?;
     normalization.check()?;
     check_picture_sizes(spec, training)?;
-    check_frozen_stages(spec, training)?;
     match threads {
         0 => Err(TrainError::out_of_range("threads", 0, "at least 1")),
         _ => Ok(()),
@@ -249,20 +248,6 @@ fn check_picture_sizes(spec: &ModelSpec, training: &TrainingConfig) -> Result<()
         }
     }
     Ok(())
-}
-
-/// No more stages can be frozen than there are.
-fn check_frozen_stages(spec: &ModelSpec, training: &TrainingConfig) -> Result<(), TrainError> {
-    let stages = spec.config().stages.len();
-    // They rise from entry to entry.
-    match training.freezing.last() {
-        Some(entry) if entry.stages > stages => Err(TrainError::out_of_range(
-            Freezing::STAGES_KEY,
-            entry.stages,
-            format!("at most {stages}, the stages of the network"),
-        )),
-        _ => Ok(()),
-    }
 }
 
 fn check(request: &FitRequest<'_>) -> Result<(), TrainError> {

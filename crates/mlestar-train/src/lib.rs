@@ -88,10 +88,9 @@ pub mod tensorboard;
 mod training_steps;
 
 pub use config::{
-    ClassWeights, Decay, DistillationConfig, EarlyStoppingConfig, EmaConfig, Freezing,
-    MixingConfig, Monitor, OptimizerConfig, OptimizerKind, PictureMemory, PlateauConfig,
-    PrecisionChoice, ProgressiveResizing, RecoveryConfig, ScheduleConfig, ScheduleKind,
-    TrainingConfig,
+    ClassWeights, Decay, DistillationConfig, EarlyStoppingConfig, EmaConfig, MixingConfig, Monitor,
+    OptimizerConfig, OptimizerKind, PictureMemory, PlateauConfig, PrecisionChoice,
+    ProgressiveResizing, RecoveryConfig, ScheduleConfig, ScheduleKind, TrainingConfig,
 };
 pub use error::TrainError;
 pub use faults::Faults;

@@ -48,8 +48,6 @@ pub(crate) struct StepInput {
     /// Counted from 0 over the whole training.
     pub step: u64,
     pub learning_rate: f64,
-    /// Stages that do not learn, besides the stem; `None` where all layers learn.
-    pub frozen_stages: Option<usize>,
     /// Whether the loss and all gradients are made not a number.
     pub spoil: bool,
     /// Whether the gradients are wanted on the host.
@@ -89,7 +87,6 @@ impl StepContext<'_> {
             mut batch,
             step,
             learning_rate,
-            frozen_stages,
             spoil,
             keep_gradients,
         } = input;
@@ -107,7 +104,7 @@ impl StepContext<'_> {
             loss,
             correct,
             gradients,
-        } = self.pass(&model, &batch, &targets, step, frozen_stages, spoil);
+        } = self.pass(&model, &batch, &targets, step, spoil);
         let plain = loss.device();
 
         let norm = GradientNorm::of(&model, &gradients);
@@ -145,7 +142,6 @@ impl StepContext<'_> {
         batch: &StepBatch,
         targets: &[Targets<'_>],
         step: u64,
-        frozen_stages: Option<usize>,
         spoil: bool,
     ) -> BatchPass {
         let n = batch.indices.len();
@@ -170,7 +166,6 @@ impl StepContext<'_> {
                 dropout_mask: dropout_mask.as_ref().map(rows),
                 branch_factors: &branch_factors,
                 precision: self.precision,
-                frozen_stages,
             };
             let logits = model.forward_train_with(images, pass);
             let (mut of_part, hits) = self.judge(targets, &logits, start, length);

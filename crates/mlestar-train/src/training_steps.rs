@@ -24,8 +24,7 @@ use crate::{
 pub struct StepsRequest<'a> {
     /// The model; its initial weights come from `seed`.
     pub model: &'a ModelSpec,
-    /// The training configuration. Its schedule, length, sizes of pictures (see [`TrainingSteps::resize`]) and frozen
-    /// layers are not used.
+    /// The training configuration. Its schedule, length and sizes of pictures (see [`TrainingSteps::resize`]) are not used.
     pub training: &'a TrainingConfig,
     /// Random changes to the training pictures.
     pub augmentation: &'a AugmentationConfig,
@@ -235,7 +234,6 @@ impl<'a> TrainingSteps<'a> {
                 batch: self.batches.next()?,
                 step,
                 learning_rate,
-                frozen_stages: None,
                 spoil: false,
                 keep_gradients,
             };

@@ -1,16 +1,11 @@
-use std::collections::BTreeMap;
-
 use burn::{
-    module::{Module, ModuleVisitor, Param},
+    module::Module,
     optim::GradientsParams,
     tensor::{Device, Tensor},
 };
-use mlestar_model::{ImageClassifier, NamedTensor, TrainingPass, dropout_mask};
+use mlestar_model::{NamedTensor, TrainingPass, dropout_mask};
 
-use crate::{
-    naive::Map, pooled_residual_config, random_images, random_state, random_values, tiny_config,
-    tiny_spec, to_vec,
-};
+use crate::{naive::Map, random_images, random_state, random_values, tiny_spec, to_vec};
 
 /// A pass with these factors of the branches.
 fn branches(branch_factors: &[Option<f64>]) -> TrainingPass<'_> {
@@ -26,41 +21,6 @@ fn tensor<'a>(state: &'a [NamedTensor], name: &str) -> &'a [f32] {
         .find(|tensor| tensor.name == name)
         .unwrap()
         .values
-}
-
-/// The gradients by the names of their parameters.
-fn gradients_of(
-    model: &ImageClassifier,
-    gradients: &GradientsParams,
-) -> BTreeMap<String, Vec<f32>> {
-    struct Collector<'a> {
-        gradients: &'a GradientsParams,
-        path: Vec<String>,
-        found: BTreeMap<String, Vec<f32>>,
-    }
-    impl ModuleVisitor for Collector<'_> {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_owned());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.gradients.get::<D>(param.id) {
-                let values = gradient.into_data().iter::<f32>().collect();
-                self.found.insert(self.path.join("."), values);
-            }
-        }
-    }
-    let mut collector = Collector {
-        gradients,
-        path: Vec::new(),
-        found: BTreeMap::new(),
-    };
-    model.visit(&mut collector);
-    collector.found
 }
 
 /// Output of the stem's convolution, computed naively in f64.
@@ -137,45 +97,6 @@ fn running_statistics_move_as_in_pytorch() {
         tensor(&after, "stages.1.0.conv1.weight"),
         tensor(&state, "stages.1.0.conv1.weight")
     );
-}
-
-#[test]
-fn frozen_layers_compute_the_same_and_get_no_gradients() {
-    let device = Device::flex().autodiff();
-    for config in [tiny_config(), pooled_residual_config()] {
-        let spec = config.check(3, 8, 8).unwrap();
-        let images = random_images(4, [3, 3, 8, 8], &device);
-        let trained = |frozen_stages| {
-            let model = spec.init(0, &device);
-            let pass = TrainingPass {
-                frozen_stages,
-                ..TrainingPass::default()
-            };
-            let logits = model.forward_train_with(images.clone(), pass);
-            let gradients = (logits.clone() * logits.clone()).sum().backward();
-            let gradients = GradientsParams::from_grads(gradients, &model);
-            (
-                to_vec(logits),
-                model.state(),
-                gradients_of(&model, &gradients),
-            )
-        };
-        let (logits, state, gradients) = trained(None);
-        let stages = spec.config().stages.len();
-        for frozen in 0..=stages {
-            let (frozen_logits, frozen_state, frozen_gradients) = trained(Some(frozen));
-            assert_eq!(frozen_logits, logits);
-            assert_eq!(frozen_state, state, "running statistics");
-            let is_frozen = |name: &str| {
-                name.starts_with("stem.")
-                    || (0..frozen).any(|stage| name.starts_with(&format!("stages.{stage}.")))
-            };
-            let mut expected = gradients.clone();
-            expected.retain(|name, _| !is_frozen(name));
-            assert!(expected.len() < gradients.len());
-            assert_eq!(frozen_gradients, expected);
-        }
-    }
 }
 
 #[test]

@@ -60,7 +60,8 @@ impl TrainingConfig {
             ScheduleKind::Constant | ScheduleKind::Step | ScheduleKind::Plateau => None,
             _ => Some(schedule.horizon_epochs(own.epochs)),
         };
-        if !own.has_fractions_of_epochs() {
+        // Smaller pictures come by fractions of the epochs.
+        if own.progressive_resizing.is_empty() {
             own.epochs = 1;
         }
         own

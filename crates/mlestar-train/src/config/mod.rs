@@ -5,7 +5,6 @@ mod distillation;
 mod early_stopping;
 mod ema;
 mod extension;
-mod freezing;
 mod mixing;
 mod optimizer;
 mod picture_memory;
@@ -23,7 +22,6 @@ pub use class_weights::ClassWeights;
 pub use distillation::DistillationConfig;
 pub use early_stopping::EarlyStoppingConfig;
 pub use ema::EmaConfig;
-pub use freezing::Freezing;
 pub use mixing::MixingConfig;
 pub use optimizer::{Decay, OptimizerConfig, OptimizerKind};
 pub use picture_memory::PictureMemory;
@@ -50,7 +48,6 @@ use crate::TrainError;
 /// | `mixing` | off | mixup and CutMix, see [`MixingConfig`] | |
 /// | `progressive_resizing` | none | smaller pictures in the first epochs, see [`ProgressiveResizing`] | at most 16 entries |
 /// | `initial_weights` | none | a checkpoint's `model.safetensors`, whose weights training begins with; its head may be of another shape, and then begins anew | a path |
-/// | `freezing` | none | early layers that stop learning, see [`Freezing`] | at most 16 entries |
 /// | `picture_memory` | `"auto"` | where the training pictures are kept and augmented, see [`PictureMemory`] | `"auto"`, `"host"`, `"device"` |
 /// | `precision` | `"f32"` | what the factors of convolutions are rounded to, see [`PrecisionChoice`] | `"f32"`, `"bf16"`, `"auto"` |
 /// | `max_gradient_norm` | none | longest allowed norm of all gradients together | above 0 |
@@ -95,8 +92,6 @@ pub struct TrainingConfig {
     /// The `model.safetensors` of a checkpoint whose weights and running statistics training begins with, in place of
     /// random ones. The networks may differ in the head, which then has its random weights.
     pub initial_weights: Option<PathBuf>,
-    /// Early layers that stop learning, in order.
-    pub freezing: Vec<Freezing>,
     /// Where the training pictures are kept and augmented.
     pub picture_memory: PictureMemory,
     /// How exactly convolutions are computed.
@@ -146,7 +141,6 @@ impl Default for TrainingConfig {
             mixing: MixingConfig::default(),
             progressive_resizing: Vec::new(),
             initial_weights: None,
-            freezing: Vec::new(),
             picture_memory: PictureMemory::default(),
             precision: PrecisionChoice::default(),
             max_gradient_norm: None,
@@ -247,7 +241,6 @@ impl TrainingConfig {
         self.check_focal_gamma()?;
         self.mixing.check()?;
         ProgressiveResizing::check(&self.progressive_resizing)?;
-        Freezing::check(&self.freezing)?;
         if let Some(norm) = self.max_gradient_norm
             && !(norm.is_finite() && norm > 0.0)
         {
@@ -320,18 +313,6 @@ impl TrainingConfig {
         self.picture_scale(epoch).powi(2)
     }
 
-    /// Whether what an epoch does depends on how many there are, whatever the learning rate.
-    pub(crate) fn has_fractions_of_epochs(&self) -> bool {
-        !self.progressive_resizing.is_empty() || !self.freezing.is_empty()
-    }
-
-    /// How many stages do not learn in `epoch` (from 1), besides the stem, which does not either then; `None` where all
-    /// layers learn.
-    #[must_use]
-    pub fn frozen_stages(&self, epoch: usize) -> Option<usize> {
-        Freezing::stages_at(&self.freezing, epoch, self.epochs)
-    }
-
     /// Who is learnt from besides the labels; nobody with `overfit_batches`, since what is to be learnt by heart must not
     /// be contradicted.
     #[must_use]
@@ -386,13 +367,6 @@ fn in_range(key: &'static str, value: usize, low: usize, high: usize) -> Result<
         value,
         format!("{low} to {high}"),
     ))
-}
-
-/// Whether `epoch`, from 1, is among the first `fraction` of `epochs`.
-fn is_within(fraction: f64, epoch: usize, epochs: usize) -> bool {
-    /// So that 0.3 of 10 epochs are 3.
-    const ROUNDING: f64 = 1e-9;
-    epoch as f64 <= fraction * epochs as f64 + ROUNDING
 }
 
 /// 0 <= value < 1; NaN is not.

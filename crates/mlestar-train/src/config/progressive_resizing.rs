@@ -2,7 +2,6 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::is_within;
 use crate::TrainError;
 
 /// Epochs with smaller pictures, an entry of `training.progressive_resizing`.
@@ -24,13 +23,15 @@ const UNTIL_KEY: &str = "progressive_resizing.until_fraction";
 /// Entries of `training.progressive_resizing`, at most.
 const MAX_ENTRIES: usize = 16;
 const SCALES: RangeInclusive<f64> = 0.1..=1.0;
+/// So that 0.3 of 10 epochs are 3.
+const ROUNDING: f64 = 1e-9;
 
 impl ProgressiveResizing {
     pub(crate) const SCALE_KEY: &str = "progressive_resizing.scale";
 
     /// The factor of the sides in `epoch` (from 1) of `epochs`.
     pub(super) fn scale_at(entries: &[Self], epoch: usize, epochs: usize) -> f64 {
-        let holds = |entry: &&Self| is_within(entry.until_fraction, epoch, epochs);
+        let holds = |entry: &&Self| epoch as f64 <= entry.until_fraction * epochs as f64 + ROUNDING;
         entries.iter().find(holds).map_or(1.0, |entry| entry.scale)
     }
 

@@ -292,7 +292,7 @@ impl<'a> Session<'a> {
             waited += asked.elapsed().as_secs_f64();
             let learning_rate = self.learning_rate(self.optimizer.steps());
             let is_last = index + 1 == self.steps_per_epoch;
-            let output = self.step(batch, epoch, learning_rate, is_last)?;
+            let output = self.step(batch, learning_rate, is_last)?;
             meter.push(output.result, output.squares, learning_rate, output.indices);
             self.model = output.model;
             if let Some(ema) = &mut self.ema {
@@ -344,7 +344,6 @@ impl<'a> Session<'a> {
     fn step(
         &mut self,
         batch: StepBatch,
-        epoch: usize,
         learning_rate: f64,
         is_last: bool,
     ) -> Result<StepOutput, TrainError> {
@@ -381,7 +380,6 @@ impl<'a> Session<'a> {
             batch,
             step,
             learning_rate,
-            frozen_stages: training.frozen_stages(epoch),
             spoil: faults.strikes(faults.non_finite_at_step, lowered, step + 1),
             keep_gradients,
         };

@@ -8,7 +8,6 @@ mod checkpoints;
 mod determinism;
 mod distillation;
 mod event_files;
-mod freezing;
 mod initial_weights;
 mod kill;
 mod learning;

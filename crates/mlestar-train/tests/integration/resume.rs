@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use mlestar_train::{
-    ClassWeights, DistillationConfig, EmaConfig, EpochRecord, Freezing, OptimizerConfig,
-    OptimizerKind, PictureMemory, ProgressiveResizing, ScheduleKind, StepRecord, StopReason,
-    StopSignal, TrainEvent,
+    ClassWeights, DistillationConfig, EmaConfig, EpochRecord, OptimizerConfig, OptimizerKind,
+    PictureMemory, ProgressiveResizing, ScheduleKind, StepRecord, StopReason, StopSignal,
+    TrainEvent,
     checkpoint::{self, Checkpoint},
 };
 
@@ -254,22 +254,6 @@ fn so_does_one_with_averaged_weights_in_parts() {
 }
 
 #[test]
-fn so_does_one_whose_first_layers_freeze() {
-    let mut setup = Setup::new(4);
-    setup.training.freezing = vec![
-        Freezing {
-            from_fraction: 0.25,
-            stages: 0,
-        },
-        Freezing {
-            from_fraction: 0.75,
-            stages: 1,
-        },
-    ];
-    check_same_bits_within_epochs(setup);
-}
-
-#[test]
 fn a_finished_training_resumes_to_its_result() {
     let folder = tempfile::tempdir().unwrap();
     let mut setup = Setup::new(2);
@@ -296,6 +280,25 @@ fn more_epochs_can_be_asked_for_where_the_rate_does_not_depend_on_them() {
     let message = setup.fit(folder.path()).unwrap_err().to_string();
     assert!(
         message.contains("training.schedule.t_max_epochs is 3.0 here and 4.0 there"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_number_of_epochs_is_part_of_a_training_with_fractions_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(2);
+    setup.training.schedule.kind = ScheduleKind::Constant;
+    setup.training.progressive_resizing = vec![ProgressiveResizing {
+        until_fraction: 0.5,
+        scale: 0.5,
+    }];
+    setup.fit(folder.path()).unwrap();
+    setup.resume = true;
+    setup.training.epochs = 3;
+    let message = setup.fit(folder.path()).unwrap_err().to_string();
+    assert!(
+        message.contains("training.epochs is 3 here and 2 there"),
         "{message}"
     );
 }

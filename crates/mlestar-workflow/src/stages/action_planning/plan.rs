@@ -208,21 +208,6 @@ fn strategy(
             path.display()
         ));
     }
-    let from = |fraction: f64| match fraction == 0.0 {
-        true => "from the first epoch on".to_owned(),
-        false => format!("after {fraction} of the epochs"),
-    };
-    for entry in &training.freezing {
-        let what = match entry.stages {
-            0 => "the stem".to_owned(),
-            1 => "the stem and the first stage".to_owned(),
-            n => format!("the stem and the first {n} stages"),
-        };
-        lines.push(format!(
-            "Keep the weights of {what} {}.",
-            from(entry.from_fraction)
-        ));
-    }
     if let Some(teaching) = training.teaching() {
         let teachers = teaching
             .teachers
@@ -259,7 +244,7 @@ fn strategy(
 mod tests {
     use super::*;
     use crate::stages::action_planning::testing;
-    use mlestar_train::{ClassWeights, DistillationConfig, Freezing, ProgressiveResizing};
+    use mlestar_train::{ClassWeights, DistillationConfig, ProgressiveResizing};
 
     fn lines(training: &TrainingConfig) -> Vec<String> {
         strategy(
@@ -280,16 +265,11 @@ mod tests {
             until_fraction: 0.5,
             scale: 0.75,
         };
-        let freezing = |from_fraction, stages| Freezing {
-            from_fraction,
-            stages,
-        };
         let mut training = TrainingConfig {
             label_smoothing: 0.1,
             class_weights: Some(ClassWeights::Balanced),
             progressive_resizing: vec![half, three_quarters],
             initial_weights: Some("a/model.safetensors".into()),
-            freezing: vec![freezing(0.0, 0), freezing(0.5, 1), freezing(0.75, 2)],
             distillation: Some(DistillationConfig {
                 teachers: vec!["a".into(), "b".into()],
                 ..DistillationConfig::default()
@@ -311,9 +291,6 @@ mod tests {
                 "Begin with smaller pictures, sides times 0.5 until 0.25 of the epochs, 0.75 until 0.5 of \
                  the epochs, and end with whole ones.",
                 "Begin with the weights of a/model.safetensors; a head of another shape begins anew.",
-                "Keep the weights of the stem from the first epoch on.",
-                "Keep the weights of the stem and the first stage after 0.5 of the epochs.",
-                "Keep the weights of the stem and the first 2 stages after 0.75 of the epochs.",
                 "Learn from what trained networks make of the pictures (of whole pictures) as well as from the labels: a, \
                  b; a share of 0.7 of the loss, at a temperature of 3.",
                 "Shorten gradients to a norm of 2.",
