@@ -1,11 +1,11 @@
 use burn::{
     module::{Module, Param},
     nn::conv::Conv2d,
-    tensor::{Device, Tensor, TensorData, module::linear},
+    tensor::{Device, Tensor, module::linear},
 };
 
 use crate::{
-    Activation, BatchNorm, Block, ModelError, ModelSpec, Precision, StemKind, Views, init,
+    Activation, BatchNorm, Block, ModelSpec, Precision, Views, init,
     path::{Path, Way},
 };
 
@@ -16,8 +16,6 @@ pub struct Stem {
     pub conv: Conv2d,
     /// Normalisation of its output.
     pub bn: BatchNorm,
-    /// Whether training leaves the filters as they are.
-    pub fixed: bool,
 }
 
 /// The linear layer that turns features into logits.
@@ -77,7 +75,6 @@ impl ImageClassifier {
                 device,
             ),
             bn: BatchNorm::new(config.stem_channels, device),
-            fixed: config.stem == StemKind::Whitening,
         };
         let mut channels = config.stem_channels;
         let mut stages = Vec::with_capacity(config.stages.len());
@@ -104,34 +101,11 @@ impl ImageClassifier {
         }
     }
 
-    /// The model with these filters in its stem, `[stem_channels, 3, 3, 3]` in row-major order; see
-    /// [`PatchCovariance`](crate::PatchCovariance).
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError::ValueCount`] when there are not as many values.
-    pub fn with_stem_filters(mut self, filters: Vec<f32>) -> Result<Self, ModelError> {
-        let shape = self.stem.conv.weight.dims();
-        if filters.len() != shape.iter().product::<usize>() {
-            return Err(ModelError::ValueCount {
-                name: "stem.conv.weight".to_owned(),
-                shape: shape.to_vec(),
-                values: filters.len(),
-            });
-        }
-        let device = self.stem.conv.weight.device();
-        self.stem.conv.weight = Param::from_data(TensorData::new(filters, shape), &device);
-        Ok(self)
-    }
-
-    /// Names of the parameters that training leaves as they are, as in [`state`](Self::state): the
-    /// filters of a whitening stem, and the scales after max pools.
+    /// Names of the parameters that training leaves as they are, as in [`state`](Self::state): the scales after max
+    /// pools.
     #[must_use]
     pub fn fixed_parameters(&self) -> Vec<String> {
         let mut names = Vec::new();
-        if self.stem.fixed {
-            names.push("stem.conv.weight".to_owned());
-        }
         for (stage, blocks) in self.stages.iter().enumerate() {
             let pooled = blocks
                 .iter()
@@ -243,11 +217,7 @@ impl ImageClassifier {
 
 impl Stem {
     fn forward_train(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
-        let x = match self.fixed {
-            true => path.convolve_by(&self.conv, x, self.conv.weight.val().detach()),
-            false => path.convolve(&self.conv, x),
-        };
-        path.normalize(&self.bn, x, None, true)
+        path.normalize(&self.bn, path.convolve(&self.conv, x), None, true)
     }
 }
 

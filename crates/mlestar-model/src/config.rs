@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, ModelError, ModelSpec, PatchCovariance, Views};
+use crate::{Activation, ModelError, ModelSpec, Views};
 
 /// The families of architectures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -32,19 +32,6 @@ pub enum BlockKind {
     Plain,
 }
 
-/// What the first convolution's filters are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum StemKind {
-    /// Trained, as all others.
-    #[default]
-    Learned,
-    /// Computed from the training pictures before training, so that their outputs are uncorrelated and
-    /// of variance 1, and not changed any more; see [`PatchCovariance`].
-    Whitening,
-}
-
 /// One stage of blocks, all of the same width.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,8 +51,7 @@ pub struct StageConfig {
 /// |---|---|---|---|
 /// | `architecture` | `"residual-cnn"` | the family | `"residual-cnn"`, `"plain-cnn"`, `"pooled-residual-cnn"` |
 /// | `activation` | `"relu"` | the function after every batch normalisation | `"relu"`, `"silu"` |
-/// | `stem` | `"learned"` | the first convolution's filters | `"learned"`, `"whitening"` |
-/// | `stem_channels` | 64 | channels after the first convolution (3x3, stride 1) | 1 to 4096; up to 24 and even for whitening |
+/// | `stem_channels` | 64 | channels after the first convolution (3x3, stride 1) | 1 to 4096 |
 /// | `stages` | 64, 128, 256 channels, 2 blocks each, stride 2 | the stages | 1 to 8 of them |
 /// | `dropout` | 0.5 | probability of dropping a feature before the linear layer | 0 <= p < 1 |
 /// | `stochastic_depth` | 0 | probability of leaving out the last block's branch in a step, less for earlier blocks | 0 <= p < 1; 0 in a plain CNN |
@@ -87,8 +73,6 @@ pub struct ModelConfig {
     pub architecture: Architecture,
     /// The function after every batch normalisation.
     pub activation: Activation,
-    /// What the first convolution's filters are.
-    pub stem: StemKind,
     /// Channels after the first convolution.
     pub stem_channels: usize,
     /// The stages, in order.
@@ -145,7 +129,6 @@ impl ModelConfig {
         Self {
             architecture: Architecture::ResidualCnn,
             activation: Activation::Relu,
-            stem: StemKind::Learned,
             stem_channels,
             stages: channels.iter().map(stage).collect(),
             dropout,
@@ -197,7 +180,6 @@ impl ModelConfig {
             in_range(&key("blocks"), stage.blocks, 1, MAX_BLOCKS)?;
             in_range(&key("stride"), stage.stride, 1, MAX_STRIDE)?;
         }
-        self.check_stem()?;
         if self.architecture == Architecture::PlainCnn && self.stochastic_depth != 0.0 {
             let limit = "0 in a plain CNN, whose blocks have no branch to leave out";
             return Err(out_of_range(
@@ -216,16 +198,6 @@ impl ModelConfig {
             });
         }
         Ok(spec)
-    }
-
-    fn check_stem(&self) -> Result<(), ModelError> {
-        let most = PatchCovariance::MAX_FILTERS;
-        let fits = self.stem_channels <= most && self.stem_channels.is_multiple_of(2);
-        if self.stem == StemKind::Whitening && !fits {
-            let limit = format!("even and at most {most} with `stem = \"whitening\"`");
-            return Err(out_of_range("stem_channels", self.stem_channels, limit));
-        }
-        Ok(())
     }
 
     /// A stride that is larger than the feature map would throw most of the map away.
@@ -347,18 +319,6 @@ mod tests {
             "stochastic_depth = 0.2 is out of range: it must be 0 in a plain CNN, whose blocks have no \
              branch to leave out",
         );
-        for channels in [7, 26] {
-            refused(
-                |c| {
-                    c.stem = StemKind::Whitening;
-                    c.stem_channels = channels;
-                },
-                &format!(
-                    "stem_channels = {channels} is out of range: it must be even and at most 24 with \
-                     `stem = \"whitening\"`"
-                ),
-            );
-        }
         refused(
             |c| c.stages[2].channels = 5000,
             "stages[2].channels = 5000 is out of range: it must be 1 to 4096",

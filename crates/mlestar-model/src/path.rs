@@ -55,7 +55,7 @@ impl Path {
     }
 
     /// As `conv`, with other weights.
-    pub(crate) fn convolve_by(self, conv: &Conv2d, x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
+    fn convolve_by(self, conv: &Conv2d, x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
         match self.way {
             Way::Kernels if conv.groups == 1 => {
                 kernels::conv2d(x, weight, kernel_options(conv, self.precision))
@@ -224,7 +224,7 @@ mod tests {
     use mlestar_random::Stream;
 
     use super::*;
-    use crate::{Architecture, ImageClassifier, ModelConfig, StageConfig, StemKind, TrainingPass};
+    use crate::{Architecture, ImageClassifier, ModelConfig, StageConfig, TrainingPass};
 
     /// Gradient descent by hand.
     struct Descent(GradientsParams);
@@ -271,10 +271,6 @@ mod tests {
         let config = ModelConfig {
             architecture,
             activation,
-            stem: match architecture {
-                Architecture::PlainCnn => StemKind::Whitening,
-                _ => StemKind::Learned,
-            },
             stem_channels: 16,
             stages: vec![stage(16, 1), stage(24, 2)],
             ..ModelConfig::small()

@@ -100,8 +100,8 @@ impl ModelSpec {
     /// Convolutions have Kaiming-normal weights with fan-out and a ReLU's gain (He et al. 2015,
     /// <https://arxiv.org/abs/1502.01852>), batch normalisations weight 1 and bias 0, the linear
     /// layer uniform weights and bias in +-1/sqrt(features), as PyTorch's `Linear`. In the blocks of a
-    /// plain CNN the first filters of a convolution pass its input's channels on instead. A whitening
-    /// stem waits for [`ImageClassifier::with_stem_filters`]. Every tensor's draws depend only on `seed` and on the tensor's name.
+    /// plain CNN the first filters of a convolution pass its input's channels on instead. Every tensor's
+    /// draws depend only on `seed` and on the tensor's name.
     #[must_use]
     pub fn init(&self, seed: u64, device: &Device) -> ImageClassifier {
         ImageClassifier::init(self, seed, device)

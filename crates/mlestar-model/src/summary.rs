@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Architecture, BlockKind, ModelSpec, StageConfig, StemKind};
+use crate::{Activation, Architecture, BlockKind, ModelSpec, StageConfig};
 
 /// What a layer does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +96,7 @@ pub(crate) fn summarize(spec: &ModelSpec) -> ModelSummary {
     let config = spec.config();
     let picture = [ModelSpec::CHANNELS, spec.height(), spec.width()];
     let mut counter = Counter::new(picture, config.activation);
-    counter.stem(config.stem_channels, config.stem == StemKind::Whitening);
+    counter.stem(config.stem_channels);
     for (index, stage) in config.stages.iter().enumerate() {
         counter.stage(index, stage, config.architecture);
     }
@@ -124,25 +124,18 @@ impl Counter {
         }
     }
 
-    fn stem(&mut self, channels: usize, fixed: bool) {
+    fn stem(&mut self, channels: usize) {
         let input = self.shape;
         self.convolution("stem.conv", channels, 3, 1);
-        if fixed {
-            self.fix_last();
-        }
         self.alive(&[input, self.shape]);
         self.batch_norm("stem.bn");
         self.activation("stem", "");
     }
 
-    /// No gradient reaches the last layer's weights, or the scale of a batch normalisation.
-    fn fix_last(&mut self) {
+    /// No gradient reaches the scale of the last layer, a batch normalisation.
+    fn fix_scale(&mut self) {
         if let Some(layer) = self.layers.last_mut() {
-            let fixed = match layer.kind {
-                LayerKind::BatchNorm => layer.trainable / 2,
-                _ => layer.trainable,
-            };
-            layer.trainable -= fixed;
+            layer.trainable /= 2;
         }
     }
 
@@ -175,7 +168,7 @@ impl Counter {
         }
         self.batch_norm(&format!("{name}.bn1"));
         if pool > 1 {
-            self.fix_last();
+            self.fix_scale();
         }
         self.activation(name, "1");
         let middle = self.shape;

@@ -3,13 +3,10 @@
 use std::{collections::HashMap, path::Path};
 
 use burn::tensor::Device;
-use mlestar_data::{ImageSet, Normalization};
-use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor, PatchCovariance, StemKind};
+use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor};
 
 use crate::{TrainError, checkpoint::read_weights};
 
-/// Pictures that the whitening filters are computed from: two million patches of 32x32 pictures.
-const WHITENED_PICTURES: usize = 2_000;
 /// What the names of the head's tensors begin with.
 const HEAD: &str = "head.";
 
@@ -20,51 +17,26 @@ pub(crate) struct InitialModel {
     pub begun_anew: Vec<String>,
 }
 
-/// The weights of `file`, else the initial ones of `seed`, with the filters of a whitening stem from pictures of
-/// `train`, evenly spread over it and as the network sees them, without augmentation.
+/// The weights of `file`, else the initial ones of `seed`.
 pub(crate) fn initial_model(
     spec: &ModelSpec,
     file: Option<&Path>,
     seed: u64,
-    train: &ImageSet,
-    normalization: &Normalization,
     device: &Device,
 ) -> Result<InitialModel, TrainError> {
     let model = spec.init(seed, device);
-    if let Some(file) = file {
-        return with_weights_of(file, model, device).map_err(|reason| TrainError::InitialWeights {
-            path: file.to_owned(),
-            reason,
-        });
-    }
-    let model = match spec.config().stem {
-        StemKind::Whitening => {
-            let filters = whitening_filters(spec, train, normalization)?;
-            model.with_stem_filters(filters)?
+    match file {
+        None => Ok(InitialModel {
+            model,
+            begun_anew: Vec::new(),
+        }),
+        Some(file) => {
+            with_weights_of(file, model, device).map_err(|reason| TrainError::InitialWeights {
+                path: file.to_owned(),
+                reason,
+            })
         }
-        _ => model,
-    };
-    Ok(InitialModel {
-        model,
-        begun_anew: Vec::new(),
-    })
-}
-
-fn whitening_filters(
-    spec: &ModelSpec,
-    train: &ImageSet,
-    normalization: &Normalization,
-) -> Result<Vec<f32>, TrainError> {
-    let mut patches = PatchCovariance::new(spec.height(), spec.width());
-    let mut picture = vec![0.0; ModelSpec::CHANNELS * spec.height() * spec.width()];
-    let table = normalization.table();
-    let n = train.len().min(WHITENED_PICTURES);
-    for index in 0..n {
-        let pixels = train.pixels(index * train.len() / n);
-        table.apply(pixels, &mut picture);
-        patches.add(&picture)?;
     }
-    Ok(patches.filters(spec.config().stem_channels))
 }
 
 /// `model` with all weights and running statistics of `file`; a head of another shape keeps its own. The reason where

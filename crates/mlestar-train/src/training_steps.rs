@@ -141,8 +141,6 @@ impl<'a> TrainingSteps<'a> {
                 spec,
                 training.initial_weights.as_deref(),
                 request.seed,
-                train,
-                &request.normalization,
                 &device,
             )?
             .model,

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 use mlestar_export::{Convolution, FrozenModel, Layer, Linear, Operation, PixelNormalization};
 use mlestar_model::{
-    Activation, Architecture, ImageClassifier, ModelConfig, ModelSpec, NamedTensor, StemKind, Views,
+    Activation, Architecture, ImageClassifier, ModelConfig, ModelSpec, NamedTensor, Views,
 };
 use mlestar_random::Stream;
 
@@ -169,11 +169,10 @@ pub fn pooled_frozen(seed: u64) -> FrozenModel {
     FrozenModel::new(class_names(4), normalization, 13, 15, operations).unwrap()
 }
 
-/// A plain CNN with a whitening stem and two blocks in its last stage.
+/// A plain CNN with two blocks in its last stage.
 pub fn plain_config() -> ModelConfig {
     let mut config = ModelConfig {
         architecture: Architecture::PlainCnn,
-        stem: StemKind::Whitening,
         stem_channels: 24,
         ..ModelConfig::small()
     };

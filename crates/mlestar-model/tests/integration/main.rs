@@ -11,7 +11,7 @@ mod summary;
 mod training_mode;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mlestar_model::{Architecture, ModelConfig, ModelSpec, NamedTensor, StageConfig, StemKind};
+use mlestar_model::{Architecture, ModelConfig, ModelSpec, NamedTensor, StageConfig};
 use mlestar_random::Stream;
 
 /// Two stages: one block that keeps its shape (no shortcut convolution), one that changes it.
@@ -29,11 +29,10 @@ fn tiny_config() -> ModelConfig {
     }
 }
 
-/// As [`tiny_config`], plain, with pools of 2 and 3 pixels and fixed filters in the stem.
+/// As [`tiny_config`], plain, with pools of 2 and 3 pixels.
 fn plain_config() -> ModelConfig {
     let mut config = ModelConfig {
         architecture: Architecture::PlainCnn,
-        stem: StemKind::Whitening,
         ..tiny_config()
     };
     config.stages[0].stride = 3;

@@ -39,14 +39,8 @@ pub(super) fn fresh(
 ) -> Result<Beginning, TrainError> {
     let training = request.training;
     let file = training.initial_weights.as_deref();
-    let InitialModel { model, begun_anew } = initial_model(
-        request.model,
-        file,
-        request.seed,
-        &request.train,
-        &request.normalization,
-        device,
-    )?;
+    let InitialModel { model, begun_anew } =
+        initial_model(request.model, file, request.seed, device)?;
     if let Some(file) = file {
         observer.event(&TrainEvent::InitialWeights {
             path: file.to_owned(),

@@ -9,7 +9,7 @@ use std::{
 use mlestar_data::{ImageSet, normalization::Normalization};
 use mlestar_train::{DistillationConfig, ProgressiveResizing, TrainEvent};
 
-use crate::{CLASSES, SIDE, Setup, bits, pictures, whitened_spec};
+use crate::{CLASSES, SIDE, Setup, bits, pictures, plain_spec};
 
 /// A training, and where the checkpoint of its best epoch lies.
 fn teacher(setup: &Setup, folder: &Path) -> PathBuf {
@@ -52,7 +52,7 @@ fn a_network_learns_what_its_teachers_know_and_the_labels_do_not() {
         teachers.push(teacher(&setup, folder.path()));
     }
     let mut student = Setup::new(12);
-    student.spec = whitened_spec();
+    student.spec = plain_spec();
     student.train = mislabelled(&pictures(7, 120));
     let folder = tempfile::tempdir().unwrap();
     let accuracy = |student: &Setup, events: &mut Vec<TrainEvent>| {

@@ -7,7 +7,7 @@ use mlestar_model::{ModelSpec, NamedTensor};
 use mlestar_train::TrainEvent;
 use safetensors::{Dtype, tensor::TensorView};
 
-use crate::{SIDE, Setup, whitened_spec};
+use crate::{SIDE, Setup, plain_spec};
 
 fn write(file: &Path, state: &[NamedTensor]) {
     let bytes: Vec<Vec<u8>> = state
@@ -38,7 +38,7 @@ fn with_classes(spec: &ModelSpec, classes: usize) -> ModelSpec {
 
 #[test]
 fn a_training_begins_where_another_ended() {
-    for spec in [Setup::new(1).spec, whitened_spec()] {
+    for spec in [Setup::new(1).spec, plain_spec()] {
         let mut setup = Setup::new(2);
         setup.spec = spec;
         let folder = tempfile::tempdir().unwrap();

@@ -23,7 +23,7 @@ use std::{path::Path, sync::Arc};
 
 use burn::tensor::Device;
 use mlestar_data::{ImageSet, Origin, augment::AugmentationConfig, normalization::Normalization};
-use mlestar_model::{Architecture, ModelConfig, ModelSpec, StageConfig, StemKind};
+use mlestar_model::{Architecture, ModelConfig, ModelSpec, StageConfig};
 use mlestar_random::Stream;
 use mlestar_train::{
     EpochRecord, Faults, FitOutcome, FitRequest, OptimizerConfig, StepCosts, StepsRequest,
@@ -67,11 +67,10 @@ fn tiny_spec() -> ModelSpec {
     config.check(CLASSES, SIDE, SIDE).unwrap()
 }
 
-/// A plain network whose stem is computed from the training pictures.
-fn whitened_spec() -> ModelSpec {
+/// A network with a max pool.
+fn plain_spec() -> ModelSpec {
     let config = ModelConfig {
         architecture: Architecture::PlainCnn,
-        stem: StemKind::Whitening,
         ..tiny_spec().config().clone()
     };
     config.check(CLASSES, SIDE, SIDE).unwrap()

@@ -7,7 +7,7 @@ use mlestar_train::{
     checkpoint::{self, Checkpoint},
 };
 
-use crate::{Setup, bits, whitened_spec};
+use crate::{Setup, bits, plain_spec};
 
 /// The events of a fit that is stopped in `epoch` once `step` of its steps are known.
 fn interrupt(setup: &Setup, folder: &Path, epoch: usize) -> usize {
@@ -320,8 +320,8 @@ fn without_a_checkpoint_resuming_starts_at_the_beginning() {
 }
 
 #[test]
-fn a_plain_network_with_a_whitening_stem_resumes_too() {
+fn a_plain_network_resumes_too() {
     let mut setup = Setup::new(4);
-    setup.spec = whitened_spec();
+    setup.spec = plain_spec();
     check_same_bits(&setup);
 }

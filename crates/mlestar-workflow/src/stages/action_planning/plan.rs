@@ -8,7 +8,7 @@ use crate::stages::situation_analysis::SituationAnalysis;
 use crate::stages::task_definition::TaskSpec;
 use mlestar_data::SplitName;
 use mlestar_data::augment::AugmentationConfig;
-use mlestar_model::{Architecture, ModelSpec, StemKind};
+use mlestar_model::{Architecture, ModelSpec};
 use mlestar_train::{OptimizerKind, ScheduleKind, TrainingConfig};
 
 /// The plan: a function of config, teachers, data and specification.
@@ -103,12 +103,8 @@ fn in_words(plan: &ArchitecturePlan) -> String {
         views if views.count() > 1 => format!(", evaluated as the mean over {views}"),
         _ => String::new(),
     };
-    let stem = match config.stem {
-        StemKind::Whitening => "whitening stem",
-        _ => "stem",
-    };
     format!(
-        "{family}, {stem} {}, blocks {}, global average pooling, dropout {}, linear to {} \
+        "{family}, stem {}, blocks {}, global average pooling, dropout {}, linear to {} \
          classes{averaging}",
         config.stem_channels,
         stages.join(", "),

@@ -52,7 +52,7 @@ pub struct TrainingSummary {
 
 impl Artifact for TrainingSummary {
     const SCHEMA: &'static str = "mlestar.training_summary";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 /// `training_timing.json`: how long it took.
