@@ -511,10 +511,6 @@ mod tests {
             "optimizer.auxiliary_learning_rate = 0 is out of range: it must be above 0 and at most 10",
         );
         refused(
-            "optimizer = { shift_rate_factor = 0.0 }",
-            "optimizer.shift_rate_factor = 0 is out of range: it must be above 0 and at most 1000",
-        );
-        refused(
             "optimizer = { kind = \"lion\", beta2 = 1.0 }",
             "optimizer.beta2 = 1 is out of range: it must be at least 0 and below 1",
         );
@@ -654,10 +650,7 @@ mod tests {
         let mut record = serde_json::to_value(TrainingConfig::default()).unwrap();
         let newer = [
             ("", &["class_weights", "focal_gamma", "mixing"][..]),
-            (
-                "/optimizer",
-                &["decay", "auxiliary_learning_rate", "shift_rate_factor"],
-            ),
+            ("/optimizer", &["decay", "auxiliary_learning_rate"]),
             (
                 "/schedule",
                 &["milestones", "step_epochs", "gamma", "plateau"],

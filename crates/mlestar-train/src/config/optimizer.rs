@@ -59,7 +59,6 @@ impl Decay {
 /// | `beta2` | 0.999, Lion 0.99 | decay of Adam's second moment or of Lion's momentum | 0 <= b < 1 |
 /// | `epsilon` | 1e-8 | added to Adam's denominator | 0 < e <= 1 |
 /// | `auxiliary_learning_rate` | 0.001 | Muon: highest rate of AdamW, which takes the first convolution, biases, batch norms and the head | 0 < r <= 10 |
-/// | `shift_rate_factor` | 1 | rate of what batch norms add, over that of the rest; their decay is divided by it | 0 < f <= 1000 |
 ///
 /// With Muon, AdamW uses `beta1`, `beta2`, `epsilon` and `weight_decay`, and its rate follows the same
 /// schedule.
@@ -87,10 +86,6 @@ pub struct OptimizerConfig {
     pub epsilon: f64,
     /// The highest learning rate of what Muon leaves to AdamW.
     pub auxiliary_learning_rate: f64,
-    /// What the rate of the batch norms' biases is multiplied with and their decay divided by. Jordan
-    /// 2024, <https://arxiv.org/abs/2404.00498>, has 64 for a short training; `docs/cifar10.md` has what
-    /// it did here.
-    pub shift_rate_factor: f64,
 }
 
 impl Default for OptimizerConfig {
@@ -106,7 +101,6 @@ impl Default for OptimizerConfig {
             beta2: None,
             epsilon: 1e-8,
             auxiliary_learning_rate: 0.001,
-            shift_rate_factor: 1.0,
         }
     }
 }
@@ -166,11 +160,6 @@ impl OptimizerConfig {
             MAX_LEARNING_RATE,
         )?;
         positive("optimizer.epsilon", self.epsilon, 1.0)?;
-        positive(
-            "optimizer.shift_rate_factor",
-            self.shift_rate_factor,
-            1000.0,
-        )?;
         if !(0.0..=1.0).contains(&self.weight_decay) {
             let key = "optimizer.weight_decay";
             return Err(TrainError::out_of_range(key, self.weight_decay, "0 to 1"));

@@ -190,16 +190,11 @@ impl Optimizer {
         Ok(optimizer)
     }
 
-    /// How the parameter called `name`, of this shape, is changed at this rate.
-    fn rule(&self, name: &str, shape: &[usize], rate: f64) -> Rule {
+    /// How a parameter of this shape is changed at this rate.
+    fn rule(&self, shape: &[usize], rate: f64) -> Rule {
         let config = &self.config;
-        let factor = match is_shift(name) {
-            true => config.shift_rate_factor,
-            false => 1.0,
-        };
-        let rate = rate * factor;
         let weight_decay = match config.decay.applies(shape.len()) {
-            true => config.weight_decay / factor,
+            true => config.weight_decay,
             false => 0.0,
         };
         let adam = |rate: f64, decoupled: bool| {
@@ -259,7 +254,7 @@ impl Optimizer {
     ) -> Tensor<1> {
         let scale = scale.map_or(1.0, |scale| scale.into_scalar::<f32>());
         let known = self.moments.remove(name);
-        let (parameter, moments) = match self.rule(name, shape, rate) {
+        let (parameter, moments) = match self.rule(shape, rate) {
             Rule::Adam(step) => adam::by_kernel(&step, scale, change, known),
             Rule::Sgd(step) => sgd::by_kernel(&step, scale, change, known),
             Rule::Lion(step) => lion::by_kernel(&step, scale, change, known),
@@ -278,7 +273,7 @@ impl Optimizer {
         rate: f64,
     ) -> Tensor<1> {
         let known = self.moments.remove(name);
-        let (parameter, moments) = match self.rule(name, shape, rate) {
+        let (parameter, moments) = match self.rule(shape, rate) {
             Rule::Adam(step) => adam::by_burn(&step, change, known),
             Rule::Sgd(step) => sgd::by_burn(&step, change, known),
             Rule::Lion(step) => lion::by_burn(&step, change, known),
@@ -293,12 +288,6 @@ impl Optimizer {
             self.moments.insert(name.to_owned(), moments);
         }
     }
-}
-
-/// Whether a parameter is what a batch norm adds, such as `stages.0.1.bn2.bias`.
-fn is_shift(name: &str) -> bool {
-    let mut parts = name.rsplit('.');
-    parts.next() == Some("bias") && parts.next().is_some_and(|layer| layer.starts_with("bn"))
 }
 
 struct Updater<'a> {

@@ -214,39 +214,3 @@ fn decay_of_weights_spares_biases() {
         }
     }
 }
-
-/// The rate of a batch norm's bias is multiplied, and its decay a step stays the same.
-#[test]
-fn shifts_of_batch_norms_move_at_their_own_rate() {
-    let moved = |config: &OptimizerConfig, name: &str, rate: f64, by_kernel: bool| {
-        let mut optimizer = Optimizer::new(config.clone());
-        optimizer.steps = 1;
-        let change = Change {
-            parameter: random(0, "parameter", &[17]),
-            gradient: random(1, "gradient", &[17]),
-        };
-        values(&match by_kernel {
-            true => optimizer.update_by_kernel(name, &[17], change, None, rate),
-            false => optimizer.update_by_burn(name, &[17], change, rate),
-        })
-    };
-    for config in every_rule() {
-        let with_factor = OptimizerConfig {
-            shift_rate_factor: 8.0,
-            ..config.clone()
-        };
-        let less_decay = OptimizerConfig {
-            weight_decay: config.weight_decay / 8.0,
-            ..config.clone()
-        };
-        for by_kernel in [true, false] {
-            let found = moved(&with_factor, "stages.1.0.bn2.bias", 0.01, by_kernel);
-            let expected = moved(&less_decay, "stages.1.0.bn2.bias", 0.08, by_kernel);
-            assert!(largest_difference(&found, &expected) < 1e-6, "{config:?}");
-            for name in ["head.bias", "stages.1.0.bn2.weight", "bias"] {
-                let found = moved(&with_factor, name, 0.01, by_kernel);
-                assert_eq!(found, moved(&config, name, 0.01, by_kernel), "{name}");
-            }
-        }
-    }
-}

@@ -31,7 +31,7 @@ fn unknown_keys_name_line_path_and_nearest_key() {
     insta::assert_snapshot!(error("sede = 1"), @"project.toml, line 1: unknown key `sede`; did you mean `seed`?");
     insta::assert_snapshot!(error("[trainign]\nepochs = 1"), @"project.toml, line 1: unknown key `trainign`; did you mean `training`?");
     insta::assert_snapshot!(error("seed = 1\n\n[training]\nbatchsize = 1"), @"project.toml, line 4: unknown key `training.batchsize`; did you mean `training.batch_size`?");
-    insta::assert_snapshot!(error("[training.optimizer]\nlr = 0.1"), @"project.toml, line 2: unknown key `training.optimizer.lr`; valid here: kind, learning_rate, weight_decay, decay, momentum, nesterov, beta1, beta2, epsilon, auxiliary_learning_rate, shift_rate_factor");
+    insta::assert_snapshot!(error("[training.optimizer]\nlr = 0.1"), @"project.toml, line 2: unknown key `training.optimizer.lr`; valid here: kind, learning_rate, weight_decay, decay, momentum, nesterov, beta1, beta2, epsilon, auxiliary_learning_rate");
     insta::assert_snapshot!(error("training = { optimizer = { learning_rates = 0.1 } }"), @"project.toml, line 1: unknown key `training.optimizer.learning_rates`; did you mean `training.optimizer.learning_rate`?");
     insta::assert_snapshot!(error("[[model.stages]]\nchannels = 8\nblocks = 1\nstride = 1\nkernel = 3"), @"project.toml, line 5: unknown key `model.stages.0.kernel`; valid here: channels, blocks, stride");
     insta::assert_snapshot!(error("[refinement.space.\"model.dropout\"]\ntype = 'float'\nlow = 0.1\nhihg = 0.2"), @r#"project.toml, line 4: unknown key `refinement.space."model.dropout".hihg`; did you mean `refinement.space."model.dropout".high`?"#);
