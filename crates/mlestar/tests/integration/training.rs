@@ -174,6 +174,8 @@ fn trainings_are_put_beside_each_other_and_a_file_of_another_tool() {
         stdout.contains("peer: best accuracy 0.6500, 0.6 in 2.0 min"),
         "{stdout}"
     );
+    // None of them has a checkpoint.
+    assert_eq!(stdout.matches("(settings unknown)").count(), 3, "{stdout}");
     for file in ["training_comparison.json", "training_comparison.html"] {
         assert!(folder.path().join("runs").join(file).is_file(), "{file}");
     }

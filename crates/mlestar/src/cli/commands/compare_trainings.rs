@@ -50,8 +50,13 @@ fn print(comparison: &TrainingComparison) {
     for group in &comparison.groups {
         println!("{}", line(group, &comparison.levels));
         for training in &group.trainings {
+            // What it was trained with is not among the differences then.
+            let unknown = match training.seed {
+                Some(_) => "",
+                None => " (settings unknown)",
+            };
             println!(
-                "    {:.4} after {:.1} of {:.1} minutes  {}",
+                "    {:.4} after {:.1} of {:.1} minutes  {}{unknown}",
                 training.best_accuracy,
                 training.best_after_minutes,
                 training.minutes,
