@@ -41,6 +41,44 @@ pub fn optional(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| MISSING.to_string(), |value| number(value, decimals))
 }
 
+/// A probability such as a p-value: four decimals, and what they cannot show as a bound.
+///
+/// ```
+/// use mlestar_report::format;
+/// assert_eq!(format::probability(1.0), "1.0000");
+/// assert_eq!(format::probability(0.0214), "0.0214");
+/// assert_eq!(format::probability(3e-9), "below 0.0001");
+/// ```
+pub fn probability(value: f64) -> String {
+    match value > 0.0 && value < 0.0001 {
+        true => "below 0.0001".to_string(),
+        false => number(value, 4),
+    }
+}
+
+/// A setting that a machine chose, with as many digits as a person wants to read: `digits` significant ones.
+///
+/// ```
+/// use mlestar_report::format;
+/// assert_eq!(format::significant(0.612_450_780_919_783, 4), "0.6125");
+/// assert_eq!(format::significant(0.000_201_376, 4), "0.0002014");
+/// assert_eq!(format::significant(128.0, 4), "128");
+/// assert_eq!(format::significant(1.5e-9, 4), "1.5e-9");
+/// ```
+pub fn significant(value: f64, digits: usize) -> String {
+    if !value.is_finite() {
+        return MISSING.to_string();
+    }
+    let rounded: f64 = format!("{value:.*e}", digits.max(1) - 1)
+        .parse()
+        .unwrap_or(value);
+    let magnitude = rounded.abs();
+    match magnitude == 0.0 || (1e-6..1e15).contains(&magnitude) {
+        true => format!("{rounded}"),
+        false => format!("{rounded:e}"),
+    }
+}
+
 /// A fraction (0 to 1) with four decimals.
 pub fn fraction(value: f64) -> String {
     number(value, 4)

@@ -448,10 +448,13 @@ fn gain(before: &Predictions, after: &Predictions, paired: &McNemar) -> Measurem
             .noted("the answers are the baseline's, bit for bit: the same model");
     }
     let n = after.len();
-    let p_value = paired.p_value;
+    let p_value = match paired.p_value < 0.0001 {
+        true => "p below 0.0001".to_owned(),
+        false => format!("p = {:.4}", paired.p_value),
+    };
     let interval = [paired.interval.low, paired.interval.high];
     Measurement::proportion(paired.difference, interval, n as u64).noted(format!(
-        "paired over {n} test pictures, p = {p_value:.1e} (McNemar, exact)"
+        "paired over {n} test pictures, {p_value} (McNemar, exact)"
     ))
 }
 

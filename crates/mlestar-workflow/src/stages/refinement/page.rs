@@ -10,7 +10,7 @@ use crate::config::Config;
 use mlestar_report::{
     Block, Callout, ChartFigure, Column, KeyFigure, Link, Page, Row, Section, Table, charts, format,
 };
-use mlestar_tune::{StudyReport, TrialState};
+use mlestar_tune::{ParameterValue, StudyReport, TrialState};
 
 /// What both pages of this stage are about.
 pub(super) struct Outcome<'a> {
@@ -89,7 +89,7 @@ fn comparison(chosen: &FinalModel, comparison: &Comparison) -> Section {
             KeyFigure::new("difference", format::fraction(paired.difference)).interval(
                 format::interval(paired.interval.low, paired.interval.high, 4),
             ),
-            KeyFigure::new("p-value (McNemar, exact)", format!("{:.2e}", paired.p_value)),
+            KeyFigure::new("p-value (McNemar, exact)", format::probability(paired.p_value)),
             KeyFigure::new("only the baseline is right", format::count(paired.only_a)),
             KeyFigure::new("only the final model is right", format::count(paired.only_b)),
             KeyFigure::new(
@@ -188,7 +188,12 @@ fn trials(study: &StudyReport) -> Block {
         let settings: Vec<String> = trial
             .parameters
             .iter()
-            .map(|(key, value)| format!("{key} = {value}"))
+            .map(|(key, value)| match value {
+                ParameterValue::Float(value) => {
+                    format!("{key} = {}", format::significant(*value, 4))
+                }
+                value => format!("{key} = {value}"),
+            })
             .collect();
         table = table.row(Row::new([
             trial.number.to_string(),
