@@ -11,6 +11,7 @@ use mlestar_eval::{Predictions, accuracy, difference_interval, wilson};
 use mlestar_gates::{Evidence, Limit, Measurement, Unit};
 use mlestar_train::checkpoint::CheckpointRecord;
 use mlestar_train::{EpochRecord, StepRecord, checkpoint};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 const STAGE: Stage = Stage::Implementation;
@@ -19,6 +20,8 @@ const METRICS: &str = "metrics.jsonl";
 const BEST: &str = "checkpoints/best";
 const VALIDATION: &str = "validation_predictions.jsonl";
 const TRAIN: &str = "train_predictions.jsonl";
+/// Classes that a note names one by one.
+const CLASSES_NAMED: usize = 5;
 
 /// The checks of stage 4.
 pub fn checks(config: &Config) -> Vec<Check> {
@@ -48,6 +51,15 @@ pub fn checks(config: &Config) -> Vec<Check> {
             limit: Limit::AtMost(quality.overfitting_gap_max),
             remedy: "More augmentation, dropout or weight decay, fewer epochs, or more data.",
             measure: overfitting_gap,
+        },
+        Check {
+            id: "classes_answered",
+            title: "classes that the model answers at all, of those among the images that it learnt from",
+            unit: Unit::Fraction,
+            limit: Limit::Above(0.5),
+            remedy: "The model gives the same few answers whatever the image: training.class_weights = \"balanced\" for \
+                     rare classes, a lower training.optimizer.learning_rate, more epochs.",
+            measure: classes_answered,
         },
         Check {
             id: "checkpoints_readable",
@@ -231,6 +243,46 @@ fn overfitting_gap(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measur
     )
 }
 
+fn classes_answered(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+    let train = reader.predictions(STAGE, TRAIN)?;
+    let validation = reader.predictions(STAGE, VALIDATION)?;
+    let summary: TrainingSummary = reader.artifact(STAGE, SUMMARY)?;
+    Ok(share_answered(&train, &validation, &summary.classes))
+}
+
+/// The share of the classes of the training images that the model answers for any training or validation image. Few
+/// test images of a rare class decide nothing about it; that it is never answered, not even where it was learnt, does.
+fn share_answered(
+    train: &Predictions,
+    validation: &Predictions,
+    classes: &[String],
+) -> Measurement {
+    let shown: BTreeSet<u32> = train.labels().iter().copied().collect();
+    let answers = train
+        .predicted_labels()
+        .iter()
+        .chain(validation.predicted_labels());
+    let answered: BTreeSet<u32> = answers.copied().collect();
+    let never: Vec<u32> = shown.difference(&answered).copied().collect();
+    let n_answered = shown.len() - never.len();
+    let name = |class: &u32| classes.get(*class as usize).map_or("?", String::as_str);
+    let named: Vec<&str> = never.iter().take(CLASSES_NAMED).map(name).collect();
+    let more = if never.len() > CLASSES_NAMED {
+        " ..."
+    } else {
+        ""
+    };
+    let note = match never.is_empty() {
+        true => format!("all {n_answered}"),
+        false => format!(
+            "{n_answered} of {}; never: {}{more}",
+            shown.len(),
+            named.join(", ")
+        ),
+    };
+    Measurement::exact(n_answered as f64 / shown.len().max(1) as f64).noted(note)
+}
+
 fn checkpoints_readable(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
     let summary: TrainingSummary = reader.artifact(STAGE, SUMMARY)?;
     let files = reader.files_under(STAGE, "checkpoints/")?;
@@ -374,4 +426,44 @@ fn correct_of(predictions: &Predictions) -> (u64, u64) {
 fn cannot_compute(name: &str, error: impl ToString) -> Box<Evidence> {
     let file = RunFolder::display_name(STAGE, name);
     Box::new(Evidence::missing(file, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers the classes of `answers` to images of the classes of `labels`.
+    fn predictions(labels: &[u32], answers: &[usize]) -> Predictions {
+        let logits = answers
+            .iter()
+            .flat_map(|answer| (0..3).map(|class| f32::from(u8::from(class == *answer))));
+        Predictions::from_logits(labels.to_vec(), logits.collect(), 3).unwrap()
+    }
+
+    #[test]
+    fn a_model_that_answers_the_majority_alone_does_not_pass() {
+        let classes = ["ant", "bee", "fly"].map(str::to_owned);
+        let check = checks(&Config::default());
+        let check = check
+            .iter()
+            .find(|check| check.id == "classes_answered")
+            .unwrap();
+        let judged = |train: &Predictions, validation: &Predictions| {
+            let found = share_answered(train, validation, &classes);
+            let note = found.note.clone();
+            (check.criterion(check.limit).judge(found).status, note)
+        };
+        // Two classes of 4 and 100 images, of which the small one is never answered.
+        let majority = predictions(&[0, 0, 1, 0], &[0, 0, 0, 0]);
+        let (status, note) = judged(&majority, &majority);
+        assert_eq!(status, mlestar_gates::Status::Fail);
+        assert_eq!(note, "1 of 2; never: bee");
+        // Answered once, and be it wrongly.
+        let once = predictions(&[0, 0], &[0, 1]);
+        let (status, note) = judged(&majority, &once);
+        assert_eq!(
+            (status, note.as_str()),
+            (mlestar_gates::Status::Pass, "all 2")
+        );
+    }
 }
