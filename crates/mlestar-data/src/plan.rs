@@ -286,7 +286,7 @@ mod tests {
         }
     }
 
-    /// Two classes of five groups each; the first group holds both.
+    /// Two classes of five groups each, some of which hold both.
     #[test]
     fn what_belongs_together_is_on_one_side() {
         let train: Vec<u32> = (0..60).map(|i| i % 2).collect();

@@ -92,13 +92,19 @@ pub fn grouped_split(
     let mut split = GroupedSplit::new(labels, groups, fraction, keep);
     let mut order: Vec<usize> = (0..split.groups.len()).collect();
     Stream::new(seed, purpose, 0, 0).shuffle(&mut order);
+    let mut with_class: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for group in &order {
+        for class in split.groups[*group].keys() {
+            with_class.entry(*class).or_default().push(*group);
+        }
+    }
     // Those with the fewest groups have the least choice.
-    let mut classes: Vec<u32> = split.classes.keys().copied().collect();
-    classes.sort_by_key(|class| split.classes[class].n_groups_left);
-    for class in classes {
+    let mut classes: Vec<(u32, Vec<usize>)> = with_class.into_iter().collect();
+    classes.sort_by_key(|(_, groups)| groups.len());
+    for (class, groups) in classes {
         if split.classes[&class].held_out == 0.0 {
-            let with_class = order.iter().filter(|group| split.holds(**group, class));
-            let best = with_class
+            let best = groups
+                .iter()
                 .filter(|group| split.can_leave(**group))
                 .min_by(|a, b| split.change(**a).total_cmp(&split.change(**b)));
             split.hold_out(*best.ok_or(class)?);
@@ -162,10 +168,6 @@ impl GroupedSplit {
             classes,
             keep,
         }
-    }
-
-    fn holds(&self, group: usize, class: u32) -> bool {
-        self.groups[group].contains_key(&class)
     }
 
     /// Whether enough groups of each of its classes would stay.

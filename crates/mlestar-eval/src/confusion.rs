@@ -19,6 +19,8 @@ pub struct ConfusionMatrix {
     /// Of each class, which others it is taken for, in order, and how often.
     mistaken: Vec<Vec<(u32, u64)>>,
     total: u64,
+    /// Classes with a sample.
+    n_present: usize,
 }
 
 /// The most classes that a file may hold.
@@ -105,6 +107,7 @@ impl ConfusionMatrix {
             right: vec![0; n_classes],
             mistaken: vec![Vec::new(); n_classes],
             total: 0,
+            n_present: 0,
         };
         let mut wrong: BTreeMap<(u32, u32), u64> = BTreeMap::new();
         for (index, (truth, predicted, count)) in cells.into_iter().enumerate() {
@@ -132,6 +135,8 @@ impl ConfusionMatrix {
         if matrix.total == 0 {
             return Err(EvalError::Empty { what: WHAT });
         }
+        let present = matrix.supports.iter().filter(|support| **support > 0);
+        matrix.n_present = present.count();
         for ((truth, predicted), count) in wrong {
             matrix.mistaken[truth as usize].push((predicted, count));
         }
@@ -205,7 +210,7 @@ impl ConfusionMatrix {
 
     /// Number of classes with a sample.
     pub fn n_present(&self) -> usize {
-        self.supports.iter().filter(|support| **support > 0).count()
+        self.n_present
     }
 
     /// Samples predicted as `class`.

@@ -57,10 +57,10 @@ pub enum ExportError {
         found: usize,
     },
     /// An image file cannot be read as one.
-    #[error("{}: {reason}", path.display())]
+    #[error("{name}: {reason}")]
     Image {
-        /// The file; empty for an image that is no file.
-        path: PathBuf,
+        /// The file, or `the image` where its content was given.
+        name: String,
         /// What is wrong with it.
         reason: String,
     },

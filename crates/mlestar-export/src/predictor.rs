@@ -107,7 +107,7 @@ impl Predictor {
     /// [`ExportError::Image`] with the file and the reason when it cannot be read as an image.
     pub fn predict_file(&self, path: &Path) -> Result<Prediction, ExportError> {
         let pixels = self.preparation.read(path);
-        self.predict_pixels(pixels, path)
+        self.predict_pixels(pixels, &path.display().to_string())
     }
 
     /// Classifies an image, given as the content of a file in any of the formats that training reads.
@@ -116,16 +116,16 @@ impl Predictor {
     ///
     /// [`ExportError::Image`] with the reason when it cannot be read as an image.
     pub fn predict_image(&self, content: &[u8]) -> Result<Prediction, ExportError> {
-        self.predict_pixels(self.preparation.apply(content), Path::new(""))
+        self.predict_pixels(self.preparation.apply(content), "the image")
     }
 
     fn predict_pixels(
         &self,
         pixels: Result<image::RgbImage, String>,
-        path: &Path,
+        name: &str,
     ) -> Result<Prediction, ExportError> {
         let pixels = pixels.map_err(|reason| ExportError::Image {
-            path: path.to_owned(),
+            name: name.to_owned(),
             reason,
         })?;
         self.predict(&pixels, self.model.height(), self.model.width())

@@ -42,8 +42,8 @@ impl Criterion {
         }
     }
 
-    /// What this criterion says of a figure that was just measured: a number, a flag, a [`Measurement`], or, with the
-    /// feature `eval`, a figure of `mlestar-eval` with its interval and the number of samples.
+    /// What this criterion says of a figure that was just measured: a number, a [`Measurement`], or, with the feature
+    /// `eval`, a figure of `mlestar-eval` with its interval and the number of samples.
     ///
     /// ```
     /// use mlestar_gates::{Criterion, Limit, Status, Unit};

@@ -68,20 +68,6 @@ impl From<f64> for Measurement {
     }
 }
 
-impl From<bool> for Measurement {
-    fn from(holds: bool) -> Self {
-        Measurement::flag(holds)
-    }
-}
-
-/// Without the number of samples: an inconclusive verdict cannot say how many more would decide.
-#[cfg(feature = "eval")]
-impl From<mlestar_eval::Estimate> for Measurement {
-    fn from(figure: mlestar_eval::Estimate) -> Self {
-        Measurement::with_interval(figure.value, figure.interval.ends())
-    }
-}
-
 /// A figure of so many samples.
 #[cfg(feature = "eval")]
 impl From<(mlestar_eval::Estimate, u64)> for Measurement {

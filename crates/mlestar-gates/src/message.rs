@@ -33,7 +33,7 @@ pub(crate) fn message(criterion: &Criterion, status: Status, evidence: &Evidence
         Evidence::Missing { file, reason } if reason.is_empty() => {
             format!("{title}: {file} is missing")
         }
-        Evidence::Missing { file, reason } => format!("{title}: {file} is missing ({reason})"),
+        Evidence::Missing { file, reason } => format!("{title}: {file}: {reason}"),
     }
 }
 

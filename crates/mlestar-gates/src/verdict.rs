@@ -43,7 +43,7 @@ impl fmt::Display for Verdict {
 /// };
 /// let verdict = judge(&criterion, Evidence::missing("package/model.onnx", "the deployment stage has not run"));
 /// assert_eq!(verdict.status, Status::Missing);
-/// assert_eq!(verdict.message, "model size: package/model.onnx is missing (the deployment stage has not run)");
+/// assert_eq!(verdict.message, "model size: package/model.onnx: the deployment stage has not run");
 /// ```
 pub fn judge(criterion: &Criterion, evidence: Evidence) -> Verdict {
     let (status, margin) = match &evidence {

@@ -42,7 +42,12 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
         true => "it is a link that leads nowhere: mend or delete it".to_string(),
         false => format!("it cannot be read: {e}"),
     };
-    let bytes = fs::metadata(path).map_err(fail)?.len();
+    let found = fs::metadata(path).map_err(fail)?;
+    if !found.is_file() {
+        // Opening a pipe or a device could wait for ever.
+        return Err("it is no file".to_string());
+    }
+    let bytes = found.len();
     if bytes > MAX_FILE_BYTES {
         return Err(format!(
             "the file has {} MiB, but at most {} MiB are read: make it smaller",

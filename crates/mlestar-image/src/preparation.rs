@@ -131,5 +131,9 @@ mod tests {
             .read(Path::new("/nowhere.png"))
             .unwrap_err();
         assert!(error.contains("cannot be read"), "{error}");
+        let error = Preparation::new(4, 4)
+            .read(&std::env::temp_dir())
+            .unwrap_err();
+        assert_eq!(error, "it is no file");
     }
 }

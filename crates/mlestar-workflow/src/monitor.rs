@@ -313,7 +313,7 @@ fn steps_per_epoch(history: &History) -> Option<usize> {
 fn planned_steps(run: &RunFolder, training: &TrainingConfig) -> Option<usize> {
     let path = run.artifact(Stage::ActionPlanning, "action_plan.json");
     let plan: ActionPlan = read_artifact(&path).ok()?;
-    (plan.training.batch_size == training.batch_size).then_some(plan.work.steps_per_epoch)
+    (plan.training.batch_size == training.batch_size).then_some(plan.training_work.steps_per_epoch)
 }
 
 /// Where in its epochs a training is.

@@ -104,6 +104,25 @@ fn peers_that_cannot_run_are_rows_and_no_error() {
     assert!(stdout.contains("| ours / best peer (above 1: ours is better) | - | - | - | - |"));
 }
 
+/// Messages name commands as they are typed here; what is no message stays as it is.
+#[test]
+fn commands_are_named_as_they_are_typed_and_configs_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let xtask = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    let missing = xtask(&["status"]);
+    assert!(text(&missing.stderr).contains("`cargo xtask run` makes one"));
+    let description = "project.description='mlestar run, on ants'";
+    let config = text(&xtask(&["config", "--set", description]).stdout);
+    assert!(config.contains("\"mlestar run, on ants\""), "{config}");
+}
+
 #[test]
 fn a_saved_output_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();

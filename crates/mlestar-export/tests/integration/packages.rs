@@ -76,6 +76,7 @@ fn a_package_reads_image_files_as_it_records() {
 
     let error = predictor.predict_image(&content[..60]).unwrap_err();
     assert!(matches!(error, ExportError::Image { .. }), "{error}");
+    assert!(error.to_string().starts_with("the image: it is"), "{error}");
     let error = predictor.predict_file(&folder.path().join("none.png"));
     assert!(
         error

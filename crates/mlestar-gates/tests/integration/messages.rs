@@ -143,7 +143,7 @@ fn evidence_that_cannot_be_trusted_names_the_file() {
     };
     insta::assert_snapshot!(contradiction(0.91, 0.8312), @"FAIL accuracy: 5-evaluation/evaluation.json claims accuracy 0.9100, but recomputing it gives 0.8312; rerun the stage that writes it");
     insta::assert_snapshot!(contradiction(0.83120001, 0.8312), @"FAIL accuracy: 5-evaluation/evaluation.json claims accuracy 0.83120001, but recomputing it gives 0.8312; rerun the stage that writes it");
-    insta::assert_snapshot!(judge(&criterion, Evidence::missing("5-evaluation/predictions.csv", "the evaluation stage has not run")), @"MISSING accuracy: 5-evaluation/predictions.csv is missing (the evaluation stage has not run)");
+    insta::assert_snapshot!(judge(&criterion, Evidence::missing("5-evaluation/predictions.csv", "the evaluation stage has not run")), @"MISSING accuracy: 5-evaluation/predictions.csv: the evaluation stage has not run");
     insta::assert_snapshot!(judge(&criterion, Evidence::missing("5-evaluation/predictions.csv", "")), @"MISSING accuracy: 5-evaluation/predictions.csv is missing");
     let stale = |reasons: &[&str]| {
         let reasons = reasons.iter().map(|&reason| reason.into()).collect();

@@ -196,7 +196,7 @@ fn training_time(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measure
     let plan = plan(reader)?;
     let claimed: ArchitectureCheck = reader.artifact(STAGE, CHECK)?;
     let timing = &claimed.figures.timing;
-    let seconds = |step: f64| timing.training_seconds(step, &plan.work);
+    let seconds = |step: f64| timing.training_seconds(step, &plan.training_work);
     let estimate = seconds(timing.median_step_seconds());
     let what = "estimated time of training";
     agree_with(

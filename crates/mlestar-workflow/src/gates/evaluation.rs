@@ -3,14 +3,13 @@
 use super::reader::agree_whole;
 use super::{ArtifactReader, Check, Found};
 use crate::config::{Config, MetricName};
-use crate::stages::evaluation::{DRAWINGS, EvaluationResults};
+use crate::stages::evaluation::{DRAWINGS, EvaluationResults, RESULTS};
 use crate::{RunFolder, Stage};
 use mlestar_eval::{ClassMetric, Predictions, accuracy, class_metric_interval, wilson};
 use mlestar_gates::{Evidence, Limit, Measurement, Unit};
 
 const STAGE: Stage = Stage::Evaluation;
 const PREDICTIONS: &str = "predictions.jsonl";
-const RESULTS: &str = "evaluation_results.json";
 /// The drawings that an evaluation leaves.
 const N_DRAWINGS: usize = 6;
 /// Classes that a note names one by one.
@@ -173,13 +172,17 @@ fn absent_classes<'a>(absent: &[usize], name: impl Fn(usize) -> &'a str) -> Stri
     if absent.is_empty() {
         return String::new();
     }
-    let named = absent.iter().take(CLASSES_NAMED).map(|&class| name(class));
-    let named: Vec<&str> = named.collect();
-    let more = match absent.len().saturating_sub(CLASSES_NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("; support 0 and not judged: {}{more}", named.join(", "))
+    let absent: Vec<&str> = absent.iter().map(|&class| name(class)).collect();
+    format!("; support 0 and not judged: {}", first_of(&absent))
+}
+
+/// The first of these classes, and how many more there are.
+pub(super) fn first_of(classes: &[&str]) -> String {
+    let named = classes[..classes.len().min(CLASSES_NAMED)].join(", ");
+    match classes.len().saturating_sub(CLASSES_NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
 }
 
 fn analysis_complete(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {

@@ -1,5 +1,6 @@
 //! The gate of stage 4.
 
+use super::evaluation::first_of;
 use super::reader::agree_whole;
 use super::{ArtifactReader, Check, Found, agree};
 use crate::config::Config;
@@ -20,8 +21,6 @@ const METRICS: &str = "metrics.jsonl";
 const BEST: &str = "checkpoints/best";
 const VALIDATION: &str = "validation_predictions.jsonl";
 const TRAIN: &str = "train_predictions.jsonl";
-/// Classes that a note names one by one.
-const CLASSES_NAMED: usize = 5;
 
 /// The checks of stage 4.
 pub fn checks(config: &Config) -> Vec<Check> {
@@ -266,18 +265,13 @@ fn share_answered(
     let never: Vec<u32> = shown.difference(&answered).copied().collect();
     let n_answered = shown.len() - never.len();
     let name = |class: &u32| classes.get(*class as usize).map_or("?", String::as_str);
-    let named: Vec<&str> = never.iter().take(CLASSES_NAMED).map(name).collect();
-    let more = if never.len() > CLASSES_NAMED {
-        " ..."
-    } else {
-        ""
-    };
+    let never: Vec<&str> = never.iter().map(name).collect();
     let note = match never.is_empty() {
         true => format!("all {n_answered}"),
         false => format!(
-            "{n_answered} of {}; never: {}{more}",
+            "{n_answered} of {}; never: {}",
             shown.len(),
-            named.join(", ")
+            first_of(&never)
         ),
     };
     Measurement::exact(n_answered as f64 / shown.len().max(1) as f64).noted(note)

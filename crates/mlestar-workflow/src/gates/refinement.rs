@@ -16,6 +16,7 @@ use burn::tensor::Device;
 use mlestar_artifact::ContentHash;
 use mlestar_eval::{McNemar, Predictions, accuracy, mcnemar};
 use mlestar_gates::{Evidence, Limit, Measurement, Unit};
+use mlestar_report::format;
 use mlestar_train::checkpoint::TrainingIdentity;
 use mlestar_train::{EpochRecord, checkpoint};
 use mlestar_tune::{TrialState, report_of_log};
@@ -448,13 +449,10 @@ fn gain(before: &Predictions, after: &Predictions, paired: &McNemar) -> Measurem
             .noted("the answers are the baseline's, bit for bit: the same model");
     }
     let n = after.len();
-    let p_value = match paired.p_value < 0.0001 {
-        true => "p below 0.0001".to_owned(),
-        false => format!("p = {:.4}", paired.p_value),
-    };
+    let p_value = format::probability(paired.p_value);
     let interval = [paired.interval.low, paired.interval.high];
     Measurement::proportion(paired.difference, interval, n as u64).noted(format!(
-        "paired over {n} test pictures, {p_value} (McNemar, exact)"
+        "paired over {n} test pictures, p-value {p_value} (McNemar, exact)"
     ))
 }
 

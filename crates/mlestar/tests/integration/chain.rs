@@ -1,28 +1,19 @@
 //! The whole chain through the command line, on a tiny set.
 
-use crate::root;
+use crate::{ended, program, root};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 /// The program on the tiny set, its run folder being `runs/tiny` in `folder`.
 pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let config = root().join("crates/mlestar-workflow/tests/integration/tiny.toml");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mlestar"));
-    command
-        .args(arguments)
-        .arg("--config")
-        .arg(config)
-        .current_dir(folder);
+    let mut command = program(folder, arguments);
+    command.arg("--config").arg(config);
     command
 }
 
 fn mlestar(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output: Output = command(folder, arguments).output().unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    ended(command(folder, arguments))
 }
 
 #[test]

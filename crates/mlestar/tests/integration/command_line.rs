@@ -1,26 +1,11 @@
 //! Exit codes and messages of the program itself.
 
-use crate::root;
-use std::path::Path;
-use std::process::{Command, Output};
-
-fn mlestar(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mlestar"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap()
-}
+use crate::{ended, program, root};
 
 /// Runs the program in an empty folder; its exit code, standard output and standard error.
 fn run(arguments: &[&str]) -> (i32, String, String) {
     let folder = tempfile::tempdir().unwrap();
-    let output = mlestar(folder.path(), arguments);
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    ended(program(folder.path(), arguments))
 }
 
 fn assert_fails(arguments: &[&str], code: i32, expected: &str) {
@@ -52,9 +37,7 @@ fn a_reader_that_is_gone_changes_no_exit_code() {
         (vec!["explain"], 3),
         (vec!["run", "--set", "training.epochs=0"], 2),
     ] {
-        let status = Command::new(env!("CARGO_BIN_EXE_mlestar"))
-            .args(&arguments)
-            .current_dir(folder.path())
+        let status = program(folder.path(), &arguments)
             .stdout(gone())
             .stderr(gone())
             .status()
@@ -126,9 +109,8 @@ fn missing_data_end_with_1_and_are_named() {
 fn a_run_folder_that_cannot_be_written_is_named() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("runs"), "in the way").unwrap();
-    let output = mlestar(folder.path(), &["run"]);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let (code, _, stderr) = ended(program(folder.path(), &["run"]));
+    assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("cannot use the run folder"), "{stderr}");
 }
 

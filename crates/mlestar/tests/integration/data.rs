@@ -1,22 +1,12 @@
 //! Data that are named on the command line, and what is said about those that are left out.
 
-use crate::root;
+use crate::{ended, program, root};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// Runs the program in `folder`; its exit code, standard output and standard error.
 fn mlestar(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_mlestar"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    ended(program(folder, arguments))
 }
 
 /// A BMP of 16 x 16 pixels whose colours depend on `seed`.

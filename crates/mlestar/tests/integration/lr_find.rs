@@ -1,11 +1,11 @@
 //! `lr-find` on a tiny set.
 
 use crate::chain::command;
+use crate::ended;
 use mlestar_artifact::read_artifact;
 use mlestar_workflow::lr_find::LrFind;
 use std::fs;
 use std::path::Path;
-use std::process::Output;
 
 const SWEEP: [&str; 7] = [
     "lr-find",
@@ -18,12 +18,7 @@ const SWEEP: [&str; 7] = [
 ];
 
 fn lr_find(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output: Output = command(folder, arguments).output().unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    ended(command(folder, arguments))
 }
 
 #[test]

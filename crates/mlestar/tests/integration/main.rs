@@ -16,6 +16,7 @@ mod signals;
 mod training;
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 /// The root of the repository.
 fn root() -> PathBuf {
@@ -24,4 +25,25 @@ fn root() -> PathBuf {
         .nth(2)
         .unwrap()
         .to_owned()
+}
+
+/// The program in `folder`.
+fn program(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mlestar"));
+    command.args(arguments).current_dir(folder);
+    command
+}
+
+/// Runs it; its exit code, standard output and standard error.
+fn ended(mut command: Command) -> (i32, String, String) {
+    texts(command.output().unwrap())
+}
+
+/// Exit code, standard output and standard error.
+fn texts(output: Output) -> (i32, String, String) {
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
 }

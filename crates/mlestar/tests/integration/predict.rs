@@ -1,11 +1,12 @@
 //! `predict` on a model of a tiny set of image files.
 
 use crate::chain::command;
+use crate::{program, texts};
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Two classes of files that have to be resized and laid on a background: 24 to learn from, 4 to validate, 4 to test.
 fn write_images(folder: &Path) {
@@ -53,22 +54,14 @@ fn run(folder: &Path) {
 }
 
 fn predict(folder: &Path, arguments: &[&str], input: &[u8]) -> (i32, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_mlestar"))
-        .arg("predict")
-        .args(arguments)
-        .current_dir(folder)
+    let mut child = program(folder, &[&["predict"], arguments].concat())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
-    let output = child.wait_with_output().unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    texts(child.wait_with_output().unwrap())
 }
 
 fn lines(text: &str) -> Vec<Value> {
@@ -154,6 +147,16 @@ fn files_are_answered_as_the_trained_network_answered_them() {
     assert!(!rows[0].contains("error") && rows[0].starts_with("images/test/light/1.png  "));
     assert!(rows[1].contains("broken.png") && rows[1].contains("error: its content is no picture"));
     assert!(rows[2].contains("nowhere.png") && rows[2].contains("error: it cannot be read"));
+
+    // A folder is no image, and a pipe is not waited for.
+    let made = std::process::Command::new("mkfifo")
+        .arg(folder.join("pipe"))
+        .status();
+    if made.is_ok_and(|status| status.success()) {
+        let (code, stdout, _) = predict(folder, &["elsewhere", "pipe"], b"");
+        assert_eq!(code, 1);
+        assert!(stdout.contains("error: it is no file"), "{stdout}");
+    }
 
     // A file gets all rows or none.
     let arguments = [

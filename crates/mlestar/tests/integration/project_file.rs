@@ -1,21 +1,12 @@
 //! `init`, the config that it writes, `runs`, and what shells and `man` are given.
 
+use crate::{ended, program};
 use mlestar_workflow::config::Config;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 fn mlestar(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_mlestar"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    ended(program(folder, arguments))
 }
 
 fn write_images(folder: &Path) {

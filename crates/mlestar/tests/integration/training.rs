@@ -1,18 +1,14 @@
 //! `analyze-training` and `monitor` on a run that the chain made, and where there is none.
 
 use crate::chain::command;
+use crate::{ended, program};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 fn mlestar(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = command(folder, arguments).output().unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    ended(command(folder, arguments))
 }
 
 /// Replaces the record of the baseline by one of 20 epochs that overfit after the eighth.
@@ -105,16 +101,7 @@ fn an_analysis_leaves_the_run_fresh_and_its_gates_alone() {
 
 /// Without a config, as where only a run is named.
 fn plain(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_mlestar"))
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    (
-        output.status.code().unwrap(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    ended(program(folder, arguments))
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub struct ActionPlan {
     /// What model and training need, computed.
     pub resources: ResourceFigures,
     /// What the training has to do.
-    pub work: TrainingWork,
+    pub training_work: TrainingWork,
     /// Floating-point operations of the whole training: three forward passes a picture and epoch.
     pub training_flops: f64,
 }
@@ -167,7 +167,7 @@ pub struct ArchitectureFigures {
     /// What model and training need, computed.
     pub resources: ResourceFigures,
     /// What the training has to do.
-    pub work: TrainingWork,
+    pub training_work: TrainingWork,
     /// What a few steps cost.
     pub timing: StepTiming,
     /// The estimated time of the whole training, in seconds.

@@ -128,8 +128,8 @@ fn fits(figures: &ArchitectureFigures) -> Vec<CheckRow> {
             format!(
                 "median of {} measured steps, {} epochs of {} steps",
                 timing.step_seconds.len(),
-                figures.work.epochs,
-                figures.work.steps_per_epoch
+                figures.training_work.epochs,
+                figures.training_work.steps_per_epoch
             ),
         ),
         row(

@@ -76,11 +76,11 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     if let Some(larger) = &check.larger_size {
         context.reporter.note(&larger_size_in_words(larger, found));
     }
-    if plan.work.is_left_out_much() {
+    if plan.training_work.is_left_out_much() {
         context.reporter.note(&format!(
             "warning: every epoch leaves out {} of {} training pictures, its last incomplete batch (training.batch_size \
              = {}); the plan names a size that leaves out fewer",
-            plan.work.n_left_out, plan.work.n_train, plan.training.batch_size
+            plan.training_work.n_left_out, plan.training_work.n_train, plan.training.batch_size
         ));
     }
     let timing = &check.figures.timing;
@@ -132,9 +132,9 @@ fn figures(
             .collect(),
         gradients: probe.gradients,
         resources: plan.resources.clone(),
-        work: plan.work,
+        training_work: plan.training_work,
         estimated_training_seconds: timing
-            .training_seconds(timing.median_step_seconds(), &plan.work),
+            .training_seconds(timing.median_step_seconds(), &plan.training_work),
         timing,
         limits: TaskLimits {
             model_bytes: task.constraints.model_bytes_max,

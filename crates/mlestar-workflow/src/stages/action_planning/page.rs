@@ -60,7 +60,7 @@ fn overview(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
                 "training time, extrapolated",
                 format::seconds(check.figures.estimated_training_seconds),
             )
-            .interval(format!("{} epochs at most", plan.work.epochs)),
+            .interval(format!("{} epochs at most", plan.training_work.epochs)),
             KeyFigure::new(
                 "training memory, computed",
                 format::bytes(plan.resources.training_memory_bytes()),
@@ -83,13 +83,13 @@ fn strategy(plan: &ActionPlan, larger_size: Option<String>) -> Section {
     if let Some(text) = larger_size {
         section = section.block(Callout::info("Larger pictures fit", text));
     }
-    if plan.work.is_left_out_much() {
+    if plan.training_work.is_left_out_much() {
         section = section.block(Callout::warning(
             "Much is left out of every epoch",
             format!(
                 "{} of {} training pictures are those of the incomplete last batch: a smaller training.batch_size, or \
                  one that divides their number, shows them.",
-                plan.work.n_left_out, plan.work.n_train
+                plan.training_work.n_left_out, plan.training_work.n_train
             ),
         ));
     }

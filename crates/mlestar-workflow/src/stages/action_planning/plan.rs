@@ -52,7 +52,7 @@ pub(super) fn plan(
         teachers,
         augmentation: config.augmentation.clone(),
         training_flops: resources.training_flops(&work, n_train),
-        work,
+        training_work: work,
         architecture,
         answers,
         resources,

@@ -66,7 +66,7 @@ pub(crate) fn architecture_figures() -> ArchitectureFigures {
             norm: 1.0,
         }],
         resources,
-        work: TrainingWork::new(&training, 1_000, 100),
+        training_work: TrainingWork::new(&training, 1_000, 100),
         timing: StepTiming {
             batch_size: 8,
             n_warm_up_steps: 2,

@@ -23,10 +23,11 @@ pub const RESULTS: &str = "evaluation_results.json";
 /// Where the charts of an evaluation stand in its stage's folder.
 pub(crate) const DRAWINGS: &str = "visualizations/";
 
-/// Curves are thinned to this many points, for more cannot be seen,
+/// Curves are thinned to this many points: more cannot be seen.
 const CURVE_POINTS: usize = 200;
-/// and those of many classes to so many together, but to no fewer than ten each, or the file would be huge.
+/// With many classes each curve has fewer, so that all have about so many together: the file would be huge.
 const ALL_CURVE_POINTS: usize = 200_000;
+/// Points that a curve has at least.
 const FEWEST_CURVE_POINTS: usize = 10;
 
 /// Evaluates the best checkpoint of stage 4 on the test pictures.

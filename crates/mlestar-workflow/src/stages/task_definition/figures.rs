@@ -23,7 +23,7 @@ pub struct FeasibilityFigures {
     /// What the model and its training need, computed.
     pub resources: ResourceFigures,
     /// What the training of stage 4 has to do.
-    pub work: TrainingWork,
+    pub training_work: TrainingWork,
     /// What stage 6 has to do; absent where `refinement.enabled` is false.
     pub search: Option<SearchWork>,
     /// Whether training begins with weights of a file or learns from trained networks.
@@ -95,7 +95,7 @@ impl FeasibilityFigures {
         let seconds = |work: &TrainingWork| self.timing.training_seconds(step_seconds, work);
         let of_search = |part: &dyn Fn(&SearchWork) -> f64| self.search.as_ref().map_or(0.0, part);
         RunSeconds {
-            training: seconds(&self.work),
+            training: seconds(&self.training_work),
             search: of_search(&|search| search.trials as f64 * seconds(&search.trial)),
             final_training: of_search(&|search| seconds(&search.final_training)),
         }
@@ -221,7 +221,7 @@ pub(super) fn collect(
     FeasibilityFigures {
         device: context.device_name.to_owned(),
         machine_memory_bytes: MachineInfo::detect().total_memory_bytes,
-        work: TrainingWork::new(&context.config.training, data.n_train, data.n_validation),
+        training_work: TrainingWork::new(&context.config.training, data.n_train, data.n_validation),
         search: SearchWork::of(context.config, &data),
         has_prior_knowledge: context.config.training.initial_weights.is_some()
             || context.config.training.teaching().is_some(),

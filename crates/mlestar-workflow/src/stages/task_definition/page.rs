@@ -34,7 +34,7 @@ fn overall(report: &FeasibilityReport) -> Badge {
 }
 
 fn overview(report: &FeasibilityReport) -> Section {
-    let (timing, work) = (&report.figures.timing, &report.figures.work);
+    let (timing, work) = (&report.figures.timing, &report.figures.training_work);
     let seconds = report.figures.run_seconds(timing.median_step_seconds());
     let whole = match &report.figures.search {
         Some(search) => format!(

@@ -170,12 +170,8 @@ fn adapted(base: &str, name: &str, data: &str, found: &Found) -> String {
                 }
             }
             _ => {
-                // A comment about a value that stands here no longer.
-                let is_about_path = line.starts_with("# --data names");
-                if !is_about_path {
-                    text.push_str(line);
-                    text.push('\n');
-                }
+                text.push_str(line);
+                text.push('\n');
             }
         }
     }

@@ -9,7 +9,7 @@ pub fn completions(options: &CompletionsOptions) -> Result<ExitCode, WorkflowErr
     let mut command = COMMANDS.get().cloned().unwrap_or_default();
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut command, output::name(), &mut script);
-    write(&script);
+    output::write_raw(&script);
     Ok(ExitCode::Pass)
 }
 
@@ -19,12 +19,6 @@ pub fn man() -> Result<ExitCode, WorkflowError> {
     clap_mangen::Man::new(command)
         .render(&mut page)
         .map_err(|error| WorkflowError::Usage(format!("the page cannot be made: {error}")))?;
-    write(&page);
+    output::write_raw(&page);
     Ok(ExitCode::Pass)
-}
-
-/// As it is: these are no texts that name commands.
-fn write(bytes: &[u8]) {
-    use std::io::Write;
-    let _ = std::io::stdout().lock().write_all(bytes);
 }

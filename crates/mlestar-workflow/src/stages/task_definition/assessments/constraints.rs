@@ -56,7 +56,7 @@ fn constraint(
 
 fn training_time(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     let limit = spec.constraints.training_time_seconds_max;
-    let (timing, work) = (&figures.timing, &figures.work);
+    let (timing, work) = (&figures.timing, &figures.training_work);
     let [shortest, longest] = timing.step_range_seconds();
     let seconds = |step: f64| figures.run_seconds(step).longest_training();
     let typical = figures.run_seconds(timing.median_step_seconds());
@@ -340,7 +340,7 @@ mod tests {
     fn smaller_pictures_lower_the_time_of_training_as_far_as_their_steps_do() {
         // With a quarter of the area a step takes 0.5 of the 1.1 s of others, with 0.625 of it 0.75: 2,790 to 3,318 s.
         let change = |figures: &mut FeasibilityFigures| {
-            figures.work.mean_picture_area = 0.625;
+            figures.training_work.mean_picture_area = 0.625;
             figures.timing.smallest_pictures = Some(SmallStepTiming {
                 picture_area: 0.25,
                 step_seconds: vec![0.55, 0.5, 0.6],

@@ -148,7 +148,7 @@ mod testing {
                 loader_bytes: 6_291_456,
                 data_bytes: 184_320_000,
             },
-            work: TrainingWork {
+            training_work: TrainingWork {
                 mean_picture_area: 1.0,
                 epochs: 10,
                 n_train: 45_000,

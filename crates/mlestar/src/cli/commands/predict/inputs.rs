@@ -79,12 +79,7 @@ fn add(path: &Path, inputs: &mut Vec<Input>) -> Result<(), WorkflowError> {
                 inputs.push(Input::Refused(path.to_owned(), reason));
             }
         }
-        // Opening a pipe or a device could wait for ever.
-        Ok(found) if !found.is_file() => {
-            let reason = "it is neither a file nor a folder".to_owned();
-            inputs.push(Input::Refused(path.to_owned(), reason));
-        }
-        // What is not there is a row with its reason.
+        // What is not there, or no file, is a row with its reason.
         _ => inputs.push(Input::File(path.to_owned())),
     }
     Ok(())

@@ -5,6 +5,7 @@ mod rows;
 
 use crate::cli::arguments::PredictOptions;
 use crate::cli::console::Console;
+use crate::cli::output;
 use crate::cli::project::{run_path, set_threads};
 use inputs::Input;
 use mlestar_artifact::AtomicFile;
@@ -148,8 +149,7 @@ impl Output {
     fn write(&mut self, text: &str) -> Result<(), WorkflowError> {
         match self {
             Self::Standard => {
-                // As they are: a class may be called as a command is.
-                let _ = std::io::stdout().lock().write_all(text.as_bytes());
+                output::write_raw(text.as_bytes());
                 Ok(())
             }
             Self::File(file, path) => file.write_all(text.as_bytes()).map_err(|source| {
