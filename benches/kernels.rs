@@ -49,11 +49,7 @@ fn pools(criterion: &mut Criterion) {
     const BATCH: usize = 128;
     let mut group = criterion.benchmark_group(format!("kernels/batch {BATCH}/max pool"));
     for (side, channels) in [(32, 32), (16, 128), (8, 256)] {
-        let shape = MaxPoolShape {
-            input: [side, side],
-            channels,
-            window: 2,
-        };
+        let shape = MaxPoolShape::side_by_side([side, side], channels, 2);
         let n_inputs = BATCH * side * side * channels;
         let mut draws = Stream::new(0, "inputs", 0, 0);
         let input: Vec<f32> = (0..n_inputs).map(|_| draws.range_f32(-1.0, 1.0)).collect();

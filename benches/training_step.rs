@@ -7,13 +7,9 @@ use std::{hint::black_box, sync::Arc};
 
 use burn::tensor::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use mlestar_data::{
-    augment::AugmentationConfig,
-    normalization::Normalization,
-    synthetic::{SyntheticConfig, generate},
-};
+use mlestar_data::synthetic::{SyntheticConfig, generate};
 use mlestar_model::{ModelConfig, ModelSpec};
-use mlestar_train::{Faults, FitRequest, StopSignal, TrainEvent, TrainingConfig, fit};
+use mlestar_train::{FitRequest, TrainEvent, TrainingConfig, TrainingSetup, fit};
 
 const BATCH: usize = 32;
 const STEPS: usize = 8;
@@ -38,27 +34,22 @@ fn training(criterion: &mut Criterion) {
         batch_size: BATCH,
         ..TrainingConfig::default()
     };
+    let training = training.check().unwrap();
+    let device = Device::flex();
     let mut group = criterion.benchmark_group("training");
     group.sample_size(10);
     group.throughput(Throughput::Elements(train.len() as u64));
     group.bench_function("small model, one epoch", |bencher| {
         bencher.iter(|| {
             let output = tempfile::tempdir().unwrap();
-            let request = FitRequest {
-                model: &spec,
-                training: &training,
-                augmentation: &AugmentationConfig::default(),
-                normalization: Normalization::new([0.5; 3], [0.25; 3]).unwrap(),
-                train: Arc::clone(&train),
-                validation: Arc::clone(&validation),
-                seed: 0,
-                device: &Device::flex(),
-                output: output.path(),
-                resume: false,
-                stop: &StopSignal::new(),
+            let setup = TrainingSetup {
+                training: training.clone(),
                 threads: 1,
-                faults: Faults::default(),
-                step_costs: None,
+                ..TrainingSetup::new(spec.init(0, &device), Arc::clone(&train), &device).unwrap()
+            };
+            let request = FitRequest {
+                resume: false,
+                ..FitRequest::from_setup(setup, Arc::clone(&validation), output.path())
             };
             fit(&request, &mut |event: &TrainEvent| {
                 black_box(event);

@@ -10,7 +10,7 @@ use mlestar::eval::{Predictions, summarize};
 use mlestar::export::{FrozenModel, Predictor, Preparation, package};
 use mlestar::gates::{Criterion, Limit, Unit};
 use mlestar::model::ModelConfig;
-use mlestar::train::{FitRequest, TrainEvent, TrainingConfig, fit, predict};
+use mlestar::train::{FitRequest, TrainEvent, TrainingConfig, fit, logits};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -24,14 +24,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (device, output) = (Device::flex(), tempfile::tempdir()?);
     let mut training = TrainingConfig::default();
     (training.epochs, training.batch_size) = (epochs, 32);
-    let request = FitRequest {
-        training: &training,
-        ..FitRequest::new(&spec, &splits, &device, output.path())?
-    };
+    let network = spec.init(42, &device);
+    let mut request = FitRequest::new(network, &splits, &device, output.path())?;
+    request.setup.training = training.check()?;
     let model = fit(&request, &mut |_: &TrainEvent| ())?.best_model;
 
-    let norm = request.normalization;
-    let logits = predict(&model, test, &norm, 64, &device, &mut |_, _| ())?;
+    let norm = request.setup.normalization;
+    let logits = logits(&model, test, &norm, 64, &device, &mut |_, _| ())?;
     let predictions = Predictions::from_logits(test.labels().to_vec(), logits, classes.len())?;
     let summary = summarize(&predictions, classes, 0.95)?;
     let criterion = Criterion::new("test accuracy", Limit::AtLeast(0.85), Unit::Fraction);

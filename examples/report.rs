@@ -296,7 +296,7 @@ fn pictures(predictions: &Predictions) -> Result<Vec<Picture>, ReportError> {
             }
             let truth = CLASSES[predictions.label(index) as usize];
             let alt = format!("picture {index} of the test split, a {truth}");
-            Ok(Picture::new(thumbnail(&pixels, SIDE, SIDE, 3)?, alt)
+            Ok(Picture::new(thumbnail(&pixels, SIDE, SIDE)?, alt)
                 .truth(truth)
                 .predicted(CLASSES[predictions.predicted(index) as usize])
                 .confidence(predictions.confidence(index))
@@ -494,7 +494,7 @@ fn refinement() -> Result<Section, ReportError> {
         trials: &points,
         maximize: true,
         baseline: Some(0.79),
-    })?;
+    });
     let bar = |label, value| HorizontalBar {
         label,
         value,

@@ -9,19 +9,19 @@
 //!
 //! Without an argument the folder lies in the one for temporary files.
 
-use std::{error::Error, path::Path, path::PathBuf, sync::Arc};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+};
 
 use burn::tensor::Device;
 use mlestar_data::{
     ImageSet, ImageSplits,
-    augment::AugmentationConfig,
-    describe::describe,
-    normalization::Normalization,
     synthetic::{SyntheticConfig, generate},
 };
-use mlestar_model::ModelConfig;
+use mlestar_model::{ModelConfig, Network};
 use mlestar_train::{
-    Faults, FitRequest, OptimizerConfig, StopSignal, TrainEvent, TrainingConfig, fit, predict,
+    FitRequest, OptimizerConfig, TrainEvent, TrainingConfig, fit, logits,
     tensorboard::{EventWriter, HistogramSummary, confusion_matrix_picture},
 };
 
@@ -48,10 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn train(splits: &ImageSplits, learning_rate: f64, output: &Path) -> Result<(), Box<dyn Error>> {
-    let (train, validation) = (Arc::new(splits.train.clone()), &splits.validation);
-    let normalization = Normalization::from_description(&describe(&train))?;
+    let (train, validation) = (&splits.train, &splits.validation);
     let device = Device::flex();
-    let model = ModelConfig::small().check(10, 32, 32)?;
     let training = TrainingConfig {
         epochs: EPOCHS,
         batch_size: 32,
@@ -61,22 +59,11 @@ fn train(splits: &ImageSplits, learning_rate: f64, output: &Path) -> Result<(), 
         },
         ..TrainingConfig::default()
     };
-    let request = FitRequest {
-        model: &model,
-        training: &training,
-        augmentation: &AugmentationConfig::default(),
-        normalization,
-        train: Arc::clone(&train),
-        validation: Arc::new(validation.clone()),
-        seed: 42,
-        device: &device,
-        output,
-        resume: false,
-        stop: &StopSignal::new(),
-        threads: 1,
-        faults: Faults::default(),
-        step_costs: None,
-    };
+    let network = ModelConfig::small().check(10, 32, 32)?.init(42, &device);
+    let mut request = FitRequest::new(network, splits, &device, output)?;
+    request.setup.training = training.check()?;
+    request.setup.seed = 42;
+    request.resume = false;
     let outcome = fit(&request, &mut |event: &TrainEvent| {
         if let TrainEvent::Epoch(record) = event
             && let Some(accuracy) = record.validation_accuracy
@@ -99,9 +86,9 @@ fn train(splits: &ImageSplits, learning_rate: f64, output: &Path) -> Result<(), 
         &["validation/accuracy", "validation/loss"],
     )?;
     let samples: Vec<usize> = (0..25).collect();
-    events.images(0, "train/samples", &train, &samples)?;
+    events.images(0, "train/samples", train, &samples)?;
     for (step, weights) in [
-        (0, model.init(42, &device).state()),
+        (0, request.setup.network.state()),
         (outcome.best_epoch, outcome.best_model.state()),
     ] {
         for tensor in weights.iter().filter(|tensor| tensor.shape.len() == 4) {
@@ -109,15 +96,16 @@ fn train(splits: &ImageSplits, learning_rate: f64, output: &Path) -> Result<(), 
             events.histogram(step as u64, &format!("weights/{}", tensor.name), &histogram)?;
         }
     }
-    let logits = predict(
+    let logits = logits(
         &outcome.best_model,
         validation,
-        &normalization,
+        &request.setup.normalization,
         100,
         &device,
         &mut |_, _| (),
     )?;
-    let matrix = confusion_matrix_picture(&confusion_counts(&logits, validation), 10)?;
+    let matrix =
+        confusion_matrix_picture(&confusion_counts(&logits, validation), validation.classes())?;
     events.picture(outcome.best_epoch as u64, "validation/confusion", &matrix)?;
     let summary = format!(
         "Best epoch **{}** of {EPOCHS}.\n\n| setting | value |\n|---|---|\n| learning rate | {learning_rate} |\n",

@@ -3,20 +3,13 @@
 //!
 //! `cargo run --release -p mlestar-examples --example train [FOLDER]`
 
-use std::{error::Error, path::PathBuf, sync::Arc};
+use std::{error::Error, path::PathBuf};
 
 use burn::tensor::Device;
-use mlestar_data::{
-    augment::AugmentationConfig,
-    describe::describe,
-    normalization::Normalization,
-    synthetic::{SyntheticConfig, generate},
-};
+use mlestar_data::synthetic::{SyntheticConfig, generate};
+use mlestar_eval::softmax_rows;
 use mlestar_model::ModelConfig;
-use mlestar_train::{
-    EarlyStoppingConfig, Faults, FitRequest, StopSignal, TrainEvent, TrainingConfig, fit, predict,
-    softmax_rows,
-};
+use mlestar_train::{EarlyStoppingConfig, FitRequest, TrainEvent, TrainingConfig, fit, logits};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let output = std::env::args_os().nth(1).map_or_else(
@@ -30,39 +23,25 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..SyntheticConfig::default()
     };
     let splits = generate(&sizes, 42)?.splits;
-    let normalization = Normalization::from_description(&describe(&splits.train))?;
     let device = Device::flex();
 
-    let request = FitRequest {
-        model: &ModelConfig::small().check(10, 32, 32)?,
-        training: &TrainingConfig {
-            epochs: 4,
-            batch_size: 64,
-            early_stopping: Some(EarlyStoppingConfig::default()),
-            ..TrainingConfig::default()
-        },
-        augmentation: &AugmentationConfig {
-            random_crop_padding: 2,
-            ..AugmentationConfig::default()
-        },
-        normalization,
-        train: Arc::new(splits.train),
-        validation: Arc::new(splits.validation),
-        seed: 42,
-        device: &device,
-        output: &output,
-        resume: true,
-        stop: &StopSignal::new(),
-        threads: 1,
-        faults: Faults::default(),
-        step_costs: None,
+    let network = ModelConfig::small().check(10, 32, 32)?.init(42, &device);
+    let mut request = FitRequest::new(network, &splits, &device, &output)?;
+    request.setup.seed = 42;
+    request.setup.augmentation.random_crop_padding = 2;
+    let training = TrainingConfig {
+        epochs: 4,
+        batch_size: 64,
+        early_stopping: Some(EarlyStoppingConfig::default()),
+        ..TrainingConfig::default()
     };
+    request.setup.training = training.check()?;
     let outcome = fit(&request, &mut |event: &TrainEvent| match event {
         TrainEvent::Resumed { path, epoch, .. } => {
-            println!("going on after epoch {epoch} from {}", path.display());
+            println!("resumed after epoch {epoch} from {}", path.display());
         }
         TrainEvent::Epoch(record) => println!(
-            "epoch {:2}  loss {:.3}  validation accuracy {:.3}  {:.0} pictures/s",
+            "epoch {:2}  loss {:.3}  validation accuracy {:.3}  {:.0} images/s",
             record.epoch,
             record.train_loss,
             record.validation_accuracy.unwrap_or(f64::NAN),
@@ -76,17 +55,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
 
     let one = splits.test.select(&[0])?;
-    let logits = predict(
+    let logits = logits(
         &outcome.best_model,
         &one,
-        &normalization,
+        &request.setup.normalization,
         1,
         &device,
         &mut |_, _| (),
     )?;
     let probabilities = softmax_rows(&logits, 10);
     println!(
-        "a test picture of class {}: {probabilities:.3?}",
+        "a test image of class {}: {probabilities:.3?}",
         one.label(0)
     );
     println!("results are in {}", output.display());

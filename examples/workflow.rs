@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use mlestar_train::StopSignal;
-use mlestar_workflow::chain::{RunRequest, run};
+use mlestar_workflow::chain::{RunRequest, StageRange, run};
 use mlestar_workflow::config::Config;
 use mlestar_workflow::{Reporter, RunFolder, Stage};
 
@@ -42,8 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             device: &Device::flex(),
             device_name: "cpu",
             threads: 2,
-            from: Stage::SituationAnalysis,
-            to: Stage::ActionPlanning,
+            stages: StageRange::new(Stage::SituationAnalysis, Stage::ActionPlanning)?,
             force: false,
             must_resume: false,
             stop: &StopSignal::new(),

@@ -38,3 +38,7 @@ pub use hash::ContentHash;
 pub use json::{Artifact, read_artifact, write_artifact};
 pub use json_lines::{append_json_line, read_json_lines};
 pub use leftovers::{PARTIAL_PREFIX, remove_leftovers};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

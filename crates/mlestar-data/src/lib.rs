@@ -59,3 +59,7 @@ pub use loader::{Batch, EpochIter, Loader, LoaderConfig};
 pub use normalization::{Normalization, normalize_into};
 pub use quality::QualityReport;
 pub use synthetic::SyntheticConfig;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

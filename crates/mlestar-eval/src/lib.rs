@@ -60,11 +60,13 @@ mod kappa;
 mod log_loss;
 mod matthews;
 mod mcnemar;
+mod median;
 mod normal;
 mod paired_difference;
 mod precision_recall;
 mod predictions;
 mod roc;
+mod softmax;
 mod summary;
 mod thresholds;
 mod top_k;
@@ -87,6 +89,7 @@ pub use kappa::cohen_kappa;
 pub use log_loss::log_loss;
 pub use matthews::matthews_correlation;
 pub use mcnemar::{McNemar, mcnemar, mcnemar_from_counts};
+pub use median::median;
 pub use normal::normal_quantile;
 pub use paired_difference::paired_difference_interval;
 pub use precision_recall::{
@@ -95,7 +98,12 @@ pub use precision_recall::{
 };
 pub use predictions::Predictions;
 pub use roc::{PerClassAuc, RocCurve, roc_auc, roc_auc_one_vs_rest, roc_curve};
+pub use softmax::softmax_rows;
 pub use summary::{ClassSummary, Estimate, EvaluationSummary, TopKAccuracy, summarize};
 pub use top_k::top_k_accuracy;
 pub use wilson::wilson;
 pub use worst_recall::{WorstRecall, worst_recall};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

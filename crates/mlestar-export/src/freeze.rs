@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use mlestar_model::{Activation, BatchNorm, BlockKind, ImageClassifier, ModelSpec, NamedTensor};
+use mlestar_model::{
+    Activation, BlockDescription, Description, ModelSpec, NamedTensor, Shortcut, UnitDescription,
+};
+#[cfg(feature = "burn")]
+use mlestar_model::{ImageClassifier, Network};
 
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
@@ -34,6 +38,7 @@ impl FrozenModel {
     /// [`ExportError::State`] when `model` is not of the architecture of `spec`;
     /// [`ExportError::InvalidGraph`] when a weight is not finite, the normalisation is not usable,
     /// or the class names are not one for each output.
+    #[cfg(feature = "burn")]
     pub fn freeze(
         model: &ImageClassifier,
         spec: &ModelSpec,
@@ -43,7 +48,7 @@ impl FrozenModel {
         Self::from_state(&model.state(), spec, normalization, classes)
     }
 
-    /// The same from the tensors of a checkpoint ([`ImageClassifier::state`]).
+    /// The same from the tensors of a checkpoint, without Burn.
     ///
     /// # Errors
     ///
@@ -51,31 +56,27 @@ impl FrozenModel {
     pub fn from_state(
         state: &[NamedTensor],
         spec: &ModelSpec,
+        normalization: ([f32; 3], [f32; 3]),
+        classes: &[String],
+    ) -> Result<Self, ExportError> {
+        Self::from_description(state, &spec.description(), normalization, classes)
+    }
+
+    /// The same for a network that no config names.
+    ///
+    /// # Errors
+    ///
+    /// As [`FrozenModel::freeze`].
+    pub fn from_description(
+        state: &[NamedTensor],
+        description: &Description,
         (mean, std): ([f32; 3], [f32; 3]),
         classes: &[String],
     ) -> Result<Self, ExportError> {
-        let state = State::new(state, spec.config().activation);
-        let mut operations = vec![state.convolution(
-            "stem",
-            ["stem.conv", "stem.bn"],
-            Place {
-                input: 0,
-                stride: 1,
-                add_from: None,
-                activation: Some(state.activation),
-            },
-        )?];
-        for (stage, stage_config) in spec.config().stages.iter().enumerate() {
-            for block in 0..stage_config.blocks {
-                let stride = if block == 0 { stage_config.stride } else { 1 };
-                let name = format!("stages.{stage}.{block}");
-                match spec.config().architecture.block_kind(block) {
-                    BlockKind::Plain => {
-                        state.add_plain_block(&name, stride, &mut operations)?;
-                    }
-                    _ => state.add_residual_block(&name, stride, &mut operations)?,
-                }
-            }
+        let state = State::new(state);
+        let mut operations = Vec::new();
+        for block in &description.blocks {
+            state.add_block(block, &mut operations)?;
         }
         operations.push(Operation {
             name: "pool".to_owned(),
@@ -83,38 +84,29 @@ impl FrozenModel {
             layer: Layer::GlobalAveragePool,
         });
         operations.push(state.head(operations.len())?);
+        let [height, width] = description.image;
         let model = Self::new(
             classes.to_vec(),
             PixelNormalization { mean, std },
-            spec.height(),
-            spec.width(),
+            height,
+            width,
             operations,
         )?;
-        Ok(model.with_views(spec.config().views()))
+        Ok(model.with_views(description.views))
     }
-}
-
-/// Where a convolution stands in the graph.
-struct Place {
-    input: usize,
-    stride: usize,
-    add_from: Option<usize>,
-    activation: Option<Activation>,
 }
 
 struct State<'a> {
     tensors: BTreeMap<&'a str, &'a NamedTensor>,
-    activation: Activation,
 }
 
 impl<'a> State<'a> {
-    fn new(tensors: &'a [NamedTensor], activation: Activation) -> Self {
+    fn new(tensors: &'a [NamedTensor]) -> Self {
         Self {
             tensors: tensors
                 .iter()
                 .map(|tensor| (tensor.name.as_str(), tensor))
                 .collect(),
-            activation,
         }
     }
 
@@ -150,15 +142,75 @@ impl<'a> State<'a> {
         })
     }
 
-    /// The convolution `convolution` with the batch norm `norm` folded in.
+    /// Appends a block that reads the last buffer. Its last convolution adds what the shortcut gives.
+    fn add_block(
+        &self,
+        block: &BlockDescription,
+        operations: &mut Vec<Operation>,
+    ) -> Result<(), ExportError> {
+        let Some((last, others)) = block.branch.split_last() else {
+            return Ok(());
+        };
+        let input = operations.len();
+        let mut before_last = input;
+        for unit in others {
+            before_last = self.add_unit(unit, before_last, None, operations)?;
+        }
+        let add_from = match &block.shortcut {
+            Shortcut::None => None,
+            Shortcut::Identity => Some(input),
+            Shortcut::Projection(unit) => Some(self.add_unit(unit, input, None, operations)?),
+        };
+        self.add_unit(last, before_last, add_from, operations)?;
+        Ok(())
+    }
+
+    /// Appends a unit that reads the buffer `input`; gives the buffer that it writes.
+    ///
+    /// The largest of normalised values is the normalised largest value where the scale is above 0, so that
+    /// the normalisation may come before a max pool.
+    fn add_unit(
+        &self,
+        unit: &UnitDescription,
+        input: usize,
+        add_from: Option<usize>,
+        operations: &mut Vec<Operation>,
+    ) -> Result<usize, ExportError> {
+        let [before_pool, after_pool] = unit.activations_round_pool();
+        let convolution = self.convolution(unit, add_from, before_pool)?;
+        operations.push(Operation {
+            name: unit.operation_name(),
+            input,
+            layer: Layer::Convolution(convolution),
+        });
+        if !unit.trains_scale() {
+            self.check_scale(unit)?;
+        }
+        if let Some(pool) = unit.pool {
+            operations.push(Operation {
+                name: unit.pool_name(),
+                input: operations.len(),
+                layer: Layer::MaxPool {
+                    window: pool.window,
+                    stride: pool.stride,
+                    padding: pool.padding,
+                    activation: after_pool,
+                },
+            });
+        }
+        Ok(operations.len())
+    }
+
+    /// The convolution of a unit with its batch norm folded in.
     fn convolution(
         &self,
-        name: &str,
-        [convolution, norm]: [&str; 2],
-        place: Place,
-    ) -> Result<Operation, ExportError> {
-        let (shape, weight) = self.tensor::<4>(&format!("{convolution}.weight"))?;
+        unit: &UnitDescription,
+        add_from: Option<usize>,
+        activation: Option<Activation>,
+    ) -> Result<Convolution, ExportError> {
+        let (shape, weight) = self.tensor::<4>(&format!("{}.weight", unit.convolution_name()))?;
         let channels = shape[0];
+        let norm = unit.normalization_name();
         let norm = |field: &str| self.per_channel(&format!("{norm}.{field}"), channels);
         let (gamma, beta) = (norm("weight")?, norm("bias")?);
         let (mean, variance) = (norm("running_mean")?, norm("running_var")?);
@@ -166,135 +218,37 @@ impl<'a> State<'a> {
         let mut folded = Vec::with_capacity(weight.len());
         let mut bias = Vec::with_capacity(channels);
         for (channel, weights) in weight.chunks_exact(per_channel).enumerate() {
-            let deviation = (f64::from(variance[channel]) + BatchNorm::EPSILON).sqrt();
+            let deviation = (f64::from(variance[channel]) + Description::EPSILON).sqrt();
             let scale = f64::from(gamma[channel]) / deviation;
-            folded.extend(
-                weights
-                    .iter()
-                    .map(|&weight| (f64::from(weight) * scale) as f32),
-            );
+            let scaled = weights
+                .iter()
+                .map(|&weight| (f64::from(weight) * scale) as f32);
+            folded.extend(scaled);
             bias.push((f64::from(beta[channel]) - f64::from(mean[channel]) * scale) as f32);
         }
-        Ok(Operation {
-            name: name.to_owned(),
-            input: place.input,
-            layer: Layer::Convolution(Convolution {
-                weight_shape: shape,
-                weight: folded,
-                bias,
-                stride: [place.stride; 2],
-                padding: [shape[2] / 2, shape[3] / 2],
-                add_from: place.add_from,
-                activation: place.activation,
-            }),
+        Ok(Convolution {
+            weight_shape: shape,
+            groups: unit.groups,
+            weight: folded,
+            bias,
+            stride: [unit.stride; 2],
+            padding: [unit.padding; 2],
+            add_from,
+            activation,
         })
     }
 
-    /// Appends a residual block that reads the last buffer: its first convolution, its shortcut
-    /// where it has one, and its second convolution, which adds the shortcut's result.
-    fn add_residual_block(
-        &self,
-        block: &str,
-        stride: usize,
-        operations: &mut Vec<Operation>,
-    ) -> Result<(), ExportError> {
-        let input = operations.len();
-        let name = |part: &str| format!("{block}.{part}");
-        operations.push(self.convolution(
-            &name("conv1"),
-            [&name("conv1"), &name("bn1")],
-            Place {
-                input,
-                stride,
-                add_from: None,
-                activation: Some(self.activation),
-            },
-        )?);
-        let first = operations.len();
-        let mut add_from = input;
-        if self
-            .tensors
-            .contains_key(name("shortcut.conv.weight").as_str())
-        {
-            operations.push(self.convolution(
-                &name("shortcut"),
-                [&name("shortcut.conv"), &name("shortcut.bn")],
-                Place {
-                    input,
-                    stride,
-                    add_from: None,
-                    activation: None,
-                },
-            )?);
-            add_from = operations.len();
+    /// Refuses scales that a max pool cannot follow.
+    fn check_scale(&self, unit: &UnitDescription) -> Result<(), ExportError> {
+        let name = format!("{}.weight", unit.normalization_name());
+        let (_, values) = self.tensor::<1>(&name)?;
+        match values.iter().find(|value| **value <= 0.0) {
+            Some(value) => Err(ExportError::State {
+                name,
+                reason: format!("holds {value}, but the scale after a max pool must be above 0"),
+            }),
+            None => Ok(()),
         }
-        operations.push(self.convolution(
-            &name("conv2"),
-            [&name("conv2"), &name("bn2")],
-            Place {
-                input: first,
-                stride: 1,
-                add_from: Some(add_from),
-                activation: Some(self.activation),
-            },
-        )?);
-        Ok(())
-    }
-
-    /// Appends a block without shortcut that reads the last buffer. The largest of normalised values is
-    /// the normalised largest value where the scale is above 0, so that normalisation may come before the
-    /// pool, and so may a ReLU, which never falls; another activation comes after it.
-    fn add_plain_block(
-        &self,
-        block: &str,
-        pool: usize,
-        operations: &mut Vec<Operation>,
-    ) -> Result<(), ExportError> {
-        let name = |part: &str| format!("{block}.{part}");
-        let place = |input: usize, activation: Option<Activation>| Place {
-            input,
-            stride: 1,
-            add_from: None,
-            activation,
-        };
-        let activation = Some(self.activation);
-        let after_pool = activation.filter(|activation| pool > 1 && !activation.is_monotonic());
-        let first = self.convolution(
-            &name("conv1"),
-            [&name("conv1"), &name("bn1")],
-            place(
-                operations.len(),
-                activation.filter(|_| after_pool.is_none()),
-            ),
-        )?;
-        operations.push(first);
-        if pool > 1 {
-            let scale = name("bn1.weight");
-            let (_, values) = self.tensor::<1>(&scale)?;
-            if let Some(value) = values.iter().find(|value| **value <= 0.0) {
-                return Err(ExportError::State {
-                    name: scale,
-                    reason: format!(
-                        "holds {value}, but the scale after a max pool must be above 0"
-                    ),
-                });
-            }
-            operations.push(Operation {
-                name: name("pool"),
-                input: operations.len(),
-                layer: Layer::MaxPool {
-                    window: pool,
-                    activation: after_pool,
-                },
-            });
-        }
-        let second = self.convolution(
-            &name("conv2"),
-            [&name("conv2"), &name("bn2")],
-            place(operations.len(), activation),
-        )?;
-        operations.push(second);
-        Ok(())
     }
 
     fn head(&self, input: usize) -> Result<Operation, ExportError> {

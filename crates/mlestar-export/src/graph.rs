@@ -58,8 +58,10 @@ impl PixelNormalization {
 /// A convolution with bias, an optional residual input and an optional activation, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Convolution {
-    /// Shape of `weight`: `[out_channels, in_channels, kernel_height, kernel_width]`.
+    /// Shape of `weight`: `[out_channels, in_channels / groups, kernel_height, kernel_width]`.
     pub weight_shape: [usize; 4],
+    /// Groups of channels that do not see each other.
+    pub groups: usize,
     /// Weights in row-major order of `weight_shape`.
     pub weight: Vec<f32>,
     /// One value for each output channel.
@@ -90,11 +92,14 @@ pub struct Linear {
 pub enum Layer {
     /// Convolution with its fused bias, residual sum and activation.
     Convolution(Convolution),
-    /// Largest value of each window; windows stand side by side, and pixels at the lower and right
-    /// border that do not fill one are left out.
+    /// Largest value of each window; pixels at the lower and right border that do not fill one are left out.
     MaxPool {
         /// Side of the square window, 1 to 15.
         window: usize,
+        /// Pixels from one window to the next.
+        stride: usize,
+        /// Pixels round the map that windows may cover, at most half a window; they count for nothing.
+        padding: usize,
         /// What is done to each of the largest values.
         activation: Option<Activation>,
     },
@@ -250,19 +255,35 @@ fn output_shape(operation: &Operation, shapes: &[BufferShape]) -> Result<BufferS
             }
             Ok(shape)
         }
-        Layer::MaxPool { window, .. } => {
-            let [channels, height, width] = input;
-            if !(1..=MAX_WINDOW).contains(window) || *window > height.min(width) {
-                return Err(format!(
-                    "takes the largest of windows of {window} pixels a side, but they must be 1 to \
-                     {MAX_WINDOW} and fit the {height}x{width} pixels of its input"
-                ));
-            }
-            Ok([channels, height / window, width / window])
-        }
+        &Layer::MaxPool {
+            window,
+            stride,
+            padding,
+            ..
+        } => pool_shape([window, stride, padding], input),
         Layer::GlobalAveragePool => Ok([input[0], 1, 1]),
         Layer::Linear(linear) => linear_shape(linear, input),
     }
+}
+
+fn pool_shape(
+    [window, stride, padding]: [usize; 3],
+    [channels, height, width]: BufferShape,
+) -> Result<BufferShape, String> {
+    if !(1..=MAX_WINDOW).contains(&window) || window > height.min(width) {
+        return Err(format!(
+            "takes the largest of windows of {window} pixels a side, but they must be 1 to \
+             {MAX_WINDOW} and fit the {height}x{width} pixels of its input"
+        ));
+    }
+    if !(1..=MAX_KERNEL).contains(&stride) || padding > window / 2 {
+        return Err(format!(
+            "takes windows of {window} pixels with stride {stride} and padding {padding}, but the stride must be \
+             1 to {MAX_KERNEL} and the padding at most half a window"
+        ));
+    }
+    let side = |side: usize| (side + 2 * padding - window) / stride + 1;
+    Ok([channels, side(height), side(width)])
 }
 
 fn convolution_shape(
@@ -270,10 +291,18 @@ fn convolution_shape(
     [channels, height, width]: BufferShape,
 ) -> Result<BufferShape, String> {
     let [out_channels, in_channels, kernel_height, kernel_width] = convolution.weight_shape;
-    if in_channels != channels {
+    let groups = convolution.groups;
+    if in_channels.checked_mul(groups) != Some(channels) {
+        let of_groups = match groups {
+            1 => String::new(),
+            _ => format!(" in each of {groups} groups"),
+        };
         return Err(format!(
-            "takes {in_channels} channels, but its input has {channels}"
+            "takes {in_channels} channels{of_groups}, but its input has {channels}"
         ));
+    }
+    if !out_channels.is_multiple_of(groups) {
+        return Err(format!("gives {out_channels} channels in {groups} groups"));
     }
     check_values("weight", &convolution.weight_shape, &convolution.weight)?;
     check_values("bias", &[out_channels], &convolution.bias)?;

@@ -57,3 +57,7 @@ pub use graph::{
 pub use mlestar_image::Preparation;
 pub use predictor::{Prediction, Predictor, RankedClass};
 pub use safetensors_file::write_state_safetensors;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

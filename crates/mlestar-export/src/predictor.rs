@@ -1,5 +1,6 @@
 //! Classifies raw pictures.
 
+use mlestar_eval::softmax_rows;
 use mlestar_image::Preparation;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -232,7 +233,7 @@ impl Predictor {
     }
 
     fn prediction(&self, logits: &[f32]) -> Prediction {
-        let probabilities = softmax(logits);
+        let probabilities = softmax_rows(logits, logits.len());
         let class_index = argmax(logits);
         Prediction {
             class_index,
@@ -241,20 +242,6 @@ impl Predictor {
             probabilities,
         }
     }
-}
-
-/// Softmax in `f64`, shifted by the largest logit so that nothing overflows.
-fn softmax(logits: &[f32]) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponentials: Vec<f64> = logits
-        .iter()
-        .map(|&logit| (f64::from(logit) - f64::from(largest)).exp())
-        .collect();
-    let sum: f64 = exponentials.iter().sum();
-    exponentials
-        .into_iter()
-        .map(|exponential| exponential / sum)
-        .collect()
 }
 
 /// Index of the largest value; of equal ones the lowest. 0 for an empty slice.
@@ -271,14 +258,6 @@ pub(crate) fn argmax(values: &[f32]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn softmax_sums_to_one_for_extreme_logits() {
-        let probabilities = softmax(&[3e38, -3e38, 3e38, 0.0]);
-        assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-        assert_eq!(probabilities[0], probabilities[2]);
-        assert_eq!(probabilities[1], 0.0);
-    }
 
     #[test]
     fn ties_go_to_the_lowest_index() {

@@ -73,6 +73,9 @@ pub enum OperationKind {
         stride: [usize; 2],
         /// Zero padding of height and width.
         padding: [usize; 2],
+        /// Groups of channels that do not see each other, where there are several.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        groups: usize,
         /// Buffer that is added.
         add_from: Option<usize>,
         /// Whether the activation is a ReLU.
@@ -85,6 +88,12 @@ pub enum OperationKind {
     MaxPool {
         /// Side of the windows.
         window: usize,
+        /// Pixels from one window to the next, where that is not the side.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stride: Option<usize>,
+        /// Pixels round the map that windows may cover.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        padding: usize,
         /// What is done to each of the largest values.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         activation: Option<Activation>,
@@ -93,6 +102,21 @@ pub enum OperationKind {
     GlobalAveragePool,
     /// Fully connected layer.
     Linear,
+}
+
+fn one() -> usize {
+    1
+}
+
+// Serde gives a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(value: &usize) -> bool {
+    *value == 1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(value: &usize) -> bool {
+    *value == 0
 }
 
 #[derive(Serialize, Deserialize)]
@@ -309,15 +333,23 @@ fn record_of(operation: &Operation) -> OperationRecord {
         Layer::Convolution(layer) => OperationKind::Convolution {
             stride: layer.stride,
             padding: layer.padding,
+            groups: layer.groups,
             add_from: layer.add_from,
             relu: layer.activation == Some(Activation::Relu),
             activation: layer
                 .activation
                 .filter(|activation| *activation != Activation::Relu),
         },
-        Layer::MaxPool { window, activation } => OperationKind::MaxPool {
-            window: *window,
-            activation: *activation,
+        &Layer::MaxPool {
+            window,
+            stride,
+            padding,
+            activation,
+        } => OperationKind::MaxPool {
+            window,
+            stride: (stride != window).then_some(stride),
+            padding,
+            activation,
         },
         Layer::GlobalAveragePool => OperationKind::GlobalAveragePool,
         Layer::Linear(_) => OperationKind::Linear,
@@ -346,6 +378,7 @@ impl TensorReader<'_> {
             OperationKind::Convolution {
                 stride,
                 padding,
+                groups,
                 add_from,
                 relu,
                 activation,
@@ -363,6 +396,7 @@ impl TensorReader<'_> {
                 let (weight_shape, weight, bias) = self.weights(&record.name)?;
                 Layer::Convolution(Convolution {
                     weight_shape,
+                    groups,
                     weight,
                     bias,
                     stride,
@@ -371,7 +405,17 @@ impl TensorReader<'_> {
                     activation,
                 })
             }
-            OperationKind::MaxPool { window, activation } => Layer::MaxPool { window, activation },
+            OperationKind::MaxPool {
+                window,
+                stride,
+                padding,
+                activation,
+            } => Layer::MaxPool {
+                window,
+                stride: stride.unwrap_or(window),
+                padding,
+                activation,
+            },
             OperationKind::GlobalAveragePool => Layer::GlobalAveragePool,
             OperationKind::Linear => {
                 let (weight_shape, weight, bias) = self.weights(&record.name)?;

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Evidence, GateError, Limit, Measurement, Unit, Verdict, judge};
+use crate::{GateError, Limit, Unit};
 
 /// One thing that a gate demands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,18 +40,6 @@ impl Criterion {
             unit,
             remedy: String::new(),
         }
-    }
-
-    /// What this criterion says of a figure that was just measured: a number, a [`Measurement`], or, with the feature
-    /// `eval`, a figure of `mlestar-eval` with its interval and the number of samples.
-    ///
-    /// ```
-    /// use mlestar_gates::{Criterion, Limit, Status, Unit};
-    /// let latency = Criterion::new("latency", Limit::AtMost(100.0), Unit::Milliseconds);
-    /// assert_eq!(latency.judge(12.5).status, Status::Pass);
-    /// ```
-    pub fn judge(&self, figure: impl Into<Measurement>) -> Verdict {
-        judge(self, Evidence::measured(figure.into(), [""; 0]))
     }
 
     /// Refuses what could only be a mistake: an empty id or title, and limits outside the unit's range

@@ -162,3 +162,19 @@ impl Evidence {
         }
     }
 }
+
+/// What makes a measurement unusable.
+pub(crate) fn defect(measurement: &Measurement) -> Option<String> {
+    if !measurement.value.is_finite() {
+        return Some(format!(
+            "the measured value is {}, not a number that can be compared",
+            measurement.value
+        ));
+    }
+    match measurement.interval {
+        Some([low, high]) if low.is_nan() || high.is_nan() || low > high => Some(format!(
+            "the interval [{low}, {high}] of the measured value is malformed"
+        )),
+        _ => None,
+    }
+}

@@ -59,3 +59,7 @@ pub use rollup::{RunVerdict, StageVerdict, StatusCounts};
 pub use status::Status;
 pub use unit::Unit;
 pub use verdict::{Verdict, judge};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-use crate::verdict::defect;
+use crate::evidence::defect;
 use crate::{Criterion, Evidence, Limit, Measurement, Status, Unit, samples_to_decide};
 
 /// The one line of a verdict.

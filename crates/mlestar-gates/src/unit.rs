@@ -161,7 +161,15 @@ fn three_digits(value: f64) -> String {
         return "0".to_string();
     }
     if !(1e-4..1e15).contains(&magnitude) {
-        return format!("{value:.2e}");
+        let text = format!("{value:.2e}");
+        return match text.split_once('e') {
+            // "1.00e-5" says no more than "1e-5".
+            Some((digits, exponent)) => {
+                let digits = digits.trim_end_matches('0').trim_end_matches('.');
+                format!("{digits}e{exponent}")
+            }
+            None => text,
+        };
     }
     // The rounding may carry into the next power of ten (9.999 -> 10.0), so the exponent is taken after it.
     let exponent = format!("{magnitude:.2e}")
@@ -301,7 +309,11 @@ mod tests {
         check(Unit::Flag, &[(0.0, "no"), (1.0, "yes"), (0.5, "0.5")]);
         check(
             Unit::Other("images/s".into()),
-            &[(412.4, "412 images/s"), (1e-7, "1.00e-7 images/s")],
+            &[
+                (412.4, "412 images/s"),
+                (1e-7, "1e-7 images/s"),
+                (1.25e-7, "1.25e-7 images/s"),
+            ],
         );
         check(Unit::Other(String::new()), &[(f64::NAN, "NaN"), (2.0, "2")]);
     }

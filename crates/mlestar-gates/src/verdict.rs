@@ -2,6 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::defect;
 use crate::{Criterion, Evidence, Limit, Measurement, Status, message};
 
 /// The outcome for one criterion.
@@ -61,6 +62,20 @@ pub fn judge(criterion: &Criterion, evidence: Evidence) -> Verdict {
     }
 }
 
+impl Criterion {
+    /// What this criterion says of a figure that was just measured: a number, a [`Measurement`], or, with the feature
+    /// `eval`, a figure of `mlestar-eval` with its interval and the number of samples.
+    ///
+    /// ```
+    /// use mlestar_gates::{Criterion, Limit, Status, Unit};
+    /// let latency = Criterion::new("latency", Limit::AtMost(100.0), Unit::Milliseconds);
+    /// assert_eq!(latency.judge(12.5).status, Status::Pass);
+    /// ```
+    pub fn judge(&self, figure: impl Into<Measurement>) -> Verdict {
+        judge(self, Evidence::measured(figure.into(), [""; 0]))
+    }
+}
+
 fn judge_measurement(limit: Limit, measurement: &Measurement) -> (Status, Option<f64>) {
     let value = measurement.value;
     if limit.check().is_err() || defect(measurement).is_some() {
@@ -76,20 +91,4 @@ fn judge_measurement(limit: Limit, measurement: &Measurement) -> (Status, Option
         Status::Inconclusive
     };
     (status, Some(limit.margin(value)))
-}
-
-/// What makes a measurement unusable.
-pub(crate) fn defect(measurement: &Measurement) -> Option<String> {
-    if !measurement.value.is_finite() {
-        return Some(format!(
-            "the measured value is {}, not a number that can be compared",
-            measurement.value
-        ));
-    }
-    match measurement.interval {
-        Some([low, high]) if low.is_nan() || high.is_nan() || low > high => Some(format!(
-            "the interval [{low}, {high}] of the measured value is malformed"
-        )),
-        _ => None,
-    }
 }

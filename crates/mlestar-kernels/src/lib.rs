@@ -47,3 +47,7 @@ pub use muon::{
 pub use optimizer::{AdamStep, SgdStep, adam_step, sgd_step};
 pub use simd::Level;
 pub use sum_of_squares::sum_of_squares;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

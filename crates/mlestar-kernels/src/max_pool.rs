@@ -1,4 +1,6 @@
-//! Largest value of each window of pixels, in windows that do not overlap.
+//! Largest value of each window of pixels.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -11,26 +13,59 @@ use crate::{
 /// Channels that are compared together.
 const LANES: usize = 16;
 
-/// The sizes of a max pooling whose windows stand side by side. Rows and columns that do not fill a
-/// window at the lower and right border are left out, as PyTorch does by default.
+/// The sizes of a max pooling. Rows and columns that do not fill a window at the lower and right border are
+/// left out, as PyTorch does by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxPoolShape {
     /// Height and width of the input.
     pub input: [usize; 2],
     /// Channels of input and output.
     pub channels: usize,
-    /// Side of the square window, which is the stride too: 1 to 15.
+    /// Side of the square window: 1 to 15.
     pub window: usize,
+    /// Pixels from one window to the next.
+    pub stride: usize,
+    /// Pixels round the input that windows may cover, at most half a window; they count for nothing.
+    pub padding: usize,
 }
 
 impl MaxPoolShape {
     /// Largest side of a window: a place in it is kept in a byte.
     pub const MAX_WINDOW: usize = 15;
 
+    /// Windows side by side, none of them over the border.
+    #[must_use]
+    pub fn side_by_side(input: [usize; 2], channels: usize, window: usize) -> Self {
+        Self {
+            input,
+            channels,
+            window,
+            stride: window,
+            padding: 0,
+        }
+    }
+
     /// Height and width of the output.
     #[must_use]
     pub fn output(&self) -> [usize; 2] {
-        self.input.map(|side| side / self.window.max(1))
+        self.input.map(|side| {
+            let room = (side + 2 * self.padding).checked_sub(self.window);
+            room.map_or(0, |room| room / self.stride.max(1) + 1)
+        })
+    }
+
+    /// Whether every pixel is in one window at most.
+    fn is_side_by_side(&self) -> bool {
+        self.stride == self.window && self.padding == 0
+    }
+
+    /// Of the output's pixel at `index`, along `axis`: the taps of its window that are inside the input, and where
+    /// in the padded input it begins.
+    #[inline(always)]
+    fn taps(&self, axis: usize, index: usize) -> (Range<usize>, usize) {
+        let begin = index * self.stride;
+        let end = self.window.min(self.input[axis] + self.padding - begin);
+        (self.padding.saturating_sub(begin)..end, begin)
     }
 
     /// Values of one picture's input.
@@ -46,17 +81,23 @@ impl MaxPoolShape {
 
     /// Whether everything fits.
     fn check(&self, input: &[f32], output: &[f32]) -> Result<(), KernelError> {
-        if self.window == 0 || self.window > Self::MAX_WINDOW || self.output_len() == 0 {
+        let fits = (1..=Self::MAX_WINDOW).contains(&self.window)
+            && self.stride > 0
+            && self.padding <= self.window / 2;
+        if !fits || self.output_len() == 0 {
             return Err(KernelError::Shape {
                 what: "max pool",
                 reason: format!(
                     "windows of {0}x{0} pixels over {1}x{2} pixels of {3} channels; the window must be 1 \
-                     to {4} and no larger than the picture, and there must be channels",
+                     to {4} and no larger than the picture, and there must be channels; the stride is {5} and \
+                     must be above 0, the padding {6} and at most half a window",
                     self.window,
                     self.input[0],
                     self.input[1],
                     self.channels,
-                    Self::MAX_WINDOW
+                    Self::MAX_WINDOW,
+                    self.stride,
+                    self.padding
                 ),
             });
         }
@@ -66,19 +107,19 @@ impl MaxPoolShape {
     }
 }
 
-/// Sets `output`, `[n, height / window, width / window, channels]`, to the largest value of each window
-/// of `input`, `[n, height, width, channels]`, and `places`, of the same length, to where in its window
+/// Sets `output`, `[n, height, width, channels]` of [`MaxPoolShape::output`], to the largest value of each
+/// window of `input`, `[n, height, width, channels]`, and `places`, of the same length, to where in its window
 /// (row by row) it stands. Among equal values the first counts; NaN counts as the largest.
 ///
 /// # Errors
 ///
 /// [`KernelError`] when a slice is not of its shape's length, or the window is 0, larger than 15 or
-/// larger than the picture.
+/// larger than the picture, the stride is 0 or the padding larger than half a window.
 ///
 /// ```
 /// use mlestar_kernels::{MaxPoolShape, max_pool};
 ///
-/// let shape = MaxPoolShape { input: [2, 2], channels: 1, window: 2 };
+/// let shape = MaxPoolShape::side_by_side([2, 2], 1, 2);
 /// let (mut largest, mut places) = ([0.0], [0]);
 /// max_pool(&shape, &[1.0, 4.0, 3.0, 2.0], &mut largest, Some(&mut places))?;
 /// assert_eq!((largest, places), ([4.0], [1]));
@@ -134,6 +175,9 @@ impl Operation for Largest<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
+        if !self.shape.is_side_by_side() {
+            return self.overlapping();
+        }
         let Self {
             shape,
             picture,
@@ -172,8 +216,51 @@ impl Operation for Largest<'_> {
     }
 }
 
+impl Largest<'_> {
+    /// Windows of any stride and padding. A method of its own, because one loop for both makes the other one slower.
+    #[inline(always)]
+    fn overlapping(mut self) {
+        let shape = self.shape;
+        let (channels, row) = (shape.channels, shape.input[1] * shape.channels);
+        let [_, width] = shape.output();
+        for (pixel, output) in self.output.chunks_exact_mut(channels).enumerate() {
+            let (down, top) = shape.taps(0, pixel / width);
+            let (across, left) = shape.taps(1, pixel % width);
+            for (lane, output) in output.chunks_mut(LANES).enumerate() {
+                let used = output.len();
+                let mut largest = [f32::NEG_INFINITY; LANES];
+                let mut place = [0_u32; LANES];
+                for y in down.clone() {
+                    let line = (top + y - shape.padding) * row + lane * LANES;
+                    for x in across.clone() {
+                        let from = line + (left + x - shape.padding) * channels;
+                        let mut values = [f32::NEG_INFINITY; LANES];
+                        values[..used].copy_from_slice(&self.picture[from..from + used]);
+                        for c in 0..LANES {
+                            let takes = (values[c] > largest[c]) | values[c].is_nan();
+                            largest[c] = if takes { values[c] } else { largest[c] };
+                            place[c] = if takes {
+                                (y * shape.window + x) as u32
+                            } else {
+                                place[c]
+                            };
+                        }
+                    }
+                }
+                output.copy_from_slice(&largest[..used]);
+                if let Some(places) = &mut self.places {
+                    let from = pixel * channels + lane * LANES;
+                    for (to, place) in places[from..from + used].iter_mut().zip(place) {
+                        *to = place as u8;
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Sets `input_gradient`, of the input's length, from the gradient of [`max_pool`]'s output and its
-/// `places`: all of a window's gradient goes to where its largest value stood.
+/// `places`: all of a window's gradient goes to where its largest value stood, and adds up there.
 ///
 /// # Errors
 ///
@@ -215,11 +302,15 @@ impl Operation for Scatter<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
+        let shape = self.shape;
+        if !shape.is_side_by_side() {
+            return self.sum();
+        }
         let Self {
-            shape,
             picture,
             gradient,
             places,
+            ..
         } = self;
         let (channels, window) = (shape.channels, shape.window);
         let row = shape.input[1] * channels;
@@ -240,6 +331,31 @@ impl Operation for Scatter<'_> {
                     // As wide as the values, so that one comparison serves a vector of them.
                     let is_here = u32::from(*place) == tap as u32;
                     *value = if is_here { *gradient } else { 0.0 };
+                }
+            }
+        }
+    }
+}
+
+impl Scatter<'_> {
+    /// Where windows overlap: a pixel gets the gradients of all whose largest value it is.
+    #[inline(always)]
+    fn sum(self) {
+        let shape = self.shape;
+        let (channels, row) = (shape.channels, shape.input[1] * shape.channels);
+        let [_, width] = shape.output();
+        self.picture.fill(0.0);
+        let pixels = (self.gradient.chunks_exact(channels)).zip(self.places.chunks_exact(channels));
+        for (index, (gradient, places)) in pixels.enumerate() {
+            let (down, top) = shape.taps(0, index / width);
+            let (across, left) = shape.taps(1, index % width);
+            for (y, x) in down.flat_map(|y| across.clone().map(move |x| (y, x))) {
+                let (line, column) = (top + y - shape.padding, left + x - shape.padding);
+                let from = line * row + column * channels;
+                let values = &mut self.picture[from..from + channels];
+                for ((value, gradient), place) in values.iter_mut().zip(gradient).zip(places) {
+                    let is_here = usize::from(*place) == y * shape.window + x;
+                    *value += if is_here { *gradient } else { 0.0 };
                 }
             }
         }

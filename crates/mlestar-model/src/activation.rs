@@ -1,3 +1,4 @@
+#[cfg(feature = "burn")]
 use burn::tensor::{
     Tensor,
     activation::{relu, silu},
@@ -39,6 +40,7 @@ impl Activation {
     }
 
     /// By Burn's operations.
+    #[cfg(feature = "burn")]
     pub(crate) fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Relu => relu(x),

@@ -4,6 +4,8 @@ use burn::{
 };
 use mlestar_kernels::{Activation, backend as kernels};
 
+use crate::Description;
+
 /// Batch normalisation over `[n, channels, height, width]` (Ioffe and Szegedy 2015,
 /// <https://arxiv.org/abs/1502.03167>), with PyTorch's names and conventions.
 ///
@@ -22,7 +24,7 @@ pub struct BatchNorm {
 
 impl BatchNorm {
     /// Added to the variance before its square root is taken.
-    pub const EPSILON: f64 = 1e-5;
+    pub const EPSILON: f64 = Description::EPSILON;
     /// Weight of the newest batch in the running statistics.
     pub const MOMENTUM: f64 = 0.1;
 

@@ -1,180 +1,190 @@
 use burn::{
-    module::Module,
-    nn::conv::Conv2d,
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Device, Tensor},
 };
 
-use crate::{Architecture, BatchNorm, BlockKind, StageConfig, init, path::Path};
+use crate::description::{BlockDescription, MaxPool, Shortcut, UnitDescription};
+use crate::{Activation, BatchNorm, init, path::Path};
 
-/// The 1x1 convolution with which a block's input reaches its output where the shapes differ.
+/// The tensors of a [`UnitDescription`].
 #[derive(Module, Debug)]
-pub struct Shortcut {
-    /// `[channels_out, channels_in, 1, 1]` with the block's stride, no bias.
-    pub conv: Conv2d,
-    /// Normalisation of its output.
+pub(crate) struct Unit {
+    /// `[out, in, height, width]`, of the convolution.
+    pub weight: Param<Tensor<4>>,
     pub bn: BatchNorm,
+    #[module(skip)]
+    pub description: UnitDescription,
 }
 
-/// Two 3x3 convolutions.
-///
-/// - In a residual block their result is added to the block's input:
-///   `f(bn2(conv2(f(bn1(conv1(x))))) + shortcut(x))`, `f` being the network's [`Activation`](crate::Activation).
-/// - In a plain block the largest values of windows are taken where a residual one would have a stride:
-///   `f(bn2(conv2(f(bn1(max_pool(conv1(x)))))))`.
+impl Unit {
+    pub(crate) fn new(description: &UnitDescription, seed: u64, device: &Device) -> Self {
+        Self {
+            weight: init::convolution(description, seed, device),
+            bn: BatchNorm::new(description.channels_out, device),
+            description: description.clone(),
+        }
+    }
+
+    /// In evaluation; `added` is what is added before the activation.
+    fn forward(&self, path: Path, x: Tensor<4>, added: Option<Tensor<4>>) -> Tensor<4> {
+        let [before_pool, after_pool] = self.description.activations_round_pool();
+        let y = path.convolve_normalized(
+            &self.description,
+            self.weight.val(),
+            &self.bn,
+            x,
+            added,
+            before_pool,
+        );
+        path.activate(path.max_pool(y, self.description.pool), after_pool)
+    }
+
+    /// In training, up to the normalisation.
+    fn convolve(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
+        let y = path.convolve(&self.description, x, self.weight.val());
+        path.max_pool(y, self.description.pool_before_normalization())
+    }
+
+    /// In training, from there to a pool at the end.
+    fn normalize(
+        &self,
+        path: Path,
+        x: Tensor<4>,
+        added: Option<Tensor<4>>,
+        activation: Option<Activation>,
+    ) -> Tensor<4> {
+        let scale = match self.description.trains_scale() {
+            true => self.bn.weight.val(),
+            // No gradient reaches it.
+            false => self.bn.weight.val().detach(),
+        };
+        path.normalize(&self.bn, scale, x, added, activation)
+    }
+
+    fn forward_train(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
+        let y = self.convolve(path, x);
+        let y = self.normalize(path, y, None, self.description.activation);
+        path.max_pool(y, self.pool_at_end())
+    }
+
+    fn pool_at_end(&self) -> Option<MaxPool> {
+        self.description.pool_after_activation()
+    }
+
+    /// Shows its tensors by the names that the description gives them.
+    pub(crate) fn visit_named<V: ModuleVisitor>(&self, visitor: &mut V) {
+        let name = self.description.convolution_name();
+        visitor.enter_module(&name, "Unit");
+        visitor.enter_module("weight", "Unit");
+        self.weight.visit(visitor);
+        visitor.exit_module("weight", "Unit");
+        visitor.exit_module(&name, "Unit");
+        let name = self.description.normalization_name();
+        visitor.enter_module(&name, "Unit");
+        self.bn.visit(visitor);
+        visitor.exit_module(&name, "Unit");
+    }
+
+    /// Maps its tensors by the names that the description gives them.
+    pub(crate) fn map_named<M: ModuleMapper>(self, mapper: &mut M) -> Self {
+        let name = self.description.convolution_name();
+        mapper.enter_module(&name, "Unit");
+        mapper.enter_module("weight", "Unit");
+        let weight = Module::map(self.weight, mapper);
+        mapper.exit_module("weight", "Unit");
+        mapper.exit_module(&name, "Unit");
+        let name = self.description.normalization_name();
+        mapper.enter_module(&name, "Unit");
+        let bn = self.bn.map(mapper);
+        mapper.exit_module(&name, "Unit");
+        Self { weight, bn, ..self }
+    }
+}
+
+/// The tensors of a [`BlockDescription`].
 #[derive(Module, Debug)]
-pub struct Block {
-    /// First convolution, no bias; with the block's stride in a residual block.
-    pub conv1: Conv2d,
-    /// Normalisation of the first convolution's (pooled) output. Where there is a pool, its scale is not
-    /// trained and stays 1: the largest of scaled values is the scaled largest value only for scales
-    /// above 0, and this is what lets the normalisation be folded into the convolution.
-    pub bn1: BatchNorm,
-    /// Second convolution, stride 1, no bias.
-    pub conv2: Conv2d,
-    /// Normalisation of the second convolution's output.
-    pub bn2: BatchNorm,
-    /// In a residual block, present where stride or channels change; otherwise the input is added as it is.
-    pub shortcut: Option<Shortcut>,
-    /// Whether the input is added to the result.
-    pub residual: bool,
-    /// Side of the windows of the max pool after the first convolution; 1 for none.
-    pub pool: usize,
+pub(crate) struct Block {
+    pub branch: Vec<Unit>,
+    /// Its input's way to the sum, where that is not the input itself.
+    pub projection: Option<Unit>,
+    /// Whether there is a sum.
+    #[module(skip)]
+    adds: bool,
+    /// Whether stochastic depth counts it.
+    #[module(skip)]
+    pub in_stage: bool,
 }
 
 impl Block {
-    /// The blocks of the stage called `name`.
-    pub(crate) fn init_stage(
-        name: &str,
-        architecture: Architecture,
-        stage: &StageConfig,
-        channels_in: usize,
-        seed: u64,
-        device: &Device,
-    ) -> Vec<Self> {
-        let block = |block: usize| {
-            let (channels_in, stride) = match block {
-                0 => (channels_in, stage.stride),
-                _ => (stage.channels, 1),
-            };
-            let place = Place {
-                name: format!("{name}.{block}"),
-                seed,
-                device,
-            };
-            let channels = [channels_in, stage.channels];
-            match architecture.block_kind(block) {
-                BlockKind::Plain => place.plain(channels, stride),
-                // Without a shortcut of its own: the first block has changed stride and channels.
-                BlockKind::Residual if architecture.has_max_pools() => Block {
-                    residual: true,
-                    ..place.plain(channels, 1)
-                },
-                BlockKind::Residual => place.residual(channels, stride),
-            }
-        };
-        (0..stage.blocks).map(block).collect()
+    pub(crate) fn new(description: &BlockDescription, seed: u64, device: &Device) -> Self {
+        let unit = |unit: &UnitDescription| Unit::new(unit, seed, device);
+        Self {
+            branch: description.branch.iter().map(unit).collect(),
+            projection: match &description.shortcut {
+                Shortcut::Projection(projection) => Some(unit(projection)),
+                Shortcut::None | Shortcut::Identity => None,
+            },
+            adds: description.has_shortcut(),
+            in_stage: description.stage.is_some(),
+        }
     }
 
+    /// In the order of the state.
+    pub(crate) fn units(&self) -> impl Iterator<Item = &Unit> {
+        self.branch.iter().chain(&self.projection)
+    }
+
+    pub(crate) fn map_named<M: ModuleMapper>(self, mapper: &mut M) -> Self {
+        let branch = self.branch.into_iter();
+        Self {
+            branch: branch.map(|unit| unit.map_named(mapper)).collect(),
+            projection: self.projection.map(|unit| unit.map_named(mapper)),
+            ..self
+        }
+    }
+
+    /// In evaluation.
     pub(crate) fn forward(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
-        // A pool may follow the activation where that never falls.
-        let pool_first = self.pool > 1 && !path.activation.is_monotonic();
-        let y = path.convolve_normalized(&self.conv1, &self.bn1, x.clone(), None, !pool_first);
-        let y = path.max_pool(y, self.pool);
-        let y = match pool_first {
-            true => path.activate(y),
-            false => y,
+        let Some((last, others)) = self.branch.split_last() else {
+            return x;
         };
-        let x = match &self.shortcut {
-            Some(shortcut) => {
-                path.convolve_normalized(&shortcut.conv, &shortcut.bn, x, None, false)
-            }
+        let input = self.adds.then(|| x.clone());
+        let y = (others.iter()).fold(x, |x, unit| unit.forward(path, x, None));
+        let added = input.map(|x| match &self.projection {
+            Some(projection) => projection.forward(path, x, None),
             None => x,
-        };
-        let added = self.residual.then_some(x);
-        path.convolve_normalized(&self.conv2, &self.bn2, y, added, true)
+        });
+        last.forward(path, y, added)
     }
 
-    /// `factor` is the branch's, of a residual block; `None` leaves it out.
+    /// In training. `factor` is the branch's, where something is added to it; `None` leaves it out.
     pub(crate) fn forward_train(&self, path: Path, x: Tensor<4>, factor: Option<f64>) -> Tensor<4> {
-        if !self.residual {
-            let y = path.convolve(&self.conv2, self.first_half(path, x));
-            return path.normalize(&self.bn2, y, None, true);
-        }
-        let y = factor.map(|_| path.convolve(&self.conv2, self.first_half(path, x.clone())));
-        let x = match &self.shortcut {
-            Some(shortcut) => {
-                let x = path.convolve(&shortcut.conv, x);
-                path.normalize(&shortcut.bn, x, None, false)
+        let Some((last, others)) = self.branch.split_last() else {
+            return x;
+        };
+        let input = self.adds.then(|| x.clone());
+        let branch = |x| {
+            let y = (others.iter()).fold(x, |x, unit| unit.forward_train(path, x));
+            last.convolve(path, y)
+        };
+        let activation = last.description.activation;
+        let Some(input) = input else {
+            let y = last.normalize(path, branch(x), None, activation);
+            return path.max_pool(y, last.pool_at_end());
+        };
+        let y = factor.map(|factor| (branch(x), factor));
+        let added = match &self.projection {
+            Some(projection) => projection.forward_train(path, input),
+            None => input,
+        };
+        let sum = match y {
+            Some((y, 1.0)) => last.normalize(path, y, Some(added), activation),
+            Some((y, factor)) => {
+                let y = last.normalize(path, y, None, None);
+                path.activate(added + y.mul_scalar(factor), activation)
             }
-            None => x,
+            None => path.activate(added, activation),
         };
-        match (y, factor) {
-            (Some(y), Some(factor)) if factor != 1.0 => {
-                let y = path.normalize(&self.bn2, y, None, false);
-                path.activate(x + y.mul_scalar(factor))
-            }
-            (Some(y), _) => path.normalize(&self.bn2, y, Some(x), true),
-            (None, _) => path.activate(x),
-        }
-    }
-
-    /// Up to the second convolution.
-    fn first_half(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
-        let y = path.convolve(&self.conv1, x);
-        match self.pool {
-            1 => path.normalize(&self.bn1, y, None, true),
-            side => path.normalize_unscaled(&self.bn1, path.max_pool(y, side)),
-        }
-    }
-}
-
-/// Where a block belongs.
-struct Place<'a> {
-    name: String,
-    seed: u64,
-    device: &'a Device,
-}
-
-impl Place<'_> {
-    fn residual(&self, [channels_in, channels_out]: [usize; 2], stride: usize) -> Block {
-        let convolution = |field: &str, channels_in, kernel, stride| {
-            init::convolution(
-                &format!("{}.{field}", self.name),
-                [channels_in, channels_out],
-                kernel,
-                stride,
-                self.seed,
-                self.device,
-            )
-        };
-        let reshapes = stride != 1 || channels_in != channels_out;
-        Block {
-            conv1: convolution("conv1", channels_in, 3, stride),
-            bn1: BatchNorm::new(channels_out, self.device),
-            conv2: convolution("conv2", channels_out, 3, 1),
-            bn2: BatchNorm::new(channels_out, self.device),
-            shortcut: reshapes.then(|| Shortcut {
-                conv: convolution("shortcut.conv", channels_in, 1, stride),
-                bn: BatchNorm::new(channels_out, self.device),
-            }),
-            residual: true,
-            pool: 1,
-        }
-    }
-
-    fn plain(&self, [channels_in, channels_out]: [usize; 2], pool: usize) -> Block {
-        let convolution = |field: &str, channels_in| {
-            let name = format!("{}.{field}", self.name);
-            init::passing_convolution(&name, [channels_in, channels_out], self.seed, self.device)
-        };
-        Block {
-            conv1: convolution("conv1", channels_in),
-            bn1: BatchNorm::new(channels_out, self.device),
-            conv2: convolution("conv2", channels_out),
-            bn2: BatchNorm::new(channels_out, self.device),
-            shortcut: None,
-            residual: false,
-            pool,
-        }
+        path.max_pool(sum, last.pool_at_end())
     }
 }

@@ -1,31 +1,17 @@
+use std::sync::Arc;
+
 use burn::{
-    module::{Module, Param},
-    nn::conv::Conv2d,
-    tensor::{Device, Tensor, module::linear},
+    module::{Module, ModuleMapper, ModuleVisitor},
+    tensor::{Device, Tensor},
 };
 
 use crate::{
-    Activation, BatchNorm, Block, ModelSpec, Precision, Views, init,
+    Description, ModelSpec, Precision, Views,
+    block::Block,
+    head::Head,
+    init,
     path::{Path, Way},
 };
-
-/// The first convolution (3x3, stride 1) with its batch normalisation and activation.
-#[derive(Module, Debug)]
-pub struct Stem {
-    /// `[stem_channels, 3, 3, 3]`, no bias.
-    pub conv: Conv2d,
-    /// Normalisation of its output.
-    pub bn: BatchNorm,
-}
-
-/// The linear layer that turns features into logits.
-#[derive(Module, Debug)]
-pub struct Head {
-    /// `[classes, features]`, as PyTorch has it.
-    pub weight: Param<Tensor<2>>,
-    /// `[classes]`.
-    pub bias: Param<Tensor<1>>,
-}
 
 /// What a training batch's way through the network is given besides its pictures.
 #[derive(Debug, Clone, Default)]
@@ -34,28 +20,27 @@ pub struct TrainingPass<'a> {
     /// drops nothing.
     pub dropout_mask: Option<Tensor<2>>,
     /// What the branches of the residual blocks are multiplied by, `None` to leave one out (see
-    /// [`branch_factors`](crate::branch_factors)), one for every block, of which plain ones take no notice;
-    /// blocks after the end are as they are.
+    /// [`branch_factors`](crate::branch_factors)), one for every block of a stage, of which those without
+    /// a shortcut take no notice; blocks after the end are as they are.
     pub branch_factors: &'a [Option<f64>],
     /// How exactly convolutions are computed, and their gradients.
     pub precision: Precision,
 }
 
-/// A CNN for pictures of 3 channels. Built by [`ModelSpec::init`].
+/// The network of a [`Description`]. Built by [`ModelSpec::init`](crate::ModelSpec::init).
+///
+/// Its tensors have the names that the description gives them, and `head.weight` and `head.bias`.
 ///
 /// Cloning shares the running statistics (Burn's `RunningState` is shared): use
 /// [`Module::valid`] for a snapshot that later training does not change.
-#[derive(Module, Debug)]
+#[derive(Debug, Clone)]
 pub struct ImageClassifier {
-    /// First convolution.
-    pub stem: Stem,
-    /// `stages[i][j]` is the `j`-th block of the `i`-th stage.
-    pub stages: Vec<Vec<Block>>,
+    blocks: Vec<Block>,
     /// Linear layer after global average pooling.
     pub head: Head,
-    /// The function after every batch normalisation.
-    #[module(skip)]
-    pub activation: Activation,
+    pub(crate) description: Arc<Description>,
+    /// What it was built from, if it was built from one.
+    pub(crate) spec: Option<Arc<ModelSpec>>,
     /// Whether mirror images are among the views over whose logits evaluation averages.
     pub flip_averaging: bool,
     /// Whether pictures moved by a pixel are among them.
@@ -63,57 +48,35 @@ pub struct ImageClassifier {
 }
 
 impl ImageClassifier {
-    pub(crate) fn init(spec: &ModelSpec, seed: u64, device: &Device) -> Self {
-        let config = spec.config();
-        let stem = Stem {
-            conv: init::convolution(
-                "stem.conv",
-                [ModelSpec::CHANNELS, config.stem_channels],
-                3,
-                1,
-                seed,
-                device,
-            ),
-            bn: BatchNorm::new(config.stem_channels, device),
-        };
-        let mut channels = config.stem_channels;
-        let mut stages = Vec::with_capacity(config.stages.len());
-        for (index, stage) in config.stages.iter().enumerate() {
-            let name = format!("stages.{index}");
-            stages.push(Block::init_stage(
-                &name,
-                config.architecture,
-                stage,
-                channels,
-                seed,
-                device,
-            ));
-            channels = stage.channels;
-        }
-        let head = init::head("head", channels, spec.n_classes(), seed, device);
+    /// The network with its initial weights, which [`ModelSpec::init`](crate::ModelSpec::init) describes.
+    ///
+    /// `description` must have passed [`Description::check`].
+    #[must_use]
+    pub fn new(description: &Description, seed: u64, device: &Device) -> Self {
+        let (features, n_classes) = (description.features(), description.n_classes);
+        let blocks = description.blocks.iter();
         Self {
-            stem,
-            stages,
-            head,
-            activation: config.activation,
-            flip_averaging: config.flip_averaging,
-            shift_averaging: config.shift_averaging,
+            blocks: blocks
+                .map(|block| Block::new(block, seed, device))
+                .collect(),
+            head: init::head("head", features, n_classes, seed, device),
+            description: Arc::new(description.clone()),
+            spec: None,
+            flip_averaging: description.views.mirrored,
+            shift_averaging: description.views.shifted,
         }
     }
 
-    /// Names of the parameters that training leaves as they are, as in [`state`](Self::state): the scales after max
+    /// Names of the parameters that training leaves as they are, as in [`Network::state`](crate::Network::state): the scales after max
     /// pools.
     #[must_use]
     pub fn fixed_parameters(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        for (stage, blocks) in self.stages.iter().enumerate() {
-            let pooled = blocks
-                .iter()
-                .enumerate()
-                .filter(|(_, block)| block.pool > 1);
-            names.extend(pooled.map(|(block, _)| format!("stages.{stage}.{block}.bn1.weight")));
-        }
-        names
+        let units = self.blocks.iter().flat_map(Block::units);
+        units
+            .map(|unit| &unit.description)
+            .filter(|unit| !unit.trains_scale())
+            .map(|unit| format!("{}.weight", unit.normalization_name()))
+            .collect()
     }
 
     /// Logits `[n, classes]` of normalised pictures `[n, 3, height, width]`, as in deployment:
@@ -135,7 +98,7 @@ impl ImageClassifier {
         images: Tensor<4>,
         precision: Precision,
     ) -> Tensor<2> {
-        let (path, views) = (self.path(way, precision), self.views());
+        let (path, views) = (Path { way, precision }, self.views());
         let mut sum = self.pass_along(path, images.clone());
         for view in views.others() {
             sum = sum + self.pass_along(path, view.of(images.clone()));
@@ -155,36 +118,16 @@ impl ImageClassifier {
         }
     }
 
-    fn path(&self, way: Way, precision: Precision) -> Path {
-        Path {
-            way,
-            activation: self.activation,
-            precision,
-        }
-    }
-
     fn pass_along(&self, path: Path, images: Tensor<4>) -> Tensor<2> {
-        let x = path.enter(images);
-        let mut x = path.convolve_normalized(&self.stem.conv, &self.stem.bn, x, None, true);
-        for block in self.stages.iter().flatten() {
+        let mut x = path.enter(images);
+        for block in &self.blocks {
             x = block.forward(path, x);
         }
         self.head.forward(path.average_pool(x))
     }
 
     /// Logits `[n, classes]` of a training batch: statistics of the batch, which also move the
-    /// running statistics. `dropout_mask` is `[n, features]`, already scaled by `1 / (1 - p)`
-    /// (see [`dropout_mask`](crate::dropout_mask)); `None` drops nothing.
-    #[must_use]
-    pub fn forward_train(&self, images: Tensor<4>, dropout_mask: Option<Tensor<2>>) -> Tensor<2> {
-        let pass = TrainingPass {
-            dropout_mask,
-            ..TrainingPass::default()
-        };
-        self.forward_train_with(images, pass)
-    }
-
-    /// As [`forward_train`](Self::forward_train), with all that a pass can be given.
+    /// running statistics.
     #[must_use]
     pub fn forward_train_with(&self, images: Tensor<4>, pass: TrainingPass) -> Tensor<2> {
         self.forward_train_along(Way::of(&images), images, pass)
@@ -201,10 +144,14 @@ impl ImageClassifier {
             branch_factors,
             precision,
         } = pass;
-        let path = self.path(way, precision);
-        let mut x = self.stem.forward_train(path, path.enter(images));
-        for (index, block) in self.stages.iter().flatten().enumerate() {
-            let factor = branch_factors.get(index).copied().unwrap_or(Some(1.0));
+        let path = Path { way, precision };
+        let mut x = path.enter(images);
+        let mut factors = branch_factors.iter().copied();
+        for block in &self.blocks {
+            let factor = match block.in_stage {
+                true => factors.next().unwrap_or(Some(1.0)),
+                false => Some(1.0),
+            };
             x = block.forward_train(path, x, factor);
         }
         let features = path.average_pool(x);
@@ -215,18 +162,91 @@ impl ImageClassifier {
     }
 }
 
-impl Stem {
-    fn forward_train(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
-        path.normalize(&self.bn, path.convolve(&self.conv, x), None, true)
+/// Burn's derive would name the tensors by fields and positions; here the description does.
+impl Module for ImageClassifier {
+    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
+        for unit in self.blocks.iter().flat_map(Block::units) {
+            unit.visit_named(visitor);
+        }
+        visitor.enter_module("head", "ImageClassifier");
+        self.head.visit(visitor);
+        visitor.exit_module("head", "ImageClassifier");
+    }
+
+    fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
+        let blocks = self.blocks.into_iter();
+        let blocks = blocks.map(|block| block.map_named(mapper)).collect();
+        mapper.enter_module("head", "ImageClassifier");
+        let head = self.head.map(mapper);
+        mapper.exit_module("head", "ImageClassifier");
+        Self {
+            blocks,
+            head,
+            ..self
+        }
+    }
+
+    fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
+        self.head
+            .collect_devices(self.blocks.collect_devices(devices))
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        Self {
+            blocks: self.blocks.fork(device),
+            head: self.head.fork(device),
+            ..self
+        }
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        Self {
+            blocks: self.blocks.to_device(device),
+            head: self.head.to_device(device),
+            ..self
+        }
+    }
+
+    fn valid(&self) -> Self {
+        Self {
+            blocks: self.blocks.valid(),
+            head: self.head.valid(),
+            description: Arc::clone(&self.description),
+            spec: self.spec.clone(),
+            ..*self
+        }
+    }
+
+    fn train(self) -> Self {
+        Self {
+            blocks: self.blocks.train(),
+            head: self.head.train(),
+            ..self
+        }
+    }
+
+    fn materialize(self) -> Self {
+        Self {
+            blocks: self.blocks.materialize(),
+            head: self.head.materialize(),
+            ..self
+        }
     }
 }
 
-impl Head {
-    fn forward(&self, features: Tensor<2>) -> Tensor<2> {
-        linear(
-            features,
-            self.weight.val().transpose(),
-            Some(self.bias.val()),
-        )
+impl ModelSpec {
+    /// Builds the model with its initial weights on `device` (an autodiff device for training).
+    ///
+    /// Convolutions have Kaiming-normal weights with fan-out and a ReLU's gain (He et al. 2015,
+    /// <https://arxiv.org/abs/1502.01852>), batch normalisations weight 1 and bias 0, the linear
+    /// layer uniform weights and bias in +-1/sqrt(features), as PyTorch's `Linear`. In the blocks of a
+    /// plain CNN the first filters of a convolution pass its input's channels on instead. Every tensor's
+    /// draws depend only on `seed` and on the tensor's name.
+    #[must_use]
+    pub fn init(&self, seed: u64, device: &Device) -> ImageClassifier {
+        ImageClassifier {
+            spec: Some(Arc::new(self.clone())),
+            ..ImageClassifier::new(&self.description(), seed, device)
+        }
     }
 }

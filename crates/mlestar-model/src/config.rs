@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, ModelError, ModelSpec, Views};
+use crate::{Activation, ModelError, Views};
 
 /// The families of architectures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,16 +20,6 @@ pub enum Architecture {
     /// A plain CNN in whose stages all blocks but the first are residual ones, for deeper networks. (The largest
     /// network of Jordan 2024 has a shortcut over the last two of three convolutions of a stage.)
     PooledResidualCnn,
-}
-
-/// What a block does besides its two convolutions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BlockKind {
-    /// Its input is added to its result; a stride is the first convolution's.
-    Residual,
-    /// Nothing is added; a max pool stands for the stride.
-    Plain,
 }
 
 /// One stage of blocks, all of the same width.
@@ -95,14 +85,10 @@ impl Default for ModelConfig {
     }
 }
 
-/// More parameters than this (2 GB of f32 weights) are refused.
-const MAX_PARAMETERS: u64 = 500_000_000;
 const MAX_CHANNELS: usize = 4096;
 const MAX_BLOCKS: usize = 64;
 const MAX_STAGES: usize = 8;
 const MAX_STRIDE: usize = 4;
-const MAX_CLASSES: usize = 100_000;
-const MAX_PICTURE_SIDE: usize = 4096;
 
 impl ModelConfig {
     /// The reference CNN: stem of 64 channels, stages of 64, 128 and 256 channels with two blocks
@@ -147,22 +133,8 @@ impl ModelConfig {
         }
     }
 
-    /// Checks the architecture for RGB pictures of `height` x `width` pixels and `n_classes`
-    /// classes.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError`] naming the key, the value and what is allowed: a value out of its range, a
-    /// stride larger than the feature map it is applied to, or more than 500 million parameters.
-    pub fn check(
-        &self,
-        n_classes: usize,
-        height: usize,
-        width: usize,
-    ) -> Result<ModelSpec, ModelError> {
-        in_range("n_classes", n_classes, 2, MAX_CLASSES)?;
-        in_range("height", height, 1, MAX_PICTURE_SIDE)?;
-        in_range("width", width, 1, MAX_PICTURE_SIDE)?;
+    /// Whether every value is in its range.
+    pub(crate) fn check_ranges(&self) -> Result<(), ModelError> {
         in_range("stem_channels", self.stem_channels, 1, MAX_CHANNELS)?;
         in_range("stages.len()", self.stages.len(), 1, MAX_STAGES)?;
         // `contains` is false for NaN, which is what is wanted.
@@ -171,7 +143,11 @@ impl ModelConfig {
             ("stochastic_depth", self.stochastic_depth),
         ] {
             if !(0.0..1.0).contains(&value) {
-                return Err(out_of_range(key, value, "at least 0 and below 1"));
+                return Err(ModelError::out_of_range(
+                    key,
+                    value,
+                    "at least 0 and below 1",
+                ));
             }
         }
         for (index, stage) in self.stages.iter().enumerate() {
@@ -180,90 +156,19 @@ impl ModelConfig {
             in_range(&key("blocks"), stage.blocks, 1, MAX_BLOCKS)?;
             in_range(&key("stride"), stage.stride, 1, MAX_STRIDE)?;
         }
-        if self.architecture == Architecture::PlainCnn && self.stochastic_depth != 0.0 {
-            let limit = "0 in a plain CNN, whose blocks have no branch to leave out";
-            return Err(out_of_range(
-                "stochastic_depth",
-                self.stochastic_depth,
-                limit,
-            ));
-        }
-        self.check_strides(height, width)?;
-        let spec = ModelSpec::unchecked(self.clone(), n_classes, height, width);
-        let parameters = spec.summary().parameters;
-        if parameters > MAX_PARAMETERS {
-            return Err(ModelError::TooLarge {
-                parameters,
-                limit: MAX_PARAMETERS,
-            });
-        }
-        Ok(spec)
-    }
-
-    /// A stride that is larger than the feature map would throw most of the map away.
-    fn check_strides(&self, height: usize, width: usize) -> Result<(), ModelError> {
-        let (mut at_height, mut at_width) = (height, width);
-        for (index, stage) in self.stages.iter().enumerate() {
-            if stage.stride > at_height.min(at_width) {
-                return Err(ModelError::PictureTooSmall {
-                    key: format!("stages[{index}].stride"),
-                    stride: stage.stride,
-                    height,
-                    width,
-                    at_height,
-                    at_width,
-                });
-            }
-            [at_height, at_width] =
-                [at_height, at_width].map(|side| self.architecture.after(side, stage.stride));
-        }
         Ok(())
     }
 }
 
-impl Architecture {
-    /// The side of the feature map that a stride makes of one of `side` pixels.
-    #[must_use]
-    pub fn after(self, side: usize, stride: usize) -> usize {
-        match self {
-            // 3x3 convolutions with padding 1.
-            Self::ResidualCnn => side.div_ceil(stride),
-            // Windows that are not full are left out.
-            Self::PlainCnn | Self::PooledResidualCnn => side / stride,
-        }
-    }
-
-    /// The kind of the block at `index` of a stage.
-    #[must_use]
-    pub fn block_kind(self, index: usize) -> BlockKind {
-        match self {
-            Self::ResidualCnn => BlockKind::Residual,
-            Self::PlainCnn => BlockKind::Plain,
-            Self::PooledResidualCnn if index == 0 => BlockKind::Plain,
-            Self::PooledResidualCnn => BlockKind::Residual,
-        }
-    }
-
-    /// Whether maps are made smaller by max pools, and not by strides.
-    #[must_use]
-    pub fn has_max_pools(self) -> bool {
-        self.block_kind(0) == BlockKind::Plain
-    }
-}
-
-fn in_range(key: &str, value: usize, low: usize, high: usize) -> Result<(), ModelError> {
+pub(crate) fn in_range(key: &str, value: usize, low: usize, high: usize) -> Result<(), ModelError> {
     if (low..=high).contains(&value) {
         return Ok(());
     }
-    Err(out_of_range(key, value, format!("{low} to {high}")))
-}
-
-fn out_of_range(key: &str, value: impl std::fmt::Display, limit: impl Into<String>) -> ModelError {
-    ModelError::OutOfRange {
-        key: key.to_owned(),
-        value: value.to_string(),
-        limit: limit.into(),
-    }
+    Err(ModelError::out_of_range(
+        key,
+        value,
+        format!("{low} to {high}"),
+    ))
 }
 
 #[cfg(test)]

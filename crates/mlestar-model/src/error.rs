@@ -34,6 +34,14 @@ pub enum ModelError {
         /// Width of the feature map that enters the stage.
         at_width: usize,
     },
+    /// The description of a network contradicts itself.
+    #[error("the network cannot be built: {part}: {reason}")]
+    Description {
+        /// Name of the block or unit.
+        part: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The architecture is larger than the crate builds.
     #[error(
         "the architecture has {parameters} parameters, more than the limit of {limit}; use fewer \
@@ -93,4 +101,34 @@ pub enum ModelError {
         /// Why it is refused.
         reason: &'static str,
     },
+    /// The network tells another number of classes apart.
+    #[error("the network gives {logits} logits an image, but there are {n_classes} classes")]
+    OtherClasses {
+        /// What it gives.
+        logits: usize,
+        /// What is needed.
+        n_classes: usize,
+    },
+    /// The network panicked at an image of this size.
+    #[error("the network cannot take images of {height}x{width} pixels: it panicked at one")]
+    ImagesRefused {
+        /// Height in pixels.
+        height: usize,
+        /// Width in pixels.
+        width: usize,
+    },
+}
+
+impl ModelError {
+    pub(crate) fn out_of_range(
+        key: &str,
+        value: impl std::fmt::Display,
+        limit: impl Into<String>,
+    ) -> Self {
+        Self::OutOfRange {
+            key: key.to_owned(),
+            value: value.to_string(),
+            limit: limit.into(),
+        }
+    }
 }

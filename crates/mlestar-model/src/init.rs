@@ -3,67 +3,38 @@
 
 use burn::{
     module::Param,
-    nn::{PaddingConfig2d, conv::Conv2d},
-    tensor::{Device, TensorData},
+    tensor::{Device, Tensor, TensorData},
 };
 use mlestar_random::Stream;
 
-use crate::Head;
+use crate::head::Head;
+
+use crate::{InitialWeights, UnitDescription};
 
 fn stream(seed: u64, name: &str) -> Stream {
     Stream::new(seed, &format!("initial weights of {name}"), 0, 0)
 }
 
-/// A square convolution without bias, `name.weight` from N(0, 2 / fan-out).
-pub(crate) fn convolution(
-    name: &str,
-    [channels_in, channels_out]: [usize; 2],
-    kernel: usize,
-    stride: usize,
-    seed: u64,
-    device: &Device,
-) -> Conv2d {
-    let shape = [channels_out, channels_in, kernel, kernel];
-    let fan_out = (channels_out * kernel * kernel) as f64;
+/// The weight of a unit's convolution.
+pub(crate) fn convolution(unit: &UnitDescription, seed: u64, device: &Device) -> Param<Tensor<4>> {
+    let shape = unit.weight_shape();
+    let [channels_out, channels_in, height, width] = shape;
+    // A channel is read by the filters of its own group.
+    let fan_out = (channels_out / unit.groups * height * width) as f64;
     let standard_deviation = (2.0 / fan_out).sqrt();
-    let mut draws = stream(seed, &format!("{name}.weight"));
-    let values: Vec<f32> = (0..shape.iter().product())
+    let mut draws = stream(seed, &format!("{}.weight", unit.convolution_name()));
+    let mut values: Vec<f32> = (0..shape.iter().product())
         .map(|_| (draws.normal() * standard_deviation) as f32)
         .collect();
-    let padding = kernel / 2;
-    Conv2d {
-        weight: Param::from_data(TensorData::new(values, shape), device),
-        bias: None,
-        stride: [stride, stride],
-        kernel_size: [kernel, kernel],
-        dilation: [1, 1],
-        groups: 1,
-        padding: PaddingConfig2d::Explicit(padding, padding, padding, padding),
+    if unit.initial_weights == InitialWeights::Passing {
+        let taps = height * width;
+        let filters = values.chunks_exact_mut(channels_in * taps);
+        for (channel, filter) in filters.take(channels_in).enumerate() {
+            filter.fill(0.0);
+            filter[channel * taps + taps / 2] = 1.0;
+        }
     }
-}
-
-/// A 3x3 convolution without bias whose first filters pass the input's channels on as they are, one
-/// each; the others are `name.weight` from N(0, 2 / fan-out).
-pub(crate) fn passing_convolution(
-    name: &str,
-    channels: [usize; 2],
-    seed: u64,
-    device: &Device,
-) -> Conv2d {
-    let mut conv = convolution(name, channels, 3, 1, seed, device);
-    let shape = conv.weight.dims();
-    let mut values: Vec<f32> = conv.weight.val().into_data().iter::<f32>().collect();
-    let (filter, taps) = (channels[0] * 9, 9);
-    for (channel, values) in values
-        .chunks_exact_mut(filter)
-        .take(channels[0])
-        .enumerate()
-    {
-        values.fill(0.0);
-        values[channel * taps + taps / 2] = 1.0;
-    }
-    conv.weight = Param::from_data(TensorData::new(values, shape), device);
-    conv
+    Param::from_data(TensorData::new(values, shape), device)
 }
 
 /// A linear layer, `name.weight` and `name.bias` uniform in +-1/sqrt(features).

@@ -2,9 +2,9 @@
 //! memory counts.
 //!
 //! A [`ModelConfig`] is what a user writes. [`ModelConfig::check`] turns it into a [`ModelSpec`]:
-//! an architecture together with the pictures and classes it is for, known to be buildable. From
-//! the specification come the [`ModelSummary`] (computed, no model needed) and the
-//! [`ImageClassifier`] itself, whose initial weights depend only on the seed and on the names of
+//! an architecture together with the pictures and classes it is for, known to be buildable. Its
+//! [`Description`] is the network as a list of blocks. From that come the [`ModelSummary`] (computed,
+//! no model needed) and the [`ImageClassifier`] itself, whose initial weights depend only on the seed and on the names of
 //! the parameters, never on the device.
 //!
 //! ```
@@ -27,39 +27,71 @@
 //! Burn's own `BatchNorm` decides by the device of its input whether it trains, so that evaluating
 //! on an autodiff device silently uses (and updates) batch statistics. Here the caller decides:
 //! [`ImageClassifier::forward`] always uses the running statistics and changes nothing,
-//! [`ImageClassifier::forward_train`] always uses those of the batch and updates the running ones.
+//! [`ImageClassifier::forward_train_with`] always uses those of the batch and updates the running ones.
 //!
 //! # Features
+//!
+//! `burn` (on by default) has the networks. Without it the crate has configurations, specifications and summaries, and
+//! compiles without Burn.
 //!
 //! The crate picks no Burn backend; the program that uses it does (`burn = { features = ["flex"] }`
 //! for the CPU).
 
 mod activation;
+mod architectures;
+#[cfg(feature = "burn")]
 mod batch_norm;
+#[cfg(feature = "burn")]
 mod block;
+#[cfg(feature = "burn")]
 mod classifier;
 mod config;
+mod description;
+#[cfg(feature = "burn")]
 mod dropout;
 mod error;
+#[cfg(feature = "burn")]
+mod head;
+#[cfg(feature = "burn")]
 mod init;
+#[cfg(feature = "burn")]
+mod network;
+#[cfg(feature = "burn")]
 mod path;
 mod precision;
 mod spec;
+#[cfg(feature = "burn")]
 mod state;
+#[cfg(feature = "burn")]
 mod stochastic_depth;
 mod summary;
+mod tensor;
 mod views;
 
 pub use activation::Activation;
+#[cfg(feature = "burn")]
 pub use batch_norm::BatchNorm;
-pub use block::{Block, Shortcut};
-pub use classifier::{Head, ImageClassifier, Stem, TrainingPass};
-pub use config::{Architecture, BlockKind, ModelConfig, StageConfig};
+#[cfg(feature = "burn")]
+pub use classifier::{ImageClassifier, TrainingPass};
+pub use config::{Architecture, ModelConfig, StageConfig};
+pub use description::{
+    BlockDescription, Description, InitialWeights, MaxPool, PoolPosition, Shortcut, UnitDescription,
+};
+#[cfg(feature = "burn")]
 pub use dropout::dropout_mask;
 pub use error::ModelError;
+#[cfg(feature = "burn")]
+pub use head::Head;
+#[cfg(feature = "burn")]
+pub use network::{BatchPart, Network};
 pub use precision::Precision;
 pub use spec::ModelSpec;
-pub use state::{NamedTensor, StateKind};
+#[cfg(feature = "burn")]
 pub use stochastic_depth::branch_factors;
 pub use summary::{LayerKind, LayerSummary, ModelSummary};
+pub use tensor::{NamedTensor, StateKind};
 pub use views::{View, Views};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,7 +1,11 @@
-use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageClassifier, ModelConfig, ModelError, ModelSummary, summary};
+use crate::{Description, ModelConfig, ModelError, ModelSummary, config::in_range};
+
+/// More parameters than this (2 GB of f32 weights) are refused.
+const MAX_PARAMETERS: u64 = 500_000_000;
+const MAX_CLASSES: usize = 100_000;
+const MAX_IMAGE_SIDE: usize = 4096;
 
 /// A checked architecture: it can be built, for RGB pictures of a known size and a known number of
 /// classes.
@@ -45,15 +49,10 @@ impl From<ModelSpec> for UncheckedSpec {
 }
 
 impl ModelSpec {
-    /// Channels of a picture: red, green, blue.
-    pub const CHANNELS: usize = 3;
+    /// Channels of an image: red, green, blue.
+    pub const CHANNELS: usize = Description::CHANNELS;
 
-    pub(crate) fn unchecked(
-        config: ModelConfig,
-        n_classes: usize,
-        height: usize,
-        width: usize,
-    ) -> Self {
+    fn unchecked(config: ModelConfig, n_classes: usize, height: usize, width: usize) -> Self {
         Self {
             config,
             n_classes,
@@ -89,28 +88,63 @@ impl ModelSpec {
     /// The number of features that enter the linear layer (and that dropout works on).
     #[must_use]
     pub fn features(&self) -> usize {
-        self.config
-            .stages
-            .last()
-            .map_or(self.config.stem_channels, |stage| stage.channels)
+        self.description().features()
     }
 
-    /// Builds the model with its initial weights on `device` (an autodiff device for training).
-    ///
-    /// Convolutions have Kaiming-normal weights with fan-out and a ReLU's gain (He et al. 2015,
-    /// <https://arxiv.org/abs/1502.01852>), batch normalisations weight 1 and bias 0, the linear
-    /// layer uniform weights and bias in +-1/sqrt(features), as PyTorch's `Linear`. In the blocks of a
-    /// plain CNN the first filters of a convolution pass its input's channels on instead. Every tensor's
-    /// draws depend only on `seed` and on the tensor's name.
+    /// The network, block by block.
     #[must_use]
-    pub fn init(&self, seed: u64, device: &Device) -> ImageClassifier {
-        ImageClassifier::init(self, seed, device)
+    pub fn description(&self) -> Description {
+        Description {
+            image: [self.height, self.width],
+            blocks: self.config.blocks(),
+            dropout: self.config.dropout,
+            stochastic_depth: self.config.stochastic_depth,
+            n_classes: self.n_classes,
+            views: self.config.views(),
+        }
     }
 
     /// Parameters, operations and memory, computed layer by layer.
     #[must_use]
     pub fn summary(&self) -> ModelSummary {
-        summary::summarize(self)
+        self.description().summary()
+    }
+}
+
+impl ModelConfig {
+    /// Checks the architecture for RGB images of `height` x `width` pixels and `n_classes`
+    /// classes.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] naming the key, the value and what is allowed: a value out of its range, a
+    /// stride larger than the feature map it is applied to, or more than 500 million parameters.
+    pub fn check(
+        &self,
+        n_classes: usize,
+        height: usize,
+        width: usize,
+    ) -> Result<ModelSpec, ModelError> {
+        in_range("n_classes", n_classes, 2, MAX_CLASSES)?;
+        in_range("height", height, 1, MAX_IMAGE_SIDE)?;
+        in_range("width", width, 1, MAX_IMAGE_SIDE)?;
+        self.check_ranges()?;
+        if self.stochastic_depth != 0.0 && !self.architecture.has_shortcuts() {
+            let limit = "0 in a plain CNN, whose blocks have no branch to leave out";
+            let value = self.stochastic_depth;
+            return Err(ModelError::out_of_range("stochastic_depth", value, limit));
+        }
+        let spec = ModelSpec::unchecked(self.clone(), n_classes, height, width);
+        let description = spec.description();
+        description.check()?;
+        let parameters = description.summary().parameters;
+        if parameters > MAX_PARAMETERS {
+            return Err(ModelError::TooLarge {
+                parameters,
+                limit: MAX_PARAMETERS,
+            });
+        }
+        Ok(spec)
     }
 }
 

@@ -5,48 +5,65 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 
-use crate::{ImageClassifier, ModelError};
+use crate::{ImageClassifier, ModelError, NamedTensor, StateKind};
 
-/// One tensor of a model's state, on the host.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NamedTensor {
-    /// Name as PyTorch would have it, e.g. `stages.0.1.bn2.running_var` or `head.weight`.
-    pub name: String,
-    /// Shape; convolution weights are `[out, in, height, width]`, the head's `[classes, features]`.
-    pub shape: Vec<usize>,
-    /// Values in row-major order.
-    pub values: Vec<f32>,
+/// All float tensors of a module, in the order of its fields, on the host.
+pub(crate) fn collect<M: Module>(module: &M) -> Vec<NamedTensor> {
+    let mut collector = Collector::default();
+    // Burn holds updates of running statistics back until they are asked for; `valid` asks for them, a visit does not.
+    module.valid().visit(&mut collector);
+    collector.tensors
 }
 
-/// What a tensor of the state is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StateKind {
-    /// Changed by the optimizer.
-    Parameter,
-    /// A batch normalisation's running mean or variance.
-    RunningStatistic,
-}
-
-impl StateKind {
-    /// The kind of the tensor called `name`.
-    #[must_use]
-    pub fn of(name: &str) -> Self {
-        match name.rsplit('.').next() {
-            Some("running_mean" | "running_var") => Self::RunningStatistic,
-            _ => Self::Parameter,
+/// `module` with the values of `state`, on `device`; see [`Network::load_state`](crate::Network::load_state).
+pub(crate) fn load<M: Module>(
+    module: M,
+    state: &[NamedTensor],
+    device: &Device,
+) -> Result<M, ModelError> {
+    let mut known = HashMap::with_capacity(state.len());
+    for tensor in state {
+        check_values(tensor)?;
+        if known.insert(tensor.name.as_str(), tensor).is_some() {
+            return Err(ModelError::UnexpectedTensor {
+                name: tensor.name.clone(),
+                reason: "which it already had",
+            });
         }
     }
+    // The shared running statistics of other clones must not move or change.
+    let snapshot = module.valid();
+    let mut checker = Checker {
+        path: Path::default(),
+        known: &mut known,
+        error: None,
+    };
+    snapshot.visit(&mut checker);
+    if let Some(error) = checker.error {
+        return Err(error);
+    }
+    if let Some(name) = known.keys().min() {
+        return Err(ModelError::UnexpectedTensor {
+            name: (*name).to_owned(),
+            reason: "which the model does not have: it is of another model",
+        });
+    }
+    let plain = device.clone().without_autodiff();
+    let mut loader = Loader {
+        path: Path::default(),
+        state: state.iter().map(|t| (t.name.as_str(), t)).collect(),
+        device: &plain,
+    };
+    // What is not loaded (constants) moves along.
+    let loaded = snapshot.map(&mut loader).fork(&plain);
+    Ok(match device.is_autodiff() {
+        // Switches on what `valid` switched off, such as dropout.
+        true => loaded.train(),
+        false => loaded,
+    })
 }
 
 impl ImageClassifier {
-    /// All parameters and running statistics, in a fixed order (that of the layers), on the host.
-    #[must_use]
-    pub fn state(&self) -> Vec<NamedTensor> {
-        let mut collector = Collector::default();
-        self.visit(&mut collector);
-        collector.tensors
-    }
-
     /// The number of parameters that training changes by gradient, without fixed ones and the running
     /// statistics (which Burn's `Module::num_params` includes).
     #[must_use]
@@ -57,49 +74,6 @@ impl ImageClassifier {
         };
         self.visit(&mut counter);
         counter.trainable
-    }
-
-    /// The same architecture with the values of `state`, on `device`.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError`] naming the tensor when one is missing, unknown or there twice, has another
-    /// shape, a number of values that does not fit its shape, a value that is not finite, or a
-    /// negative running variance.
-    pub fn load_state(self, state: &[NamedTensor], device: &Device) -> Result<Self, ModelError> {
-        let mut known = HashMap::with_capacity(state.len());
-        for tensor in state {
-            check_values(tensor)?;
-            if known.insert(tensor.name.as_str(), tensor).is_some() {
-                return Err(ModelError::UnexpectedTensor {
-                    name: tensor.name.clone(),
-                    reason: "which it already had",
-                });
-            }
-        }
-        // The shared running statistics of other clones must not move or change.
-        let snapshot = self.valid();
-        let mut checker = Checker {
-            path: Path::default(),
-            known: &mut known,
-            error: None,
-        };
-        snapshot.visit(&mut checker);
-        if let Some(error) = checker.error {
-            return Err(error);
-        }
-        if let Some(name) = known.keys().min() {
-            return Err(ModelError::UnexpectedTensor {
-                name: (*name).to_owned(),
-                reason: "which the model does not have: it is of another model",
-            });
-        }
-        let mut loader = Loader {
-            path: Path::default(),
-            state: state.iter().map(|t| (t.name.as_str(), t)).collect(),
-            device,
-        };
-        Ok(snapshot.map(&mut loader))
     }
 }
 
@@ -254,11 +228,6 @@ impl ModuleMapper for Loader<'_> {
             return param;
         };
         let data = TensorData::new(tensor.values.clone(), tensor.shape.clone());
-        match StateKind::of(&name) {
-            StateKind::Parameter => Param::from_data(data, self.device),
-            StateKind::RunningStatistic => {
-                Param::initialized(param.id, Tensor::from_data(data, self.device))
-            }
-        }
+        param.map(|_| Tensor::from_data(data, self.device))
     }
 }

@@ -1,8 +1,9 @@
-//! What a model costs, computed layer by layer from its configuration.
+//! What a model costs, computed layer by layer from its description.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Architecture, BlockKind, ModelSpec, StageConfig};
+use crate::Activation;
+use crate::description::{BlockDescription, Description, MaxPool, Shortcut, UnitDescription};
 
 /// What a layer does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,132 +93,120 @@ fn elements(shape: MapShape) -> u64 {
     shape.iter().map(|&size| size as u64).product()
 }
 
-pub(crate) fn summarize(spec: &ModelSpec) -> ModelSummary {
-    let config = spec.config();
-    let picture = [ModelSpec::CHANNELS, spec.height(), spec.width()];
-    let mut counter = Counter::new(picture, config.activation);
-    counter.stem(config.stem_channels);
-    for (index, stage) in config.stages.iter().enumerate() {
-        counter.stage(index, stage, config.architecture);
+impl Description {
+    /// Parameters, operations and memory, computed layer by layer.
+    #[must_use]
+    pub fn summary(&self) -> ModelSummary {
+        let image = self.image_shape();
+        let mut counter = Counter {
+            layers: Vec::new(),
+            shape: image,
+            waiting_bytes: 0,
+            inference_peak_bytes: 0,
+            training_bytes: map_bytes(image),
+        };
+        for block in &self.blocks {
+            counter.block(block);
+        }
+        counter.head(self);
+        counter.finish()
     }
-    counter.head(spec);
-    counter.finish()
 }
 
 struct Counter {
-    activation: Activation,
     layers: Vec<LayerSummary>,
     /// Shape of the feature map at this point.
     shape: MapShape,
+    /// Bytes of a map that must exist besides those that are read and written.
+    waiting_bytes: u64,
     inference_peak_bytes: u64,
     training_bytes: u64,
 }
 
 impl Counter {
-    fn new(picture: MapShape, activation: Activation) -> Self {
-        Self {
-            activation,
-            layers: Vec::new(),
-            shape: picture,
-            inference_peak_bytes: 0,
-            training_bytes: map_bytes(picture),
-        }
-    }
-
-    fn stem(&mut self, channels: usize) {
+    fn block(&mut self, block: &BlockDescription) {
+        let Some((last, others)) = block.branch.split_last() else {
+            return;
+        };
         let input = self.shape;
-        self.convolution("stem.conv", channels, 3, 1);
-        self.alive(&[input, self.shape]);
-        self.batch_norm("stem.bn");
-        self.activation("stem", "");
-    }
-
-    /// No gradient reaches the scale of the last layer, a batch normalisation.
-    fn fix_scale(&mut self) {
-        if let Some(layer) = self.layers.last_mut() {
-            layer.trainable /= 2;
+        for unit in others {
+            self.normalized(unit);
+            self.activation(unit);
+            self.pool(unit.pool_after_activation(), unit);
+            // The first unit reads what waits for the sum, the others something else.
+            self.waiting_bytes = if block.has_shortcut() {
+                map_bytes(input)
+            } else {
+                0
+            };
         }
-    }
-
-    fn stage(&mut self, index: usize, stage: &StageConfig, architecture: Architecture) {
-        for block in 0..stage.blocks {
-            let stride = if block == 0 { stage.stride } else { 1 };
-            let name = format!("stages.{index}.{block}");
-            match architecture.block_kind(block) {
-                BlockKind::Residual => self.residual_block(&name, stage.channels, stride),
-                BlockKind::Plain => self.plain_block(&name, stage.channels, stride),
-            }
-        }
-    }
-
-    fn plain_block(&mut self, name: &str, channels: usize, pool: usize) {
-        let input = self.shape;
-        self.convolution(&format!("{name}.conv1"), channels, 3, 1);
-        self.alive(&[input, self.shape]);
-        if pool > 1 {
-            let before = self.shape;
-            self.shape = [channels, before[1] / pool, before[2] / pool];
-            let compared = elements(before);
-            self.map(format!("{name}.pool"), LayerKind::MaxPool, 0, 0, compared);
-            self.alive(&[before, self.shape]);
-            // The pool keeps where the largest values stood, in a byte each; what it gives is kept for
-            // the normalisation instead of the convolution's output.
-            self.training_bytes -= map_bytes(before);
-            self.training_bytes += elements(self.shape);
-            self.keep(self.shape);
-        }
-        self.batch_norm(&format!("{name}.bn1"));
-        if pool > 1 {
-            self.fix_scale();
-        }
-        self.activation(name, "1");
-        let middle = self.shape;
-        self.convolution(&format!("{name}.conv2"), channels, 3, 1);
-        self.alive(&[middle, self.shape]);
-        self.batch_norm(&format!("{name}.bn2"));
-        self.activation(name, "2");
-    }
-
-    fn residual_block(&mut self, name: &str, channels: usize, stride: usize) {
-        let input = self.shape;
-        self.convolution(&format!("{name}.conv1"), channels, 3, stride);
-        self.alive(&[input, self.shape]);
-        self.batch_norm(&format!("{name}.bn1"));
-        self.activation(name, "1");
-        self.alive(&[input, self.shape, self.shape]);
-        self.convolution(&format!("{name}.conv2"), channels, 3, 1);
-        self.batch_norm(&format!("{name}.bn2"));
+        self.normalized(last);
         let output = self.shape;
-        if stride != 1 || input[0] != channels {
+        if let Shortcut::Projection(projection) = &block.shortcut {
             self.shape = input;
-            self.convolution(&format!("{name}.shortcut.conv"), channels, 1, stride);
-            self.alive(&[input, output, self.shape]);
-            self.batch_norm(&format!("{name}.shortcut.bn"));
+            self.waiting_bytes = map_bytes(output);
+            self.normalized(projection);
         }
-        self.elementwise(format!("{name}.add"), LayerKind::Add, 1);
-        self.alive(&[output, output, output]);
-        self.activation(name, "2");
+        self.waiting_bytes = 0;
+        if block.has_shortcut() {
+            self.elementwise(format!("{}.add", block.name), LayerKind::Add, 1);
+            self.alive(&[output, output, output]);
+        }
+        self.activation(last);
+        self.pool(last.pool_after_activation(), last);
     }
 
-    fn head(&mut self, spec: &ModelSpec) {
-        let features = spec.features();
+    /// A unit up to its batch normalisation.
+    fn normalized(&mut self, unit: &UnitDescription) {
+        let input = self.shape;
+        self.convolution(unit);
+        self.alive(&[input, self.shape]);
+        self.pool(unit.pool_before_normalization(), unit);
+        self.batch_norm(unit);
+        self.alive(&[self.shape, self.shape]);
+    }
+
+    fn pool(&mut self, pool: Option<MaxPool>, unit: &UnitDescription) {
+        let Some(pool) = pool else {
+            return;
+        };
+        let before = self.shape;
+        self.shape = pool.output(before);
+        let compared = elements(self.shape) * (pool.window * pool.window) as u64;
+        self.map(
+            unit.pool_name(),
+            LayerKind::MaxPool,
+            0,
+            0,
+            compared.max(elements(before)),
+        );
+        self.alive(&[before, self.shape]);
+        // The pool keeps where the largest values stood, in a byte each; what it gives is kept for
+        // what comes next instead of what it reads.
+        self.training_bytes -= map_bytes(before);
+        self.training_bytes += elements(self.shape);
+        self.keep(self.shape);
+    }
+
+    fn head(&mut self, description: &Description) {
+        let features = self.shape[0];
         let pooled = elements(self.shape);
         self.vector("pool", LayerKind::AveragePool, features, 0, 0, pooled);
         self.inference_peak_bytes = self
             .inference_peak_bytes
             .max(map_bytes(self.shape) + features as u64 * F32_BYTES);
         self.training_bytes += features as u64 * F32_BYTES;
-        if spec.config().dropout > 0.0 {
+        if description.dropout > 0.0 {
             self.vector("dropout", LayerKind::Dropout, features, 0, 0, 0);
             // The mask and the masked features.
             self.training_bytes += 2 * features as u64 * F32_BYTES;
         }
-        let (inputs, outputs) = (features as u64, spec.n_classes() as u64);
+        let (inputs, outputs) = (features as u64, description.n_classes as u64);
         let multiply_adds = inputs * outputs;
         self.vector(
             "head",
             LayerKind::Linear,
-            spec.n_classes(),
+            description.n_classes,
             multiply_adds + outputs,
             multiply_adds,
             2 * multiply_adds + outputs,
@@ -225,15 +214,13 @@ impl Counter {
         self.training_bytes += outputs * F32_BYTES;
     }
 
-    fn convolution(&mut self, name: &str, channels: usize, kernel: usize, stride: usize) {
-        let [channels_in, height, width] = self.shape;
-        // 3x3 with padding 1 and 1x1 without both give ceil(size / stride).
-        self.shape = [channels, height.div_ceil(stride), width.div_ceil(stride)];
-        let parameters = (channels_in * channels * kernel * kernel) as u64;
+    fn convolution(&mut self, unit: &UnitDescription) {
+        self.shape = unit.convolved(self.shape);
+        let parameters = unit.weight_shape().iter().product::<usize>() as u64;
         let positions = (self.shape[1] * self.shape[2]) as u64;
         let multiply_adds = parameters * positions;
         self.map(
-            name.to_owned(),
+            unit.convolution_name(),
             LayerKind::Convolution,
             parameters,
             multiply_adds,
@@ -242,31 +229,31 @@ impl Counter {
         self.keep(self.shape);
     }
 
-    fn batch_norm(&mut self, name: &str) {
+    fn batch_norm(&mut self, unit: &UnitDescription) {
         let channels = self.shape[0] as u64;
         self.layers.push(LayerSummary {
-            name: name.to_owned(),
+            name: unit.normalization_name(),
             kind: LayerKind::BatchNorm,
             output_shape: self.shape.to_vec(),
             // Weight, bias, running mean and running variance.
             parameters: 4 * channels,
-            trainable: 2 * channels,
+            trainable: if unit.trains_scale() { 2 } else { 1 } * channels,
             multiply_adds: 0,
             flops: 2 * elements(self.shape),
             activation_bytes: map_bytes(self.shape),
         });
-        self.alive(&[self.shape, self.shape]);
     }
 
-    fn activation(&mut self, place: &str, number: &str) {
-        let (kind, kind_name, flops_each) = match self.activation {
-            Activation::Relu => (LayerKind::Relu, "relu", 1),
-            Activation::Silu => (LayerKind::Silu, "silu", 4),
-        };
-        self.elementwise(format!("{place}.{kind_name}{number}"), kind, flops_each);
-        // Its input, which says where the gradient passes, and its output, which the next
-        // convolution needs.
+    fn activation(&mut self, unit: &UnitDescription) {
+        // What the next convolution needs.
         self.keep(self.shape);
+        let (kind, kind_name, flops_each) = match unit.activation {
+            Some(Activation::Relu) => (LayerKind::Relu, "relu", 1),
+            Some(Activation::Silu) => (LayerKind::Silu, "silu", 4),
+            None => return,
+        };
+        self.elementwise(unit.activation_name(kind_name), kind, flops_each);
+        // Its input, which says where the gradient passes.
         self.keep(self.shape);
     }
 
@@ -309,8 +296,8 @@ impl Counter {
     }
 
     fn alive(&mut self, maps: &[MapShape]) {
-        let bytes = maps.iter().copied().map(map_bytes).sum();
-        self.inference_peak_bytes = self.inference_peak_bytes.max(bytes);
+        let maps: u64 = maps.iter().copied().map(map_bytes).sum();
+        self.inference_peak_bytes = self.inference_peak_bytes.max(self.waiting_bytes + maps);
     }
 
     fn keep(&mut self, map: MapShape) {

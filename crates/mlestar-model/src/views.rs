@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+#[cfg(feature = "burn")]
 use burn::tensor::{Int, Tensor, TensorData};
 
 /// Of which views of a picture evaluation takes the mean of the logits: the picture itself and, where asked
@@ -101,6 +102,7 @@ impl View {
     }
 
     /// This view of pictures `[n, channels, height, width]`.
+    #[cfg(feature = "burn")]
     pub(crate) fn of(self, images: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = images.dims();
         if self.offset == 0 {

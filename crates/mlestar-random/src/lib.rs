@@ -24,3 +24,7 @@ mod philox;
 mod stream;
 
 pub use stream::Stream;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

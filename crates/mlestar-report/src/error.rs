@@ -3,7 +3,7 @@ use thiserror::Error;
 /// Why a chart or a picture could not be made.
 ///
 /// Values that are not finite are never an error: charts leave them out. Errors are for slices
-/// whose lengths disagree, for sizes without a sensible drawing, and for the encoders.
+/// whose lengths disagree, for sizes without a sensible drawing, and for the encoder of thumbnails.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReportError {
@@ -37,29 +37,17 @@ pub enum ReportError {
         /// The most that can be shown.
         limit: usize,
     },
-    /// A picture whose size cannot be drawn.
+    /// An image whose size cannot be drawn.
     #[error(
-        "a thumbnail of {height}x{width} pixels at scale {scale} cannot be made: each must be at least 1, and the scaled sides at most {limit}"
+        "a thumbnail of an image of {height}x{width} pixels cannot be made: a side must be 1 to 65,535 pixels"
     )]
     PictureSize {
-        /// Rows of the picture.
+        /// Rows of the image.
         height: usize,
-        /// Columns of the picture.
+        /// Columns of the image.
         width: usize,
-        /// The factor it was to be enlarged by.
-        scale: usize,
-        /// The longest scaled side, in pixels.
-        limit: usize,
     },
-    /// The PNG encoder refused the picture.
-    #[error("the thumbnail could not be encoded as png: {0}")]
+    /// The encoder refused the image.
+    #[error("the thumbnail could not be encoded: {0}")]
     Encode(#[from] image::ImageError),
-    /// The drawing backend refused a shape.
-    #[error("{chart}: the svg backend failed: {message}")]
-    Drawing {
-        /// The chart.
-        chart: &'static str,
-        /// What the backend said.
-        message: String,
-    },
 }

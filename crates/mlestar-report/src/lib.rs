@@ -56,3 +56,7 @@ pub use error::ReportError;
 pub use page::{Page, Section};
 pub use pictures::thumbnail;
 pub use verdict_header::{VerdictHeader, without_verdict};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

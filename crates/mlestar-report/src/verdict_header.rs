@@ -1,7 +1,7 @@
 //! The part of a page's header that says how gates were judged, filled in after the page was written.
 
 use maud::{Markup, html};
-use mlestar_gates::{StageVerdict, Status};
+use mlestar_gates::{StageVerdict, Status, Verdict};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -75,8 +75,13 @@ impl VerdictHeader {
                 }
                 @if !unmet.is_empty() {
                     ul class="gate-unmet" {
-                        @for verdict in unmet.iter().take(MOST_SHOWN) {
-                            li { strong { (verdict.status.as_str()) } " " (verdict.message) }
+                        @for (index, verdict) in unmet.iter().take(MOST_SHOWN).enumerate() {
+                            li {
+                                strong { (verdict.status.as_str()) } " " (verdict.message)
+                                @if let Some(remedy) = new_remedy(&unmet, index) {
+                                    span class="remedy" { "What to do: " (remedy) }
+                                }
+                            }
                         }
                         @if unmet.len() > MOST_SHOWN {
                             li { "and " (unmet.len() - MOST_SHOWN) " more, all in the summary" }
@@ -106,6 +111,17 @@ impl VerdictHeader {
             }
         }
     }
+}
+
+/// What to do about an unmet criterion, if neither its message nor the criterion before it says so.
+fn new_remedy<'a>(unmet: &[&'a Verdict], index: usize) -> Option<&'a str> {
+    let remedy = unmet[index].criterion.remedy.as_str();
+    let before = index
+        .checked_sub(1)
+        .map(|index| unmet[index].criterion.remedy.as_str());
+    let is_new =
+        !remedy.is_empty() && before != Some(remedy) && !unmet[index].message.contains(remedy);
+    is_new.then_some(remedy)
 }
 
 fn link_or_text(link: &Link) -> Markup {
@@ -193,6 +209,8 @@ mod tests {
             assert_eq!(&*without_verdict(filled.as_bytes()), page.as_bytes());
         }
         assert!(second.contains("and 5 more, all in the summary"));
+        // The same advice once.
+        assert_eq!(second.matches("train longer").count(), 1);
         assert!(second.contains("accuracy &lt;of&gt; &amp; all"));
         assert!(second.contains("href=\"../summary.html\"") && second.contains("← "));
         // A stage without a page is named, but no link.

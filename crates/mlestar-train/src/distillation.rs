@@ -6,12 +6,15 @@ use burn::tensor::{
     Device, Tensor,
     activation::{log_softmax, softmax},
 };
+use mlestar_artifact::ContentHash;
 use mlestar_data::{ImageSet, normalization::Normalization};
 use mlestar_model::{ImageClassifier, ModelSpec, Precision};
 
 use crate::{
-    TrainError, TrainEvent, checkpoint, config::TrainingConfig, loss::loss_sum_and_correct,
-    predict::predict,
+    TrainError, TrainEvent, checkpoint,
+    config::{DistillationConfig, TrainingConfig},
+    logits::logits,
+    loss::loss_sum_and_correct,
 };
 
 /// Pictures of the training set that every teacher is tried on, evenly spread over it.
@@ -39,8 +42,8 @@ struct Teacher {
 }
 
 impl Teachers {
-    /// The teachers of a training of `spec` with pictures normalised by `normalization`, on `device`, without autodiff;
-    /// `None` where labels are all.
+    /// The teachers of a training on images of this size and number of classes, normalised by `normalization`, on
+    /// `device`, without autodiff; `None` where labels are all.
     ///
     /// # Errors
     ///
@@ -48,7 +51,7 @@ impl Teachers {
     /// pictures.
     pub(crate) fn of(
         training: &TrainingConfig,
-        spec: &ModelSpec,
+        images: ([usize; 2], usize),
         normalization: &Normalization,
         precision: Precision,
         device: &Device,
@@ -57,9 +60,11 @@ impl Teachers {
             return Ok(None);
         };
         let teachers = config.teachers.iter().map(|path| {
-            Teacher::load(path, spec, normalization, device).map_err(|reason| TrainError::Teacher {
-                path: path.clone(),
-                reason,
+            Teacher::load(path, images, normalization, device).map_err(|reason| {
+                TrainError::Teacher {
+                    path: path.clone(),
+                    reason,
+                }
             })
         });
         Ok(Some(Self {
@@ -85,7 +90,7 @@ impl Teachers {
         let chosen: Vec<usize> = (0..n).map(|index| index * train.len() / n).collect();
         let chosen = train.select(&chosen)?;
         let tried = |teacher: &Teacher| {
-            let logits = predict(
+            let logits = logits(
                 &teacher.model,
                 &chosen,
                 &teacher.normalization,
@@ -141,31 +146,75 @@ impl Teachers {
     }
 }
 
+impl DistillationConfig {
+    /// The hash of each teacher's weights.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Teacher`] naming the one whose file of weights cannot be read.
+    pub fn hashes(&self) -> Result<Vec<ContentHash>, TrainError> {
+        let hash = |folder: &PathBuf| {
+            let file = checkpoint::weights_file(folder);
+            ContentHash::of_file(&file).map_err(|error| TrainError::Teacher {
+                path: folder.clone(),
+                reason: error.to_string(),
+            })
+        };
+        self.teachers.iter().map(hash).collect()
+    }
+
+    /// The network of each teacher.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Teacher`] naming the one whose record cannot be read.
+    pub fn networks(&self) -> Result<Vec<ModelSpec>, TrainError> {
+        let network = |folder: &PathBuf| {
+            let record = checkpoint::read_record(folder).map_err(|error| error.to_string());
+            record
+                .and_then(|record| record.identity.spec())
+                .map_err(|reason| TrainError::Teacher {
+                    path: folder.clone(),
+                    reason,
+                })
+        };
+        self.teachers.iter().map(network).collect()
+    }
+}
+
+impl TrainingConfig {
+    /// The networks that are learnt from.
+    ///
+    /// # Errors
+    ///
+    /// As [`DistillationConfig::networks`].
+    pub fn teacher_networks(&self) -> Result<Vec<ModelSpec>, TrainError> {
+        self.teaching()
+            .map_or(Ok(Vec::new()), DistillationConfig::networks)
+    }
+}
+
 impl Teacher {
     fn load(
         path: &Path,
-        spec: &ModelSpec,
+        (size, n_classes): ([usize; 2], usize),
         normalization: &Normalization,
         device: &Device,
     ) -> Result<Self, String> {
         let unusable = |error: TrainError| error.to_string();
         let record = checkpoint::read_record(path).map_err(unusable)?;
-        let own = &record.identity.model;
+        let own = record.identity.spec()?;
         let fits = |what: &str, own: &[usize], expected: &[usize]| match own == expected {
             true => Ok(()),
             false => Err(format!(
                 "it was trained for {what} {own:?}, not {expected:?}"
             )),
         };
-        fits(
-            "a number of classes of",
-            &[own.n_classes()],
-            &[spec.n_classes()],
-        )?;
+        fits("a number of classes of", &[own.n_classes()], &[n_classes])?;
         fits(
             "pictures of the height and width",
             &[own.height(), own.width()],
-            &[spec.height(), spec.width()],
+            &size,
         )?;
         let mut model = checkpoint::load_model(path, device).map_err(unusable)?;
         model.flip_averaging = false;
@@ -188,10 +237,10 @@ fn renormalization(from: &Normalization, to: &Normalization, device: &Device) ->
         let [std, other_std] = [from, to].map(|one| f64::from(one.std[channel]));
         [std / other_std, (mean - other_mean) / other_std]
     };
-    let channels: [[f64; 2]; ModelSpec::CHANNELS] = std::array::from_fn(of_channel);
+    let channels: [[f64; 2]; ImageSet::CHANNELS] = std::array::from_fn(of_channel);
     [0, 1].map(|which| {
         let of_channels = channels.map(|values| values[which] as f32);
-        Tensor::<1>::from_floats(of_channels, device).reshape([1, ModelSpec::CHANNELS, 1, 1])
+        Tensor::<1>::from_floats(of_channels, device).reshape([1, ImageSet::CHANNELS, 1, 1])
     })
 }
 
@@ -203,7 +252,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::softmax_rows;
+    use mlestar_eval::softmax_rows;
 
     fn teachers(weight: f64, temperature: f64) -> Teachers {
         Teachers {

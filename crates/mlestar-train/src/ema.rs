@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    module::{ModuleMapper, ModuleVisitor, Param},
     tensor::{Device, Tensor},
 };
-use mlestar_model::{ImageClassifier, NamedTensor};
+use mlestar_model::{NamedTensor, Network};
 
 use crate::{TrainError, config::EmaConfig};
 
@@ -17,24 +17,24 @@ use crate::{TrainError, config::EmaConfig};
 /// `decay`, and faster in the beginning: the decay is at most `(1 + t) / (10 + t)` after `t` steps, so
 /// that the initial weights are forgotten.
 #[derive(Debug, Clone)]
-pub(crate) struct Ema {
+pub(crate) struct Ema<M> {
     config: EmaConfig,
-    model: ImageClassifier,
+    model: M,
 }
 
-impl Ema {
+impl<M: Network> Ema<M> {
     /// An average of nothing but `model`.
-    pub(crate) fn new(config: EmaConfig, model: &ImageClassifier) -> Self {
+    pub(crate) fn new(config: EmaConfig, model: &M) -> Self {
         Self {
             config,
             model: model.valid(),
         }
     }
 
-    /// The average as it was, from [`ImageClassifier::state`].
+    /// The average as it was, from [`Network::state`].
     pub(crate) fn restore(
         config: EmaConfig,
-        model: &ImageClassifier,
+        model: &M,
         state: &[NamedTensor],
         device: &Device,
     ) -> Result<Self, TrainError> {
@@ -43,12 +43,12 @@ impl Ema {
     }
 
     /// The averaged model.
-    pub(crate) fn model(&self) -> &ImageClassifier {
+    pub(crate) fn model(&self) -> &M {
         &self.model
     }
 
     /// Takes the weights after `steps` steps into the average, if it is their turn.
-    pub(crate) fn observe(&mut self, model: &ImageClassifier, steps: u64) {
+    pub(crate) fn observe(&mut self, model: &M, steps: u64) {
         let every = self.config.every_steps as u64;
         if !steps.is_multiple_of(every) {
             return;
@@ -56,7 +56,8 @@ impl Ema {
         let t = steps as f64;
         let decay = self.config.decay.min((1.0 + t) / (10.0 + t));
         let mut newest = Newest::default();
-        model.visit(&mut newest);
+        // With all updates of running statistics, some of which a visit alone would not see.
+        model.valid().visit(&mut newest);
         let mut mixer = Mixer {
             path: Vec::new(),
             newest: newest.values,
@@ -120,7 +121,7 @@ impl ModuleMapper for Mixer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mlestar_model::ModelConfig;
+    use mlestar_model::{ImageClassifier, ModelConfig};
 
     fn model(seed: u64) -> ImageClassifier {
         let spec = ModelConfig::small().check(3, 8, 8).unwrap();

@@ -6,64 +6,42 @@ mod session;
 mod step_log;
 
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use burn::tensor::Device;
-use mlestar_data::{
-    ImageSet, ImageSplits, augment::AugmentationConfig, describe::describe, loader::LoaderConfig,
-    normalization::Normalization,
-};
-use mlestar_model::{ImageClassifier, ModelSpec, Precision};
+use mlestar_data::{ImageSet, ImageSplits};
+use mlestar_model::{Network, Precision};
 
 use crate::{
-    EpochRecord, Faults, Observer, ProgressiveResizing, Remedy, StepCosts, StopReason, StopSignal,
-    TrainError, config::TrainingConfig,
+    EpochRecord, Faults, Observer, Remedy, StepCosts, StopReason, StopSignal, TrainError,
+    TrainingSetup,
 };
 
-/// What to train, on what and how.
-pub struct FitRequest<'a> {
-    /// The model; its initial weights come from `seed`.
-    pub model: &'a ModelSpec,
-    /// The training configuration, checked by [`fit`].
-    pub training: &'a TrainingConfig,
-    /// Random changes to the training pictures.
-    pub augmentation: &'a AugmentationConfig,
-    /// Normalisation of all pictures.
-    pub normalization: Normalization,
-    /// Pictures to learn from. With more than one batch of them, a last batch that is not full is
-    /// left out of each epoch (the order changes, so no picture is left out for good).
-    pub train: Arc<ImageSet>,
-    /// Pictures that choose the best epoch and decide early stopping.
+/// What to train, on what, and where the results go.
+#[derive(Clone)]
+pub struct FitRequest<'a, M> {
+    /// The network, the training images and the settings.
+    pub setup: TrainingSetup<'a, M>,
+    /// Images that choose the best epoch and decide early stopping.
     pub validation: Arc<ImageSet>,
-    /// Seed of the initial weights, the order, the augmentation and dropout.
-    pub seed: u64,
-    /// Where to compute, with or without autodiff.
-    pub device: &'a Device,
     /// Folder for the results: `metrics.jsonl`, `tensorboard/`, `checkpoints/`.
     pub output: &'a Path,
-    /// Whether to go on from the newest usable checkpoint in `output`. Without one, training starts
+    /// Whether to resume from the newest usable checkpoint in `output`. Without one, training starts
     /// at the beginning. When false, what an earlier training left in `output` is removed.
     pub resume: bool,
     /// Asks for an early end.
-    pub stop: &'a StopSignal,
-    /// Threads that prepare batches, at least 1. They do not change any result.
-    pub threads: usize,
-    /// Accidents to be had on purpose.
+    pub stop: StopSignal,
+    /// Faults to inject, for tests of what a training survives.
     pub faults: Faults,
-    /// What steps of different kinds take beside each other, where that was measured. The time left rests on it until
-    /// the training has seen two kinds of its own; no result does.
+    /// How long steps of different kinds take relative to each other, where that was measured. The time left rests on it
+    /// until the training has seen two kinds of its own; no result does.
     pub step_costs: Option<StepCosts>,
 }
 
-/// The defaults that a request borrows.
-static TRAINING: LazyLock<TrainingConfig> = LazyLock::new(TrainingConfig::default);
-static AUGMENTATION: LazyLock<AugmentationConfig> = LazyLock::new(AugmentationConfig::default);
-static NO_STOP: LazyLock<StopSignal> = LazyLock::new(StopSignal::new);
-
-impl<'a> FitRequest<'a> {
-    /// A training of `model` on the training and validation images of `splits`, on `device`, with its results in the
-    /// folder `output`. Everything else has a default: the settings of [`TrainingConfig`] and [`AugmentationConfig`],
-    /// normalisation by the training images, seed 0, all cores for loading, going on where an earlier call was cut off.
+impl<'a, M> FitRequest<'a, M> {
+    /// A training of `network` on the training and validation images of `splits`, on `device`, with its results in the
+    /// folder `output`. Everything else has a default: that of [`TrainingSetup::new`], and to resume where an earlier call
+    /// was cut off.
     ///
     /// ```
     /// use burn::tensor::Device;
@@ -78,11 +56,9 @@ impl<'a> FitRequest<'a> {
     /// # let folder = tempfile::tempdir()?;
     /// # let output = folder.path();
     /// let device = Device::flex();
-    /// let request = FitRequest {
-    ///     training: &TrainingConfig { epochs: 1, batch_size: 32, ..TrainingConfig::default() },
-    ///     seed: 42,
-    ///     ..FitRequest::new(&spec, &splits, &device, output)?
-    /// };
+    /// let mut request = FitRequest::new(spec.init(42, &device), &splits, &device, output)?;
+    /// request.setup.training = TrainingConfig { epochs: 1, batch_size: 32, ..TrainingConfig::default() }.check()?;
+    /// request.setup.seed = 42;
     /// let trained = fit(&request, &mut |_: &TrainEvent| ())?;
     /// assert_eq!(trained.best_epoch, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -90,29 +66,34 @@ impl<'a> FitRequest<'a> {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Data`] when the training images have no normalisation: there are none, or a channel has one value.
+    /// As [`TrainingSetup::new`].
     pub fn new(
-        model: &'a ModelSpec,
+        network: M,
         splits: &ImageSplits,
         device: &'a Device,
         output: &'a Path,
     ) -> Result<Self, TrainError> {
-        Ok(Self {
-            model,
-            training: &TRAINING,
-            augmentation: &AUGMENTATION,
-            normalization: Normalization::from_description(&describe(&splits.train))?,
-            train: Arc::new(splits.train.clone()),
-            validation: Arc::new(splits.validation.clone()),
-            seed: 0,
-            device,
+        let setup = TrainingSetup::new(network, Arc::new(splits.train.clone()), device)?;
+        let validation = Arc::new(splits.validation.clone());
+        Ok(Self::from_setup(setup, validation, output))
+    }
+
+    /// A training with `setup`, validated on `validation`, with its results in the folder `output`.
+    #[must_use]
+    pub fn from_setup(
+        setup: TrainingSetup<'a, M>,
+        validation: Arc<ImageSet>,
+        output: &'a Path,
+    ) -> Self {
+        Self {
+            setup,
+            validation,
             output,
             resume: true,
-            stop: &NO_STOP,
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            stop: StopSignal::new(),
             faults: Faults::default(),
             step_costs: None,
-        })
+        }
     }
 }
 
@@ -131,7 +112,7 @@ pub struct FirstStep {
 
 /// What a training gave.
 #[derive(Debug)]
-pub struct FitOutcome {
+pub struct FitOutcome<M> {
     /// Every finished epoch, those before a resume included.
     pub history: Vec<EpochRecord>,
     /// The epoch with the highest validation accuracy (see
@@ -139,7 +120,7 @@ pub struct FitOutcome {
     pub best_epoch: usize,
     /// The model of the best epoch, on the device without autodiff; if none was validated, that of where this
     /// call began.
-    pub best_model: ImageClassifier,
+    pub best_model: M,
     /// Why training ended.
     pub stopped: StopReason,
     /// Seconds of training and validation in all finished epochs.
@@ -152,7 +133,7 @@ pub struct FitOutcome {
     pub precision: Precision,
 }
 
-/// Trains a model.
+/// Trains a network: one of `mlestar-model`, or any Burn module that implements [`Network`].
 ///
 /// On the CPU the same request gives the same bits, however often it is interrupted and resumed and
 /// however many threads prepare the batches. A GPU picks its kernels by timing them, so its results
@@ -170,18 +151,22 @@ pub struct FitOutcome {
 /// [`TrainError`]: a setting out of range, an empty set or one that does not fit the model, a folder
 /// that cannot be written, no usable checkpoint among those found, a loss that stays not finite or memory
 /// that stays too small after all attempts (the checkpoints stay), or a failing device.
-pub fn fit(
-    request: &FitRequest<'_>,
+pub fn fit<M: Network>(
+    request: &FitRequest<'_, M>,
     observer: &mut dyn Observer,
-) -> Result<FitOutcome, TrainError> {
-    check(request)?;
+) -> Result<FitOutcome<M>, TrainError> {
+    request.setup.check()?;
+    request.setup.check_set("validation", &request.validation)?;
     let outcome = train(request, observer);
     // What steps of other sizes cannot use.
     mlestar_kernels::release_memory();
     outcome
 }
 
-fn train(request: &FitRequest<'_>, observer: &mut dyn Observer) -> Result<FitOutcome, TrainError> {
+fn train<M: Network>(
+    request: &FitRequest<'_, M>,
+    observer: &mut dyn Observer,
+) -> Result<FitOutcome<M>, TrainError> {
     let mut session = session::Session::start(request, observer)?;
     let stopped = loop {
         if let Some(reason) = session.finished() {
@@ -198,102 +183,4 @@ fn train(request: &FitRequest<'_>, observer: &mut dyn Observer) -> Result<FitOut
     };
     session.announce(&stopped, observer)?;
     session.into_outcome(stopped)
-}
-
-/// How the batches of a training on `n` pictures are made.
-pub(crate) fn loader_config(
-    n: usize,
-    training: &TrainingConfig,
-    threads: usize,
-    seed: u64,
-) -> LoaderConfig {
-    LoaderConfig {
-        batch_size: training.batch_size,
-        shuffle: true,
-        drop_last: training.drops_last(n),
-        prefetch: threads.saturating_mul(2).min(8),
-        threads,
-        seed,
-    }
-}
-
-/// Checks what a training is made with, apart from its pictures.
-pub(crate) fn check_settings(
-    spec: &ModelSpec,
-    training: &TrainingConfig,
-    augmentation: &AugmentationConfig,
-    normalization: &Normalization,
-    threads: usize,
-) -> Result<(), TrainError> {
-    training.check()?;
-    augmentation.check(spec.height(), spec.width())?;
-    normalization.check()?;
-    check_picture_sizes(spec, training)?;
-    match threads {
-        0 => Err(TrainError::out_of_range("threads", 0, "at least 1")),
-        _ => Ok(()),
-    }
-}
-
-/// Shrunk pictures must still be large enough for the network.
-fn check_picture_sizes(spec: &ModelSpec, training: &TrainingConfig) -> Result<(), TrainError> {
-    let full = [spec.height(), spec.width()];
-    for entry in &training.progressive_resizing {
-        let [height, width] = entry.size_of(full);
-        let checked = spec.config().check(spec.n_classes(), height, width);
-        if let Err(error) = checked {
-            let limit = format!("enough for the network: {error}");
-            let key = ProgressiveResizing::SCALE_KEY;
-            return Err(TrainError::out_of_range(key, entry.scale, limit));
-        }
-    }
-    Ok(())
-}
-
-fn check(request: &FitRequest<'_>) -> Result<(), TrainError> {
-    let spec = request.model;
-    check_settings(
-        spec,
-        request.training,
-        request.augmentation,
-        &request.normalization,
-        request.threads,
-    )?;
-    for (split, set) in [
-        ("training", &request.train),
-        ("validation", &request.validation),
-    ] {
-        check_set(split, set, spec)?;
-    }
-    Ok(())
-}
-
-pub(crate) fn check_set(
-    split: &'static str,
-    set: &ImageSet,
-    spec: &ModelSpec,
-) -> Result<(), TrainError> {
-    if set.is_empty() {
-        return Err(TrainError::EmptySet { split });
-    }
-    let mismatch = |expected: String, found: String| {
-        Err(TrainError::SetMismatch {
-            split,
-            expected,
-            found,
-        })
-    };
-    if set.n_classes() != spec.n_classes() {
-        return mismatch(
-            format!("{} classes", spec.n_classes()),
-            format!("{} classes", set.n_classes()),
-        );
-    }
-    if (set.height(), set.width()) != (spec.height(), spec.width()) {
-        return mismatch(
-            format!("pictures of {}x{} pixels", spec.height(), spec.width()),
-            format!("pictures of {}x{} pixels", set.height(), set.width()),
-        );
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::Path};
 
 use burn::tensor::Device;
-use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor};
+use mlestar_model::{NamedTensor, Network};
 
 use crate::{TrainError, checkpoint::read_weights};
 
@@ -11,20 +11,19 @@ use crate::{TrainError, checkpoint::read_weights};
 const HEAD: &str = "head.";
 
 /// A model before its first step.
-pub(crate) struct InitialModel {
-    pub model: ImageClassifier,
+pub(crate) struct InitialModel<M> {
+    pub model: M,
     /// The tensors of a head that a file of weights has in another shape.
     pub begun_anew: Vec<String>,
 }
 
-/// The weights of `file`, else the initial ones of `seed`.
-pub(crate) fn initial_model(
-    spec: &ModelSpec,
+/// `network` on `device`, with the weights of `file` where there is one.
+pub(crate) fn initial_model<M: Network>(
+    network: &M,
     file: Option<&Path>,
-    seed: u64,
     device: &Device,
-) -> Result<InitialModel, TrainError> {
-    let model = spec.init(seed, device);
+) -> Result<InitialModel<M>, TrainError> {
+    let model = network.clone().load_state(&network.state(), device)?;
     match file {
         None => Ok(InitialModel {
             model,
@@ -41,11 +40,11 @@ pub(crate) fn initial_model(
 
 /// `model` with all weights and running statistics of `file`; a head of another shape keeps its own. The reason where
 /// they are of another network.
-fn with_weights_of(
+fn with_weights_of<M: Network>(
     file: &Path,
-    model: ImageClassifier,
+    model: M,
     device: &Device,
-) -> Result<InitialModel, String> {
+) -> Result<InitialModel<M>, String> {
     let given = read_weights(file)?;
     let mut given: HashMap<String, NamedTensor> = given
         .into_iter()

@@ -1,6 +1,6 @@
 //! Training of image classifiers: the loop, losses, optimizers, schedules, checkpoints and logs.
 //!
-//! [`fit`] trains a [`ModelSpec`](mlestar_model::ModelSpec) on an
+//! [`fit`] trains a [`Network`](mlestar_model::Network), one of `mlestar-model` or a Burn module of your own, on an
 //! [`ImageSet`](mlestar_data::ImageSet) and leaves in its output folder
 //!
 //! - `metrics.jsonl`: one [`EpochRecord`] a line,
@@ -12,16 +12,10 @@
 //! On the CPU the same request gives the same bits, interrupted and resumed or not.
 //!
 //! ```
-//! use std::sync::Arc;
-//!
 //! use burn::tensor::Device;
-//! use mlestar_data::{
-//!     augment::AugmentationConfig,
-//!     normalization::Normalization,
-//!     synthetic::{SyntheticConfig, generate},
-//! };
+//! use mlestar_data::synthetic::{SyntheticConfig, generate};
 //! use mlestar_model::{ModelConfig, StageConfig};
-//! use mlestar_train::{Faults, FitRequest, StopReason, StopSignal, TrainEvent, TrainingConfig, fit};
+//! use mlestar_train::{FitRequest, StopReason, TrainEvent, TrainingConfig, fit};
 //!
 //! let sizes = SyntheticConfig { n_train: 64, n_validation: 20, n_test: 10, ..SyntheticConfig::default() };
 //! let splits = generate(&sizes.without_flaws(), 1)?.splits;
@@ -29,22 +23,9 @@
 //! let spec = ModelConfig { stem_channels: 4, stages, ..ModelConfig::small() }.check(10, 32, 32)?;
 //! let output = std::env::temp_dir().join(format!("mlestar-train-doc-{}", std::process::id()));
 //!
-//! let request = FitRequest {
-//!     model: &spec,
-//!     training: &TrainingConfig { epochs: 1, batch_size: 32, ..TrainingConfig::default() },
-//!     augmentation: &AugmentationConfig::default(),
-//!     normalization: Normalization::new([0.5; 3], [0.25; 3])?,
-//!     train: Arc::new(splits.train),
-//!     validation: Arc::new(splits.validation),
-//!     seed: 0,
-//!     device: &Device::flex(),
-//!     output: &output,
-//!     resume: false,
-//!     stop: &StopSignal::new(),
-//!     threads: 1,
-//!     faults: Faults::default(),
-//!     step_costs: None,
-//! };
+//! let device = Device::flex();
+//! let mut request = FitRequest::new(spec.init(0, &device), &splits, &device, &output)?;
+//! request.setup.training = TrainingConfig { epochs: 1, batch_size: 32, ..TrainingConfig::default() }.check()?;
 //! let outcome = fit(&request, &mut |event: &TrainEvent| {
 //!     if let TrainEvent::Epoch(record) = event {
 //!         println!("epoch {}: loss {:.3}", record.epoch, record.train_loss);
@@ -58,52 +39,92 @@
 //!
 //! # Features
 //!
+//! `burn` (on by default) has training itself. Without it the crate has what surrounds a training and compiles without
+//! Burn: settings, records of epochs and steps, TensorBoard's event files and the [`analysis`].
+//!
 //! The crate picks no Burn backend; the program that uses it does (`burn = { features = ["flex"] }`
 //! for the CPU).
 
+// What only the loop calls of settings and records is not called without it.
+#![cfg_attr(not(feature = "burn"), allow(dead_code))]
+
 pub mod analysis;
+#[cfg(feature = "burn")]
 mod batches;
+#[cfg(feature = "burn")]
 pub mod checkpoint;
 pub mod config;
+#[cfg(feature = "burn")]
+mod device;
+#[cfg(feature = "burn")]
 mod distillation;
+#[cfg(feature = "burn")]
 mod ema;
 mod error;
 mod faults;
+#[cfg(feature = "burn")]
 mod fit;
+#[cfg(feature = "burn")]
 mod gradient_norm;
 pub mod history;
+#[cfg(feature = "burn")]
 mod initial;
+#[cfg(feature = "burn")]
+mod logits;
+#[cfg(feature = "burn")]
 mod loss;
+#[cfg(feature = "burn")]
 pub mod lr_find;
+#[cfg(feature = "burn")]
+mod meter;
+#[cfg(feature = "burn")]
 pub mod mix;
 mod observer;
+#[cfg(feature = "burn")]
 pub mod optimizer;
 mod plateau;
-mod predict;
 mod remedy;
 mod schedule;
+#[cfg(feature = "burn")]
+mod setup;
+#[cfg(feature = "burn")]
 mod step;
 mod step_costs;
 pub mod tensorboard;
+#[cfg(feature = "burn")]
 mod training_steps;
 
 pub use config::{
     ClassWeights, Decay, DistillationConfig, EarlyStoppingConfig, EmaConfig, MixingConfig, Monitor,
     OptimizerConfig, OptimizerKind, PictureMemory, PlateauConfig, PrecisionChoice,
     ProgressiveResizing, RecoveryConfig, ScheduleConfig, ScheduleKind, TrainingConfig,
+    TrainingSpec,
 };
 pub use error::TrainError;
 pub use faults::Faults;
+#[cfg(feature = "burn")]
 pub use fit::{FirstStep, FitOutcome, FitRequest, fit};
+#[cfg(feature = "burn")]
 pub use gradient_norm::GradientNorm;
 pub use history::{EpochRecord, StepRecord, StopReason};
+#[cfg(feature = "burn")]
+pub use logits::logits;
+#[cfg(feature = "burn")]
 pub use loss::{Loss, cross_entropy};
+#[cfg(feature = "burn")]
 pub use mix::{Mixed, Mixer};
 pub use observer::{Observer, StepProgress, StopSignal, TrainEvent};
+#[cfg(feature = "burn")]
 pub use optimizer::Optimizer;
 pub use plateau::PlateauState;
-pub use predict::{predict, softmax_rows};
 pub use remedy::{Remedy, RemedyChange};
 pub use schedule::Schedule;
+#[cfg(feature = "burn")]
+pub use setup::TrainingSetup;
 pub use step_costs::StepCosts;
-pub use training_steps::{StepsRequest, TakenStep, TrainingSteps};
+#[cfg(feature = "burn")]
+pub use training_steps::{TakenStep, TrainingSteps};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,40 +1,32 @@
-//! One training step, and the results that wait on the device.
-
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    time::Instant,
-};
+//! One training step.
 
 use burn::{
-    module::{Module, ModuleVisitor, Param},
+    module::{ModuleVisitor, Param},
     optim::{GradientsAccumulator, GradientsParams},
     tensor::{Device, Int, Tensor, TensorData},
 };
-use mlestar_model::{
-    ImageClassifier, ModelSpec, NamedTensor, Precision, TrainingPass, branch_factors, dropout_mask,
-};
+use mlestar_data::ImageSet;
+use mlestar_model::{BatchPart, NamedTensor, Network, Precision};
 
 use crate::{
-    StepRecord, TrainError,
     batches::{Pictures, StepBatch},
-    checkpoint::EpochPosition,
     config::TrainingConfig,
     distillation::Teachers,
     gradient_norm::GradientNorm,
     loss::Loss,
     mix::{Mixed, Mixer},
     optimizer::Optimizer,
-    predict::to_host,
 };
 
 /// What stays the same from step to step.
 pub(crate) struct StepContext<'a> {
-    pub spec: &'a ModelSpec,
     pub training: &'a TrainingConfig,
     pub loss: &'a Loss,
     pub mixer: Option<&'a Mixer>,
     pub teachers: Option<&'a Teachers>,
     pub seed: u64,
+    /// Height and width of the images that are not made smaller.
+    pub full_size: [usize; 2],
     /// An autodiff device.
     pub device: &'a Device,
     /// Parts in which a batch is computed.
@@ -55,8 +47,8 @@ pub(crate) struct StepInput {
 }
 
 /// What a step gave.
-pub(crate) struct StepOutput {
-    pub model: ImageClassifier,
+pub(crate) struct StepOutput<M> {
+    pub model: M,
     /// Loss, correct pictures, gradient norm; `[3]`, on the device.
     pub result: Tensor<1>,
     /// The squared norm of each parameter's gradient, `[1]` each, on the device.
@@ -77,12 +69,12 @@ fn parts(n: usize, accumulation_steps: usize) -> impl Iterator<Item = (usize, us
 
 impl StepContext<'_> {
     /// Forward, backward and update.
-    pub(crate) fn run(
+    pub(crate) fn run<M: Network>(
         &self,
-        model: ImageClassifier,
+        model: M,
         optimizer: &mut Optimizer,
         input: StepInput,
-    ) -> StepOutput {
+    ) -> StepOutput<M> {
         let StepInput {
             mut batch,
             step,
@@ -128,27 +120,22 @@ impl StepContext<'_> {
 
     /// Who teaches the pictures of a batch: smaller ones than the network is for are left to their labels.
     fn teachers_of(&self, batch: &StepBatch) -> Option<&Teachers> {
-        let full = [self.spec.height(), self.spec.width()];
-        self.teachers.filter(|_| batch.size == full)
+        self.teachers.filter(|_| batch.size == self.full_size)
     }
 
     /// Forward and backward, part by part.
     ///
     /// With several parts, the loss and the gradients are those of the whole batch: each part counts by
     /// its share of the pictures, or of their weights where classes have weights.
-    fn pass(
+    fn pass<M: Network>(
         &self,
-        model: &ImageClassifier,
+        model: &M,
         batch: &StepBatch,
         targets: &[Targets<'_>],
         step: u64,
         spoil: bool,
     ) -> BatchPass {
         let n = batch.indices.len();
-        let (config, features) = (self.spec.config(), self.spec.features());
-        let dropout_mask = (config.dropout > 0.0)
-            .then(|| dropout_mask(self.seed, step, n, features, config.dropout, self.device));
-        let branch_factors = branch_factors(config, self.seed, step);
         let teachers = self.teachers_of(batch);
         let plain = self.device.clone().without_autodiff();
         let mut accumulator = GradientsAccumulator::new();
@@ -161,13 +148,14 @@ impl StepContext<'_> {
                 let probabilities = teachers.probabilities(&images.clone().without_autodiff());
                 (teachers, probabilities)
             });
-            let rows = |mask: &Tensor<2>| mask.clone().slice_dim(0, start..start + length);
-            let pass = TrainingPass {
-                dropout_mask: dropout_mask.as_ref().map(rows),
-                branch_factors: &branch_factors,
+            let part = BatchPart {
+                seed: self.seed,
+                step,
+                batch_size: n,
+                rows: start..start + length,
                 precision: self.precision,
             };
-            let logits = model.forward_train_with(images, pass);
+            let logits = model.forward_train(images, &part);
             let (mut of_part, hits) = self.judge(targets, &logits, start, length);
             if let Some((teachers, probabilities)) = taught {
                 of_part = teachers.loss(of_part, logits, probabilities, n);
@@ -198,8 +186,8 @@ impl StepContext<'_> {
             Pictures::Device(images) if length == batch.indices.len() => images.clone(),
             Pictures::Device(images) => images.clone().slice_dim(0, start..start + length),
             Pictures::Host(values) => {
-                let shape = [length, ModelSpec::CHANNELS, height, width];
-                let per_picture = ModelSpec::CHANNELS * height * width;
+                let shape = [length, ImageSet::CHANNELS, height, width];
+                let per_picture = ImageSet::CHANNELS * height * width;
                 let values = values[start * per_picture..][..length * per_picture].to_vec();
                 Tensor::from_data(TensorData::new(values, shape), self.device)
             }
@@ -287,7 +275,7 @@ impl<'a> Targets<'a> {
 }
 
 /// The gradients by the names of their parameters.
-fn gradients_on_host(model: &ImageClassifier, gradients: &GradientsParams) -> Vec<NamedTensor> {
+fn gradients_on_host<M: Network>(model: &M, gradients: &GradientsParams) -> Vec<NamedTensor> {
     let mut copier = Copier {
         gradients,
         path: Vec::new(),
@@ -330,189 +318,6 @@ fn count_correct(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     predicted.equal(labels).float().sum()
 }
 
-/// Does `work` on the device. Backends report exhausted memory by a panic as well as by an error:
-/// both become [`TrainError::OutOfMemory`], and any other panic goes on.
-pub(crate) fn catching_out_of_memory<T>(
-    work: impl FnOnce() -> Result<T, TrainError>,
-) -> Result<T, TrainError> {
-    let payload = match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Err(TrainError::Device { message, .. })) if is_out_of_memory(&message) => {
-            return Err(TrainError::OutOfMemory { message });
-        }
-        Ok(result) => return result,
-        Err(payload) => payload,
-    };
-    let text = payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| payload.downcast_ref::<&str>().copied());
-    match text {
-        Some(message) if is_out_of_memory(message) => Err(TrainError::OutOfMemory {
-            message: message.to_owned(),
-        }),
-        _ => resume_unwind(payload),
-    }
-}
-
-/// What the CUDA driver, Vulkan and Burn's memory management call it.
-fn is_out_of_memory(message: &str) -> bool {
-    let message = message.to_lowercase();
-    [
-        "out of memory",
-        "outofmemory",
-        "out_of_memory",
-        "out of device memory",
-    ]
-    .iter()
-    .any(|name| message.contains(name))
-}
-
-/// A step whose results have not been read yet.
-struct Pending {
-    result: Tensor<1>,
-    squares: Vec<(String, Tensor<1>)>,
-    learning_rate: f64,
-    indices: Vec<usize>,
-}
-
-/// Reads the results of steps, several together: on a GPU every read waits for the device, and the
-/// queue of work runs dry.
-pub(crate) struct Meter {
-    epoch: usize,
-    /// Steps of the whole training before this epoch's.
-    steps_before: u64,
-    pending: Vec<Pending>,
-    last_read: Instant,
-    pub totals: EpochTotals,
-}
-
-/// Sums over the steps of an epoch that have been read.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct EpochTotals {
-    pub position: EpochPosition,
-    pub last_learning_rate: f64,
-    pub last_gradient_norm: f64,
-}
-
-impl EpochTotals {
-    pub(crate) fn mean_loss(&self) -> f64 {
-        self.position.loss_sum / self.position.images.max(1) as f64
-    }
-
-    pub(crate) fn accuracy(&self) -> f64 {
-        self.position.correct / self.position.images.max(1) as f64
-    }
-
-    pub(crate) fn mean_gradient_norm(&self) -> f64 {
-        self.position.gradient_norm_sum / self.position.steps.max(1) as f64
-    }
-}
-
-/// Results are read when so much time has passed ...
-const READ_EVERY_SECONDS: f64 = 0.2;
-/// ... or so many steps wait.
-const MOST_PENDING: usize = 64;
-
-impl Meter {
-    /// Goes on from `position` in `epoch`.
-    pub(crate) fn new(epoch: usize, steps_before: u64, position: EpochPosition) -> Self {
-        Self {
-            epoch,
-            steps_before,
-            pending: Vec::new(),
-            last_read: Instant::now(),
-            totals: EpochTotals {
-                position,
-                ..EpochTotals::default()
-            },
-        }
-    }
-
-    pub(crate) fn push(
-        &mut self,
-        result: Tensor<1>,
-        squares: Vec<(String, Tensor<1>)>,
-        learning_rate: f64,
-        indices: Vec<usize>,
-    ) {
-        self.pending.push(Pending {
-            result,
-            squares,
-            learning_rate,
-            indices,
-        });
-    }
-
-    pub(crate) fn is_due(&self) -> bool {
-        self.pending.len() >= MOST_PENDING
-            || self.last_read.elapsed().as_secs_f64() >= READ_EVERY_SECONDS
-    }
-
-    /// Waits for the device, adds up what it found and returns it step by step.
-    pub(crate) fn read(&mut self) -> Result<Vec<StepRecord>, TrainError> {
-        if self.pending.is_empty() {
-            return Ok(Vec::new());
-        }
-        let pending = std::mem::take(&mut self.pending);
-        let results = pending.iter().map(|step| step.result.clone()).collect();
-        let values = to_host(Tensor::cat(results, 0), "training")?;
-        self.last_read = Instant::now();
-        let steps = pending.into_iter().zip(values.chunks_exact(3));
-        steps.map(|(step, values)| self.add(step, values)).collect()
-    }
-
-    fn add(&mut self, step: Pending, values: &[f32]) -> Result<StepRecord, TrainError> {
-        let [loss, correct, norm] = [0, 1, 2].map(|i| f64::from(values[i]));
-        let n = step.indices.len();
-        let totals = &mut self.totals;
-        let position = &mut totals.position;
-        if !(loss.is_finite() && norm.is_finite()) {
-            return Err(TrainError::NonFinite {
-                epoch: self.epoch,
-                step: position.steps + 1,
-                loss,
-                gradient_norm: norm,
-                largest_gradients: largest(step.squares)?,
-                indices: step.indices,
-            });
-        }
-        position.steps += 1;
-        position.images += n;
-        position.loss_sum += loss * n as f64;
-        position.correct += correct;
-        position.gradient_norm_sum += norm;
-        totals.last_learning_rate = step.learning_rate;
-        totals.last_gradient_norm = norm;
-        Ok(StepRecord {
-            step: self.steps_before + position.steps as u64,
-            epoch: self.epoch,
-            loss,
-            learning_rate: step.learning_rate,
-            gradient_norm: norm,
-        })
-    }
-}
-
-/// Norms that a report names.
-const REPORTED_GRADIENTS: usize = 5;
-
-/// The norms of the largest gradients from their squares, those that are not a number first.
-fn largest(squares: Vec<(String, Tensor<1>)>) -> Result<Vec<(String, f64)>, TrainError> {
-    if squares.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (names, squares): (Vec<String>, Vec<Tensor<1>>) = squares.into_iter().unzip();
-    let values = to_host(Tensor::cat(squares, 0), "reading gradients")?;
-    let mut norms: Vec<(String, f64)> = names
-        .into_iter()
-        .zip(values.iter().map(|&square| f64::from(square).sqrt()))
-        .collect();
-    let size = |norm: f64| if norm.is_nan() { f64::INFINITY } else { norm };
-    norms.sort_by(|a, b| size(b.1).total_cmp(&size(a.1)));
-    norms.truncate(REPORTED_GRADIENTS);
-    Ok(norms)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -521,7 +326,6 @@ mod tests {
     /// the batch and has its gradient.
     #[test]
     fn what_parts_add_sums_to_the_batch() {
-        let spec = mlestar_model::ModelConfig::small().check(3, 8, 8).unwrap();
         let device = Device::flex().autodiff();
         let weights = || Some(crate::ClassWeights::List(vec![1.0, 5.0, 0.2]));
         let plain = TrainingConfig::default();
@@ -546,12 +350,12 @@ mod tests {
         for training in &configs {
             let loss = Loss::new(training, &labels, 3).unwrap();
             let context = StepContext {
-                spec: &spec,
                 training,
                 loss: &loss,
                 mixer: None,
                 teachers: None,
                 seed: 0,
+                full_size: [8, 8],
                 device: &device,
                 accumulation_steps: 1,
                 precision: Precision::F32,
@@ -615,29 +419,5 @@ mod tests {
         assert_eq!(of(10, 1), [(0, 10)]);
         assert_eq!(of(10, 3), [(0, 3), (3, 3), (6, 4)]);
         assert_eq!(of(2, 5), [(0, 1), (1, 1)]);
-    }
-
-    #[test]
-    fn only_exhausted_memory_is_caught() {
-        let caught = catching_out_of_memory::<()>(|| {
-            Err(TrainError::Device {
-                action: "training",
-                message: "CUDA_ERROR_OUT_OF_MEMORY".into(),
-            })
-        });
-        assert!(matches!(caught, Err(TrainError::OutOfMemory { .. })));
-        let caught = catching_out_of_memory::<()>(|| panic!("Out of memory: 3 GB asked for"));
-        assert!(matches!(caught, Err(TrainError::OutOfMemory { .. })));
-        let other = std::panic::catch_unwind(|| {
-            let _ = catching_out_of_memory::<()>(|| panic!("index out of bounds"));
-        });
-        assert!(other.is_err());
-        let other = catching_out_of_memory::<()>(|| {
-            Err(TrainError::Device {
-                action: "training",
-                message: "lost".into(),
-            })
-        });
-        assert!(matches!(other, Err(TrainError::Device { .. })));
     }
 }

@@ -1,44 +1,16 @@
 //! Steps of a training without the training around them.
 
-use std::sync::Arc;
-
-use burn::tensor::Device;
-use mlestar_data::{
-    ImageSet, augment::AugmentationConfig, loader::Loader, normalization::Normalization,
-};
-use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor, Precision};
+use mlestar_model::{NamedTensor, Network};
 
 use crate::{
-    Loss, Mixer, TrainError,
+    TrainError, TrainingSetup,
     batches::{BatchSource, Pictures, StepBatch},
-    config::TrainingConfig,
-    distillation::Teachers,
-    fit::{check_set, check_settings, loader_config},
+    device::{catching_out_of_memory, to_host},
     initial::initial_model,
     optimizer::Optimizer,
-    predict::to_host,
-    step::{StepContext, StepInput, catching_out_of_memory},
+    setup::Machinery,
+    step::StepInput,
 };
-
-/// What steps are taken with, as a training would take them.
-pub struct StepsRequest<'a> {
-    /// The model; its initial weights come from `seed`.
-    pub model: &'a ModelSpec,
-    /// The training configuration. Its schedule, length and sizes of pictures (see [`TrainingSteps::resize`]) are not used.
-    pub training: &'a TrainingConfig,
-    /// Random changes to the training pictures.
-    pub augmentation: &'a AugmentationConfig,
-    /// Normalisation of all pictures.
-    pub normalization: Normalization,
-    /// Pictures to learn from.
-    pub train: Arc<ImageSet>,
-    /// Seed of the initial weights, the order, the augmentation and dropout.
-    pub seed: u64,
-    /// Where to compute, with or without autodiff.
-    pub device: &'a Device,
-    /// Threads that prepare batches, at least 1. They do not change any result.
-    pub threads: usize,
-}
 
 /// What a step gave.
 #[derive(Debug, Clone)]
@@ -57,30 +29,18 @@ pub struct TakenStep {
 /// use std::{sync::Arc, time::Instant};
 ///
 /// use burn::tensor::Device;
-/// use mlestar_data::{
-///     augment::AugmentationConfig,
-///     normalization::Normalization,
-///     synthetic::{SyntheticConfig, generate},
-/// };
+/// use mlestar_data::synthetic::{SyntheticConfig, generate};
 /// use mlestar_model::{ModelConfig, StageConfig};
-/// use mlestar_train::{StepsRequest, TrainingConfig, TrainingSteps};
+/// use mlestar_train::{TrainingConfig, TrainingSetup, TrainingSteps};
 ///
 /// let sizes = SyntheticConfig { n_train: 64, n_validation: 20, n_test: 10, ..SyntheticConfig::default() };
 /// let splits = generate(&sizes.without_flaws(), 1)?.splits;
 /// let stages = vec![StageConfig { channels: 4, blocks: 1, stride: 4 }];
 /// let spec = ModelConfig { stem_channels: 4, stages, ..ModelConfig::small() }.check(10, 32, 32)?;
-/// let training = TrainingConfig { batch_size: 32, ..TrainingConfig::default() };
-/// let augmentation = AugmentationConfig::default();
 /// let device = Device::flex();
-/// let mut steps = TrainingSteps::new(StepsRequest {
-///     model: &spec,
-///     training: &training,
-///     augmentation: &augmentation,
-///     normalization: Normalization::new([0.5; 3], [0.25; 3])?,
-///     train: Arc::new(splits.train),
-///     seed: 0,
-///     device: &device,
-///     threads: 1,
+/// let mut steps = TrainingSteps::new(TrainingSetup {
+///     training: TrainingConfig { batch_size: 32, ..TrainingConfig::default() }.check()?,
+///     ..TrainingSetup::new(spec.init(0, &device), Arc::new(splits.train), &device)?
 /// })?;
 /// for _ in 0..3 {
 ///     let clock = Instant::now();
@@ -90,79 +50,49 @@ pub struct TakenStep {
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct TrainingSteps<'a> {
-    request: StepsRequest<'a>,
-    /// With autodiff.
-    device: Device,
-    precision: Precision,
-    loss: Loss,
-    mixer: Option<Mixer>,
-    teachers: Option<Teachers>,
+///
+/// The schedule, the length and the sizes of images (see [`TrainingSteps::resize`]) of the settings are not used.
+pub struct TrainingSteps<'a, M> {
+    setup: TrainingSetup<'a, M>,
+    machinery: Machinery,
     batches: Batches,
-    model: ImageClassifier,
+    model: M,
     optimizer: Optimizer,
 }
 
-impl<'a> TrainingSteps<'a> {
+impl<'a, M: Network> TrainingSteps<'a, M> {
     /// The model with its initial weights, before any step.
     ///
     /// # Errors
     ///
     /// [`TrainError`]: a setting out of range, an empty set or one that does not fit the model, or a
     /// failing device.
-    pub fn new(request: StepsRequest<'a>) -> Result<Self, TrainError> {
-        let (spec, training, train) = (request.model, request.training, &request.train);
-        check_settings(
-            spec,
-            training,
-            request.augmentation,
-            &request.normalization,
-            request.threads,
-        )?;
-        check_set("training", train, spec)?;
-        let device = request.device.clone().without_autodiff().autodiff();
-        let loader = Loader::new(
-            Arc::clone(train),
-            Some(request.augmentation.clone()),
-            request.normalization,
-            loader_config(train.len(), training, request.threads, request.seed),
-        )?;
-        let source = BatchSource::new(loader, training.picture_memory, &device)?;
-        let batches = Batches::new(source, [train.height(), train.width()])?;
-        let precision = training.precision.on(&device)?;
-        let plain = device.clone().without_autodiff();
+    pub fn new(setup: TrainingSetup<'a, M>) -> Result<Self, TrainError> {
+        setup.check()?;
+        let train = &setup.train;
+        let machinery = setup.machinery(train, Some(setup.augmentation.clone()))?;
+        let batches = Batches::new(&machinery.batches, [train.height(), train.width()])?;
+        let file = setup.training.initial_weights.as_deref();
         Ok(Self {
-            precision,
-            teachers: Teachers::of(training, spec, &request.normalization, precision, &plain)?,
-            loss: Loss::new(training, train.labels(), spec.n_classes())?,
-            mixer: Mixer::new(&training.mixing, request.seed),
+            model: initial_model(&setup.network, file, &machinery.autodiff)?.model,
+            optimizer: Optimizer::new(setup.training.optimizer.clone()),
             batches,
-            model: initial_model(
-                spec,
-                training.initial_weights.as_deref(),
-                request.seed,
-                &device,
-            )?
-            .model,
-            optimizer: Optimizer::new(training.optimizer.clone()),
-            device,
-            request,
+            machinery,
+            setup,
         })
     }
 
     /// The model as the steps so far have left it, on the autodiff device.
     #[must_use]
-    pub fn model(&self) -> &ImageClassifier {
+    pub fn model(&self) -> &M {
         &self.model
     }
 
     /// Pictures a step: those of a batch, or the whole set where that is smaller.
     #[must_use]
     pub fn batch_size(&self) -> usize {
-        self.request
-            .training
-            .batch_size
-            .min(self.request.train.len())
+        let setup = &self.setup;
+        setup.training.batch_size.min(setup.train.len())
     }
 
     /// From the next step on, the pictures of a new epoch, `height` and `width` pixels large; they are those of the
@@ -172,9 +102,11 @@ impl<'a> TrainingSteps<'a> {
     ///
     /// [`TrainError`] when the pictures are not that large or the network needs larger ones.
     pub fn resize(&mut self, [height, width]: [usize; 2]) -> Result<(), TrainError> {
-        let spec = self.request.model;
-        spec.config().check(spec.n_classes(), height, width)?;
-        self.batches.begin([height, width])
+        let size = [height, width];
+        self.setup
+            .network
+            .check(self.setup.train.n_classes(), size)?;
+        self.batches.begin(&self.machinery.batches, size)
     }
 
     /// Makes the next batch as a step would have it, waits for it and leaves it out: with a clock around this, how fast
@@ -185,7 +117,7 @@ impl<'a> TrainingSteps<'a> {
     /// [`TrainError`] when the device fails or its memory is exhausted.
     pub fn load(&mut self) -> Result<usize, TrainError> {
         catching_out_of_memory(|| {
-            let batch = self.batches.next()?;
+            let batch = self.batches.next(&self.machinery.batches)?;
             if let Pictures::Device(images) = batch.pictures {
                 let one = images.slice([0..1, 0..1, 0..1, 0..1]).reshape([1]);
                 to_host::<1>(one, "making a batch")?;
@@ -198,9 +130,10 @@ impl<'a> TrainingSteps<'a> {
     /// what teachers say.
     #[must_use]
     pub fn loss_of_guessing(&self) -> Option<f64> {
-        let train = &self.request.train;
-        let of_labels = || self.loss.of_guessing(train.labels(), train.n_classes());
-        self.teachers.is_none().then(of_labels)
+        let train = &self.setup.train;
+        let loss = &self.machinery.loss;
+        let of_labels = || loss.of_guessing(train.labels(), train.n_classes());
+        self.machinery.teachers.is_none().then(of_labels)
     }
 
     /// Takes the next step and waits for its loss. A loss that is not finite is no error; what follows
@@ -214,22 +147,12 @@ impl<'a> TrainingSteps<'a> {
         learning_rate: f64,
         keep_gradients: bool,
     ) -> Result<TakenStep, TrainError> {
-        let request = &self.request;
-        let context = StepContext {
-            spec: request.model,
-            training: request.training,
-            loss: &self.loss,
-            mixer: self.mixer.as_ref(),
-            teachers: self.teachers.as_ref(),
-            seed: request.seed,
-            device: &self.device,
-            accumulation_steps: request.training.accumulation_steps,
-            precision: self.precision,
-        };
+        let parts = self.setup.training.accumulation_steps;
+        let context = self.machinery.step(&self.setup, parts);
         let (model, step) = (self.model.clone(), self.optimizer.steps());
         let (output, values) = catching_out_of_memory(|| {
             let input = StepInput {
-                batch: self.batches.next()?,
+                batch: self.batches.next(&self.machinery.batches)?,
                 step,
                 learning_rate,
                 spoil: false,
@@ -249,7 +172,6 @@ impl<'a> TrainingSteps<'a> {
 
 /// Epoch after epoch.
 struct Batches {
-    source: BatchSource,
     /// From 1, like those of a training.
     epoch: usize,
     of_epoch: Box<dyn Iterator<Item = StepBatch>>,
@@ -258,31 +180,30 @@ struct Batches {
 }
 
 impl Batches {
-    fn new(source: BatchSource, size: [usize; 2]) -> Result<Self, TrainError> {
+    fn new(source: &BatchSource, size: [usize; 2]) -> Result<Self, TrainError> {
         let epoch = 1;
         Ok(Self {
             of_epoch: source.epoch_from(epoch, 0, size)?,
-            source,
             epoch,
             size,
         })
     }
 
     /// Begins the next epoch, with pictures of this size.
-    fn begin(&mut self, size: [usize; 2]) -> Result<(), TrainError> {
-        self.of_epoch = self.source.epoch_from(self.epoch + 1, 0, size)?;
+    fn begin(&mut self, source: &BatchSource, size: [usize; 2]) -> Result<(), TrainError> {
+        self.of_epoch = source.epoch_from(self.epoch + 1, 0, size)?;
         self.epoch += 1;
         self.size = size;
         Ok(())
     }
 
-    fn next(&mut self) -> Result<StepBatch, TrainError> {
+    fn next(&mut self, source: &BatchSource) -> Result<StepBatch, TrainError> {
         // No epoch is empty.
         loop {
             if let Some(batch) = self.of_epoch.next() {
                 return Ok(batch);
             }
-            self.begin(self.size)?;
+            self.begin(source, self.size)?;
         }
     }
 }

@@ -1,23 +1,18 @@
 //! How much each parameter mattered.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use optimizer::distribution::{Distribution, FloatDistribution};
-use optimizer::parameter::{ParamId, ParamValue};
-use optimizer::prelude::FanovaConfig;
-use optimizer::sampler::{CompletedTrial, RandomSampler};
-use optimizer::storage::MemoryStorage;
-use optimizer::{Direction, Study};
-
+use crate::forest::Forest;
+use crate::record::{TrialRecord, TrialState};
 use crate::space::SearchSpace;
-use crate::trial::{TrialRecord, TrialState};
 
 /// Fewer complete trials than this say too little: the importance is then `None`.
 pub const MIN_TRIALS_FOR_IMPORTANCE: usize = 10;
 
 /// Share of the objective's variance over the complete trials that each parameter explains by itself:
 /// the main effects of a functional ANOVA over a random forest of 64 trees (Hutter, Hoos and
-/// Leyton-Brown, 2014). The rest up to 1 belongs to interactions of two parameters.
+/// Leyton-Brown, 2014), in which a parameter that is averaged out counts by where the trials are and not by its range,
+/// as in the crate `optimizer` 1.0. The rest up to 1 belongs to interactions of two parameters.
 ///
 /// `None` with too few trials, or when all of them have the same value.
 pub(crate) fn importance(
@@ -34,65 +29,71 @@ pub(crate) fn importance(
     {
         return None;
     }
-    let keys: Vec<(ParamId, &str)> = space.iter().map(|(key, _)| (ParamId::new(), key)).collect();
-    let unit_trials = complete
-        .iter()
-        .map(|(trial, value)| unit_trial(space, &keys, trial, *value))
-        .collect();
-    let study: Study<f64> = Study::with_sampler_and_storage(
-        Direction::Maximize,
-        RandomSampler::with_seed(0),
-        MemoryStorage::with_trials(unit_trials),
-    );
-    let config = FanovaConfig {
-        seed: Some(0),
-        ..FanovaConfig::default()
-    };
-    let effects: BTreeMap<String, f64> = study
-        .fanova_with_config(&config)
-        .ok()?
-        .main_effects
-        .into_iter()
-        .collect();
+    let effects = main_effects(space, &complete)?;
     let informative = effects.values().all(|share| share.is_finite())
         && effects.values().any(|share| *share > 0.0);
     informative.then_some(effects)
 }
 
-/// The trial with its parameters on the unit interval, where a logarithmic range is even.
-fn unit_trial(
+/// The share of each parameter that any trial has a value of. Trials that lack a value which others have say nothing.
+fn main_effects(
     space: &SearchSpace,
-    keys: &[(ParamId, &str)],
-    trial: &TrialRecord,
-    value: f64,
-) -> CompletedTrial {
-    let unit_range = Distribution::Float(FloatDistribution {
-        low: 0.0,
-        high: 1.0,
-        log_scale: false,
-        step: None,
-    });
-    let mut parameters = HashMap::new();
-    let mut distributions = HashMap::new();
-    let mut labels = HashMap::new();
-    for &(id, key) in keys {
-        let unit = space
-            .get(key)
-            .zip(trial.parameters.get(key))
-            .and_then(|(parameter, value)| parameter.unit(value));
-        if let Some(unit) = unit {
-            parameters.insert(id, ParamValue::Float(unit));
-            distributions.insert(id, unit_range.clone());
-            labels.insert(id, key.to_owned());
-        }
+    trials: &[(&TrialRecord, f64)],
+) -> Option<BTreeMap<String, f64>> {
+    let unit = |trial: &TrialRecord, key: &str| {
+        let value = trial.parameters.get(key)?;
+        space.get(key)?.unit(value)
+    };
+    let keys: Vec<&str> = space
+        .iter()
+        .map(|(key, _)| key)
+        .filter(|key| trials.iter().any(|(trial, _)| unit(trial, key).is_some()))
+        .collect();
+    let row = |trial| -> Option<Vec<f64>> { keys.iter().map(|key| unit(trial, key)).collect() };
+    let whole = trials
+        .iter()
+        .filter_map(|(trial, value)| Some((row(trial)?, *value)));
+    let (rows, values): (Vec<Vec<f64>>, Vec<f64>) = whole.unzip();
+    if keys.is_empty() || rows.len() < 2 {
+        return None;
     }
-    CompletedTrial::new(trial.number, parameters, distributions, labels, value)
+    let shares = main_shares(&Forest::grow(&rows, &values), &rows, keys.len());
+    Some(keys.into_iter().map(str::to_owned).zip(shares).collect())
+}
+
+/// Interactions that explain less than this are rounding.
+const SMALLEST_INTERACTION: f64 = 1e-10;
+
+/// What each column explains by itself, as a share of what all columns and all pairs of them explain.
+fn main_shares(forest: &Forest, rows: &[Vec<f64>], n_columns: usize) -> Vec<f64> {
+    let explained = |columns: &[usize]| {
+        let predicted = rows.iter().map(|row| forest.marginal(columns, row));
+        variance(&predicted.collect::<Vec<f64>>())
+    };
+    let main: Vec<f64> = (0..n_columns).map(|column| explained(&[column])).collect();
+    let pairs = (0..n_columns).flat_map(|a| (a + 1..n_columns).map(move |b| [a, b]));
+    let interactions = pairs
+        .map(|pair| (explained(&pair) - main[pair[0]] - main[pair[1]]).max(0.0))
+        .filter(|explained| *explained > SMALLEST_INTERACTION);
+    let total = main.iter().sum::<f64>() + interactions.sum::<f64>();
+    let share = |explained: f64| match total > 0.0 {
+        true => explained / total,
+        false => 0.0,
+    };
+    main.into_iter().map(share).collect()
+}
+
+fn variance(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares = values.iter().map(|value| (value - mean).powi(2));
+    squares.sum::<f64>() / n
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::space::ParameterSpace;
+    use crate::space::{ParameterSpace, ParameterValue};
     use crate::{Sampler, sampler::suggest};
 
     fn trials(n: u64, objective: impl Fn(f64, f64) -> f64) -> (SearchSpace, Vec<TrialRecord>) {
@@ -133,6 +134,84 @@ mod tests {
         assert!(shares["strong"] > 0.7, "{shares:?}");
         assert!(shares["weak"] < 0.2, "{shares:?}");
         assert!(shares.values().sum::<f64>() <= 1.0 + 1e-9);
+    }
+
+    /// A parameter of each kind. Every seventh trial has a kind that the space does not know.
+    fn mixed_trials(n: u64) -> (SearchSpace, Vec<TrialRecord>) {
+        let kinds = ["a", "b", "c"].map(|name| ParameterValue::Text(name.to_owned()));
+        let rate = ParameterSpace::Float {
+            low: 1e-4,
+            high: 1e-1,
+            log: true,
+        };
+        let layers = ParameterSpace::Int {
+            low: 1,
+            high: 6,
+            log: false,
+        };
+        let kind = ParameterSpace::Categorical {
+            choices: kinds.to_vec(),
+        };
+        let space = [("rate", rate), ("layers", layers), ("kind", kind)];
+        let space = SearchSpace::new(space.map(|(key, space)| (key.to_owned(), space)));
+        let trial = |number| {
+            let mut parameters = suggest(Sampler::Random, &space, 0, 9, number, &[]);
+            let rate = parameters["rate"].as_f64().unwrap().log10();
+            let layers = parameters["layers"].as_f64().unwrap();
+            let bonus = f64::from(u8::from(parameters["kind"] == kinds[1])) * 0.4;
+            if number % 7 == 3 {
+                parameters.insert("kind".into(), ParameterValue::Text("d".into()));
+            }
+            TrialRecord {
+                number,
+                state: TrialState::Complete,
+                parameters,
+                value: Some(1.0 - (rate + 2.0).powi(2) * 0.3 + bonus - 0.02 * layers * bonus),
+                intermediate: Vec::new(),
+                message: None,
+            }
+        };
+        let trials = (0..n).map(trial).collect();
+        (space, trials)
+    }
+
+    /// What the crate `optimizer` 1.0.1 gives for the same trials, with 64 trees and seed 0.
+    #[test]
+    fn importances_are_those_of_another_implementation() {
+        for (n, strong, weak) in [
+            (10, 0.5408113994122811, 0.1882550849584327),
+            (60, 0.9510884300414244, 0.02706466471002429),
+            (200, 0.9330688917343839, 0.04376520188723563),
+        ] {
+            let (space, trials) = trials(n, |a, b| (a - 0.5).abs() + 0.3 * b * a);
+            let shares = importance(&space, &trials).unwrap();
+            assert_eq!((shares["strong"], shares["weak"]), (strong, weak), "{n}");
+        }
+        for (n, kind, layers, rate) in [
+            (
+                10,
+                0.0003004565811704661,
+                0.027736624486013065,
+                0.8753661606696143,
+            ),
+            (
+                30,
+                0.03958101423381788,
+                0.010291555651402537,
+                0.8501816096601369,
+            ),
+            (
+                200,
+                0.14598066877913804,
+                0.0005069314786033444,
+                0.8386185349981539,
+            ),
+        ] {
+            let (space, trials) = mixed_trials(n);
+            let shares = importance(&space, &trials).unwrap();
+            let found = [shares["kind"], shares["layers"], shares["rate"]];
+            assert_eq!(found, [kind, layers, rate], "{n}");
+        }
     }
 
     #[test]

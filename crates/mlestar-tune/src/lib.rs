@@ -49,23 +49,31 @@
 //!
 //! # How it searches
 //!
-//! The samplers (random, and the Tree-structured Parzen Estimator) are this crate's; the median pruner
-//! and the functional ANOVA behind the importances are those of the `optimizer` crate, which keeps no
-//! state that a log could not rebuild. See [`Sampler`] for the reasons.
+//! The samplers (random, and the Tree-structured Parzen Estimator), the median rule that gives trials up and the
+//! functional ANOVA behind the importances keep no state that a log could not rebuild. See [`Sampler`] for the reasons.
 
 mod error;
+mod event;
+mod forest;
 mod importance;
 mod log;
+mod pruning;
+mod record;
 mod sampler;
 mod space;
 mod study;
 mod trial;
 
 pub use error::TuneError;
+pub use event::StudyEvent;
 pub use importance::MIN_TRIALS_FOR_IMPORTANCE;
+pub use pruning::{Decision, Pruner};
+pub use record::{IntermediateValue, TrialRecord, TrialState};
 pub use sampler::Sampler;
 pub use space::{ParameterSpace, ParameterValue, Parameters, SearchSpace};
-pub use study::{
-    Pruner, StudyConfig, StudyEvent, StudyReport, carry_over, report_of_log, run_study,
-};
-pub use trial::{Decision, IntermediateValue, Trial, TrialError, TrialRecord, TrialState};
+pub use study::{StudyConfig, StudyReport, carry_over, report_of_log, run_study};
+pub use trial::{Trial, TrialError};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

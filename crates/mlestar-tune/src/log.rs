@@ -7,7 +7,7 @@ use mlestar_artifact::{append_json_line, write_atomically};
 use serde::{Deserialize, Serialize};
 
 use crate::TuneError;
-use crate::trial::TrialRecord;
+use crate::record::TrialRecord;
 
 /// The trials of a log by number.
 pub(crate) type Trials = BTreeMap<u64, TrialRecord>;

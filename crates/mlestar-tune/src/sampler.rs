@@ -3,16 +3,16 @@
 use mlestar_random::Stream;
 use serde::{Deserialize, Serialize};
 
+use crate::record::TrialRecord;
 use crate::space::{ParameterSpace, Parameters, SearchSpace};
-use crate::trial::TrialRecord;
 
 /// How the next parameters are chosen.
 ///
 /// Both samplers are functions of the seed, the number of the trial, the parameter's key and the
 /// finished trials: nothing else is remembered, which is what makes a study resumable from its log.
-/// The `optimizer` crate's estimator is not used: it recognises a parameter's past values by the equality
-/// of ranges, so that two parameters with one range are confused, it minimises in either
-/// direction, and it piles suggestions up on the ends of a range.
+/// They are written here and not taken from the crate `optimizer` 1.0, whose estimator recognises a parameter's past values
+/// by the equality of ranges, so that two parameters with one range are confused, minimises in either direction, and piles
+/// suggestions up on the ends of a range.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampler {

@@ -1,31 +1,20 @@
 //! The study: suggestions, objective, pruning, log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use mlestar_artifact::ContentHash;
-use optimizer::Direction;
-use optimizer::pruner::MedianPruner;
-use optimizer::sampler::CompletedTrial;
 use serde::{Deserialize, Serialize};
 
 use crate::TuneError;
+use crate::event::StudyEvent;
 use crate::importance::importance;
 use crate::log;
+use crate::pruning::{Pruner, PruningRule};
+use crate::record::{TrialRecord, TrialState};
 use crate::sampler::{Sampler, suggest};
 use crate::space::{Parameters, SearchSpace};
-use crate::trial::{Decision, Trial, TrialError, TrialRecord, TrialState};
-
-/// When an unpromising trial is given up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pruner {
-    /// When its value at a step is below the median of the complete trials at that step.
-    #[default]
-    Median,
-    /// Never.
-    None,
-}
+use crate::trial::{Trial, TrialError};
 
 /// Settings of a study.
 ///
@@ -106,47 +95,6 @@ impl StudyConfig {
     }
 }
 
-/// What happens while a study runs.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StudyEvent<'a> {
-    /// Trials were found in the log and are not run again.
-    Resumed {
-        /// How many.
-        trials: usize,
-    },
-    /// Lines of the log could not be read; the trials that they held are run again.
-    Damaged {
-        /// How many.
-        lines: usize,
-    },
-    /// A trial begins.
-    Started {
-        /// Its number, from 0.
-        number: u64,
-        /// Trials of the study in all.
-        trials: usize,
-        /// What is tried.
-        parameters: &'a Parameters,
-    },
-    /// The objective reported a step.
-    Reported {
-        /// Number of the trial.
-        number: u64,
-        /// The step.
-        step: u64,
-        /// The value there.
-        value: f64,
-        /// What the pruner said.
-        decision: Decision,
-    },
-    /// A trial ended and is in the log.
-    Ended {
-        /// The trial.
-        trial: &'a TrialRecord,
-    },
-}
-
 /// The result of a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -179,43 +127,6 @@ impl StudyReport {
             .filter(|trial| trial.state == state)
             .count()
     }
-}
-
-/// The median rule, and the complete trials it compares with.
-pub(crate) struct PruningRule {
-    pub(crate) pruner: MedianPruner,
-    pub(crate) completed: Vec<CompletedTrial>,
-}
-
-impl PruningRule {
-    fn new(config: &StudyConfig, trials: &[TrialRecord]) -> Option<Self> {
-        match config.pruner {
-            Pruner::None => None,
-            Pruner::Median => Some(Self {
-                pruner: MedianPruner::new(Direction::Maximize)
-                    .n_warmup_steps(config.warmup_steps)
-                    .n_min_trials(config.startup_trials),
-                completed: trials.iter().filter_map(completed_trial).collect(),
-            }),
-        }
-    }
-}
-
-fn completed_trial(trial: &TrialRecord) -> Option<CompletedTrial> {
-    let reported = trial
-        .intermediate
-        .iter()
-        .map(|at| (at.step, at.value))
-        .collect();
-    (trial.state == TrialState::Complete).then_some(CompletedTrial::with_intermediate_values(
-        trial.number,
-        HashMap::new(),
-        HashMap::new(),
-        HashMap::new(),
-        trial.value?,
-        reported,
-        HashMap::new(),
-    ))
 }
 
 /// Runs a study that maximises `objective`, and continues one whose trials are already in `log`.
@@ -277,8 +188,15 @@ pub fn run_study(
             trials: config.trials,
             parameters: &parameters,
         });
-        let pruning = PruningRule::new(config, &trials);
-        let mut trial = Trial::new(number, parameters, pruning.as_ref(), observer);
+        let pruning = match config.pruner {
+            Pruner::None => None,
+            Pruner::Median => Some(PruningRule {
+                warmup_steps: config.warmup_steps,
+                fewest_trials: config.startup_trials,
+                trials: &trials,
+            }),
+        };
+        let mut trial = Trial::new(number, parameters, pruning, observer);
         let outcome = objective(&mut trial);
         let Some(record) = trial.finish(outcome) else {
             stopped = true;

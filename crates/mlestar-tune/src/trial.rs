@@ -1,19 +1,9 @@
-//! One trial: what the objective sees, and what is recorded.
+//! One trial, as the objective sees it.
 
-use optimizer::pruner::Pruner as _;
-use serde::{Deserialize, Serialize};
-
+use crate::event::StudyEvent;
+use crate::pruning::{Decision, PruningRule};
+use crate::record::{IntermediateValue, TrialRecord, TrialState};
 use crate::space::{ParameterValue, Parameters};
-use crate::study::{PruningRule, StudyEvent};
-
-/// What the objective should do after it reported a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// Go on with the trial.
-    Continue,
-    /// Give the trial up: return [`TrialError::Pruned`].
-    Prune,
-}
 
 /// Why an objective has no value to return.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,64 +25,13 @@ impl From<String> for TrialError {
     }
 }
 
-/// How a trial ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TrialState {
-    /// With a value of the objective.
-    Complete,
-    /// Given up early.
-    Pruned,
-    /// With an error.
-    Failed,
-}
-
-/// A value that the objective reported on its way, usually after an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IntermediateValue {
-    /// The step, usually the epoch.
-    pub step: u64,
-    /// The objective's value at that step.
-    pub value: f64,
-}
-
-/// A finished trial, one line of the log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrialRecord {
-    /// Number of the trial, from 0.
-    pub number: u64,
-    /// How it ended.
-    pub state: TrialState,
-    /// The parameters tried.
-    pub parameters: Parameters,
-    /// The objective's value, higher is better; `None` unless complete.
-    pub value: Option<f64>,
-    /// What was reported on the way, in order of the steps.
-    pub intermediate: Vec<IntermediateValue>,
-    /// Why the trial failed; `None` unless failed.
-    pub message: Option<String>,
-}
-
-impl TrialRecord {
-    /// The value that tells the sampler how good these parameters were: the final value, or for a
-    /// pruned trial the last one it reported.
-    pub(crate) fn score(&self) -> Option<f64> {
-        match self.state {
-            TrialState::Complete => self.value,
-            TrialState::Pruned => self.intermediate.last().map(|reported| reported.value),
-            TrialState::Failed => None,
-        }
-    }
-}
-
 /// A running trial, as the objective sees it.
 pub struct Trial<'a> {
     number: u64,
     parameters: Parameters,
     intermediate: Vec<IntermediateValue>,
     invalid_report: Option<String>,
-    pruning: Option<&'a PruningRule>,
+    pruning: Option<PruningRule<'a>>,
     observer: &'a mut dyn FnMut(&StudyEvent<'_>),
 }
 
@@ -100,7 +39,7 @@ impl<'a> Trial<'a> {
     pub(crate) fn new(
         number: u64,
         parameters: Parameters,
-        pruning: Option<&'a PruningRule>,
+        pruning: Option<PruningRule<'a>>,
         observer: &'a mut dyn FnMut(&StudyEvent<'_>),
     ) -> Self {
         Self {
@@ -192,19 +131,7 @@ impl<'a> Trial<'a> {
         let Some(rule) = self.pruning else {
             return Decision::Continue;
         };
-        let reported: Vec<(u64, f64)> = self
-            .intermediate
-            .iter()
-            .map(|at| (at.step, at.value))
-            .collect();
-        if rule
-            .pruner
-            .should_prune(self.number, step, &reported, &rule.completed)
-        {
-            Decision::Prune
-        } else {
-            Decision::Continue
-        }
+        rule.decide(step, value)
     }
 
     /// The record of the trial, or `None` when the study is to stop.

@@ -22,7 +22,7 @@ pub const STAGES: [StageCode; 7] = [
     StageCode {
         stem: "task_definition",
         without_crates: &["mlestar-tune"],
-        uses_stages: &["action_planning", "situation_analysis"],
+        uses_stages: &["situation_analysis"],
     },
     StageCode {
         stem: "action_planning",
@@ -51,8 +51,22 @@ pub const STAGES: [StageCode; 7] = [
     },
 ];
 
+/// A file or folder of `mlestar-workflow/src` that only some stages use.
+pub struct Room {
+    /// Its name, without `.rs`.
+    pub name: &'static str,
+    /// The stems of the stages that use it.
+    pub used_by: &'static [&'static str],
+}
+
+/// What only some stages use.
+pub const ROOMS: [Room; 1] = [Room {
+    name: "estimates",
+    used_by: &["action_planning", "task_definition"],
+}];
+
 /// Files and folders of `mlestar-workflow/src` that run, judge and show stages and change nothing of what these leave.
-pub const ROUND_THE_STAGES: [&str; 25] = [
+pub const ROUND_THE_STAGES: [&str; 27] = [
     "audit",
     "chain",
     "code_version",
@@ -68,10 +82,12 @@ pub const ROUND_THE_STAGES: [&str; 25] = [
     "lib",
     "lr_find",
     "manifest",
+    "metrics",
     "monitor",
     "remedies",
     "reporter",
     "run_folder",
+    "run_info",
     "stage",
     "summary",
     "threads",
@@ -106,7 +122,11 @@ pub fn counts(name: &str, stage: &StageCode) -> bool {
                 || (folder == stage.stem || stage.uses_stages.contains(&folder))
                     && !(is_page && shows_nothing)
         }
-        (Some(first), ..) => !ROUND_THE_STAGES.contains(&first),
+        (Some(first), ..) => {
+            let room = ROOMS.iter().find(|room| room.name == first);
+            room.is_none_or(|room| room.used_by.contains(&stage.stem))
+                && !ROUND_THE_STAGES.contains(&first)
+        }
         _ => true,
     }
 }

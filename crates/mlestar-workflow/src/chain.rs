@@ -8,16 +8,16 @@ use crate::freshness::{
 };
 use crate::inputs::{InputChange, Inputs};
 use crate::machine::MachineInfo;
-use crate::manifest::{Manifest, StageRecord, hash_folder};
+use crate::manifest::{RunManifest, StageRecord, hash_folder};
 use crate::remedies::Remedies;
+use crate::run_info::RunInfo;
 use crate::validation::ValidationReport;
 use crate::{CODE_VERSION, Reporter, RunFolder, Stage, StageContext, WorkflowError};
 use crate::{gates, page_headers, stages, summary};
 use burn::tensor::Device;
-use mlestar_artifact::{Artifact, ContentHash, remove_leftovers, write_artifact, write_atomically};
+use mlestar_artifact::{ContentHash, remove_leftovers, write_artifact, write_atomically};
 use mlestar_gates::{ExitCode, StageVerdict, Status};
 use mlestar_train::{StopSignal, TrainError};
-use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -34,10 +34,8 @@ pub struct RunRequest<'a> {
     pub device_name: &'a str,
     /// Worker threads for loading and augmenting.
     pub threads: usize,
-    /// The first stage to look at.
-    pub from: Stage,
-    /// The last stage to look at.
-    pub to: Stage,
+    /// The stages to look at.
+    pub stages: StageRange,
     /// Run stages even when they are fresh.
     pub force: bool,
     /// Fail where there is no run to go on with, and where a stage that was cut off would begin anew because something
@@ -70,41 +68,50 @@ pub struct RunReport {
     pub exit_code: ExitCode,
 }
 
-/// `run.json`: what was run, by which code, on which machine.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RunInfo {
-    /// The project's name.
-    pub project: String,
-    /// The seed of every random choice.
-    pub seed: u64,
-    /// The version of the code.
-    pub code_version: String,
-    /// The device that computes.
-    pub device: String,
-    /// Worker threads.
-    pub threads: usize,
-    /// The machine.
-    pub machine: MachineInfo,
+/// One stage or several in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageRange {
+    first: Stage,
+    last: Stage,
 }
 
-impl Artifact for RunInfo {
-    const SCHEMA: &'static str = "mlestar.run";
-    const VERSION: u32 = 1;
-}
+impl StageRange {
+    /// All stages.
+    pub const ALL: Self = Self {
+        first: Stage::SituationAnalysis,
+        last: Stage::Deployment,
+    };
 
-/// Refuses a last stage that comes before the first.
-///
-/// # Errors
-/// [`WorkflowError::Usage`].
-pub fn check_order(from: Stage, to: Stage) -> Result<(), WorkflowError> {
-    if from > to {
-        return Err(WorkflowError::Usage(format!(
-            "--from {} comes after --to {}; swap them",
-            from.number(),
-            to.number()
-        )));
+    /// The stages from `first` to `last`, both included.
+    ///
+    /// # Errors
+    /// [`WorkflowError::Usage`] where the last one comes before the first.
+    ///
+    /// ```
+    /// use mlestar_workflow::{Stage, chain::StageRange};
+    /// assert!(StageRange::new(Stage::Evaluation, Stage::Evaluation).is_ok());
+    /// assert_eq!(
+    ///     StageRange::new(Stage::Evaluation, Stage::ActionPlanning).unwrap_err().to_string(),
+    ///     "--from 5 comes after --to 3; swap them"
+    /// );
+    /// ```
+    pub fn new(first: Stage, last: Stage) -> Result<Self, WorkflowError> {
+        if first > last {
+            return Err(WorkflowError::Usage(format!(
+                "--from {} comes after --to {}; swap them",
+                first.number(),
+                last.number()
+            )));
+        }
+        Ok(Self { first, last })
     }
-    Ok(())
+
+    /// The stages in order.
+    fn iter(self) -> impl Iterator<Item = Stage> {
+        Stage::ALL
+            .into_iter()
+            .filter(move |stage| (self.first..=self.last).contains(stage))
+    }
 }
 
 /// Runs the stages from `from` to `to` that are stale and judges their gates.
@@ -116,9 +123,8 @@ pub fn run(
     request: &RunRequest<'_>,
     reporter: &mut dyn Reporter,
 ) -> Result<RunReport, WorkflowError> {
-    check_order(request.from, request.to)?;
     // Before the lock, which would make the folder.
-    if request.must_resume && Manifest::read(request.run)?.stages.is_empty() {
+    if request.must_resume && RunManifest::read(request.run)?.stages.is_empty() {
         return Err(WorkflowError::NothingToResume {
             path: request.run.root().to_owned(),
         });
@@ -129,7 +135,7 @@ pub fn run(
     let mut remedies = Remedies::read(request.run, request.config)?;
     let mut chain = Chain {
         config: remedies.apply(request.config)?,
-        manifest: Manifest::read(request.run)?,
+        manifest: RunManifest::read(request.run)?,
         data: None,
         fingerprint: mlestar_data::fingerprint(
             &request.config.data,
@@ -161,13 +167,13 @@ pub fn run(
 /// The weights that the config names must be there before stages run that do not need them yet.
 fn check_given_files(request: &RunRequest<'_>) -> Result<(), WorkflowError> {
     let training = &request.config.training;
-    if request.to >= Stage::TaskDefinition
+    if request.stages.last >= Stage::TaskDefinition
         && let Some(teaching) = training.teaching()
     {
         teaching.hashes()?;
     }
     match &training.initial_weights {
-        Some(path) if request.to >= Stage::ActionPlanning && !path.is_file() => {
+        Some(path) if request.stages.last >= Stage::ActionPlanning && !path.is_file() => {
             Err(WorkflowError::Train(TrainError::InitialWeights {
                 path: path.clone(),
                 reason: "there is no such file".into(),
@@ -180,7 +186,7 @@ fn check_given_files(request: &RunRequest<'_>) -> Result<(), WorkflowError> {
 struct Chain<'a> {
     request: &'a RunRequest<'a>,
     config: Config,
-    manifest: Manifest,
+    manifest: RunManifest,
     data: Option<DataCache>,
     fingerprint: ContentHash,
     reporter: &'a mut dyn Reporter,
@@ -198,8 +204,7 @@ impl Chain<'_> {
     /// Whether every stage that was cut off can go on.
     fn check_that_it_resumes(&self) -> Result<(), WorkflowError> {
         let run = self.request.run;
-        let asked = |stage: &Stage| (self.request.from..=self.request.to).contains(stage);
-        for stage in Stage::ALL.into_iter().filter(asked) {
+        for stage in self.request.stages.iter() {
             let record = self.manifest.stage(stage);
             let Some(record) = record.filter(|record| !record.complete) else {
                 continue;
@@ -257,7 +262,7 @@ impl Chain<'_> {
     fn run_stages(&mut self, remedies: &mut Remedies) -> Result<RunReport, WorkflowError> {
         let mut outcomes: Vec<StageOutcome> = Vec::new();
         let mut stopped_at = None;
-        let mut stage = self.request.from;
+        let mut stage = self.request.stages.first;
         loop {
             let outcome = self.look_at(stage)?;
             let status = outcome.verdict.status();
@@ -272,13 +277,13 @@ impl Chain<'_> {
                     }
                     // What the remedy changed may have made stages before that one stale too.
                     Next::ReturnTo(earlier) => {
-                        stage = self.request.from.min(earlier);
+                        stage = self.request.stages.first.min(earlier);
                         continue;
                     }
                 }
             }
             match Stage::ALL.get(stage.number()) {
-                Some(next) if *next <= self.request.to => stage = *next,
+                Some(next) if *next <= self.request.stages.last => stage = *next,
                 _ => break,
             }
         }
@@ -426,6 +431,7 @@ impl Chain<'_> {
             resume,
             force: self.request.force,
             manifest: &self.manifest,
+            judge: gates::judge_stages,
             surroundings: &surroundings,
             data: &mut self.data,
         };

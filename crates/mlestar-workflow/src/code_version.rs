@@ -34,7 +34,9 @@ mod stage_code;
 mod tests {
     use super::lock_file::{dependencies_of, releases_below};
     use super::source_text::tokens_that_count;
-    use super::stage_code::{PAGES, ROUND_THE_STAGES, STAGES, StageCode, counts, uses_crate};
+    use super::stage_code::{
+        PAGES, ROOMS, ROUND_THE_STAGES, STAGES, StageCode, counts, uses_crate,
+    };
     use std::collections::BTreeSet;
     use std::fs;
     use std::path::Path;
@@ -132,7 +134,8 @@ checksum = "b2"
         for (name, expected) in [
             ("mlestar-train/src/step.rs", true),
             ("mlestar-workflow/src/predictions.rs", true),
-            ("mlestar-workflow/src/stages/training.rs", true),
+            ("mlestar-workflow/src/training.rs", true),
+            ("mlestar-workflow/src/estimates/timing.rs", false),
             ("mlestar-workflow/src/stages/implementation/mod.rs", true),
             ("mlestar-workflow/src/stages/implementation/page.rs", false),
             ("mlestar-workflow/src/stages/evaluation/mod.rs", false),
@@ -145,13 +148,20 @@ checksum = "b2"
             "mlestar-workflow/src/stages/evaluation/mod.rs",
             stage("refinement")
         ));
+        for stem in ["task_definition", "action_planning"] {
+            assert!(counts(
+                "mlestar-workflow/src/estimates/timing.rs",
+                stage(stem)
+            ));
+        }
     }
 
     /// A crate that is left out of a stage's version is not used by the stage, pages apart.
     #[test]
     fn what_is_left_out_is_not_used() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        for name in ROUND_THE_STAGES {
+        let of_some_stages = ROOMS.iter().map(|room| room.name);
+        for name in ROUND_THE_STAGES.into_iter().chain(of_some_stages) {
             let is_there = root.join(name).is_dir() || root.join(format!("{name}.rs")).is_file();
             assert!(is_there, "{name} is not there any more");
         }
@@ -163,8 +173,68 @@ checksum = "b2"
                     let used = source.contains(&krate.replace('-', "_"));
                     assert!(!used || is_shown, "{name} uses {krate}");
                 }
+                for room in ROOMS.iter().filter(|r| !r.used_by.contains(&code.stem)) {
+                    let used = source.contains(&tokens_that_count(&format!("{}::", room.name)));
+                    assert!(!used, "{name} uses {}", room.name);
+                }
             }
         }
+    }
+
+    /// A stage reads what earlier ones left, through the types of their artifacts. It calls another stage's code only
+    /// where its version says so, and where it draws a page.
+    #[test]
+    fn a_stage_names_artifacts_of_earlier_stages_and_no_code() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/stages");
+        let mut n_names = 0;
+        for (number, code) in STAGES.iter().enumerate() {
+            for (file, source) in sources(&root.join(code.stem)) {
+                let is_test = ["tests.rs", "testing.rs"]
+                    .iter()
+                    .any(|end| file.ends_with(end));
+                let is_page = PAGES.iter().any(|page| file.contains(page));
+                for (other, name) in names_of_stages(&source).into_iter().filter(|_| !is_test) {
+                    let position = STAGES.iter().position(|stage| stage.stem == other);
+                    let earlier = position.is_some_and(|position| position < number);
+                    let is_type = name.starts_with(char::is_uppercase);
+                    let is_used = code.uses_stages.contains(&other.as_str()) || is_page;
+                    let is_right = other == code.stem || earlier && (is_type || is_used);
+                    assert!(is_right, "{file} uses {name} of stage {other}");
+                    n_names += usize::from(other != code.stem);
+                }
+            }
+        }
+        assert!(n_names > 10, "only {n_names} names were found");
+    }
+
+    /// Every `stage::name` of a source, names in braces too.
+    fn names_of_stages(source: &str) -> Vec<(String, String)> {
+        let tokens: Vec<&str> = source.lines().collect();
+        let mut found = Vec::new();
+        for (at, token) in tokens.iter().enumerate() {
+            let is_stage = STAGES.iter().any(|stage| stage.stem == *token);
+            if !is_stage || tokens.get(at + 1..at + 3) != Some(&[":", ":"]) {
+                continue;
+            }
+            let behind = &tokens[at + 3..];
+            let end = match behind[0] {
+                "{" => behind.iter().position(|token| *token == "}").unwrap(),
+                _ => 1,
+            };
+            let names = behind[..end].iter().filter(|name| **name != "self");
+            let names = names.filter(|name| name.starts_with(char::is_alphabetic));
+            found.extend(names.map(|name| ((*token).to_owned(), (*name).to_owned())));
+        }
+        found
+    }
+
+    #[test]
+    fn names_of_stages_are_found_in_paths_and_in_braces() {
+        let source =
+            "use crate::stages::evaluation::{self, RESULTS};\nfn a() { refinement::run() }";
+        let found = names_of_stages(&tokens_that_count(source));
+        let expected = [("evaluation", "RESULTS"), ("refinement", "run")];
+        assert_eq!(found, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
     }
 
     fn sources(folder: &Path) -> Vec<(String, String)> {

@@ -4,11 +4,13 @@ use crate::audit::{self, AuditEvent};
 use crate::config::Config;
 use crate::freshness::Surroundings;
 use crate::machine::available_memory_bytes;
-use crate::manifest::Manifest;
-use crate::{Reporter, RunFolder, Stage, WorkflowError, page_headers};
+use crate::manifest::{RunManifest, content_hash};
+use crate::{Reporter, RunFolder, Stage, WorkflowError};
 use burn::tensor::Device;
 use mlestar_artifact::{Artifact, read_artifact, read_json_lines};
-use mlestar_data::{ImageSet, ImageSplits, LoadedData, SourceReport};
+use mlestar_data::{ImageSet, ImageSplits, LoadedData, Normalization, SourceReport};
+use mlestar_gates::RunVerdict;
+use mlestar_model::ImageClassifier;
 use mlestar_train::StopSignal;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -52,6 +54,10 @@ pub(crate) fn load_data(config: &Config) -> Result<LoadedData, WorkflowError> {
     )?)
 }
 
+/// What judges the gates of some stages. The gates read what stages leave, so that the chain, which knows both, hands it
+/// over.
+pub(crate) type Judge = fn(&[Stage], &Surroundings, &RunFolder, &RunManifest) -> RunVerdict;
+
 /// Everything that a running stage may use: its inputs, its folder, and whom to tell.
 pub struct StageContext<'a> {
     /// The stage that runs.
@@ -74,12 +80,20 @@ pub struct StageContext<'a> {
     pub resume: bool,
     /// Whether the stage was asked to run although nothing had changed: it then takes nothing over from its last run.
     pub force: bool,
-    pub(crate) manifest: &'a Manifest,
+    pub(crate) manifest: &'a RunManifest,
+    /// Judges the gates of stages.
+    pub(crate) judge: Judge,
     pub(crate) surroundings: &'a Surroundings,
     pub(crate) data: &'a mut Option<DataCache>,
 }
 
 impl StageContext<'_> {
+    /// What the gates of the stages before this one say.
+    pub(crate) fn judge_earlier_stages(&self) -> RunVerdict {
+        let earlier = &Stage::ALL[..self.stage.number() - 1];
+        (self.judge)(earlier, self.surroundings, self.run, self.manifest)
+    }
+
     /// The training and validation pictures.
     ///
     /// # Errors
@@ -95,6 +109,33 @@ impl StageContext<'_> {
     /// When the data cannot be read.
     pub fn source_report(&mut self) -> Result<SourceReport, WorkflowError> {
         Ok(self.loaded()?.report.clone())
+    }
+
+    /// Logits of `set` by `model`, row by row; `what` is how progress names it.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub(crate) fn logits(
+        &mut self,
+        what: &str,
+        model: &ImageClassifier,
+        set: &ImageSet,
+        normalization: &Normalization,
+    ) -> Result<Vec<f32>, WorkflowError> {
+        let batch_size = self.config.evaluation.batch_size;
+        let reporter = &mut *self.reporter;
+        let mut progress = |done: usize, total: usize| {
+            reporter.progress(what, done as u64, total as u64);
+        };
+        let device = self.device;
+        Ok(mlestar_train::logits(
+            model,
+            set,
+            normalization,
+            batch_size,
+            device,
+            &mut progress,
+        )?)
     }
 
     /// The test pictures. The reading and its purpose go into the audit log.
@@ -169,8 +210,7 @@ impl StageContext<'_> {
             .complete_stage(from)
             .and_then(|record| record.outputs.get(name))
             .ok_or_else(|| missing(format!("stage {from} has not left it")))?;
-        let found =
-            page_headers::content_hash(&path).map_err(|error| missing(error.to_string()))?;
+        let found = content_hash(&path).map_err(|error| missing(error.to_string()))?;
         if found != *recorded {
             return Err(missing("it was altered after it was written".into()));
         }

@@ -2,7 +2,8 @@
 
 use crate::config::Config;
 use crate::freshness::{Surroundings, current_inputs, read_from, staleness};
-use crate::manifest::Manifest;
+use crate::manifest::RunManifest;
+use crate::remedies::Remedies;
 use crate::{RunFolder, Stage, WorkflowError, gates};
 use mlestar_gates::StageVerdict;
 use mlestar_train::TrainError;
@@ -32,14 +33,17 @@ pub enum Freshness {
 /// Looks at every stage of a run.
 ///
 /// # Errors
-/// When the data or the run folder cannot be read.
+/// When the data or the run folder cannot be read, the record of what failed gates have changed (`remedies.json`)
+/// included.
 pub fn survey(
     config: &Config,
     run: &RunFolder,
     device_name: &str,
 ) -> Result<Vec<StageState>, WorkflowError> {
-    let manifest = Manifest::read(run)?;
-    let surroundings = Surroundings::look(config, run, device_name);
+    let manifest = RunManifest::read(run)?;
+    // A run begins with what failed gates have changed, so that a damaged record of it is said here too.
+    let config = Remedies::read(run, config)?.apply(config)?;
+    let surroundings = Surroundings::look(&config, run, device_name);
     let mut states: Vec<StageState> = Vec::new();
     for stage in Stage::ALL {
         let read_from = read_from(stage);
@@ -75,4 +79,21 @@ pub fn survey(
         });
     }
     Ok(states)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_damaged_record_of_what_gates_have_changed_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::new(folder.path());
+        let config = Config::default();
+        assert_eq!(survey(&config, &run, "cpu").unwrap().len(), 7);
+        fs::write(folder.path().join("remedies.json"), "{").unwrap();
+        let error = survey(&config, &run, "cpu").unwrap_err().to_string();
+        assert!(error.contains("remedies.json"), "{error}");
+    }
 }

@@ -2,10 +2,9 @@
 
 use crate::config::Config;
 use crate::inputs::{InputChange, Inputs, RecordedInput};
-use crate::manifest::{Manifest, StageRecord, hash_folder};
-use crate::stages::implementation::TrainingSummary;
+use crate::manifest::{RunManifest, StageRecord, hash_folder};
 use crate::{RunFolder, Stage, WorkflowError, code_version};
-use mlestar_artifact::{ArtifactError, ContentHash, read_artifact};
+use mlestar_artifact::{ArtifactError, ContentHash};
 use mlestar_data::Reread;
 use mlestar_train::{StopReason, TrainError, TrainingConfig, checkpoint};
 use serde_json::Value;
@@ -197,7 +196,7 @@ pub fn current_inputs(
     stage: Stage,
     surroundings: &Surroundings,
     run: &RunFolder,
-    manifest: &Manifest,
+    manifest: &RunManifest,
 ) -> Result<Inputs, WorkflowError> {
     let mut inputs = Inputs::new();
     let code = ContentHash::of_bytes(code_version(stage).as_bytes());
@@ -274,7 +273,7 @@ fn recorded_hash(
     stage: Stage,
     from: Stage,
     file: &str,
-    manifest: &Manifest,
+    manifest: &RunManifest,
 ) -> Result<ContentHash, WorkflowError> {
     manifest
         .complete_stage(from)
@@ -347,8 +346,8 @@ impl LastTraining {
                 };
             }
         };
-        let summary = run.artifact(stage, "training_summary.json");
-        let summary: Option<TrainingSummary> = read_artifact(&summary).ok();
+        let stopped = field(stage, stage, "training_summary.json", "/stopped", run).ok();
+        let stopped = stopped.and_then(|reason| serde_json::from_value::<StopReason>(reason).ok());
         let last = run.artifact(stage, &format!("{training}checkpoints/last"));
         let limit = || {
             let training = record.inputs.get("training")?.setting()?;
@@ -356,8 +355,8 @@ impl LastTraining {
         };
         Self {
             // Of the trainings of a search it is not known, so that any limit counts.
-            a_limit_of_time: match summary {
-                Some(summary) => summary.stopped == StopReason::TimeUp,
+            a_limit_of_time: match stopped {
+                Some(reason) => reason == StopReason::TimeUp,
                 None => limit().is_some(),
             },
             recovery: checkpoint::read_record(&last)
@@ -431,7 +430,7 @@ pub fn staleness(
     stage: Stage,
     inputs: &Inputs,
     run: &RunFolder,
-    manifest: &Manifest,
+    manifest: &RunManifest,
 ) -> Result<Staleness, WorkflowError> {
     let Some(record) = manifest.stage(stage) else {
         return Ok(one_reason("it has not run yet"));
@@ -473,7 +472,7 @@ pub(crate) fn outdated(
     stage: Stage,
     surroundings: &Surroundings,
     run: &RunFolder,
-    manifest: &Manifest,
+    manifest: &RunManifest,
 ) -> Vec<String> {
     let Some(record) = manifest.complete_stage(stage) else {
         return Vec::new();
@@ -542,7 +541,7 @@ mod tests {
         let stage = Stage::TaskDefinition;
         let path = run.artifact(stage, "task_spec.json");
         mlestar_artifact::write_atomically(&path, b"{}").unwrap();
-        let mut manifest = Manifest::default();
+        let mut manifest = RunManifest::default();
         manifest.set(
             stage,
             StageRecord {
@@ -575,7 +574,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::new(folder.path());
         let stage = Stage::Implementation;
-        let mut manifest = Manifest::default();
+        let mut manifest = RunManifest::default();
         let never = staleness(stage, &Inputs::new(), &run, &manifest).unwrap();
         assert_eq!(never.reasons, ["it has not run yet"]);
         manifest.set(stage, StageRecord::begun(Inputs::new()));
@@ -604,7 +603,7 @@ mod tests {
             };
             let stage = Stage::SituationAnalysis;
             let mut inputs =
-                current_inputs(stage, &surroundings, &run, &Manifest::default()).unwrap();
+                current_inputs(stage, &surroundings, &run, &RunManifest::default()).unwrap();
             let section = config.section_hash_input("training");
             inputs.insert("training".into(), RecordedInput::Setting(section));
             inputs.insert(

@@ -2,7 +2,6 @@
 
 use crate::Stage;
 use crate::config::Config;
-use crate::gates;
 
 /// What a newcomer needs to know of a stage.
 #[derive(Clone, Copy, Debug)]
@@ -45,12 +44,18 @@ pub fn help_text(stage: Stage, config: &Config) -> String {
         "\nGate ([gates.{}] in the config; `criteria.<id> = false` switches one off)\n",
         stage.stem()
     ));
-    for check in gates::checks(stage, config) {
-        let limit = gates::limit_of(&check, stage, config).map_or_else(
+    for criterion in config.criteria(stage) {
+        let limit = config.limit_of(&criterion, stage).map_or_else(
             || "(off)".to_owned(),
-            |limit| format!("{} {}", limit.name(), check.unit.format(limit.value())),
+            |limit| {
+                let value = criterion.unit.format(limit.value());
+                format!("{} {value}", limit.name())
+            },
         );
-        text.push_str(&format!("  {:<32} {} {limit}\n", check.id, check.title));
+        text.push_str(&format!(
+            "  {:<32} {} {limit}\n",
+            criterion.id, criterion.title
+        ));
     }
     text.push_str("\nUsual problems\n");
     for (problem, advice) in guide.problems {
@@ -71,6 +76,10 @@ const SITUATION_ANALYSIS: StageGuide = StageGuide {
             "situation_analysis.json",
             "counts, class balance, per-channel statistics, quality findings with the offending \
              files, challenges with their evidence, advice; `.summary` is the short form",
+        ),
+        (
+            "quality_findings.csv",
+            "every finding of the quality check with its file",
         ),
         (
             "exploration.html",
@@ -226,6 +235,10 @@ const EVALUATION: StageGuide = StageGuide {
             "evaluation_report.html",
             "the same with charts and the worst mistakes",
         ),
+        (
+            "mistakes.csv",
+            "every mistake with its file, the surest first",
+        ),
         ("visualizations/", "each chart as an SVG file"),
     ],
     problems: &[
@@ -259,6 +272,10 @@ const REFINEMENT: StageGuide = StageGuide {
             "every trial of the search, and what mattered",
         ),
         (
+            "tensorboard/",
+            "a folder a trial with its settings and results, for the HParams tab of `tensorboard --logdir`",
+        ),
+        (
             "optimized_config.toml",
             "the best settings, ready for `--config`",
         ),
@@ -277,7 +294,7 @@ const REFINEMENT: StageGuide = StageGuide {
             "baseline and final model, paired, with interval and p-value",
         ),
         (
-            "evaluation_results.json, visualizations/",
+            "evaluation_results.json, mistakes.csv, visualizations/",
             "the final model's metrics, curves and mistakes, as stage 5 leaves the baseline's",
         ),
         (
@@ -344,8 +361,8 @@ mod tests {
         let config = Config::default();
         for stage in Stage::ALL {
             let text = help_text(stage, &config);
-            for check in gates::checks(stage, &config) {
-                assert!(text.contains(check.id), "{text}");
+            for criterion in config.criteria(stage) {
+                assert!(text.contains(&criterion.id), "{text}");
             }
             assert!(text.contains(&stage.folder()));
         }

@@ -1,5 +1,6 @@
 //! The machine that a run ran on.
 
+pub use mlestar_export::benchmark::peak_memory_bytes;
 use serde::{Deserialize, Serialize};
 use sysinfo::{
     CpuRefreshKind, MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System,
@@ -92,30 +93,6 @@ pub fn process_memory_bytes() -> Option<u64> {
         ProcessRefreshKind::nothing().with_memory(),
     );
     system.process(id).map(|process| process.memory())
-}
-
-/// The largest resident memory of this process since it began, or since [`restart_peak_memory`], in bytes; `None`
-/// where the system does not tell.
-///
-/// ```
-/// assert!(mlestar_workflow::machine::peak_memory_bytes().is_none_or(|bytes| bytes > 100_000));
-/// ```
-#[cfg(target_os = "linux")]
-#[must_use]
-pub fn peak_memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
-/// The largest resident memory of this process; `None`: this system does not tell.
-#[cfg(not(target_os = "linux"))]
-#[must_use]
-pub fn peak_memory_bytes() -> Option<u64> {
-    None
 }
 
 /// Begins the measurement of [`peak_memory_bytes`] anew, at what is resident now. False where the system does not let

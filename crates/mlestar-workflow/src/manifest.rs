@@ -2,10 +2,12 @@
 
 use crate::audit::AuditMark;
 use crate::inputs::Inputs;
-use crate::{RunFolder, Stage, WorkflowError, page_headers};
+use crate::{RunFolder, Stage, WorkflowError};
 use mlestar_artifact::{Artifact, ArtifactError, ContentHash, read_artifact, write_artifact};
+use mlestar_report::without_verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::{fs, io};
 
@@ -14,12 +16,12 @@ pub type Hashes = BTreeMap<String, ContentHash>;
 
 /// `manifest.json` of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct RunManifest {
     /// The stages that have begun, by stem.
     pub stages: BTreeMap<String, StageRecord>,
 }
 
-impl Artifact for Manifest {
+impl Artifact for RunManifest {
     const SCHEMA: &'static str = "mlestar.manifest";
     const VERSION: u32 = 2;
 }
@@ -47,7 +49,7 @@ impl StageRecord {
     }
 }
 
-impl Manifest {
+impl RunManifest {
     /// Reads the manifest of `run`; an absent one is empty.
     ///
     /// # Errors
@@ -88,9 +90,34 @@ impl Manifest {
     }
 }
 
+/// The hash of a file that a stage wrote: of a page without the part that says what its gate said, of any
+/// other file its content's.
+///
+/// # Errors
+/// When the file is not there or cannot be read.
+pub fn content_hash(path: &Path) -> Result<ContentHash, ArtifactError> {
+    if !is_page(path) {
+        return ContentHash::of_file(path);
+    }
+    let page = fs::read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => ArtifactError::Missing {
+            path: path.to_owned(),
+        },
+        _ => ArtifactError::Read {
+            path: path.to_owned(),
+            source,
+        },
+    })?;
+    Ok(ContentHash::of_bytes(&without_verdict(&page)))
+}
+
+pub(crate) fn is_page(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("html"))
+}
+
 /// Hashes every file below `folder` whose name does not begin with a dot: such are what a killed
 /// process was still writing. An absent folder has no files. What a page's header says about verdicts
-/// does not count ([`page_headers::content_hash`]).
+/// does not count ([`content_hash`]).
 ///
 /// # Errors
 /// When a file or folder cannot be read.
@@ -122,7 +149,7 @@ fn walk(folder: &Path, prefix: &str, hashes: &mut Hashes) -> Result<(), Workflow
         if entry.file_type().map_err(fail)?.is_dir() {
             walk(&entry.path(), &format!("{name}/"), hashes)?;
         } else {
-            hashes.insert(name, page_headers::content_hash(&entry.path())?);
+            hashes.insert(name, content_hash(&entry.path())?);
         }
     }
     Ok(())

@@ -5,9 +5,8 @@
 
 use crate::config::Config;
 use crate::machine::memory_bytes;
-use crate::manifest::Manifest;
-use crate::stages::action_planning::ActionPlan;
-use crate::stages::training::measured_costs;
+use crate::manifest::RunManifest;
+use crate::stages::action_planning::{ActionPlan, ArchitectureCheck};
 use crate::training_analysis::{
     SettingsSource, TrainingPlace, TrainingSettings, best_epoch, holds_record,
 };
@@ -27,7 +26,7 @@ const SPEED_WINDOW: Duration = Duration::from_secs(30);
 
 /// Follows a run.
 #[derive(Debug)]
-pub struct Monitor {
+pub struct RunMonitor {
     run: RunFolder,
     config: Config,
     followed: Option<Followed>,
@@ -80,7 +79,7 @@ pub struct TrainingState {
     pub findings: Vec<Finding>,
 }
 
-impl Monitor {
+impl RunMonitor {
     /// Follows `run`. Settings that no checkpoint tells are taken from `config`.
     pub fn new(run: &RunFolder, config: &Config) -> Self {
         Self {
@@ -95,7 +94,7 @@ impl Monitor {
     /// # Errors
     /// When a file of the run cannot be read or understood; the message names it.
     pub fn look(&mut self) -> Result<RunState, WorkflowError> {
-        let manifest = Manifest::read(&self.run)?;
+        let manifest = RunManifest::read(&self.run)?;
         let newest = newest_training(&self.run);
         if let Some(folder) = newest
             && self
@@ -123,7 +122,7 @@ impl Monitor {
     }
 
     /// The stage of a training that was seen unfinished has ended; or no stage is at work at all.
-    fn is_over(&mut self, manifest: &Manifest, unfinished: Option<Stage>) -> bool {
+    fn is_over(&mut self, manifest: &RunManifest, unfinished: Option<Stage>) -> bool {
         let Some(followed) = &mut self.followed else {
             return unfinished.is_none() && Stage::ALL.iter().all(|s| manifest.stage(*s).is_some());
         };
@@ -222,7 +221,7 @@ impl Followed {
         let position = Position::of(history, training);
         let steps_per_epoch = steps_per_epoch(history).or_else(|| planned_steps(run, training));
         let costs = StepCosts::of_epochs(&history.epochs)
-            .or_else(|| measured_costs(run))
+            .or_else(|| ArchitectureCheck::measured_costs(run))
             .unwrap_or_default();
         let recent = recent_speed(&self.progress, training.batch_size);
         let images_per_second = match position.is_done {

@@ -2,42 +2,19 @@
 //!
 //! A stage writes its pages before its gate is judged, and a verdict can change later: with another limit,
 //! or because an earlier stage is stale. Whoever judges the gates of a run has the pages say so, with
-//! [`refresh`]. The hash of a page is therefore one of what the stage wrote, without that part.
+//! [`refresh`]. The hash of a page is therefore one of what the stage wrote, without that part
+//! ([`content_hash`](crate::manifest::content_hash)).
 
-use crate::manifest::Manifest;
-use crate::stages::refinement::FINAL_REPORT;
+use crate::manifest::{RunManifest, is_page};
 use crate::{RunFolder, Stage, WorkflowError};
-use mlestar_artifact::{ArtifactError, ContentHash, write_atomically};
+use mlestar_artifact::write_atomically;
 use mlestar_gates::{RunVerdict, StageVerdict, Status};
-use mlestar_report::{Link, VerdictHeader, without_verdict};
-use std::ffi::OsStr;
+use mlestar_report::{Link, VerdictHeader};
+use std::fs;
 use std::path::Path;
-use std::{fs, io};
 
-/// The hash of a file that a stage wrote: of a page without the part that [`refresh`] fills in, of any
-/// other file its content's.
-///
-/// # Errors
-/// When the file is not there or cannot be read.
-pub fn content_hash(path: &Path) -> Result<ContentHash, ArtifactError> {
-    if !is_page(path) {
-        return ContentHash::of_file(path);
-    }
-    let page = fs::read(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => ArtifactError::Missing {
-            path: path.to_owned(),
-        },
-        _ => ArtifactError::Read {
-            path: path.to_owned(),
-            source,
-        },
-    })?;
-    Ok(ContentHash::of_bytes(&without_verdict(&page)))
-}
-
-fn is_page(path: &Path) -> bool {
-    path.extension() == Some(OsStr::new("html"))
-}
+/// The evaluation of the model that ships: a second page of its stage, beside the main one.
+pub(crate) const FINAL_REPORT: &str = "final_report.html";
 
 /// Writes what `verdict` says of a stage and of the run into the header of every page of a finished stage.
 ///
@@ -48,7 +25,7 @@ fn is_page(path: &Path) -> bool {
 /// When a page cannot be read or written.
 pub fn refresh(
     run: &RunFolder,
-    manifest: &Manifest,
+    manifest: &RunManifest,
     verdict: &RunVerdict,
 ) -> Result<(), WorkflowError> {
     for stage in Stage::ALL {
@@ -91,7 +68,7 @@ fn of_stage(verdict: &RunVerdict, stage: Stage) -> Option<&StageVerdict> {
 fn unmet_elsewhere(
     verdict: &RunVerdict,
     page_of: Stage,
-    manifest: &Manifest,
+    manifest: &RunManifest,
     to_root: &str,
 ) -> Vec<Link> {
     Stage::ALL
@@ -110,7 +87,7 @@ fn unmet_elsewhere(
         .collect()
 }
 
-fn neighbour(index: Option<usize>, manifest: &Manifest, to_root: &str) -> Option<Link> {
+fn neighbour(index: Option<usize>, manifest: &RunManifest, to_root: &str) -> Option<Link> {
     let stage = *Stage::ALL.get(index?)?;
     Some(Link::new(
         stage.to_string(),
@@ -119,14 +96,14 @@ fn neighbour(index: Option<usize>, manifest: &Manifest, to_root: &str) -> Option
 }
 
 /// The path of a stage's main page; empty where it has none.
-fn page_path(stage: Stage, manifest: &Manifest, to_root: &str) -> String {
+fn page_path(stage: Stage, manifest: &RunManifest, to_root: &str) -> String {
     main_page(stage, manifest).map_or_else(String::new, |page| {
         format!("{to_root}{}/{page}", stage.folder())
     })
 }
 
 /// The page about a finished stage's work.
-pub(crate) fn main_page(stage: Stage, manifest: &Manifest) -> Option<&str> {
+pub(crate) fn main_page(stage: Stage, manifest: &RunManifest) -> Option<&str> {
     let record = manifest.complete_stage(stage)?;
     record
         .outputs
@@ -164,9 +141,9 @@ mod tests {
     }
 
     /// A run whose first two stages have finished, each with a page; the second one's also inside a folder.
-    fn run_with_pages(folder: &Path) -> (RunFolder, Manifest) {
+    fn run_with_pages(folder: &Path) -> (RunFolder, RunManifest) {
         let run = RunFolder::new(folder);
-        let mut manifest = Manifest::default();
+        let mut manifest = RunManifest::default();
         let page = Page::new("Title").render();
         let [first, second, ..] = Stage::ALL;
         for (stage, name) in [

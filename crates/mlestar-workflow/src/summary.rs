@@ -1,21 +1,22 @@
 //! `summary.html`: one self-contained page about a run.
 
-use crate::chain::RunInfo;
+mod answer;
+
 use crate::config::Config;
-use crate::manifest::Manifest;
-use crate::page_headers::main_page;
+use crate::manifest::RunManifest;
+use crate::page_headers::{FINAL_REPORT, main_page};
+use crate::run_info::RunInfo;
 use crate::stages::deployment::BenchmarkArtifact;
 use crate::stages::evaluation::{Drawings, EvaluationResults, RESULTS};
 use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
-use crate::stages::refinement::{
-    COMPARISON, Comparison, FINAL_MODEL, FINAL_REPORT, FinalModel, TRAINING,
-};
+use crate::stages::refinement::{COMPARISON, Comparison, FINAL_MODEL, FinalModel, TRAINING};
 use crate::stages::situation_analysis::SituationAnalysis;
 use crate::{RunFolder, Stage, WorkflowError};
 use mlestar_artifact::{Artifact, read_artifact, read_json_lines, write_atomically};
 use mlestar_gates::{RunVerdict, StageVerdict};
 use mlestar_report::{
-    Badge, Block, Callout, ChartFigure, KeyFigure, Link, Page, Section, StageStep, charts, format,
+    Badge, Block, ChartFigure, Definition, KeyFigure, Link, Page, Section, StageStep, charts,
+    format,
 };
 use mlestar_train::EpochRecord;
 use mlestar_train::analysis::METRICS_FILE;
@@ -29,7 +30,7 @@ pub fn write(
     config: &Config,
     verdict: &RunVerdict,
     run: &RunFolder,
-    manifest: &Manifest,
+    manifest: &RunManifest,
 ) -> Result<(), WorkflowError> {
     write_to(&run.summary_path(), config, verdict, run, manifest)
 }
@@ -43,7 +44,7 @@ pub fn write_to(
     config: &Config,
     verdict: &RunVerdict,
     run: &RunFolder,
-    manifest: &Manifest,
+    manifest: &RunManifest,
 ) -> Result<(), WorkflowError> {
     let html = render(config, verdict, run, manifest)?;
     Ok(write_atomically(path, html.as_bytes())?)
@@ -53,24 +54,15 @@ fn render(
     config: &Config,
     verdict: &RunVerdict,
     run: &RunFolder,
-    manifest: &Manifest,
+    manifest: &RunManifest,
 ) -> Result<String, WorkflowError> {
     let mut page = Page::new(&config.project.name)
         .project("MLE-Star")
         .subtitle(&config.project.description)
         .badge(Badge::from(verdict.status()));
-    if let Ok(info) = read_artifact::<RunInfo>(&run.run_info_path()) {
-        page = page
-            .fact("seed", info.seed.to_string())
-            .fact("device", info.device)
-            .fact("machine", info.machine.cpu_model)
-            .fact("code", info.code_version);
-    }
-    page = page.section(overview(run, manifest, verdict));
-    page = match unmet(verdict) {
-        Some(section) => page.section(section),
-        None => page,
-    };
+    page = page
+        .section(answer::section(verdict, run, manifest, accuracies(run)))
+        .section(overview(run, manifest, verdict));
     if let Some(section) = data(run) {
         page = page.section(section);
     }
@@ -82,10 +74,24 @@ fn render(
     }
     page = page.section(
         Section::new("Gates")
-            .intro("Every criterion, computed from the artifacts when this page was written.")
+            .intro("Computed from the artifacts when this page was written.")
             .block(verdict.stages.clone()),
     );
-    Ok(page.section(files(run, manifest)).render())
+    page = page.section(files(run, manifest));
+    if let Ok(info) = read_artifact::<RunInfo>(&run.run_info_path()) {
+        page = page.section(made_with(info));
+    }
+    Ok(page.render())
+}
+
+/// What whoever wants the same result again has to know.
+fn made_with(info: RunInfo) -> Section {
+    Section::new("Made with").block(vec![
+        Definition::new("seed", info.seed.to_string()),
+        Definition::new("device", info.device),
+        Definition::new("machine", info.machine.cpu_model),
+        Definition::new("code", info.code_version),
+    ])
 }
 
 /// What a stage left, where it left it. An altered file is still shown: the gates say so.
@@ -93,7 +99,7 @@ fn read<A: Artifact>(run: &RunFolder, stage: Stage, name: &str) -> Option<A> {
     read_artifact(&run.artifact(stage, name)).ok()
 }
 
-fn overview(run: &RunFolder, manifest: &Manifest, verdict: &RunVerdict) -> Section {
+fn overview(run: &RunFolder, manifest: &RunManifest, verdict: &RunVerdict) -> Section {
     let steps: Vec<StageStep> = Stage::ALL
         .iter()
         .zip(&verdict.stages)
@@ -104,7 +110,7 @@ fn overview(run: &RunFolder, manifest: &Manifest, verdict: &RunVerdict) -> Secti
         .block(key_figures(run))
 }
 
-fn step(stage: Stage, verdict: &StageVerdict, manifest: &Manifest) -> StageStep {
+fn step(stage: Stage, verdict: &StageVerdict, manifest: &RunManifest) -> StageStep {
     let badge = match manifest.complete_stage(stage) {
         Some(_) => Badge::from(verdict.status()),
         None => Badge::neutral("not run"),
@@ -116,8 +122,8 @@ fn step(stage: Stage, verdict: &StageVerdict, manifest: &Manifest) -> StageStep 
     }
 }
 
-/// The figures of the model that ships first; the baseline's beside them, so called.
-fn key_figures(run: &RunFolder) -> Vec<KeyFigure> {
+/// How good the model that ships is, and what the refinement gained; of the baseline before there is another model.
+fn accuracies(run: &RunFolder) -> Vec<KeyFigure> {
     let mut figures = Vec::new();
     if let Some(results) = read::<EvaluationResults>(run, Stage::Refinement, RESULTS) {
         figures.push(accuracy("test accuracy, final model", &results));
@@ -136,7 +142,19 @@ fn key_figures(run: &RunFolder) -> Vec<KeyFigure> {
             )),
         );
     }
-    if let Some(results) = read::<EvaluationResults>(run, Stage::Evaluation, RESULTS) {
+    if figures.is_empty()
+        && let Some(results) = read::<EvaluationResults>(run, Stage::Evaluation, RESULTS)
+    {
+        figures.push(accuracy("test accuracy, baseline", &results));
+    }
+    figures
+}
+
+/// What else is worth a card.
+fn key_figures(run: &RunFolder) -> Vec<KeyFigure> {
+    let mut figures = Vec::new();
+    let refined = read::<EvaluationResults>(run, Stage::Refinement, RESULTS).is_some();
+    if refined && let Some(results) = read::<EvaluationResults>(run, Stage::Evaluation, RESULTS) {
         figures.push(accuracy("test accuracy, baseline", &results));
     }
     if let Some(chosen) = read::<FinalModel>(run, Stage::Refinement, FINAL_MODEL) {
@@ -166,7 +184,7 @@ fn key_figures(run: &RunFolder) -> Vec<KeyFigure> {
     }
     if let Some(measured) = read::<BenchmarkArtifact>(run, Stage::Deployment, "benchmark.json") {
         figures.push(KeyFigure::new(
-            "latency of one picture, median",
+            "latency of one image, median",
             format::milliseconds(measured.benchmark.latency.median_ms),
         ));
     }
@@ -177,29 +195,6 @@ fn accuracy(label: &str, results: &EvaluationResults) -> KeyFigure {
     let accuracy = &results.summary.accuracy;
     let interval = format::interval(accuracy.interval.low, accuracy.interval.high, 4);
     KeyFigure::new(label, format::fraction(accuracy.value)).interval(interval)
-}
-
-/// What is not met, in words, before anything else.
-fn unmet(verdict: &RunVerdict) -> Option<Section> {
-    let callouts: Vec<Block> = verdict
-        .stages
-        .iter()
-        .flat_map(StageVerdict::unmet)
-        .map(|verdict| {
-            let title = format!("{}: {}", verdict.status, verdict.criterion.title);
-            let text = format!("{}. {}", verdict.message, verdict.criterion.remedy);
-            match verdict.status {
-                mlestar_gates::Status::Fail => Callout::failure(title, text),
-                _ => Callout::warning(title, text),
-            }
-            .into()
-        })
-        .collect();
-    if callouts.is_empty() {
-        return None;
-    }
-    let section = Section::new("What is not met");
-    Some(callouts.into_iter().fold(section, Section::block))
 }
 
 fn data(run: &RunFolder) -> Option<Section> {
@@ -235,7 +230,8 @@ fn training(run: &RunFolder) -> Result<Option<Section>, WorkflowError> {
         charts.extend(learning("Final training", &path, training.best_epoch)?);
     }
     let section = Section::new("Training");
-    Ok((!charts.is_empty()).then(|| charts.into_iter().fold(section, Section::block)))
+    let charts: Vec<Block> = charts.into_iter().map(Block::from).collect();
+    Ok((!charts.is_empty()).then(|| section.block(Block::columns(charts))))
 }
 
 /// The learning curves of a training's record; none where that cannot be read.
@@ -294,7 +290,7 @@ fn evaluation(run: &RunFolder) -> Result<Option<Section>, WorkflowError> {
 }
 
 /// The pages of the stages and the files of the run.
-fn files(run: &RunFolder, manifest: &Manifest) -> Section {
+fn files(run: &RunFolder, manifest: &RunManifest) -> Section {
     let mut links = Vec::new();
     for stage in Stage::ALL {
         if let Some(page) = main_page(stage, manifest) {

@@ -1,7 +1,7 @@
 //! `validation_report.json`: the verdicts of all gates.
 
 use crate::freshness::Surroundings;
-use crate::manifest::Manifest;
+use crate::manifest::RunManifest;
 use crate::{CODE_VERSION, RunFolder, Stage, WorkflowError, gates};
 use mlestar_artifact::{Artifact, write_artifact};
 use mlestar_gates::{ExitCode, RunVerdict, Status};
@@ -34,7 +34,7 @@ impl ValidationReport {
         stages: &[Stage],
         surroundings: &Surroundings,
         run: &RunFolder,
-        manifest: &Manifest,
+        manifest: &RunManifest,
     ) -> Self {
         let verdict = gates::judge_stages(stages, surroundings, run, manifest);
         Self {

@@ -6,7 +6,6 @@ mod error;
 mod hardware;
 mod kernel_work;
 mod layers;
-mod memory;
 mod ours;
 mod peaks;
 mod peer_jobs;

@@ -1,13 +1,13 @@
 //! The speed of our own training and prediction, through the crates' public pieces.
 
 use super::error::BenchError;
-use super::memory;
 use super::report::Figures;
 use super::timing::{Effort, median_seconds};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use mlestar_export::benchmark::peak_memory_bytes;
 use mlestar_export::{FrozenModel, Predictor};
-use mlestar_model::{ImageClassifier, ModelConfig, ModelSpec, dropout_mask};
+use mlestar_model::{BatchPart, ImageClassifier, ModelConfig, ModelSpec, Network};
 use mlestar_random::Stream;
 use mlestar_train::{GradientNorm, Optimizer, OptimizerConfig, cross_entropy};
 use mlestar_workflow::WorkflowError;
@@ -47,7 +47,7 @@ pub fn training_memory(batch: usize) -> Result<Option<u64>, BenchError> {
     for _ in 0..MEMORY_STEPS {
         black_box(training.step());
     }
-    Ok(memory::peak_bytes())
+    Ok(peak_memory_bytes())
 }
 
 fn reference() -> Result<ModelSpec, WorkflowError> {
@@ -55,8 +55,7 @@ fn reference() -> Result<ModelSpec, WorkflowError> {
 }
 
 /// The training of the reference recipe: Adam with weight decay, dropout, cross-entropy.
-struct Training<'a> {
-    spec: &'a ModelSpec,
+struct Training {
     device: Device,
     model: ImageClassifier,
     optimizer: Optimizer,
@@ -65,8 +64,8 @@ struct Training<'a> {
     labels: TensorData,
 }
 
-impl<'a> Training<'a> {
-    fn new(spec: &'a ModelSpec, batch: usize) -> Self {
+impl Training {
+    fn new(spec: &ModelSpec, batch: usize) -> Self {
         let device = Device::flex().autodiff();
         let mut draws = Stream::new(SEED, "bench pictures", 0, 0);
         let n_values = batch * ModelSpec::CHANNELS * SIDE * SIDE;
@@ -74,7 +73,6 @@ impl<'a> Training<'a> {
         let labels: Vec<i32> = (0..batch).map(|index| (index % N_CLASSES) as i32).collect();
         let optimizer = OptimizerConfig::default();
         Self {
-            spec,
             model: spec.init(SEED, &device),
             device,
             learning_rate: optimizer.learning_rate,
@@ -90,16 +88,9 @@ impl<'a> Training<'a> {
         let images = Tensor::<4>::from_data(self.images.clone(), &self.device);
         let labels = Tensor::<1, Int>::from_data(self.labels.clone(), &self.device);
         let [n] = labels.dims();
-        let mask = dropout_mask(
-            SEED,
-            self.optimizer.steps(),
-            n,
-            self.spec.features(),
-            self.spec.config().dropout,
-            &self.device,
-        );
+        let part = BatchPart::whole(SEED, self.optimizer.steps(), n);
         let model = self.model.clone();
-        let logits = model.forward_train(images, Some(mask));
+        let logits = model.forward_train(images, &part);
         let loss = cross_entropy(logits, labels, 0.0);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         let norm = GradientNorm::of(&model, &gradients);

@@ -1,7 +1,7 @@
 //! The report of `bench peers` as Markdown.
 
 use super::report::{Figures, Outcome, PeerSource, Report, Round};
-use super::timing::median;
+use mlestar_eval::median;
 
 /// A column: what it is called, where its figure stands, and how that is written.
 struct Column {
@@ -110,7 +110,7 @@ fn advantage_row(report: &Report) -> String {
         let lowest = all.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = all.iter().copied().fold(0.0, f64::max);
         let several = all.len() > 1;
-        match median(all) {
+        match median(&all) {
             Some(times) if several => format!("{times:.2} ({lowest:.2} to {highest:.2})"),
             Some(times) => format!("{times:.2}"),
             None => "-".to_owned(),

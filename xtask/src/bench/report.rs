@@ -2,7 +2,7 @@
 
 use super::hardware::Hardware;
 use super::peer_output::Version;
-use super::timing::median;
+use mlestar_eval::median;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -23,7 +23,12 @@ impl Figures {
     /// The median of each speed over those who have it, and the largest memory.
     pub fn medians<'a>(all: impl IntoIterator<Item = &'a Self> + Clone) -> Self {
         let of = |figure: fn(&Self) -> Option<f64>| {
-            median(all.clone().into_iter().filter_map(figure).collect())
+            median(
+                &all.clone()
+                    .into_iter()
+                    .filter_map(figure)
+                    .collect::<Vec<_>>(),
+            )
         };
         Self {
             training_images_per_second: of(|figures| figures.training_images_per_second),

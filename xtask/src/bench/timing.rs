@@ -61,26 +61,10 @@ pub fn median_seconds<E>(effort: Effort, work: impl FnMut() -> Result<(), E>) ->
     Ok(seconds[seconds.len() / 2])
 }
 
-/// The middle of `values`, of an even number the mean of both; `None` without any.
-pub fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let upper = *values.get(values.len() / 2)?;
-    let lower = values[(values.len() - 1) / 2];
-    Some(lower / 2.0 + upper / 2.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::convert::Infallible;
-
-    #[test]
-    fn medians_of_none_one_two_and_three() {
-        assert_eq!(median(vec![]), None);
-        assert_eq!(median(vec![2.0]), Some(2.0));
-        assert_eq!(median(vec![4.0, 1.0]), Some(2.5));
-        assert_eq!(median(vec![9.0, 1.0, 4.0]), Some(4.0));
-    }
 
     #[test]
     fn warm_up_is_not_measured_and_the_fewest_runs_are() {

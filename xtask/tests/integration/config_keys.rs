@@ -2,7 +2,7 @@
 
 use crate::root;
 use mlestar_workflow::config::{Config, ConfigError, Override};
-use mlestar_workflow::{Stage, gates, guide};
+use mlestar_workflow::{Stage, guide};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -83,8 +83,8 @@ fn texts() -> BTreeMap<String, String> {
             format!("help stage {stage}"),
             guide::help_text(stage, &config),
         );
-        let remedies = gates::checks(stage, &config);
-        let remedies: Vec<&str> = remedies.iter().map(|check| check.remedy).collect();
+        let criteria = config.criteria(stage).into_iter();
+        let remedies: Vec<String> = criteria.map(|criterion| criterion.remedy).collect();
         texts.insert(format!("remedies of stage {stage}"), remedies.join("\n"));
     }
     let mut files = Vec::new();

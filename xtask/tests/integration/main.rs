@@ -5,7 +5,9 @@
 mod architecture;
 mod bench;
 mod config_keys;
+mod modules;
 mod repository;
+mod without_burn;
 
 use std::path::{Path, PathBuf};
 

@@ -66,6 +66,7 @@ impl PreparedConvolution {
         let [outputs, inputs] = linear.weight_shape;
         let convolution = Convolution {
             weight_shape: [outputs, inputs, 1, 1],
+            groups: 1,
             weight: linear.weight.clone(),
             bias: linear.bias.clone(),
             stride: [1, 1],

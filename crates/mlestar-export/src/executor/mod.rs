@@ -1,11 +1,13 @@
 //! Runs a frozen model on raw pictures.
 
 mod convolution;
+mod grouped;
 mod pixels;
 mod pool;
 mod slots;
 
 use self::convolution::PreparedConvolution;
+use self::grouped::GroupedConvolution;
 use self::pixels::{PixelTable, Sources};
 use self::pool::Pool;
 use self::slots::{added_buffer, assign_slots};
@@ -65,6 +67,7 @@ struct Step {
 
 enum Kernel {
     Convolution(Box<PreparedConvolution>),
+    Grouped(Box<GroupedConvolution>),
     MaxPool(MaxPoolShape, Option<Activation>),
     /// Number of channels and of pixels that are averaged.
     AveragePool {
@@ -142,6 +145,7 @@ impl Executor {
             .iter()
             .map(|step| match &step.kernel {
                 Kernel::Convolution(convolution) => convolution.bytes(),
+                Kernel::Grouped(convolution) => convolution.bytes(),
                 Kernel::MaxPool(..) | Kernel::AveragePool { .. } => 0,
             })
             .sum();
@@ -239,6 +243,10 @@ impl Executor {
                     let add = step.add_slot.map(|slot| &slots[slot][..output.len()]);
                     convolution.run(n, input, add, output);
                 }
+                Kernel::Grouped(convolution) => {
+                    let add = step.add_slot.map(|slot| &slots[slot][..output.len()]);
+                    convolution.run(input, add, output);
+                }
                 Kernel::MaxPool(shape, activation) => {
                     #[allow(clippy::expect_used)] // Cut to the sizes of a shape that was checked.
                     max_pool(shape, input, output, None).expect("slices of the shape's lengths");
@@ -262,17 +270,27 @@ impl Executor {
 
 fn prepare(layer: &Layer, input: BufferShape) -> Kernel {
     match layer {
+        Layer::Convolution(convolution) if convolution.groups > 1 => {
+            Kernel::Grouped(Box::new(GroupedConvolution::new(convolution, input)))
+        }
         Layer::Convolution(convolution) => {
             Kernel::Convolution(Box::new(PreparedConvolution::new(convolution, input)))
         }
         Layer::Linear(linear) => Kernel::Convolution(Box::new(PreparedConvolution::linear(linear))),
-        Layer::MaxPool { window, activation } => {
+        &Layer::MaxPool {
+            window,
+            stride,
+            padding,
+            activation,
+        } => {
             let shape = MaxPoolShape {
                 input: [input[1], input[2]],
                 channels: input[0],
-                window: *window,
+                window,
+                stride,
+                padding,
             };
-            Kernel::MaxPool(shape, *activation)
+            Kernel::MaxPool(shape, activation)
         }
         Layer::GlobalAveragePool => Kernel::AveragePool {
             channels: input[0],

@@ -67,8 +67,14 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
                 let added = convolution.add_from.map(|buffer| value_name(model, buffer));
                 add_convolution(&mut graph, operation, convolution, &values, added);
             }
-            Layer::MaxPool { window, activation } => {
-                add_max_pool(&mut graph, &operation.name, *window, *activation, &values);
+            &Layer::MaxPool {
+                window,
+                stride,
+                padding,
+                activation,
+            } => {
+                let windows = [window, stride, padding];
+                add_max_pool(&mut graph, &operation.name, windows, activation, &values);
             }
             Layer::GlobalAveragePool => {
                 add_node(
@@ -286,7 +292,10 @@ fn add_convolution(
     let first = Node {
         attributes: vec![
             ints("dilations", &[1, 1]),
-            ("group".to_owned(), Attribute::Int(1)),
+            (
+                "group".to_owned(),
+                Attribute::Int(to_int(convolution.groups)),
+            ),
             ints("kernel_shape", &[kernel_y, kernel_x]),
             ints("pads", &[pad_y, pad_x, pad_y, pad_x]),
             ints("strides", &[stride_y, stride_x]),
@@ -299,16 +308,18 @@ fn add_convolution(
 fn add_max_pool(
     graph: &mut Graph,
     name: &str,
-    window: usize,
+    [window, stride, padding]: [usize; 3],
     activation: Option<Activation>,
     values: &Values,
 ) {
-    let sides = || Attribute::Ints(vec![to_int(window); 2]);
+    let equal = |name: &str, value, n| (name.to_owned(), Attribute::Ints(vec![to_int(value); n]));
+    let mut attributes = vec![equal("kernel_shape", window, 2)];
+    if padding > 0 {
+        attributes.push(equal("pads", padding, 4));
+    }
+    attributes.push(equal("strides", stride, 2));
     let first = Node {
-        attributes: vec![
-            ("kernel_shape".to_owned(), sides()),
-            ("strides".to_owned(), sides()),
-        ],
+        attributes,
         ..node(name, "MaxPool", &[&values.input], "")
     };
     add_chain(graph, first, None, activation, values);

@@ -103,6 +103,9 @@ fn operations_of(
             "Conv" => Some(convolution_of(node, tensors)?),
             "MaxPool" => Some(Layer::MaxPool {
                 window: pair_of(node, "kernel_shape")?[0],
+                stride: pair_of(node, "strides")?[0],
+                // Without any there is no such attribute.
+                padding: pair_of(node, "pads").map_or(0, |pads| pads[0]),
                 activation: None,
             }),
             "GlobalAveragePool" => Some(Layer::GlobalAveragePool),
@@ -185,6 +188,7 @@ fn convolution_of(node: &Node, tensors: &mut HashMap<&str, &Tensor>) -> Result<L
     let (weight_shape, weight, bias) = weights_of(node, tensors)?;
     Ok(Layer::Convolution(Convolution {
         weight_shape,
+        groups: groups_of(node)?,
         weight,
         bias,
         stride: pair_of(node, "strides")?,
@@ -203,6 +207,16 @@ fn pair_of(node: &Node, name: &str) -> Result<[usize; 2], String> {
         }
         _ => Err(format!(
             "node {:?} has no attribute {name:?} of two integers",
+            node.name
+        )),
+    }
+}
+
+fn groups_of(node: &Node) -> Result<usize, String> {
+    match node.attributes.iter().find(|(found, _)| found == "group") {
+        Some((_, Attribute::Int(groups))) => Ok(usize::try_from(*groups).unwrap_or(usize::MAX)),
+        _ => Err(format!(
+            "node {:?} has no attribute \"group\" of one integer",
             node.name
         )),
     }

@@ -1,7 +1,7 @@
 //! The frozen model against the Burn model that it came from.
 
 use mlestar_export::{ExportError, FrozenModel, parity};
-use mlestar_model::ModelConfig;
+use mlestar_model::{ModelConfig, Network};
 
 use crate::models::{
     AVERAGES, MEAN, STD, burn_logits, class_names, plain_config, pooled_residual_config,

@@ -30,10 +30,16 @@ fn naive_logits(model: &FrozenModel, picture: &[u8]) -> Vec<f64> {
                 let add = layer.add_from.map(|buffer| buffers[buffer].as_slice());
                 naive_convolution(layer, input, shape, out_shape, add)
             }
-            Layer::MaxPool { window, activation } => {
-                let mut output = naive_max_pool(*window, input, shape, out_shape);
+            &Layer::MaxPool {
+                window,
+                stride,
+                padding,
+                activation,
+            } => {
+                let windows = [window, stride, padding];
+                let mut output = naive_max_pool(windows, input, shape, out_shape);
                 for value in &mut output {
-                    *value = activated(*activation, *value);
+                    *value = activated(activation, *value);
                 }
                 output
             }
@@ -57,7 +63,7 @@ fn naive_logits(model: &FrozenModel, picture: &[u8]) -> Vec<f64> {
 }
 
 fn naive_max_pool(
-    window: usize,
+    [window, stride, padding]: [usize; 3],
     input: &[f64],
     [_, height, width]: [usize; 3],
     [channels, out_height, out_width]: [usize; 3],
@@ -65,9 +71,11 @@ fn naive_max_pool(
     let mut output = Vec::new();
     for c in 0..channels {
         for (y, x) in (0..out_height).flat_map(|y| (0..out_width).map(move |x| (y, x))) {
-            let values = (0..window * window).map(|tap| {
-                let (row, column) = (y * window + tap / window, x * window + tap % window);
-                input[(c * height + row) * width + column]
+            let values = (0..window * window).filter_map(|tap| {
+                let row = (y * stride + tap / window).checked_sub(padding)?;
+                let column = (x * stride + tap % window).checked_sub(padding)?;
+                let is_inside = row < height && column < width;
+                is_inside.then(|| input[(c * height + row) * width + column])
             });
             output.push(values.fold(f64::NEG_INFINITY, f64::max));
         }
@@ -86,16 +94,17 @@ fn activated(activation: Option<Activation>, x: f64) -> f64 {
 fn naive_convolution(
     layer: &Convolution,
     input: &[f64],
-    [channels, height, width]: [usize; 3],
+    [_, height, width]: [usize; 3],
     [out_channels, out_height, out_width]: [usize; 3],
     add: Option<&[f64]>,
 ) -> Vec<f64> {
-    let [_, _, kernel_height, kernel_width] = layer.weight_shape;
+    let [_, channels, kernel_height, kernel_width] = layer.weight_shape;
     let mut output = Vec::new();
     for o in 0..out_channels {
         for y in 0..out_height {
             for x in 0..out_width {
                 let mut sum = f64::from(layer.bias[o]);
+                let first = o / (out_channels / layer.groups) * channels;
                 for c in 0..channels {
                     for ky in 0..kernel_height {
                         for kx in 0..kernel_width {
@@ -106,7 +115,8 @@ fn naive_convolution(
                             if (0..height as isize).contains(&row)
                                 && (0..width as isize).contains(&col)
                             {
-                                let at = (c * height + row as usize) * width + col as usize;
+                                let at =
+                                    ((first + c) * height + row as usize) * width + col as usize;
                                 let weight =
                                     ((o * channels + c) * kernel_height + ky) * kernel_width + kx;
                                 sum += f64::from(layer.weight[weight]) * input[at];
@@ -122,7 +132,7 @@ fn naive_convolution(
     output
 }
 
-fn agrees_with_naive(model: &FrozenModel, pictures: &[u8], n: usize) {
+pub fn agrees_with_naive(model: &FrozenModel, pictures: &[u8], n: usize) {
     let logits = model.logits(pictures, n).unwrap();
     for (picture, logits) in pictures
         .chunks(pictures.len() / n)
@@ -157,8 +167,12 @@ prop_compose! {
         paddings in prop::array::uniform4(0_usize..4),
         activations in prop::array::uniform2(any_activation()),
         add: bool,
+        most_groups in 1_usize..70,
         n_classes in 1_usize..20,
     ) -> FrozenModel {
+        let out_channels = if add { channels } else { out_channels };
+        let divides = |groups: &usize| channels % groups == 0 && out_channels % groups == 0;
+        let groups = (1..=most_groups).rev().find(divides).unwrap();
         let mut stream = Stream::new(seed, "any model", 0, 0);
         let [activation, second_activation] = activations;
         // A kernel that does not fit gets the padding that it needs.
@@ -177,15 +191,15 @@ prop_compose! {
         }];
         let features = if add {
             // Same shape in and out, so that the input can be added.
-            let second = convolution(&mut stream, [channels, channels, 3, 1], [1, 1], [1, 0]);
-            let layer = Convolution { activation: second_activation, add_from: Some(1), ..second };
+            let second = convolution(&mut stream, [channels, channels / groups, 3, 1], [1, 1], [1, 0]);
+            let layer = Convolution { activation: second_activation, groups, add_from: Some(1), ..second };
             operations.push(Operation { name: "second".into(), input: 1, layer: Layer::Convolution(layer) });
             channels
         } else {
             let padding = [fits(height_1, kernels[2], paddings[2]), fits(width_1, kernels[3], paddings[3])];
             let second = convolution(
-                &mut stream, [out_channels, channels, kernels[2], kernels[3]], [strides[2], strides[3]], padding);
-            let layer = Convolution { activation: second_activation, ..second };
+                &mut stream, [out_channels, channels / groups, kernels[2], kernels[3]], [strides[2], strides[3]], padding);
+            let layer = Convolution { activation: second_activation, groups, ..second };
             operations.push(Operation { name: "second".into(), input: 1, layer: Layer::Convolution(layer) });
             out_channels
         };
@@ -385,12 +399,54 @@ fn averaging_takes_the_mean_over_the_views_of_a_picture() {
 }
 
 #[test]
+fn groups_and_strides_that_do_not_fit_are_refused() {
+    let refused = |position: usize, change: &dyn Fn(&mut Layer), expected: &str| {
+        let mut operations = pooled_frozen(1).operations().to_vec();
+        change(&mut operations[position].layer);
+        let normalization = PixelNormalization {
+            mean: MEAN,
+            std: STD,
+        };
+        let error = FrozenModel::new(class_names(4), normalization, 13, 15, operations);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    for (groups, expected) in [
+        (
+            0,
+            "takes 3 channels in each of 0 groups, but its input has 6",
+        ),
+        (1, "takes 3 channels, but its input has 6"),
+        (usize::MAX, "channels in each of"),
+    ] {
+        let change = |layer: &mut Layer| match layer {
+            Layer::Convolution(layer) => layer.groups = groups,
+            _ => unreachable!(),
+        };
+        refused(2, &change, expected);
+    }
+    for windows in [[0, 1], [65, 0], [1, 2], [1, usize::MAX]] {
+        let change = |layer: &mut Layer| match layer {
+            Layer::MaxPool {
+                stride, padding, ..
+            } => [*stride, *padding] = windows,
+            _ => unreachable!(),
+        };
+        let [stride, padding] = windows;
+        let expected = format!("with stride {stride} and padding {padding}");
+        refused(3, &change, &expected);
+    }
+}
+
+#[test]
 fn windows_that_do_not_fit_are_refused() {
     for window in [0, 4, 16] {
         let mut operations = pooled_frozen(1).operations().to_vec();
         // On a map of 6x7 pixels, then on one of 3x3.
         operations[3].layer = Layer::MaxPool {
             window: 3,
+            stride: 3,
+            padding: 0,
             activation: None,
         };
         operations.insert(
@@ -400,6 +456,8 @@ fn windows_that_do_not_fit_are_refused() {
                 input: 4,
                 layer: Layer::MaxPool {
                     window,
+                    stride: window,
+                    padding: 0,
                     activation: None,
                 },
             },

@@ -9,6 +9,7 @@ mod burn_parity;
 mod damaged_files;
 mod executor;
 mod models;
+mod new_architectures;
 mod onnx_runtime;
 mod packages;
 mod round_trips;

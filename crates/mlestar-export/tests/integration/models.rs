@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 use mlestar_export::{Convolution, FrozenModel, Layer, Linear, Operation, PixelNormalization};
 use mlestar_model::{
-    Activation, Architecture, ImageClassifier, ModelConfig, ModelSpec, NamedTensor, Views,
+    Activation, Architecture, ImageClassifier, ModelConfig, ModelSpec, NamedTensor, Network, Views,
 };
 use mlestar_random::Stream;
 
@@ -46,6 +46,7 @@ pub fn convolution(
     let bias = random_values(stream, out_channels, 0.5);
     Convolution {
         weight_shape,
+        groups: 1,
         weight,
         bias,
         stride,
@@ -131,14 +132,19 @@ pub fn small_frozen(seed: u64) -> FrozenModel {
     FrozenModel::new(class_names(4), normalization, 9, 7, operations).unwrap()
 }
 
-/// A small graph with max pools over sizes that their windows do not divide, one of them with an activation
-/// after it.
+/// A small graph with max pools over sizes that their windows do not divide, one of them with windows that
+/// overlap and an activation after it, and with a convolution in two groups.
 pub fn pooled_frozen(seed: u64) -> FrozenModel {
     let mut stream = Stream::new(seed, "pooled model", 0, 0);
     let mut operations = Vec::new();
     let mut channels = 3;
-    for (index, (width, window)) in [(6, 2), (17, 3)].into_iter().enumerate() {
-        let layer = convolution(&mut stream, [width, channels, 3, 3], [1, 1], [1, 1]);
+    for (index, (width, groups, [window, stride, padding])) in
+        [(6, 1, [2, 2, 0]), (18, 2, [3, 2, 1])]
+            .into_iter()
+            .enumerate()
+    {
+        let weight_shape = [width, channels / groups, 3, 3];
+        let layer = convolution(&mut stream, weight_shape, [1, 1], [1, 1]);
         let (before, after) = match index {
             0 => (RELU, None),
             _ => (None, Some(Activation::Silu)),
@@ -148,6 +154,7 @@ pub fn pooled_frozen(seed: u64) -> FrozenModel {
             input: operations.len(),
             layer: Layer::Convolution(Convolution {
                 activation: before,
+                groups,
                 ..layer
             }),
         });
@@ -156,6 +163,8 @@ pub fn pooled_frozen(seed: u64) -> FrozenModel {
             input: operations.len(),
             layer: Layer::MaxPool {
                 window,
+                stride,
+                padding,
                 activation: after,
             },
         });
@@ -203,8 +212,12 @@ pub fn trained_like(
     side: usize,
 ) -> (ModelSpec, ImageClassifier) {
     let spec = config.check(n_classes, side, side).unwrap();
-    let device = Device::flex();
-    let model = spec.init(3, &device);
+    let model = with_statistics(spec.init(3, &Device::flex()));
+    (spec, model)
+}
+
+/// The model with statistics and parameters as after training.
+pub fn with_statistics(model: ImageClassifier) -> ImageClassifier {
     let state: Vec<NamedTensor> = model
         .state()
         .into_iter()
@@ -223,30 +236,32 @@ pub fn trained_like(
             tensor
         })
         .collect();
-    let model = model.load_state(&state, &device).unwrap();
-    (spec, model)
+    model.load_state(&state, &Device::flex()).unwrap()
 }
 
 /// Logits of the Burn model's own evaluation.
 pub fn burn_logits(model: &ImageClassifier, pictures: &[u8], n: usize, side: usize) -> Vec<f32> {
+    let logits = model.forward(burn_images(pictures, [side, side]));
+    assert_eq!(logits.dims()[0], n);
+    logits.into_data().try_to_vec::<f32>().unwrap()
+}
+
+/// The pictures as the Burn model takes them.
+pub fn burn_images(pictures: &[u8], [height, width]: [usize; 2]) -> Tensor<4> {
     let normalization = PixelNormalization {
         mean: MEAN,
         std: STD,
     };
     let mut planar = Vec::with_capacity(pictures.len());
-    for picture in pictures.chunks_exact(side * side * 3) {
+    for picture in pictures.chunks_exact(height * width * 3) {
         for channel in 0..3 {
             let pixels = picture.iter().skip(channel).step_by(3);
             planar.extend(pixels.map(|&pixel| normalization.apply(pixel, channel)));
         }
     }
-    let data = burn::tensor::TensorData::new(planar, [n, 3, side, side]);
-    let images = Tensor::<4>::from_data(data, &Device::flex());
-    model
-        .forward(images)
-        .into_data()
-        .try_to_vec::<f32>()
-        .unwrap()
+    let n = pictures.len() / (height * width * 3);
+    let data = burn::tensor::TensorData::new(planar, [n, 3, height, width]);
+    Tensor::<4>::from_data(data, &Device::flex())
 }
 
 pub fn max_difference(a: &[f32], b: &[f32]) -> f64 {

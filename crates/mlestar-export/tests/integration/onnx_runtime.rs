@@ -32,7 +32,7 @@ fn tract_outputs(model: &FrozenModel, pictures: &[u8], n: usize) -> [Vec<f32>; 2
     })
 }
 
-fn check(model: &FrozenModel) {
+pub fn check(model: &FrozenModel) {
     for n in [1, 3] {
         let pictures = random_pictures(n as u64, n, model.height(), model.width());
         let [logits, probabilities] = tract_outputs(model, &pictures, n);

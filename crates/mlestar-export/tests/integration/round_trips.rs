@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mlestar_export::{FrozenModel, onnx, safetensors_file, write_state_safetensors};
-use mlestar_model::{ModelConfig, NamedTensor};
+use mlestar_model::{ModelConfig, NamedTensor, Network};
 use safetensors::SafeTensors;
 
 use crate::models::{AVERAGES, MEAN, STD, class_names, pooled_frozen, small_frozen, trained_like};

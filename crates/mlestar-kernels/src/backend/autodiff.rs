@@ -14,7 +14,7 @@ use burn::backend::{
 use burn_flex::FlexTensor;
 
 use super::{
-    Conv2dOptions, KernelBackend,
+    Conv2dOptions, KernelBackend, Windows,
     flex::{self, BatchNormInput, contiguous},
 };
 use crate::{Activation, ChannelStatistics, Conv2dShape, Epilogue, MaxPoolShape, Precision};
@@ -206,10 +206,10 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
         }
     }
 
-    fn kernel_max_pool(input: FloatTensor<Self>, window: usize) -> FloatTensor<Self> {
+    fn kernel_max_pool(input: FloatTensor<Self>, windows: Windows) -> FloatTensor<Self> {
         let node = input.node();
         let input = contiguous(input.into_primitive());
-        let shape = flex::max_pool_shape(&input, window);
+        let shape = flex::max_pool_shape(&input, windows);
         match MaxPool.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let (output, places) = flex::max_pool(&shape, &input, true);

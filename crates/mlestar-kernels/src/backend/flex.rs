@@ -6,7 +6,7 @@ use burn::{
 };
 use burn_flex::FlexTensor;
 
-use super::{Conv2dOptions, KernelBackend, storage};
+use super::{Conv2dOptions, KernelBackend, Windows, storage};
 use crate::{
     Activated, Activation, Algorithm, ChannelStatistics, Conv2dShape, Epilogue, KernelError, Level,
     MaxPoolShape, Precision, batch_norm_backward, batch_norm_forward, channel_statistics,
@@ -284,12 +284,14 @@ pub(super) fn average_pool_gradient(shape: [usize; 4], output_gradient: &FlexTen
     storage::tensor(gradient, shape)
 }
 
-pub(super) fn max_pool_shape(input: &FlexTensor, window: usize) -> MaxPoolShape {
+pub(super) fn max_pool_shape(input: &FlexTensor, windows: Windows) -> MaxPoolShape {
     let [_, height, width, channels] = dims(input);
     MaxPoolShape {
         input: [height, width],
         channels,
-        window,
+        window: windows.side,
+        stride: windows.stride,
+        padding: windows.padding,
     }
 }
 
@@ -398,8 +400,8 @@ impl KernelBackend for Flex {
         average_pool(&contiguous(input))
     }
 
-    fn kernel_max_pool(input: FloatTensor<Self>, window: usize) -> FloatTensor<Self> {
+    fn kernel_max_pool(input: FloatTensor<Self>, windows: Windows) -> FloatTensor<Self> {
         let input = contiguous(input);
-        max_pool(&max_pool_shape(&input, window), &input, false).0
+        max_pool(&max_pool_shape(&input, windows), &input, false).0
     }
 }

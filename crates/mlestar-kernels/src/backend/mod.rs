@@ -100,7 +100,7 @@ pub trait KernelBackend: Backend {
 
     fn kernel_average_pool(input: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    fn kernel_max_pool(input: FloatTensor<Self>, window: usize) -> FloatTensor<Self>;
+    fn kernel_max_pool(input: FloatTensor<Self>, windows: Windows) -> FloatTensor<Self>;
 }
 
 /// Convolution of `input`, `[n, height, width, channels_in]`, with `weight`,
@@ -216,14 +216,37 @@ pub fn average_pool(input: Tensor<4>) -> Tensor<2> {
     Tensor::from_dispatch(output)
 }
 
-/// Largest value of each window of `window` x `window` pixels: `[n, height, width, channels]` to
-/// `[n, height / window, width / window, channels]`; differentiable. See [`max_pool`](crate::max_pool).
+/// The windows of a max pool; see [`MaxPoolShape`](crate::MaxPoolShape).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// Side of the square windows.
+    pub side: usize,
+    /// Pixels from one window to the next.
+    pub stride: usize,
+    /// Pixels round the input that windows may cover.
+    pub padding: usize,
+}
+
+impl Windows {
+    /// Windows side by side.
+    #[must_use]
+    pub fn side_by_side(side: usize) -> Self {
+        Self {
+            side,
+            stride: side,
+            padding: 0,
+        }
+    }
+}
+
+/// Largest value of each window of `[n, height, width, channels]`; differentiable. See
+/// [`max_pool`](crate::max_pool).
 ///
 /// # Panics
 ///
-/// Where [`available`] is false, or the window is 0, larger than 15 or larger than the picture.
+/// Where [`available`] is false, or the windows are not those of a [`MaxPoolShape`](crate::MaxPoolShape).
 #[must_use]
-pub fn max_pool(input: Tensor<4>, window: usize) -> Tensor<4> {
-    let output = <Dispatch as KernelBackend>::kernel_max_pool(input.into_dispatch(), window);
+pub fn max_pool(input: Tensor<4>, windows: Windows) -> Tensor<4> {
+    let output = <Dispatch as KernelBackend>::kernel_max_pool(input.into_dispatch(), windows);
     Tensor::from_dispatch(output)
 }

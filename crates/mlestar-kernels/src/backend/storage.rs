@@ -55,7 +55,9 @@ mod tests {
     use super::*;
     use crate::{
         Activation, Precision,
-        backend::{Conv2dOptions, average_pool, batch_norm, conv2d, conv2d_fused, max_pool},
+        backend::{
+            Conv2dOptions, Windows, average_pool, batch_norm, conv2d, conv2d_fused, max_pool,
+        },
     };
 
     #[test]
@@ -123,7 +125,7 @@ mod tests {
                 silu,
             );
             finite(host(y.output.clone()), "batch norm");
-            let pooled = max_pool(y.output, 2);
+            let pooled = max_pool(y.output, Windows::side_by_side(2));
             finite(host(pooled.clone()), "max pool");
             let plain = batch_norm(pooled, ones.clone(), ones.clone(), None, 1e-5, None);
             let loss = average_pool(plain.output).powi_scalar(2).sum();

@@ -11,17 +11,20 @@ fn by_definition(shape: &MaxPoolShape, n: usize, input: &[f32]) -> (Vec<f32>, Ve
     let (mut values, mut places) = (Vec::new(), Vec::new());
     for (picture, y) in (0..n).flat_map(|picture| (0..height).map(move |y| (picture, y))) {
         for (x, channel) in (0..width).flat_map(|x| (0..shape.channels).map(move |c| (x, c))) {
+            // Taps outside the input do not count.
             let at = |tap: usize| {
-                let row = y * shape.window + tap / shape.window;
-                let column = x * shape.window + tap % shape.window;
-                ((picture * shape.input[0] + row) * shape.input[1] + column) * shape.channels
-                    + channel
+                let row = (y * shape.stride + tap / shape.window).checked_sub(shape.padding)?;
+                let column = (x * shape.stride + tap % shape.window).checked_sub(shape.padding)?;
+                let is_inside = row < shape.input[0] && column < shape.input[1];
+                let pixel = (picture * shape.input[0] + row) * shape.input[1] + column;
+                is_inside.then_some(pixel * shape.channels + channel)
             };
-            let mut best = at(0);
-            for tap in 1..shape.window * shape.window {
-                let (value, so_far) = (input[at(tap)], input[best]);
+            let mut taps = (0..shape.window * shape.window).filter_map(at);
+            let mut best = taps.next().unwrap();
+            for tap in taps {
+                let (value, so_far) = (input[tap], input[best]);
                 if value > so_far || value.is_nan() {
-                    best = at(tap);
+                    best = tap;
                 }
             }
             values.push(input[best]);
@@ -50,7 +53,7 @@ fn check(shape: MaxPoolShape, n: usize, input: &[f32]) {
     max_pool_backward(&shape, &found_places, &errors, &mut gradient).unwrap();
     let mut by_places = vec![0.0; input.len()];
     for (place, error) in places.iter().zip(&errors) {
-        by_places[*place] = *error;
+        by_places[*place] += *error;
     }
     assert_eq!(gradient, by_places);
 }
@@ -62,9 +65,14 @@ proptest! {
     fn values_and_gradients_are_those_of_the_definition(
         seed: u64, n in 1_usize..=4, size in [1_usize..=13, 1_usize..=13],
         channels in 1_usize..=40, window in 1_usize..=4, coarse: bool,
+        stride in prop::option::of(1_usize..=4), pads: bool,
     ) {
         prop_assume!(window <= size[0].min(size[1]));
-        let shape = MaxPoolShape { input: size, channels, window };
+        let shape = MaxPoolShape {
+            stride: stride.unwrap_or(window),
+            padding: if pads { window / 2 } else { 0 },
+            ..MaxPoolShape::side_by_side(size, channels, window)
+        };
         let mut input = random(seed, "input", n * size[0] * size[1] * channels);
         if coarse {
             // Ties, as after a ReLU.
@@ -76,11 +84,7 @@ proptest! {
 
 #[test]
 fn nan_and_infinity_pass_through() {
-    let shape = MaxPoolShape {
-        input: [5, 4],
-        channels: 3,
-        window: 2,
-    };
+    let shape = MaxPoolShape::side_by_side([5, 4], 3, 2);
     let mut input = random(1, "input", 2 * 60);
     input[4] = f32::NAN;
     input[20] = f32::INFINITY;
@@ -96,16 +100,22 @@ fn nan_and_infinity_pass_through() {
 
 #[test]
 fn what_does_not_fit_is_refused_with_the_sizes() {
-    let shape = |window| MaxPoolShape {
-        input: [4, 6],
-        channels: 1,
-        window,
-    };
+    let shape = |window| MaxPoolShape::side_by_side([4, 6], 1, window);
     for window in [0, 5, 16] {
         let error = max_pool(&shape(window), &[0.0; 24], &mut [0.0; 6], None).unwrap_err();
         assert!(matches!(error, KernelError::Shape { .. }), "{error}");
         let side = format!("windows of {window}x{window} pixels over 4x6 pixels");
         assert!(error.to_string().contains(&side), "{error}");
+    }
+    for (stride, padding) in [(0, 0), (2, 2)] {
+        let shape = MaxPoolShape {
+            stride,
+            padding,
+            ..shape(2)
+        };
+        let error = max_pool(&shape, &[0.0; 24], &mut [0.0; 6], None).unwrap_err();
+        let named = format!("the stride is {stride} and must be above 0, the padding {padding}");
+        assert!(error.to_string().contains(&named), "{error}");
     }
     let error = max_pool(&shape(2), &[0.0; 23], &mut [0.0; 6], None).unwrap_err();
     assert_eq!(

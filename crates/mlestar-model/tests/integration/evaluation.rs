@@ -1,6 +1,6 @@
 use burn::tensor::{Device, ops::PadMode};
 
-use mlestar_model::{Activation, ModelConfig, ModelSpec};
+use mlestar_model::{Activation, ModelConfig, ModelSpec, Network as _, TrainingPass};
 
 use crate::{
     naive::Network, plain_config, pooled_residual_config, random_images, random_state,
@@ -146,7 +146,8 @@ fn averaging_is_the_mean_over_the_views() {
             );
         }
         // Training looks at the picture alone.
-        let [a, b] = [&plain, &averaging].map(|m| to_vec(m.forward_train(images.clone(), None)));
+        let [a, b] = [&plain, &averaging]
+            .map(|m| to_vec(m.forward_train_with(images.clone(), TrainingPass::default())));
         assert_eq!(a, b);
     }
 }

@@ -1,5 +1,5 @@
 use burn::tensor::Device;
-use mlestar_model::{ModelConfig, NamedTensor};
+use mlestar_model::{ModelConfig, NamedTensor, Network};
 
 use crate::tiny_spec;
 

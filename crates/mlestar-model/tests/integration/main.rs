@@ -11,7 +11,7 @@ mod summary;
 mod training_mode;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mlestar_model::{Architecture, ModelConfig, ModelSpec, NamedTensor, StageConfig};
+use mlestar_model::{Architecture, ModelConfig, ModelSpec, NamedTensor, Network, StageConfig};
 use mlestar_random::Stream;
 
 /// Two stages: one block that keeps its shape (no shortcut convolution), one that changes it.

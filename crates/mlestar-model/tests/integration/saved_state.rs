@@ -1,5 +1,5 @@
 use burn::tensor::Device;
-use mlestar_model::{ModelError, NamedTensor};
+use mlestar_model::{ModelError, NamedTensor, Network};
 use proptest::prelude::*;
 
 use crate::{random_images, random_state, tiny_spec, to_vec};

@@ -1,9 +1,15 @@
 use burn::{
     module::Module,
-    nn::conv::Conv2d,
-    tensor::{Device, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
+    tensor::{
+        Device, Tensor, TensorData,
+        module::{conv2d, max_pool2d},
+        ops::{ConvOptions, MaxPoolOptions},
+    },
 };
-use mlestar_model::{Activation, ImageClassifier, LayerKind, ModelConfig, ModelSpec, ModelSummary};
+use mlestar_model::{
+    Activation, ImageClassifier, LayerKind, ModelConfig, ModelSpec, ModelSummary, Network,
+    Shortcut, UnitDescription,
+};
 use proptest::prelude::*;
 
 use crate::{plain_config, pooled_residual_config, random_images, tiny_config};
@@ -94,28 +100,33 @@ fn check_against_module(spec: &ModelSpec) {
 fn check_shapes(spec: &ModelSpec, model: &ImageClassifier, summary: &ModelSummary) {
     let device = Device::flex();
     let images = random_images(0, [1, 3, spec.height(), spec.width()], &device);
-    let check = |name: &str, conv: &Conv2d, x: &burn::tensor::Tensor<4>| {
-        let y = conv.forward(x.clone());
-        assert_eq!(find(summary, name).output_shape, y.dims()[1..], "{name}");
+    let state = model.state();
+    let check = |unit: &UnitDescription, x: Tensor<4>| {
+        let name = unit.convolution_name();
+        let weight = state.iter().find(|t| t.name == format!("{name}.weight"));
+        let weight = weight.unwrap();
+        let data = TensorData::new(weight.values.clone(), weight.shape.clone());
+        let options = ConvOptions::new([unit.stride; 2], [unit.padding; 2], [1; 2], unit.groups);
+        let y = conv2d(x, Tensor::from_data(data, &device), None, options);
+        assert_eq!(find(summary, &name).output_shape, y.dims()[1..], "{name}");
+        let Some(pool) = unit.pool else {
+            return y;
+        };
+        let y = max_pool2d(y, MaxPoolOptions::new([pool.window; 2]));
+        let name = unit.pool_name();
+        assert_eq!(find(summary, &name).output_shape, y.dims()[1..], "{name}");
         y
     };
-    let mut x = relu(check("stem.conv", &model.stem.conv, &images));
-    for (i, stage) in model.stages.iter().enumerate() {
-        for (j, block) in stage.iter().enumerate() {
-            let name = |field: &str| format!("stages.{i}.{j}.{field}");
-            let mut y = check(&name("conv1"), &block.conv1, &x);
-            if block.pool > 1 {
-                y = max_pool2d(y, MaxPoolOptions::new([block.pool; 2]));
-                assert_eq!(find(summary, &name("pool")).output_shape, y.dims()[1..]);
-            }
-            let y = check(&name("conv2"), &block.conv2, &y);
-            x = match &block.shortcut {
-                Some(shortcut) => y + check(&name("shortcut.conv"), &shortcut.conv, &x),
-                None if block.residual => y + x,
-                None => y,
-            };
-            assert_eq!(find(summary, &name("relu2")).output_shape, x.dims()[1..]);
-        }
+    let mut x = images.clone();
+    for block in spec.description().blocks {
+        let y = (block.branch.iter()).fold(x.clone(), |x, unit| check(unit, x));
+        x = match &block.shortcut {
+            Shortcut::None => y,
+            Shortcut::Identity => y + x,
+            Shortcut::Projection(unit) => y + check(unit, x),
+        };
+        let last = block.branch.last().unwrap().activation_name("relu");
+        assert_eq!(find(summary, &last).output_shape, x.dims()[1..], "{last}");
     }
     let logits = model.forward(images);
     assert_eq!(find(summary, "head").output_shape, logits.dims()[1..]);

@@ -3,7 +3,7 @@ use burn::{
     optim::GradientsParams,
     tensor::{Device, Tensor},
 };
-use mlestar_model::{NamedTensor, TrainingPass, dropout_mask};
+use mlestar_model::{NamedTensor, Network, TrainingPass, dropout_mask};
 
 use crate::{naive::Map, random_images, random_state, random_values, tiny_spec, to_vec};
 
@@ -57,6 +57,13 @@ fn stem_convolution(state: &[NamedTensor], pixels: &[f32], side: usize) -> Vec<M
     pixels.chunks(3 * side * side).map(convolve).collect()
 }
 
+fn dropping(mask: Tensor<2>) -> TrainingPass<'static> {
+    TrainingPass {
+        dropout_mask: Some(mask),
+        ..TrainingPass::default()
+    }
+}
+
 #[test]
 fn running_statistics_move_as_in_pytorch() {
     let device = Device::flex().autodiff();
@@ -64,7 +71,10 @@ fn running_statistics_move_as_in_pytorch() {
     let spec = tiny_spec(side, side);
     let state = random_state(&spec, 9);
     let model = spec.init(0, &device).load_state(&state, &device).unwrap();
-    let _ = model.forward_train(random_images(4, [n, 3, side, side], &device), None);
+    let _ = model.forward_train_with(
+        random_images(4, [n, 3, side, side], &device),
+        TrainingPass::default(),
+    );
     let after = model.state();
 
     let maps = stem_convolution(&state, &random_values(4, n * 3 * side * side), side);
@@ -106,7 +116,10 @@ fn a_snapshot_is_not_changed_by_later_training() {
     let model = spec.init(0, &device);
     let snapshot = model.valid();
     let before = snapshot.state();
-    let _ = model.forward_train(random_images(1, [4, 3, 6, 6], &device), None);
+    let _ = model.forward_train_with(
+        random_images(1, [4, 3, 6, 6], &device),
+        TrainingPass::default(),
+    );
     assert_eq!(snapshot.state(), before);
     assert_ne!(model.state(), before);
 }
@@ -117,7 +130,10 @@ fn a_single_value_a_channel_trains_without_nan() {
     let spec = tiny_spec(2, 2);
     let model = spec.init(0, &device);
     // The last stage sees one pixel of one picture.
-    let logits = model.forward_train(random_images(1, [1, 3, 2, 2], &device), None);
+    let logits = model.forward_train_with(
+        random_images(1, [1, 3, 2, 2], &device),
+        TrainingPass::default(),
+    );
     assert!(to_vec(logits).iter().all(|value| value.is_finite()));
     assert!(
         model
@@ -134,7 +150,7 @@ fn every_parameter_gets_a_gradient() {
     let spec = tiny_spec(8, 8);
     let model = spec.init(0, &device);
     let mask = dropout_mask(1, 0, 6, spec.features(), 0.3, &device);
-    let logits = model.forward_train(random_images(1, [6, 3, 8, 8], &device), Some(mask));
+    let logits = model.forward_train_with(random_images(1, [6, 3, 8, 8], &device), dropping(mask));
     let gradients = logits.powi_scalar(2).sum().backward();
     let gradients = GradientsParams::from_grads(gradients, &model);
     let parameters = model
@@ -152,7 +168,7 @@ fn the_mask_drops_features() {
     let model = spec.init(0, &device);
     let images = random_images(1, [2, 3, 8, 8], &device);
     let nothing = Tensor::zeros([2, spec.features()], &device);
-    let logits = to_vec(model.forward_train(images, Some(nothing)));
+    let logits = to_vec(model.forward_train_with(images, dropping(nothing)));
     let state = model.state();
     let bias = tensor(&state, "head.bias");
     assert_eq!(logits, [bias, bias].concat());
@@ -178,7 +194,7 @@ fn a_branch_left_out_changes_nothing_of_its_own_and_a_factor_multiplies() {
         }
     }
     let ones = vec![Some(1.0); blocks];
-    let whole = to_vec(model.forward_train(images(), None));
+    let whole = to_vec(model.forward_train_with(images(), TrainingPass::default()));
     assert_eq!(
         to_vec(model.forward_train_with(images(), branches(&ones))),
         whole

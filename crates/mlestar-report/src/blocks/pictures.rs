@@ -67,7 +67,9 @@ impl Picture {
         html! {
             li class="picture" {
                 @if self.data_uri.starts_with("data:image/") {
-                    img src=(self.data_uri) alt=(self.alt) loading="lazy";
+                    // What is stored pixel by pixel is shown so.
+                    img class=[self.data_uri.starts_with("data:image/png").then_some("pixels")]
+                        src=(self.data_uri) alt=(self.alt) loading="lazy";
                 } @else {
                     span class="no-picture" role="img" aria-label=(self.alt) { "no picture" }
                 }

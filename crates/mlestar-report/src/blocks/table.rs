@@ -118,6 +118,9 @@ impl Row {
 /// More rows than this are not shown, which the table then says.
 const MOST_ROWS: usize = 1000;
 
+/// A text of more letters than this is a sentence, not a name or a number.
+const SENTENCE: usize = 24;
+
 /// A table with a caption and a head. Of more than 1,000 rows the first are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
@@ -169,8 +172,9 @@ impl Table {
     pub(crate) fn render(&self) -> Markup {
         let widest = self.rows.iter().map(|row| row.cells.len()).max();
         let width = self.columns.len().max(widest.unwrap_or(0)).max(1);
+        let is_cards = self.has_sentences();
         html! {
-            div class="card table" {
+            div class={ "card table" @if is_cards { " cards" } } {
                 div class="scroll" tabindex="0" role="region" aria-label=(self.caption) {
                     table {
                         @if !self.caption.is_empty() { caption { (self.caption) } }
@@ -178,7 +182,7 @@ impl Table {
                             thead { tr { @for index in 0..width { (self.head_cell(index)) } } }
                         }
                         tbody {
-                            @for row in self.rows.iter().take(MOST_ROWS) { (self.body_row(row, width)) }
+                            @for row in self.rows.iter().take(MOST_ROWS) { (self.body_row(row, width, is_cards)) }
                             @if self.rows.is_empty() {
                                 tr { td class="muted" colspan=(width) { "None." } }
                             }
@@ -194,6 +198,25 @@ impl Table {
                 @if !self.note.is_empty() { p class="table-note" { (self.note) } }
             }
         }
+    }
+
+    /// Whether a cell holds so much text that a narrow page would break it into a column of single words: there each
+    /// row becomes a card.
+    fn has_sentences(&self) -> bool {
+        let mut cells = self.rows.iter().take(MOST_ROWS).flat_map(|row| &row.cells);
+        cells.any(|cell| match cell {
+            Cell::Text(text) | Cell::Code(text) | Cell::Judged(text, _) => {
+                text.chars().count() > SENTENCE
+            }
+            Cell::Link(link) => link.text.chars().count() > SENTENCE,
+            Cell::Badge(_) | Cell::Empty => false,
+        })
+    }
+
+    /// What a narrow page writes before a cell, where the column has no head.
+    fn label(&self, index: usize) -> Option<&str> {
+        let column = self.columns.get(index)?;
+        (!column.title.is_empty()).then_some(column.title.as_str())
     }
 
     fn align_class(&self, index: usize) -> Option<&'static str> {
@@ -212,11 +235,11 @@ impl Table {
         }
     }
 
-    fn body_row(&self, row: &Row, width: usize) -> Markup {
+    fn body_row(&self, row: &Row, width: usize, is_cards: bool) -> Markup {
         html! {
             tr class=[row.highlight.map(Tone::class)] {
                 @for index in 0..width {
-                    td class=[self.align_class(index)] {
+                    td class=[self.align_class(index)] data-label=[self.label(index).filter(|_| is_cards)] {
                         @match row.cells.get(index) {
                             Some(Cell::Text(text)) => { (text) },
                             Some(Cell::Code(text)) => { code { (text) } },
@@ -229,5 +252,27 @@ impl Table {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_with_sentences_become_labelled_cards_and_rows_of_numbers_stay_rows() {
+        let table = |text: &str| {
+            Table::new("t")
+                .column(Column::text("class"))
+                .column(Column::number("recall", "fraction"))
+                .row(Row::new([text, "0.9"]))
+                .render()
+                .into_string()
+        };
+        let numbers = table("cat");
+        assert!(!numbers.contains("cards") && !numbers.contains("data-label"));
+        let sentences = table("half of the files have at most 32 x 32 pixels");
+        assert!(sentences.contains("card table cards"));
+        assert!(sentences.contains("data-label=\"recall\">0.9"));
     }
 }

@@ -4,37 +4,58 @@ use mlestar_gates::{Evidence, Limit, StageVerdict, Status, Unit, Verdict};
 use super::Badge;
 use crate::format;
 
-/// One table for each stage: what was measured, what was asked for, and what to do about it.
+/// Files that a finding names; a criterion on everything that a stage left rests on hundreds.
+const MOST_FILES: usize = 4;
+
+/// For each stage what is not met and what to do about it; what is met lies folded below.
 pub(crate) fn render(stages: &[StageVerdict]) -> Markup {
     html! {
         @if stages.is_empty() { p class="muted" { "No gates were judged." } }
-        @for stage in stages { (stage_table(stage)) }
+        @for stage in stages { (stage_block(stage)) }
     }
 }
 
-fn stage_table(stage: &StageVerdict) -> Markup {
+fn stage_block(stage: &StageVerdict) -> Markup {
+    let (met, unmet): (Vec<&Verdict>, Vec<&Verdict>) = stage
+        .verdicts
+        .iter()
+        .partition(|verdict| verdict.status == Status::Pass);
+    let criteria = if met.len() == 1 {
+        "criterion"
+    } else {
+        "criteria"
+    };
     html! {
-        div class="card table verdicts" {
-            div class="scroll" tabindex="0" role="region" aria-label={ "Gate of " (stage.stage) } {
-                table {
-                    caption { "Gate: " (stage.stage) " " (Badge::from(stage.status()).render()) }
-                    thead {
-                        tr {
-                            th scope="col" { "Status" }
-                            th scope="col" { "Criterion" }
-                            th scope="col" class="number" { "Measured" }
-                            th scope="col" class="number" { "Limit" }
-                            th scope="col" class="number" { "Margin" }
-                            th scope="col" { "Finding" }
-                        }
-                    }
-                    tbody {
-                        @for verdict in &stage.verdicts { (verdict_row(verdict)) }
-                        @if stage.verdicts.is_empty() {
-                            tr { td class="muted" colspan="6" { "This stage has no criteria." } }
-                        }
+        div class="card table cards verdicts" {
+            p class="gate-name" { "Gate: " (stage.stage) " " (Badge::from(stage.status()).render()) }
+            @if stage.verdicts.is_empty() { p class="table-note" { "This stage has no criteria." } }
+            @if !unmet.is_empty() { (criteria_table(stage, "Unmet criteria", &unmet)) }
+            @if !met.is_empty() {
+                details {
+                    summary { (met.len()) " " (criteria) " met" }
+                    (criteria_table(stage, "Met criteria", &met))
+                }
+            }
+        }
+    }
+}
+
+fn criteria_table(stage: &StageVerdict, caption: &str, verdicts: &[&Verdict]) -> Markup {
+    html! {
+        div class="scroll" tabindex="0" role="region" aria-label={ "Gate of " (stage.stage) } {
+            table {
+                caption class="hidden" { (caption) " of " (stage.stage) }
+                thead {
+                    tr {
+                        th scope="col" { "Status" }
+                        th scope="col" { "Criterion" }
+                        th scope="col" class="number" { "Measured" }
+                        th scope="col" class="number" { "Limit" }
+                        th scope="col" class="number" { "Margin" }
+                        th scope="col" { "Finding" }
                     }
                 }
+                tbody { @for verdict in verdicts { (verdict_row(verdict)) } }
             }
         }
     }
@@ -46,15 +67,15 @@ fn verdict_row(verdict: &Verdict) -> Markup {
     let highlight = (verdict.status == Status::Fail).then_some("bad");
     html! {
         tr class=[highlight] {
-            td { (badge.render()) }
-            td class="criterion" {
+            td data-label="Status" { (badge.render()) }
+            td class="criterion" data-label="Criterion" {
                 (verdict.criterion.title)
                 span class="small" { code { (verdict.criterion.id) } }
             }
-            td class="number" { (measured(&verdict.evidence, unit)) }
-            td class="number nowrap" { (limit_text(&verdict.criterion.limit, unit)) }
-            td class="number nowrap" { (margin_text(verdict.margin, unit)) }
-            td class="finding" { (finding(verdict)) }
+            td class="number" data-label="Measured" { (measured(&verdict.evidence, unit)) }
+            td class="number nowrap" data-label="Limit" { (limit_text(&verdict.criterion.limit, unit)) }
+            td class="number nowrap" data-label="Margin" { (margin_text(verdict.margin, unit)) }
+            td class="finding" data-label="Finding" { (finding(verdict)) }
         }
     }
 }
@@ -99,10 +120,11 @@ fn finding(verdict: &Verdict) -> Markup {
         }
         @if !files.is_empty() {
             span class="small" {
-                @for (index, file) in files.iter().enumerate() {
+                @for (index, file) in files.iter().take(MOST_FILES).enumerate() {
                     @if index > 0 { ", " }
                     code { (file) }
                 }
+                @if files.len() > MOST_FILES { " and " (files.len() - MOST_FILES) " more files" }
             }
         }
     }
@@ -139,6 +161,59 @@ fn value_text(value: f64, unit: &Unit) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn verdict(value: f64) -> Verdict {
+        use mlestar_gates::{Criterion, Measurement, judge};
+        let criterion = Criterion {
+            id: format!("id_{value}"),
+            title: "accuracy".into(),
+            limit: Limit::AtLeast(0.9),
+            unit: Unit::Fraction,
+            remedy: "train longer".into(),
+        };
+        judge(
+            &criterion,
+            Evidence::measured(Measurement::exact(value), ["a.json"]),
+        )
+    }
+
+    /// What fails stands open and first; what passes is folded.
+    #[test]
+    fn what_is_met_is_folded_and_what_is_not_stands_on_top() {
+        let of = |values: &[f64]| {
+            let verdicts = values.iter().map(|value| verdict(*value)).collect();
+            let stage = StageVerdict {
+                stage: "evaluation".into(),
+                verdicts,
+            };
+            render(&[stage]).into_string()
+        };
+        let mixed = of(&[0.95, 0.5, 0.99]);
+        let (open, folded) = mixed.split_once("<details>").expect("criteria that pass");
+        assert!(
+            open.contains("id_0.5") && open.contains("train longer") && !open.contains("id_0.9")
+        );
+        assert!(
+            folded.contains("id_0.95") && folded.contains("id_0.99") && !folded.contains("id_0.5")
+        );
+        assert!(folded.starts_with("<summary>2 criteria met</summary>"));
+        let passed = of(&[0.95]);
+        let (open, _) = passed.split_once("<details>").expect("criteria that pass");
+        assert!(open.contains("PASS") && !open.contains("<table"));
+        assert!(!of(&[0.5]).contains("<details"));
+        assert!(of(&[]).contains("no criteria"));
+    }
+
+    #[test]
+    fn of_very_many_files_some_are_named() {
+        let names: Vec<String> = (0..40).map(|index| format!("file-{index}.json")).collect();
+        let measurement = mlestar_gates::Measurement::exact(0.95);
+        let mut verdict = verdict(0.95);
+        verdict.evidence = Evidence::measured(measurement, names);
+        let html = finding(&verdict).into_string();
+        assert_eq!(html.matches("<code>").count(), MOST_FILES);
+        assert!(html.contains("and 36 more files"), "{html}");
+    }
 
     #[test]
     fn limits_and_margins_carry_sign_and_unit() {

@@ -2,8 +2,8 @@ use super::{MAX_ITEMS, Svg, check_count, check_length};
 use crate::ReportError;
 use crate::drawing::{
     Anchor, Area, Axis, Header, LegendEntry, Mark, Range, Scale, Stroke, TextLook, WIDE_WIDTH,
-    draw_axes, draw_curve, draw_limit_line, draw_no_data, draw_svg, series_colour, series_dash,
-    short_number, text_width,
+    draw_axes, draw_curve, draw_limit_line, draw_no_data, draw_spots, draw_svg, series_colour,
+    series_dash, short_number, text_width,
 };
 
 const CHART: &str = "accuracy over time";
@@ -12,7 +12,7 @@ const PLOT_HEIGHT: f64 = 330.0;
 const MOST_DISCS: usize = 60;
 /// Lines closer than this, in pixels, would have names that cover each other.
 const LABEL_HEIGHT: f64 = 13.0;
-const LABEL_SIZE: f64 = 11.0;
+const LABEL_SIZE: f64 = 11.5;
 
 /// How the accuracy of one training rose.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,34 +80,33 @@ pub fn accuracy_over_time(spec: &AccuracyOverTime<'_>) -> Result<Svg, ReportErro
     let widths = named.iter().map(|(_, name)| text_width(name, LABEL_SIZE));
     area.right -= widths.fold(0.0, f64::max);
     let size = (WIDE_WIDTH, area.bottom + 50.0);
-    draw_svg(CHART, spec.title, &description(spec), size, |canvas| {
-        header.draw(canvas)?;
+    Ok(draw_svg(spec.title, &description(spec), size, |canvas| {
+        header.draw(canvas);
         let Some((x, y)) = scales(spec, area) else {
             return draw_no_data(canvas, area);
         };
         let x_axis = Axis::new(x, "time of training and validation (minutes)", 10);
-        draw_axes(canvas, area, &x_axis, &Axis::new(y, "accuracy", 6))?;
+        draw_axes(canvas, area, &x_axis, &Axis::new(y, "accuracy", 6));
         for level in levels(spec) {
-            draw_limit_line(canvas, area, y.at(level))?;
+            draw_limit_line(canvas, area, y.at(level));
         }
         for (level, name) in &named {
             let look = TextLook::new(LABEL_SIZE, Anchor::Start);
-            canvas.text(name, (area.right + 5.0, y.at(*level)), look)?;
+            canvas.text(name, (area.right + 5.0, y.at(*level)), look);
         }
         for (index, group) in spec.groups.iter().enumerate() {
             let stroke = stroke_of(index);
             for curve in group.curves {
-                draw_curve(canvas, (&x, &y), points(curve), stroke)?;
-                if curve.minutes.len() > MOST_DISCS {
-                    continue;
+                draw_curve(canvas, (&x, &y), points(curve), stroke);
+                if curve.minutes.len() <= MOST_DISCS {
+                    for (at, value) in points(curve).filter(is_drawable) {
+                        canvas.disc((x.at(at), y.at(value)), 2.6, stroke.colour, 1.0);
+                    }
                 }
-                for (at, value) in points(curve).filter(is_drawable) {
-                    canvas.disc((x.at(at), y.at(value)), 2.6, stroke.colour, 1.0)?;
-                }
+                draw_spots(canvas, (&x, &y), points(curve), group.label);
             }
         }
-        Ok(())
-    })
+    }))
 }
 
 fn stroke_of(index: usize) -> Stroke {
@@ -215,8 +214,8 @@ mod tests {
         .into_string();
         for text in [
             "fast (2 trainings)",
-            "\nslow\n",
-            "\n0.85\n",
+            ">slow<",
+            ">0.85<",
             "(minutes)",
             "fast: 0.8600 in 3.5 minutes",
         ] {
@@ -240,15 +239,14 @@ mod tests {
         })
         .unwrap()
         .into_string();
-        // Coordinates are four to a pixel.
         let number = |element: &str, name: &str| -> f64 {
             let (_, value) = element.split_once(&format!(" {name}=\"")).unwrap();
-            value.split_once('"').unwrap().0.parse::<f64>().unwrap() / 4.0
+            value.split_once('"').unwrap().0.parse::<f64>().unwrap()
         };
         let end_of_curve = svg.split("<circle").skip(1).map(|disc| number(disc, "cx"));
         let end_of_curve = end_of_curve.fold(0.0, f64::max);
         for name in ["0.91, 0.9, 0.89", "0.6"] {
-            let (before, _) = svg.rsplit_once(&format!("\n{name}\n")).expect(name);
+            let (before, _) = svg.rsplit_once(&format!(">{name}<")).expect(name);
             let begin = number(before.rsplit_once("<text").unwrap().1, "x");
             let end = begin + text_width(name, LABEL_SIZE);
             assert!(

@@ -58,8 +58,7 @@ pub fn class_bars(spec: &ClassBars<'_>) -> Result<Svg, ReportError> {
             }
         })
         .collect();
-    BarRows {
-        chart: CHART,
+    Ok(BarRows {
         title: &title,
         description: description(spec),
         value_label: spec.value_label,
@@ -68,7 +67,7 @@ pub fn class_bars(spec: &ClassBars<'_>) -> Result<Svg, ReportError> {
         limit: spec.limit,
         range: spec.range,
     }
-    .draw()
+    .draw())
 }
 
 fn description(spec: &ClassBars<'_>) -> String {

@@ -74,8 +74,7 @@ pub fn class_distribution(spec: &ClassDistribution<'_>) -> Result<Svg, ReportErr
     let names: Vec<&str> = spec.series.iter().map(|series| series.label).collect();
     let smallest = totals.iter().min().copied().unwrap_or(0);
     let largest = totals.iter().max().copied().unwrap_or(0);
-    BarRows {
-        chart: CHART,
+    Ok(BarRows {
         title: &title,
         description: format!(
             "Bars of the number of pictures in each of {n_classes} classes ({}): from {smallest} to {largest}.",
@@ -95,7 +94,7 @@ pub fn class_distribution(spec: &ClassDistribution<'_>) -> Result<Svg, ReportErr
         limit: None,
         range: None,
     }
-    .draw()
+    .draw())
 }
 
 #[cfg(test)]

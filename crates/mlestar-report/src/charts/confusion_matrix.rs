@@ -9,6 +9,8 @@ const CHART: &str = "confusion matrix";
 const MAX_CLASSES: usize = 250;
 /// Up to this many classes, cells are large enough for their numbers.
 const MAX_CLASSES_WITH_NUMBERS: usize = 20;
+/// More cells than this do not say what they are when the reader points at them: the page would be huge.
+const MOST_TITLED_CELLS: usize = 4000;
 const COLOUR_BAR_ROOM: f64 = 70.0;
 
 /// What a cell of the matrix shows.
@@ -61,23 +63,30 @@ pub fn confusion_matrix(spec: &ConfusionMatrixChart<'_>) -> Result<Svg, ReportEr
     let expected = (n_classes * n_classes, "one for each pair of classes");
     check_length(CHART, "counts", spec.counts.len(), expected)?;
     let layout = Layout::new(spec);
-    let header = Header::new(spec.title, Vec::new(), layout.width);
     let size = (layout.width, layout.area.bottom + 16.0);
-    draw_svg(CHART, spec.title, &description(spec), size, |canvas| {
-        header.draw(canvas)?;
+    Ok(draw_svg(spec.title, &description(spec), size, |canvas| {
+        layout.header.draw(canvas);
         if spec.counts.iter().all(|&count| count == 0) {
             return draw_no_data(canvas, layout.area);
         }
-        draw_cells(canvas, spec, &layout)?;
-        draw_class_names(canvas, spec, &layout)?;
-        draw_colour_bar(canvas, spec, &layout)
-    })
+        draw_cells(canvas, spec, &layout);
+        draw_class_names(canvas, spec, &layout);
+        if !with_numbers(n_classes) {
+            draw_colour_bar(canvas, spec, &layout);
+        }
+    }))
+}
+
+/// Whether the cells have room for their numbers.
+fn with_numbers(n_classes: usize) -> bool {
+    n_classes <= MAX_CLASSES_WITH_NUMBERS
 }
 
 struct Layout {
     area: Area,
     cell: f64,
     width: f64,
+    header: Header,
     /// The names of the predicted classes stand upright.
     upright: bool,
     names_height: f64,
@@ -90,22 +99,30 @@ impl Layout {
     fn new(spec: &ConfusionMatrixChart<'_>) -> Self {
         let n_classes = spec.classes.len().max(1);
         let cell = match n_classes {
-            1..=4 => 80.0,
-            5..=10 => 52.0,
-            11..=20 => 36.0,
+            1..=4 => 68.0,
+            5..=10 => 34.0,
+            11..=20 => 32.0,
             // Whole quarters of a pixel keep the grid even.
             _ => ((800.0 / n_classes as f64) * 4.0).floor().max(10.0) / 4.0,
         };
-        let font_size = if n_classes > 20 { 11.0 } else { 12.5 };
+        let font_size = if n_classes > 20 { 11.5 } else { 12.0 };
         let names = spec.classes.iter().map(|name| text_width(name, font_size));
         let longest = names.fold(0.0, f64::max).min(150.0);
         let upright = longest > cell - 6.0;
         let names_height = if upright { longest + 8.0 } else { 20.0 };
         let left = 12.0 + 22.0 + longest + 10.0;
-        let top = 32.0 + 22.0 + names_height;
         let side = cell * n_classes as f64;
         // A small matrix still has room for the title and the names of the axes.
-        let side_room = side.max(200.0);
+        let side_room = side.max(260.0);
+        // Numbers in the cells say more than a bar of colours.
+        let bar = if with_numbers(n_classes) {
+            12.0
+        } else {
+            COLOUR_BAR_ROOM
+        };
+        let width = left + side_room + bar;
+        let header = Header::new(spec.title, Vec::new(), width);
+        let top = header.height() + 22.0 + names_height;
         Self {
             area: Area {
                 left,
@@ -114,7 +131,8 @@ impl Layout {
                 bottom: top + side,
             },
             cell,
-            width: left + side_room + COLOUR_BAR_ROOM,
+            width,
+            header,
             upright,
             names_height,
             font_size,
@@ -144,49 +162,82 @@ fn largest_value(spec: &ConfusionMatrixChart<'_>) -> f64 {
     }
 }
 
-fn draw_cells(
-    canvas: &mut Canvas<'_>,
-    spec: &ConfusionMatrixChart<'_>,
-    layout: &Layout,
-) -> Result<(), ReportError> {
+fn draw_cells(canvas: &mut Canvas, spec: &ConfusionMatrixChart<'_>, layout: &Layout) {
     let area = layout.area;
     let n_classes = spec.classes.len();
     let largest = largest_value(spec);
-    let with_numbers = n_classes <= MAX_CLASSES_WITH_NUMBERS;
+    let with_numbers = with_numbers(n_classes);
+    let n_filled = spec.counts.iter().filter(|count| **count > 0).count();
+    let titled = with_numbers || n_filled <= MOST_TITLED_CELLS;
     // Empty cells, most of a large matrix, are this one rectangle.
     canvas.rectangle(
         (area.left, area.top),
         (area.right, area.bottom),
         viridis(0.0),
         1.0,
-    )?;
+    );
     for truth in 0..n_classes {
         for predicted in 0..n_classes {
             let value = cell_value(spec, truth, predicted);
-            let is_diagonal = truth == predicted;
-            if value == 0.0 && !(is_diagonal && with_numbers) {
+            if value == 0.0 && !with_numbers {
                 continue;
             }
-            let colour = viridis((value / largest).sqrt());
-            let from = (
-                area.left + predicted as f64 * layout.cell,
-                area.top + truth as f64 * layout.cell,
-            );
-            // The lines between the cells show the background, as long as there is room for lines.
-            let line = if with_numbers { 0.5 } else { 0.0 };
-            let to = (from.0 + layout.cell - line, from.1 + layout.cell - line);
-            canvas.rectangle((from.0 + line, from.1 + line), to, colour, 1.0)?;
-            if with_numbers {
-                let text = cell_text(spec.cells, value);
-                let size = fitting_size(&text, layout.cell);
-                let look = TextLook::new(size, Anchor::Middle).colour(contrast_text(colour));
-                let look = if is_diagonal { look.bold() } else { look };
-                let middle = (from.0 + layout.cell / 2.0, from.1 + layout.cell / 2.0);
-                canvas.text(&text, middle, look)?;
+            let cell = Cell {
+                truth,
+                predicted,
+                value,
+                largest,
+            };
+            match titled {
+                true => canvas.titled(&cell.words(spec), |canvas| cell.draw(canvas, spec, layout)),
+                false => cell.draw(canvas, spec, layout),
             }
         }
     }
-    Ok(())
+}
+
+/// One cell of the matrix with its value and that of the lightest colour.
+struct Cell {
+    truth: usize,
+    predicted: usize,
+    value: f64,
+    largest: f64,
+}
+
+impl Cell {
+    fn words(&self, spec: &ConfusionMatrixChart<'_>) -> String {
+        let n_classes = spec.classes.len();
+        let row = &spec.counts[self.truth * n_classes..(self.truth + 1) * n_classes];
+        let total: u128 = row.iter().map(|&count| u128::from(count)).sum();
+        let [truth, predicted] = [self.truth, self.predicted].map(|class| &spec.classes[class]);
+        let what = match self.truth == self.predicted {
+            true => format!("{truth} recognised"),
+            false => format!("{truth} taken for {predicted}"),
+        };
+        format!("{what}: {} of {total}", row[self.predicted])
+    }
+
+    fn draw(&self, canvas: &mut Canvas, spec: &ConfusionMatrixChart<'_>, layout: &Layout) {
+        let colour = viridis((self.value / self.largest).sqrt());
+        let from = (
+            layout.area.left + self.predicted as f64 * layout.cell,
+            layout.area.top + self.truth as f64 * layout.cell,
+        );
+        let with_numbers = with_numbers(spec.classes.len());
+        // The lines between the cells show the background, as long as there is room for lines.
+        let line = if with_numbers { 0.5 } else { 0.0 };
+        let to = (from.0 + layout.cell - line, from.1 + layout.cell - line);
+        canvas.rectangle((from.0 + line, from.1 + line), to, colour, 1.0);
+        let is_diagonal = self.truth == self.predicted;
+        if with_numbers && (self.value > 0.0 || is_diagonal) {
+            let text = cell_text(spec.cells, self.value);
+            let size = fitting_size(&text, layout.cell);
+            let look = TextLook::new(size, Anchor::Middle).colour(contrast_text(colour));
+            let look = if is_diagonal { look.bold() } else { look };
+            let middle = (from.0 + layout.cell / 2.0, from.1 + layout.cell / 2.0);
+            canvas.text(&text, middle, look);
+        }
+    }
 }
 
 fn cell_text(cells: CellValue, value: f64) -> String {
@@ -201,14 +252,10 @@ fn cell_text(cells: CellValue, value: f64) -> String {
 
 fn fitting_size(text: &str, cell: f64) -> f64 {
     let widest = text_width(text, 1.0).max(0.1);
-    ((cell - 5.0) / widest).clamp(6.0, 13.5)
+    ((cell - 8.0) / widest).clamp(9.0, 13.5)
 }
 
-fn draw_class_names(
-    canvas: &mut Canvas<'_>,
-    spec: &ConfusionMatrixChart<'_>,
-    layout: &Layout,
-) -> Result<(), ReportError> {
+fn draw_class_names(canvas: &mut Canvas, spec: &ConfusionMatrixChart<'_>, layout: &Layout) {
     let area = layout.area;
     let size = layout.font_size;
     for (index, name) in spec.classes.iter().enumerate().step_by(layout.stride) {
@@ -216,28 +263,24 @@ fn draw_class_names(
         let room = area.left - 12.0 - 22.0 - 8.0;
         let text = truncate(name, room, size);
         let look = TextLook::new(size, Anchor::End);
-        canvas.text(&text, (area.left - 8.0, area.top + offset), look)?;
+        canvas.text(&text, (area.left - 8.0, area.top + offset), look);
         if layout.upright {
             let text = truncate(name, layout.names_height - 8.0, size);
             let look = TextLook::new(size, Anchor::Start).upwards();
-            canvas.text(&text, (area.left + offset, area.top - 7.0), look)?;
+            canvas.text(&text, (area.left + offset, area.top - 7.0), look);
         } else {
             let look = TextLook::new(size, Anchor::Middle);
-            canvas.text(name, (area.left + offset, area.top - 12.0), look)?;
+            canvas.text(name, (area.left + offset, area.top - 12.0), look);
         }
     }
     let look = TextLook::new(12.0, Anchor::Start).muted();
     let above = area.top - layout.names_height - 10.0;
-    canvas.text("predicted class →", (area.left, above), look)?;
+    canvas.text("predicted class →", (area.left, above), look);
     let look = TextLook::new(12.0, Anchor::End).muted().upwards();
     canvas.text("← true class", (20.0, area.top), look)
 }
 
-fn draw_colour_bar(
-    canvas: &mut Canvas<'_>,
-    spec: &ConfusionMatrixChart<'_>,
-    layout: &Layout,
-) -> Result<(), ReportError> {
+fn draw_colour_bar(canvas: &mut Canvas, spec: &ConfusionMatrixChart<'_>, layout: &Layout) {
     const STEPS: usize = 64;
     let area = layout.area;
     let height = area.height().min(320.0);
@@ -247,7 +290,7 @@ fn draw_colour_bar(
         let middle = (step as f64 + 0.5) / STEPS as f64;
         let top = at((step + 1) as f64 / STEPS as f64);
         // Each step reaches down to the end and the next one covers it: no seams between them.
-        canvas.rectangle((left, top), (left + 12.0, at(0.0)), viridis(middle), 1.0)?;
+        canvas.rectangle((left, top), (left + 12.0, at(0.0)), viridis(middle), 1.0);
     }
     let largest = largest_value(spec);
     let fractions = [0.0, 0.05, 0.25, 0.5, 1.0];
@@ -258,18 +301,18 @@ fn draw_colour_bar(
             CellValue::RowFractions => short_number(value),
             CellValue::Counts => short_number(value.round()),
         };
-        let look = TextLook::new(11.0, Anchor::Start).muted();
+        let look = TextLook::new(11.5, Anchor::Start).muted();
         canvas.text(
             &label,
             (left + 17.0, y.clamp(area.top + 4.0, at(0.0) - 3.0)),
             look,
-        )?;
+        );
     }
     let words = match spec.cells {
         CellValue::Counts => "pictures",
         CellValue::RowFractions => "of row",
     };
-    let look = TextLook::new(11.0, Anchor::Start).muted();
+    let look = TextLook::new(11.5, Anchor::Start).muted();
     canvas.text(words, (left, area.top - 11.0), look)
 }
 
@@ -341,8 +384,8 @@ mod tests {
             .collect();
         let svg = draw(100, &counts, CellValue::Counts).unwrap();
         // The colour bar names the largest count; the hundred cells that have it do not.
-        assert_eq!(svg.as_str().matches("98,765\n").count(), 1);
-        assert!(svg.as_str().len() < 400_000, "{}", svg.as_str().len());
+        assert_eq!(svg.as_str().matches(">98,765<").count(), 1);
+        assert!(svg.as_str().len() < 600_000, "{}", svg.as_str().len());
     }
 
     #[test]

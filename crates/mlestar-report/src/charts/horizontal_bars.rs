@@ -67,8 +67,7 @@ pub fn horizontal_bars(spec: &HorizontalBars<'_>) -> Result<Svg, ReportError> {
         .take(12)
         .map(|bar| format!("{} {}", bar.label, short_number(bar.value)))
         .collect();
-    BarRows {
-        chart: CHART,
+    Ok(BarRows {
         title: spec.title,
         description: format!(
             "Bars of {} of {} items: {}.",
@@ -82,7 +81,7 @@ pub fn horizontal_bars(spec: &HorizontalBars<'_>) -> Result<Svg, ReportError> {
         limit: spec.limit,
         range: None,
     }
-    .draw()
+    .draw())
 }
 
 #[cfg(test)]

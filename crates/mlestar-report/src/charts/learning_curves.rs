@@ -1,12 +1,14 @@
 use super::{Svg, check_length};
 use crate::ReportError;
 use crate::drawing::{
-    Area, Axis, Canvas, Header, INK, LegendEntry, Mark, Range, Scale, Stroke, WIDE_WIDTH,
-    draw_axes, draw_curve, draw_no_data, draw_svg, series_colour, short_number,
+    Area, Axis, Canvas, HALF_WIDTH, Header, INK, LegendEntry, Mark, Range, Scale, Stroke,
+    draw_axes, draw_curve, draw_no_data, draw_spots, draw_svg, series_colour, short_number,
 };
 
 const CHART: &str = "learning curves";
-const PLOT_HEIGHT: f64 = 250.0;
+const PLOT_HEIGHT: f64 = 170.0;
+/// From the loss to the accuracy below it, in pixels.
+const GAP: f64 = 74.0;
 
 /// Loss and accuracy of each epoch, on training and on validation pictures.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +29,7 @@ pub struct LearningCurves<'a> {
     pub best_epoch: Option<f64>,
 }
 
-/// Draws loss and accuracy beside each other over the epochs.
+/// Draws the loss over the epochs and the accuracy below it, so that a narrow page has room for both.
 ///
 /// # Errors
 /// [`ReportError::LengthMismatch`] when a curve has not one value for each epoch.
@@ -50,38 +52,33 @@ pub fn learning_curves(spec: &LearningCurves<'_>) -> Result<Svg, ReportError> {
         let label = best_words(spec, epoch);
         entries.push(LegendEntry::new(label, Mark::Line(best_stroke())));
     }
-    let header = Header::new(spec.title, entries, WIDE_WIDTH);
+    let header = Header::new(spec.title, entries, HALF_WIDTH);
     let top = header.height() + 28.0;
-    let panel = |left: f64, right: f64| Area {
-        left,
+    let panel = |top: f64| Area {
+        left: 58.0,
         top,
-        right,
+        right: HALF_WIDTH - 18.0,
         bottom: top + PLOT_HEIGHT,
     };
-    let middle = WIDE_WIDTH / 2.0;
-    let size = (WIDE_WIDTH, top + PLOT_HEIGHT + 50.0);
-    draw_svg(CHART, spec.title, &description(spec), size, |canvas| {
-        header.draw(canvas)?;
+    let below = top + PLOT_HEIGHT + GAP;
+    let size = (HALF_WIDTH, below + PLOT_HEIGHT + 50.0);
+    Ok(draw_svg(spec.title, &description(spec), size, |canvas| {
+        header.draw(canvas);
         let loss = Panel {
             label: "loss (mean over pictures)",
             train: spec.train_loss,
             validation: spec.validation_loss,
             is_fraction: false,
         };
-        loss.draw(canvas, panel(58.0, middle - 18.0), spec, best_epoch)?;
+        loss.draw(canvas, panel(top), spec, best_epoch);
         let accuracy = Panel {
             label: "accuracy (fraction)",
             train: spec.train_accuracy,
             validation: spec.validation_accuracy,
             is_fraction: true,
         };
-        accuracy.draw(
-            canvas,
-            panel(middle + 48.0, WIDE_WIDTH - 18.0),
-            spec,
-            best_epoch,
-        )
-    })
+        accuracy.draw(canvas, panel(below), spec, best_epoch);
+    }))
 }
 
 fn stroke(index: usize) -> Stroke {
@@ -102,11 +99,11 @@ struct Panel<'a> {
 impl Panel<'_> {
     fn draw(
         &self,
-        canvas: &mut Canvas<'_>,
+        canvas: &mut Canvas,
         area: Area,
         spec: &LearningCurves<'_>,
         best_epoch: Option<f64>,
-    ) -> Result<(), ReportError> {
+    ) {
         let x_range = Range::of(spec.epochs.iter().copied());
         let validation = self.validation.iter().copied();
         let values = self
@@ -126,32 +123,53 @@ impl Panel<'_> {
             y = Scale::linear(Range::new(y.low(), 1.0), area.bottom, area.top);
         }
         let x_axis = Axis::whole(x, "epoch", 8);
-        draw_axes(canvas, area, &x_axis, &Axis::new(y, self.label, 5))?;
+        draw_axes(canvas, area, &x_axis, &Axis::new(y, self.label, 5));
         let epochs = spec.epochs.iter().copied();
         let points = epochs.clone().zip(self.train.iter().copied());
-        draw_curve(canvas, (&x, &y), points, stroke(0))?;
+        draw_curve(canvas, (&x, &y), points.clone(), stroke(0));
+        draw_spots(
+            canvas,
+            (&x, &y),
+            points,
+            &format!("training {}", self.label),
+        );
         // A line from one validation to the next.
-        let points = epochs
+        let validated = epochs
             .zip(validation)
             .filter_map(|(epoch, value)| Some((epoch, value?)));
-        draw_curve(canvas, (&x, &y), points.clone(), stroke(1))?;
+        draw_curve(canvas, (&x, &y), validated.clone(), stroke(1));
         // Where there are epochs between them, dots tell what was measured.
         if self.validation.iter().any(Option::is_none) {
-            for (epoch, value) in points.filter(|(_, value)| value.is_finite()) {
-                canvas.disc((x.at(epoch), y.at(value)), 3.0, series_colour(1), 1.0)?;
+            for (epoch, value) in validated.clone().filter(|(_, value)| value.is_finite()) {
+                canvas.disc((x.at(epoch), y.at(value)), 3.0, series_colour(1), 1.0);
             }
         }
-        let Some(best) = best_epoch.filter(|&epoch| epoch >= x.low() && epoch <= x.high()) else {
-            return Ok(());
-        };
+        if let Some(best) = best_epoch {
+            self.draw_best(canvas, area, (&x, &y), spec.epochs, best);
+        }
+        let name = format!("validation {}", self.label);
+        draw_spots(canvas, (&x, &y), validated, &name);
+    }
+
+    fn draw_best(
+        &self,
+        canvas: &mut Canvas,
+        area: Area,
+        (x, y): (&Scale, &Scale),
+        epochs: &[f64],
+        best: f64,
+    ) {
+        if best < x.low() || best > x.high() {
+            return;
+        }
         let at = x.at(best);
-        canvas.line((at, area.top), (at, area.bottom), best_stroke())?;
-        let index = spec.epochs.iter().position(|&epoch| epoch == best);
+        canvas.line((at, area.top), (at, area.bottom), best_stroke());
+        let index = epochs.iter().position(|&epoch| epoch == best);
         let value = index.and_then(|i| self.validation[i]);
         let Some(value) = value.filter(|value| value.is_finite()) else {
-            return Ok(());
+            return;
         };
-        canvas.disc((at, y.at(value)), 4.5, series_colour(1), 1.0)
+        canvas.disc((at, y.at(value)), 4.5, series_colour(1), 1.0);
     }
 }
 
@@ -160,7 +178,7 @@ fn best_words(spec: &LearningCurves<'_>, epoch: f64) -> String {
     let number = short_number(epoch);
     match spec.epochs.iter().position(|&other| other == epoch) {
         Some(index) => format!(
-            "best epoch {number}: validation loss {}, accuracy {}",
+            "best epoch {number}: loss {}, accuracy {}",
             crate::format::optional(spec.validation_loss[index], 4),
             crate::format::optional(spec.validation_accuracy[index], 4)
         ),
@@ -206,7 +224,10 @@ mod tests {
             best_epoch: Some(2.0),
         })
         .unwrap();
-        for text in ["best epoch 2", "1.2345", "0.5678", "accuracy (fraction)"] {
+        for text in [
+            ">best epoch 2: loss 1.2345, accuracy 0.5678<",
+            "accuracy (fraction)",
+        ] {
             assert!(svg.as_str().contains(text), "{text}");
         }
     }

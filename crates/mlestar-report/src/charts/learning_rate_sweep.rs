@@ -2,7 +2,7 @@ use super::{MAX_NAMED_CURVES, Svg, check_count, check_length};
 use crate::ReportError;
 use crate::drawing::{
     Area, Axis, Header, INK, LegendEntry, Mark, Range, Scale, Stroke, WIDE_WIDTH, draw_axes,
-    draw_curve, draw_no_data, draw_svg, series_colour, short_number,
+    draw_curve, draw_no_data, draw_spots, draw_svg, series_colour, short_number,
 };
 
 const CHART: &str = "learning rate sweep";
@@ -72,34 +72,34 @@ pub fn learning_rate_sweep(spec: &LearningRateSweep<'_>) -> Result<Svg, ReportEr
         bottom: top + PLOT_HEIGHT,
     };
     let size = (WIDE_WIDTH, area.bottom + 50.0);
-    draw_svg(CHART, spec.title, &description(spec), size, |canvas| {
-        header.draw(canvas)?;
+    Ok(draw_svg(spec.title, &description(spec), size, |canvas| {
+        header.draw(canvas);
         let Some((x, y)) = scales(spec, area) else {
             return draw_no_data(canvas, area);
         };
         let x_axis = Axis::new(x, "learning rate", 10);
         let y_axis = Axis::new(y, "loss (mean over the batch)", 6);
-        draw_axes(canvas, area, &x_axis, &y_axis)?;
+        draw_axes(canvas, area, &x_axis, &y_axis);
         let rates = || spec.learning_rates.iter().copied();
         let raw = rates().zip(spec.losses.iter().copied());
-        draw_curve(canvas, (&x, &y), raw, raw_stroke())?;
+        draw_curve(canvas, (&x, &y), raw, raw_stroke());
         for (index, mark) in spec.marks.iter().enumerate() {
             let rate = mark.learning_rate;
             if rate >= x.low() && rate <= x.high() {
                 let at = x.at(rate);
-                canvas.line((at, area.top), (at, area.bottom), mark_stroke(index))?;
+                canvas.line((at, area.top), (at, area.bottom), mark_stroke(index));
             }
         }
         let smoothed = rates().zip(spec.smoothed_losses.iter().copied());
-        draw_curve(canvas, (&x, &y), smoothed, smoothed_stroke())?;
+        draw_curve(canvas, (&x, &y), smoothed.clone(), smoothed_stroke());
+        draw_spots(canvas, (&x, &y), smoothed, "smoothed loss");
         for (index, mark) in spec.marks.iter().enumerate() {
             if let Some(loss) = loss_at(spec, mark.learning_rate) {
                 let at = (x.at(mark.learning_rate), y.at(loss));
-                canvas.disc(at, 4.5, mark_stroke(index).colour, 1.0)?;
+                canvas.disc(at, 4.5, mark_stroke(index).colour, 1.0);
             }
         }
-        Ok(())
-    })
+    }))
 }
 
 fn smoothed_stroke() -> Stroke {
@@ -208,14 +208,14 @@ mod tests {
         ];
         let losses = [2.3, 2.2, 1.9, 1.4, 1.7, 6.0];
         let svg = learning_rate_sweep(&spec(&losses, &marks)).unwrap();
-        assert!(svg.as_str().contains("\nvalley: 0.001\n"));
-        assert!(svg.as_str().contains("\nsteepest fall: 0.003\n"));
+        assert!(svg.as_str().contains(">valley: 0.001<"));
+        assert!(svg.as_str().contains(">steepest fall: 0.003<"));
         assert_eq!(svg.as_str().matches("<circle ").count(), 2);
         let unmarked = learning_rate_sweep(&spec(&losses, &[])).unwrap();
-        let lines = |svg: &Svg| svg.as_str().matches("<polyline ").count();
-        // Each dash is a line of its own.
-        assert!(lines(&svg) > lines(&unmarked) + 4);
-        assert!(svg.as_str().contains("\n1e-5\n") && svg.as_str().contains("\n0.01\n"));
+        // A line in the legend and one in the plot for each mark.
+        let dashed = |svg: &Svg| svg.as_str().matches("stroke-dasharray").count();
+        assert_eq!(dashed(&svg), dashed(&unmarked) + 4);
+        assert!(svg.as_str().contains(">1e-5<") && svg.as_str().contains(">0.01<"));
     }
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
             learning_rate: 9.0,
         }];
         let svg = learning_rate_sweep(&spec(&[2.0; 6], &marks)).unwrap();
-        assert!(svg.as_str().contains("\nfar: 9\n"));
+        assert!(svg.as_str().contains(">far: 9<"));
         assert_eq!(svg.as_str().matches("<circle ").count(), 0);
     }
 

@@ -2,7 +2,7 @@ use super::{MAX_ITEMS, Svg, check_count, check_length};
 use crate::ReportError;
 use crate::drawing::{
     Area, Axis, HALF_WIDTH, Header, LegendEntry, Mark, Range, Scale, Stroke, draw_axes, draw_curve,
-    draw_limit, draw_no_data, draw_svg, series_colour, series_dash, short_number,
+    draw_limit, draw_no_data, draw_spots, draw_svg, series_colour, series_dash, short_number,
 };
 
 const CHART: &str = "line chart";
@@ -73,31 +73,29 @@ pub fn lines(spec: &LineChart<'_>) -> Result<Svg, ReportError> {
         bottom: top + PLOT_HEIGHT,
     };
     let size = (HALF_WIDTH, area.bottom + 50.0);
-    draw_svg(CHART, spec.title, &description(spec), size, |canvas| {
-        header.draw(canvas)?;
+    Ok(draw_svg(spec.title, &description(spec), size, |canvas| {
+        header.draw(canvas);
         let Some((x, y)) = scales(spec, area) else {
             return draw_no_data(canvas, area);
         };
         let x_axis = Axis::new(x, spec.x_label, 6);
-        draw_axes(canvas, area, &x_axis, &Axis::new(y, spec.y_label, 5))?;
+        draw_axes(canvas, area, &x_axis, &Axis::new(y, spec.y_label, 5));
         for (index, series) in spec.series.iter().enumerate() {
             let points = series.x.iter().copied().zip(series.y.iter().copied());
             let stroke = stroke_of(index);
-            draw_curve(canvas, (&x, &y), points.clone(), stroke)?;
+            draw_curve(canvas, (&x, &y), points.clone(), stroke);
             if spec.markers && series.x.len() <= MAX_MARKED_POINTS {
-                for point in points.filter(|point| is_drawable(spec, *point)) {
-                    canvas.disc((x.at(point.0), y.at(point.1)), 3.2, stroke.colour, 1.0)?;
+                for point in points.clone().filter(|point| is_drawable(spec, *point)) {
+                    canvas.disc((x.at(point.0), y.at(point.1)), 3.2, stroke.colour, 1.0);
                 }
             }
+            draw_spots(canvas, (&x, &y), points, series.label);
         }
-        match spec.y_limit.filter(|limit| limit.is_finite()) {
-            Some(limit) => {
-                let words = format!("limit {}", short_number(limit));
-                draw_limit(canvas, area, y.at(limit), &words)
-            }
-            None => Ok(()),
+        if let Some(limit) = spec.y_limit.filter(|limit| limit.is_finite()) {
+            let words = format!("limit {}", short_number(limit));
+            draw_limit(canvas, area, y.at(limit), &words);
         }
-    })
+    }))
 }
 
 fn stroke_of(index: usize) -> Stroke {

@@ -20,6 +20,7 @@ mod learning_rate_sweep;
 mod lines;
 mod over_time;
 mod overfitting_gap;
+mod parallel_coordinates;
 mod pixel_histograms;
 mod precision_recall;
 mod reliability;
@@ -42,6 +43,7 @@ pub use learning_rate_sweep::{LearningRateSweep, SweepMark, learning_rate_sweep}
 pub use lines::{LineChart, LineSeries, lines};
 pub use over_time::TrainingMark;
 pub use overfitting_gap::{OverfittingGapChart, overfitting_gap};
+pub use parallel_coordinates::{ParallelAxis, ParallelCoordinates, parallel_coordinates};
 pub use pixel_histograms::{PixelHistograms, pixel_histograms};
 pub use precision_recall::{PrecisionRecallCurve, PrecisionRecallCurves, precision_recall_curves};
 pub use reliability::{ReliabilityBin, ReliabilityDiagram, reliability};

@@ -4,12 +4,12 @@ use super::{Svg, check_count, check_length};
 use crate::ReportError;
 use crate::drawing::{
     Anchor, Area, Axis, Canvas, Header, INK, LegendEntry, Mark, Range, Scale, Stroke, TextLook,
-    WIDE_WIDTH, draw_axes, draw_curve, draw_no_data, draw_svg, series_colour, short_number,
-    text_width, truncate,
+    WIDE_WIDTH, draw_axes, draw_curve, draw_no_data, draw_spots, draw_svg, series_colour,
+    short_number, text_width, truncate,
 };
 
 const PLOT_HEIGHT: f64 = 230.0;
-const LABEL_SIZE: f64 = 11.0;
+const LABEL_SIZE: f64 = 11.5;
 /// Pixels.
 const LONGEST_LABEL: f64 = 36.0;
 /// More marks than these would hide the curves.
@@ -55,7 +55,6 @@ pub(super) struct Panel<'a> {
 
 /// A chart of one panel or of several beside each other.
 pub(super) struct Chart<'a> {
-    pub kind: &'static str,
     pub title: &'a str,
     pub description: String,
     pub legend: Vec<LegendEntry>,
@@ -107,14 +106,14 @@ pub(super) fn check(
 }
 
 impl Chart<'_> {
-    pub(super) fn draw(self) -> Result<Svg, ReportError> {
+    pub(super) fn draw(self) -> Svg {
         let header = Header::new(self.title, self.legend, WIDE_WIDTH);
         let top = header.height() + 28.0;
         let bottom = top + PLOT_HEIGHT;
         let size = (WIDE_WIDTH, bottom + 50.0);
         let n_panels = self.panels.len().max(1) as f64;
-        draw_svg(self.kind, self.title, &self.description, size, |canvas| {
-            header.draw(canvas)?;
+        draw_svg(self.title, &self.description, size, |canvas| {
+            header.draw(canvas);
             let pitch = WIDE_WIDTH / n_panels;
             for (index, panel) in self.panels.iter().enumerate() {
                 let left = index as f64 * pitch;
@@ -124,35 +123,35 @@ impl Chart<'_> {
                     right: left + pitch - 30.0,
                     bottom,
                 };
-                panel.draw(canvas, area)?;
+                panel.draw(canvas, area);
             }
-            Ok(())
         })
     }
 }
 
 impl Panel<'_> {
-    fn draw(&self, canvas: &mut Canvas<'_>, area: Area) -> Result<(), ReportError> {
+    fn draw(&self, canvas: &mut Canvas, area: Area) {
         let Some((x, y)) = self.scales(area) else {
             return draw_no_data(canvas, area);
         };
         let x_axis = Axis::whole(x, self.position_label, 8);
-        draw_axes(canvas, area, &x_axis, &Axis::new(y, self.value_label, 5))?;
+        draw_axes(canvas, area, &x_axis, &Axis::new(y, self.value_label, 5));
         for trace in &self.traces {
             let points = self.drawable(trace);
             let points = match trace.is_dense {
                 true => extremes(points, x.low(), x.high(), area.width()),
                 false => points,
             };
-            draw_curve(canvas, (&x, &y), points, trace.stroke)?;
+            draw_curve(canvas, (&x, &y), points, trace.stroke);
         }
-        self.draw_marks(canvas, area, &x)?;
-        match self.shown_limit() {
-            Some(limit) => {
-                let level = y.at(limit);
-                canvas.line((area.left, level), (area.right, level), limit_stroke())
-            }
-            None => Ok(()),
+        // The last trace is what the others explain.
+        if let Some(trace) = self.traces.last() {
+            draw_spots(canvas, (&x, &y), self.drawable(trace), self.value_label);
+        }
+        self.draw_marks(canvas, area, &x);
+        if let Some(limit) = self.shown_limit() {
+            let level = y.at(limit);
+            canvas.line((area.left, level), (area.right, level), limit_stroke());
         }
     }
 
@@ -195,19 +194,14 @@ impl Panel<'_> {
     }
 
     /// Labels that would touch the one before them are left out; the lines stay.
-    fn draw_marks(
-        &self,
-        canvas: &mut Canvas<'_>,
-        area: Area,
-        x: &Scale,
-    ) -> Result<(), ReportError> {
+    fn draw_marks(&self, canvas: &mut Canvas, area: Area, x: &Scale) {
         let inside = |mark: &&TrainingMark<'_>| mark.at >= x.low() && mark.at <= x.high();
         let mut marks: Vec<_> = self.marks.iter().filter(inside).collect();
         marks.sort_by(|a, b| a.at.total_cmp(&b.at));
         let mut free_from = f64::NEG_INFINITY;
         for mark in marks {
             let at = x.at(mark.at);
-            canvas.line((at, area.top - 2.0), (at, area.bottom), mark_stroke())?;
+            canvas.line((at, area.top - 2.0), (at, area.bottom), mark_stroke());
             let label = truncate(mark.label, LONGEST_LABEL, LABEL_SIZE);
             let width = text_width(&label, LABEL_SIZE);
             // Beside the line, within the plot.
@@ -223,9 +217,8 @@ impl Panel<'_> {
                 .bold()
                 .colour(series_colour(1));
             let place = if anchor == Anchor::Start { start } else { end };
-            canvas.text(&label, (place, area.top + 7.0), look)?;
+            canvas.text(&label, (place, area.top + 7.0), look);
         }
-        Ok(())
     }
 }
 

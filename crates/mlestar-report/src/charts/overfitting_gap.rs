@@ -67,8 +67,7 @@ pub fn overfitting_gap(spec: &OverfittingGapChart<'_>) -> Result<Svg, ReportErro
         limit: None,
     };
     let no_gap = LegendEntry::new("no gap", Mark::Line(reference_stroke()));
-    Chart {
-        kind: CHART,
+    Ok(Chart {
         title: spec.title,
         description,
         legend: [no_gap].into_iter().chain(mark_entry(spec.marks)).collect(),
@@ -87,7 +86,7 @@ pub fn overfitting_gap(spec: &OverfittingGapChart<'_>) -> Result<Svg, ReportErro
             ),
         ],
     }
-    .draw()
+    .draw())
 }
 
 #[cfg(test)]
@@ -106,7 +105,7 @@ mod tests {
         .unwrap()
         .into_string();
         assert_eq!(
-            svg.matches("\n0.0\n").count() + svg.matches("\n0.00\n").count(),
+            svg.matches(">0.0<").count() + svg.matches(">0.00<").count(),
             2,
             "{svg}"
         );

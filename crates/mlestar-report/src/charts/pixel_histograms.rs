@@ -2,7 +2,7 @@ use super::{Svg, check_length};
 use crate::ReportError;
 use crate::drawing::{
     Area, Axis, HALF_WIDTH, Header, LegendEntry, Mark, Range, Rgb, Scale, Stroke, draw_axes,
-    draw_curve, draw_no_data, draw_svg, series_colour,
+    draw_curve, draw_no_data, draw_spots, draw_svg, series_colour,
 };
 
 const CHART: &str = "pixel histograms";
@@ -50,13 +50,13 @@ pub fn pixel_histograms(spec: &PixelHistograms<'_>) -> Result<Svg, ReportError> 
     };
     let size = (HALF_WIDTH, area.bottom + 50.0);
     let description = description(&channels);
-    draw_svg(CHART, spec.title, &description, size, |canvas| {
-        header.draw(canvas)?;
-        let curves: Vec<(Vec<f64>, Rgb)> = channels
+    Ok(draw_svg(spec.title, &description, size, |canvas| {
+        header.draw(canvas);
+        let curves: Vec<(Vec<f64>, Rgb, &str)> = channels
             .iter()
-            .filter_map(|(_, counts, colour)| Some((fractions(counts)?, *colour)))
+            .filter_map(|(name, counts, colour)| Some((fractions(counts)?, *colour, *name)))
             .collect();
-        let highest = curves.iter().flat_map(|(values, _)| values).copied();
+        let highest = curves.iter().flat_map(|(values, _, _)| values).copied();
         let Some(range) = Range::of(highest) else {
             return draw_no_data(canvas, area);
         };
@@ -72,21 +72,21 @@ pub fn pixel_histograms(spec: &PixelHistograms<'_>) -> Result<Svg, ReportError> 
             area,
             &x_axis,
             &Axis::new(y, "fraction of pixels", 4),
-        )?;
-        for (values, colour) in &curves {
+        );
+        for (values, colour, _) in &curves {
             let steps = steps(values);
             let outline = [(0.0, 0.0)]
                 .into_iter()
                 .chain(steps.clone())
                 .chain([(256.0, 0.0)]);
             let polygon: Vec<_> = outline.map(|(px, py)| (x.at(px), y.at(py))).collect();
-            canvas.polygon(&polygon, *colour, 0.13)?;
+            canvas.polygon(&polygon, *colour, 0.13);
         }
-        for (values, colour) in curves {
-            draw_curve(canvas, (&x, &y), steps(&values), Stroke::new(colour, 1.5))?;
+        for (values, colour, name) in curves {
+            draw_curve(canvas, (&x, &y), steps(&values), Stroke::new(colour, 1.5));
+            draw_spots(canvas, (&x, &y), levels(&values), name);
         }
-        Ok(())
-    })
+    }))
 }
 
 /// Each count divided by their sum; `None` without any count.
@@ -106,6 +106,13 @@ fn steps(values: &[f64]) -> Vec<(f64, f64)> {
             [(left, value), (left + width, value)]
         })
         .collect()
+}
+
+/// Each bin's first level and its value.
+fn levels(values: &[f64]) -> impl Iterator<Item = (f64, f64)> {
+    let width = 256.0 / values.len().max(1) as f64;
+    let bins = values.iter().enumerate();
+    bins.map(move |(bin, &value)| (bin as f64 * width, value))
 }
 
 fn description(channels: &[(&str, &[u64], Rgb)]) -> String {

@@ -56,8 +56,7 @@ pub fn precision_recall_curves(spec: &PrecisionRecallCurves<'_>) -> Result<Svg, 
         let expected = (curve.x.len(), "one for each recall");
         check_length(CHART, what, curve.y.len(), expected)?;
     }
-    UnitSquare {
-        chart: CHART,
+    Ok(UnitSquare {
         title: &title,
         x_label: "recall (fraction)",
         y_label: "precision (fraction)",
@@ -66,7 +65,7 @@ pub fn precision_recall_curves(spec: &PrecisionRecallCurves<'_>) -> Result<Svg, 
         chance_diagonal: false,
         curves,
     }
-    .draw()
+    .draw())
 }
 
 #[cfg(test)]

@@ -67,15 +67,15 @@ pub fn reliability(spec: &ReliabilityDiagram<'_>) -> Result<Svg, ReportError> {
         ..area
     };
     let size = (HALF_WIDTH, counts_area.bottom + 50.0);
-    draw_svg(CHART, spec.title, &description(spec), size, |canvas| {
-        header.draw(canvas)?;
+    Ok(draw_svg(spec.title, &description(spec), size, |canvas| {
+        header.draw(canvas);
         let bins: Vec<ReliabilityBin> = spec.bins.iter().copied().filter(is_drawable).collect();
         if bins.iter().all(|bin| bin.count == 0) {
             return draw_no_data(canvas, area);
         }
-        draw_accuracies(canvas, area, &bins)?;
+        draw_accuracies(canvas, area, &bins);
         draw_counts(canvas, counts_area, &bins)
-    })
+    }))
 }
 
 fn gap_stroke(width: f64) -> Stroke {
@@ -90,11 +90,7 @@ fn is_drawable(bin: &ReliabilityBin) -> bool {
     bin.low.is_finite() && bin.high.is_finite() && bin.low < bin.high
 }
 
-fn draw_accuracies(
-    canvas: &mut Canvas<'_>,
-    area: Area,
-    bins: &[ReliabilityBin],
-) -> Result<(), ReportError> {
+fn draw_accuracies(canvas: &mut Canvas, area: Area, bins: &[ReliabilityBin]) {
     let unit = Range::new(0.0, 1.0);
     let x = Scale::linear(unit, area.left, area.right);
     let y = Scale::linear(unit, area.bottom, area.top);
@@ -105,41 +101,50 @@ fn draw_accuracies(
         area,
         &x_axis,
         &Axis::new(y, "accuracy (fraction)", 5),
-    )?;
+    );
     for bin in bins
         .iter()
         .filter(|bin| bin.count > 0 && bin.accuracy.is_finite())
     {
         let (left, right) = (x.at(bin.low) + 1.0, x.at(bin.high) - 1.0);
         let top = y.at(bin.accuracy);
-        canvas.rectangle((left, top), (right, area.bottom), bar_colour(), 0.85)?;
+        canvas.titled(&bin_words(bin), |canvas| {
+            canvas.rectangle((left, top), (right, area.bottom), bar_colour(), 0.85);
+        });
         if bin.mean_confidence.is_finite() {
             let confidence = y.at(bin.mean_confidence);
             let middle = (left + right) / 2.0;
-            canvas.line((middle, top), (middle, confidence), gap_stroke(1.5))?;
-            canvas.line((left, confidence), (right, confidence), gap_stroke(2.5))?;
+            canvas.line((middle, top), (middle, confidence), gap_stroke(1.5));
+            canvas.line((left, confidence), (right, confidence), gap_stroke(2.5));
         }
     }
     canvas.line((area.left, area.bottom), (area.right, area.top), diagonal())
 }
 
-fn draw_counts(
-    canvas: &mut Canvas<'_>,
-    area: Area,
-    bins: &[ReliabilityBin],
-) -> Result<(), ReportError> {
+fn bin_words(bin: &ReliabilityBin) -> String {
+    format!(
+        "confidence {}: accuracy {}, mean confidence {}, {} images",
+        format::interval(bin.low, bin.high, 2),
+        format::number(bin.accuracy, 3),
+        format::number(bin.mean_confidence, 3),
+        format::count(bin.count)
+    )
+}
+
+fn draw_counts(canvas: &mut Canvas, area: Area, bins: &[ReliabilityBin]) {
     let largest = bins.iter().map(|bin| bin.count).max().unwrap_or(0).max(1);
     let x = Scale::linear(Range::new(0.0, 1.0), area.left, area.right);
     let range = Range::new(0.0, largest as f64);
     let y = Scale::rounded(range, area.bottom, area.top, 3);
     let x_axis = Axis::new(x, "confidence (probability of the predicted class)", 5);
-    draw_axes(canvas, area, &x_axis, &Axis::whole(y, "pictures", 3))?;
+    draw_axes(canvas, area, &x_axis, &Axis::whole(y, "pictures", 3));
     for bin in bins.iter().filter(|bin| bin.count > 0) {
         let (left, right) = (x.at(bin.low) + 1.0, x.at(bin.high) - 1.0);
         let top = y.at(bin.count as f64);
-        canvas.rectangle((left, top), (right, area.bottom), INK, 0.4)?;
+        canvas.titled(&bin_words(bin), |canvas| {
+            canvas.rectangle((left, top), (right, area.bottom), INK, 0.4);
+        });
     }
-    Ok(())
 }
 
 fn description(spec: &ReliabilityDiagram<'_>) -> String {

@@ -2,7 +2,7 @@ use super::{MAX_NAMED_CURVES, Svg, check_length, lowest_of_many};
 use crate::ReportError;
 use crate::drawing::{
     Area, Axis, HALF_WIDTH, Header, INK, LegendEntry, Mark, Range, Scale, Stroke, draw_axes,
-    draw_curve, draw_no_data, draw_svg, series_colour, series_dash,
+    draw_curve, draw_no_data, draw_spots, draw_svg, series_colour, series_dash,
 };
 use crate::format;
 
@@ -63,8 +63,7 @@ pub fn roc_curves(spec: &RocCurves<'_>) -> Result<Svg, ReportError> {
         let expected = (curve.x.len(), "one for each false positive rate");
         check_length(CHART, what, curve.y.len(), expected)?;
     }
-    UnitSquare {
-        chart: CHART,
+    Ok(UnitSquare {
         title: &title,
         x_label: "false positive rate (fraction)",
         y_label: "true positive rate (fraction)",
@@ -73,7 +72,7 @@ pub fn roc_curves(spec: &RocCurves<'_>) -> Result<Svg, ReportError> {
         chance_diagonal: true,
         curves,
     }
-    .draw()
+    .draw())
 }
 
 /// One curve in the unit square, with the score that its legend shows.
@@ -86,7 +85,6 @@ pub(super) struct CurveLook<'a> {
 
 /// Curves of rates (0 to 1) over rates; the last one is the average if there is one.
 pub(super) struct UnitSquare<'a> {
-    pub chart: &'static str,
     pub title: &'a str,
     pub x_label: &'static str,
     pub y_label: &'static str,
@@ -97,7 +95,7 @@ pub(super) struct UnitSquare<'a> {
 }
 
 impl UnitSquare<'_> {
-    pub(super) fn draw(&self) -> Result<Svg, ReportError> {
+    pub(super) fn draw(&self) -> Svg {
         let looks = self.strokes();
         let entries = self
             .curves
@@ -118,41 +116,37 @@ impl UnitSquare<'_> {
             bottom: top + PLOT_HEIGHT,
         };
         let size = (HALF_WIDTH, area.bottom + 50.0);
-        draw_svg(
-            self.chart,
-            self.title,
-            &self.description(),
-            size,
-            |canvas| {
-                header.draw(canvas)?;
-                let has_points = self.curves.iter().any(|curve| {
-                    let mut points = curve.x.iter().zip(curve.y);
-                    points.any(|(x, y)| x.is_finite() && y.is_finite())
-                });
-                if !has_points {
-                    return draw_no_data(canvas, area);
-                }
-                let unit = Range::new(0.0, 1.0);
-                let x = Scale::linear(unit, area.left, area.right);
-                let y = Scale::linear(unit, area.bottom, area.top);
-                let x_axis = Axis::new(x, self.x_label, 5);
-                draw_axes(canvas, area, &x_axis, &Axis::new(y, self.y_label, 5))?;
-                if self.chance_diagonal {
-                    let stroke = Stroke::new(INK, 1.0).opacity(0.45).dash(&[3.0, 4.0]);
-                    canvas.line((area.left, area.bottom), (area.right, area.top), stroke)?;
-                }
-                // Grey curves first, so that the named ones lie over them.
-                for wanted in [false, true] {
-                    for (curve, (stroke, named)) in self.curves.iter().zip(&looks) {
-                        if *named == wanted {
-                            let points = curve.x.iter().copied().zip(curve.y.iter().copied());
-                            draw_curve(canvas, (&x, &y), points, *stroke)?;
+        draw_svg(self.title, &self.description(), size, |canvas| {
+            header.draw(canvas);
+            let has_points = self.curves.iter().any(|curve| {
+                let mut points = curve.x.iter().zip(curve.y);
+                points.any(|(x, y)| x.is_finite() && y.is_finite())
+            });
+            if !has_points {
+                return draw_no_data(canvas, area);
+            }
+            let unit = Range::new(0.0, 1.0);
+            let x = Scale::linear(unit, area.left, area.right);
+            let y = Scale::linear(unit, area.bottom, area.top);
+            let x_axis = Axis::new(x, self.x_label, 5);
+            draw_axes(canvas, area, &x_axis, &Axis::new(y, self.y_label, 5));
+            if self.chance_diagonal {
+                let stroke = Stroke::new(INK, 1.0).opacity(0.45).dash(&[3.0, 4.0]);
+                canvas.line((area.left, area.bottom), (area.right, area.top), stroke);
+            }
+            // Grey curves first, so that the named ones lie over them.
+            for wanted in [false, true] {
+                for (curve, (stroke, named)) in self.curves.iter().zip(&looks) {
+                    if *named == wanted {
+                        let points = curve.x.iter().copied().zip(curve.y.iter().copied());
+                        draw_curve(canvas, (&x, &y), points.clone(), *stroke);
+                        if *named {
+                            draw_spots(canvas, (&x, &y), points, curve.label);
                         }
                     }
                 }
-                Ok(())
-            },
-        )
+            }
+        })
     }
 
     /// How each curve is drawn, and whether the legend names it.

@@ -4,6 +4,9 @@ use maud::html;
 
 use crate::drawing::{HALF_WIDTH, clean};
 
+/// No text of a chart is shown smaller than this, in pixels, however narrow the page is.
+pub(crate) const SMALLEST_TEXT: f64 = 9.05;
+
 /// A chart: the markup of one `<svg>` element, with a title and a description for readers who do
 /// not see it.
 ///
@@ -17,12 +20,12 @@ pub struct Svg {
 }
 
 impl Svg {
-    /// `size` is in pixels of the page, `view_box` in units of `content`.
+    /// `size` and `smallest_text`, the size of the smallest letters in `content`, are in pixels.
     pub(crate) fn new(
         title: &str,
         description: &str,
         size: (f64, f64),
-        view_box: (u32, u32),
+        smallest_text: f64,
         content: String,
     ) -> Self {
         let title = clean(title);
@@ -33,11 +36,13 @@ impl Svg {
         };
         // A narrow chart alone on a wide page may grow, but not to the size of a poster.
         let largest = size.0.max((1.3 * size.0).min(1.3 * HALF_WIDTH)).round();
+        // A chart that does not fit scrolls in its own box rather than become illegible.
+        let smallest = (size.0 * SMALLEST_TEXT / smallest_text).ceil();
         let markup = html! {
             svg xmlns="http://www.w3.org/2000/svg" class=(class) role="img" aria-label=(title)
-                style={ "max-width:" (largest) "px" }
+                style={ "min-width:" (smallest) "px;max-width:" (largest) "px" }
                 width=(size.0.round()) height=(size.1.round())
-                viewBox={ "0 0 " (view_box.0) " " (view_box.1) }
+                viewBox={ "0 0 " (size.0.round()) " " (size.1.round()) }
                 font-family="system-ui, sans-serif" stroke-linejoin="round" {
                 title { (title) }
                 desc { (clean(description)) }

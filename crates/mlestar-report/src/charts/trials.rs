@@ -1,12 +1,11 @@
 use super::Svg;
-use crate::ReportError;
 use crate::drawing::{
     Area, Axis, Canvas, HALF_WIDTH, Header, INK, LegendEntry, Mark, Range, Scale, Stroke,
     bar_colour, draw_axes, draw_curve, draw_limit, draw_no_data, draw_svg, series_colour,
     short_number,
 };
+use crate::format;
 
-const CHART: &str = "trials";
 const PLOT_HEIGHT: f64 = 250.0;
 
 /// How a trial ended.
@@ -48,10 +47,7 @@ pub struct TrialsChart<'a> {
 
 /// Draws the value of each trial over its number, with the best value so far as a stepped line.
 /// Failed trials are crosses on the axis; pruned ones do not count as best.
-///
-/// # Errors
-/// [`ReportError::Drawing`] when the backend refuses a shape.
-pub fn trials(spec: &TrialsChart<'_>) -> Result<Svg, ReportError> {
+pub fn trials(spec: &TrialsChart<'_>) -> Svg {
     let mut ordered = spec.trials.to_vec();
     ordered.sort_by_key(|trial| trial.number);
     let has = |state| ordered.iter().any(|trial| trial.state == state);
@@ -74,8 +70,8 @@ pub fn trials(spec: &TrialsChart<'_>) -> Result<Svg, ReportError> {
         bottom: top + PLOT_HEIGHT,
     };
     let size = (HALF_WIDTH, area.bottom + 50.0);
-    draw_svg(CHART, spec.title, &description(spec), size, |canvas| {
-        header.draw(canvas)?;
+    draw_svg(spec.title, &description(spec), size, |canvas| {
+        header.draw(canvas);
         draw_trials(canvas, area, spec, &ordered)
     })
 }
@@ -92,12 +88,7 @@ fn cross_stroke() -> Stroke {
     Stroke::new(series_colour(1), 1.75)
 }
 
-fn draw_trials(
-    canvas: &mut Canvas<'_>,
-    area: Area,
-    spec: &TrialsChart<'_>,
-    ordered: &[TrialPoint],
-) -> Result<(), ReportError> {
+fn draw_trials(canvas: &mut Canvas, area: Area, spec: &TrialsChart<'_>, ordered: &[TrialPoint]) {
     let values = ordered
         .iter()
         .filter(|trial| trial.state != TrialState::Failed)
@@ -115,32 +106,40 @@ fn draw_trials(
     let x = Scale::linear(x_range, area.left, area.right);
     let y = Scale::rounded(y_range, area.bottom, area.top, 5);
     let x_axis = Axis::whole(x, "trial", 8);
-    draw_axes(canvas, area, &x_axis, &Axis::new(y, spec.value_label, 5))?;
+    draw_axes(canvas, area, &x_axis, &Axis::new(y, spec.value_label, 5));
     if let Some(baseline) = spec.baseline.filter(|baseline| baseline.is_finite()) {
         let words = format!("baseline {}", short_number(baseline));
-        draw_limit(canvas, area, y.at(baseline), &words)?;
+        draw_limit(canvas, area, y.at(baseline), &words);
     }
     draw_curve(
         canvas,
         (&x, &y),
         best_steps(ordered, spec.maximize),
         best_stroke(),
-    )?;
+    );
     for trial in ordered {
         let at = (x.at(trial.number as f64), y.at(trial.value));
-        match trial.state {
-            TrialState::Failed => draw_cross(canvas, (at.0, area.bottom))?,
+        canvas.titled(&trial_words(trial), |canvas| match trial.state {
+            TrialState::Failed => draw_cross(canvas, (at.0, area.bottom)),
             _ if !trial.value.is_finite() => {}
-            TrialState::Complete => canvas.disc(at, 3.8, bar_colour(), 0.9)?,
-            TrialState::Pruned => canvas.ring(at, 3.5, ring_stroke())?,
-        }
+            TrialState::Complete => canvas.disc(at, 3.8, bar_colour(), 0.9),
+            TrialState::Pruned => canvas.ring(at, 3.5, ring_stroke()),
+        });
     }
-    Ok(())
 }
 
-fn draw_cross(canvas: &mut Canvas<'_>, (x, y): (f64, f64)) -> Result<(), ReportError> {
+fn trial_words(trial: &TrialPoint) -> String {
+    let value = format::significant(trial.value, 4);
+    match trial.state {
+        TrialState::Complete => format!("trial {}: {value}", trial.number),
+        TrialState::Pruned => format!("trial {}: {value}, pruned", trial.number),
+        TrialState::Failed => format!("trial {}: failed", trial.number),
+    }
+}
+
+fn draw_cross(canvas: &mut Canvas, (x, y): (f64, f64)) {
     let size = 4.0;
-    canvas.line((x - size, y - size), (x + size, y + size), cross_stroke())?;
+    canvas.line((x - size, y - size), (x + size, y + size), cross_stroke());
     canvas.line((x - size, y + size), (x + size, y - size), cross_stroke())
 }
 
@@ -232,10 +231,10 @@ mod tests {
                 maximize: true,
                 baseline: Some(0.6),
             });
-            svg.unwrap().into_string()
+            svg.into_string()
         };
         let svg = draw(&[trial(0, 0.5, TrialState::Complete)]);
-        assert!(svg.contains("baseline 0.6") && !svg.contains("\npruned\n"));
+        assert!(svg.contains("baseline 0.6") && !svg.contains(">pruned<"));
         assert!(draw(&[]).contains("no data"));
         assert!(draw(&[trial(0, f64::NAN, TrialState::Failed)]).contains("no data"));
     }

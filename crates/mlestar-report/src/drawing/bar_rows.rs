@@ -4,8 +4,8 @@ use super::legend::{Header, LegendEntry};
 use super::palette::{INK, Rgb};
 use super::scale::{Range, Scale};
 use super::text::{text_width, truncate};
-use crate::ReportError;
 use crate::charts::Svg;
+use crate::format;
 
 /// More rows than this are split over panels beside each other.
 const ROWS_OF_ONE_PANEL: usize = 34;
@@ -47,7 +47,6 @@ impl BarRow {
 
 /// Horizontal bars, one for each class or thing; many of them are split over three panels.
 pub(crate) struct BarRows<'a> {
-    pub chart: &'static str,
     pub title: &'a str,
     pub description: String,
     pub value_label: &'a str,
@@ -71,7 +70,7 @@ struct Layout {
 }
 
 impl BarRows<'_> {
-    pub(crate) fn draw(self) -> Result<Svg, ReportError> {
+    pub(crate) fn draw(self) -> Svg {
         let layout = self.layout();
         let header = Header::new(self.title, self.legend.clone(), layout.width);
         let top = header.height() + if self.limit.is_some() { 20.0 } else { 8.0 };
@@ -83,8 +82,8 @@ impl BarRows<'_> {
         };
         let bottom = top + rows_height;
         let size = (layout.width, bottom + 50.0);
-        draw_svg(self.chart, self.title, &self.description, size, |canvas| {
-            header.draw(canvas)?;
+        draw_svg(self.title, &self.description, size, |canvas| {
+            header.draw(canvas);
             let Some(range) = self.value_range() else {
                 let area = Area {
                     left: 12.0,
@@ -103,9 +102,8 @@ impl BarRows<'_> {
                     right: left + pitch - PANEL_GAP - layout.value_width,
                     bottom: top + layout.row_height * rows.len() as f64,
                 };
-                self.draw_panel(canvas, area, rows, range, &layout)?;
+                self.draw_panel(canvas, area, rows, range, &layout);
             }
-            Ok(())
         })
     }
 
@@ -121,7 +119,7 @@ impl BarRows<'_> {
             7..=12 => (29.0, 12.5),
             13..=20 => (21.0, 12.0),
             21..=ROWS_OF_ONE_PANEL => (17.5, 11.5),
-            _ => (15.0, 11.0),
+            _ => (15.0, 11.5),
         };
         let widest = |texts: &mut dyn Iterator<Item = &str>| {
             texts
@@ -159,47 +157,40 @@ impl BarRows<'_> {
 
     fn draw_panel(
         &self,
-        canvas: &mut Canvas<'_>,
+        canvas: &mut Canvas,
         area: Area,
         rows: &[BarRow],
         range: Range,
         layout: &Layout,
-    ) -> Result<(), ReportError> {
+    ) {
         let ticks = if layout.panels > 1 { 3 } else { 5 };
         let scale = if self.range.is_some() {
             Scale::linear(range, area.left, area.right)
         } else {
             Scale::rounded(range, area.left, area.right, ticks)
         };
-        self.draw_value_axis(canvas, area, scale, ticks)?;
+        self.draw_value_axis(canvas, area, scale, ticks);
         for (index, row) in rows.iter().enumerate() {
             let middle = area.top + (index as f64 + 0.5) * layout.row_height;
-            draw_row(canvas, area, row, (scale, middle), layout)?;
+            draw_row(canvas, area, row, (scale, middle), layout);
         }
         if let Some(limit) = self.limit.filter(|limit| limit.is_finite()) {
             let at = scale.at(limit);
             let stroke = Stroke::new(INK, 1.25).opacity(0.75).dash(&[5.0, 3.0]);
-            canvas.line((at, area.top - 4.0), (at, area.bottom), stroke)?;
+            canvas.line((at, area.top - 4.0), (at, area.bottom), stroke);
             let words = format!("limit {}", super::text::short_number(limit));
-            let look = TextLook::new(11.0, Anchor::Middle);
-            canvas.text(&words, (at, area.top - 11.0), look)?;
+            let look = TextLook::new(11.5, Anchor::Middle);
+            canvas.text(&words, (at, area.top - 11.0), look);
         }
-        Ok(())
     }
 
-    fn draw_value_axis(
-        &self,
-        canvas: &mut Canvas<'_>,
-        area: Area,
-        scale: Scale,
-        ticks: usize,
-    ) -> Result<(), ReportError> {
+    fn draw_value_axis(&self, canvas: &mut Canvas, area: Area, scale: Scale, ticks: usize) {
         let grid = Stroke::new(INK, 1.0).opacity(0.11);
         for tick in scale.ticks(ticks) {
             let at = scale.at(tick.value);
-            canvas.line((at, area.top), (at, area.bottom), grid)?;
+            canvas.line((at, area.top), (at, area.bottom), grid);
             let look = TextLook::new(11.5, Anchor::Middle).muted();
-            canvas.text(&tick.label, (at, area.bottom + 13.0), look)?;
+            canvas.text(&tick.label, (at, area.bottom + 13.0), look);
         }
         let middle = (area.left + area.right) / 2.0;
         let look = TextLook::new(12.0, Anchor::Middle).muted();
@@ -208,16 +199,38 @@ impl BarRows<'_> {
 }
 
 fn draw_row(
-    canvas: &mut Canvas<'_>,
+    canvas: &mut Canvas,
     area: Area,
     row: &BarRow,
     (scale, middle): (Scale, f64),
     layout: &Layout,
-) -> Result<(), ReportError> {
+) {
     let half = (layout.row_height * 0.34).min(11.0);
     let label = truncate(&row.label, layout.label_width - 6.0, layout.font_size);
     let look = TextLook::new(layout.font_size, Anchor::End);
-    canvas.text(&label, (area.left - 8.0, middle), look)?;
+    canvas.text(&label, (area.left - 8.0, middle), look);
+    canvas.titled(&row_words(row), |canvas| {
+        draw_bar(canvas, row, (scale, middle), half);
+    });
+    let value = truncate(&row.value_text, layout.value_width - 6.0, layout.font_size);
+    let look = TextLook::new(layout.font_size, Anchor::Start).muted();
+    canvas.text(&value, (area.right + 8.0, middle), look);
+}
+
+/// A row in words, unshortened.
+fn row_words(row: &BarRow) -> String {
+    match row.drawable_interval() {
+        Some([low, high]) => format!(
+            "{}: {} ({})",
+            row.label,
+            row.value_text,
+            format::interval(low, high, 3)
+        ),
+        None => format!("{}: {}", row.label, row.value_text),
+    }
+}
+
+fn draw_bar(canvas: &mut Canvas, row: &BarRow, (scale, middle): (Scale, f64), half: f64) {
     let mut from = 0.0;
     for segment in &row.segments {
         if !segment.length.is_finite() {
@@ -227,23 +240,20 @@ fn draw_row(
         let (left, right) = (scale.at(from), scale.at(to));
         if (right - left).abs() > 0.01 {
             let corners = ((left, middle - half), (right, middle + half));
-            canvas.rectangle(corners.0, corners.1, segment.colour, 0.88)?;
+            canvas.rectangle(corners.0, corners.1, segment.colour, 0.88);
         }
         from = to;
     }
     if let Some([low, high]) = row.drawable_interval() {
         let stroke = Stroke::new(INK, 1.5).opacity(0.85);
         let (left, right) = (scale.at(low), scale.at(high));
-        canvas.line((left, middle), (right, middle), stroke)?;
+        canvas.line((left, middle), (right, middle), stroke);
         for end in [left, right] {
             canvas.line(
                 (end, middle - half * 0.5),
                 (end, middle + half * 0.5),
                 stroke,
-            )?;
+            );
         }
     }
-    let value = truncate(&row.value_text, layout.value_width - 6.0, layout.font_size);
-    let look = TextLook::new(layout.font_size, Anchor::Start).muted();
-    canvas.text(&value, (area.right + 8.0, middle), look)
 }

@@ -1,25 +1,16 @@
-use plotters::prelude::{
-    DrawingBackend, FontDesc, FontFamily, FontStyle, FontTransform, RGBAColor, SVGBackend,
-    ShapeStyle, TextStyle,
-};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use maud::{PreEscaped, html};
 
 use super::palette::{INK, Rgb};
 use super::text::clean;
-use crate::ReportError;
 use crate::charts::Svg;
 
-/// Width of a chart that fits beside another one, in pixels.
-pub(crate) const HALF_WIDTH: f64 = 560.0;
+/// Width of a chart that fits beside another one, in pixels. Its text can still be read on a telephone.
+pub(crate) const HALF_WIDTH: f64 = 440.0;
 /// Width of a chart that takes the whole page, in pixels.
 pub(crate) const WIDE_WIDTH: f64 = 1040.0;
 
-/// The backend takes whole pixels only. Drawing four times as large and letting the view box
-/// scale it back keeps curves smooth and lines as thin as a quarter of a pixel.
-const SUBPIXELS: f64 = 4.0;
-
-/// plotters divides the size of a font by this before it writes it.
-const FONT_SIZE_FACTOR: f64 = 1.24;
+/// Half the side of a spot, in pixels: a pointer need not be exact.
+const SPOT: f64 = 6.0;
 
 /// How a line is drawn.
 #[derive(Debug, Clone, Copy)]
@@ -51,14 +42,6 @@ impl Stroke {
     pub(crate) fn dash(mut self, dash: &'static [f64]) -> Self {
         self.dash = dash;
         self
-    }
-
-    fn shape_style(&self) -> ShapeStyle {
-        ShapeStyle {
-            color: rgba(self.colour, self.opacity),
-            filled: false,
-            stroke_width: (self.width * SUBPIXELS).round().max(1.0) as u32,
-        }
     }
 }
 
@@ -121,257 +104,179 @@ impl TextLook {
 }
 
 /// Draws shapes at positions in pixels; `y` grows downwards.
-pub(crate) struct Canvas<'a> {
-    backend: SVGBackend<'a>,
-    chart: &'static str,
+pub(crate) struct Canvas {
+    markup: String,
+    /// The size of the smallest text so far, in pixels.
+    smallest_text: f64,
 }
 
 /// Runs `draw` on a canvas and wraps what it drew into an SVG with a title and a description.
 pub(crate) fn draw_svg(
-    chart: &'static str,
     title: &str,
     description: &str,
-    (width, height): (f64, f64),
-    draw: impl FnOnce(&mut Canvas<'_>) -> Result<(), ReportError>,
-) -> Result<Svg, ReportError> {
-    let mut markup = String::new();
-    let size = (to_pixels(width) as u32, to_pixels(height) as u32);
-    {
-        let mut canvas = Canvas {
-            backend: SVGBackend::with_string(&mut markup, size),
-            chart,
-        };
-        draw(&mut canvas)?;
-        let result = canvas.backend.present();
-        canvas.check(result)?;
-    }
-    Ok(Svg::new(
+    size: (f64, f64),
+    draw: impl FnOnce(&mut Canvas),
+) -> Svg {
+    let mut canvas = Canvas {
+        markup: String::new(),
+        smallest_text: f64::INFINITY,
+    };
+    draw(&mut canvas);
+    Svg::new(
         title,
         description,
-        (width, height),
         size,
-        inner_markup(&markup),
-    ))
+        canvas.smallest_text,
+        canvas.markup,
+    )
 }
 
-/// What stands between the backend's own `<svg>` tags, with the page's text colour for the ink.
-fn inner_markup(markup: &str) -> String {
-    let start = markup.find('>').map_or(0, |index| index + 1);
-    let end = markup.rfind("</svg>").unwrap_or(markup.len());
-    let ink = format!("\"#{:02X}{:02X}{:02X}\"", INK.0, INK.1, INK.2);
-    // Quotation marks in texts are escaped, so this meets attribute values only.
-    markup
-        .get(start..end)
-        .unwrap_or_default()
-        .replace(&ink, "\"currentColor\"")
-        .replace(" opacity=\"1\"", "")
-        .replace(" stroke=\"none\"", "")
+/// A length or a position with two decimals, which is finer than a screen. What is not finite or far outside is
+/// pulled in: renderers compute in 32 bits.
+fn pixels(value: f64) -> f64 {
+    let value = if value.is_nan() { 0.0 } else { value };
+    // Adding 0 makes 0 of -0, which would be written with its sign.
+    (value.clamp(-1e6, 1e6) * 100.0).round() / 100.0 + 0.0
 }
 
-/// Positions that are not finite or far outside are pulled in: the backend's are 32-bit.
-fn to_pixels(position: f64) -> i32 {
-    if position.is_nan() {
-        0
-    } else {
-        (position * SUBPIXELS).round().clamp(-1e6, 1e6) as i32
+fn points(points: &[(f64, f64)]) -> String {
+    let pairs = points
+        .iter()
+        .map(|&(x, y)| format!("{},{}", pixels(x), pixels(y)));
+    pairs.collect::<Vec<_>>().join(" ")
+}
+
+/// The page's text colour for the ink, so that axes follow the reader's light or dark setting.
+fn paint(colour: Rgb) -> String {
+    match colour {
+        INK => "currentColor".to_owned(),
+        (red, green, blue) => format!("#{red:02X}{green:02X}{blue:02X}"),
     }
 }
 
-fn point((x, y): (f64, f64)) -> (i32, i32) {
-    (to_pixels(x), to_pixels(y))
-}
-
-fn rgba((red, green, blue): Rgb, opacity: f64) -> RGBAColor {
-    // Three decimals are more than the eye tells, and keep the markup short.
-    RGBAColor(red, green, blue, (opacity * 1000.0).round() / 1000.0)
-}
-
-fn fill_style(colour: Rgb, opacity: f64) -> ShapeStyle {
-    ShapeStyle {
-        color: rgba(colour, opacity),
-        filled: true,
-        stroke_width: 0,
+/// ` name="0.5"`; nothing for full opacity.
+fn opacity(name: &str, value: f64) -> String {
+    match pixels(value) {
+        1.0 => String::new(),
+        value => format!(" {name}=\"{value}\""),
     }
 }
 
-impl Canvas<'_> {
-    fn check<E: std::fmt::Display>(&self, result: Result<(), E>) -> Result<(), ReportError> {
-        result.map_err(|error| ReportError::Drawing {
-            chart: self.chart,
-            message: error.to_string(),
-        })
-    }
+fn fill(colour: Rgb, share: f64) -> String {
+    format!(
+        "fill=\"{}\"{}",
+        paint(colour),
+        opacity("fill-opacity", share)
+    )
+}
 
-    pub(crate) fn line(
-        &mut self,
-        from: (f64, f64),
-        to: (f64, f64),
-        stroke: Stroke,
-    ) -> Result<(), ReportError> {
-        if stroke.dash.is_empty() {
-            let result = self
-                .backend
-                .draw_line(point(from), point(to), &stroke.shape_style());
-            return self.check(result);
+impl Stroke {
+    fn attributes(&self) -> String {
+        let mut text = format!(
+            "fill=\"none\" stroke=\"{}\"{} stroke-width=\"{}\"",
+            paint(self.colour),
+            opacity("stroke-opacity", self.opacity),
+            pixels(self.width)
+        );
+        if !self.dash.is_empty() {
+            let dash: Vec<String> = self.dash.iter().map(f64::to_string).collect();
+            text.push_str(&format!(" stroke-dasharray=\"{}\"", dash.join(" ")));
         }
-        self.polyline(&[from, to], stroke)
+        text
+    }
+}
+
+impl Canvas {
+    /// What `draw` draws says `title` when the reader points at it.
+    pub(crate) fn titled(&mut self, title: &str, draw: impl FnOnce(&mut Self)) {
+        self.add(&html! { (PreEscaped("<g>")) title { (clean(title)) } }.into_string());
+        draw(self);
+        self.add("</g>");
     }
 
-    pub(crate) fn polyline(
-        &mut self,
-        points: &[(f64, f64)],
-        stroke: Stroke,
-    ) -> Result<(), ReportError> {
-        if points.len() < 2 {
-            return Ok(());
+    pub(crate) fn line(&mut self, from: (f64, f64), to: (f64, f64), stroke: Stroke) {
+        let ((x1, y1), (x2, y2)) = (from, to);
+        let [x1, y1, x2, y2] = [x1, y1, x2, y2].map(pixels);
+        let stroke = stroke.attributes();
+        self.add(&format!(
+            "<line x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\" {stroke}/>"
+        ));
+    }
+
+    pub(crate) fn polyline(&mut self, corners: &[(f64, f64)], stroke: Stroke) {
+        if corners.len() > 1 {
+            let (points, stroke) = (points(corners), stroke.attributes());
+            self.add(&format!("<polyline points=\"{points}\" {stroke}/>"));
         }
-        let style = stroke.shape_style();
-        if stroke.dash.is_empty() {
-            let result = self
-                .backend
-                .draw_path(points.iter().copied().map(point), &style);
-            return self.check(result);
+    }
+
+    pub(crate) fn rectangle(&mut self, from: (f64, f64), to: (f64, f64), colour: Rgb, share: f64) {
+        let (x, y) = (pixels(from.0.min(to.0)), pixels(from.1.min(to.1)));
+        let (width, height) = (pixels((to.0 - from.0).abs()), pixels((to.1 - from.1).abs()));
+        let fill = fill(colour, share);
+        self.add(&format!(
+            "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" {fill}/>"
+        ));
+    }
+
+    pub(crate) fn polygon(&mut self, corners: &[(f64, f64)], colour: Rgb, share: f64) {
+        if corners.len() > 2 {
+            let (points, fill) = (points(corners), fill(colour, share));
+            self.add(&format!("<polygon points=\"{points}\" {fill}/>"));
         }
-        for piece in dashes(points, stroke.dash) {
-            let result = self.backend.draw_path(piece.into_iter().map(point), &style);
-            self.check(result)?;
-        }
-        Ok(())
     }
 
-    pub(crate) fn rectangle(
-        &mut self,
-        from: (f64, f64),
-        to: (f64, f64),
-        colour: Rgb,
-        opacity: f64,
-    ) -> Result<(), ReportError> {
-        let (a, b) = (point(from), point(to));
-        // The backend writes b - a as the size, which must not be negative.
-        let upper_left = (a.0.min(b.0), a.1.min(b.1));
-        let lower_right = (a.0.max(b.0), a.1.max(b.1));
-        let style = fill_style(colour, opacity);
-        let result = self
-            .backend
-            .draw_rect(upper_left, lower_right, &style, true);
-        self.check(result)
+    pub(crate) fn disc(&mut self, centre: (f64, f64), radius: f64, colour: Rgb, share: f64) {
+        self.circle(centre, radius, &fill(colour, share));
     }
 
-    pub(crate) fn polygon(
-        &mut self,
-        points: &[(f64, f64)],
-        colour: Rgb,
-        opacity: f64,
-    ) -> Result<(), ReportError> {
-        if points.len() < 3 {
-            return Ok(());
-        }
-        let style = fill_style(colour, opacity);
-        let result = self
-            .backend
-            .fill_polygon(points.iter().copied().map(point), &style);
-        self.check(result)
+    pub(crate) fn ring(&mut self, centre: (f64, f64), radius: f64, stroke: Stroke) {
+        self.circle(centre, radius, &stroke.attributes());
     }
 
-    pub(crate) fn disc(
-        &mut self,
-        centre: (f64, f64),
-        radius: f64,
-        colour: Rgb,
-        opacity: f64,
-    ) -> Result<(), ReportError> {
-        let style = fill_style(colour, opacity);
-        let radius = to_pixels(radius).max(1) as u32;
-        let result = self
-            .backend
-            .draw_circle(point(centre), radius, &style, true);
-        self.check(result)
+    /// An unseen spot that says `title` when the reader points at it.
+    pub(crate) fn spot(&mut self, centre: (f64, f64), title: &str) {
+        let (left, top) = (centre.0 - SPOT, centre.1 - SPOT);
+        let (right, bottom) = (centre.0 + SPOT, centre.1 + SPOT);
+        self.titled(title, |canvas| {
+            canvas.rectangle((left, top), (right, bottom), INK, 0.0);
+        });
     }
 
-    pub(crate) fn ring(
-        &mut self,
-        centre: (f64, f64),
-        radius: f64,
-        stroke: Stroke,
-    ) -> Result<(), ReportError> {
-        let radius = to_pixels(radius).max(1) as u32;
-        let result = self
-            .backend
-            .draw_circle(point(centre), radius, &stroke.shape_style(), false);
-        self.check(result)
+    fn circle(&mut self, (x, y): (f64, f64), radius: f64, look: &str) {
+        let (x, y, radius) = (pixels(x), pixels(y), pixels(radius));
+        self.add(&format!(
+            "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" {look}/>"
+        ));
     }
 
     /// A text in one line; `at` is its middle in the vertical direction.
-    pub(crate) fn text(
-        &mut self,
-        text: &str,
-        at: (f64, f64),
-        look: TextLook,
-    ) -> Result<(), ReportError> {
-        let horizontal = match look.anchor {
-            Anchor::Start => HPos::Left,
-            Anchor::Middle => HPos::Center,
-            Anchor::End => HPos::Right,
+    pub(crate) fn text(&mut self, text: &str, at: (f64, f64), look: TextLook) {
+        self.smallest_text = self.smallest_text.min(look.size);
+        // Half the height of a capital letter.
+        let drop = 0.35 * look.size;
+        let (x, y) = match look.upwards {
+            true => (pixels(at.0 + drop), pixels(at.1)),
+            false => (pixels(at.0), pixels(at.1 + drop)),
         };
-        let weight = if look.bold {
-            FontStyle::Bold
-        } else {
-            FontStyle::Normal
+        let anchor = match look.anchor {
+            Anchor::Start => None,
+            Anchor::Middle => Some("middle"),
+            Anchor::End => Some("end"),
         };
-        let size = look.size * SUBPIXELS * FONT_SIZE_FACTOR;
-        let mut font = FontDesc::new(FontFamily::SansSerif, size, weight);
-        if look.upwards {
-            font = font.transform(FontTransform::Rotate270);
-        }
-        let colour = rgba(look.colour, look.opacity);
-        let style = TextStyle::from(font)
-            .color(&colour)
-            .pos(Pos::new(horizontal, VPos::Center));
-        let result = self.backend.draw_text(&clean(text), &style, point(at));
-        self.check(result)
+        let share = pixels(look.opacity);
+        let markup = html! {
+            text x=(x) y=(y) font-size=(pixels(look.size)) text-anchor=[anchor]
+                font-weight=[look.bold.then_some("bold")] fill=(paint(look.colour))
+                fill-opacity=[(share < 1.0).then_some(share)]
+                transform=[look.upwards.then(|| format!("rotate(-90 {x} {y})"))] { (clean(text)) }
+        };
+        self.add(&markup.into_string());
     }
-}
 
-/// The pieces of a polyline that are "on"; the SVG backend has no dashes of its own.
-fn dashes(points: &[(f64, f64)], pattern: &[f64]) -> Vec<Vec<(f64, f64)>> {
-    let mut pieces = Vec::new();
-    let mut piece = vec![points[0]];
-    let mut index = 0;
-    let mut left = pattern[0];
-    for pair in points.windows(2) {
-        let (mut from, to) = (pair[0], pair[1]);
-        loop {
-            let length = (to.0 - from.0).hypot(to.1 - from.1);
-            // Also false for lengths that are not finite.
-            let splits = length > left && left > 0.0 && length.is_finite();
-            if !splits {
-                if length.is_finite() {
-                    left = (left - length).max(1e-6);
-                }
-                if index % 2 == 0 {
-                    piece.push(to);
-                }
-                break;
-            }
-            let share = left / length;
-            from = (
-                from.0 + (to.0 - from.0) * share,
-                from.1 + (to.1 - from.1) * share,
-            );
-            if index % 2 == 0 {
-                piece.push(from);
-                pieces.push(std::mem::take(&mut piece));
-            } else {
-                piece = vec![from];
-            }
-            index += 1;
-            left = pattern[index % pattern.len()];
-        }
+    fn add(&mut self, markup: &str) {
+        self.markup.push_str(markup);
     }
-    if piece.len() > 1 {
-        pieces.push(piece);
-    }
-    pieces
 }
 
 #[cfg(test)]
@@ -379,36 +284,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dashes_cover_their_share_of_the_line() {
-        let pieces = dashes(&[(0.0, 0.0), (60.0, 0.0), (60.0, 60.0)], &[7.0, 3.0]);
-        let on: f64 = pieces
-            .iter()
-            .flat_map(|piece| piece.windows(2))
-            .map(|pair| (pair[1].0 - pair[0].0).hypot(pair[1].1 - pair[0].1))
-            .sum();
-        assert!((on - 84.0).abs() < 1e-6, "{on}");
-        assert_eq!(pieces.len(), 12);
+    fn positions_are_short_and_in_the_range_of_renderers() {
+        assert_eq!(pixels(f64::NAN), 0.0);
+        assert_eq!(pixels(f64::INFINITY), 1e6);
+        assert_eq!(pixels(-1e300), -1e6);
+        assert_eq!(pixels(53.999_99).to_string(), "54");
+        assert_eq!(pixels(-0.001).to_string(), "0");
+        assert_eq!(pixels(2.0 / 3.0).to_string(), "0.67");
     }
 
     #[test]
-    fn positions_stay_in_the_range_of_the_backend() {
-        assert_eq!(to_pixels(f64::NAN), 0);
-        assert_eq!(to_pixels(f64::INFINITY), 1_000_000);
-        assert_eq!(to_pixels(-1e300), -1_000_000);
-        assert_eq!(to_pixels(2.25), 9);
+    fn texts_and_titles_are_escaped_and_ink_is_the_text_colour() {
+        let svg = draw_svg("t", "d", (100.0, 50.0), |canvas| {
+            canvas.titled("a < b", |canvas| {
+                canvas.text("<i>", (1.0, 1.0), TextLook::new(10.0, Anchor::Start));
+            });
+        });
+        for part in [
+            "<g><title>a &lt; b</title><text ",
+            ">&lt;i&gt;</text></g>",
+            "fill=\"currentColor\"",
+        ] {
+            assert!(svg.as_str().contains(part), "{part}: {svg}");
+        }
     }
 
     #[test]
-    fn ink_becomes_the_text_colour_but_not_in_texts() {
-        let svg = draw_svg("test", "t", "d", (100.0, 50.0), |canvas| {
-            canvas.text(
-                "\"#010203\"",
-                (1.0, 1.0),
-                TextLook::new(10.0, Anchor::Start),
-            )
-        })
-        .unwrap();
-        assert!(svg.as_str().contains("&quot;#010203&quot;"));
-        assert!(svg.as_str().contains("fill=\"currentColor\""));
+    fn dashes_are_the_renderers_and_full_opacity_is_not_written() {
+        let svg = draw_svg("t", "d", (100.0, 50.0), |canvas| {
+            let stroke = Stroke::new((0, 0x72, 0xB2), 1.25).dash(&[7.0, 4.0]);
+            canvas.line((0.0, 0.1 + 0.2), (10.0, 0.0), stroke);
+        });
+        assert!(svg.as_str().contains(
+            "<line x1=\"0\" y1=\"0.3\" x2=\"10\" y2=\"0\" fill=\"none\" stroke=\"#0072B2\" stroke-width=\"1.25\" \
+             stroke-dasharray=\"7 4\"/>"
+        ), "{svg}");
     }
 }

@@ -1,9 +1,9 @@
 use super::canvas::{Anchor, Canvas, Stroke, TextLook};
 use super::palette::Rgb;
 use super::text::{text_width, truncate};
-use crate::ReportError;
 
 const TITLE_SIZE: f64 = 14.5;
+const TITLE_LINE: f64 = 18.0;
 const LABEL_SIZE: f64 = 12.0;
 const ROW_HEIGHT: f64 = 19.0;
 const MARK_GAP: f64 = 6.0;
@@ -48,19 +48,19 @@ impl LegendEntry {
     }
 }
 
-/// The title of a chart and its legend below it, in as many rows as it needs.
+/// The title of a chart, in two lines at most, and its legend below it, in as many rows as it needs.
 pub(crate) struct Header {
-    title: String,
+    title: Vec<String>,
     placed: Vec<(LegendEntry, f64, usize)>,
     rows: usize,
 }
 
 impl Header {
     pub(crate) fn new(title: &str, entries: Vec<LegendEntry>, width: f64) -> Self {
-        let title = truncate(title, width - 2.0 * SIDE, TITLE_SIZE * 1.06);
+        let title = two_lines(title, width - 2.0 * SIDE);
         let mut placed = Vec::with_capacity(entries.len());
         let (mut x, mut row) = (SIDE, 0);
-        let longest = (width - 2.0 * SIDE) * 0.6;
+        let longest = (width - 2.0 * SIDE) * 0.85;
         for mut entry in entries {
             entry.label = truncate(&entry.label, longest, LABEL_SIZE);
             let entry_width = entry.mark.width() + MARK_GAP + text_width(&entry.label, LABEL_SIZE);
@@ -80,33 +80,56 @@ impl Header {
     }
 
     pub(crate) fn height(&self) -> f64 {
-        32.0 + self.rows as f64 * ROW_HEIGHT
+        self.title_height() + self.rows as f64 * ROW_HEIGHT
     }
 
-    pub(crate) fn draw(&self, canvas: &mut Canvas<'_>) -> Result<(), ReportError> {
+    fn title_height(&self) -> f64 {
+        32.0 + self.title.len().saturating_sub(1) as f64 * TITLE_LINE
+    }
+
+    pub(crate) fn draw(&self, canvas: &mut Canvas) {
         let look = TextLook::new(TITLE_SIZE, Anchor::Start).bold();
-        canvas.text(&self.title, (SIDE, 15.0), look)?;
-        for (entry, x, row) in &self.placed {
-            let y = 38.0 + *row as f64 * ROW_HEIGHT;
-            draw_mark(canvas, entry.mark, *x, y)?;
-            let at = (x + entry.mark.width() + MARK_GAP, y);
-            canvas.text(&entry.label, at, TextLook::new(LABEL_SIZE, Anchor::Start))?;
+        for (line, text) in self.title.iter().enumerate() {
+            canvas.text(text, (SIDE, 15.0 + line as f64 * TITLE_LINE), look);
         }
-        Ok(())
+        for (entry, x, row) in &self.placed {
+            let y = self.title_height() + 6.0 + *row as f64 * ROW_HEIGHT;
+            draw_mark(canvas, entry.mark, *x, y);
+            let at = (x + entry.mark.width() + MARK_GAP, y);
+            canvas.text(&entry.label, at, TextLook::new(LABEL_SIZE, Anchor::Start));
+        }
     }
 }
 
-fn draw_mark(canvas: &mut Canvas<'_>, mark: Mark, x: f64, y: f64) -> Result<(), ReportError> {
+/// A title in one line, or in two where it is too long; what does not fit into these is cut.
+fn two_lines(title: &str, width: f64) -> Vec<String> {
+    // Bold letters are wider.
+    let size = TITLE_SIZE * 1.06;
+    if text_width(title, size) <= width {
+        return vec![title.to_owned()];
+    }
+    let blanks = title.match_indices(' ').map(|(place, _)| place);
+    let mut fitting = blanks.filter(|place| text_width(&title[..*place], size) <= width);
+    match fitting.next_back() {
+        Some(place) => vec![
+            title[..place].to_owned(),
+            truncate(&title[place + 1..], width, size),
+        ],
+        None => vec![truncate(title, width, size)],
+    }
+}
+
+fn draw_mark(canvas: &mut Canvas, mark: Mark, x: f64, y: f64) {
     let right = x + mark.width();
     let middle = (x + right) / 2.0;
     match mark {
-        Mark::None => Ok(()),
+        Mark::None => {}
         Mark::Line(stroke) => canvas.line((x, y), (right, y), stroke),
         Mark::Square(colour) => canvas.rectangle((x, y - 5.5), (right, y + 5.5), colour, 1.0),
         Mark::Disc(colour) => canvas.disc((middle, y), 4.0, colour, 1.0),
         Mark::Ring(stroke) => canvas.ring((middle, y), 4.0, stroke),
         Mark::Cross(stroke) => {
-            canvas.line((middle - 4.0, y - 4.0), (middle + 4.0, y + 4.0), stroke)?;
+            canvas.line((middle - 4.0, y - 4.0), (middle + 4.0, y + 4.0), stroke);
             canvas.line((middle - 4.0, y + 4.0), (middle + 4.0, y - 4.0), stroke)
         }
     }
@@ -116,6 +139,19 @@ fn draw_mark(canvas: &mut Canvas<'_>, mark: Mark, x: f64, y: f64) -> Result<(), 
 mod tests {
     use super::*;
     use crate::drawing::INK;
+
+    #[test]
+    fn long_titles_take_two_lines_and_no_more() {
+        assert_eq!(two_lines("Recall", 400.0), ["Recall"]);
+        let long = "Reliability: is the model as right as it is sure?";
+        let lines = two_lines(long, 300.0);
+        assert_eq!(lines.join(" "), long);
+        let lines = two_lines(&long.repeat(5), 300.0);
+        assert!(lines.len() == 2 && lines[1].ends_with('…'), "{lines:?}");
+        assert_eq!(two_lines(&"x".repeat(200), 300.0).len(), 1);
+        let header = |title| Header::new(title, Vec::new(), 300.0).height();
+        assert_eq!(header(long) - header("Recall"), TITLE_LINE);
+    }
 
     #[test]
     fn long_legends_wrap_within_the_width() {

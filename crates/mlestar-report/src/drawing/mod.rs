@@ -1,7 +1,6 @@
-//! What the charts are drawn with: a canvas over plotters' SVG backend, scales, axes, legends.
+//! What the charts are drawn with: a canvas that writes SVG, scales, axes, legends.
 //!
-//! plotters' own chart builder needs font metrics for its layout; the canvas lays out by the
-//! estimates of [`text`], so that no font has to be found on the machine.
+//! Charts are laid out by the estimates of [`text`], so that no font has to be found on the machine.
 
 mod axes;
 mod bar_rows;
@@ -10,6 +9,7 @@ mod legend;
 mod palette;
 mod scale;
 mod simplify;
+mod spots;
 mod text;
 
 pub(crate) use axes::{
@@ -22,4 +22,5 @@ pub(crate) use palette::{
     INK, Rgb, bar_colour, contrast_text, series_colour, series_dash, viridis,
 };
 pub(crate) use scale::{Range, Scale};
+pub(crate) use spots::draw_spots;
 pub(crate) use text::{clean, short_number, text_width, truncate};

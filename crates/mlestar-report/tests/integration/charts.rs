@@ -4,9 +4,10 @@ use mlestar_report::charts::{
     self, AccuracyCurve, AccuracyGroup, AccuracyOverTime, CellValue, ClassBars, ClassDistribution,
     ConfusionMatrixChart, CountSeries, GradientNormChart, HorizontalBar, HorizontalBars,
     LearningCurves, LearningRateChart, LearningRateSweep, LineChart, LineSeries,
-    OverfittingGapChart, PixelHistograms, PrecisionRecallCurve, PrecisionRecallCurves,
-    ReliabilityBin, ReliabilityDiagram, RocCurve, RocCurves, StepLearningRateChart, StepLossChart,
-    SweepMark, ThroughputChart, TrainingMark, TrialPoint, TrialState, TrialsChart,
+    OverfittingGapChart, ParallelAxis, ParallelCoordinates, PixelHistograms, PrecisionRecallCurve,
+    PrecisionRecallCurves, ReliabilityBin, ReliabilityDiagram, RocCurve, RocCurves,
+    StepLearningRateChart, StepLossChart, SweepMark, ThroughputChart, TrainingMark, TrialPoint,
+    TrialState, TrialsChart,
 };
 use mlestar_report::{Column, Page, Row, Section, Svg, Table};
 
@@ -104,6 +105,7 @@ pub fn every_chart(classes: &[String], values: &[f64], title: &str) -> Vec<Svg> 
             state: [TrialState::Complete, TrialState::Pruned, TrialState::Failed][index % 3],
         })
         .collect();
+    let numbers: Vec<String> = shifted.iter().map(f64::to_string).collect();
     let marks: Vec<TrainingMark<'_>> = (0..n)
         .map(|index| TrainingMark {
             at: value(index),
@@ -192,12 +194,28 @@ pub fn every_chart(classes: &[String], values: &[f64], title: &str) -> Vec<Svg> 
         lines(true, false),
         lines(false, true),
         lines(true, true),
-        charts::trials(&TrialsChart {
+        Ok(charts::trials(&TrialsChart {
             title,
             value_label: "accuracy (fraction)",
             trials: &trials,
             maximize: counts.first().is_none_or(|count| count % 2 == 0),
             baseline: limit,
+        })),
+        charts::parallel_coordinates(&ParallelCoordinates {
+            title,
+            axes: &[
+                ParallelAxis {
+                    label: title,
+                    values: classes,
+                },
+                ParallelAxis {
+                    label: "learning rate",
+                    values: &numbers,
+                },
+            ],
+            value_label: "accuracy (fraction)",
+            numbers: &counts,
+            values: &cut,
         }),
         charts::step_loss(&StepLossChart {
             title,
@@ -273,13 +291,73 @@ fn every_chart_is_well_formed_and_describes_itself() {
                 let found = document.texts.iter().filter(|(parent, _)| parent == name);
                 found.map(|(_, text)| text.clone()).collect::<Vec<_>>()
             };
-            assert_eq!(texts_of("title"), ["A title"]);
+            // Those of its marks come after its own.
+            assert_eq!(texts_of("title")[0], "A title");
             let description = texts_of("desc");
             assert!(
                 description.len() == 1 && description[0].len() > 20,
                 "{description:?}"
             );
             assert!(!svg.as_str().contains("NaN") && !svg.as_str().contains("inf"));
+        }
+    }
+}
+
+/// A reader points at a bar, a point or a cell and sees its value, without a script.
+#[test]
+fn marks_tell_their_values() {
+    for svg in every_chart(&names(4), &plain_values(4), "A title") {
+        let document = parse(svg.as_str()).unwrap();
+        let of_marks = document
+            .named("title")
+            .filter(|title| title.parents.contains(&"g".into()));
+        assert!(of_marks.count() > 0, "{svg}");
+    }
+}
+
+/// On a page of 390 pixels a chart has about 350: where it is scaled down to these, or to the width below which it
+/// scrolls, its letters are still legible.
+#[test]
+fn text_is_legible_however_narrow_the_page_is() {
+    for n in [2, 10, 21, 100] {
+        for svg in every_chart(&names(n), &plain_values(n), "A title") {
+            let document = parse(svg.as_str()).unwrap();
+            let root = &document.elements[0];
+            let number = |text: &str| text.parse::<f64>().unwrap();
+            let width = number(root.attribute("width").unwrap());
+            let style = root.attribute("style").unwrap();
+            let least = style
+                .strip_prefix("min-width:")
+                .and_then(|rest| rest.split_once("px"));
+            let shown = number(least.unwrap().0).max(350.0).min(width);
+            let sizes = document
+                .named("text")
+                .filter_map(|text| text.attribute("font-size"));
+            let smallest = sizes.map(number).fold(f64::INFINITY, f64::min);
+            assert!(
+                smallest * shown / width >= 9.0,
+                "{smallest} of {width}: {style}"
+            );
+        }
+    }
+}
+
+/// No floating-point noise: two decimals are finer than a screen.
+#[test]
+fn positions_have_two_decimals_at_most() {
+    for svg in every_chart(&names(10), &plain_values(10), "A title") {
+        let document = parse(svg.as_str()).unwrap();
+        let values = document
+            .elements
+            .iter()
+            .flat_map(|element| &element.attributes);
+        for (name, value) in values.filter(|(name, _)| name != "xmlns") {
+            let numbers = value
+                .split([' ', ',', '(', ')'])
+                .filter_map(|part| part.split_once('.'));
+            for (whole, decimals) in numbers.filter(|(whole, _)| whole.parse::<i64>().is_ok()) {
+                assert!(decimals.len() <= 2, "{name}: {whole}.{decimals}");
+            }
         }
     }
 }
@@ -354,7 +432,7 @@ fn axes_say_what_they_show_and_in_which_unit() {
         "validation loss less training loss (nats)",
         "training accuracy less validation accuracy (fraction)",
     ] {
-        assert!(drawn.contains(&format!("\n{label}\n")), "{label}");
+        assert!(drawn.contains(&format!(">{label}<")), "{label}");
     }
 }
 
@@ -362,9 +440,12 @@ fn axes_say_what_they_show_and_in_which_unit() {
 fn text_takes_the_colour_of_the_page_and_generic_fonts() {
     for svg in every_chart(&names(4), &plain_values(4), "A title") {
         let document = parse(svg.as_str()).unwrap();
-        for element in document.named("text") {
-            assert_eq!(element.attribute("font-family"), Some("sans-serif"));
-        }
+        assert_eq!(
+            document.elements[0].attribute("font-family"),
+            Some("system-ui, sans-serif")
+        );
+        let mut texts = document.named("text");
+        assert!(texts.all(|text| text.attribute("font-family").is_none()));
         let title = document.named("text").next().unwrap();
         assert_eq!(title.attribute("fill"), Some("currentColor"));
     }
@@ -377,7 +458,7 @@ fn nothing_to_draw_says_no_data() {
         let drawn = every_chart(&classes, &undefined, "Nothing");
         let no_data = drawn
             .iter()
-            .filter(|svg| svg.as_str().contains("\nno data\n"));
+            .filter(|svg| svg.as_str().contains(">no data<"));
         // |inf| is a count, so the charts of counts have data when there are classes.
         let expected = if classes.is_empty() {
             drawn.len()

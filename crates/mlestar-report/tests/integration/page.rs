@@ -78,7 +78,7 @@ fn page_with_everything() -> Page {
         range: Some([0.0, 1.0]),
     })
     .unwrap();
-    let picture = thumbnail(&[200, 10, 10, 10, 10, 200], 1, 2, 1).unwrap();
+    let picture = thumbnail(&[200, 10, 10, 10, 10, 200], 1, 2).unwrap();
     Page::new("Evaluation")
         .project("MLE-Star")
         .subtitle("run 7")

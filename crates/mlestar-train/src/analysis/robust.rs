@@ -2,14 +2,8 @@
 
 /// The median of the finite values; `None` when there are none.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
-    let mut finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
-    finite.sort_by(f64::total_cmp);
-    let n = finite.len();
-    match n {
-        0 => None,
-        _ if n % 2 == 1 => Some(finite[n / 2]),
-        _ => Some(finite[n / 2 - 1] / 2.0 + finite[n / 2] / 2.0),
-    }
+    let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    mlestar_eval::median(&finite)
 }
 
 /// The medians of `n_blocks` parts of about equal length; parts without a finite value are left out.

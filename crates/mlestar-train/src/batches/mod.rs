@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use mlestar_data::loader::{Batch, Loader};
 use mlestar_kernels::backend as kernels;
 
-use crate::{PictureMemory, TrainError, mix::Mixture, step::catching_out_of_memory};
+use crate::{PictureMemory, TrainError, device::catching_out_of_memory, mix::Mixture};
 use resident::{AreaMeans, ResidentPictures};
 
 /// With [`PictureMemory::Auto`], a device holds no more than this of them.

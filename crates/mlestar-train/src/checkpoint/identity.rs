@@ -1,6 +1,6 @@
 use mlestar_artifact::ContentHash;
 use mlestar_data::{ImageSet, augment::AugmentationConfig, normalization::Normalization};
-use mlestar_model::ModelSpec;
+use mlestar_model::{ModelSpec, NamedTensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -11,8 +11,12 @@ use crate::config::TrainingConfig;
 pub struct TrainingIdentity {
     /// Seed of all random choices.
     pub seed: u64,
-    /// The model.
-    pub model: ModelSpec,
+    /// The network's [`description`](mlestar_model::Network::description); for a network of `mlestar-model` its
+    /// [`ModelSpec`].
+    pub model: Value,
+    /// Hash of the weights that the network had before the training.
+    #[serde(default)]
+    pub initial_state: Option<ContentHash>,
     /// The training configuration.
     pub training: TrainingConfig,
     /// The augmentation.
@@ -32,6 +36,16 @@ pub struct TrainingIdentity {
 }
 
 impl TrainingIdentity {
+    /// The architecture, where the network is one of `mlestar-model`.
+    ///
+    /// # Errors
+    ///
+    /// Why the description is none of theirs, in words.
+    pub fn spec(&self) -> Result<ModelSpec, String> {
+        ModelSpec::deserialize(&self.model)
+            .map_err(|error| format!("its network is none of mlestar-model: {error}"))
+    }
+
     /// What differs in a way that makes it another training, as `key: value here, value there`.
     ///
     /// What [`TrainingConfig::extends`] lets pass does not matter: such a training can be resumed to go on for longer.
@@ -74,6 +88,24 @@ fn compare(key: &str, own: &Value, other: &Value, differences: &mut Vec<String>)
         _ if own == other => {}
         _ => differences.push(format!("{key} is {own} here and {other} there")),
     }
+}
+
+/// A hash of names, shapes and values.
+pub(crate) fn hash_of_state(state: &[NamedTensor]) -> ContentHash {
+    let mut bytes = Vec::new();
+    for tensor in state {
+        bytes.extend((tensor.name.len() as u64).to_le_bytes());
+        bytes.extend(tensor.name.as_bytes());
+        bytes.extend((tensor.shape.len() as u64).to_le_bytes());
+        bytes.extend(
+            tensor
+                .shape
+                .iter()
+                .flat_map(|&side| (side as u64).to_le_bytes()),
+        );
+        bytes.extend(tensor.values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    ContentHash::of_bytes(&bytes)
 }
 
 /// A hash of everything in `set` that training depends on: pixels, labels, sizes and the names of the classes, not where

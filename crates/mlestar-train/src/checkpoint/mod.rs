@@ -28,9 +28,10 @@ use std::{
 
 use burn::tensor::Device;
 use mlestar_artifact::{Artifact, ContentHash, read_artifact, write_artifact, write_atomically};
-use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor};
+use mlestar_model::{ImageClassifier, ModelSpec, NamedTensor, Network};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use identity::hash_of_state;
 pub use identity::{TrainingIdentity, hash_of_set};
 
 use crate::{EpochRecord, Remedy, TrainError, history::Progress};
@@ -303,8 +304,11 @@ pub fn load_model(folder: &Path, device: &Device) -> Result<ImageClassifier, Tra
     let bytes = read_checked(folder, &record, MODEL)?;
     let state = tensors::from_bytes(&bytes)
         .map_err(|reason| damaged(folder, format!("{MODEL}: {reason}")))?;
-    let model = record.identity.model.init(record.identity.seed, device);
-    Ok(model.load_state(&state, device)?)
+    let spec = record
+        .identity
+        .spec()
+        .map_err(|reason| damaged(folder, reason))?;
+    Ok(spec.init(0, device).load_state(&state, device)?)
 }
 
 /// Where the weights of a checkpoint stand.

@@ -1,10 +1,8 @@
 use std::path::PathBuf;
 
-use mlestar_artifact::ContentHash;
-use mlestar_model::ModelSpec;
 use serde::{Deserialize, Serialize};
 
-use crate::{TrainError, checkpoint};
+use crate::TrainError;
 
 /// Section `[training.distillation]`; present, the network learns from what trained networks make of the pictures as well
 /// as from the labels (knowledge distillation; Hinton et al. 2015, <https://arxiv.org/abs/1503.02531>).
@@ -23,7 +21,7 @@ use crate::{TrainError, checkpoint};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DistillationConfig {
-    /// Folders of checkpoints (see [`checkpoint`]) of networks for the same classes and size of pictures; any
+    /// Folders of checkpoints of networks for the same classes and size of pictures; any
     /// architecture will do.
     pub teachers: Vec<PathBuf>,
     /// Share of the loss that compares with the teachers.
@@ -46,38 +44,6 @@ impl Default for DistillationConfig {
 }
 
 impl DistillationConfig {
-    /// The hash of each teacher's weights.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainError::Teacher`] naming the one whose file of weights cannot be read.
-    pub fn hashes(&self) -> Result<Vec<ContentHash>, TrainError> {
-        let hash = |folder: &PathBuf| {
-            let file = checkpoint::weights_file(folder);
-            ContentHash::of_file(&file).map_err(|error| TrainError::Teacher {
-                path: folder.clone(),
-                reason: error.to_string(),
-            })
-        };
-        self.teachers.iter().map(hash).collect()
-    }
-
-    /// The network of each teacher.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainError::Teacher`] naming the one whose record cannot be read.
-    pub fn networks(&self) -> Result<Vec<ModelSpec>, TrainError> {
-        let network = |folder: &PathBuf| match checkpoint::read_record(folder) {
-            Ok(record) => Ok(record.identity.model),
-            Err(error) => Err(TrainError::Teacher {
-                path: folder.clone(),
-                reason: error.to_string(),
-            }),
-        };
-        self.teachers.iter().map(network).collect()
-    }
-
     pub(super) fn check(&self) -> Result<(), TrainError> {
         super::in_range(
             "distillation.teachers",

@@ -12,10 +12,10 @@ mod precision;
 mod progressive_resizing;
 mod recovery;
 mod schedule;
+mod spec;
 
 use std::path::PathBuf;
 
-use mlestar_model::ModelSpec;
 use serde::{Deserialize, Serialize};
 
 pub use class_weights::ClassWeights;
@@ -29,6 +29,7 @@ pub use precision::PrecisionChoice;
 pub use progressive_resizing::ProgressiveResizing;
 pub use recovery::RecoveryConfig;
 pub use schedule::{Monitor, PlateauConfig, ScheduleConfig, ScheduleKind};
+pub use spec::TrainingSpec;
 
 use crate::TrainError;
 
@@ -214,12 +215,17 @@ impl TrainingConfig {
         n > self.batch_size
     }
 
-    /// Checks every value.
+    /// The same, known to be within all ranges.
     ///
     /// # Errors
     ///
     /// [`TrainError::OutOfRange`] with the key, the value and what is allowed.
-    pub fn check(&self) -> Result<(), TrainError> {
+    pub fn check(&self) -> Result<TrainingSpec, TrainError> {
+        self.check_values()?;
+        Ok(TrainingSpec::unchecked(self.clone()))
+    }
+
+    fn check_values(&self) -> Result<(), TrainError> {
         in_range("epochs", self.epochs, 1, MAX_EPOCHS)?;
         in_range("batch_size", self.batch_size, 1, MAX_BATCH)?;
         in_range(
@@ -320,16 +326,6 @@ impl TrainingConfig {
         self.distillation
             .as_ref()
             .filter(|_| self.overfit_batches == 0)
-    }
-
-    /// The networks that are learnt from.
-    ///
-    /// # Errors
-    ///
-    /// As [`DistillationConfig::networks`].
-    pub fn teacher_networks(&self) -> Result<Vec<ModelSpec>, TrainError> {
-        self.teaching()
-            .map_or(Ok(Vec::new()), DistillationConfig::networks)
     }
 
     fn picture_scale(&self, epoch: usize) -> f64 {

@@ -1,8 +1,12 @@
+#[cfg(feature = "burn")]
 use burn::tensor::Device;
+#[cfg(feature = "burn")]
 use mlestar_kernels::{Level, backend};
+#[cfg(feature = "burn")]
 use mlestar_model::Precision;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "burn")]
 use crate::TrainError;
 
 /// How exactly training computes convolutions, `training.precision`. Evaluation always takes 32 bits.
@@ -12,13 +16,14 @@ pub enum PrecisionChoice {
     /// With 32-bit floating point.
     #[default]
     F32,
-    /// With factors of 16 bits, see [`Precision::Bf16`]; on the CPU only. A processor without instructions
+    /// With factors of 16 bits, see [`Precision::Bf16`](mlestar_model::Precision::Bf16); on the CPU only. A processor without instructions
     /// for them takes longer than with `f32`.
     Bf16,
     /// `bf16` on a CPU with instructions for it (AVX-512 BF16, with or without AMX), else `f32`.
     Auto,
 }
 
+#[cfg(feature = "burn")]
 impl PrecisionChoice {
     /// What it comes to on `device`.
     ///
@@ -45,7 +50,7 @@ impl PrecisionChoice {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "burn"))]
 mod tests {
     use super::*;
 

@@ -7,11 +7,10 @@ use std::{
 
 use burn::tensor::Device;
 use mlestar_artifact::{append_json_line, write_atomically};
-use mlestar_model::{ImageClassifier, NamedTensor};
+use mlestar_model::{NamedTensor, Network};
 
-use super::FitRequest;
 use crate::{
-    EpochRecord, Observer, Remedy, TrainError, TrainEvent,
+    EpochRecord, Observer, Remedy, TrainError, TrainEvent, TrainingSetup,
     checkpoint::{self, EpochPosition, TrainingIdentity},
     ema::Ema,
     history::Progress,
@@ -20,9 +19,9 @@ use crate::{
 };
 
 /// The state of a training at some step.
-pub(super) struct Beginning {
-    pub model: ImageClassifier,
-    pub ema: Option<Ema>,
+pub(super) struct Beginning<M> {
+    pub model: M,
+    pub ema: Option<Ema<M>>,
     pub optimizer: Optimizer,
     pub history: Vec<EpochRecord>,
     pub progress: Progress,
@@ -32,15 +31,14 @@ pub(super) struct Beginning {
 }
 
 /// The state before the first step, on an autodiff device.
-pub(super) fn fresh(
-    request: &FitRequest<'_>,
+pub(super) fn fresh<M: Network>(
+    setup: &TrainingSetup<'_, M>,
     device: &Device,
     observer: &mut dyn Observer,
-) -> Result<Beginning, TrainError> {
-    let training = request.training;
+) -> Result<Beginning<M>, TrainError> {
+    let training = &setup.training;
     let file = training.initial_weights.as_deref();
-    let InitialModel { model, begun_anew } =
-        initial_model(request.model, file, request.seed, device)?;
+    let InitialModel { model, begun_anew } = initial_model(&setup.network, file, device)?;
     if let Some(file) = file {
         observer.event(&TrainEvent::InitialWeights {
             path: file.to_owned(),
@@ -64,15 +62,16 @@ pub(super) fn fresh(
 
 /// The newest checkpoint that belongs to this training and is whole, and its path; `None` if there
 /// are none at all.
-pub(super) fn newest(
+pub(super) fn newest<M: Network>(
     checkpoints: &Path,
+    network: &M,
     identity: &TrainingIdentity,
     device: &Device,
     observer: &mut dyn Observer,
-) -> Result<Option<(Beginning, PathBuf)>, TrainError> {
+) -> Result<Option<(Beginning<M>, PathBuf)>, TrainError> {
     let mut reasons = Vec::new();
     for path in checkpoint::candidates(checkpoints)? {
-        match begin_from(&path, identity, device) {
+        match begin_from(&path, network, identity, device) {
             Ok(begin) => {
                 observer.event(&TrainEvent::Resumed {
                     path: path.clone(),
@@ -97,11 +96,12 @@ pub(super) fn newest(
     })
 }
 
-fn begin_from(
+fn begin_from<M: Network>(
     path: &Path,
+    network: &M,
     identity: &TrainingIdentity,
     device: &Device,
-) -> Result<Beginning, TrainError> {
+) -> Result<Beginning<M>, TrainError> {
     let checkpoint = checkpoint::load(path)?;
     let record = &checkpoint.record;
     let differences = identity.differences(&record.identity);
@@ -117,9 +117,8 @@ fn begin_from(
         reason: error.to_string(),
     };
     let plain = device.clone().without_autodiff();
-    let model = identity
-        .model
-        .init(identity.seed, device)
+    let model = network
+        .clone()
         .load_state(checkpoint.training_state(), device)
         .map_err(|error| unusable(error.into()))?;
     let ema = identity.training.ema.as_ref().map(|config| {

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use mlestar_data::{ImageSet, loader::Batch, normalization::Normalization};
-use mlestar_model::NamedTensor;
+use mlestar_model::{NamedTensor, Network};
 use serde_json::Value;
 
-use super::FitRequest;
 use crate::{
-    EpochRecord, StepRecord, TrainError,
+    EpochRecord, StepRecord, TrainError, TrainingSetup,
     loss::highest_class,
     tensorboard::{
         EventWriter, HistogramSummary, HparamStatus, HparamValue, RgbPicture,
@@ -36,28 +35,30 @@ impl EventLog {
     }
 
     /// What is trained, and pictures of the first batch as the network sees them.
-    pub(super) fn begin(
+    pub(super) fn begin<M: Network>(
         &mut self,
-        request: &FitRequest<'_>,
+        setup: &TrainingSetup<'_, M>,
         first: Option<&Batch>,
     ) -> Result<(), TrainError> {
         let mut settings = Vec::new();
+        // Of a specification the settings; what else it says is said of the images.
+        let network = setup.network.description();
         flatten(
             "model",
-            &serde_json::to_value(request.model.config()),
+            &Ok(network.get("config").unwrap_or(&network).clone()),
             &mut settings,
         );
         flatten(
             "training",
-            &serde_json::to_value(request.training),
+            &serde_json::to_value(&*setup.training),
             &mut settings,
         );
         flatten(
             "augmentation",
-            &serde_json::to_value(request.augmentation),
+            &serde_json::to_value(&setup.augmentation),
             &mut settings,
         );
-        settings.push(("seed".into(), HparamValue::Number(request.seed as f64)));
+        settings.push(("seed".into(), HparamValue::Number(setup.seed as f64)));
         let settings: Vec<(&str, HparamValue)> = settings
             .iter()
             .map(|(key, value)| (key.as_str(), value.clone()))
@@ -65,7 +66,7 @@ impl EventLog {
         self.writer
             .hparams_start(&settings, &["validation/accuracy", "validation/loss"])?;
         if let Some(batch) = first {
-            let samples = samples(batch, &request.normalization)?;
+            let samples = samples(batch, &setup.normalization)?;
             self.writer.picture(0, "train/first_batch", &samples)?;
         }
         Ok(())
@@ -130,7 +131,7 @@ impl EventLog {
         for (row, &label) in logits.chunks_exact(k).zip(set.labels()) {
             counts[label as usize * k + highest_class(row)] += 1;
         }
-        let picture = confusion_matrix_picture(&counts, k)?;
+        let picture = confusion_matrix_picture(&counts, set.classes())?;
         self.writer
             .picture(step, "validation/confusion_matrix", &picture)
     }

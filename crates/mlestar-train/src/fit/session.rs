@@ -4,58 +4,50 @@ mod recovery;
 
 use std::{fs, path::PathBuf, sync::Arc, time::Instant};
 
-use burn::{module::Module, tensor::Device};
 use mlestar_artifact::{ContentHash, append_json_line};
-use mlestar_data::{ImageSet, loader::Loader};
-use mlestar_model::{ImageClassifier, NamedTensor, Precision};
+use mlestar_data::ImageSet;
+use mlestar_model::{NamedTensor, Network};
 use mlestar_random::Stream;
 
-use super::{
-    FirstStep, FitOutcome, FitRequest, beginning, event_log::EventLog, loader_config,
-    step_log::StepLog,
-};
+use super::{FirstStep, FitOutcome, FitRequest, beginning, event_log::EventLog, step_log::StepLog};
 use crate::{
-    EpochRecord, Loss, Mixer, Observer, PlateauState, Remedy, ScheduleKind, StepCosts,
-    StepProgress, StopReason, TrainError, TrainEvent,
+    EpochRecord, Observer, PlateauState, Remedy, ScheduleKind, StepCosts, StepProgress, StopReason,
+    TrainError, TrainEvent, TrainingSetup,
     analysis::{METRICS_FILE, STEPS_FILE},
-    batches::{BatchSource, StepBatch},
+    batches::StepBatch,
     checkpoint::{self, Checkpoint, CheckpointRecord, EpochPosition, TrainingIdentity},
-    config::DistillationConfig,
-    distillation::Teachers,
+    config::{DistillationConfig, TrainingConfig},
+    device::catching_out_of_memory,
     ema::Ema,
     history::Progress,
+    logits::logits,
     loss::loss_sum_and_correct,
+    meter::{EpochTotals, Meter},
     optimizer::Optimizer,
-    predict::predict,
     schedule::Schedule,
-    step::{EpochTotals, Meter, StepContext, StepInput, StepOutput, catching_out_of_memory},
+    setup::Machinery,
+    step::{StepInput, StepOutput},
 };
 
 const CHECKPOINTS: &str = "checkpoints";
 const TENSORBOARD: &str = "tensorboard";
 
-pub(super) struct Session<'a> {
-    request: &'a FitRequest<'a>,
-    plain: Device,
-    autodiff: Device,
-    precision: Precision,
+pub(super) struct Session<'a, M> {
+    request: &'a FitRequest<'a, M>,
+    machinery: Machinery,
     /// What is trained on: the request's set, or a few batches of it.
     train: Arc<ImageSet>,
     validation: Arc<ImageSet>,
-    batches: BatchSource,
     steps_per_epoch: usize,
     schedule: Schedule,
     identity: TrainingIdentity,
-    loss: Loss,
-    mixer: Option<Mixer>,
-    teachers: Option<Teachers>,
     plateau: PlateauState,
     events: EventLog,
     /// Gradients of the epoch's last step, where they are to be logged.
     gradients: Vec<NamedTensor>,
     step_log: StepLog,
-    model: ImageClassifier,
-    ema: Option<Ema>,
+    model: M,
+    ema: Option<Ema<M>>,
     optimizer: Optimizer,
     history: Vec<EpochRecord>,
     progress: Progress,
@@ -70,38 +62,29 @@ pub(super) struct Session<'a> {
     first_step: Option<FirstStep>,
 }
 
-impl<'a> Session<'a> {
+impl<'a, M: Network> Session<'a, M> {
     pub(super) fn start(
-        request: &'a FitRequest<'a>,
+        request: &'a FitRequest<'a, M>,
         observer: &mut dyn Observer,
     ) -> Result<Self, TrainError> {
         let began = Instant::now();
-        let plain = request.device.clone().without_autodiff();
-        let autodiff = plain.clone().autodiff();
-        let training = request.training;
-        let precision = training.precision.on(&plain)?;
+        let setup = &request.setup;
+        let training: &TrainingConfig = &setup.training;
         let (train, validation) = match training.overfit_batches {
-            0 => (Arc::clone(&request.train), Arc::clone(&request.validation)),
+            0 => (Arc::clone(&setup.train), Arc::clone(&request.validation)),
             batches => {
-                let few = few_batches(request, batches)?;
+                let few = few_batches(setup, batches)?;
                 (Arc::clone(&few), few)
             }
         };
         // What is to be learnt by heart must look the same every time.
         let is_augmented = training.overfit_batches == 0;
-        let loader = Loader::new(
-            Arc::clone(&train),
-            is_augmented.then(|| request.augmentation.clone()),
-            request.normalization,
-            loader_config(train.len(), training, request.threads, request.seed),
-        )?;
-        let batches = BatchSource::new(loader, training.picture_memory, &autodiff)?;
-        let steps_per_epoch = batches.batches_per_epoch();
+        let augmentation = is_augmented.then(|| setup.augmentation.clone());
+        let machinery = setup.machinery(&train, augmentation)?;
+        let steps_per_epoch = machinery.batches.batches_per_epoch();
         let identity = identity_of(request)?;
-        let normalization = &request.normalization;
-        let teachers = Teachers::of(training, request.model, normalization, precision, &plain)?;
-        if let Some(teachers) = &teachers {
-            for event in teachers.tried_on(&train, &plain)? {
+        if let Some(teachers) = &machinery.teachers {
+            for event in teachers.tried_on(&train, &machinery.plain)? {
                 observer.event(&event);
             }
         }
@@ -110,8 +93,9 @@ impl<'a> Session<'a> {
         fs::create_dir_all(&checkpoints).map_err(TrainError::io("creating", &checkpoints))?;
         checkpoint::recover(&checkpoints)?;
 
+        let device = &machinery.autodiff;
         let resumed = match request.resume {
-            true => beginning::newest(&checkpoints, &identity, &autodiff, observer)?,
+            true => beginning::newest(&checkpoints, &setup.network, &identity, device, observer)?,
             false => None,
         };
         // A stop in the first epoch must leave something to resume from, and a folder that cannot be
@@ -126,17 +110,14 @@ impl<'a> Session<'a> {
             Some((begin, _)) => begin,
             None => {
                 beginning::remove_earlier_results(&checkpoints, &event_files)?;
-                beginning::fresh(request, &autodiff, observer)?
+                beginning::fresh(setup, device, observer)?
             }
         };
         let steps = begin.optimizer.steps();
         beginning::rewrite_metrics(&request.output.join(METRICS_FILE), &begin.history)?;
-        let loss = Loss::new(training, train.labels(), request.model.n_classes())?;
         let mut session = Self {
             request,
-            precision,
-            plain,
-            autodiff,
+            machinery,
             train,
             validation,
             steps_per_epoch,
@@ -146,12 +127,8 @@ impl<'a> Session<'a> {
                 training.epochs,
                 steps_per_epoch,
             ),
-            batches,
             identity,
-            loss,
-            mixer: Mixer::new(&training.mixing, request.seed),
-            teachers,
-            plateau: plateau_after(request, &begin.history),
+            plateau: plateau_after(training, &begin.history),
             events: EventLog::create(&event_files, steps)?,
             gradients: Vec::new(),
             step_log: StepLog::open(&request.output.join(STEPS_FILE), steps)?,
@@ -172,8 +149,11 @@ impl<'a> Session<'a> {
             session.save(checkpoint::LAST, &session.checkpoint()?, observer)?;
         }
         if steps == 0 {
-            let first = session.batches.sample(1, session.picture_size(1))?;
-            session.events.begin(request, first.as_ref())?;
+            let first = session
+                .machinery
+                .batches
+                .sample(1, session.picture_size(1))?;
+            session.events.begin(setup, first.as_ref())?;
         }
         observer.event(&TrainEvent::Started {
             first_epoch: session.history.len() + 1,
@@ -181,7 +161,7 @@ impl<'a> Session<'a> {
             steps: steps_per_epoch,
             train_images: session.train.len(),
             validation_images: session.validation.len(),
-            pictures_on_device: session.batches.is_resident(),
+            pictures_on_device: session.machinery.batches.is_resident(),
         });
         Ok(session)
     }
@@ -189,7 +169,7 @@ impl<'a> Session<'a> {
     /// Height and width of the training pictures in `epoch`, from 1.
     fn picture_size(&self, epoch: usize) -> [usize; 2] {
         let full = [self.train.height(), self.train.width()];
-        self.request.training.picture_size(epoch, full)
+        self.request.setup.training.picture_size(epoch, full)
     }
 
     /// Why there is nothing left to do, if so.
@@ -198,8 +178,10 @@ impl<'a> Session<'a> {
         let between_epochs = self.position.steps == 0;
         // An epoch that was not validated is no reason to stop.
         let is_judged = self.history.last().is_some_and(EpochRecord::is_validated);
-        match &self.request.training.early_stopping {
-            _ if self.history.len() >= self.request.training.epochs => Some(StopReason::Completed),
+        match &self.request.setup.training.early_stopping {
+            _ if self.history.len() >= self.request.setup.training.epochs => {
+                Some(StopReason::Completed)
+            }
             Some(early) if between_epochs && is_judged && waited >= early.patience => {
                 Some(StopReason::EarlyStopping {
                     epochs_without_progress: waited,
@@ -220,7 +202,7 @@ impl<'a> Session<'a> {
 
     /// Seconds until the time is up for an epoch that begins now; infinite without a limit.
     fn seconds_left(&self) -> f64 {
-        let minutes = self.request.training.max_minutes;
+        let minutes = self.request.setup.training.max_minutes;
         minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0) - self.finished_seconds()
     }
 
@@ -235,7 +217,7 @@ impl<'a> Session<'a> {
         check_finite(epoch, &self.model.state())?;
         let started = Instant::now();
         let is_last = self.is_time_up || position.seconds >= self.seconds_left();
-        let validation = match is_last || self.request.training.validates(epoch) {
+        let validation = match is_last || self.request.setup.training.validates(epoch) {
             true => Some(catching_out_of_memory(|| self.validate(epoch, observer))?),
             false => None,
         };
@@ -248,7 +230,7 @@ impl<'a> Session<'a> {
             validation_loss: validation.map(|(loss, _)| loss),
             validation_accuracy: validation.map(|(_, accuracy)| accuracy),
             images_per_second: position.images as f64 / position.seconds.max(f64::MIN_POSITIVE),
-            picture_area: self.request.training.picture_area(epoch),
+            picture_area: self.request.setup.training.picture_area(epoch),
             seconds: position.seconds,
             validation_seconds,
             loader_wait_seconds: position.loader_wait_seconds,
@@ -275,7 +257,10 @@ impl<'a> Session<'a> {
         };
         let mut waited = 0.0;
         let size = self.picture_size(epoch);
-        let mut batches = self.batches.epoch_from(epoch, first.steps, size)?;
+        let mut batches = self
+            .machinery
+            .batches
+            .epoch_from(epoch, first.steps, size)?;
         for index in first.steps..self.steps_per_epoch {
             if self.request.stop.is_requested() {
                 self.read(&mut meter, observer, epoch)?;
@@ -317,7 +302,7 @@ impl<'a> Session<'a> {
                 self.is_time_up = true;
                 break;
             }
-            let minutes = self.request.training.checkpoint_every_minutes;
+            let minutes = self.request.setup.training.checkpoint_every_minutes;
             if minutes > 0.0
                 && !is_last
                 && self.last_saved.elapsed().as_secs_f64() >= minutes * 60.0
@@ -346,9 +331,9 @@ impl<'a> Session<'a> {
         batch: StepBatch,
         learning_rate: f64,
         is_last: bool,
-    ) -> Result<StepOutput, TrainError> {
+    ) -> Result<StepOutput<M>, TrainError> {
         let step = self.optimizer.steps();
-        let training = self.request.training;
+        let setup = &self.request.setup;
         let faults = &self.request.faults;
         if faults.kill_at_step == Some(step + 1) {
             std::process::abort();
@@ -359,20 +344,8 @@ impl<'a> Session<'a> {
                 message: "out of memory, as faults.out_of_memory_at_step asked for".into(),
             });
         }
-        let context = StepContext {
-            spec: self.request.model,
-            training,
-            loss: &self.loss,
-            mixer: self.mixer.as_ref(),
-            teachers: self.teachers.as_ref(),
-            seed: self.request.seed,
-            device: &self.autodiff,
-            accumulation_steps: Remedy::accumulation_steps(
-                &self.remedies,
-                training.accumulation_steps,
-            ),
-            precision: self.precision,
-        };
+        let parts = Remedy::accumulation_steps(&self.remedies, setup.training.accumulation_steps);
+        let context = self.machinery.step(setup, parts);
         let model = self.model.clone();
         let keep_gradients = is_last && self.logs_histograms();
         let optimizer = &mut self.optimizer;
@@ -404,7 +377,7 @@ impl<'a> Session<'a> {
     }
 
     fn step_progress(&self, epoch: usize, totals: &EpochTotals) -> StepProgress {
-        let training = self.request.training;
+        let training: &TrainingConfig = &self.request.setup.training;
         let position = &totals.position;
         let validations = training.validations_after(epoch - 1) as f64;
         let costs = StepCosts::of_epochs(&self.history).or(self.request.step_costs);
@@ -436,7 +409,7 @@ impl<'a> Session<'a> {
     }
 
     /// The model that is validated: averaged weights, if there are any.
-    fn evaluated(&self) -> &ImageClassifier {
+    fn evaluated(&self) -> &M {
         self.ema.as_ref().map_or(&self.model, Ema::model)
     }
 
@@ -447,12 +420,12 @@ impl<'a> Session<'a> {
         observer: &mut dyn Observer,
     ) -> Result<(f64, f64), TrainError> {
         let set = Arc::clone(&self.validation);
-        let logits = predict(
+        let logits = logits(
             self.evaluated(),
             &set,
-            &self.request.normalization,
-            self.request.training.evaluation_batch_size,
-            &self.plain,
+            &self.request.setup.normalization,
+            self.request.setup.training.evaluation_batch_size,
+            &self.machinery.plain,
             &mut |done, of| observer.event(&TrainEvent::Validation { epoch, done, of }),
         )?;
         let k = set.n_classes();
@@ -477,7 +450,7 @@ impl<'a> Session<'a> {
         record: EpochRecord,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
-        let training = self.request.training;
+        let training: &TrainingConfig = &self.request.setup.training;
         let min_delta = training
             .early_stopping
             .as_ref()
@@ -527,7 +500,7 @@ impl<'a> Session<'a> {
 
     /// Whether the running epoch is one after which distributions are logged.
     fn logs_histograms(&self) -> bool {
-        let every = self.request.training.histograms_every_epochs;
+        let every = self.request.setup.training.histograms_every_epochs;
         every > 0 && (self.history.len() + 1).is_multiple_of(every)
     }
 
@@ -604,7 +577,7 @@ impl<'a> Session<'a> {
         self.events.end(*stopped != StopReason::Interrupted)
     }
 
-    pub(super) fn into_outcome(self, stopped: StopReason) -> Result<FitOutcome, TrainError> {
+    pub(super) fn into_outcome(self, stopped: StopReason) -> Result<FitOutcome<M>, TrainError> {
         Ok(FitOutcome {
             train_seconds: self.finished_seconds(),
             best_epoch: self.best_epoch(),
@@ -612,18 +585,18 @@ impl<'a> Session<'a> {
             best_model: self
                 .model
                 .valid()
-                .load_state(&self.best_state, &self.plain)?,
+                .load_state(&self.best_state, &self.machinery.plain)?,
             stopped,
             first_step: self.first_step,
             remedies: self.remedies,
-            precision: self.precision,
+            precision: self.machinery.precision,
         })
     }
 }
 
 /// What a schedule with a plateau has come to.
-fn plateau_after(request: &FitRequest<'_>, history: &[EpochRecord]) -> PlateauState {
-    let schedule = &request.training.schedule;
+fn plateau_after(training: &TrainingConfig, history: &[EpochRecord]) -> PlateauState {
+    let schedule = &training.schedule;
     match schedule.kind {
         ScheduleKind::Plateau => PlateauState::after(&schedule.plateau, history),
         _ => PlateauState::default(),
@@ -631,32 +604,37 @@ fn plateau_after(request: &FitRequest<'_>, history: &[EpochRecord]) -> PlateauSt
 }
 
 /// A random choice of as many pictures of the training set as `batches` batches hold.
-fn few_batches(request: &FitRequest<'_>, batches: usize) -> Result<Arc<ImageSet>, TrainError> {
-    let mut order: Vec<usize> = (0..request.train.len()).collect();
-    Stream::new(request.seed, "overfit batches", 0, 0).shuffle(&mut order);
-    order.truncate(batches.saturating_mul(request.training.batch_size));
+fn few_batches<M>(
+    setup: &TrainingSetup<'_, M>,
+    batches: usize,
+) -> Result<Arc<ImageSet>, TrainError> {
+    let mut order: Vec<usize> = (0..setup.train.len()).collect();
+    Stream::new(setup.seed, "overfit batches", 0, 0).shuffle(&mut order);
+    order.truncate(batches.saturating_mul(setup.training.batch_size));
     order.sort_unstable();
-    Ok(Arc::new(request.train.select(&order)?))
+    Ok(Arc::new(setup.train.select(&order)?))
 }
 
-fn identity_of(request: &FitRequest<'_>) -> Result<TrainingIdentity, TrainError> {
-    let file = request.training.initial_weights.as_ref();
+fn identity_of<M: Network>(request: &FitRequest<'_, M>) -> Result<TrainingIdentity, TrainError> {
+    let setup = &request.setup;
+    let file = setup.training.initial_weights.as_ref();
     let hash = |path: &PathBuf| {
         ContentHash::of_file(path).map_err(|error| TrainError::InitialWeights {
             path: path.clone(),
             reason: error.to_string(),
         })
     };
-    let teaching = request.training.teaching();
+    let teaching = setup.training.teaching();
     Ok(TrainingIdentity {
         initial_weights: file.map(hash).transpose()?,
         teachers: teaching.map_or(Ok(Vec::new()), DistillationConfig::hashes)?,
-        seed: request.seed,
-        model: request.model.clone(),
-        training: request.training.clone(),
-        augmentation: request.augmentation.clone(),
-        normalization: request.normalization,
-        train: checkpoint::hash_of_set(&request.train),
+        seed: setup.seed,
+        model: setup.network.description(),
+        initial_state: Some(checkpoint::hash_of_state(&setup.network.state())),
+        training: TrainingConfig::clone(&setup.training),
+        augmentation: setup.augmentation.clone(),
+        normalization: setup.normalization,
+        train: checkpoint::hash_of_set(&setup.train),
         validation: checkpoint::hash_of_set(&request.validation),
     })
 }

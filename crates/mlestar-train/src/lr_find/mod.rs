@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 pub use curve::{Suggestions, SweepPoint};
 pub use options::LrFindOptions;
 
-use crate::{StepsRequest, StopSignal, TrainError, TrainingSteps};
+use mlestar_model::Network;
+
+use crate::{StopSignal, TrainError, TrainingSetup, TrainingSteps};
 use curve::Curve;
 
 /// Why a sweep ended.
@@ -49,34 +51,26 @@ pub struct LrFindOutcome {
 /// use std::sync::Arc;
 ///
 /// use burn::tensor::Device;
-/// use mlestar_data::{
-///     augment::AugmentationConfig,
-///     normalization::Normalization,
-///     synthetic::{SyntheticConfig, generate},
-/// };
+/// use mlestar_data::synthetic::{SyntheticConfig, generate};
 /// use mlestar_model::{ModelConfig, StageConfig};
 /// use mlestar_train::{
-///     StepsRequest, StopSignal, TrainingConfig,
+///     StopSignal, TrainingConfig, TrainingSetup,
 ///     lr_find::{LrFindOptions, SweepPoint, find_learning_rate},
 /// };
 ///
 /// let sizes = SyntheticConfig { n_train: 64, n_validation: 20, n_test: 10, ..SyntheticConfig::default() };
 /// let splits = generate(&sizes.without_flaws(), 1)?.splits;
 /// let stages = vec![StageConfig { channels: 4, blocks: 1, stride: 4 }];
+/// let spec = ModelConfig { stem_channels: 4, stages, ..ModelConfig::small() }.check(10, 32, 32)?;
 /// let training = TrainingConfig { batch_size: 32, ..TrainingConfig::default() };
-/// let request = StepsRequest {
-///     model: &ModelConfig { stem_channels: 4, stages, ..ModelConfig::small() }.check(10, 32, 32)?,
-///     training: &training,
-///     augmentation: &AugmentationConfig::default(),
-///     normalization: Normalization::new([0.5; 3], [0.25; 3])?,
-///     train: Arc::new(splits.train),
-///     seed: 0,
-///     device: &Device::flex(),
-///     threads: 1,
+/// let device = Device::flex();
+/// let setup = TrainingSetup {
+///     training: training.check()?,
+///     ..TrainingSetup::new(spec.init(0, &device), Arc::new(splits.train), &device)?
 /// };
 /// let options = LrFindOptions { steps: 20, ..LrFindOptions::for_optimizer(training.optimizer.kind) };
 /// let stop = StopSignal::new();
-/// let outcome = find_learning_rate(request, &options, &stop, &mut |point: &SweepPoint| {
+/// let outcome = find_learning_rate(setup, &options, &stop, &mut |point: &SweepPoint| {
 ///     println!("{:.1e}: {:.3}", point.learning_rate, point.smoothed_loss);
 /// })?;
 /// if let Some(rate) = outcome.suggestions.suggested() {
@@ -89,14 +83,14 @@ pub struct LrFindOutcome {
 ///
 /// [`TrainError`]: an option or setting out of range, an empty set or one that does not fit the model, or
 /// a failing device.
-pub fn find_learning_rate(
-    request: StepsRequest<'_>,
+pub fn find_learning_rate<M: Network>(
+    setup: TrainingSetup<'_, M>,
     options: &LrFindOptions,
     stop: &StopSignal,
     observer: &mut dyn FnMut(&SweepPoint),
 ) -> Result<LrFindOutcome, TrainError> {
     options.check()?;
-    let mut steps = TrainingSteps::new(request)?;
+    let mut steps = TrainingSteps::new(setup)?;
     let guessing = steps.loss_of_guessing();
     let mut curve = Curve::default();
     let mut ended = SweepEnd::Completed;

@@ -68,17 +68,17 @@ impl Setup {
         observer: &mut dyn FnMut(&SweepPoint),
     ) -> Result<LrFindOutcome, TrainError> {
         let device = Device::flex();
-        let request = StepsRequest {
-            model: &self.spec,
-            training: &self.training,
-            augmentation: &self.augmentation,
+        let setup = TrainingSetup {
+            network: self.spec.init(7, &device),
+            training: self.training.check()?,
+            augmentation: self.augmentation.clone(),
             normalization: Normalization::new([0.5; 3], [0.25; 3]).unwrap(),
             train: Arc::clone(&self.train),
             seed: 7,
             device: &device,
             threads: self.threads,
         };
-        find_learning_rate(request, options, &self.stop, observer)
+        find_learning_rate(setup, options, &self.stop, observer)
     }
 }
 

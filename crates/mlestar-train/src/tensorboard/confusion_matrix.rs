@@ -1,10 +1,17 @@
 //! A confusion matrix as a picture.
 
 use super::RgbPicture;
+use super::letters::{self, Direction};
 use crate::TrainError;
 
-/// The most classes: their cells fill the largest picture.
-const MAX_CLASSES: usize = 512;
+/// The most classes: their cells and names fill the largest picture.
+const MAX_CLASSES: usize = 480;
+/// A name is cut after so many letters.
+const LONGEST_NAME: usize = 16;
+/// Between letters and what they name, in pixels.
+const GAP: usize = 4;
+/// What rows and columns are.
+const LEGEND: &str = "row: true, column: predicted";
 /// Sides of a cell, in pixels.
 const SMALLEST_CELL: usize = 8;
 const LARGEST_CELL: usize = 48;
@@ -27,31 +34,72 @@ const VIRIDIS: [[u8; 3]; 8] = [
     [0xfd, 0xe7, 0x25],
 ];
 
-/// Draws the `n_classes` x `n_classes` counts of a confusion matrix: a row a true class from the top, a
-/// column a predicted class from the left, a square of at least 8 x 8 pixels a cell.
+/// Draws the counts of a confusion matrix: a row a true class from the top, a column a predicted class from the left, a
+/// square of at least 8 x 8 pixels a cell, the names of the classes beside the rows and above the columns. A name is cut
+/// after 16 letters; letters outside of ASCII are boxes.
 ///
-/// The colour (viridis, from dark to bright) is the square root of the cell's share of its row: with the
-/// share itself, a confusion of one picture in twenty could not be told from none. The row of a class
-/// without pictures is grey.
+/// The colour (viridis, from dark to bright) is the square root of the cell's share of its row: with the share itself, a
+/// confusion of one image in twenty could not be told from none. The row of a class without images is grey.
 ///
 /// ```
 /// use mlestar_train::tensorboard::confusion_matrix_picture;
 ///
-/// let picture = confusion_matrix_picture(&[90, 10, 0, 50], 2)?;
-/// assert_eq!((picture.width(), picture.height()), (96, 96));
-/// // No picture of the second class was taken for the first.
-/// assert_eq!(picture.pixel(0, 48), Some([0x44, 0x01, 0x54]));
+/// let classes = ["cat".to_owned(), "dog".to_owned()];
+/// let picture = confusion_matrix_picture(&[90, 10, 0, 50], &classes)?;
+/// // No image of the second class was taken for the first.
+/// let (first_column, second_row) = (picture.width() - 2 * 48, picture.height() - 48);
+/// assert_eq!(picture.pixel(first_column, second_row), Some([0x44, 0x01, 0x54]));
 /// # Ok::<(), mlestar_train::TrainError>(())
 /// ```
 ///
 /// # Errors
 ///
-/// [`TrainError::OutOfRange`] when there are 0 or more than 512 classes, or not
-/// `n_classes` x `n_classes` counts.
+/// [`TrainError::OutOfRange`] when there are 0 or more than 480 classes, or not one count for each pair of them.
 pub fn confusion_matrix_picture(
     counts: &[u32],
-    n_classes: usize,
+    classes: &[String],
 ) -> Result<RgbPicture, TrainError> {
+    let matrix = matrix(counts, classes.len())?;
+    let cell = matrix.width() / classes.len();
+    let scale = (cell / (2 * letters::HEIGHT)).clamp(1, 2);
+    let longest = classes
+        .iter()
+        .map(|name| name.chars().take(LONGEST_NAME).count());
+    let names = (longest.max().unwrap_or(0) * letters::ADVANCE + GAP) * scale;
+    let legend = letters::HEIGHT + 2 * GAP;
+    let (left, top) = (GAP + names, legend + names);
+    // At the right, so that a small matrix has room for the legend at its left.
+    let width = (left + matrix.width()).max(LEGEND.len() * letters::ADVANCE + 2 * GAP);
+    let left = width - matrix.width();
+    let mut picture = RgbPicture::filled(width, top + matrix.height(), 0xff)?;
+    picture.paste(&matrix, (left, top));
+    letters::write(&mut picture, (GAP, GAP), LEGEND, Direction::Right, 1);
+    for (index, name) in classes.iter().enumerate() {
+        let name: String = name.chars().take(LONGEST_NAME).collect();
+        // Letters stand in the middle of their cell.
+        let offset = index * cell + (cell - letters::HEIGHT * scale) / 2;
+        let begin = left - (name.chars().count() * letters::ADVANCE + GAP) * scale;
+        letters::write(
+            &mut picture,
+            (begin, top + offset),
+            &name,
+            Direction::Right,
+            scale,
+        );
+        let end = top - GAP * scale;
+        letters::write(
+            &mut picture,
+            (left + offset, end),
+            &name,
+            Direction::Up,
+            scale,
+        );
+    }
+    Ok(picture)
+}
+
+/// The cells alone.
+fn matrix(counts: &[u32], n_classes: usize) -> Result<RgbPicture, TrainError> {
     if !(1..=MAX_CLASSES).contains(&n_classes) {
         let limit = format!("1 to {MAX_CLASSES}");
         return Err(TrainError::out_of_range("n_classes", n_classes, limit));
@@ -119,20 +167,47 @@ mod tests {
 
     #[test]
     fn a_class_without_pictures_has_a_grey_row() {
-        let picture = confusion_matrix_picture(&[5, 0, 0, 0], 2).unwrap();
+        let picture = matrix(&[5, 0, 0, 0], 2).unwrap();
         assert_eq!(picture.pixel(0, 0), Some(VIRIDIS[7]));
         assert_eq!(picture.pixel(95, 0), Some(VIRIDIS[0]));
         assert_eq!(picture.pixel(0, 95), Some([EMPTY; 3]));
     }
 
+    /// Names stand where nothing else is dark, and each class has its own.
+    #[test]
+    fn rows_and_columns_are_named_within_the_picture() {
+        for n in [1, 2, 10, 100, MAX_CLASSES] {
+            let classes: Vec<String> = (0..n)
+                .map(|class| format!("class {class} with a long name"))
+                .collect();
+            let counts = vec![1; n * n];
+            let picture = confusion_matrix_picture(&counts, &classes).unwrap();
+            let matrix = matrix(&counts, n).unwrap();
+            let left = picture.width() - matrix.width();
+            let top = picture.height() - matrix.height();
+            let cell = matrix.width() / n;
+            let is_dark = |x, y| picture.pixel(x, y) == Some([0x20; 3]);
+            for class in 0..n {
+                let cells = class * cell..(class + 1) * cell;
+                let mut row = cells
+                    .clone()
+                    .flat_map(|y| (0..left).map(move |x| (x, top + y)));
+                assert!(row.any(|(x, y)| is_dark(x, y)), "row {class} of {n}");
+                let mut column = cells.flat_map(|x| (0..top).map(move |y| (left + x, y)));
+                assert!(column.any(|(x, y)| is_dark(x, y)), "column {class} of {n}");
+            }
+            assert_eq!(picture.pixel(left, top), matrix.pixel(0, 0));
+        }
+    }
+
     #[test]
     fn what_is_no_matrix_is_refused() {
         for (n_counts, n_classes, expected) in [
-            (0, 0, "n_classes = 0 is out of range: it must be 1 to 512"),
+            (0, 0, "n_classes = 0 is out of range: it must be 1 to 480"),
             (
                 0,
-                513,
-                "n_classes = 513 is out of range: it must be 1 to 512",
+                481,
+                "n_classes = 481 is out of range: it must be 1 to 480",
             ),
             (
                 3,
@@ -140,7 +215,7 @@ mod tests {
                 "number of counts = 3 is out of range: it must be 4, which is 2 x 2",
             ),
         ] {
-            let error = confusion_matrix_picture(&vec![0; n_counts], n_classes).unwrap_err();
+            let error = matrix(&vec![0; n_counts], n_classes).unwrap_err();
             assert_eq!(error.to_string(), expected);
         }
     }
@@ -151,7 +226,7 @@ mod tests {
             n in 1_usize..130, row in proptest::collection::vec(0_u32..50, 130),
         ) {
             let counts: Vec<u32> = (0..n * n).map(|i| row[i % n]).collect();
-            let picture = confusion_matrix_picture(&counts, n).unwrap();
+            let picture = matrix(&counts, n).unwrap();
             prop_assert_eq!(picture.width(), picture.height());
             let cell = picture.width() / n;
             prop_assert!(cell >= 8 && cell * n == picture.width());
@@ -172,7 +247,7 @@ mod tests {
 
         #[test]
         fn extreme_counts_are_drawn(counts in proptest::collection::vec(any::<u32>(), 9)) {
-            confusion_matrix_picture(&counts, 3).unwrap();
+            matrix(&counts, 3).unwrap();
         }
     }
 }

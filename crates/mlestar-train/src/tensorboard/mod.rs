@@ -9,6 +9,7 @@ mod event;
 mod histogram;
 mod hparams;
 mod image;
+mod letters;
 mod picture;
 mod protobuf;
 mod record;

@@ -135,6 +135,14 @@ impl RgbPicture {
         }
     }
 
+    /// Lays another picture, which has room there, over this one.
+    pub(super) fn paste(&mut self, other: &Self, (x, y): (usize, usize)) {
+        for (row, pixels) in other.pixels.chunks_exact(3 * other.width).enumerate() {
+            let start = 3 * ((y + row) * self.width + x);
+            self.pixels[start..start + pixels.len()].copy_from_slice(pixels);
+        }
+    }
+
     /// Width, in pixels.
     #[must_use]
     pub fn width(&self) -> usize {

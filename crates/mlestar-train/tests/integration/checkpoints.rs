@@ -1,7 +1,8 @@
+use mlestar_model::Network as _;
 use std::{fs, path::Path};
 
 use burn::tensor::Device;
-use mlestar_train::{TrainEvent, checkpoint, predict};
+use mlestar_train::{TrainEvent, checkpoint, logits};
 
 use crate::{Setup, bits, normalization};
 
@@ -66,7 +67,7 @@ fn the_recorded_validation_accuracy_is_the_best_model_s() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::new(3);
     let outcome = setup.fit(folder.path()).unwrap();
-    let logits = predict(
+    let logits = logits(
         &outcome.best_model,
         &setup.validation,
         &normalization(),

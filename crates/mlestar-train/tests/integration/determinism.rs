@@ -1,5 +1,6 @@
+use mlestar_model::Network as _;
 use mlestar_model::{Architecture, ModelConfig, Precision, StageConfig};
-use mlestar_train::{FitOutcome, OptimizerKind, PictureMemory, PrecisionChoice, TrainEvent};
+use mlestar_train::{OptimizerKind, PictureMemory, PrecisionChoice, TrainEvent};
 
 use crate::{CLASSES, SIDE, Setup, bits};
 
@@ -77,7 +78,7 @@ fn pictures_that_the_device_augments_train_to_the_same_bits() {
 }
 
 /// A network whose convolutions can be computed with bfloat16, trained with it.
-fn fit_with(precision: PrecisionChoice, threads: usize) -> FitOutcome {
+fn fit_with(precision: PrecisionChoice, threads: usize) -> crate::Outcome {
     let mut setup = Setup::new(6);
     let config = ModelConfig {
         architecture: Architecture::PlainCnn,
@@ -105,7 +106,7 @@ fn bfloat16_learns_as_well_and_gives_the_same_bits_on_any_number_of_threads() {
     assert_eq!(one.best_model.state(), three.best_model.state());
     // Another way to the same place.
     assert_ne!(bits(&one.history), bits(&exact.history));
-    let loss = |outcome: &FitOutcome, epoch: usize| outcome.history[epoch].train_loss;
+    let loss = |outcome: &crate::Outcome, epoch: usize| outcome.history[epoch].train_loss;
     assert!(loss(&exact, 5) < 0.8 * loss(&exact, 0));
     for epoch in 0..6 {
         let (found, expected) = (loss(&one, epoch), loss(&exact, epoch));

@@ -1,5 +1,6 @@
 //! Reads event files back with code of its own.
 
+use mlestar_model::Network as _;
 use std::{fs, path::Path};
 
 use mlestar_model::StateKind;

@@ -1,5 +1,6 @@
 //! Trainings that begin with the weights of another.
 
+use mlestar_model::Network as _;
 use std::{collections::BTreeMap, fs, path::Path};
 
 use burn::tensor::Device;
@@ -62,7 +63,7 @@ fn a_training_begins_where_another_ended() {
             begun_anew: Vec::new(),
         };
         assert_eq!(event, Some(expected));
-        let loss = |outcome: &mlestar_train::FitOutcome| outcome.history[0].train_loss;
+        let loss = |outcome: &crate::Outcome| outcome.history[0].train_loss;
         assert!(loss(&second) < loss(&first));
     }
 }

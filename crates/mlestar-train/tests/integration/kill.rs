@@ -1,6 +1,7 @@
 //! A training that is killed over and over, at random moments, must end with the bits of one that was
 //! left alone.
 
+use mlestar_model::Network as _;
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},

@@ -1,5 +1,6 @@
 use burn::tensor::Device;
-use mlestar_train::{TrainEvent, predict};
+use mlestar_model::Network as _;
+use mlestar_train::{TrainEvent, logits};
 
 use crate::{Setup, normalization, plain_spec};
 
@@ -111,7 +112,7 @@ fn predictions_do_not_depend_on_the_batch_size_and_report_progress() {
     let model = setup.spec.init(3, &device);
     let run = |batch_size| {
         let mut calls = Vec::new();
-        let logits = predict(
+        let logits = logits(
             &model,
             &setup.validation,
             &normalization(),
@@ -131,6 +132,6 @@ fn predictions_do_not_depend_on_the_batch_size_and_report_progress() {
         assert!((a - b).abs() < 1e-5);
     }
     let empty = setup.validation.select(&[]).unwrap();
-    let logits = predict(&model, &empty, &normalization(), 4, &device, &mut |_, _| ()).unwrap();
+    let logits = logits(&model, &empty, &normalization(), 4, &device, &mut |_, _| ()).unwrap();
     assert!(logits.is_empty());
 }

@@ -14,6 +14,7 @@ mod learning;
 mod limits;
 mod malformed;
 mod optimizers;
+mod own_network;
 mod remedies;
 mod resume;
 mod stopping;
@@ -23,12 +24,14 @@ use std::{path::Path, sync::Arc};
 
 use burn::tensor::Device;
 use mlestar_data::{ImageSet, Origin, augment::AugmentationConfig, normalization::Normalization};
-use mlestar_model::{Architecture, ModelConfig, ModelSpec, StageConfig};
+use mlestar_model::{Architecture, ImageClassifier, ModelConfig, ModelSpec, Network, StageConfig};
 use mlestar_random::Stream;
 use mlestar_train::{
-    EpochRecord, Faults, FitOutcome, FitRequest, OptimizerConfig, StepCosts, StepsRequest,
-    StopSignal, TrainError, TrainEvent, TrainingConfig, TrainingSteps, fit,
+    EpochRecord, Faults, FitOutcome, FitRequest, OptimizerConfig, StepCosts, StopSignal,
+    TrainError, TrainEvent, TrainingConfig, TrainingSetup, TrainingSteps, fit,
 };
+
+type Outcome = FitOutcome<ImageClassifier>;
 
 const SIDE: usize = 8;
 const CLASSES: usize = 3;
@@ -127,11 +130,15 @@ impl Setup {
         }
     }
 
-    fn steps<'a>(&'a self, device: &'a Device) -> Result<TrainingSteps<'a>, TrainError> {
-        TrainingSteps::new(StepsRequest {
-            model: &self.spec,
-            training: &self.training,
-            augmentation: &self.augmentation,
+    fn with<'a, M>(
+        &self,
+        network: M,
+        device: &'a Device,
+    ) -> Result<TrainingSetup<'a, M>, TrainError> {
+        Ok(TrainingSetup {
+            network,
+            training: self.training.check()?,
+            augmentation: self.augmentation.clone(),
             normalization: self.normalization,
             train: Arc::clone(&self.train),
             seed: self.seed,
@@ -140,7 +147,14 @@ impl Setup {
         })
     }
 
-    fn fit(&self, output: &Path) -> Result<FitOutcome, TrainError> {
+    fn steps<'a>(
+        &self,
+        device: &'a Device,
+    ) -> Result<TrainingSteps<'a, ImageClassifier>, TrainError> {
+        TrainingSteps::new(self.with(self.spec.init(self.seed, device), device)?)
+    }
+
+    fn fit(&self, output: &Path) -> Result<Outcome, TrainError> {
         self.fit_observed(output, &mut |_| ())
     }
 
@@ -148,20 +162,24 @@ impl Setup {
         &self,
         output: &Path,
         observer: &mut dyn FnMut(&TrainEvent),
-    ) -> Result<FitOutcome, TrainError> {
+    ) -> Result<Outcome, TrainError> {
+        let network = self.spec.init(self.seed, &Device::flex());
+        self.fit_network(network, output, observer)
+    }
+
+    fn fit_network<M: Network>(
+        &self,
+        network: M,
+        output: &Path,
+        observer: &mut dyn FnMut(&TrainEvent),
+    ) -> Result<FitOutcome<M>, TrainError> {
+        let device = Device::flex();
         let request = FitRequest {
-            model: &self.spec,
-            training: &self.training,
-            augmentation: &self.augmentation,
-            normalization: self.normalization,
-            train: Arc::clone(&self.train),
+            setup: self.with(network, &device)?,
             validation: Arc::clone(&self.validation),
-            seed: self.seed,
-            device: &Device::flex(),
             output,
             resume: self.resume,
-            stop: &self.stop,
-            threads: self.threads,
+            stop: self.stop.clone(),
             faults: self.faults.clone(),
             step_costs: self.step_costs,
         };

@@ -2,7 +2,7 @@ use std::{fs, sync::Arc};
 
 use burn::tensor::Device;
 use mlestar_data::{ImageSet, Origin};
-use mlestar_train::predict;
+use mlestar_train::logits;
 
 use crate::{SIDE, Setup, normalization, pictures};
 
@@ -61,7 +61,7 @@ fn sets_that_do_not_fit_are_refused() {
     );
     assert_eq!(
         refused(|setup| setup.spec = setup.spec.config().check(3, 8, 9).unwrap()),
-        "the training set has pictures of 8x8 pixels but the model was specified for pictures of \
+        "the training set has images of 8x8 pixels but the model was specified for images of \
          8x9 pixels"
     );
 }
@@ -81,7 +81,7 @@ fn prediction_needs_a_batch() {
     let setup = Setup::new(1);
     let device = Device::flex();
     let model = setup.spec.init(0, &device);
-    let error = predict(
+    let error = logits(
         &model,
         &setup.validation,
         &normalization(),

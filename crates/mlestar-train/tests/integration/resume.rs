@@ -1,3 +1,4 @@
+use mlestar_model::Network as _;
 use std::path::Path;
 
 use mlestar_train::{

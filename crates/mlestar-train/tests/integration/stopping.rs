@@ -2,6 +2,7 @@ use mlestar_data::{
     loader::{Loader, LoaderConfig},
     normalization::Normalization,
 };
+use mlestar_model::Network as _;
 use mlestar_train::{EarlyStoppingConfig, ScheduleKind, StopReason, TrainError, TrainEvent};
 
 use crate::Setup;

@@ -1,4 +1,5 @@
 use burn::tensor::Device;
+use mlestar_model::Network as _;
 use mlestar_train::{
     OptimizerKind, PictureMemory, ProgressiveResizing, ScheduleConfig, ScheduleKind, StepRecord,
     TrainError,

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use mlestar_data::{DataConfig, DataError, SourceKind};
+use mlestar_gates::Criterion;
 use mlestar_tune::{ParameterSpace, ParameterValue, TuneError};
 
 use super::document::{Document, nearest_name};
@@ -72,6 +73,7 @@ fn check_data_and_model(raw: &RawConfig, document: &Document<'_>) -> Result<(), 
         .map_err(|error| invalid("model", error.to_string()))?;
     raw.training
         .check()
+        .map(drop)
         .map_err(|error| invalid("training", error.to_string()))
 }
 
@@ -333,10 +335,8 @@ fn without_place(error: &ConfigError) -> String {
 fn check_gate(config: &Config, stage: Stage, document: &Document<'_>) -> Result<(), ConfigError> {
     let stem = stage.stem();
     let section = config.gates.section(stage);
-    let ids: Vec<String> = crate::gates::checks(stage, config)
-        .iter()
-        .map(|check| check.id.to_owned())
-        .collect();
+    let criteria = config.criteria(stage);
+    let ids: Vec<String> = criteria.iter().map(|one| one.id.clone()).collect();
     if let Some(id) = section.criteria.keys().find(|id| !ids.contains(id)) {
         let path = ["gates", stem, "criteria", id].map(str::to_owned);
         return Err(ConfigError::UnknownKey {
@@ -345,16 +345,17 @@ fn check_gate(config: &Config, stage: Stage, document: &Document<'_>) -> Result<
             advice: nearest_name(&["gates", stem, "criteria"], id, &ids),
         });
     }
-    for check in crate::gates::checks(stage, config) {
-        if let Some(CriterionSetting::Limit(limit)) = section.criteria.get(check.id) {
-            check
-                .criterion(*limit)
-                .check()
-                .map_err(|error| ConfigError::Invalid {
-                    place: document
-                        .place(&["gates", stem, "criteria", check.id].map(str::to_owned)),
-                    message: error.to_string(),
-                })?;
+    for criterion in criteria {
+        if let Some(CriterionSetting::Limit(limit)) = section.criteria.get(&criterion.id) {
+            let path = ["gates", stem, "criteria", &criterion.id].map(str::to_owned);
+            let limited = Criterion {
+                limit: *limit,
+                ..criterion
+            };
+            limited.check().map_err(|error| ConfigError::Invalid {
+                place: document.place(&path),
+                message: error.to_string(),
+            })?;
         }
     }
     let Some(OnFailure::Return(to)) = &section.on_failure else {

@@ -2,6 +2,7 @@
 
 use super::Config;
 use mlestar_train::{OptimizerKind, ScheduleKind};
+use serde::Serialize;
 
 /// Keys that say how a training is watched, kept or fed, and not what it learns.
 const BESIDE_LEARNING: [&str; 6] = [
@@ -49,15 +50,7 @@ fn of_optimizer(config: &Config, key: &str) -> Option<String> {
         _ => return None,
     };
     let kind = config.training.optimizer.kind;
-    let decides = "training.optimizer.kind";
-    if is_searched(config, decides) || kinds.contains(&kind) {
-        return None;
-    }
-    Some(format!(
-        "`{decides}` is {}, and only {} read it",
-        name_of(&kind),
-        names_of(kinds)
-    ))
+    read_by_others(config, "training.optimizer.kind", kind, kinds)
 }
 
 fn of_schedule(config: &Config, key: &str) -> Option<String> {
@@ -71,7 +64,16 @@ fn of_schedule(config: &Config, key: &str) -> Option<String> {
         _ => return None,
     };
     let kind = config.training.schedule.kind;
-    let decides = "training.schedule.kind";
+    read_by_others(config, "training.schedule.kind", kind, kinds)
+}
+
+/// Why a key has no effect that only `kinds` read, where `decides` is `kind`.
+fn read_by_others<T: PartialEq + Serialize>(
+    config: &Config,
+    decides: &str,
+    kind: T,
+    kinds: &[T],
+) -> Option<String> {
     if is_searched(config, decides) || kinds.contains(&kind) {
         return None;
     }
@@ -96,11 +98,11 @@ fn of_mixing(config: &Config, key: &str) -> Option<String> {
 }
 
 /// A kind as a config has it, in quotes.
-fn name_of<T: serde::Serialize>(kind: &T) -> String {
+fn name_of<T: Serialize>(kind: &T) -> String {
     serde_json::to_value(kind).map_or_else(|_| String::new(), |name| name.to_string())
 }
 
-fn names_of<T: serde::Serialize>(kinds: &[T]) -> String {
+fn names_of<T: Serialize>(kinds: &[T]) -> String {
     kinds.iter().map(name_of).collect::<Vec<_>>().join(", ")
 }
 

@@ -22,23 +22,25 @@
 
 mod against_data;
 mod check;
+mod criteria;
 mod deployment;
 mod differences;
 mod document;
 mod effects;
 mod error;
 mod evaluation;
-mod gates;
+mod gate_sections;
 mod overrides;
 mod project;
 mod refinement;
 mod task;
 
+pub(crate) use criteria::final_metric_id;
 pub use deployment::{BenchmarkConfig, DeploymentConfig, ParityConfig};
 pub use differences::differences;
 pub use error::ConfigError;
 pub use evaluation::EvaluationConfig;
-pub use gates::{CriterionSetting, GateSection, GatesConfig, OnFailure, ReturnTo};
+pub use gate_sections::{CriterionSetting, GateSection, GatesConfig, OnFailure, ReturnTo};
 pub use overrides::Override;
 pub use project::ProjectConfig;
 pub use refinement::RefinementConfig;

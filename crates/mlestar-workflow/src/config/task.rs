@@ -70,6 +70,20 @@ pub enum MetricName {
 }
 
 impl MetricName {
+    /// Every metric.
+    pub const ALL: [Self; 5] = [
+        Self::Accuracy,
+        Self::BalancedAccuracy,
+        Self::PrecisionWeighted,
+        Self::RecallWeighted,
+        Self::F1Weighted,
+    ];
+
+    /// The metric that a config calls `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|metric| metric.as_str() == name)
+    }
+
     /// As in a config: `f1_weighted`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -480,11 +480,11 @@ fn the_reference_documents_every_criterion_with_its_limit() {
     let reference = std::fs::read_to_string(configs_folder().join("reference.toml")).unwrap();
     let everything = parsed(&uncommented(&reference));
     for stage in Stage::ALL {
-        let limits: std::collections::BTreeMap<String, CriterionSetting> =
-            crate::gates::checks(stage, &Config::default())
-                .iter()
-                .map(|check| (check.id.to_owned(), CriterionSetting::Limit(check.limit)))
-                .collect();
+        let limits: std::collections::BTreeMap<String, CriterionSetting> = Config::default()
+            .criteria(stage)
+            .into_iter()
+            .map(|criterion| (criterion.id, CriterionSetting::Limit(criterion.limit)))
+            .collect();
         assert_eq!(everything.gates.section(stage).criteria, limits, "{stage}");
     }
 }

@@ -2,82 +2,31 @@
 //! of the probe, and answers from the settings of the plan.
 
 use super::reader::agree_whole;
-use super::{ArtifactReader, Check, Found, agree};
-use crate::config::Config;
+use super::{ArtifactReader, Found, agree};
+use crate::estimates::ResourceFigures;
 use crate::stages::action_planning::{
-    ActionPlan, ArchitectureCheck, CHECK, PLAN, ResourceFigures, Settings, answer_all, check,
+    ActionPlan, ArchitectureCheck, CHECK, PLAN, Settings, answer_all, check,
 };
 use crate::stages::situation_analysis::{self, SituationAnalysis};
 use crate::stages::task_definition::{self, TaskSpec};
 use crate::{RunFolder, Stage};
 use mlestar_data::SplitName;
-use mlestar_gates::{Limit, Measurement, Unit};
+use mlestar_gates::Measurement;
 
 const STAGE: Stage = Stage::ActionPlanning;
 
-/// The checks of stage 3.
-pub fn checks(config: &Config) -> Vec<Check> {
-    let constraints = &config.task.constraints;
-    vec![
-        Check {
-            id: "architecture_check",
-            title: "the architecture works and fits",
-            unit: Unit::Flag,
-            limit: Limit::Equals(1.0),
-            remedy: "action_plan.html names the check that failed.",
-            measure: architecture_check,
-        },
-        Check {
-            id: "parameters",
-            title: "parameters",
-            unit: Unit::Count,
-            limit: Limit::AtMost(5_000_000.0),
-            remedy: "Fewer channels or blocks in model.stages.",
-            measure: parameters,
-        },
-        Check {
-            id: "model_bytes",
-            title: "size of the weights",
-            unit: Unit::Bytes,
-            limit: Limit::AtMost(constraints.model_bytes_max as f64),
-            remedy: "Fewer channels or blocks in model.stages.",
-            measure: model_bytes,
-        },
-        Check {
-            id: "training_memory_bytes",
-            title: "memory of training, computed",
-            unit: Unit::Bytes,
-            limit: Limit::AtMost(constraints.memory_bytes_max as f64),
-            remedy: "A smaller training.batch_size, fewer channels in model.stages, or a subset \
-                     (data.subset).",
-            measure: training_memory,
-        },
-        Check {
-            id: "estimated_training_time_seconds",
-            title: "time of training, extrapolated from measured steps",
-            unit: Unit::Seconds,
-            limit: Limit::AtMost(constraints.training_time_seconds_max),
-            remedy: "Fewer training.epochs, a smaller model, a subset (data.subset), or a GPU \
-                     (--device).",
-            measure: training_time,
-        },
-        Check {
-            id: "flops_per_image",
-            title: "floating-point operations a picture",
-            unit: Unit::Count,
-            limit: Limit::AtMost(1e9),
-            remedy: "Larger strides in the first stages of model.stages, or fewer channels.",
-            measure: flops,
-        },
-        Check {
-            id: "challenges_answered",
-            title: "challenges of stage 1 that a choice of the plan answers",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(0.8),
-            remedy: "action_plan.html names the key that would answer each of the others.",
-            measure: challenges_answered,
-        },
-    ]
+/// Measures the criterion `id` of stage 3; `None` where it has no such criterion.
+pub(super) fn measure(id: &str, reader: &ArtifactReader<'_>) -> Option<Found<Measurement>> {
+    Some(match id {
+        "architecture_check" => architecture_check(reader),
+        "parameters" => parameters(reader),
+        "model_bytes" => model_bytes(reader),
+        "training_memory_bytes" => training_memory(reader),
+        "estimated_training_time_seconds" => training_time(reader),
+        "flops_per_image" => flops(reader),
+        "challenges_answered" => challenges_answered(reader),
+        _ => return None,
+    })
 }
 
 fn plan(reader: &ArtifactReader<'_>) -> Found<ActionPlan> {
@@ -110,7 +59,7 @@ fn resources(plan: &ActionPlan, analysis: &SituationAnalysis) -> ResourceFigures
     )
 }
 
-fn architecture_check(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn architecture_check(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let plan = plan(reader)?;
     reader.made_with(STAGE, "training", PLAN, &plan.training)?;
     reader.made_with(STAGE, "augmentation", PLAN, &plan.augmentation)?;
@@ -151,7 +100,7 @@ fn architecture_check(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Me
     Ok(Measurement::flag(all_passed).noted(note))
 }
 
-fn parameters(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn parameters(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let plan = plan(reader)?;
     let summary = plan.architecture.model.summary();
     agree_with(
@@ -163,7 +112,7 @@ fn parameters(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measuremen
     Ok(Measurement::exact(summary.parameters as f64).noted("computed from the architecture"))
 }
 
-fn model_bytes(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn model_bytes(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let plan = plan(reader)?;
     let summary = plan.architecture.model.summary();
     let bytes = summary.weight_bytes as f64;
@@ -176,7 +125,7 @@ fn model_bytes(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measureme
     Ok(Measurement::exact(bytes).noted("all parameters in f32"))
 }
 
-fn training_memory(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn training_memory(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let plan = plan(reader)?;
     let needs = resources(&plan, &analysis(reader)?);
     let bytes = needs.training_memory_bytes() as f64;
@@ -192,7 +141,7 @@ fn training_memory(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measu
     )))
 }
 
-fn training_time(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn training_time(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let plan = plan(reader)?;
     let claimed: ArchitectureCheck = reader.artifact(STAGE, CHECK)?;
     let timing = &claimed.figures.timing;
@@ -216,7 +165,7 @@ fn training_time(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measure
     )
 }
 
-fn flops(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn flops(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let plan = plan(reader)?;
     let flops = plan.architecture.model.summary().flops_per_image as f64;
     agree_with(
@@ -228,7 +177,7 @@ fn flops(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
     Ok(Measurement::exact(flops).noted("computed from the architecture"))
 }
 
-fn challenges_answered(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn challenges_answered(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let plan = plan(reader)?;
     let analysis = analysis(reader)?;
     let task: TaskSpec = reader.artifact(Stage::TaskDefinition, task_definition::SPEC)?;

@@ -1,6 +1,6 @@
 //! The gate of stage 7.
 
-use super::{ArtifactReader, Check, Found, agree};
+use super::{ArtifactReader, Found, agree};
 use crate::config::Config;
 use crate::stages::deployment::{
     BenchmarkArtifact, DOCS, Facts, LogitsRow, PACKAGE, ParityArtifact, documents, without_gates,
@@ -8,10 +8,11 @@ use crate::stages::deployment::{
 use crate::stages::refinement::{COMPARISON, FINAL_MODEL, FinalModel, PREDICTIONS, WEIGHTS};
 use crate::{RunFolder, Stage};
 use burn::tensor::Device;
+use mlestar_eval::softmax_rows;
 use mlestar_export::package::{self, MANIFEST_FILE, ONNX_FILE, SAFETENSORS_FILE};
 use mlestar_export::{FrozenModel, Predictor, onnx, parity};
-use mlestar_gates::{Evidence, Limit, Measurement, Unit};
-use mlestar_train::{checkpoint, softmax_rows};
+use mlestar_gates::{Evidence, Measurement, Unit};
+use mlestar_train::checkpoint;
 
 const STAGE: Stage = Stage::Deployment;
 const PARITY: &str = "parity.json";
@@ -20,79 +21,26 @@ const LOGITS: &str = "logits.jsonl";
 /// Probabilities of the same model for the same picture differ by less: a GPU may have picked other kernels the next time.
 const SAME_ANSWER: f64 = 1e-3;
 
-/// The checks of stage 7.
-pub fn checks(config: &Config) -> Vec<Check> {
-    let constraints = &config.task.constraints;
-    vec![
-        Check {
-            id: "package_opens",
-            title: "the package opens and its hashes hold",
-            unit: Unit::Flag,
-            limit: Limit::Equals(1.0),
-            remedy: "Run the stage again: mlestar stage deployment --force.",
-            measure: package_opens,
-        },
-        Check {
-            id: "package_is_the_final_model",
-            title: "both files of the package are the final model, and its manifest says so",
-            unit: Unit::Flag,
-            limit: Limit::Equals(1.0),
-            remedy: "Run the stage again: mlestar stage deployment --force.",
-            measure: package_is_the_final_model,
-        },
-        Check {
-            id: "parity",
-            title: "largest difference of a logit, trained against exported",
-            unit: Unit::Other(String::new()),
-            limit: Limit::AtMost(config.deployment.parity.max_abs_difference),
-            remedy: "The differing pictures are in parity.json; please report it with model.onnx.",
-            measure: largest_difference,
-        },
-        Check {
-            id: "same_class",
-            title: "test pictures on which trained and exported model agree",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(0.9999),
-            remedy: "The differing pictures and their margins are in parity.json: near-ties may differ, \
-                     others must not.",
-            measure: same_class,
-        },
-        Check {
-            id: "model_bytes",
-            title: "size of the ONNX file",
-            unit: Unit::Bytes,
-            limit: Limit::AtMost(constraints.model_bytes_max as f64),
-            remedy: "Fewer channels or blocks in [model].",
-            measure: model_bytes,
-        },
-        Check {
-            id: "latency_p95",
-            title: "latency of one picture, 95th percentile",
-            unit: Unit::Milliseconds,
-            limit: Limit::AtMost(constraints.inference_latency_ms_max),
-            remedy: "Fewer channels or blocks in [model], or a machine that does nothing else.",
-            measure: latency,
-        },
-        Check {
-            id: "memory_bytes",
-            title: "memory of predicting with the package",
-            unit: Unit::Bytes,
-            limit: Limit::AtMost(constraints.memory_bytes_max as f64),
-            remedy: "Fewer channels or blocks in [model], or smaller batches.",
-            measure: memory,
-        },
-        Check {
-            id: "documentation",
-            title: "documents that say what was measured",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: mlestar stage deployment --force.",
-            measure: documentation,
-        },
-    ]
+/// Measures the criterion `id` of stage 7; `None` where it has no such criterion.
+pub(super) fn measure(
+    id: &str,
+    reader: &ArtifactReader<'_>,
+    config: &Config,
+) -> Option<Found<Measurement>> {
+    Some(match id {
+        "package_opens" => package_opens(reader),
+        "package_is_the_final_model" => package_is_the_final_model(reader),
+        "parity" => largest_difference(reader),
+        "same_class" => same_class(reader),
+        "model_bytes" => model_bytes(reader),
+        "latency_p95" => latency(reader),
+        "memory_bytes" => memory(reader),
+        "documentation" => documentation(reader, config),
+        _ => return None,
+    })
 }
 
-fn package_opens(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn package_opens(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     for file in [SAFETENSORS_FILE, ONNX_FILE, MANIFEST_FILE] {
         reader.path(STAGE, &format!("package/{file}"))?;
     }
@@ -112,7 +60,7 @@ fn in_package(file: &str) -> String {
 
 /// The weights of stage 6, frozen anew, are what both files of the package hold; what the manifest says of its origin is
 /// what stage 6 recorded.
-fn package_is_the_final_model(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn package_is_the_final_model(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let chosen: FinalModel = reader.artifact(Stage::Refinement, FINAL_MODEL)?;
     let weights = reader.path(Stage::Refinement, WEIGHTS)?;
     let trained = checkpoint::load_weights(&weights, &chosen.model, &Device::flex())
@@ -203,7 +151,7 @@ fn recomputed(reader: &ArtifactReader<'_>) -> Found<parity::Parity> {
     }
 }
 
-fn largest_difference(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn largest_difference(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let claimed: ParityArtifact = reader.artifact(STAGE, PARITY)?;
     let parity = recomputed(reader)?;
     let claims = &claimed.parity;
@@ -243,20 +191,20 @@ fn largest_difference(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Me
     Ok(Measurement::exact(parity.max_abs_difference).noted(note))
 }
 
-fn same_class(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn same_class(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let parity = recomputed(reader)?;
     let note = format!("{} of {} test pictures", parity.same_top1, parity.n);
     Ok(Measurement::exact(parity.top1_agreement).noted(note))
 }
 
-fn model_bytes(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn model_bytes(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let name = format!("package/{ONNX_FILE}");
     let path = reader.path(STAGE, &name)?;
     let size = std::fs::metadata(path).map_err(|error| unusable(&name, error))?;
     Ok(Measurement::exact(size.len() as f64))
 }
 
-fn latency(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn latency(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let measured: BenchmarkArtifact = reader.artifact(STAGE, BENCHMARK)?;
     let latency = &measured.benchmark.latency;
     Ok(Measurement::exact(latency.p95_ms).noted(format!(
@@ -265,7 +213,7 @@ fn latency(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> 
     )))
 }
 
-fn memory(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn memory(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let measured: BenchmarkArtifact = reader.artifact(STAGE, BENCHMARK)?;
     let memory = &measured.memory;
     let growth = memory.growth_bytes.map_or_else(

@@ -1,15 +1,15 @@
 //! The gate of stage 4.
 
-use super::evaluation::first_of;
 use super::reader::agree_whole;
-use super::{ArtifactReader, Check, Found, agree};
+use super::{ArtifactReader, Found, agree};
 use crate::config::Config;
+use crate::metrics::first_of;
 use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
-use crate::stages::training::{MEMORY, TrainingMemory};
+use crate::training::{MEMORY, TrainingMemory};
 use crate::{RunFolder, Stage};
 use burn::tensor::Device;
 use mlestar_eval::{Predictions, accuracy, difference_interval, wilson};
-use mlestar_gates::{Evidence, Limit, Measurement, Unit};
+use mlestar_gates::{Evidence, Measurement};
 use mlestar_train::checkpoint::CheckpointRecord;
 use mlestar_train::{EpochRecord, StepRecord, checkpoint};
 use std::collections::BTreeSet;
@@ -22,79 +22,23 @@ const BEST: &str = "checkpoints/best";
 const VALIDATION: &str = "validation_predictions.jsonl";
 const TRAIN: &str = "train_predictions.jsonl";
 
-/// The checks of stage 4.
-pub fn checks(config: &Config) -> Vec<Check> {
-    let quality = &config.task.quality;
-    vec![
-        Check {
-            id: "training_completed",
-            title: "training ended without a critical error",
-            unit: Unit::Flag,
-            limit: Limit::Equals(1.0),
-            remedy: "Look at training_report.html; lower training.optimizer.learning_rate or set \
-                     training.max_gradient_norm.",
-            measure: completed,
-        },
-        Check {
-            id: "validation_accuracy",
-            title: "validation accuracy",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(quality.validation_accuracy_min),
-            remedy: "Train longer (training.epochs), try other learning rates, or a larger model.",
-            measure: validation_accuracy,
-        },
-        Check {
-            id: "overfitting_gap",
-            title: "training accuracy less validation accuracy",
-            unit: Unit::Fraction,
-            limit: Limit::AtMost(quality.overfitting_gap_max),
-            remedy: "More augmentation, dropout or weight decay, fewer epochs, or more data.",
-            measure: overfitting_gap,
-        },
-        Check {
-            id: "classes_answered",
-            title: "classes that the model answers at all, of those among the images that it learnt from",
-            unit: Unit::Fraction,
-            limit: Limit::Above(0.5),
-            remedy: "The model gives the same few answers whatever the image: training.class_weights = \"balanced\" for \
-                     rare classes, a lower training.optimizer.learning_rate, more epochs.",
-            measure: classes_answered,
-        },
-        Check {
-            id: "checkpoints_readable",
-            title: "checkpoints that can be read and fit the model",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: mlestar stage implementation --force.",
-            measure: checkpoints_readable,
-        },
-        Check {
-            id: "metrics_logged",
-            title: "epochs with complete, finite metrics",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: mlestar stage implementation --force.",
-            measure: metrics_logged,
-        },
-        Check {
-            id: "training_time",
-            title: "time that the training took, its validations included",
-            unit: Unit::Seconds,
-            limit: Limit::AtMost(config.task.constraints.training_time_seconds_max),
-            remedy: "Fewer training.epochs, smaller pictures (data.image_size), a smaller model or another device; or \
-                     allow more with task.constraints.training_time_seconds_max.",
-            measure: |reader, _| time_of(reader, STAGE, ""),
-        },
-        Check {
-            id: "training_memory",
-            title: "peak memory of the process that trained",
-            unit: Unit::Bytes,
-            limit: Limit::AtMost(config.task.constraints.memory_bytes_max as f64),
-            remedy: "A smaller training.batch_size or more training.accumulation_steps, a smaller data.subset; or \
-                     allow more with task.constraints.memory_bytes_max.",
-            measure: |reader, _| memory_of(reader, STAGE, ""),
-        },
-    ]
+/// Measures the criterion `id` of stage 4; `None` where it has no such criterion.
+pub(super) fn measure(
+    id: &str,
+    reader: &ArtifactReader<'_>,
+    config: &Config,
+) -> Option<Found<Measurement>> {
+    Some(match id {
+        "training_completed" => completed(reader),
+        "validation_accuracy" => validation_accuracy(reader, config),
+        "overfitting_gap" => overfitting_gap(reader, config),
+        "classes_answered" => classes_answered(reader),
+        "checkpoints_readable" => checkpoints_readable(reader),
+        "metrics_logged" => metrics_logged(reader, config),
+        "training_time" => time_of(reader, STAGE, ""),
+        "training_memory" => memory_of(reader, STAGE, ""),
+        _ => return None,
+    })
 }
 
 /// The time that the training whose files `stage` left in `folder` took; the file about it and the record of the epochs
@@ -165,7 +109,7 @@ pub(super) fn best_epoch(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
         })
 }
 
-fn completed(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn completed(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let summary: TrainingSummary = reader.artifact(STAGE, SUMMARY)?;
     let is_whole = summary.epochs_run >= 1
         && (1..=summary.epochs_run).contains(&summary.best_epoch)
@@ -242,7 +186,7 @@ fn overfitting_gap(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measur
     )
 }
 
-fn classes_answered(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn classes_answered(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let train = reader.predictions(STAGE, TRAIN)?;
     let validation = reader.predictions(STAGE, VALIDATION)?;
     let summary: TrainingSummary = reader.artifact(STAGE, SUMMARY)?;
@@ -277,7 +221,7 @@ fn share_answered(
     Measurement::exact(n_answered as f64 / shown.len().max(1) as f64).noted(note)
 }
 
-fn checkpoints_readable(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn checkpoints_readable(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let summary: TrainingSummary = reader.artifact(STAGE, SUMMARY)?;
     let files = reader.files_under(STAGE, "checkpoints/")?;
     let mut folders: Vec<&str> = files
@@ -324,7 +268,7 @@ fn problem_of_checkpoint(
     epochs: &[EpochRecord],
 ) -> Option<String> {
     let identity = &record.identity;
-    if identity.model != summary.model {
+    if identity.spec().as_ref() != Ok(&summary.model) {
         return Some(format!("{folder} is of another model"));
     }
     if identity.seed != summary.seed || identity.normalization != summary.normalization {
@@ -437,15 +381,14 @@ mod tests {
     #[test]
     fn a_model_that_answers_the_majority_alone_does_not_pass() {
         let classes = ["ant", "bee", "fly"].map(str::to_owned);
-        let check = checks(&Config::default());
-        let check = check
-            .iter()
-            .find(|check| check.id == "classes_answered")
+        let mut criteria = Config::default().criteria(STAGE).into_iter();
+        let criterion = criteria
+            .find(|criterion| criterion.id == "classes_answered")
             .unwrap();
         let judged = |train: &Predictions, validation: &Predictions| {
             let found = share_answered(train, validation, &classes);
             let note = found.note.clone();
-            (check.criterion(check.limit).judge(found).status, note)
+            (criterion.judge(found).status, note)
         };
         // Two classes of 4 and 100 images, of which the small one is never answered.
         let majority = predictions(&[0, 0, 1, 0], &[0, 0, 0, 0]);

@@ -1,8 +1,9 @@
 //! The quality gates of the seven stages, judged from the artifacts on disk.
 //!
-//! A gate is a list of [`Check`]s. Each reads what its stage left through an [`ArtifactReader`],
-//! which refuses files that are not what the stage wrote, and recomputes its figure from the raw
-//! rows. The limits come from the config: `[gates.<stage>]` first, then what `[task]` asks for.
+//! A gate is a list of criteria, which the config has with their limits
+//! ([`RawConfig::criteria`](crate::config::RawConfig::criteria)): `[gates.<stage>]` first, then what `[task]` asks for.
+//! Each is measured from what its stage left, read through an [`ArtifactReader`], which refuses files that are not what
+//! the stage wrote; the figure is recomputed from the raw rows.
 //!
 //! Whether a stage is about what stands there now (`up_to_date`), whether its files are as it wrote them
 //! (`files_intact`) and whether its readings of the test split are on record (`test_readings`) is asked of every stage
@@ -19,67 +20,29 @@ pub mod refinement;
 pub mod situation_analysis;
 pub mod task_definition;
 
-pub use reader::{Answers, ArtifactReader, Found, agree};
+pub use reader::{ArtifactReader, Found, RecordedPredictions, agree};
 
-use crate::config::{Config, CriterionSetting};
+use crate::config::Config;
 use crate::freshness::Surroundings;
-use crate::manifest::Manifest;
+use crate::manifest::RunManifest;
 use crate::{RunFolder, Stage};
-use mlestar_gates::{
-    Criterion, Evidence, Limit, Measurement, RunVerdict, StageVerdict, Unit, Verdict, judge,
-};
+use mlestar_gates::{Criterion, Evidence, Measurement, RunVerdict, StageVerdict, Verdict, judge};
 
-/// One criterion of a gate and how it is measured.
-pub struct Check {
-    /// Its key in the config, such as `accuracy`.
-    pub id: &'static str,
-    /// What is measured, in prose.
-    pub title: &'static str,
-    /// The unit of the measurement and of the limit.
-    pub unit: Unit,
-    /// The limit where the config's gate section names none.
-    pub limit: Limit,
-    /// What to do when it is not met.
-    pub remedy: &'static str,
-    /// Reads the artifacts and computes the figure.
-    pub measure: Measure,
-}
-
-impl Check {
-    /// The criterion that this check is judged by, under `limit`.
-    pub fn criterion(&self, limit: Limit) -> Criterion {
-        Criterion {
-            id: self.id.into(),
-            title: self.title.into(),
-            limit,
-            unit: self.unit.clone(),
-            remedy: self.remedy.into(),
-        }
-    }
-}
-
-/// How a check is measured.
-pub type Measure = fn(&ArtifactReader<'_>, &Config) -> Found<Measurement>;
-
-/// The checks of a stage, in the order in which they are shown.
-pub fn checks(stage: Stage, config: &Config) -> Vec<Check> {
+/// Measures the criterion `id` of `stage`; `None` where the stage has no such criterion.
+fn measure(
+    stage: Stage,
+    id: &str,
+    reader: &ArtifactReader<'_>,
+    config: &Config,
+) -> Option<Found<Measurement>> {
     match stage {
-        Stage::SituationAnalysis => situation_analysis::checks(config),
-        Stage::TaskDefinition => task_definition::checks(config),
-        Stage::ActionPlanning => action_planning::checks(config),
-        Stage::Implementation => implementation::checks(config),
-        Stage::Evaluation => evaluation::checks(config),
-        Stage::Refinement => refinement::checks(config),
-        Stage::Deployment => deployment::checks(config),
-    }
-}
-
-/// The limit of a check: the config's gate section first; none where that switches it off.
-pub fn limit_of(check: &Check, stage: Stage, config: &Config) -> Option<Limit> {
-    match config.gates.section(stage).criteria.get(check.id) {
-        Some(CriterionSetting::Off) => None,
-        Some(CriterionSetting::Limit(limit)) => Some(*limit),
-        None => Some(check.limit),
+        Stage::SituationAnalysis => situation_analysis::measure(id, reader),
+        Stage::TaskDefinition => task_definition::measure(id, reader),
+        Stage::ActionPlanning => action_planning::measure(id, reader),
+        Stage::Implementation => implementation::measure(id, reader, config),
+        Stage::Evaluation => evaluation::measure(id, reader, config),
+        Stage::Refinement => refinement::measure(id, reader, config),
+        Stage::Deployment => deployment::measure(id, reader, config),
     }
 }
 
@@ -88,7 +51,7 @@ pub fn judge_stage(
     stage: Stage,
     surroundings: &Surroundings,
     run: &RunFolder,
-    manifest: &Manifest,
+    manifest: &RunManifest,
 ) -> StageVerdict {
     let mut verdicts = figures(stage, &surroundings.config, run, manifest);
     verdicts.extend(standing::judge_standing(stage, surroundings, run, manifest));
@@ -103,19 +66,20 @@ pub(crate) fn figures(
     stage: Stage,
     config: &Config,
     run: &RunFolder,
-    manifest: &Manifest,
+    manifest: &RunManifest,
 ) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     let seen = reader::Seen::default();
-    for check in checks(stage, config) {
-        let Some(limit) = limit_of(&check, stage, config) else {
+    for criterion in config.criteria(stage) {
+        let Some(limit) = config.limit_of(&criterion, stage) else {
             continue;
         };
-        let criterion = check.criterion(limit);
+        let criterion = Criterion { limit, ..criterion };
         let reader = ArtifactReader::new(run, manifest, &seen);
-        let evidence = match (check.measure)(&reader, config) {
-            Ok(measurement) => Evidence::measured(measurement, reader.files_read()),
-            Err(evidence) => *evidence,
+        let evidence = match measure(stage, &criterion.id, &reader, config) {
+            Some(Ok(measurement)) => Evidence::measured(measurement, reader.files_read()),
+            Some(Err(evidence)) => *evidence,
+            None => Evidence::missing(stage.folder(), "nothing measures this criterion"),
         };
         verdicts.push(judge(&criterion, evidence));
     }
@@ -127,7 +91,7 @@ pub fn judge_stages(
     stages: &[Stage],
     surroundings: &Surroundings,
     run: &RunFolder,
-    manifest: &Manifest,
+    manifest: &RunManifest,
 ) -> RunVerdict {
     RunVerdict {
         stages: stages
@@ -143,18 +107,22 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn every_check_is_well_formed_and_missing_without_a_run() {
+    fn every_criterion_is_measured_and_missing_without_a_run() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::new(folder.path());
         let config = Config::default();
         for stage in Stage::ALL {
-            let ids: BTreeSet<_> = checks(stage, &config)
-                .iter()
-                .map(|check| check.id)
-                .collect();
-            assert_eq!(ids.len(), checks(stage, &config).len(), "{stage}");
+            let criteria = config.criteria(stage);
+            let ids: BTreeSet<_> = criteria.iter().map(|criterion| &criterion.id).collect();
+            assert_eq!(ids.len(), criteria.len(), "{stage}");
+            let (manifest, seen) = (RunManifest::default(), reader::Seen::default());
+            let reader = ArtifactReader::new(&run, &manifest, &seen);
+            for id in ids {
+                assert!(measure(stage, id, &reader, &config).is_some(), "{id}");
+            }
+            assert!(measure(stage, "no_criterion", &reader, &config).is_none());
             let surroundings = Surroundings::look(&config, &run, "cpu");
-            let verdict = judge_stage(stage, &surroundings, &run, &Manifest::default());
+            let verdict = judge_stage(stage, &surroundings, &run, &RunManifest::default());
             assert!(!verdict.verdicts.is_empty());
             for verdict in verdict.verdicts {
                 verdict.criterion.check().unwrap();

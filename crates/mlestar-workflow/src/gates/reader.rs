@@ -1,8 +1,8 @@
 //! Reads artifacts for a gate, and only such as are what their stage wrote.
 
 use crate::inputs::{self, HowChanged, RecordedInput};
-use crate::manifest::Manifest;
-use crate::{RunFolder, Stage, page_headers};
+use crate::manifest::{RunManifest, content_hash};
+use crate::{RunFolder, Stage};
 use mlestar_artifact::{Artifact, ArtifactError, ContentHash, read_artifact, read_json_lines};
 use mlestar_eval::Predictions;
 use mlestar_gates::Evidence;
@@ -23,12 +23,12 @@ pub type Found<T> = Result<T, Box<Evidence>>;
 #[derive(Default)]
 pub(crate) struct Seen {
     hashes: RefCell<BTreeMap<PathBuf, ContentHash>>,
-    answers: RefCell<BTreeMap<PathBuf, Answers>>,
+    answers: RefCell<BTreeMap<PathBuf, RecordedPredictions>>,
 }
 
 /// The rows of a file of predictions.
 #[derive(Clone)]
-pub struct Answers {
+pub struct RecordedPredictions {
     /// Labels and logits.
     pub predictions: Rc<Predictions>,
     /// Where each picture comes from.
@@ -38,13 +38,13 @@ pub struct Answers {
 /// Reads the artifacts of a run for one criterion and remembers which.
 pub struct ArtifactReader<'a> {
     run: &'a RunFolder,
-    manifest: &'a Manifest,
+    manifest: &'a RunManifest,
     seen: &'a Seen,
     files: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> ArtifactReader<'a> {
-    pub(crate) fn new(run: &'a RunFolder, manifest: &'a Manifest, seen: &'a Seen) -> Self {
+    pub(crate) fn new(run: &'a RunFolder, manifest: &'a RunManifest, seen: &'a Seen) -> Self {
         Self {
             run,
             manifest,
@@ -76,7 +76,7 @@ impl<'a> ArtifactReader<'a> {
         let known = self.seen.hashes.borrow().get(&path).cloned();
         let found = match known {
             Some(hash) => hash,
-            None => page_headers::content_hash(&path).map_err(|error| missing(&file, &error))?,
+            None => content_hash(&path).map_err(|error| missing(&file, &error))?,
         };
         self.seen
             .hashes
@@ -116,7 +116,7 @@ impl<'a> ArtifactReader<'a> {
     ///
     /// # Errors
     /// As [`ArtifactReader::artifact`]; [`Evidence::Missing`] when the rows are no predictions.
-    pub fn answers(&self, stage: Stage, name: &str) -> Found<Answers> {
+    pub fn recorded_predictions(&self, stage: Stage, name: &str) -> Found<RecordedPredictions> {
         let path = self.path(stage, name)?;
         if let Some(answers) = self.seen.answers.borrow().get(&path) {
             return Ok(answers.clone());
@@ -126,7 +126,7 @@ impl<'a> ArtifactReader<'a> {
             let file = RunFolder::display_name(stage, name);
             Box::new(Evidence::missing(file, error.to_string()))
         })?;
-        let answers = Answers {
+        let answers = RecordedPredictions {
             predictions: Rc::new(predictions),
             origins: rows.into_iter().map(|row| row.origin).collect(),
         };
@@ -139,7 +139,7 @@ impl<'a> ArtifactReader<'a> {
     /// # Errors
     /// As [`ArtifactReader::answers`].
     pub fn predictions(&self, stage: Stage, name: &str) -> Found<Rc<Predictions>> {
-        Ok(self.answers(stage, name)?.predictions)
+        Ok(self.recorded_predictions(stage, name)?.predictions)
     }
 
     /// A section of the config as it was when `stage` ran.

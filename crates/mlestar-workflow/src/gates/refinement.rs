@@ -1,21 +1,22 @@
 //! The gate of stage 6. Every figure is recomputed from the predictions of both models, the log of the trials and the
 //! record of the final training.
 
-use super::evaluation::{analysis_of, metric_measurement, worst_recall};
+use super::evaluation::analysis_of;
 use super::implementation::{self, best_epoch, memory_of, time_of};
-use super::{ArtifactReader, Check, Found, agree};
-use crate::config::{Config, MetricName};
+use super::{ArtifactReader, Found, agree};
+use crate::config::{Config, MetricName, final_metric_id};
+use crate::page_headers::FINAL_REPORT;
 use crate::stages::evaluation::{EvaluationResults, RESULTS};
 use crate::stages::implementation::TrainingSummary;
 use crate::stages::refinement::{
-    COMPARISON, Choice, Comparison, FINAL_MODEL, FINAL_REPORT, FinalModel, ImprovementAnalysis,
-    OPTIMIZED, PREDICTIONS, REPORT, Reason, STUDY, StudyArtifact, TRAINING, TRIALS, WEIGHTS,
+    COMPARISON, Choice, Comparison, FINAL_MODEL, FinalModel, ImprovementAnalysis, OPTIMIZED,
+    PREDICTIONS, REPORT, Reason, STUDY, StudyArtifact, TRAINING, TRIALS, WEIGHTS,
 };
-use crate::{RunFolder, Stage};
+use crate::{RunFolder, Stage, metrics};
 use burn::tensor::Device;
 use mlestar_artifact::ContentHash;
 use mlestar_eval::{McNemar, Predictions, accuracy, mcnemar};
-use mlestar_gates::{Evidence, Limit, Measurement, Unit};
+use mlestar_gates::{Evidence, Measurement};
 use mlestar_report::format;
 use mlestar_train::checkpoint::TrainingIdentity;
 use mlestar_train::{EpochRecord, checkpoint};
@@ -23,145 +24,28 @@ use mlestar_tune::{TrialState, report_of_log};
 
 const STAGE: Stage = Stage::Refinement;
 
-/// The checks of stage 6.
-pub fn checks(config: &Config) -> Vec<Check> {
-    let constraints = &config.task.constraints;
-    let mut checks = vec![
-        Check {
-            id: "search_completed",
-            title: "trials of the search that ended with a result",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(0.5),
-            remedy: "Look at the failed trials in trials.jsonl; narrow refinement.space.",
-            measure: search_completed,
-        },
-        Check {
-            id: "final_model",
-            title: "the final model is what its record says",
-            unit: Unit::Flag,
-            limit: Limit::Equals(1.0),
-            remedy: "Run the stage again: mlestar stage refinement --force.",
-            measure: final_model,
-        },
-        Check {
-            id: "improvement",
-            title: "gain in test accuracy over the baseline",
-            unit: Unit::Fraction,
-            // A search that was asked for must find something better; without one the baseline is kept.
-            limit: match config.refinement.enabled {
-                true => Limit::Above(0.0),
-                false => Limit::AtLeast(0.0),
-            },
-            remedy: "More trials or a wider space (refinement.trials, refinement.space), a longer final \
-                     training (refinement.final_epochs), or accept the baseline: improvement = { at_least = 0.0 }, \
-                     or -0.01 for a loss that does not matter.",
-            measure: improvement,
-        },
-        Check {
-            id: "final_primary_metric",
-            title: "primary metric of the final model on the test pictures",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(config.task.primary.target),
-            remedy: "Train longer (refinement.final_epochs), search more, or use a larger model.",
-            measure: final_primary_metric,
-        },
-    ];
-    checks.extend(
-        config
-            .task
-            .secondary
-            .iter()
-            .filter(|(metric, _)| *metric != config.task.primary.name)
-            .map(|(metric, target)| secondary_check(metric, target)),
-    );
-    checks.extend([
-        Check {
-            id: "final_worst_class_recall",
-            title: "recall of the final model's worst class",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(config.task.quality.per_class_recall_min),
-            remedy: "More pictures of that class, or a check of its labels.",
-            measure: final_worst_class_recall,
-        },
-        Check {
-            id: "final_training_time",
-            title: "time that the training of the final model took, its validations included",
-            unit: Unit::Seconds,
-            limit: Limit::AtMost(constraints.training_time_seconds_max),
-            remedy: "Fewer refinement.final_epochs, a smaller model or another device; or allow more with \
-                     task.constraints.training_time_seconds_max.",
-            measure: |reader, _| of_the_training(reader, time_of),
-        },
-        Check {
-            id: "final_training_memory",
-            title: "peak memory of the process that trained the final model",
-            unit: Unit::Bytes,
-            limit: Limit::AtMost(constraints.memory_bytes_max as f64),
-            remedy: "A smaller training.batch_size (refinement.space may ask for a larger one), a smaller \
-                     data.subset; or allow more with task.constraints.memory_bytes_max.",
-            measure: |reader, _| of_the_training(reader, memory_of),
-        },
-        Check {
-            id: "final_analysis_complete",
-            title: "the final model's analysis follows from its answers, and its drawings are there",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: mlestar stage refinement --force.",
-            measure: |reader, _| final_analysis(reader),
-        },
-        Check {
-            id: "strategies_documented",
-            title: "documented opportunities with evidence",
-            unit: Unit::Count,
-            limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: mlestar stage refinement --force.",
-            measure: strategies_documented,
-        },
-    ]);
-    checks
-}
-
-/// The criterion that judges a secondary metric of the final model.
-pub(crate) fn final_metric_id(metric: MetricName) -> &'static str {
-    match metric {
-        MetricName::Accuracy => "final_accuracy",
-        MetricName::BalancedAccuracy => "final_balanced_accuracy",
-        MetricName::PrecisionWeighted => "final_precision_weighted",
-        MetricName::RecallWeighted => "final_recall_weighted",
-        MetricName::F1Weighted => "final_f1_weighted",
-    }
-}
-
-fn secondary_check(metric: MetricName, target: f64) -> Check {
-    let (title, measure): (_, super::Measure) = match metric {
-        MetricName::Accuracy => ("accuracy of the final model", |reader, config| {
-            of_final_predictions(reader, config, MetricName::Accuracy)
-        }),
-        MetricName::BalancedAccuracy => {
-            ("balanced accuracy of the final model", |reader, config| {
-                of_final_predictions(reader, config, MetricName::BalancedAccuracy)
-            })
+/// Measures the criterion `id` of stage 6; `None` where it has no such criterion.
+pub(super) fn measure(
+    id: &str,
+    reader: &ArtifactReader<'_>,
+    config: &Config,
+) -> Option<Found<Measurement>> {
+    Some(match id {
+        "search_completed" => search_completed(reader, config),
+        "final_model" => final_model(reader),
+        "improvement" => improvement(reader, config),
+        "final_primary_metric" => final_primary_metric(reader, config),
+        "final_worst_class_recall" => final_worst_class_recall(reader, config),
+        "final_training_time" => of_the_training(reader, time_of),
+        "final_training_memory" => of_the_training(reader, memory_of),
+        "final_analysis_complete" => final_analysis(reader),
+        "strategies_documented" => strategies_documented(reader),
+        _ => {
+            let mut metrics = MetricName::ALL.into_iter();
+            let metric = metrics.find(|metric| final_metric_id(*metric) == id)?;
+            of_final_predictions(reader, config, metric)
         }
-        MetricName::PrecisionWeighted => {
-            ("weighted precision of the final model", |reader, config| {
-                of_final_predictions(reader, config, MetricName::PrecisionWeighted)
-            })
-        }
-        MetricName::RecallWeighted => ("weighted recall of the final model", |reader, config| {
-            of_final_predictions(reader, config, MetricName::RecallWeighted)
-        }),
-        MetricName::F1Weighted => ("weighted F1 of the final model", |reader, config| {
-            of_final_predictions(reader, config, MetricName::F1Weighted)
-        }),
-    };
-    Check {
-        id: final_metric_id(metric),
-        title,
-        unit: Unit::Fraction,
-        limit: Limit::AtLeast(target),
-        remedy: "Look at the per-class table of final_report.html: one weak class pulls it down.",
-        measure,
-    }
+    })
 }
 
 fn search_completed(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
@@ -219,7 +103,7 @@ fn optimized_config(
 
 /// The weights are those that were chosen, they fit the network, and all that is said of their training is what its
 /// record says.
-fn final_model(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn final_model(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let chosen: FinalModel = reader.artifact(STAGE, FINAL_MODEL)?;
     let baseline: TrainingSummary =
         reader.artifact(Stage::Implementation, implementation::SUMMARY)?;
@@ -272,7 +156,7 @@ fn settings_of_the_training(
         .map_err(|error| unusable(FINAL_MODEL, error))?;
     let claimed = TrainingIdentity {
         seed: chosen.seed,
-        model: chosen.model.clone(),
+        model: serde_json::to_value(&chosen.model).unwrap_or_default(),
         training: chosen.training.clone(),
         normalization: chosen.normalization,
         ..record.identity.clone()
@@ -466,7 +350,7 @@ fn final_primary_metric(reader: &ArtifactReader<'_>, config: &Config) -> Found<M
         accuracy(&predictions),
     )?;
     let metric = config.task.primary.name;
-    let measured = metric_measurement(metric, &predictions, config, STAGE, PREDICTIONS)?;
+    let measured = measured(metric, &predictions, config)?;
     let note = format!("{metric}, {}", measured.note);
     Ok(measured.noted(note))
 }
@@ -477,7 +361,12 @@ fn of_final_predictions(
     metric: MetricName,
 ) -> Found<Measurement> {
     let predictions = reader.predictions(STAGE, PREDICTIONS)?;
-    metric_measurement(metric, &predictions, config, STAGE, PREDICTIONS)
+    measured(metric, &predictions, config)
+}
+
+fn measured(metric: MetricName, predictions: &Predictions, config: &Config) -> Found<Measurement> {
+    metrics::measure(metric, predictions, config.evaluation.confidence)
+        .map_err(|error| unusable(PREDICTIONS, error))
 }
 
 /// The evaluation of the final model is of these weights, and what it says follows from the answers.
@@ -499,10 +388,11 @@ fn final_analysis(reader: &ArtifactReader<'_>) -> Found<Measurement> {
 fn final_worst_class_recall(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     let predictions = reader.predictions(STAGE, PREDICTIONS)?;
     let chosen: FinalModel = reader.artifact(STAGE, FINAL_MODEL)?;
-    worst_recall(&predictions, &chosen.classes, config, STAGE, PREDICTIONS)
+    metrics::worst_recall(&predictions, &chosen.classes, config.evaluation.confidence)
+        .map_err(|error| unusable(PREDICTIONS, error))
 }
 
-fn strategies_documented(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn strategies_documented(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let analysis: ImprovementAnalysis = reader.artifact(STAGE, "improvement_analysis.json")?;
     reader.path(STAGE, REPORT)?;
     let n = analysis
@@ -521,7 +411,7 @@ fn unusable(name: &str, error: impl ToString) -> Box<Evidence> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mlestar_gates::{Status, judge};
+    use mlestar_gates::{Criterion, Limit, Status};
 
     /// Answers for 200 pictures of two classes, the first `right` of which are right.
     fn predictions(right: usize, confidence: f64) -> Predictions {
@@ -535,12 +425,15 @@ mod tests {
     }
 
     fn verdict(limit: Limit, before: &Predictions, after: &Predictions) -> (Status, String) {
-        let checks = checks(&Config::default());
-        let check = checks.iter().find(|check| check.id == "improvement");
+        let mut criteria = Config::default().criteria(STAGE).into_iter();
+        let criterion = criteria.find(|criterion| criterion.id == "improvement");
+        let criterion = Criterion {
+            limit,
+            ..criterion.unwrap()
+        };
         let paired = mcnemar(&before.correct(), &after.correct(), 0.95).unwrap();
         let measurement = gain(before, after, &paired);
-        let evidence = Evidence::measured(measurement, ["comparison.json"]);
-        let verdict = judge(&check.unwrap().criterion(limit), evidence);
+        let verdict = criterion.judge(measurement);
         (verdict.status, verdict.message)
     }
 
@@ -577,9 +470,9 @@ mod tests {
     #[test]
     fn without_a_search_the_baseline_need_not_be_beaten() {
         let limit = |config: &Config| {
-            let mut checks = checks(config).into_iter();
-            checks
-                .find(|check| check.id == "improvement")
+            let mut criteria = config.criteria(STAGE).into_iter();
+            criteria
+                .find(|criterion| criterion.id == "improvement")
                 .unwrap()
                 .limit
         };

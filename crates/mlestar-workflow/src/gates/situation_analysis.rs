@@ -1,54 +1,25 @@
 //! The gate of stage 1. Challenges are derived again from the measurements in the artifact, and
 //! samples are counted on the page itself.
 
-use super::{ArtifactReader, Check, Found, agree};
-use crate::config::Config;
+use super::{ArtifactReader, Found, agree};
 use crate::stages::situation_analysis::{
     ARTIFACT, Advice, Detection, PAGE, SituationAnalysis, detect_all, n_samples_shown,
     run_detectors, shown_classes,
 };
 use crate::{RunFolder, Stage};
-use mlestar_gates::{Evidence, Limit, Measurement, Unit};
+use mlestar_gates::{Evidence, Measurement};
 
 const STAGE: Stage = Stage::SituationAnalysis;
 
-/// The checks of stage 1.
-pub fn checks(_config: &Config) -> Vec<Check> {
-    vec![
-        Check {
-            id: "artifacts_complete",
-            title: "analysis and exploration page are there and whole",
-            unit: Unit::Flag,
-            limit: Limit::Equals(1.0),
-            remedy: "Provide training, validation and test pictures of every class, and run the \
-                     stage again: mlestar stage situation_analysis --force.",
-            measure: artifacts_complete,
-        },
-        Check {
-            id: "detectors_ran",
-            title: "detectors of challenges that ran and left their evidence",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: mlestar stage situation_analysis --force.",
-            measure: detectors_ran,
-        },
-        Check {
-            id: "preprocessing_recommendations",
-            title: "preprocessing recommendations that follow from a finding",
-            unit: Unit::Count,
-            limit: Limit::AtLeast(1.0),
-            remedy: "Run the stage again: mlestar stage situation_analysis --force.",
-            measure: preprocessing,
-        },
-        Check {
-            id: "classes_explored",
-            title: "classes with samples on the exploration page",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(1.0),
-            remedy: "Add training pictures to the classes that have none.",
-            measure: classes_explored,
-        },
-    ]
+/// Measures the criterion `id` of stage 1; `None` where it has no such criterion.
+pub(super) fn measure(id: &str, reader: &ArtifactReader<'_>) -> Option<Found<Measurement>> {
+    Some(match id {
+        "artifacts_complete" => artifacts_complete(reader),
+        "detectors_ran" => detectors_ran(reader),
+        "preprocessing_recommendations" => preprocessing(reader),
+        "classes_explored" => classes_explored(reader),
+        _ => return None,
+    })
 }
 
 fn analysis(reader: &ArtifactReader<'_>) -> Found<SituationAnalysis> {
@@ -68,7 +39,7 @@ fn agree_count(what: &str, claimed: usize, recomputed: usize) -> Found<()> {
     agree(file, what, claimed as f64, recomputed as f64)
 }
 
-fn artifacts_complete(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn artifacts_complete(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let analysis = analysis(reader)?;
     let page = page(reader)?;
     let summary = &analysis.summary;
@@ -120,7 +91,7 @@ fn artifacts_complete(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Me
 
 /// How many challenges there are is a matter of the data; that each was looked for, and that those which are listed
 /// are those which the measurements show, is a matter of the stage.
-fn detectors_ran(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn detectors_ran(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let analysis = analysis(reader)?;
     let derived = detect_all(&analysis.measurements);
     let n_confirmed = analysis
@@ -161,7 +132,7 @@ fn detectors_ran(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measure
     )
 }
 
-fn preprocessing(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn preprocessing(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let analysis = analysis(reader)?;
     let claimed = analysis.summary.n_preprocessing_recommendations;
     agree_count(
@@ -200,7 +171,7 @@ fn is_founded(
     !advice.follows_from.is_empty() && advice.follows_from.iter().all(exists)
 }
 
-fn classes_explored(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn classes_explored(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let analysis = analysis(reader)?;
     let page = page(reader)?;
     let classes = &analysis.measurements.classes;

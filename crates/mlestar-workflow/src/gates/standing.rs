@@ -3,7 +3,7 @@
 
 use super::Found;
 use crate::freshness::{Surroundings, outdated};
-use crate::manifest::{Manifest, StageRecord, hash_folder};
+use crate::manifest::{RunManifest, StageRecord, hash_folder};
 use crate::{RunFolder, Stage, audit};
 use mlestar_artifact::ContentHash;
 use mlestar_gates::{Criterion, Evidence, Limit, Measurement, Unit, Verdict, judge};
@@ -14,7 +14,7 @@ pub(super) fn judge_standing(
     stage: Stage,
     surroundings: &Surroundings,
     run: &RunFolder,
-    manifest: &Manifest,
+    manifest: &RunManifest,
 ) -> Vec<Verdict> {
     let mut verdicts = vec![
         verdict(
@@ -61,7 +61,7 @@ fn verdict(id: &str, title: &str, remedy: &str, found: Found<Measurement>) -> Ve
     judge(&criterion, evidence)
 }
 
-fn record(stage: Stage, manifest: &Manifest) -> Found<&StageRecord> {
+fn record(stage: Stage, manifest: &RunManifest) -> Found<&StageRecord> {
     manifest.complete_stage(stage).ok_or_else(|| {
         let file = stage.folder();
         Box::new(Evidence::missing(
@@ -75,7 +75,7 @@ fn up_to_date(
     stage: Stage,
     surroundings: &Surroundings,
     run: &RunFolder,
-    manifest: &Manifest,
+    manifest: &RunManifest,
 ) -> Found<Measurement> {
     record(stage, manifest)?;
     let reasons = outdated(stage, surroundings, run, manifest);
@@ -87,7 +87,7 @@ fn up_to_date(
     }
 }
 
-fn files_intact(stage: Stage, run: &RunFolder, manifest: &Manifest) -> Found<Measurement> {
+fn files_intact(stage: Stage, run: &RunFolder, manifest: &RunManifest) -> Found<Measurement> {
     let record = record(stage, manifest)?;
     let folder = run.stage_folder(stage);
     let on_disk = hash_folder(&folder)
@@ -124,7 +124,7 @@ fn files_intact(stage: Stage, run: &RunFolder, manifest: &Manifest) -> Found<Mea
 }
 
 /// The log up to where it reached when the stage ended, unless it is not what it was.
-fn test_readings(stage: Stage, run: &RunFolder, manifest: &Manifest) -> Found<Measurement> {
+fn test_readings(stage: Stage, run: &RunFolder, manifest: &RunManifest) -> Found<Measurement> {
     const FILE: &str = "audit.jsonl";
     let missing = |reason: String| Box::new(Evidence::missing(FILE, reason));
     let record = record(stage, manifest)?;

@@ -1,57 +1,27 @@
 //! The gate of stage 2. Every assessment is derived again from the specification and the raw
 //! figures.
 
-use super::{ArtifactReader, Check, Found, agree};
-use crate::config::Config;
+use super::{ArtifactReader, Found, agree};
 use crate::stages::situation_analysis::{self, SituationAnalysis};
 use crate::stages::task_definition::{
-    Assessment, FeasibilityReport, FeasibilitySummary, REPORT, SPEC, Subject, TaskSpec, Verdict,
-    assess, is_at_risk, is_realistic,
+    Assessment, Feasibility, FeasibilityReport, FeasibilitySummary, REPORT, SPEC, Subject,
+    TaskSpec, assess, is_at_risk, is_realistic,
 };
 use crate::{RunFolder, Stage};
 use mlestar_data::SplitName;
-use mlestar_gates::{Limit, Measurement, Unit};
+use mlestar_gates::Measurement;
 
 const STAGE: Stage = Stage::TaskDefinition;
 
-/// The checks of stage 2.
-pub fn checks(_config: &Config) -> Vec<Check> {
-    vec![
-        Check {
-            id: "measurable_targets",
-            title: "targets that can be measured",
-            unit: Unit::Fraction,
-            limit: Limit::Equals(1.0),
-            remedy: "Provide test pictures, and targets above 0.",
-            measure: measurable_targets,
-        },
-        Check {
-            id: "realistic_targets",
-            title: "targets between a blind guess and what the labels allow",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(1.0),
-            remedy: "feasibility_report.html names the bound, or what puts a target at risk; change [task.primary] or \
-                     [task.secondary], check the suspected labels, or collect more pictures.",
-            measure: realistic_targets,
-        },
-        Check {
-            id: "feasible_constraints",
-            title: "constraints that the measurements allow",
-            unit: Unit::Fraction,
-            limit: Limit::AtLeast(1.0),
-            remedy: "feasibility_report.html names the figure and what would lower it; otherwise \
-                     change [task.constraints].",
-            measure: feasible_constraints,
-        },
-        Check {
-            id: "quality_requirements_consistent",
-            title: "requirements and targets fit each other",
-            unit: Unit::Flag,
-            limit: Limit::Equals(1.0),
-            remedy: "feasibility_report.html names the two keys that contradict each other.",
-            measure: consistent,
-        },
-    ]
+/// Measures the criterion `id` of stage 2; `None` where it has no such criterion.
+pub(super) fn measure(id: &str, reader: &ArtifactReader<'_>) -> Option<Found<Measurement>> {
+    Some(match id {
+        "measurable_targets" => measurable_targets(reader),
+        "realistic_targets" => realistic_targets(reader),
+        "feasible_constraints" => feasible_constraints(reader),
+        "quality_requirements_consistent" => consistent(reader),
+        _ => return None,
+    })
 }
 
 /// The specification, the report, and the assessments that follow from both.
@@ -106,7 +76,7 @@ fn derive(reader: &ArtifactReader<'_>) -> Found<Derived> {
     })
 }
 
-fn measurable_targets(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn measurable_targets(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let Derived { spec, report, .. } = derive(reader)?;
     let analysis: SituationAnalysis =
         reader.artifact(Stage::SituationAnalysis, situation_analysis::ARTIFACT)?;
@@ -139,7 +109,7 @@ fn measurable_targets(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Me
 }
 
 /// A target that is at risk counts as neither within reach nor out of it: it widens the interval.
-fn realistic_targets(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn realistic_targets(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let Derived { spec, report, .. } = derive(reader)?;
     let n_targets = spec.targets().count();
     let unrealistic: Vec<String> = spec
@@ -177,7 +147,7 @@ fn realistic_targets(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Mea
 }
 
 /// A doubtful constraint counts as neither met nor broken: it widens the interval.
-fn feasible_constraints(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn feasible_constraints(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let Derived { assessments, .. } = derive(reader)?;
     let constraints: Vec<&Assessment> = assessments
         .iter()
@@ -185,11 +155,11 @@ fn feasible_constraints(reader: &ArtifactReader<'_>, _config: &Config) -> Found<
         .collect();
     let n = constraints.len().max(1) as f64;
     let with = |verdict| constraints.iter().filter(move |row| row.verdict == verdict);
-    let n_feasible = with(Verdict::Feasible).count() as f64;
-    let n_doubtful = with(Verdict::Doubtful).count() as f64;
+    let n_feasible = with(Feasibility::Feasible).count() as f64;
+    let n_doubtful = with(Feasibility::Doubtful).count() as f64;
     let others = constraints
         .iter()
-        .filter(|row| row.verdict != Verdict::Feasible);
+        .filter(|row| row.verdict != Feasibility::Feasible);
     let named: Vec<String> = others
         .map(|row| format!("{} is {}: {}", row.title, row.verdict.as_str(), row.reason))
         .collect();
@@ -205,13 +175,13 @@ fn feasible_constraints(reader: &ArtifactReader<'_>, _config: &Config) -> Found<
     .noted(note))
 }
 
-fn consistent(reader: &ArtifactReader<'_>, _config: &Config) -> Found<Measurement> {
+fn consistent(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let Derived { assessments, .. } = derive(reader)?;
     let rows = assessments
         .iter()
         .filter(|row| row.subject == Subject::Consistency);
     let contradictions: Vec<String> = rows
-        .filter(|row| row.verdict != Verdict::Feasible)
+        .filter(|row| row.verdict != Feasibility::Feasible)
         .map(|row| row.recommendation.clone())
         .collect();
     Ok(Measurement::flag(contradictions.is_empty()).noted(contradictions.join(" ")))

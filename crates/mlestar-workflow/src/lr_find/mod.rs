@@ -12,12 +12,13 @@ use mlestar_data::describe::describe;
 use mlestar_data::normalization::Normalization;
 use mlestar_train::lr_find::{LrFindOutcome, SweepPoint, find_learning_rate};
 use mlestar_train::lr_find::{Suggestions, SweepEnd};
-use mlestar_train::{OptimizerKind, StepsRequest, StopSignal};
+use mlestar_train::{OptimizerKind, StopSignal};
 use serde::{Deserialize, Serialize};
 
 pub use mlestar_train::lr_find::LrFindOptions;
 
 use crate::config::Config;
+use crate::training;
 use crate::{Reporter, RunFolder, WorkflowError};
 
 /// The artifact, in the run folder.
@@ -108,32 +109,26 @@ pub fn run(job: &LrFindJob<'_>, reporter: &mut dyn Reporter) -> Result<LrFind, W
     let _lock = job.run.lock()?;
     let config = job.config;
     let ImageSplits { train, .. } = crate::context::load_data(config)?.splits;
+    // As stage 1 has it.
+    let normalization = Normalization::from_description(&describe(&train))?;
+    let train = Arc::new(train);
     let model = config
         .model
         .check(train.n_classes(), train.height(), train.width())?;
-    // As stage 1 has it.
-    let normalization = Normalization::from_description(&describe(&train))?;
-    let request = StepsRequest {
-        model: &model,
-        training: &config.training,
-        augmentation: &config.augmentation,
-        normalization,
-        train: Arc::new(train),
-        seed: config.seed,
-        device: job.device,
-        threads: job.threads,
-    };
+    let (device, threads) = (job.device, job.threads);
+    let setup = training::setup(config, &model, normalization, &train, device, threads)?;
+    let parameters = model.summary().parameters;
     let total = job.options.steps as u64;
     let mut observer = |point: &SweepPoint| {
         reporter.progress("learning-rate sweep", point.step as u64, total);
     };
-    let outcome = find_learning_rate(request, &job.options, job.stop, &mut observer)?;
+    let outcome = find_learning_rate(setup, &job.options, job.stop, &mut observer)?;
     if outcome.ended == SweepEnd::Interrupted {
         return Err(WorkflowError::Stopped {
             doing: "finding a learning rate",
         });
     }
-    let found = found(job, model.summary().parameters, outcome);
+    let found = found(job, parameters, outcome);
     write_artifact(&path(job.run, ARTIFACT), &found)?;
     let html = page::render(&found)?;
     write_atomically(&path(job.run, PAGE), html.as_bytes())?;

@@ -1,8 +1,9 @@
 use super::*;
 use crate::config::Override;
+use crate::estimates::SmallStepTiming;
 use crate::manifest::StageRecord;
 use crate::stages::action_planning::testing::architecture_figures;
-use crate::stages::action_planning::{self, ArchitectureCheck, SmallStepTiming};
+use crate::stages::action_planning::{self, ArchitectureCheck};
 use mlestar_artifact::write_artifact;
 use std::io::Write;
 
@@ -44,7 +45,7 @@ fn step(step: u64) -> StepRecord {
 struct Folder {
     _folder: tempfile::TempDir,
     run: RunFolder,
-    manifest: Manifest,
+    manifest: RunManifest,
 }
 
 impl Folder {
@@ -55,7 +56,7 @@ impl Folder {
         Self {
             _folder: folder,
             run,
-            manifest: Manifest::default(),
+            manifest: RunManifest::default(),
         }
     }
 
@@ -97,7 +98,7 @@ const BASELINE: &str = "4-implementation";
 fn a_training_is_followed_from_its_first_step_to_the_end_of_its_stage() {
     let mut folder = Folder::new();
     folder.set(Stage::Implementation, false);
-    let mut monitor = Monitor::new(&folder.run, &config());
+    let mut monitor = RunMonitor::new(&folder.run, &config());
     let state = monitor.look().unwrap();
     assert!(state.training.is_none() && !state.is_over);
     assert_eq!(state.unfinished_stage, Some(Stage::Implementation));
@@ -163,7 +164,7 @@ fn the_time_left_counts_that_later_pictures_are_larger() {
         .with_overrides(&[Override::parse(resizing).unwrap()])
         .unwrap();
     let look = || {
-        Monitor::new(&folder.run, &config)
+        RunMonitor::new(&folder.run, &config)
             .look()
             .unwrap()
             .training
@@ -230,7 +231,7 @@ fn only_epochs_that_will_be_validated_take_time_for_it() {
                 Override::parse("training.epochs=6").unwrap(),
             ])
             .unwrap();
-        let mut monitor = Monitor::new(&folder.run, &config);
+        let mut monitor = RunMonitor::new(&folder.run, &config);
         monitor
             .look()
             .unwrap()
@@ -251,7 +252,7 @@ fn without_steps_the_epochs_tell_how_long_it_takes() {
     let mut folder = Folder::new();
     folder.set(Stage::Implementation, false);
     folder.append(BASELINE, METRICS_FILE, &[epoch(1), epoch(2)], 2);
-    let training = Monitor::new(&folder.run, &config())
+    let training = RunMonitor::new(&folder.run, &config())
         .look()
         .unwrap()
         .training
@@ -268,13 +269,13 @@ fn the_training_that_was_written_to_last_is_followed_trials_too() {
     let mut folder = Folder::new();
     folder.set(Stage::Implementation, true);
     folder.append(BASELINE, METRICS_FILE, &[epoch(1)], 100);
-    let mut monitor = Monitor::new(&folder.run, &config());
+    let mut monitor = RunMonitor::new(&folder.run, &config());
     let state = monitor.look().unwrap();
     assert!(state.is_over, "no stage is at work");
     folder.set(Stage::Refinement, false);
     assert!(!monitor.look().unwrap().is_over, "a training is to come");
     folder.steps("6-refinement/.partial-x", 1, 2, 50);
-    let name = |monitor: &mut Monitor| monitor.look().unwrap().training.unwrap().name;
+    let name = |monitor: &mut RunMonitor| monitor.look().unwrap().training.unwrap().name;
     assert_eq!(name(&mut monitor), "6-refinement/.partial-x");
     folder.steps("6-refinement/training", 1, 2, 10);
     assert_eq!(name(&mut monitor), "6-refinement/training");
@@ -289,7 +290,7 @@ fn findings_show_while_the_training_runs_and_bad_lines_are_named() {
     let mut steps: Vec<StepRecord> = (1..=5).map(step).collect();
     steps[4].loss = f64::NAN;
     folder.append(BASELINE, STEPS_FILE, &steps, 0);
-    let mut monitor = Monitor::new(&folder.run, &config());
+    let mut monitor = RunMonitor::new(&folder.run, &config());
     let training = monitor.look().unwrap().training.unwrap();
     assert_eq!(training.findings[0].steps, [5]);
     folder.append(BASELINE, STEPS_FILE, &["?"], 0);

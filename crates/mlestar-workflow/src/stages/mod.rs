@@ -8,7 +8,6 @@ pub mod implementation;
 pub mod refinement;
 pub mod situation_analysis;
 pub mod task_definition;
-pub mod training;
 
 use crate::{Stage, StageContext, WorkflowError};
 

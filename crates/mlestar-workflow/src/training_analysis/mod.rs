@@ -74,12 +74,14 @@ pub struct TrainingSettings {
 impl TrainingSettings {
     /// Those of the newest checkpoint in `folder`, else those of `config`.
     pub fn of(folder: &Path, config: &Config) -> Self {
-        match newest_identity(folder) {
-            Some(identity) => Self {
+        let newest = newest_identity(folder);
+        let newest = newest.and_then(|newest| Some((newest.spec().ok()?, newest)));
+        match newest {
+            Some((spec, identity)) => Self {
                 source: SettingsSource::Checkpoint,
                 training: identity.training,
                 augmentation: identity.augmentation,
-                model: identity.model.config().clone(),
+                model: spec.config().clone(),
             },
             None => Self {
                 source: SettingsSource::Config,

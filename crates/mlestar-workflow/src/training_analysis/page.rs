@@ -316,7 +316,7 @@ fn table(epochs: &[EpochRecord]) -> Section {
         }
         table = table.row(Row::new([
             epoch.epoch.to_string(),
-            format!("{:.2e}", epoch.learning_rate),
+            format::significant(epoch.learning_rate, 3),
             format::number(epoch.train_loss, 4),
             format::fraction(epoch.train_accuracy),
             format::optional(epoch.validation_loss, 4),

@@ -11,8 +11,8 @@ pub use curve::Curve;
 pub use differences::Difference;
 
 use crate::WorkflowError;
-use crate::stages::action_planning::median;
 use mlestar_artifact::{Artifact, write_artifact, write_atomically};
+use mlestar_eval::median;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -147,7 +147,7 @@ fn group(label: &str, members: &[&Curve], levels: &[f64]) -> Group {
             .iter()
             .map(|training| training.minutes_to_level[level].unwrap_or(f64::INFINITY))
             .collect();
-        Some(median(&minutes)).filter(|median| median.is_finite())
+        median(&minutes).filter(|median| median.is_finite())
     });
     Group {
         label: label.to_owned(),

@@ -101,9 +101,13 @@ fn groups_have_means_and_medians_over_what_reached_a_level() {
 fn settings_that_differ_are_named_and_others_are_not() {
     let identity = |seed: u64, epochs: usize| mlestar_train::checkpoint::TrainingIdentity {
         seed,
-        model: mlestar_model::ModelConfig::small()
-            .check(10, 32, 32)
-            .unwrap(),
+        model: serde_json::to_value(
+            mlestar_model::ModelConfig::small()
+                .check(10, 32, 32)
+                .unwrap(),
+        )
+        .unwrap(),
+        initial_state: Some(mlestar_artifact::ContentHash::of_bytes(&seed.to_le_bytes())),
         training: mlestar_train::TrainingConfig {
             epochs,
             ..Default::default()

@@ -4,7 +4,7 @@ use crate::{finished_run, tiny};
 use mlestar_gates::{Evidence, Status};
 use mlestar_workflow::config::Config;
 use mlestar_workflow::freshness::Surroundings;
-use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::manifest::RunManifest;
 use mlestar_workflow::validation::ValidationReport;
 use mlestar_workflow::{RunFolder, Stage};
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ fn judge(folder: &Path) -> ValidationReport {
 
 fn judge_with(folder: &Path, config: &Config) -> ValidationReport {
     let run = RunFolder::new(folder);
-    let manifest = Manifest::read(&run).unwrap();
+    let manifest = RunManifest::read(&run).unwrap();
     let surroundings = Surroundings::look(config, &run, "cpu");
     ValidationReport::judge(&Stage::ALL, &surroundings, &run, &manifest)
 }
@@ -45,7 +45,7 @@ fn exactly_the_gates_that_rest_on_a_file_turn_red() {
     let folder = finished_run();
     let before = judge(folder.path());
     let run = RunFolder::new(folder.path());
-    let manifest = Manifest::read(&run).unwrap();
+    let manifest = RunManifest::read(&run).unwrap();
     let mut n_guarded = 0;
     for stage in Stage::ALL {
         let record = manifest.complete_stage(stage).unwrap();
@@ -79,15 +79,16 @@ fn exactly_the_gates_that_rest_on_a_file_turn_red() {
     assert_eq!(judge(folder.path()), before);
 }
 
-/// Changes one digit, or the middle byte of a file without digits.
+/// Changes one digit, or a byte of a file without digits, in the last eighth: behind the part of a page that says what the
+/// gates said, which whoever judges fills in.
 fn change_a_digit(content: &[u8]) -> Vec<u8> {
     let mut content = content.to_vec();
     if content.is_empty() {
         return b"0".to_vec();
     }
-    let middle = content.len() / 2;
-    let digit = content[middle..].iter().position(u8::is_ascii_digit);
-    let at = digit.map_or(middle, |offset| middle + offset);
+    let begin = content.len() - content.len().div_ceil(8);
+    let digit = content[begin..].iter().position(u8::is_ascii_digit);
+    let at = digit.map_or(begin, |offset| begin + offset);
     content[at] = match content[at] {
         b'9' => b'8',
         byte => byte.wrapping_add(1),
@@ -111,7 +112,7 @@ fn a_validation_that_is_due_and_missing_fails_its_gate() {
     first.remove("validation_accuracy").unwrap();
     let forged: String = lines.iter().map(|line| format!("{line}\n")).collect();
     fs::write(&path, &forged).unwrap();
-    let mut manifest = Manifest::read(&run).unwrap();
+    let mut manifest = RunManifest::read(&run).unwrap();
     let mut record = manifest.stage(Stage::Implementation).unwrap().clone();
     let hash = mlestar_artifact::ContentHash::of_bytes(forged.as_bytes());
     record.outputs.insert(name.into(), hash);
@@ -138,7 +139,7 @@ fn a_claim_that_the_rows_do_not_bear_out_is_a_contradiction() {
     let forged = serde_json::to_vec_pretty(&document).unwrap();
     fs::write(&path, &forged).unwrap();
     // Somebody who also fixes the manifest is caught by the rows.
-    let mut manifest = Manifest::read(&run).unwrap();
+    let mut manifest = RunManifest::read(&run).unwrap();
     let mut record = manifest.stage(Stage::Implementation).unwrap().clone();
     record.outputs.insert(
         "training_summary.json".into(),

@@ -5,7 +5,7 @@ use mlestar_artifact::ContentHash;
 use mlestar_gates::{Status, Verdict};
 use mlestar_workflow::freshness::Surroundings;
 use mlestar_workflow::gates::judge_stage;
-use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::manifest::RunManifest;
 use mlestar_workflow::{RunFolder, Stage};
 use serde_json::Value;
 use std::fs;
@@ -32,7 +32,7 @@ impl Forgery {
 
     fn write(&self, stage: Stage, name: &str, content: &[u8]) {
         fs::write(self.run.artifact(stage, name), content).unwrap();
-        let mut manifest = Manifest::read(&self.run).unwrap();
+        let mut manifest = RunManifest::read(&self.run).unwrap();
         let mut record = manifest.stage(stage).unwrap().clone();
         let hash = ContentHash::of_bytes(content);
         record.outputs.insert(name.into(), hash);
@@ -53,7 +53,7 @@ impl Forgery {
     }
 
     fn verdict(&self, stage: Stage, id: &str) -> Verdict {
-        let manifest = Manifest::read(&self.run).unwrap();
+        let manifest = RunManifest::read(&self.run).unwrap();
         let surroundings = Surroundings::look(&tiny(&[]), &self.run, "cpu");
         judge_stage(stage, &surroundings, &self.run, &manifest)
             .verdicts

@@ -4,7 +4,7 @@ use crate::{all_stages, finished_run, run_in, tiny};
 use burn::tensor::Device;
 use mlestar_gates::ExitCode;
 use mlestar_train::{StopSignal, TrainEvent};
-use mlestar_workflow::chain::{RunReport, RunRequest, run};
+use mlestar_workflow::chain::{RunReport, RunRequest, StageRange, run};
 use mlestar_workflow::config::Config;
 use mlestar_workflow::manifest::hash_folder;
 use mlestar_workflow::{Reporter, RunFolder, Stage, WorkflowError};
@@ -58,7 +58,7 @@ fn resume(
 ) -> Result<RunReport, WorkflowError> {
     let (run_folder, device, stop) = (RunFolder::new(folder), Device::flex(), StopSignal::new());
     let request = RunRequest {
-        to: Stage::Implementation,
+        stages: StageRange::new(Stage::SituationAnalysis, Stage::Implementation).unwrap(),
         must_resume: true,
         ..all_stages(&run_folder, config, &device, &stop)
     };

@@ -8,6 +8,7 @@ mod forgery;
 mod given_weights;
 mod interruption;
 mod mutations;
+mod pages;
 mod precision;
 mod refinement;
 mod returns;
@@ -17,9 +18,9 @@ mod verdicts_in_the_package;
 
 use burn::tensor::Device;
 use mlestar_train::StopSignal;
-use mlestar_workflow::chain::{RunReport, RunRequest, run};
+use mlestar_workflow::chain::{RunReport, RunRequest, StageRange, run};
 use mlestar_workflow::config::{Config, Override};
-use mlestar_workflow::{Reporter, RunFolder, Stage, WorkflowError};
+use mlestar_workflow::{Reporter, RunFolder, WorkflowError};
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -59,8 +60,7 @@ fn all_stages<'a>(
         device,
         device_name: "cpu",
         threads: 2,
-        from: Stage::SituationAnalysis,
-        to: Stage::Deployment,
+        stages: StageRange::ALL,
         force: false,
         must_resume: false,
         stop,

@@ -7,11 +7,11 @@ use mlestar_train::{StopSignal, TrainEvent};
 use mlestar_tune::TrialState;
 use mlestar_workflow::freshness::Surroundings;
 use mlestar_workflow::gates::judge_stage;
-use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::manifest::RunManifest;
 use mlestar_workflow::stages::evaluation::EvaluationResults;
 use mlestar_workflow::stages::implementation::TrainingTiming;
 use mlestar_workflow::stages::refinement::{Choice, FinalModel, Reason, StudyArtifact};
-use mlestar_workflow::stages::training::TrainingMemory;
+use mlestar_workflow::training::TrainingMemory;
 use mlestar_workflow::{Reporter, RunFolder, Stage};
 use std::collections::BTreeSet;
 use std::fs;
@@ -45,7 +45,7 @@ fn text(folder: &Path, stage: Stage, name: &str) -> String {
 
 fn status(folder: &Path, settings: &[&str], id: &str) -> Status {
     let run = RunFolder::new(folder);
-    let manifest = Manifest::read(&run).unwrap();
+    let manifest = RunManifest::read(&run).unwrap();
     let verdicts = judge_stage(
         Stage::Refinement,
         &Surroundings::look(&tiny(settings), &run, "cpu"),
@@ -212,7 +212,7 @@ fn a_longer_search_that_finds_other_settings_trains_with_those() {
     let parameters = other["parameters"].clone();
     let log: String = trials.iter().map(|trial| format!("{trial}\n")).collect();
     fs::write(&path, &log).unwrap();
-    let mut manifest = Manifest::read(&run).unwrap();
+    let mut manifest = RunManifest::read(&run).unwrap();
     let mut record = manifest.stage(Stage::Refinement).unwrap().clone();
     let hash = ContentHash::of_bytes(log.as_bytes());
     record.outputs.insert("trials.jsonl".into(), hash);

@@ -4,11 +4,11 @@ use crate::{all_stages, finished_run, run_in, tiny};
 use burn::tensor::Device;
 use mlestar_gates::{Evidence, Status, Verdict};
 use mlestar_train::{StopSignal, TrainEvent};
-use mlestar_workflow::chain::{RunRequest, run};
+use mlestar_workflow::chain::{RunRequest, StageRange, run};
 use mlestar_workflow::config::Config;
 use mlestar_workflow::explain::{Freshness, survey};
 use mlestar_workflow::freshness::Surroundings;
-use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::manifest::RunManifest;
 use mlestar_workflow::validation::ValidationReport;
 use mlestar_workflow::{Reporter, RunFolder, Stage, WorkflowError};
 use std::fs;
@@ -16,7 +16,7 @@ use std::path::Path;
 
 fn judge(folder: &Path, config: &Config) -> ValidationReport {
     let run = RunFolder::new(folder);
-    let manifest = Manifest::read(&run).unwrap();
+    let manifest = RunManifest::read(&run).unwrap();
     ValidationReport::judge(
         &Stage::ALL,
         &Surroundings::look(config, &run, "cpu"),
@@ -74,8 +74,7 @@ fn run_stages(
 ) -> Result<Vec<usize>, WorkflowError> {
     let (run_folder, device, stop) = (RunFolder::new(folder), Device::flex(), StopSignal::new());
     let request = RunRequest {
-        from: stages[0],
-        to: stages[1],
+        stages: StageRange::new(stages[0], stages[1]).unwrap(),
         ..all_stages(&run_folder, config, &device, &stop)
     };
     let report = run(&request, reporter)?;

@@ -6,14 +6,14 @@ use mlestar_export::Predictor;
 use mlestar_export::package::Manifest as Package;
 use mlestar_gates::Status;
 use mlestar_workflow::freshness::Surroundings;
-use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::manifest::RunManifest;
 use mlestar_workflow::stages::deployment::record_verdicts;
 use mlestar_workflow::validation::ValidationReport;
 use mlestar_workflow::{RunFolder, Stage};
 use std::fs;
 
 fn judge(run: &RunFolder, settings: &[&str]) -> ValidationReport {
-    let manifest = Manifest::read(run).unwrap();
+    let manifest = RunManifest::read(run).unwrap();
     let surroundings = Surroundings::look(&tiny(settings), run, "cpu");
     ValidationReport::judge(&Stage::ALL, &surroundings, run, &manifest)
 }
@@ -49,7 +49,7 @@ fn a_run_says_in_its_package_which_gates_are_not_met() {
 fn other_verdicts_are_written_in_place_and_the_same_change_nothing() {
     let folder = finished_run();
     let run = RunFolder::new(folder.path());
-    let mut manifest = Manifest::read(&run).unwrap();
+    let mut manifest = RunManifest::read(&run).unwrap();
     let mut verdict = judge(&run, &[]).verdict;
     let before = (
         package(&run),
@@ -68,7 +68,7 @@ fn other_verdicts_are_written_in_place_and_the_same_change_nothing() {
     assert!(!document(&run, "interface.md").contains("not every quality gate"));
     // What was measured, and what the gates make of it, is as it was.
     Predictor::open(&run.artifact(Stage::Deployment, "package")).unwrap();
-    assert_eq!(Manifest::read(&run).unwrap(), manifest);
+    assert_eq!(RunManifest::read(&run).unwrap(), manifest);
     let again = judge(&run, &[]).verdict;
     assert!(record_verdicts(&run, &mut manifest, &again).unwrap());
     let after = (package(&run), document(&run, "model-card.md"), manifest);
@@ -83,7 +83,7 @@ fn a_file_that_was_altered_stays_altered() {
         let path = run.artifact(Stage::Deployment, name);
         let altered = fs::read_to_string(&path).unwrap().replace("tiny", "huge");
         fs::write(&path, &altered).unwrap();
-        let mut manifest = Manifest::read(&run).unwrap();
+        let mut manifest = RunManifest::read(&run).unwrap();
         let mut verdict = judge(&run, &[]).verdict;
         verdict.stages.truncate(2);
         record_verdicts(&run, &mut manifest, &verdict).unwrap();

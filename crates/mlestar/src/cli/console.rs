@@ -16,11 +16,11 @@ const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// How many changed settings are written out.
 const MOST_CHANGES: usize = 30;
 
-const COUNT_TEMPLATE: &str = "    {prefix:<24} {bar:30} {pos}/{len}  {per_sec}  {eta} left  {msg}";
-/// Its message has rate and time left; what does not fit the terminal is cut off.
+const COUNT_TEMPLATE: &str = "    {prefix:<24} {bar:12} {pos}/{len}  {eta} left  {per_sec}  {msg}";
+/// Its message begins with time left and rate; what does not fit the terminal is cut off at the end.
 const TRAINING_TEMPLATE: &str = "    {prefix} {bar:10} {pos}/{len}  {wide_msg}";
 const BYTES_TEMPLATE: &str =
-    "    {prefix:<24} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+    "    {prefix:<24} {bar:12} {bytes}/{total_bytes}  {eta} left  {bytes_per_sec}";
 
 /// Draws what a run reports on standard error.
 pub struct Console {
@@ -164,13 +164,13 @@ impl Reporter for Console {
             TrainEvent::Step(step) => {
                 let task = format!("{label} epoch {}/{}", step.epoch, step.epochs);
                 let detail = format!(
-                    "loss {:.3}  accuracy {:.3}  lr {:.2e}  {:.0} img/s{}  {} to the end",
+                    "{} left  {:.0} images/s  loss {:.3}  acc {:.3}  lr {:.2e}{}",
+                    clock(step.eta_seconds),
+                    step.images_per_second,
                     step.loss,
                     step.accuracy,
                     step.learning_rate,
-                    step.images_per_second,
                     self.gauges.as_ref().map(Gauges::text).unwrap_or_default(),
-                    clock(step.eta_seconds)
                 );
                 let (done, total) = (step.step as u64, step.steps as u64);
                 self.advance_with(&task, done, total, &detail, TRAINING_TEMPLATE);
@@ -253,13 +253,13 @@ pub fn print_verdict(stage: Stage, verdict: &StageVerdict) {
 fn epoch_line(label: &str, epoch: &EpochRecord) -> String {
     let validation = match (epoch.validation_loss, epoch.validation_accuracy) {
         (Some(loss), Some(accuracy)) => {
-            format!("validation loss {loss:.4}  validation accuracy {accuracy:.4}")
+            format!("val loss {loss:.3}  val acc {accuracy:.4}")
         }
         _ => "not validated".to_owned(),
     };
     format!(
-        "    {label} epoch {:>3}  loss {:.4}  accuracy {:.4}  {validation}  {:.0} img/s",
-        epoch.epoch, epoch.train_loss, epoch.train_accuracy, epoch.images_per_second
+        "    {label} epoch {:>3}  loss {:.3}  acc {:.3}  {validation}",
+        epoch.epoch, epoch.train_loss, epoch.train_accuracy
     )
 }
 
@@ -282,12 +282,11 @@ mod tests {
         let validated = record(r#", "validation_loss": 0.75, "validation_accuracy": 0.8125"#);
         assert_eq!(
             epoch_line("baseline", &validated),
-            "    baseline epoch   7  loss 1.2500  accuracy 0.5000  validation loss 0.7500  \
-             validation accuracy 0.8125  450 img/s"
+            "    baseline epoch   7  loss 1.250  acc 0.500  val loss 0.750  val acc 0.8125"
         );
         assert_eq!(
             epoch_line("baseline", &record("")),
-            "    baseline epoch   7  loss 1.2500  accuracy 0.5000  not validated  450 img/s"
+            "    baseline epoch   7  loss 1.250  acc 0.500  not validated"
         );
     }
 

@@ -13,6 +13,7 @@ mod console;
 mod gauges;
 mod project;
 mod signals;
+mod wrap;
 
 use clap::Parser;
 use mlestar_gates::ExitCode;

@@ -5,6 +5,8 @@
 //! Texts name commands as `mlestar run`. Where the program is called otherwise, the user reads them as they are typed
 //! there.
 
+use super::wrap;
+use console::Term;
 use std::fmt::Arguments;
 use std::io::Write;
 use std::sync::OnceLock;
@@ -28,7 +30,7 @@ pub(super) fn name() -> &'static str {
 /// Writes to standard output.
 pub fn write_out(text: Arguments<'_>) {
     let text = as_typed(text.to_string(), name(), is_command);
-    write_raw(text.as_bytes());
+    write_raw(fitted(text, &Term::stdout()).as_bytes());
 }
 
 /// Writes to standard output as it is: what is no text of ours, in which a name may look like a command.
@@ -39,7 +41,16 @@ pub(super) fn write_raw(bytes: &[u8]) {
 /// Writes to standard error.
 pub fn write_err(text: Arguments<'_>) {
     let text = as_typed(text.to_string(), name(), is_command);
+    let text = fitted(text, &Term::stderr());
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// `text` in lines that fit the terminal, if it is one; elsewhere a line stays whole, so that tools can search it.
+fn fitted(text: String, terminal: &Term) -> String {
+    match terminal.size_checked() {
+        Some((_, columns)) if terminal.is_term() => wrap::wrapped(&text, columns.into()),
+        _ => text,
+    }
 }
 
 fn is_command(word: &str) -> bool {

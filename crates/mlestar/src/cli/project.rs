@@ -5,10 +5,10 @@ use mlestar_artifact::read_artifact;
 use mlestar_data::detect::recognise;
 use mlestar_data::readers::name::shown;
 use mlestar_data::{Reread, SourceKind};
-use mlestar_workflow::chain::RunInfo;
 use mlestar_workflow::config::{Config, Override};
 use mlestar_workflow::device::{DeviceChoice, OpenDevice};
 use mlestar_workflow::freshness::Surroundings;
+use mlestar_workflow::run_info::RunInfo;
 use mlestar_workflow::{RunFolder, Stage, WorkflowError};
 use std::path::{Component, Path, PathBuf};
 

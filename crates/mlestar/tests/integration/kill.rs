@@ -2,7 +2,7 @@
 
 use crate::chain::command;
 use mlestar_train::checkpoint;
-use mlestar_workflow::manifest::{Hashes, Manifest, hash_folder};
+use mlestar_workflow::manifest::{Hashes, RunManifest, hash_folder};
 use mlestar_workflow::{RunFolder, Stage};
 use serde_json::Value;
 use std::fs;
@@ -136,7 +136,7 @@ fn kill_when(folder: &Path, is_due: &dyn Fn() -> bool) {
 }
 
 fn assert_incomplete(run: &RunFolder, stage: Stage) {
-    let manifest = Manifest::read(run).unwrap();
+    let manifest = RunManifest::read(run).unwrap();
     assert!(!manifest.stage(stage).unwrap().complete, "killed too late");
 }
 

@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use super::{CHECKPOINTS, Session, TENSORBOARD, plateau_after};
+use mlestar_model::Network;
+
 use crate::{
     Observer, Remedy, RemedyChange, TrainError, TrainEvent,
     analysis::{METRICS_FILE, STEPS_FILE},
@@ -14,7 +16,7 @@ use crate::{
     },
 };
 
-impl Session<'_> {
+impl<M: Network> Session<'_, M> {
     /// Goes back to the newest good checkpoint with what `error` calls for changed.
     ///
     /// # Errors
@@ -34,8 +36,13 @@ impl Session<'_> {
         };
         let epoch = self.history.len() + 1;
         let checkpoints = self.request.output.join(CHECKPOINTS);
-        let Some((begin, _)) =
-            beginning::newest(&checkpoints, &self.identity, &self.autodiff, observer)?
+        let Some((begin, _)) = beginning::newest(
+            &checkpoints,
+            &self.request.setup.network,
+            &self.identity,
+            &self.machinery.autodiff,
+            observer,
+        )?
         else {
             return Err(error);
         };
@@ -69,7 +76,7 @@ impl Session<'_> {
         beginning::rewrite_metrics(&output.join(METRICS_FILE), &self.history)?;
         self.step_log = StepLog::open(&output.join(STEPS_FILE), steps)?;
         self.events = EventLog::create(&output.join(TENSORBOARD), steps)?;
-        self.plateau = plateau_after(self.request, &self.history);
+        self.plateau = plateau_after(&self.request.setup.training, &self.history);
         // So that a training that is killed now goes on with the remedy.
         self.save(checkpoint::LAST, &self.checkpoint()?, observer)?;
         self.last_saved = Instant::now();
@@ -83,7 +90,7 @@ impl Session<'_> {
     }
 
     fn change_for(&self, error: &TrainError) -> Option<RemedyChange> {
-        let training = self.request.training;
+        let training = &self.request.setup.training;
         let [lowered, smaller] = Remedy::counts(&self.remedies);
         let attempts = training.recovery.attempts;
         let lower = |cause: String, pictures: &[usize]| RemedyChange::LowerRate {

@@ -2,12 +2,10 @@
 //! stage 3 that follows from config and data is worse than before.
 
 use super::testing::architecture_figures;
-use super::{
-    ArchitectureFigures, ResourceFigures, Settings, answer_all, larger_size, receptive_field,
-};
+use super::{ArchitectureFigures, Settings, answer_all, larger_size, receptive_field};
 use crate::Stage;
 use crate::config::{Config, MetricName, Override};
-use crate::gates;
+use crate::estimates::ResourceFigures;
 use crate::stages::situation_analysis::{
     Advice, Measurements, SourceTraits, all_advice, detect_all, shrink_to, troubled_measurements,
     untroubled_measurements,
@@ -54,7 +52,7 @@ fn gates_of(
     config: &Config,
     measurements: &Measurements,
     model: &ModelSpec,
-) -> (Vec<(&'static str, bool)>, usize) {
+) -> (Vec<(String, bool)>, usize) {
     let n_train = measurements.n_pictures(SplitName::Train);
     let needs = ResourceFigures::of(model, &config.training, &[], n_train, measurements.n_all());
     let architecture = receptive_field::plan(model);
@@ -68,10 +66,11 @@ fn gates_of(
     let answers = answer_all(&detect_all(measurements), &settings);
     let n_answered = answers.iter().filter(|answer| answer.is_answered).count();
     let stage = Stage::ActionPlanning;
-    let met = gates::checks(stage, config)
+    let met = config
+        .criteria(stage)
         .into_iter()
-        .filter_map(|check| {
-            let value = match check.id {
+        .filter_map(|criterion| {
+            let value = match criterion.id.as_str() {
                 "parameters" => needs.parameters as f64,
                 "model_bytes" => needs.model_bytes as f64,
                 "training_memory_bytes" => needs.training_memory_bytes() as f64,
@@ -79,8 +78,8 @@ fn gates_of(
                 "challenges_answered" => n_answered as f64 / answers.len().max(1) as f64,
                 _ => return None,
             };
-            let limit = gates::limit_of(&check, stage, config)?;
-            Some((check.id, limit.allows(value)))
+            let limit = config.limit_of(&criterion, stage)?;
+            Some((criterion.id, limit.allows(value)))
         })
         .collect();
     (met, n_answered)

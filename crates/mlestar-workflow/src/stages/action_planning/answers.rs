@@ -1,7 +1,7 @@
 //! Which choice of the plan answers which challenge. An answer is derived from the settings that
 //! are in force; a challenge that nothing answers is listed as such, with what would answer it.
 
-use super::artifact::{ArchitecturePlan, ChallengeAnswer, Choice};
+use super::artifact::{ArchitecturePlan, ChallengeAnswer, PlanChoice};
 use crate::config::MetricName;
 use crate::stages::situation_analysis::{Challenge, Measurements};
 use crate::stages::task_definition::TaskSpec;
@@ -31,8 +31,13 @@ pub(crate) fn answer_all(
 }
 
 fn answer(challenge: &Challenge, settings: &Settings<'_>) -> ChallengeAnswer {
-    let (choices, suggestion) = rules(&challenge.id, settings);
-    let choices: Vec<Choice> = choices.into_iter().flatten().collect();
+    let rule = RULES.iter().find(|rule| rule.challenge == challenge.id);
+    let choices = rule.map_or_else(Vec::new, |rule| (rule.choices)(settings));
+    let choices: Vec<PlanChoice> = choices.into_iter().flatten().collect();
+    let suggestion = match rule {
+        Some(rule) => (rule.suggestion)(settings),
+        None => "No choice of this plan is known to answer it.",
+    };
     ChallengeAnswer {
         challenge: challenge.id.clone(),
         title: challenge.title.clone(),
@@ -43,133 +48,189 @@ fn answer(challenge: &Challenge, settings: &Settings<'_>) -> ChallengeAnswer {
     }
 }
 
-/// The choices that can answer a challenge, present where they are in force, and what to do when
-/// none is.
-fn rules(id: &str, settings: &Settings<'_>) -> (Vec<Option<Choice>>, &'static str) {
-    match id {
-        "low_resolution" => (
-            vec![settings.full_resolution()],
-            "Set the first stride of model.stages to 1, so that the last feature map is larger.",
-        ),
-        "few_samples" => (
+/// What can answer a challenge.
+struct Rule {
+    /// The challenge's id.
+    challenge: &'static str,
+    /// The choices that can answer it, present where they are in force.
+    choices: fn(&Settings<'_>) -> Vec<Option<PlanChoice>>,
+    /// What to do when none is.
+    suggestion: fn(&Settings<'_>) -> &'static str,
+}
+
+/// One rule for each challenge of stage 1.
+const RULES: [Rule; 18] = [
+    Rule {
+        challenge: "low_resolution",
+        choices: |settings| vec![settings.full_resolution()],
+        suggestion: |_| "Set the first stride of model.stages to 1, so that the last feature map is larger.",
+    },
+    Rule {
+        challenge: "few_samples",
+        choices: |settings| {
             vec![
                 settings.crop("pictures are never seen twice at the same place"),
                 settings.flip("twice as many pictures"),
                 settings.weight_decay(),
                 settings.dropout("no feature can be relied on alone"),
                 settings.early_stopping("training ends before pictures are learned by heart"),
-            ],
-            "augmentation.random_crop_padding = 4, training.optimizer.weight_decay = 0.0001",
-        ),
-        "class_imbalance" => (
+            ]
+        },
+        suggestion: |_| "augmentation.random_crop_padding = 4, training.optimizer.weight_decay = 0.0001",
+    },
+    Rule {
+        challenge: "class_imbalance",
+        choices: |settings| {
             vec![
                 settings.class_minimum(),
                 settings.balanced_metric(),
                 settings.class_weights(),
                 settings.focal_loss("easy pictures, which large classes have more of, count less"),
-            ],
-            "training.class_weights = \"balanced\"",
-        ),
-        "duplicates" => (
+            ]
+        },
+        suggestion: |_| "training.class_weights = \"balanced\"",
+    },
+    Rule {
+        challenge: "duplicates",
+        choices: |settings| {
             vec![
                 settings.crop(
                     "copies are changed differently, so that they are not the same picture twice",
                 ),
                 settings.flip("copies are mirrored differently"),
-            ],
-            "Delete the duplicates that stage 1 lists, or set augmentation.random_crop_padding = 4.",
-        ),
-        "leakage" => (
-            vec![settings.clean_test()],
+            ]
+        },
+        suggestion: |_| "Delete the duplicates that stage 1 lists, or set augmentation.random_crop_padding = 4.",
+    },
+    Rule {
+        challenge: "leakage",
+        choices: |settings| vec![settings.clean_test()],
+        suggestion: |_| {
             "Delete the shared pictures that stage 1 lists; where they are frames of one scene and the splits are made \
-             here, set data.group_by = \"name\" (or \"folder\").",
-        ),
-        "cut_sequences" => (
-            vec![settings.whole_sequences()],
+             here, set data.group_by = \"name\" (or \"folder\")."
+        },
+    },
+    Rule {
+        challenge: "cut_sequences",
+        choices: |settings| vec![settings.whole_sequences()],
+        suggestion: |_| {
             "Where the splits are made here, set data.group_by = \"name\" (or \"folder\"); else put every sequence wholly into \
-             one of the folders train, val and test.",
-        ),
-        "label_conflicts" => (
+             one of the folders train, val and test."
+        },
+    },
+    Rule {
+        challenge: "label_conflicts",
+        choices: |settings| {
             vec![
                 settings
                     .label_smoothing("a label that is contradicted is not fitted with certainty"),
                 settings.early_stopping("training ends before wrong labels are learned by heart"),
-            ],
-            "Correct the labels that stage 1 lists.",
-        ),
-        "bad_exposure" => (
+            ]
+        },
+        suggestion: |_| "Correct the labels that stage 1 lists.",
+    },
+    Rule {
+        challenge: "bad_exposure",
+        choices: |settings| {
             vec![
                 settings.brightness("dark and bright versions of every picture are seen"),
                 settings
                     .label_smoothing("a picture that shows nothing is not fitted with certainty"),
-            ],
-            "Delete the pictures that stage 1 lists, or set augmentation.brightness = 0.2.",
-        ),
-        "label_noise" => (
+            ]
+        },
+        suggestion: |_| "Delete the pictures that stage 1 lists, or set augmentation.brightness = 0.2.",
+    },
+    Rule {
+        challenge: "label_noise",
+        choices: |settings| {
             vec![
                 settings.label_smoothing("a wrong label is not fitted with certainty"),
                 settings.early_stopping("training ends before wrong labels are learned by heart"),
-            ],
-            match settings.training.focal_gamma {
-                None => "training.label_smoothing = 0.1",
-                Some(_) => {
-                    "training.early_stopping.patience = 10 (label smoothing does not go with the focal loss)"
-                }
-            },
-        ),
-        "low_separability" => (
-            vec![settings.depth()],
-            "Add a stage or blocks to model.stages.",
-        ),
-        "confusable_classes" => (
+            ]
+        },
+        suggestion: |settings| match settings.training.focal_gamma {
+            None => "training.label_smoothing = 0.1",
+            Some(_) => {
+                "training.early_stopping.patience = 10 (label smoothing does not go with the focal loss)"
+            }
+        },
+    },
+    Rule {
+        challenge: "low_separability",
+        choices: |settings| vec![settings.depth()],
+        suggestion: |_| "Add a stage or blocks to model.stages.",
+    },
+    Rule {
+        challenge: "confusable_classes",
+        choices: |settings| {
             vec![
                 settings.class_minimum(),
                 settings.focal_loss("pictures that are hard to tell apart count more"),
-            ],
-            "task.quality.per_class_recall_min = 0.7",
-        ),
-        "intra_class_variance" => (
+            ]
+        },
+        suggestion: |_| "task.quality.per_class_recall_min = 0.7",
+    },
+    Rule {
+        challenge: "intra_class_variance",
+        choices: |settings| {
             vec![
                 settings.crop("more of what a class can look like is seen"),
                 settings.flip("more of what a class can look like is seen"),
                 settings.brightness("more of what a class can look like is seen"),
                 settings.cutout("parts of an object have to be enough"),
-            ],
-            "augmentation.random_crop_padding = 4",
-        ),
-        "lighting" => (
+            ]
+        },
+        suggestion: |_| "augmentation.random_crop_padding = 4",
+    },
+    Rule {
+        challenge: "lighting",
+        choices: |settings| {
             vec![
                 settings.brightness("brightness says nothing about the class"),
                 settings.contrast("contrast says nothing about the class"),
-            ],
-            "augmentation.brightness = 0.2",
-        ),
-        "background" => (
+            ]
+        },
+        suggestion: |_| "augmentation.brightness = 0.2",
+    },
+    Rule {
+        challenge: "background",
+        choices: |settings| {
             vec![
                 settings.crop("the background moves and is cut off"),
                 settings.cutout("parts of object and background are hidden in turn"),
-            ],
-            "augmentation.random_crop_padding = 4",
-        ),
-        "object_position" => (
+            ]
+        },
+        suggestion: |_| "augmentation.random_crop_padding = 4",
+    },
+    Rule {
+        challenge: "object_position",
+        choices: |settings| {
             vec![
                 settings.crop("objects are seen at more places"),
                 settings.pooling(),
-            ],
-            "augmentation.random_crop_padding = 4",
-        ),
-        "grey_pictures" => (vec![settings.saturation()], "augmentation.saturation = 0.3"),
-        "many_classes" => (
-            vec![settings.features()],
-            "More channels in the last of model.stages.",
-        ),
-        "small_evaluation" => (vec![settings.intervals()], "evaluation.confidence = 0.95"),
-        _ => (Vec::new(), "No choice of this plan is known to answer it."),
-    }
-}
+            ]
+        },
+        suggestion: |_| "augmentation.random_crop_padding = 4",
+    },
+    Rule {
+        challenge: "grey_pictures",
+        choices: |settings| vec![settings.saturation()],
+        suggestion: |_| "augmentation.saturation = 0.3",
+    },
+    Rule {
+        challenge: "many_classes",
+        choices: |settings| vec![settings.features()],
+        suggestion: |_| "More channels in the last of model.stages.",
+    },
+    Rule {
+        challenge: "small_evaluation",
+        choices: |settings| vec![settings.intervals()],
+        suggestion: |_| "evaluation.confidence = 0.95",
+    },
+];
 
-fn choice(holds: bool, what: &str, value: impl ToString, how: &str) -> Option<Choice> {
-    holds.then(|| Choice {
+fn choice(holds: bool, what: &str, value: impl ToString, how: &str) -> Option<PlanChoice> {
+    holds.then(|| PlanChoice {
         what: what.to_owned(),
         value: value.to_string(),
         how: how.to_owned(),
@@ -177,7 +238,7 @@ fn choice(holds: bool, what: &str, value: impl ToString, how: &str) -> Option<Ch
 }
 
 impl Settings<'_> {
-    fn crop(&self, how: &str) -> Option<Choice> {
+    fn crop(&self, how: &str) -> Option<PlanChoice> {
         let padding = self.augmentation.random_crop_padding;
         choice(
             padding > 0,
@@ -187,7 +248,7 @@ impl Settings<'_> {
         )
     }
 
-    fn flip(&self, how: &str) -> Option<Choice> {
+    fn flip(&self, how: &str) -> Option<PlanChoice> {
         let probability = self.augmentation.horizontal_flip_probability;
         choice(
             probability > 0.0,
@@ -197,17 +258,17 @@ impl Settings<'_> {
         )
     }
 
-    fn brightness(&self, how: &str) -> Option<Choice> {
+    fn brightness(&self, how: &str) -> Option<PlanChoice> {
         let width = self.augmentation.brightness;
         choice(width > 0.0, "augmentation.brightness", width, how)
     }
 
-    fn contrast(&self, how: &str) -> Option<Choice> {
+    fn contrast(&self, how: &str) -> Option<PlanChoice> {
         let width = self.augmentation.contrast;
         choice(width > 0.0, "augmentation.contrast", width, how)
     }
 
-    fn saturation(&self) -> Option<Choice> {
+    fn saturation(&self) -> Option<PlanChoice> {
         let width = self.augmentation.saturation;
         choice(
             width > 0.0,
@@ -217,23 +278,23 @@ impl Settings<'_> {
         )
     }
 
-    fn cutout(&self, how: &str) -> Option<Choice> {
+    fn cutout(&self, how: &str) -> Option<PlanChoice> {
         let side = self.augmentation.cutout_size;
         choice(side > 0, "augmentation.cutout_size", side, how)
     }
 
-    fn weight_decay(&self) -> Option<Choice> {
+    fn weight_decay(&self) -> Option<PlanChoice> {
         let decay = self.training.optimizer.weight_decay;
         let how = "weights stay small, so that single pictures are not learned by heart";
         choice(decay > 0.0, "training.optimizer.weight_decay", decay, how)
     }
 
-    fn label_smoothing(&self, how: &str) -> Option<Choice> {
+    fn label_smoothing(&self, how: &str) -> Option<PlanChoice> {
         let share = self.training.label_smoothing;
         choice(share > 0.0, "training.label_smoothing", share, how)
     }
 
-    fn early_stopping(&self, how: &str) -> Option<Choice> {
+    fn early_stopping(&self, how: &str) -> Option<PlanChoice> {
         let stopping = self.training.early_stopping.as_ref()?;
         // A patience as long as the training never stops anything.
         let can_stop = stopping.patience < self.training.epochs;
@@ -245,12 +306,12 @@ impl Settings<'_> {
         )
     }
 
-    fn dropout(&self, how: &str) -> Option<Choice> {
+    fn dropout(&self, how: &str) -> Option<PlanChoice> {
         let probability = self.architecture.model.config().dropout;
         choice(probability > 0.0, "model.dropout", probability, how)
     }
 
-    fn class_minimum(&self) -> Option<Choice> {
+    fn class_minimum(&self) -> Option<PlanChoice> {
         let minimum = self.task.quality.per_class_recall_min;
         let how = "the gate of stage 5 demands it of every class";
         choice(
@@ -261,7 +322,7 @@ impl Settings<'_> {
         )
     }
 
-    fn balanced_metric(&self) -> Option<Choice> {
+    fn balanced_metric(&self) -> Option<PlanChoice> {
         let metric = self.task.primary.metric;
         let how = "every class counts the same in the metric that decides";
         choice(
@@ -272,19 +333,19 @@ impl Settings<'_> {
         )
     }
 
-    fn class_weights(&self) -> Option<Choice> {
+    fn class_weights(&self) -> Option<PlanChoice> {
         let weights = self.training.class_weights.as_ref()?;
         let how = "pictures of small classes count more in the loss";
         choice(true, "training.class_weights", weights, how)
     }
 
-    fn focal_loss(&self, how: &str) -> Option<Choice> {
+    fn focal_loss(&self, how: &str) -> Option<PlanChoice> {
         let gamma = self.training.focal_gamma?;
         choice(true, "training.focal_gamma", gamma, how)
     }
 
     /// Sequences that are cut between training and validation do not falsify the result.
-    fn whole_sequences(&self) -> Option<Choice> {
+    fn whole_sequences(&self) -> Option<PlanChoice> {
         let n_cut = self
             .measurements
             .n_findings_in(&[FindingKind::CutSequence], SplitName::Test);
@@ -299,7 +360,7 @@ impl Settings<'_> {
     }
 
     /// Leaks that only touch validation do not falsify the result.
-    fn clean_test(&self) -> Option<Choice> {
+    fn clean_test(&self) -> Option<PlanChoice> {
         let kinds = [FindingKind::Leakage, FindingKind::NearLeakage];
         let n_leaked = self.measurements.n_findings_in(&kinds, SplitName::Test);
         let n_test = self.measurements.n_pictures(SplitName::Test);
@@ -313,7 +374,7 @@ impl Settings<'_> {
         )
     }
 
-    fn full_resolution(&self) -> Option<Choice> {
+    fn full_resolution(&self) -> Option<PlanChoice> {
         let [height, width] = self.architecture.last_map;
         let how =
             "the first convolution has stride 1, and a map of this size is left before pooling";
@@ -326,7 +387,7 @@ impl Settings<'_> {
     }
 
     /// Shape is seen by positions that look at half of the picture or more.
-    fn depth(&self) -> Option<Choice> {
+    fn depth(&self) -> Option<PlanChoice> {
         let plan = self.architecture;
         let side = plan.model.height().min(plan.model.width());
         let value = format!(
@@ -343,7 +404,7 @@ impl Settings<'_> {
         )
     }
 
-    fn features(&self) -> Option<Choice> {
+    fn features(&self) -> Option<PlanChoice> {
         let (features, classes) = (
             self.architecture.n_features,
             self.architecture.model.n_classes(),
@@ -357,7 +418,7 @@ impl Settings<'_> {
         )
     }
 
-    fn pooling(&self) -> Option<Choice> {
+    fn pooling(&self) -> Option<PlanChoice> {
         let [height, width] = self.architecture.last_map;
         let how = "the mean over all places is the same wherever the object is";
         choice(
@@ -368,7 +429,7 @@ impl Settings<'_> {
         )
     }
 
-    fn intervals(&self) -> Option<Choice> {
+    fn intervals(&self) -> Option<PlanChoice> {
         let confidence = self.task.confidence;
         let how = "gates on proportions judge the interval: too few pictures end inconclusive, not in \
                    a false pass";

@@ -1,12 +1,14 @@
 //! `action_plan.json` and `architecture_check.json`.
 
-use super::{GradientFigure, ResourceFigures, StepTiming, TrainingWork};
+use super::CHECK;
+use crate::estimates::{GradientFigure, ResourceFigures, StepTiming, TrainingWork};
 use crate::stages::situation_analysis::Severity;
-use mlestar_artifact::Artifact;
+use crate::{RunFolder, Stage};
+use mlestar_artifact::{Artifact, read_artifact};
 use mlestar_data::augment::AugmentationConfig;
 use mlestar_gates::{Limit, Unit};
 use mlestar_model::{LayerSummary, ModelSpec};
-use mlestar_train::TrainingConfig;
+use mlestar_train::{StepCosts, TrainingConfig};
 use serde::{Deserialize, Serialize};
 
 /// How the task is to be done. The same config and data give the same bytes.
@@ -86,7 +88,7 @@ pub struct ChallengeAnswer {
     /// Whether at least one choice answers it.
     pub is_answered: bool,
     /// The choices of this plan that answer it.
-    pub choices: Vec<Choice>,
+    pub choices: Vec<PlanChoice>,
     /// What else would, as `key = value`, where something would.
     pub suggestion: Option<String>,
 }
@@ -94,7 +96,7 @@ pub struct ChallengeAnswer {
 /// A choice and how it answers a challenge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Choice {
+pub struct PlanChoice {
     /// The key of the config, or the part of the architecture.
     pub what: String,
     /// Its value.
@@ -117,6 +119,16 @@ pub struct ArchitectureCheck {
     pub layers: Vec<LayerSummary>,
     /// A larger size of pictures that keeps every limit; absent where files have no more detail or none fits.
     pub larger_size: Option<LargerSize>,
+}
+
+impl ArchitectureCheck {
+    /// What steps take beside each other, as stage 3 of `run` measured it; `None` where it left nothing. Only the time
+    /// left rests on it, so that no stage has it among its inputs: that would make a training stale by the clock.
+    pub(crate) fn measured_costs(run: &RunFolder) -> Option<StepCosts> {
+        let path = run.artifact(Stage::ActionPlanning, CHECK);
+        let check: Self = read_artifact(&path).ok()?;
+        check.figures.timing.step_costs()
+    }
 }
 
 /// A larger size of pictures and what it would cost, extrapolated by the operations of a picture.

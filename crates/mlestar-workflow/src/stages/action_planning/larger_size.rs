@@ -2,10 +2,9 @@
 //! is used.
 
 use super::artifact::{ArchitectureFigures, LargerSize};
-use super::{ResourceFigures, StepTiming};
 use crate::Stage;
 use crate::config::Config;
-use crate::gates;
+use crate::estimates::{ResourceFigures, StepTiming};
 use crate::stages::situation_analysis::Measurements;
 use mlestar_data::SplitName;
 use mlestar_model::{ModelConfig, ModelSpec};
@@ -75,9 +74,10 @@ fn resized(model: &ModelConfig, n_classes: usize, side: usize) -> Option<ModelSp
 /// The limit on operations of this stage's gate; none where it is switched off.
 fn flops_limit(config: &Config) -> f64 {
     let stage = Stage::ActionPlanning;
-    gates::checks(stage, config)
+    config
+        .criteria(stage)
         .iter()
-        .find(|check| check.id == "flops_per_image")
-        .and_then(|check| gates::limit_of(check, stage, config))
+        .find(|criterion| criterion.id == "flops_per_image")
+        .and_then(|criterion| config.limit_of(criterion, stage))
         .map_or(f64::INFINITY, |limit| limit.value())
 }

@@ -12,28 +12,24 @@ mod page;
 mod pipeline_tests;
 mod plan;
 mod receptive_field;
-mod resources;
-mod step_probe;
+mod strategy;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub(crate) use answers::{Settings, answer_all};
 pub use artifact::{
     ActionPlan, ArchitectureCheck, ArchitectureFigures, ArchitecturePlan, ChallengeAnswer,
-    CheckRow, Choice, LargerSize, PlanSummary, TaskLimits,
+    CheckRow, LargerSize, PlanChoice, PlanSummary, TaskLimits,
 };
 pub(crate) use checks::check;
-pub use resources::ResourceFigures;
-pub use step_probe::{GradientFigure, SmallStepTiming, StepTiming, TrainingWork};
-pub(crate) use step_probe::{median, probe};
 
+use crate::estimates::{StepProbe, probe};
 use crate::stages::situation_analysis::{self, Measurements, SituationAnalysis};
 use crate::stages::task_definition::{self, TaskSpec};
 use crate::{Stage, StageContext, WorkflowError};
 use mlestar_artifact::write_artifact;
 use mlestar_gates::Unit;
 use mlestar_model::ModelSpec;
-use step_probe::StepProbe;
 
 /// The plan.
 pub const PLAN: &str = "action_plan.json";
@@ -59,7 +55,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let teachers = context.config.training.teacher_networks()?;
     let plan = plan::plan(context.config, &model, teachers, &analysis, &task);
     write_artifact(&context.path(PLAN), &plan)?;
-    let probe = step_probe::probe(context, &model, analysis.normalization)?;
+    let probe = probe(context, &model, analysis.normalization)?;
     let figures = figures(context, &plan, &task, probe);
     let checks = check(&figures);
     let check = ArchitectureCheck {

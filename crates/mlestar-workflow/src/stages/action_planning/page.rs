@@ -1,6 +1,6 @@
 //! `action_plan.html`: the plan and the proof that it works.
 
-use super::artifact::{ActionPlan, ArchitectureCheck, ChallengeAnswer, Choice};
+use super::artifact::{ActionPlan, ArchitectureCheck, ChallengeAnswer, PlanChoice};
 use crate::stages::situation_analysis::Severity;
 use mlestar_gates::Limit;
 use mlestar_report::{
@@ -156,7 +156,7 @@ fn answers(plan: &ActionPlan) -> Section {
 }
 
 /// A key of the config as code, a property of the plan as text.
-fn choice_cell(choice: &Choice) -> Cell {
+fn choice_cell(choice: &PlanChoice) -> Cell {
     match choice.what.contains(' ') {
         true => Cell::Text(format!("{}: {}", choice.what, choice.value)),
         false => Cell::Code(format!("{} = {}", choice.what, choice.value)),
@@ -300,7 +300,7 @@ fn gradients(check: &ArchitectureCheck) -> Section {
         table = table.row(Row::new([
             Cell::Code(gradient.name.clone()),
             Cell::from(format::count(gradient.n_values as u64)),
-            Cell::from(format!("{:.3e}", gradient.norm)),
+            Cell::from(format::significant(gradient.norm, 4)),
             Cell::from(format::count(gradient.n_zero as u64)),
             Cell::from(badge),
         ]));

@@ -4,8 +4,8 @@ use super::{ArchitectureCheck, CHECK};
 use crate::config::{Config, Override};
 use crate::device::DeviceChoice;
 use crate::freshness::{Surroundings, current_inputs};
-use crate::gates::figures;
-use crate::manifest::{Manifest, StageRecord, hash_folder};
+use crate::gates::{self, figures};
+use crate::manifest::{RunManifest, StageRecord, hash_folder};
 use crate::stages::situation_analysis::{ARTIFACT, PAGE as EXPLORATION, SituationAnalysis};
 use crate::stages::task_definition::{FeasibilityReport, REPORT, SPEC};
 use crate::stages::{self, situation_analysis::n_samples_shown};
@@ -55,7 +55,7 @@ fn tiny(change: &str) -> Config {
 
 struct Run {
     folder: RunFolder,
-    manifest: Manifest,
+    manifest: RunManifest,
     config: Config,
 }
 
@@ -63,7 +63,7 @@ impl Run {
     fn new(root: &Path, config: Config) -> Self {
         Self {
             folder: RunFolder::new(root),
-            manifest: Manifest::default(),
+            manifest: RunManifest::default(),
             config,
         }
     }
@@ -84,6 +84,7 @@ impl Run {
                 resume: false,
                 force: false,
                 manifest: &self.manifest,
+                judge: gates::judge_stages,
                 surroundings: &Surroundings::look(&self.config, &self.folder, "cpu"),
                 data: &mut data,
             };

@@ -1,38 +1,28 @@
-//! How much of a picture a network looks at, computed from its strides.
+//! How much of a picture a network looks at, computed from its description.
 
 use super::artifact::ArchitecturePlan;
 use mlestar_model::ModelSpec;
 
-/// Side of the convolutions on the main branch.
-const KERNEL: usize = 3;
-/// Convolutions in a block.
-const CONVOLUTIONS_A_BLOCK: usize = 2;
-
 /// The network of `spec` with what follows from its strides.
 pub(super) fn plan(spec: &ModelSpec) -> ArchitecturePlan {
-    // A convolution widens the field by (kernel - 1) times the pixels between two positions of its
-    // input (Araujo et al. 2019, "Computing receptive fields of convolutional neural networks").
-    let (mut field, mut spacing, mut n_convolutions) = (KERNEL, 1, 1);
-    let mut last_map = [spec.height(), spec.width()];
-    let architecture = spec.config().architecture;
-    for stage in &spec.config().stages {
-        for block in 0..stage.blocks {
-            let stride = if block == 0 { stage.stride } else { 1 };
-            field += (KERNEL - 1) * spacing;
-            if architecture.has_max_pools() {
-                field += (stride - 1) * spacing;
-            }
+    // A window widens the field by (side - 1) times the pixels between two positions of its input (Araujo et al.
+    // 2019, "Computing receptive fields of convolutional neural networks").
+    let (mut field, mut spacing, mut n_convolutions) = (1, 1, 0);
+    let description = spec.description();
+    for unit in description.blocks.iter().flat_map(|block| &block.branch) {
+        n_convolutions += 1;
+        let pool = unit.pool.map(|pool| (pool.window, pool.stride));
+        for (side, stride) in [(unit.kernel, unit.stride)].into_iter().chain(pool) {
+            field += (side - 1) * spacing;
             spacing *= stride;
-            field += (KERNEL - 1) * spacing;
-            n_convolutions += CONVOLUTIONS_A_BLOCK;
-            last_map = last_map.map(|side| architecture.after(side, stride));
         }
     }
+    let [_, height, width] = description.last_map();
     ArchitecturePlan {
         model: spec.clone(),
         n_convolutions,
         receptive_field_pixels: field,
-        last_map,
+        last_map: [height, width],
         n_features: spec.features(),
     }
 }

@@ -1,8 +1,8 @@
 //! Plausible inputs for the tests of this stage and of its gate.
 
 use super::artifact::{ArchitectureFigures, TaskLimits};
-use super::{GradientFigure, ResourceFigures, StepTiming, TrainingWork};
 use crate::config::{MetricName, TaskConfig};
+use crate::estimates::{GradientFigure, ResourceFigures, StepTiming, TrainingWork};
 use crate::stages::situation_analysis::{
     Challenge, Measurements, detect_all, troubled_measurements,
 };

@@ -13,13 +13,13 @@ pub use verdicts::record_verdicts;
 pub(crate) use verdicts::without_gates;
 
 use crate::stages::refinement::{COMPARISON, Comparison, FINAL_MODEL, FinalModel, WEIGHTS};
-use crate::{Stage, StageContext, WorkflowError, gates, machine};
+use crate::{Stage, StageContext, WorkflowError, machine};
 use mlestar_artifact::{AtomicFile, write_artifact};
 use mlestar_data::ImageSet;
 use mlestar_export::benchmark::{BenchmarkOptions, benchmark};
 use mlestar_export::package::{ONNX_FILE, record_gates, write_package};
 use mlestar_export::{FrozenModel, Predictor, Preparation, onnx, parity};
-use mlestar_train::{checkpoint, predict};
+use mlestar_train::checkpoint;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -58,20 +58,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     )?;
 
     let test = context.read_test("equality of the exported model with the trained one")?;
-    let trained = {
-        let reporter = &mut *context.reporter;
-        let mut progress = |done: usize, total: usize| {
-            reporter.progress("trained model", done as u64, total as u64);
-        };
-        predict(
-            &model,
-            &test,
-            &chosen.normalization,
-            context.config.evaluation.batch_size,
-            context.device,
-            &mut progress,
-        )?
-    };
+    let trained = context.logits("trained model", &model, &test, &chosen.normalization)?;
     // What is compared is what a user will load: the file, not what was just in memory.
     let exported = onnx::read(&folder.join(ONNX_FILE))?;
     let exported = exported_logits(context, &exported, &test)?;
@@ -88,13 +75,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let measured = measure(context, &folder, &test)?;
     write_artifact(&context.path("benchmark.json"), &measured)?;
 
-    let judged = gates::judge_stages(
-        &Stage::ALL[..Stage::Deployment.number() - 1],
-        context.surroundings,
-        context.run,
-        context.manifest,
-    );
-    let gates = verdicts::records(&judged);
+    let gates = verdicts::records(&context.judge_earlier_stages());
     let manifest = record_gates(&folder, gates.clone())?;
     let facts = Facts {
         config: context.config,

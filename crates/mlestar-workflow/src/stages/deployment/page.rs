@@ -36,7 +36,7 @@ pub(super) fn render(facts: &Facts<'_>) -> Result<String, WorkflowError> {
         ),
         KeyFigure::new(
             "largest logit difference",
-            format!("{:.1e}", parity.max_abs_difference),
+            format::significant(parity.max_abs_difference, 2),
         ),
         KeyFigure::new(
             "same class",

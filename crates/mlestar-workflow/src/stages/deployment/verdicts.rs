@@ -3,7 +3,7 @@
 use super::documentation::{DOCUMENTS, MODEL_CARD};
 use super::markdown::escaped;
 use super::{DOCS, PACKAGE};
-use crate::manifest::Manifest;
+use crate::manifest::RunManifest;
 use crate::{RunFolder, Stage, WorkflowError};
 use mlestar_artifact::{ArtifactError, ContentHash, write_atomically};
 use mlestar_export::package::{GateRecord, MANIFEST_FILE, record_gates};
@@ -123,7 +123,7 @@ fn pointer(gates: &[GateRecord]) -> String {
 /// When a file of the run cannot be read or written.
 pub fn record_verdicts(
     run: &RunFolder,
-    manifest: &mut Manifest,
+    manifest: &mut RunManifest,
     verdict: &RunVerdict,
 ) -> Result<bool, WorkflowError> {
     let stage = Stage::Deployment;

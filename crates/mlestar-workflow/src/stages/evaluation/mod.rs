@@ -16,10 +16,12 @@ use mlestar_artifact::{ContentHash, write_artifact};
 use mlestar_data::ImageSet;
 use mlestar_eval::{Predictions, precision_recall_curve, roc_curve, summarize};
 use mlestar_model::ImageClassifier;
-use mlestar_train::{checkpoint, predict};
+use mlestar_train::checkpoint;
 
 /// The figures of an evaluation: a file of its stage's folder.
 pub const RESULTS: &str = "evaluation_results.json";
+/// Every mistake with its file: a file of its stage's folder.
+pub(crate) const MISTAKES: &str = "mistakes.csv";
 /// Where the charts of an evaluation stand in its stage's folder.
 pub(crate) const DRAWINGS: &str = "visualizations/";
 
@@ -42,21 +44,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let model: ImageClassifier =
         checkpoint::load_weights(&weights, &summary.model, context.device)?;
     let test = context.read_test("figures of the baseline")?;
-    let batch_size = context.config.evaluation.batch_size;
-    let logits = {
-        let reporter = &mut *context.reporter;
-        let mut progress = |done: usize, total: usize| {
-            reporter.progress("predicting", done as u64, total as u64);
-        };
-        predict(
-            &model,
-            &test,
-            &summary.normalization,
-            batch_size,
-            context.device,
-            &mut progress,
-        )?
-    };
+    let logits = context.logits("predicting", &model, &test, &summary.normalization)?;
     context.check_stop()?;
     let predictions = predictions::write(&context.path("predictions.jsonl"), &test, &logits)?;
     let evaluation = Evaluation::of(
@@ -65,8 +53,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         &test,
         ContentHash::of_file(&weights)?,
     )?;
-    write_artifact(&context.path(RESULTS), &evaluation.results)?;
-    evaluation.write_drawings(context)?;
+    evaluation.write(context, &predictions, &test)?;
     let warnings = flattering(context)?;
     for warning in &warnings {
         context.reporter.note(warning);
@@ -111,8 +98,17 @@ impl Evaluation {
         Ok(Self { results, drawings })
     }
 
-    /// Writes each chart into the folder of the running stage.
-    pub(crate) fn write_drawings(&self, context: &StageContext<'_>) -> Result<(), WorkflowError> {
+    /// Writes the figures, each chart and the list of mistakes into the folder of the running stage.
+    pub(crate) fn write(
+        &self,
+        context: &StageContext<'_>,
+        predictions: &Predictions,
+        test: &ImageSet,
+    ) -> Result<(), WorkflowError> {
+        write_artifact(&context.path(RESULTS), &self.results)?;
+        let origin = |index| test.origin(index).to_string();
+        let list = mistakes::list(predictions, test.classes(), origin);
+        context.write_text(MISTAKES, &list)?;
         for (name, drawing) in self.drawings.named() {
             context.write_text(&format!("{DRAWINGS}{name}.svg"), drawing.as_str())?;
         }

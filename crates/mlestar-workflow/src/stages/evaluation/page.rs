@@ -1,6 +1,6 @@
 //! The page about an evaluation.
 
-use super::{Drawings, Evaluation, EvaluationResults, RESULTS};
+use super::{Drawings, Evaluation, EvaluationResults, MISTAKES, RESULTS};
 use crate::WorkflowError;
 use crate::config::Config;
 use mlestar_data::ImageSet;
@@ -10,8 +10,6 @@ use mlestar_report::{
     Table, format, thumbnail,
 };
 
-/// How large the pictures are shown: small ones need magnifying.
-const PICTURE_PIXELS: usize = 96;
 /// Right answers that are shown for comparison.
 const RIGHT_ANSWERS: usize = 12;
 
@@ -181,7 +179,9 @@ fn pictures(
             right = right.picture(picture(index, predictions, test)?);
         }
     }
-    Ok(Section::new("Pictures").block(wrong).block(right))
+    let list = Link::new(MISTAKES, MISTAKES).note("every mistake with its file, the surest first");
+    let section = Section::new("Images").block(wrong).block(vec![list]);
+    Ok(section.block(right))
 }
 
 fn picture(
@@ -189,10 +189,11 @@ fn picture(
     predictions: &Predictions,
     test: &ImageSet,
 ) -> Result<Picture, WorkflowError> {
-    let scale = (PICTURE_PIXELS / test.height().max(1)).max(1);
-    let data = thumbnail(&test.interleaved(index), test.height(), test.width(), scale)?;
+    let data = thumbnail(&test.interleaved(index), test.height(), test.width())?;
     let class = |label: u32| test.classes()[label as usize].as_str();
-    Ok(Picture::new(data, test.origin(index).to_string())
+    let origin = test.origin(index).to_string();
+    Ok(Picture::new(data, origin.clone())
+        .caption(origin)
         .truth(class(predictions.label(index)))
         .predicted(class(predictions.predicted(index)))
         .confidence(predictions.confidence(index)))

@@ -2,7 +2,7 @@
 
 use mlestar_artifact::Artifact;
 use mlestar_data::Normalization;
-use mlestar_model::{ModelSpec, Precision};
+use mlestar_model::{ImageClassifier, ModelSpec, Precision};
 use mlestar_train::{EpochRecord, FitOutcome, Remedy, StopReason};
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,7 @@ pub struct TrainingTiming {
 
 impl TrainingTiming {
     /// How long the epochs of a training took, those before it was gone on with included.
-    pub(crate) fn of(outcome: &FitOutcome) -> Self {
+    pub(crate) fn of(outcome: &FitOutcome<ImageClassifier>) -> Self {
         let seconds: f64 = outcome.history.iter().map(|epoch| epoch.seconds).sum();
         let images_of = |epoch: &EpochRecord| epoch.images_per_second * epoch.seconds;
         let images: f64 = outcome.history.iter().map(images_of).sum();

@@ -6,15 +6,16 @@ mod page;
 pub use artifact::{TrainingSummary, TrainingTiming};
 pub(crate) use page::curves;
 
+use crate::stages::action_planning::ArchitectureCheck;
 use crate::stages::situation_analysis::SituationAnalysis;
-use crate::stages::training::{TrainingJob, train};
+use crate::training::{self, train};
 use crate::{Stage, StageContext, WorkflowError, predictions};
 use mlestar_artifact::write_artifact;
 use mlestar_data::split::stratified_subset;
 use mlestar_data::{ImageSet, Normalization};
 use mlestar_eval::{Predictions, accuracy, log_loss};
 use mlestar_model::ImageClassifier;
-use mlestar_train::predict;
+use mlestar_train::FitRequest;
 use std::sync::Arc;
 
 /// The training pictures that the overfitting gap is measured on, at most. 10,000 give a standard
@@ -37,21 +38,23 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let model = config
         .model
         .check(train_set.n_classes(), train_set.height(), train_set.width())?;
+    let setup = training::setup(
+        config,
+        &model,
+        analysis.normalization,
+        &train_set,
+        context.device,
+        context.threads,
+    )?;
     let folder = context.folder();
     let outcome = train(
         context,
-        &TrainingJob {
-            label: "baseline",
-            model: &model,
-            training: &config.training,
-            augmentation: &config.augmentation,
-            normalization: analysis.normalization,
-            train: Arc::clone(&train_set),
-            validation: Arc::clone(&validation_set),
-            seed: config.seed,
-            output: &folder,
+        "baseline",
+        FitRequest {
             resume: context.resume,
             faults: config.faults.clone(),
+            step_costs: ArchitectureCheck::measured_costs(context.run),
+            ..FitRequest::from_setup(setup, Arc::clone(&validation_set), &folder)
         },
     )?;
 
@@ -116,20 +119,6 @@ fn predict_into(
     set: &ImageSet,
     name: &str,
 ) -> Result<Predictions, WorkflowError> {
-    let logits = {
-        let reporter = &mut *context.reporter;
-        let mut progress = |done: usize, total: usize| {
-            reporter.progress("predicting", done as u64, total as u64);
-        };
-        let batch_size = context.config.evaluation.batch_size;
-        predict(
-            model,
-            set,
-            normalization,
-            batch_size,
-            context.device,
-            &mut progress,
-        )?
-    };
+    let logits = context.logits("predicting", model, set, normalization)?;
     predictions::write(&context.path(name), set, &logits)
 }

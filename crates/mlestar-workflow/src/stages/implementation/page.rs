@@ -82,12 +82,12 @@ pub(crate) fn curves(best_epoch: usize, history: &[EpochRecord]) -> Result<Secti
         position_label: "epoch",
         learning_rates: &column(|epoch| epoch.learning_rate),
     })?;
-    Ok(Section::new("Curves")
-        .block(ChartFigure::new(learning).caption(
-            "Training figures are those of augmented pictures as they were seen, with dropout; \
-             validation figures are those of whole pictures after the epoch.",
-        ))
-        .block(ChartFigure::new(rate).caption("At the end of each epoch.")))
+    let learning = ChartFigure::new(learning).caption(
+        "Training figures are those of augmented images as they were seen, with dropout; \
+         validation figures are those of whole images after the epoch.",
+    );
+    let rate = ChartFigure::new(rate).caption("At the end of each epoch.");
+    Ok(Section::new("Curves").block(Block::columns(vec![learning.into(), rate.into()])))
 }
 
 fn epochs(history: &[EpochRecord]) -> Section {

@@ -2,15 +2,15 @@
 
 use super::{Choice, FinalModel, FinalTraining, Reason, TRAINING, search};
 use crate::config::Config;
+use crate::stages::action_planning::ArchitectureCheck;
 use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
-use crate::stages::training::{TrainingJob, train};
+use crate::training::{self, train};
 use crate::{CODE_VERSION, Stage, StageContext, WorkflowError};
 use mlestar_artifact::{ContentHash, write_artifact, write_atomically};
 use mlestar_model::ModelSpec;
-use mlestar_train::{Faults, TrainingConfig, checkpoint};
+use mlestar_train::{FitRequest, TrainingConfig, TrainingSetup, checkpoint};
 use mlestar_tune::StudyReport;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The result of the final training.
 pub(super) struct Candidate {
@@ -57,29 +57,33 @@ pub(super) fn train_candidate(
             .note("no trial was better than the baseline's settings: nothing is trained again");
         return Ok(None);
     }
-    let training = final_training(best);
+    let training = final_training(best).check()?;
     let (train_set, validation_set) = context.training_sets()?;
     let model = best
         .model
         .check(train_set.n_classes(), train_set.height(), train_set.width())?;
+    let setup = TrainingSetup {
+        training: training.clone(),
+        ..training::setup(
+            best,
+            &model,
+            baseline.normalization,
+            &train_set,
+            context.device,
+            context.threads,
+        )?
+    };
     let goes_on = context.resume && is_begun(&output, best, &model, &training);
     if !goes_on {
         remove(&output)?;
     }
     let outcome = train(
         context,
-        &TrainingJob {
-            label: "final",
-            model: &model,
-            training: &training,
-            augmentation: &best.augmentation,
-            normalization: baseline.normalization,
-            train: Arc::clone(&train_set),
-            validation: Arc::clone(&validation_set),
-            seed: best.seed,
-            output: &output,
+        "final",
+        FitRequest {
             resume: goes_on,
-            faults: Faults::default(),
+            step_costs: ArchitectureCheck::measured_costs(context.run),
+            ..FitRequest::from_setup(setup, validation_set, &output)
         },
     )?;
     write_artifact(&output.join(TIMING), &TrainingTiming::of(&outcome))?;
@@ -88,7 +92,7 @@ pub(super) fn train_candidate(
         .iter()
         .find(|epoch| epoch.epoch == outcome.best_epoch);
     Ok(Some(Candidate {
-        training,
+        training: TrainingConfig::clone(&training),
         model,
         record: FinalTraining {
             epochs_run: outcome.history.len(),
@@ -111,7 +115,7 @@ fn is_begun(output: &Path, best: &Config, model: &ModelSpec, training: &Training
         let folder = output.join("checkpoints").join(name);
         checkpoint::read_record(&folder).is_ok_and(|record| {
             let begun = &record.identity;
-            begun.model == *model
+            begun.spec().is_ok_and(|begun| begun == *model)
                 && begun.augmentation == best.augmentation
                 && training.extends(&begun.training)
         })

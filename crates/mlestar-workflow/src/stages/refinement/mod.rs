@@ -6,6 +6,7 @@
 
 mod artifact;
 mod candidate;
+mod events;
 mod final_report;
 mod improvement;
 mod page;
@@ -17,6 +18,7 @@ pub use artifact::{
     StudyArtifact,
 };
 
+use crate::page_headers::FINAL_REPORT;
 use crate::stages::evaluation::{Evaluation, EvaluationResults, RESULTS};
 use crate::stages::implementation::TrainingSummary;
 use crate::{Stage, StageContext, WorkflowError, predictions};
@@ -25,10 +27,12 @@ use mlestar_data::ImageSet;
 use mlestar_eval::{Predictions, mcnemar};
 use mlestar_model::ImageClassifier;
 use mlestar_train::analysis::METRICS_FILE;
-use mlestar_train::{EpochRecord, checkpoint, predict};
+use mlestar_train::{EpochRecord, checkpoint};
 use mlestar_tune::StudyReport;
 use std::sync::Arc;
 
+/// The trials for TensorBoard, a folder each.
+const TRIAL_EVENTS: &str = "tensorboard";
 /// Every trial of the search, one a line.
 pub(crate) const TRIALS: &str = "trials.jsonl";
 /// The report of the search.
@@ -45,8 +49,6 @@ pub(crate) const FINAL_MODEL: &str = "final/final_model.json";
 pub(crate) const PREDICTIONS: &str = "test_predictions.jsonl";
 /// The chosen model against the baseline.
 pub(crate) const COMPARISON: &str = "comparison.json";
-/// The evaluation of the chosen model.
-pub(crate) const FINAL_REPORT: &str = "final_report.html";
 /// The search and the choice.
 pub(crate) const REPORT: &str = "refinement_report.html";
 
@@ -69,6 +71,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         let report = search::run(context, &baseline)?;
         let best = candidate::best_config(context.config, &report)?;
         write_study(context, &report)?;
+        events::write(context, &report)?;
         write_atomically(&context.path(OPTIMIZED), best.to_toml()?.as_bytes())?;
         candidate = candidate::train_candidate(context, &baseline, &best)?;
         study = Some(report);
@@ -90,8 +93,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         &examined.test,
         chosen.weights.clone(),
     )?;
-    write_artifact(&context.path(RESULTS), &evaluation.results)?;
-    evaluation.write_drawings(context)?;
+    evaluation.write(context, &examined.after, &examined.test)?;
 
     let targets = targets::measure(context, &baseline, &chosen, &examined)?;
     let outcome = page::Outcome {
@@ -148,21 +150,7 @@ fn examine(context: &mut StageContext<'_>, chosen: &FinalModel) -> Result<Examin
     let weights = context.path(WEIGHTS);
     let model = checkpoint::load_weights(&weights, &chosen.model, context.device)?;
     let test = context.read_test("figures of the final model")?;
-    let batch_size = context.config.evaluation.batch_size;
-    let logits = {
-        let reporter = &mut *context.reporter;
-        let mut progress = |done: usize, total: usize| {
-            reporter.progress("predicting", done as u64, total as u64);
-        };
-        predict(
-            &model,
-            &test,
-            &chosen.normalization,
-            batch_size,
-            context.device,
-            &mut progress,
-        )?
-    };
+    let logits = context.logits("predicting", &model, &test, &chosen.normalization)?;
     context.check_stop()?;
     let after = predictions::write(&context.path(PREDICTIONS), &test, &logits)?;
     Ok(Examined {

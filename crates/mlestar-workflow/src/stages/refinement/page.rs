@@ -8,7 +8,8 @@ use super::{
 use crate::WorkflowError;
 use crate::config::Config;
 use mlestar_report::{
-    Block, Callout, ChartFigure, Column, KeyFigure, Link, Page, Row, Section, Table, charts, format,
+    Block, Callout, ChartFigure, Column, KeyFigure, Link, Page, Row, Section, Svg, Table, charts,
+    format,
 };
 use mlestar_tune::{ParameterValue, StudyReport, TrialState};
 
@@ -143,14 +144,18 @@ fn search(study: &StudyReport) -> Result<Section, WorkflowError> {
         trials: &points,
         maximize: true,
         baseline,
-    })?;
+    });
     let mut section = Section::new("Search")
         .intro(
             "Trial 0 has the baseline's settings. Trials may be shorter than the baseline's training, \
              so compare them with each other.",
         )
-        .block(ChartFigure::new(chart))
-        .block(trials(study));
+        .block(Block::columns(vec![
+            ChartFigure::new(chart).into(),
+            ChartFigure::new(settings(study)?)
+                .caption("Lines that end far to the right are good: where do they come from?")
+                .into(),
+        ]));
     if let Some(importance) = &study.importance {
         let bars: Vec<charts::HorizontalBar> = importance
             .iter()
@@ -169,7 +174,50 @@ fn search(study: &StudyReport) -> Result<Section, WorkflowError> {
         })?;
         section = section.block(ChartFigure::new(chart));
     }
-    Ok(section)
+    Ok(section.block(trials(study)))
+}
+
+/// Every trial as a line through its settings to its result.
+fn settings(study: &StudyReport) -> Result<Svg, WorkflowError> {
+    let mut keys: Vec<&String> = study
+        .trials
+        .iter()
+        .flat_map(|trial| trial.parameters.keys())
+        .collect();
+    keys.sort();
+    keys.dedup();
+    let of_key = |key: &String| -> Vec<String> {
+        let values = study.trials.iter().map(|trial| trial.parameters.get(key));
+        values
+            .map(|value| value.map_or_else(|| format::MISSING.to_owned(), shown))
+            .collect()
+    };
+    let columns: Vec<Vec<String>> = keys.iter().map(|key| of_key(key)).collect();
+    let axes: Vec<charts::ParallelAxis<'_>> = keys
+        .iter()
+        .zip(&columns)
+        .map(|(label, values)| charts::ParallelAxis { label, values })
+        .collect();
+    let numbers: Vec<u64> = study.trials.iter().map(|trial| trial.number).collect();
+    let value = |trial| last_value(trial).unwrap_or(f64::NAN);
+    let values: Vec<f64> = study.trials.iter().map(value).collect();
+    Ok(charts::parallel_coordinates(
+        &charts::ParallelCoordinates {
+            title: "Settings of the trials",
+            axes: &axes,
+            value_label: "validation accuracy (fraction)",
+            numbers: &numbers,
+            values: &values,
+        },
+    )?)
+}
+
+/// The value of a setting with as many digits as a person reads.
+fn shown(value: &ParameterValue) -> String {
+    match value {
+        ParameterValue::Float(value) => format::significant(*value, 4),
+        value => value.to_string(),
+    }
 }
 
 fn last_value(trial: &mlestar_tune::TrialRecord) -> Option<f64> {
@@ -188,12 +236,7 @@ fn trials(study: &StudyReport) -> Block {
         let settings: Vec<String> = trial
             .parameters
             .iter()
-            .map(|(key, value)| match value {
-                ParameterValue::Float(value) => {
-                    format!("{key} = {}", format::significant(*value, 4))
-                }
-                value => format!("{key} = {value}"),
-            })
+            .map(|(key, value)| format!("{key} = {}", shown(value)))
             .collect();
         table = table.row(Row::new([
             trial.number.to_string(),

@@ -1,14 +1,17 @@
 //! The hyper-parameter search, judged on validation pictures.
 
 use super::TRIALS;
+use crate::stages::action_planning::ArchitectureCheck;
 use crate::stages::implementation::TrainingSummary;
-use crate::stages::training::{TrainingJob, train_until};
+use crate::training::{self, train_until};
 use crate::{StageContext, WorkflowError, code_version};
 use mlestar_artifact::{ContentHash, PARTIAL_PREFIX};
 use mlestar_data::ImageSet;
 use mlestar_data::split::stratified_subset;
 use mlestar_train::checkpoint::hash_of_set;
-use mlestar_train::{Faults, StopReason, StopSignal, TrainError, TrainEvent, TrainingConfig};
+use mlestar_train::{
+    FitRequest, StopReason, StopSignal, TrainError, TrainEvent, TrainingConfig, TrainingSetup,
+};
 use mlestar_tune::{
     Decision, Parameters, StudyConfig, StudyEvent, StudyReport, Trial, TrialError, carry_over,
     run_study,
@@ -181,20 +184,24 @@ fn run_trial(
             trial_stop.request();
         }
     };
-    let job = TrainingJob {
-        label: &label,
-        model: &model,
-        training: &training,
-        augmentation: &config.augmentation,
-        normalization: baseline.normalization,
-        train: Arc::clone(train),
-        validation: Arc::clone(validation),
-        seed: config.seed,
-        output: scratch.path(),
-        resume: false,
-        faults: Faults::default(),
+    let setup = TrainingSetup {
+        training: training.check().map_err(WorkflowError::Train)?,
+        ..training::setup(
+            &config,
+            &model,
+            baseline.normalization,
+            train,
+            context.device,
+            context.threads,
+        )?
     };
-    let outcome = match train_until(context, &job, &trial_stop, &mut watch) {
+    let request = FitRequest {
+        resume: false,
+        stop: trial_stop.clone(),
+        step_costs: ArchitectureCheck::measured_costs(context.run),
+        ..FitRequest::from_setup(setup, Arc::clone(validation), scratch.path())
+    };
+    let outcome = match train_until(context, &label, &request, &mut watch) {
         Ok(outcome) => outcome,
         Err(WorkflowError::Train(error)) if is_of_the_trial(&error) => {
             return Err(TrialFailure::Trial(TrialError::Failed(error.to_string())));

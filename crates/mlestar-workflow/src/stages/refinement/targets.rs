@@ -1,12 +1,11 @@
 //! Every target of the task beside what the baseline and the chosen model reach.
 
 use super::{Choice, Examined, FinalModel, TRAINING};
-use crate::config::{Config, MetricName};
-use crate::gates::evaluation::{metric_measurement, worst_recall};
-use crate::gates::refinement::final_metric_id;
+use crate::config::{Config, MetricName, final_metric_id};
+use crate::metrics::{self, worst_recall};
 use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
-use crate::stages::training::{MEMORY, TrainingMemory};
-use crate::{Stage, StageContext, WorkflowError, gates};
+use crate::training::{MEMORY, TrainingMemory};
+use crate::{Stage, StageContext, WorkflowError};
 use mlestar_artifact::read_artifact;
 use mlestar_eval::Predictions;
 use mlestar_export::benchmark::{BenchmarkOptions, benchmark};
@@ -60,10 +59,10 @@ pub(super) fn measure(
         config,
         found: Vec::new(),
     };
-    let metric = |metric, predictions: &Predictions| {
-        metric_measurement(metric, predictions, config, Stage::Refinement, "").ok()
-    };
-    for (name, id) in metrics(config) {
+    let confidence = config.evaluation.confidence;
+    let metric =
+        |metric, predictions: &Predictions| metrics::measure(metric, predictions, confidence).ok();
+    for (name, id) in judged_metrics(config) {
         let figures = [
             metric(name, &examined.before),
             metric(name, &examined.after),
@@ -75,9 +74,7 @@ pub(super) fn measure(
             figures,
         );
     }
-    let worst = |predictions| {
-        worst_recall(predictions, &chosen.classes, config, Stage::Refinement, "").ok()
-    };
+    let worst = |predictions| worst_recall(predictions, &chosen.classes, confidence).ok();
     let figures = [worst(&examined.before), worst(&examined.after)];
     let name = "recall of the worst class on the test pictures";
     targets.add(Stage::Refinement, "final_worst_class_recall", name, figures);
@@ -121,7 +118,7 @@ pub(super) fn measure(
 }
 
 /// The metrics that have a target, with the ids of the criteria that judge them.
-fn metrics(config: &Config) -> Vec<(MetricName, &'static str)> {
+fn judged_metrics(config: &Config) -> Vec<(MetricName, &'static str)> {
     let primary = config.task.primary.name;
     let others = config.task.secondary.iter().map(|(metric, _)| metric);
     std::iter::once((primary, "final_primary_metric"))
@@ -157,14 +154,17 @@ impl Targets<'_> {
         name: &str,
         [baseline, chosen]: [Option<Measurement>; 2],
     ) {
-        let checks = gates::checks(stage, self.config);
-        let Some(check) = checks.iter().find(|check| check.id == id) else {
+        let mut criteria = self.config.criteria(stage).into_iter();
+        let Some(criterion) = criteria.find(|criterion| criterion.id == id) else {
             return;
         };
-        let limit = gates::limit_of(check, stage, self.config);
+        let limit = self.config.limit_of(&criterion, stage);
         self.found.push(Target {
             name: name.into(),
-            criterion: check.criterion(limit.unwrap_or(check.limit)),
+            criterion: Criterion {
+                limit: limit.unwrap_or(criterion.limit),
+                ..criterion
+            },
             is_off: limit.is_none(),
             baseline,
             chosen,

@@ -45,6 +45,8 @@ use mlestar_train::ClassWeights;
 
 /// The artifact of the stage.
 pub const ARTIFACT: &str = "situation_analysis.json";
+/// Every finding of the quality check with its file.
+const FINDINGS_FILE: &str = "quality_findings.csv";
 /// The page of the stage.
 pub const PAGE: &str = "exploration.html";
 
@@ -88,6 +90,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         .reporter
         .progress("drawing the exploration page", 3, 4);
     write_artifact(&context.path(ARTIFACT), &analysis)?;
+    context.write_text(FINDINGS_FILE, &page::list_of_findings(&quality))?;
     let html = page::render(&analysis, &input)?;
     context.write_text(PAGE, &html)?;
     context.reporter.progress("exploration page written", 4, 4);

@@ -112,10 +112,10 @@ impl FeasibilitySummary {
                 .count()
         };
         Self {
-            n_feasible: count(Verdict::Feasible),
-            n_doubtful: count(Verdict::Doubtful),
-            n_infeasible: count(Verdict::Infeasible),
-            n_not_measurable: count(Verdict::NotMeasurable),
+            n_feasible: count(Feasibility::Feasible),
+            n_doubtful: count(Feasibility::Doubtful),
+            n_infeasible: count(Feasibility::Infeasible),
+            n_not_measurable: count(Feasibility::NotMeasurable),
         }
     }
 }
@@ -135,9 +135,9 @@ pub struct Assessment {
     /// The unit of the demand.
     pub unit: Unit,
     /// The figures that it is compared with.
-    pub comparisons: Vec<Comparison>,
+    pub comparisons: Vec<ComparedFigure>,
     /// What follows.
-    pub verdict: Verdict,
+    pub verdict: Feasibility,
     /// Why.
     pub reason: String,
     /// What to do.
@@ -161,7 +161,7 @@ pub enum Subject {
 /// What follows from the figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum Feasibility {
     /// Nothing that was measured or computed speaks against it.
     Feasible,
     /// Something speaks against it, but not for certain.
@@ -172,7 +172,7 @@ pub enum Verdict {
     NotMeasurable,
 }
 
-impl Verdict {
+impl Feasibility {
     /// As in a report.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -187,7 +187,7 @@ impl Verdict {
 /// A figure that a demand is compared with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Comparison {
+pub struct ComparedFigure {
     /// What it is.
     pub what: String,
     /// Its value.

@@ -2,8 +2,8 @@
 
 use crate::StageContext;
 use crate::config::Config;
+use crate::estimates::{ResourceFigures, StepTiming, TrainingWork};
 use crate::machine::MachineInfo;
-use crate::stages::action_planning::{ResourceFigures, StepTiming, TrainingWork};
 use crate::stages::situation_analysis::SituationAnalysis;
 use mlestar_data::SplitName;
 use mlestar_data::quality::FindingKind;

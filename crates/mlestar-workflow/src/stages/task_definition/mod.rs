@@ -11,14 +11,14 @@ mod page;
 mod spec;
 
 pub use artifact::{
-    Assessment, Comparison, FeasibilityReport, FeasibilitySummary, InputSpec, Source, Subject,
-    TargetSpec, TaskSpec, Verdict,
+    Assessment, ComparedFigure, Feasibility, FeasibilityReport, FeasibilitySummary, InputSpec,
+    Source, Subject, TargetSpec, TaskSpec,
 };
 pub use assessments::assess;
 pub(crate) use assessments::{is_at_risk, is_realistic};
 pub use figures::{DataFigures, FeasibilityFigures, RunSeconds, SearchWork, SplitLeaks};
 
-use crate::stages::action_planning::{self, ResourceFigures};
+use crate::estimates::{ResourceFigures, probe};
 use crate::stages::situation_analysis::{self, SituationAnalysis};
 use crate::{Stage, StageContext, WorkflowError};
 use mlestar_artifact::write_artifact;
@@ -57,7 +57,7 @@ fn statements(report: &FeasibilityReport) -> Vec<String> {
     let in_doubt = report
         .assessments
         .iter()
-        .filter(|row| row.verdict != Verdict::Feasible);
+        .filter(|row| row.verdict != Feasibility::Feasible);
     notes.extend(
         in_doubt.map(|row| format!("{}: {}: {}", row.verdict.as_str(), row.title, row.reason)),
     );
@@ -79,7 +79,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         .config
         .model
         .check(found.classes.len(), found.height, found.width)?;
-    let probe = action_planning::probe(context, &model, analysis.normalization)?;
+    let probe = probe(context, &model, analysis.normalization)?;
     let n_train = found.n_pictures(SplitName::Train);
     let training = &context.config.training;
     let teachers = training.teacher_networks()?;

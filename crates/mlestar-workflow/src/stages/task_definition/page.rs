@@ -1,6 +1,6 @@
 //! `feasibility_report.html`: the task and whether it can be done.
 
-use super::artifact::{Assessment, FeasibilityReport, Subject, TaskSpec, Verdict};
+use super::artifact::{Assessment, Feasibility, FeasibilityReport, Subject, TaskSpec};
 use mlestar_gates::{Limit, Unit};
 use mlestar_report::{
     Badge, Block, Cell, Column, Definition, KeyFigure, Page, Row, Section, Table, format,
@@ -194,12 +194,12 @@ fn verdict_table<'a>(title: &str, rows: impl Iterator<Item = &'a Assessment>) ->
     table
 }
 
-fn badge(verdict: Verdict) -> Badge {
+fn badge(verdict: Feasibility) -> Badge {
     match verdict {
-        Verdict::Feasible => Badge::good(verdict.as_str()),
-        Verdict::Doubtful => Badge::caution(verdict.as_str()),
-        Verdict::Infeasible => Badge::bad(verdict.as_str()),
-        Verdict::NotMeasurable => Badge::neutral(verdict.as_str()),
+        Feasibility::Feasible => Badge::good(verdict.as_str()),
+        Feasibility::Doubtful => Badge::caution(verdict.as_str()),
+        Feasibility::Infeasible => Badge::bad(verdict.as_str()),
+        Feasibility::NotMeasurable => Badge::neutral(verdict.as_str()),
     }
 }
 

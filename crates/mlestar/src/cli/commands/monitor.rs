@@ -7,7 +7,7 @@ use mlestar_gates::ExitCode;
 use mlestar_train::StopSignal;
 use mlestar_train::analysis::Finding;
 use mlestar_workflow::WorkflowError;
-use mlestar_workflow::monitor::{Monitor, RunState, TrainingState};
+use mlestar_workflow::monitor::{RunMonitor, RunState, TrainingState};
 use std::io::{IsTerminal, Write};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const SILENCE_SECONDS: f64 = 120.0;
 
 pub fn run(options: &MonitorOptions) -> Result<ExitCode, WorkflowError> {
     let project = project::open_at(&options.project, options.folder.as_deref())?.with_run()?;
-    let mut monitor = Monitor::new(&project.run, &project.config);
+    let mut monitor = RunMonitor::new(&project.run, &project.config);
     if options.once {
         print_block(&monitor.look()?)?;
         return Ok(ExitCode::Pass);
@@ -51,7 +51,7 @@ fn wait(time: Duration, stop: &StopSignal) -> bool {
 }
 
 /// Draws the state over itself until the stage has ended.
-fn in_place(monitor: &mut Monitor, stop: &StopSignal) -> Result<(), WorkflowError> {
+fn in_place(monitor: &mut RunMonitor, stop: &StopSignal) -> Result<(), WorkflowError> {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
     let style = ProgressStyle::with_template("{msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -72,7 +72,7 @@ fn in_place(monitor: &mut Monitor, stop: &StopSignal) -> Result<(), WorkflowErro
     }
 }
 
-fn plain_lines(monitor: &mut Monitor, stop: &StopSignal) -> Result<(), WorkflowError> {
+fn plain_lines(monitor: &mut RunMonitor, stop: &StopSignal) -> Result<(), WorkflowError> {
     loop {
         let state = monitor.look()?;
         if !print(&line(&state)) || state.is_over || wait(PLAIN_LINE_INTERVAL, stop) {

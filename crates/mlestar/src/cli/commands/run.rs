@@ -8,7 +8,7 @@ use crate::cli::gauges::Gauges;
 use crate::cli::{output, project, signals};
 use mlestar_gates::ExitCode;
 use mlestar_workflow::WorkflowError;
-use mlestar_workflow::chain::{self, RunReport, RunRequest};
+use mlestar_workflow::chain::{self, RunReport, RunRequest, StageRange};
 use mlestar_workflow::device::DeviceChoice;
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ pub fn stage(options: &StageOptions) -> Result<ExitCode, WorkflowError> {
 
 pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
     let clock = Instant::now();
-    chain::check_order(options.from, options.to)?;
+    let stages = StageRange::new(options.from, options.to)?;
     let project = project::open_for_training(&options.project, &options.training)?;
     let threads = project::set_threads(options.project.threads)?;
     let device = project::open_device(&options.project)?;
@@ -50,8 +50,7 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
         device: &device.device,
         device_name: &device.choice.to_string(),
         threads,
-        from: options.from,
-        to: options.to,
+        stages,
         force: options.force,
         must_resume: options.resume,
         stop: &stop,

@@ -7,7 +7,7 @@ use mlestar_artifact::read_artifact;
 use mlestar_data::Reread;
 use mlestar_data::readers::name::shown;
 use mlestar_gates::ExitCode;
-use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::manifest::RunManifest;
 use mlestar_workflow::stages::evaluation::{EvaluationResults, RESULTS};
 use mlestar_workflow::validation::ValidationReport;
 use mlestar_workflow::{RunFolder, Stage, WorkflowError};
@@ -84,7 +84,7 @@ fn judged(folder: &Path) -> Result<[String; 3], WorkflowError> {
         ..ProjectOptions::default()
     };
     let project = project::open_run(&options)?;
-    let manifest = Manifest::read(&project.run)?;
+    let manifest = RunManifest::read(&project.run)?;
     let finished: Vec<Stage> = Stage::ALL
         .into_iter()
         .filter(|stage| manifest.complete_stage(*stage).is_some())

@@ -5,13 +5,13 @@ use crate::cli::arguments::SummaryOptions;
 use crate::cli::project;
 use mlestar_data::Reread;
 use mlestar_gates::ExitCode;
-use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::manifest::RunManifest;
 use mlestar_workflow::validation::ValidationReport;
 use mlestar_workflow::{Stage, WorkflowError, summary};
 
 pub fn run(options: &SummaryOptions) -> Result<ExitCode, WorkflowError> {
     let project = project::open_run(&options.project)?;
-    let manifest = Manifest::read(&project.run)?;
+    let manifest = RunManifest::read(&project.run)?;
     let path = match &options.output {
         Some(path) => path.clone(),
         None => project.run.summary_path(),

@@ -5,14 +5,14 @@ use crate::cli::console::print_verdict;
 use crate::cli::project::{self, Project};
 use mlestar_data::Reread;
 use mlestar_gates::ExitCode;
-use mlestar_workflow::manifest::Manifest;
+use mlestar_workflow::manifest::RunManifest;
 use mlestar_workflow::stages::deployment::record_verdicts;
 use mlestar_workflow::validation::ValidationReport;
 use mlestar_workflow::{Stage, WorkflowError, page_headers};
 
 pub fn run(options: &ValidateOptions) -> Result<ExitCode, WorkflowError> {
     let project = project::open_run(&options.project)?;
-    let manifest = Manifest::read(&project.run)?;
+    let manifest = RunManifest::read(&project.run)?;
     let stages = match options.stage {
         Some(stage) => vec![stage],
         None => Stage::ALL.to_vec(),
@@ -56,7 +56,7 @@ pub(super) fn tell_pages(project: &Project, report: &ValidationReport) {
     let run = &project.run;
     let tell = || {
         let _lock = run.lock()?;
-        let mut manifest = Manifest::read(run)?;
+        let mut manifest = RunManifest::read(run)?;
         record_verdicts(run, &mut manifest, &report.verdict)?;
         page_headers::refresh(run, &manifest, &report.verdict)
     };

@@ -1,17 +1,15 @@
-use super::{Challenge, ChallengeEvidence, Severity};
+use super::overlap::Overlap;
+use super::{Challenge, Severity};
 use crate::stages::situation_analysis::measurements::Measurements;
-use mlestar_data::SplitName;
 use mlestar_data::quality::FindingKind;
-use mlestar_gates::{Limit, Unit};
-
-/// A single one is one too many.
-const THRESHOLD_PICTURES: f64 = 1.0;
 
 /// Files whose names count on from one of an earlier split, in a set where such neighbours look alike: bursts and
 /// frames of videos.
 pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
-    let splits = [SplitName::Validation, SplitName::Test];
-    let n_cut = |split| measurements.n_findings_in(&[FindingKind::CutSequence], split);
+    let cut = Overlap {
+        measurements,
+        kinds: &[FindingKind::CutSequence],
+    };
     let method = measurements.sequences.as_ref().map_or_else(
         || "too few names count on to tell whether neighbours look alike".to_owned(),
         |found| {
@@ -22,34 +20,12 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
             )
         },
     );
-    let evidence = ChallengeEvidence::those_that_hold(splits.into_iter().map(|split| {
-        ChallengeEvidence::new(
-            &format!("{split} pictures whose name counts on from one of an earlier split"),
-            n_cut(split) as f64,
-            Unit::Count,
-            Limit::AtLeast(THRESHOLD_PICTURES),
-            measurements.n_pictures(split),
-            method.clone(),
-        )
-    }));
-    let share = |split| measurements.share(n_cut(split), split);
-    let largest = splits.into_iter().map(share).fold(0.0, f64::max);
-    let bounds: Vec<String> = splits
-        .into_iter()
-        .filter(|split| n_cut(*split) > 0)
-        .map(|split| {
-            format!(
-                "{} of {} {split} pictures ({:.4})",
-                n_cut(split),
-                measurements.n_pictures(split),
-                share(split)
-            )
-        })
-        .collect();
+    let bounds =
+        cut.clauses(|split, counted, share| format!("{counted} {split} pictures ({share:.4})"));
     Some(Challenge {
         id: "cut_sequences".into(),
         title: "Sequences cut by the split".into(),
-        severity: Severity::rising(largest, 0.01, 0.05),
+        severity: Severity::rising(cut.largest_share(), 0.01, 0.05),
         statement: format!(
             "{} count on from a file of an earlier split, and such neighbours look alike: frames of one scene stand on \
              both sides",
@@ -59,7 +35,7 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
                       much as these pictures' share: keep each sequence on one side, with data.group_by where \
                       the splits are made here."
             .into(),
-        evidence,
+        evidence: cut.evidence("whose name counts on from one of an earlier split", &method),
         classes: Vec::new(),
     })
 }

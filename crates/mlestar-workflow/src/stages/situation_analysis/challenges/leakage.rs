@@ -1,47 +1,25 @@
-use super::{Challenge, ChallengeEvidence, Severity};
+use super::overlap::Overlap;
+use super::{Challenge, Severity};
 use crate::stages::situation_analysis::measurements::Measurements;
-use mlestar_data::SplitName;
 use mlestar_data::quality::FindingKind;
-use mlestar_gates::{Limit, Unit};
-
-/// A single shared picture is one too many.
-const THRESHOLD_PICTURES: f64 = 1.0;
 
 /// Validation or test pictures that an earlier split has too, with the same label.
 pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
-    let kinds = [FindingKind::Leakage, FindingKind::NearLeakage];
-    let splits = [SplitName::Validation, SplitName::Test];
-    let n_leaked = |split| measurements.n_findings_in(&kinds, split);
+    let shared = Overlap {
+        measurements,
+        kinds: &[FindingKind::Leakage, FindingKind::NearLeakage],
+    };
     let n_exact = measurements.n_findings(&[FindingKind::Leakage]);
-    let evidence = ChallengeEvidence::those_that_hold(splits.into_iter().map(|split| {
-        ChallengeEvidence::new(
-            &format!("{split} pictures that an earlier split has too"),
-            n_leaked(split) as f64,
-            Unit::Count,
-            Limit::AtLeast(THRESHOLD_PICTURES),
-            measurements.n_pictures(split),
-            "equal bytes, or near in perceptual hash and in a small version",
+    let bounds = shared.clauses(|split, counted, share| {
+        format!(
+            "{counted} {split} pictures repeat one of an earlier split, so that {split} accuracy can be too good by \
+             {share:.4}"
         )
-    }));
-    let share = |split| measurements.share(n_leaked(split), split);
-    let largest = splits.into_iter().map(share).fold(0.0, f64::max);
-    let bounds: Vec<String> = splits
-        .into_iter()
-        .filter(|split| n_leaked(*split) > 0)
-        .map(|split| {
-            format!(
-                "{} of {} {split} pictures repeat one of an earlier split, so that {split} accuracy can be too good \
-                 by {:.4}",
-                n_leaked(split),
-                measurements.n_pictures(split),
-                share(split)
-            )
-        })
-        .collect();
+    });
     Some(Challenge {
         id: "leakage".into(),
         title: "Pictures shared between splits".into(),
-        severity: Severity::rising(largest, 0.001, 0.01),
+        severity: Severity::rising(shared.largest_share(), 0.001, 0.01),
         statement: format!(
             "{}; {n_exact} of them exactly. There can be more: copies that are cropped, turned or recoloured are not \
              all recognised",
@@ -50,7 +28,10 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         consequence: "The model is judged on pictures that it was trained on: remove one copy of \
                       each before believing small differences."
             .into(),
-        evidence,
+        evidence: shared.evidence(
+            "that an earlier split has too",
+            "equal bytes, or near in perceptual hash and in a small version",
+        ),
         classes: Vec::new(),
     })
 }

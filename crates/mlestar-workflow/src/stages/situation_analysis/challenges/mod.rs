@@ -18,6 +18,7 @@ mod low_resolution;
 mod low_separability;
 mod many_classes;
 mod object_position;
+mod overlap;
 mod small_evaluation;
 
 use super::measurements::Measurements;

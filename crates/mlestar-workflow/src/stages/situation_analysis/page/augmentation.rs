@@ -1,12 +1,12 @@
 //! What augmentation does to pictures.
 
 use super::super::Input;
-use super::thumbnails;
+use super::thumbnail_of;
 use crate::WorkflowError;
 use mlestar_data::ImageSet;
 use mlestar_data::augment::{AugmentationConfig, Augmenter, FlipMode};
 use mlestar_data::normalization::Normalization;
-use mlestar_report::{Block, Callout, Definition, Picture, PictureGrid, Section};
+use mlestar_report::{Block, Callout, Definition, Picture, PictureGrid, Section, thumbnail};
 
 /// Pictures that are shown augmented, each of another class.
 const MOST_PICTURES: usize = 6;
@@ -37,10 +37,7 @@ pub(super) fn section(
             .position(|label| *label as usize == class);
         let Some(index) = first else { continue };
         let name = &train.classes()[class];
-        let original = Picture::new(
-            thumbnails::of_set(train, index)?,
-            format!("original of {name}"),
-        );
+        let original = Picture::new(thumbnail_of(train, index)?, format!("original of {name}"));
         let mut grid = PictureGrid::new(format!("{name}: {}", train.origin(index)))
             .picture(original.caption("original"));
         let mut values = vec![0.0; train.bytes_per_picture()];
@@ -53,7 +50,7 @@ pub(super) fn section(
                 &mut values,
             );
             let pixels = in_real_colours(&values, normalization);
-            let uri = thumbnails::of_pixels(&pixels, train.height(), train.width())?;
+            let uri = thumbnail(&pixels, train.height(), train.width())?;
             let picture = Picture::new(uri, format!("augmented {name}, epoch {}", epoch + 1));
             grid = grid.picture(picture.caption(format!("epoch {}", epoch + 1)));
         }

@@ -1,14 +1,56 @@
 //! What the quality check found, with the pictures.
 
+use super::super::FINDINGS_FILE;
 use super::super::artifact::{FindingGroup, QualityFindings};
-use super::thumbnails;
+use super::thumbnail_of;
 use crate::WorkflowError;
-use mlestar_data::quality::{Finding, FindingKind};
+use crate::csv::csv;
+use mlestar_data::quality::{Finding, FindingKind, QualityReport, RelatedPicture};
 use mlestar_data::{ImageSet, ImageSplits, SplitName};
-use mlestar_report::{Block, Callout, Column, Picture, PictureGrid, Row, Section, Table, format};
+use mlestar_report::{
+    Block, Callout, Column, Link, Picture, PictureGrid, Row, Section, Table, format,
+};
 
 /// Findings of one kind whose pictures are shown.
 const MOST_SHOWN: usize = 8;
+
+/// Every finding as a line of CSV.
+pub(in super::super) fn list(report: &QualityReport) -> String {
+    let head = [
+        "kind",
+        "split",
+        "index",
+        "file",
+        "class",
+        "suggested_class",
+        "value",
+        "threshold",
+        "other_split",
+        "other_index",
+        "other_file",
+        "other_class",
+    ];
+    csv(head, report.findings.iter().map(row))
+}
+
+fn row(finding: &Finding) -> [String; 12] {
+    let other = finding.related.as_ref();
+    let of_other = |text: fn(&RelatedPicture) -> String| other.map_or_else(String::new, text);
+    [
+        finding.kind.title().to_owned(),
+        finding.split.to_string(),
+        finding.index.to_string(),
+        finding.origin.clone(),
+        finding.class.clone(),
+        finding.suggested_class.clone().unwrap_or_default(),
+        format::significant(finding.value, 6),
+        format::significant(finding.threshold, 6),
+        of_other(|other| other.split.to_string()),
+        of_other(|other| other.index.to_string()),
+        of_other(|other| other.origin.clone()),
+        of_other(|other| other.class.clone()),
+    ]
+}
 
 /// The section.
 pub(super) fn section(
@@ -23,7 +65,9 @@ pub(super) fn section(
             "No duplicates, no blank or badly exposed pictures, no suspected labels.",
         ));
     } else {
-        section = section.block(totals(quality));
+        section = section.block(totals(quality)).block(vec![
+            Link::new(FINDINGS_FILE, FINDINGS_FILE).note("every finding with its file"),
+        ]);
     }
     for group in &quality.groups {
         section = section.block(pictures(group, splits)?);
@@ -39,7 +83,7 @@ fn totals(quality: &QualityFindings) -> Table {
         .column(Column::text("kind"))
         .column(Column::number("findings", ""))
         .column(Column::text("the first of them"))
-        .note("The artifact lists up to 50 of each kind with their origins.");
+        .note(format!("{FINDINGS_FILE} names the files of all of them."));
     for group in &quality.groups {
         let first: Vec<String> = group
             .listed
@@ -65,7 +109,7 @@ fn pictures(group: &FindingGroup, splits: &ImageSplits) -> Result<PictureGrid, W
         format::count(group.n_findings as u64)
     ));
     for finding in shown {
-        let uri = thumbnails::of_set(set_of(splits, finding.split), finding.index)?;
+        let uri = thumbnail_of(set_of(splits, finding.split), finding.index)?;
         let mut picture = Picture::new(uri, format!("{} in {}", group.title, finding.split))
             .truth(finding.class.clone())
             .caption(format!("{} {}", finding.split, finding.origin));
@@ -74,7 +118,7 @@ fn pictures(group: &FindingGroup, splits: &ImageSplits) -> Result<PictureGrid, W
         }
         grid = grid.picture(picture);
         if let Some(other) = finding.related.as_ref().filter(|_| is_pair(finding.kind)) {
-            let uri = thumbnails::of_set(set_of(splits, other.split), other.index)?;
+            let uri = thumbnail_of(set_of(splits, other.split), other.index)?;
             let (what, caption) = match finding.kind {
                 FindingKind::CutSequence => ("its neighbour", "counts on from"),
                 _ => ("the other copy", "repeats"),

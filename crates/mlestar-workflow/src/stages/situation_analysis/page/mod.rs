@@ -5,8 +5,8 @@ mod findings;
 mod samples;
 mod source;
 mod statements;
-mod thumbnails;
 
+pub(super) use findings::list as list_of_findings;
 pub(super) use samples::classes_with_samples;
 pub(crate) use samples::{n_samples_shown, shown_classes};
 
@@ -14,10 +14,11 @@ use super::artifact::SituationAnalysis;
 use super::measurements::SPLITS;
 use super::{Input, Severity};
 use crate::WorkflowError;
+use mlestar_data::ImageSet;
 use mlestar_data::describe::Description;
 use mlestar_report::charts::{self, ClassDistribution, CountSeries, PixelHistograms};
 use mlestar_report::{
-    Badge, Block, ChartFigure, Column, KeyFigure, Page, Row, Section, Table, format,
+    Badge, Block, ChartFigure, Column, KeyFigure, Page, Row, Section, Table, format, thumbnail,
 };
 
 /// Charts hold at most this many classes.
@@ -169,4 +170,13 @@ fn severity_badge(severity: Severity) -> Badge {
         Severity::Medium => Badge::caution("medium"),
         Severity::Low => Badge::info("low"),
     }
+}
+
+/// An image of a set as it stands on a page.
+fn thumbnail_of(set: &ImageSet, index: usize) -> Result<String, WorkflowError> {
+    Ok(thumbnail(
+        &set.interleaved(index),
+        set.height(),
+        set.width(),
+    )?)
 }

@@ -1,6 +1,6 @@
 //! Training pictures of every class.
 
-use super::thumbnails;
+use super::thumbnail_of;
 use crate::WorkflowError;
 use mlestar_data::ImageSet;
 use mlestar_report::{Picture, PictureGrid, Section, format};
@@ -50,7 +50,7 @@ pub(super) fn section(train: &ImageSet) -> Result<Section, WorkflowError> {
         ));
         for place in 0..n_shown {
             let index = members[place * members.len() / n_shown];
-            let picture = Picture::new(thumbnails::of_set(train, index)?, sample_text(class, name));
+            let picture = Picture::new(thumbnail_of(train, index)?, sample_text(class, name));
             grid = grid.picture(picture.caption(train.origin(index).to_string()));
         }
         section = section.block(grid);
@@ -78,7 +78,7 @@ pub(crate) fn n_samples_shown(html: &str, n_classes: usize) -> Vec<usize> {
         .split("<img ")
         .skip(1)
         .filter_map(|rest| rest.split('>').next());
-    for tag in tags.filter(|tag| tag.contains("src=\"data:image/png;base64,")) {
+    for tag in tags.filter(|tag| tag.contains("src=\"data:image/")) {
         let class = tag
             .split_once(&mark)
             .and_then(|(_, rest)| rest.split_once(':'));

@@ -1,6 +1,6 @@
 //! Whether the demands fit each other.
 
-use super::super::artifact::{Assessment, Source, Subject, TaskSpec, Verdict};
+use super::super::artifact::{Assessment, Feasibility, Source, Subject, TaskSpec};
 use super::comparison;
 use crate::config::MetricName;
 use mlestar_gates::{Limit, Unit};
@@ -68,13 +68,13 @@ fn not_above(
     };
     let (verdict, reason, recommendation) = if lower <= upper {
         (
-            Verdict::Feasible,
+            Feasibility::Feasible,
             format!("{lower} is not above {upper}"),
             "None.".to_owned(),
         )
     } else {
         (
-            Verdict::Infeasible,
+            Feasibility::Infeasible,
             otherwise.to_owned(),
             format!("Lower {lower_key} or raise {upper_key}."),
         )
@@ -110,10 +110,10 @@ mod tests {
             "class_minimum_fits_target",
             "weighted_recall_fits_target",
         ] {
-            assert_eq!(verdict(id, |_| {}), Verdict::Feasible);
+            assert_eq!(verdict(id, |_| {}), Feasibility::Feasible);
             assert_eq!(
                 verdict(id, |spec| spec.primary.target = 0.5),
-                Verdict::Infeasible
+                Feasibility::Infeasible
             );
         }
         let mut other = spec();

@@ -1,7 +1,7 @@
 //! Constraints: training time, model size, latency and memory against what was measured or computed.
 
-use super::super::artifact::{Assessment, Comparison, Subject, TaskSpec, Verdict};
-use super::super::figures::FeasibilityFigures;
+use super::super::artifact::{Assessment, ComparedFigure, Feasibility, Subject, TaskSpec};
+use super::super::figures::{FeasibilityFigures, RunSeconds};
 use super::{computed, measured};
 use mlestar_gates::{Limit, Unit};
 
@@ -18,13 +18,13 @@ pub(super) fn assess(spec: &TaskSpec, figures: &FeasibilityFigures) -> Vec<Asses
 }
 
 /// Of a best and a worst estimate: both within the limit, neither, or one of them.
-fn judge_range(best: f64, worst: f64, limit: f64) -> Verdict {
+fn judge_range(best: f64, worst: f64, limit: f64) -> Feasibility {
     if worst <= limit {
-        Verdict::Feasible
+        Feasibility::Feasible
     } else if best > limit {
-        Verdict::Infeasible
+        Feasibility::Infeasible
     } else {
-        Verdict::Doubtful
+        Feasibility::Doubtful
     }
 }
 
@@ -33,12 +33,12 @@ fn constraint(
     title: &str,
     limit: f64,
     unit: Unit,
-    comparisons: Vec<Comparison>,
-    (verdict, reason): (Verdict, String),
+    comparisons: Vec<ComparedFigure>,
+    (verdict, reason): (Feasibility, String),
     advice: &str,
 ) -> Assessment {
     let recommendation = match verdict {
-        Verdict::Feasible => "None.",
+        Feasibility::Feasible => "None.",
         _ => advice,
     };
     Assessment {
@@ -56,90 +56,14 @@ fn constraint(
 
 fn training_time(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     let limit = spec.constraints.training_time_seconds_max;
-    let (timing, work) = (&figures.timing, &figures.training_work);
+    let timing = &figures.timing;
     let [shortest, longest] = timing.step_range_seconds();
     let seconds = |step: f64| figures.run_seconds(step).longest_training();
     let typical = figures.run_seconds(timing.median_step_seconds());
     let estimate = typical.longest_training();
     let (best, worst) = (seconds(shortest), seconds(longest));
-    let unit = || Unit::Seconds;
-    let mut comparisons = vec![
-        measured(
-            "time of a training step",
-            timing.median_step_seconds(),
-            unit(),
-            format!(
-                "median of {} steps of {} pictures on {} after {} to warm up",
-                timing.step_seconds.len(),
-                timing.batch_size,
-                figures.device,
-                timing.n_warm_up_steps
-            ),
-        ),
-        measured(
-            "validation, a picture",
-            timing.prediction_seconds_per_image,
-            unit(),
-            "one batch, after one to warm up",
-        ),
-        computed(
-            "whole training of stage 4",
-            typical.training,
-            unit(),
-            format!(
-                "{} epochs of {} steps, {} validations of {} pictures; early stopping can end it sooner",
-                work.epochs, work.steps_per_epoch, work.validations, work.n_validation
-            ),
-        ),
-        computed(
-            "the longer training, if every step were the shortest",
-            best,
-            unit(),
-            "as above",
-        ),
-        computed(
-            "the longer training, if every step were the longest",
-            worst,
-            unit(),
-            "as above",
-        ),
-    ];
-    if let Some(search) = &figures.search {
-        comparisons.push(computed(
-            "final training of stage 6",
-            typical.final_training,
-            unit(),
-            format!(
-                "{} epochs; none where the search finds nothing better",
-                search.final_training.epochs
-            ),
-        ));
-        comparisons.push(computed(
-            "search of stage 6, which the limit does not include",
-            typical.search,
-            unit(),
-            format!(
-                "{} trials of {} epochs on {} pictures; those that are given up take less",
-                search.trials, search.trial.epochs, search.trial.n_train
-            ),
-        ));
-        comparisons.push(computed(
-            "all trainings of the run",
-            typical.total(),
-            unit(),
-            "the sum",
-        ));
-    }
-    if let Some(small) = &timing.smallest_pictures {
-        let what = "time of a step with the smallest pictures";
-        let method = format!(
-            "as above, {} steps with pictures of {:.2} of the area",
-            small.step_seconds.len(),
-            small.picture_area
-        );
-        let row = measured(what, small.median_step_seconds(), unit(), method);
-        comparisons.insert(1, row);
-    }
+    let mut comparisons = of_steps(figures);
+    comparisons.extend(of_trainings(figures, &typical, [best, worst]));
     let verdict = judge_range(best, worst, limit);
     let text = |value: f64| Unit::Seconds.format(value);
     let search = match figures.search {
@@ -156,11 +80,103 @@ fn training_time(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
         "training_time",
         "training time",
         limit,
-        unit(),
+        Unit::Seconds,
         comparisons,
         (verdict, reason),
         "Fewer training.epochs, a smaller model, a subset (data.subset), or a GPU (--device).",
     )
+}
+
+/// What a few steps took.
+fn of_steps(figures: &FeasibilityFigures) -> Vec<ComparedFigure> {
+    let timing = &figures.timing;
+    let mut compared = vec![measured(
+        "time of a training step",
+        timing.median_step_seconds(),
+        Unit::Seconds,
+        format!(
+            "median of {} steps of {} pictures on {} after {} to warm up",
+            timing.step_seconds.len(),
+            timing.batch_size,
+            figures.device,
+            timing.n_warm_up_steps
+        ),
+    )];
+    if let Some(small) = &timing.smallest_pictures {
+        compared.push(measured(
+            "time of a step with the smallest pictures",
+            small.median_step_seconds(),
+            Unit::Seconds,
+            format!(
+                "as above, {} steps with pictures of {:.2} of the area",
+                small.step_seconds.len(),
+                small.picture_area
+            ),
+        ));
+    }
+    compared.push(measured(
+        "validation, a picture",
+        timing.prediction_seconds_per_image,
+        Unit::Seconds,
+        "one batch, after one to warm up",
+    ));
+    compared
+}
+
+/// What whole trainings would take: `typical`, and the longer one with the shortest and the longest step.
+fn of_trainings(
+    figures: &FeasibilityFigures,
+    typical: &RunSeconds,
+    [best, worst]: [f64; 2],
+) -> Vec<ComparedFigure> {
+    let work = &figures.training_work;
+    let seconds = |name: &str, value, method: String| computed(name, value, Unit::Seconds, method);
+    let mut compared = vec![
+        seconds(
+            "whole training of stage 4",
+            typical.training,
+            format!(
+                "{} epochs of {} steps, {} validations of {} pictures; early stopping can end it sooner",
+                work.epochs, work.steps_per_epoch, work.validations, work.n_validation
+            ),
+        ),
+        seconds(
+            "the longer training, if every step were the shortest",
+            best,
+            "as above".into(),
+        ),
+        seconds(
+            "the longer training, if every step were the longest",
+            worst,
+            "as above".into(),
+        ),
+    ];
+    if let Some(search) = &figures.search {
+        compared.extend([
+            seconds(
+                "final training of stage 6",
+                typical.final_training,
+                format!(
+                    "{} epochs; none where the search finds nothing better",
+                    search.final_training.epochs
+                ),
+            ),
+            seconds(
+                "search of stage 6, which the limit does not include",
+                typical.search,
+                format!(
+                    "{} trials of {} epochs on {} pictures; those that are given up take less",
+                    search.trials, search.trial.epochs, search.trial.n_train
+                ),
+            ),
+            seconds(
+                "all trainings of the run",
+                typical.total(),
+                "the sum".into(),
+            ),
+        ]);
+    }
+    compared
 }
 
 fn model_size(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
@@ -277,10 +293,13 @@ fn memory(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     ];
     let text = |value: f64| Unit::Bytes.format(value);
     let judged = if need > limit {
-        (Verdict::Infeasible, format!("{} are needed", text(need)))
+        (
+            Feasibility::Infeasible,
+            format!("{} are needed", text(need)),
+        )
     } else if need > machine {
         (
-            Verdict::Infeasible,
+            Feasibility::Infeasible,
             format!(
                 "{} are needed and the machine has {}",
                 text(need),
@@ -289,11 +308,11 @@ fn memory(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
         )
     } else if need > CROWDED * limit.min(machine) {
         (
-            Verdict::Doubtful,
+            Feasibility::Doubtful,
             format!("{} are needed, close to what there is", text(need)),
         )
     } else {
-        (Verdict::Feasible, format!("{} are needed", text(need)))
+        (Feasibility::Feasible, format!("{} are needed", text(need)))
     };
     constraint(
         "memory",
@@ -310,9 +329,12 @@ fn memory(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
 mod tests {
     use super::super::testing::{figures, find, spec};
     use super::*;
-    use crate::stages::action_planning::SmallStepTiming;
+    use crate::estimates::SmallStepTiming;
 
-    fn verdict(id: &str, change: impl FnOnce(&mut TaskSpec, &mut FeasibilityFigures)) -> Verdict {
+    fn verdict(
+        id: &str,
+        change: impl FnOnce(&mut TaskSpec, &mut FeasibilityFigures),
+    ) -> Feasibility {
         let (mut spec, mut figures) = (spec(), figures());
         change(&mut spec, &mut figures);
         find(assess(&spec, &figures), id).verdict
@@ -326,13 +348,13 @@ mod tests {
                 spec.constraints.training_time_seconds_max = limit
             })
         };
-        assert_eq!(at(4_400.0), Verdict::Feasible);
-        assert_eq!(at(4_000.0), Verdict::Doubtful);
-        assert_eq!(at(3_600.0), Verdict::Infeasible);
+        assert_eq!(at(4_400.0), Feasibility::Feasible);
+        assert_eq!(at(4_000.0), Feasibility::Doubtful);
+        assert_eq!(at(3_600.0), Feasibility::Infeasible);
         assert_eq!(
             verdict("training_time", |_, figures| figures.timing.step_seconds =
                 vec![100.0; 3]),
-            Verdict::Infeasible
+            Feasibility::Infeasible
         );
     }
 
@@ -354,7 +376,11 @@ mod tests {
         };
         assert_eq!(
             [3_350.0, 3_000.0, 2_750.0].map(at),
-            [Verdict::Feasible, Verdict::Doubtful, Verdict::Infeasible]
+            [
+                Feasibility::Feasible,
+                Feasibility::Doubtful,
+                Feasibility::Infeasible
+            ]
         );
         let (spec, mut figures) = (spec(), figures());
         change(&mut figures);
@@ -373,7 +399,7 @@ mod tests {
         };
         assert_eq!(
             [11_165_000, 11_164_999].map(size),
-            [Verdict::Feasible, Verdict::Infeasible]
+            [Feasibility::Feasible, Feasibility::Infeasible]
         );
         let latency = |limit| {
             verdict("inference_latency", |spec, _| {
@@ -382,7 +408,11 @@ mod tests {
         };
         assert_eq!(
             [9.0, 8.5, 7.9].map(latency),
-            [Verdict::Feasible, Verdict::Doubtful, Verdict::Infeasible]
+            [
+                Feasibility::Feasible,
+                Feasibility::Doubtful,
+                Feasibility::Infeasible
+            ]
         );
     }
 
@@ -395,9 +425,9 @@ mod tests {
             })
         };
         // The process has 1.5 GB, which is more than the computed 0.89 GB.
-        assert_eq!(at(8_000_000_000, 16_000_000_000), Verdict::Feasible);
-        assert_eq!(at(1_600_000_000, 16_000_000_000), Verdict::Doubtful);
-        assert_eq!(at(1_400_000_000, 16_000_000_000), Verdict::Infeasible);
-        assert_eq!(at(8_000_000_000, 1_000_000_000), Verdict::Infeasible);
+        assert_eq!(at(8_000_000_000, 16_000_000_000), Feasibility::Feasible);
+        assert_eq!(at(1_600_000_000, 16_000_000_000), Feasibility::Doubtful);
+        assert_eq!(at(1_400_000_000, 16_000_000_000), Feasibility::Infeasible);
+        assert_eq!(at(8_000_000_000, 1_000_000_000), Feasibility::Infeasible);
     }
 }

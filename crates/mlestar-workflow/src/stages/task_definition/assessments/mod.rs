@@ -8,7 +8,7 @@ mod targets;
 
 pub(crate) use targets::{is_at_risk, is_realistic};
 
-use super::artifact::{Assessment, Comparison, Source, TaskSpec};
+use super::artifact::{Assessment, ComparedFigure, Source, TaskSpec};
 use super::figures::FeasibilityFigures;
 use mlestar_eval::wilson;
 use mlestar_gates::Unit;
@@ -22,11 +22,11 @@ pub fn assess(spec: &TaskSpec, figures: &FeasibilityFigures) -> Vec<Assessment> 
     all
 }
 
-fn measured(what: &str, value: f64, unit: Unit, method: impl Into<String>) -> Comparison {
+fn measured(what: &str, value: f64, unit: Unit, method: impl Into<String>) -> ComparedFigure {
     comparison(what, value, unit, Source::Measured, method)
 }
 
-fn computed(what: &str, value: f64, unit: Unit, method: impl Into<String>) -> Comparison {
+fn computed(what: &str, value: f64, unit: Unit, method: impl Into<String>) -> ComparedFigure {
     comparison(what, value, unit, Source::Computed, method)
 }
 
@@ -36,8 +36,8 @@ fn comparison(
     unit: Unit,
     source: Source,
     method: impl Into<String>,
-) -> Comparison {
-    Comparison {
+) -> ComparedFigure {
+    ComparedFigure {
         what: what.to_owned(),
         value,
         unit,
@@ -85,7 +85,7 @@ mod testing {
     use super::super::figures::{DataFigures, SplitLeaks};
     use super::*;
     use crate::config::{MetricName, TaskConfig};
-    use crate::stages::action_planning::{ResourceFigures, StepTiming, TrainingWork};
+    use crate::estimates::{ResourceFigures, StepTiming, TrainingWork};
 
     pub(super) fn spec() -> TaskSpec {
         let task = TaskConfig::default();

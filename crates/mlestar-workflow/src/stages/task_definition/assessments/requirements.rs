@@ -1,6 +1,6 @@
 //! Quality requirements: reachable, and measurable with the pictures that there are.
 
-use super::super::artifact::{Assessment, Comparison, Subject, TaskSpec, Verdict};
+use super::super::artifact::{Assessment, ComparedFigure, Feasibility, Subject, TaskSpec};
 use super::super::figures::FeasibilityFigures;
 use super::targets::first_names;
 use super::{computed, half_width, measured, smallest_proof};
@@ -20,8 +20,8 @@ fn requirement(
     id: &str,
     title: &str,
     demanded: Option<Limit>,
-    comparisons: Vec<Comparison>,
-    (verdict, reason, recommendation): (Verdict, String, &str),
+    comparisons: Vec<ComparedFigure>,
+    (verdict, reason, recommendation): (Feasibility, String, &str),
 ) -> Assessment {
     Assessment {
         id: id.to_owned(),
@@ -43,22 +43,22 @@ fn validation_accuracy(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessm
     let proof = smallest_proof(minimum, n, confidence);
     let judged = match proof {
         _ if n == 0 => (
-            Verdict::NotMeasurable,
+            Feasibility::NotMeasurable,
             "there is no validation picture".to_owned(),
             "Raise data.validation_fraction.",
         ),
         None => (
-            Verdict::Infeasible,
+            Feasibility::Infeasible,
             format!("even {n} of {n} right answers would not prove it"),
             "Raise data.validation_fraction.",
         ),
         Some(found) if found > ceiling => (
-            Verdict::Doubtful,
+            Feasibility::Doubtful,
             format!("{found:.4} must be measured to prove it, above the ceiling {ceiling:.4}"),
             "Lower the requirement, or check the suspected labels.",
         ),
         Some(found) => (
-            Verdict::Feasible,
+            Feasibility::Feasible,
             format!("{found:.4} measured on {n} pictures proves it; the ceiling is {ceiling:.4}"),
             "None.",
         ),
@@ -105,13 +105,13 @@ fn overfitting_gap(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment 
     let resolution = of_train.hypot(of_validation);
     let judged = if data.n_train == 0 || data.n_validation == 0 {
         (
-            Verdict::NotMeasurable,
+            Feasibility::NotMeasurable,
             "a split is empty".to_owned(),
             "Provide training and validation pictures.",
         )
     } else if resolution > limit {
         (
-            Verdict::Doubtful,
+            Feasibility::Doubtful,
             format!(
                 "gaps below {resolution:.4} cannot be told from chance, so that the gate can end inconclusive"
             ),
@@ -119,7 +119,7 @@ fn overfitting_gap(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment 
         )
     } else {
         (
-            Verdict::Feasible,
+            Feasibility::Feasible,
             format!("gaps are measured to +-{resolution:.4}"),
             "None.",
         )
@@ -149,17 +149,17 @@ fn class_recall(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     let proof = smallest_proof(minimum, n, spec.confidence);
     let judged = match proof {
         _ if n == 0 => (
-            Verdict::NotMeasurable,
+            Feasibility::NotMeasurable,
             "no class has a test picture".to_owned(),
             "Provide test pictures of every class.",
         ),
         None => (
-            Verdict::Infeasible,
+            Feasibility::Infeasible,
             format!("even {n} of {n} right answers in the smallest class would not prove it"),
             "Collect more test pictures of that class, or lower the requirement.",
         ),
         Some(found) if !absent.is_empty() => (
-            Verdict::Doubtful,
+            Feasibility::Doubtful,
             format!(
                 "there is no test picture of {}; of the others, a class of {n} proves it with a measured recall of \
                  {found:.4}",
@@ -168,7 +168,7 @@ fn class_recall(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
             "Provide test pictures of every class.",
         ),
         Some(found) => (
-            Verdict::Feasible,
+            Feasibility::Feasible,
             format!("a class of {n} test pictures proves it with a measured recall of {found:.4}"),
             "None.",
         ),
@@ -226,12 +226,12 @@ fn interpretability(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment
     ];
     let judged = match spec.quality.interpretability {
         Interpretability::High => (
-            Verdict::Infeasible,
+            Feasibility::Infeasible,
             "explanations of single predictions are asked for, and none are made".to_owned(),
             "Set task.quality.interpretability to \"medium\".",
         ),
         level => (
-            Verdict::Feasible,
+            Feasibility::Feasible,
             match level {
                 Interpretability::Low => "aggregate figures are asked for".to_owned(),
                 _ => "figures of every class and the wrong predictions are asked for".to_owned(),
@@ -253,7 +253,10 @@ mod tests {
     use super::super::testing::{figures, find, spec};
     use super::*;
 
-    fn verdict(id: &str, change: impl FnOnce(&mut TaskSpec, &mut FeasibilityFigures)) -> Verdict {
+    fn verdict(
+        id: &str,
+        change: impl FnOnce(&mut TaskSpec, &mut FeasibilityFigures),
+    ) -> Feasibility {
         let (mut spec, mut figures) = (spec(), figures());
         change(&mut spec, &mut figures);
         find(assess(&spec, &figures), id).verdict
@@ -267,38 +270,38 @@ mod tests {
             "per_class_recall",
             "interpretability",
         ] {
-            assert_eq!(verdict(id, |_, _| {}), Verdict::Feasible, "{id}");
+            assert_eq!(verdict(id, |_, _| {}), Feasibility::Feasible, "{id}");
         }
         let small = |_: &mut TaskSpec, figures: &mut FeasibilityFigures| {
             figures.data.n_validation = 100;
             figures.data.test_class_counts = vec![6; 10];
         };
-        assert_eq!(verdict("validation_accuracy", small), Verdict::Feasible);
-        assert_eq!(verdict("overfitting_gap", small), Verdict::Doubtful);
+        assert_eq!(verdict("validation_accuracy", small), Feasibility::Feasible);
+        assert_eq!(verdict("overfitting_gap", small), Feasibility::Doubtful);
         // Six of six prove no more than 0.61.
-        assert_eq!(verdict("per_class_recall", small), Verdict::Infeasible);
+        assert_eq!(verdict("per_class_recall", small), Feasibility::Infeasible);
         assert_eq!(
             verdict("validation_accuracy", |_, f| f.data.n_validation = 10),
-            Verdict::Infeasible
+            Feasibility::Infeasible
         );
         for id in ["validation_accuracy", "overfitting_gap"] {
             assert_eq!(
                 verdict(id, |_, f| f.data.n_validation = 0),
-                Verdict::NotMeasurable,
+                Feasibility::NotMeasurable,
                 "{id}"
             );
         }
         assert_eq!(
             verdict("per_class_recall", |_, f| f.data.test_class_counts =
                 vec![0; 10]),
-            Verdict::NotMeasurable
+            Feasibility::NotMeasurable
         );
         assert_eq!(
             verdict("per_class_recall", |_, f| {
                 f.data.test_class_counts[3] = 0;
                 f.data.classes_without_test = vec!["class 3".into()];
             }),
-            Verdict::Doubtful
+            Feasibility::Doubtful
         );
     }
 
@@ -307,6 +310,6 @@ mod tests {
         let high = |spec: &mut TaskSpec, _: &mut FeasibilityFigures| {
             spec.quality.interpretability = Interpretability::High;
         };
-        assert_eq!(verdict("interpretability", high), Verdict::Infeasible);
+        assert_eq!(verdict("interpretability", high), Feasibility::Infeasible);
     }
 }

@@ -1,7 +1,9 @@
 //! Metric targets: above what a blind guess reaches, below what the labels allow, and provable with
 //! the test pictures that there are.
 
-use super::super::artifact::{Assessment, Comparison, Subject, TargetSpec, TaskSpec, Verdict};
+use super::super::artifact::{
+    Assessment, ComparedFigure, Feasibility, Subject, TargetSpec, TaskSpec,
+};
 use super::super::figures::{DataFigures, FeasibilityFigures};
 use super::{computed, half_width, measured, smallest_proof};
 use crate::config::MetricName;
@@ -109,13 +111,13 @@ fn assess_target(target: &TargetSpec, spec: &TaskSpec, figures: &FeasibilityFigu
     let ceiling = data.accuracy_ceiling();
     let (verdict, reason, recommendation) = if data.n_test() == 0 {
         (
-            Verdict::NotMeasurable,
+            Feasibility::NotMeasurable,
             "there is no test picture to measure it on".to_owned(),
             "Provide test pictures, or raise data.test_fraction.",
         )
     } else if target.target > highest_measurable(spec, data) {
         (
-            Verdict::Infeasible,
+            Feasibility::Infeasible,
             format!(
                 "it is above {ceiling:.4}, what remains when the labels in doubt are wrong, by more than the test split resolves"
             ),
@@ -123,13 +125,13 @@ fn assess_target(target: &TargetSpec, spec: &TaskSpec, figures: &FeasibilityFigu
         )
     } else if target.target > ceiling {
         (
-            Verdict::Doubtful,
+            Feasibility::Doubtful,
             format!("it is above {ceiling:.4}, what remains when the labels in doubt are wrong"),
             "Check the suspected labels of stage 1 before training.",
         )
     } else if target.target <= blind {
         (
-            Verdict::Doubtful,
+            Feasibility::Doubtful,
             format!(
                 "always naming the most frequent class reaches {blind:.4}: the target proves nothing"
             ),
@@ -137,7 +139,7 @@ fn assess_target(target: &TargetSpec, spec: &TaskSpec, figures: &FeasibilityFigu
         )
     } else if let Some(margin) = too_far(target, spec, figures) {
         (
-            Verdict::Doubtful,
+            Feasibility::Doubtful,
             format!(
                 "simple classifiers reach {:.4}, and {:.0}% of the way from there to the ceiling {ceiling:.4} is demanded \
                  of {} training pictures a class; a network that begins with nothing usually goes at most {:.0}% with so \
@@ -152,7 +154,7 @@ fn assess_target(target: &TargetSpec, spec: &TaskSpec, figures: &FeasibilityFigu
         )
     } else if let Some(simple) = simple.filter(|simple| *simple >= target.target) {
         (
-            Verdict::Doubtful,
+            Feasibility::Doubtful,
             format!(
                 "a simple classifier without a network already reaches {simple:.4} ({} validation pictures): reaching the \
                  target would not show that the network is worth its cost",
@@ -162,7 +164,7 @@ fn assess_target(target: &TargetSpec, spec: &TaskSpec, figures: &FeasibilityFigu
         )
     } else {
         (
-            Verdict::Feasible,
+            Feasibility::Feasible,
             between(target, data, blind, ceiling),
             "None.",
         )
@@ -199,7 +201,12 @@ fn is_accuracy(metric: MetricName) -> bool {
     matches!(metric, MetricName::Accuracy | MetricName::RecallWeighted)
 }
 
-fn bounds(target: &TargetSpec, spec: &TaskSpec, data: &DataFigures, blind: f64) -> Vec<Comparison> {
+fn bounds(
+    target: &TargetSpec,
+    spec: &TaskSpec,
+    data: &DataFigures,
+    blind: f64,
+) -> Vec<ComparedFigure> {
     let mut all = vec![computed(
         "lower bound: always naming the most frequent class",
         blind,
@@ -295,12 +302,12 @@ fn coverage(data: &DataFigures) -> Assessment {
         .collect();
     let (verdict, reason, recommendation) = match named.is_empty() {
         true => (
-            Verdict::Feasible,
+            Feasibility::Feasible,
             format!("all {n_classes} classes have validation and test pictures"),
             "None.",
         ),
         false => (
-            Verdict::Doubtful,
+            Feasibility::Doubtful,
             format!(
                 "{}: nothing can be said of them, and averages over classes are over the others",
                 named.join("; ")
@@ -351,22 +358,22 @@ fn resolution(spec: &TaskSpec, data: &DataFigures) -> Assessment {
     let ceiling = data.accuracy_ceiling();
     let (verdict, reason, recommendation) = match proof {
         _ if n_test == 0 => (
-            Verdict::NotMeasurable,
+            Feasibility::NotMeasurable,
             "there is no test picture".to_owned(),
             "Provide test pictures.",
         ),
         None => (
-            Verdict::Infeasible,
+            Feasibility::Infeasible,
             format!("even {n_test} of {n_test} right answers would not prove it"),
             "Collect more test pictures.",
         ),
         Some(found) if found > ceiling => (
-            Verdict::Doubtful,
+            Feasibility::Doubtful,
             format!("{found:.4} must be measured to prove it, above the ceiling {ceiling:.4}"),
             "Collect more test pictures, or check the suspected labels.",
         ),
         Some(found) => (
-            Verdict::Feasible,
+            Feasibility::Feasible,
             format!(
                 "{found:.4} measured on {n_test} pictures proves it; anything between is inconclusive"
             ),
@@ -415,13 +422,13 @@ mod tests {
     use super::super::testing::{figures, find, spec};
     use super::*;
 
-    fn verdict(target: f64, change: impl FnOnce(&mut FeasibilityFigures)) -> Verdict {
+    fn verdict(target: f64, change: impl FnOnce(&mut FeasibilityFigures)) -> Feasibility {
         let (mut spec, mut figures) = (spec(), figures());
         spec.primary.target = target;
         change(&mut figures);
         let realistic = is_realistic(&spec.primary, &spec, &figures.data);
         let verdict = find(assess(&spec, &figures), "target_accuracy").verdict;
-        let ruled_out = matches!(verdict, Verdict::Infeasible) || target <= 0.1;
+        let ruled_out = matches!(verdict, Feasibility::Infeasible) || target <= 0.1;
         assert_eq!(realistic, !ruled_out, "{target}");
         verdict
     }
@@ -429,22 +436,22 @@ mod tests {
     #[test]
     fn a_target_must_lie_between_its_bounds() {
         // 120 of 60,000 labels are in doubt: the ceiling is 0.998.
-        assert_eq!(verdict(0.85, |_| {}), Verdict::Feasible);
-        assert_eq!(verdict(0.9985, |_| {}), Verdict::Doubtful);
-        assert_eq!(verdict(1.0, |_| {}), Verdict::Infeasible);
-        assert_eq!(verdict(0.1, |_| {}), Verdict::Doubtful);
+        assert_eq!(verdict(0.85, |_| {}), Feasibility::Feasible);
+        assert_eq!(verdict(0.9985, |_| {}), Feasibility::Doubtful);
+        assert_eq!(verdict(1.0, |_| {}), Feasibility::Infeasible);
+        assert_eq!(verdict(0.1, |_| {}), Feasibility::Doubtful);
         assert_eq!(
             verdict(0.999, |f| f.data.n_suspected_mislabels = 0),
-            Verdict::Feasible
+            Feasibility::Feasible
         );
         // Neighbours that are right in half of all cases rule nothing out.
         assert_eq!(
             verdict(0.999, |f| f.data.label_neighbour_accuracy = Some(0.5)),
-            Verdict::Feasible
+            Feasibility::Feasible
         );
         assert_eq!(
             verdict(0.95, |f| f.data.n_conflicting_duplicates = 6_000),
-            Verdict::Infeasible
+            Feasibility::Infeasible
         );
     }
 
@@ -462,15 +469,18 @@ mod tests {
             figures.has_prior_knowledge = prior;
             let at_risk = is_at_risk(&spec.primary, &spec, &figures);
             let row = find(assess(&spec, &figures), "target_accuracy");
-            assert_eq!(at_risk, row.verdict == Verdict::Doubtful && target > simple);
+            assert_eq!(
+                at_risk,
+                row.verdict == Feasibility::Doubtful && target > simple
+            );
             row
         };
         let ants_and_bees = at(195, 0.58, 0.85, false);
-        assert_eq!(ants_and_bees.verdict, Verdict::Doubtful);
+        assert_eq!(ants_and_bees.verdict, Feasibility::Doubtful);
         insta::assert_snapshot!(ants_and_bees.reason, @"simple classifiers reach 0.5800, and 64% of the way from there to the ceiling 1.0000 is demanded of 97 training pictures a class; a network that begins with nothing usually goes at most 35% with so few, a rule of thumb and no bound");
-        assert_eq!(at(195, 0.58, 0.85, true).verdict, Verdict::Feasible);
-        assert_eq!(at(195, 0.58, 0.65, false).verdict, Verdict::Feasible);
-        assert_eq!(at(9_000, 0.58, 0.85, false).verdict, Verdict::Feasible);
+        assert_eq!(at(195, 0.58, 0.85, true).verdict, Feasibility::Feasible);
+        assert_eq!(at(195, 0.58, 0.65, false).verdict, Feasibility::Feasible);
+        assert_eq!(at(9_000, 0.58, 0.85, false).verdict, Feasibility::Feasible);
     }
 
     #[test]
@@ -478,7 +488,7 @@ mod tests {
         let mut figures = figures();
         figures.data.simple_accuracy = Some(0.91);
         let row = find(assess(&spec(), &figures), "target_accuracy");
-        assert_eq!(row.verdict, Verdict::Doubtful);
+        assert_eq!(row.verdict, Feasibility::Doubtful);
         assert!(
             row.reason.contains("already reaches 0.9100"),
             "{}",
@@ -494,11 +504,11 @@ mod tests {
         let mut figures = figures();
         assert_eq!(
             find(assess(&spec(), &figures), "classes_covered").verdict,
-            Verdict::Feasible
+            Feasibility::Feasible
         );
         figures.data.classes_without_test = vec!["fish".into()];
         let row = find(assess(&spec(), &figures), "classes_covered");
-        assert_eq!(row.verdict, Verdict::Doubtful);
+        assert_eq!(row.verdict, Feasibility::Doubtful);
         assert!(
             row.reason.starts_with("no test picture of fish:"),
             "{}",
@@ -527,8 +537,8 @@ mod tests {
             figures.data.test_class_counts = vec![count; 10];
             find(assess(&spec(), &figures), "test_resolution").verdict
         };
-        assert_eq!(of(1_000), Verdict::Feasible);
-        assert_eq!(of(2), Verdict::Infeasible);
-        assert_eq!(of(0), Verdict::NotMeasurable);
+        assert_eq!(of(1_000), Feasibility::Feasible);
+        assert_eq!(of(2), Feasibility::Infeasible);
+        assert_eq!(of(0), Feasibility::NotMeasurable);
     }
 }

@@ -1,26 +1,19 @@
 //! A few real training steps and predictions: what they cost, and whether they work.
 //!
-//! Used by stage 2 (is the training time feasible?) and stage 3 (does the architecture work?). The
-//! steps are those of training itself ([`TrainingSteps`]), with pictures of full size; where some epochs have smaller
+//! The steps are those of training itself ([`TrainingSteps`]), with pictures of full size; where some epochs have smaller
 //! ones, steps with the smallest are timed as well.
 
-mod gradients;
-mod timing;
-
+use super::{GradientFigure, SmallStepTiming, StepTiming, gradients};
+use crate::training;
 use crate::{StageContext, WorkflowError};
 use mlestar_data::ImageSet;
 use mlestar_data::normalization::Normalization;
 use mlestar_export::benchmark::{BenchmarkOptions, latencies_ms};
 use mlestar_export::{FrozenModel, Predictor};
 use mlestar_model::{ImageClassifier, ModelSpec};
-use mlestar_train::{StepsRequest, TrainingSteps, predict};
-use std::sync::Arc;
+use mlestar_train::{TrainingSteps, logits};
 use std::time::Instant;
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
-
-pub use gradients::GradientFigure;
-pub(crate) use timing::median;
-pub use timing::{SmallStepTiming, StepTiming, TrainingWork};
 
 /// Steps before the clock counts: the first ones allocate memory and, on a GPU, choose kernels.
 const WARM_UP_STEPS: usize = 2;
@@ -60,16 +53,14 @@ pub(crate) fn probe(
 ) -> Result<StepProbe, WorkflowError> {
     let (train, validation) = context.training_sets()?;
     let config = context.config;
-    let mut steps = TrainingSteps::new(StepsRequest {
-        model: spec,
-        training: &config.training,
-        augmentation: &config.augmentation,
+    let mut steps = TrainingSteps::new(training::setup(
+        config,
+        spec,
         normalization,
-        train: Arc::clone(&train),
-        seed: config.seed,
-        device: context.device,
-        threads: context.threads.max(1),
-    })?;
+        &train,
+        context.device,
+        context.threads,
+    )?)?;
     let batch_size = steps.batch_size();
     let (output_shape, n_not_finite_logits) =
         look_untrained(context, steps.model(), &train, batch_size, &normalization)?;
@@ -126,7 +117,7 @@ fn look_untrained(
 /// warm-up, in seconds: waiting for the batch, forward, backward, update.
 fn measure_steps(
     context: &mut StageContext<'_>,
-    steps: &mut TrainingSteps<'_>,
+    steps: &mut TrainingSteps<'_, ImageClassifier>,
     losses: &mut Vec<f64>,
 ) -> Result<Vec<f64>, WorkflowError> {
     let rate = context.config.training.optimizer.learning_rate;
@@ -155,7 +146,7 @@ fn measure_steps(
 /// Pictures a second that the loader makes, `size` pixels high and wide, while nothing else runs.
 fn measure_loader(
     context: &StageContext<'_>,
-    steps: &mut TrainingSteps<'_>,
+    steps: &mut TrainingSteps<'_, ImageClassifier>,
     size: [usize; 2],
 ) -> Result<f64, WorkflowError> {
     // An epoch of which nothing has been made ahead; its first batch has its threads started.
@@ -177,7 +168,7 @@ fn measure_loader(
 /// Times steps with the smallest pictures that an epoch of the training has, of those that are `full` high and wide.
 fn measure_smallest(
     context: &mut StageContext<'_>,
-    steps: &mut TrainingSteps<'_>,
+    steps: &mut TrainingSteps<'_, ImageClassifier>,
     full: [usize; 2],
 ) -> Result<Option<SmallStepTiming>, WorkflowError> {
     let training = &context.config.training;
@@ -248,7 +239,7 @@ fn logits_of(
 ) -> Result<Vec<f32>, WorkflowError> {
     let device = context.device;
     let quiet = &mut |_, _| {};
-    Ok(predict(
+    Ok(logits(
         model,
         pictures,
         normalization,

@@ -1,5 +1,6 @@
 //! What steps and predictions cost, and what a whole training costs at that.
 
+use mlestar_eval::median;
 use mlestar_train::{StepCosts, TrainingConfig};
 use serde::{Deserialize, Serialize};
 
@@ -43,14 +44,14 @@ pub struct SmallStepTiming {
 impl SmallStepTiming {
     /// The median time of a step, in seconds.
     pub fn median_step_seconds(&self) -> f64 {
-        median(&self.step_seconds)
+        median(&self.step_seconds).unwrap_or(f64::NAN)
     }
 }
 
 impl StepTiming {
     /// The median time of a step, in seconds.
     pub fn median_step_seconds(&self) -> f64 {
-        median(&self.step_seconds)
+        median(&self.step_seconds).unwrap_or(f64::NAN)
     }
 
     /// Training pictures a second of the steps.
@@ -80,7 +81,7 @@ impl StepTiming {
 
     /// The median latency of one picture, in milliseconds.
     pub fn median_latency_ms(&self) -> f64 {
-        median(&self.latency_ms)
+        median(&self.latency_ms).unwrap_or(f64::NAN)
     }
 
     /// The 95th percentile of the latency of one picture, in milliseconds, which stage 7 is held to: the smallest
@@ -146,18 +147,6 @@ impl TrainingWork {
     /// Training pictures that an epoch does not see, as a share of all, 0-1.
     pub fn left_out_share(&self) -> f64 {
         self.n_left_out as f64 / self.n_train.max(1) as f64
-    }
-}
-
-/// The middle value; the mean of both when there are two; NaN without values.
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => sorted[middle],
-        _ => (sorted[middle - 1] + sorted[middle]) / 2.0,
     }
 }
 
@@ -291,12 +280,5 @@ mod tests {
         };
         // The last epoch is always validated.
         assert_eq!([1, 2, 3, 7, 8].map(work), [7, 4, 3, 1, 1]);
-    }
-
-    #[test]
-    fn medians_of_none_two_and_three() {
-        assert!(median(&[]).is_nan());
-        assert_eq!(median(&[4.0, 2.0]), 3.0);
-        assert_eq!(median(&[9.0, 1.0, 2.0]), 2.0);
     }
 }

@@ -1,6 +1,6 @@
 //! Whether every parameter takes a gradient.
 
-use mlestar_model::{ImageClassifier, NamedTensor, StateKind};
+use mlestar_model::{ImageClassifier, NamedTensor, Network, StateKind};
 use serde::{Deserialize, Serialize};
 
 /// The gradient of one parameter after the first backward pass.

@@ -1,14 +1,13 @@
 //! One training run inside a stage: the baseline of stage 4, the trials and the final training of
 //! stage 6.
 
-use crate::stages::action_planning::{self, ArchitectureCheck};
-use crate::{RunFolder, Stage, StageContext, WorkflowError, machine};
+use crate::config::Config;
+use crate::{StageContext, WorkflowError, machine};
+use burn::tensor::Device;
 use mlestar_artifact::{Artifact, read_artifact, write_artifact};
-use mlestar_data::{AugmentationConfig, ImageSet, Normalization};
-use mlestar_model::ModelSpec;
-use mlestar_train::{
-    Faults, FitOutcome, FitRequest, StepCosts, StopReason, StopSignal, TrainEvent, TrainingConfig,
-};
+use mlestar_data::{ImageSet, Normalization};
+use mlestar_model::{ImageClassifier, ModelSpec};
+use mlestar_train::{FitOutcome, FitRequest, StopReason, TrainEvent, TrainingSetup};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,52 +90,46 @@ impl MemoryWatch {
     }
 }
 
-/// What is to be trained, on what.
-pub struct TrainingJob<'a> {
-    /// How progress names it, such as `baseline` or `trial 3`.
-    pub label: &'a str,
-    /// The network.
-    pub model: &'a ModelSpec,
-    /// Optimizer, schedule, epochs.
-    pub training: &'a TrainingConfig,
-    /// Augmentation of the training pictures.
-    pub augmentation: &'a AugmentationConfig,
-    /// Normalization of all pictures.
-    pub normalization: Normalization,
-    /// The training pictures.
-    pub train: Arc<ImageSet>,
-    /// The validation pictures.
-    pub validation: Arc<ImageSet>,
-    /// The seed of initial weights, order, augmentation and dropout.
-    pub seed: u64,
-    /// The folder that receives metrics and checkpoints.
-    pub output: &'a Path,
-    /// Whether to go on from a checkpoint that stands there.
-    pub resume: bool,
-    /// Accidents to be had on purpose.
-    pub faults: Faults,
+/// The network of `spec` with its initial weights, the images that it learns from, and the settings of `config`.
+///
+/// # Errors
+/// When a setting of the training is out of its range.
+pub(crate) fn setup<'a>(
+    config: &Config,
+    spec: &ModelSpec,
+    normalization: Normalization,
+    train: &Arc<ImageSet>,
+    device: &'a Device,
+    threads: usize,
+) -> Result<TrainingSetup<'a, ImageClassifier>, WorkflowError> {
+    Ok(TrainingSetup {
+        network: spec.init(config.seed, device),
+        training: config.training.check()?,
+        augmentation: config.augmentation.clone(),
+        normalization,
+        train: Arc::clone(train),
+        seed: config.seed,
+        device,
+        threads: threads.max(1),
+    })
 }
 
-/// What steps take beside each other, as stage 3 measured it; `None` where it left nothing. Only the time left rests on
-/// it, so that no stage has it among its inputs: that would make a training stale by the clock.
-pub(crate) fn measured_costs(run: &RunFolder) -> Option<StepCosts> {
-    let path = run.artifact(Stage::ActionPlanning, action_planning::CHECK);
-    let check: ArchitectureCheck = read_artifact(&path).ok()?;
-    check.figures.timing.step_costs()
-}
-
-/// Trains, reports every event to whoever watches the run, and leaves the memory that it took in the folder of the
+/// Trains until the run is asked to stop, reports every event to whoever watches the run under `label` (`baseline`), and leaves the memory that it took in the folder of the
 /// training.
 ///
 /// # Errors
 /// [`WorkflowError::Interrupted`] when the run was asked to stop; otherwise whatever training says.
 pub fn train(
     context: &mut StageContext<'_>,
-    job: &TrainingJob<'_>,
-) -> Result<FitOutcome, WorkflowError> {
-    let stop = context.stop.clone();
-    let mut memory = MemoryWatch::begin(job.output, job.resume);
-    let outcome = train_until(context, job, &stop, &mut |event| {
+    label: &str,
+    request: FitRequest<'_, ImageClassifier>,
+) -> Result<FitOutcome<ImageClassifier>, WorkflowError> {
+    let request = FitRequest {
+        stop: context.stop.clone(),
+        ..request
+    };
+    let mut memory = MemoryWatch::begin(request.output, request.resume);
+    let outcome = train_until(context, label, &request, &mut |event| {
         if matches!(event, TrainEvent::Epoch(_)) && memory.grew() {
             // What keeps it from being written is said at the end.
             let _ = memory.write();
@@ -152,39 +145,23 @@ pub fn train(
     }
 }
 
-/// As [`train`], but under a stop signal of its own and with a view of every event, so that a
+/// As [`train`], but under the request's own stop signal and with a view of every event, so that a
 /// search can end a hopeless trial. An interrupted training is an outcome here, not an error.
 ///
 /// # Errors
 /// Whatever training says.
 pub fn train_until(
     context: &mut StageContext<'_>,
-    job: &TrainingJob<'_>,
-    stop: &StopSignal,
+    label: &str,
+    request: &FitRequest<'_, ImageClassifier>,
     watch: &mut dyn FnMut(&TrainEvent),
-) -> Result<FitOutcome, WorkflowError> {
-    let request = FitRequest {
-        model: job.model,
-        training: job.training,
-        augmentation: job.augmentation,
-        normalization: job.normalization,
-        train: Arc::clone(&job.train),
-        validation: Arc::clone(&job.validation),
-        seed: job.seed,
-        device: context.device,
-        output: job.output,
-        resume: job.resume,
-        stop,
-        threads: context.threads,
-        faults: job.faults.clone(),
-        step_costs: measured_costs(context.run),
-    };
+) -> Result<FitOutcome<ImageClassifier>, WorkflowError> {
     let reporter = &mut *context.reporter;
     let mut observer = |event: &TrainEvent| {
         watch(event);
-        reporter.training(job.label, event);
+        reporter.training(label, event);
     };
-    Ok(mlestar_train::fit(&request, &mut observer)?)
+    Ok(mlestar_train::fit(request, &mut observer)?)
 }
 
 #[cfg(test)]

@@ -1,0 +1,419 @@
+//! A network as a list of blocks: what all that builds, runs, counts or writes a network reads.
+
+use std::collections::HashSet;
+
+use crate::{Activation, ModelError, Views};
+
+/// A network: blocks one after the other, then global average pooling, dropout and a linear layer.
+///
+/// An architecture makes one from its config ([`ModelSpec::description`](crate::ModelSpec::description)), and nothing that reads it knows
+/// the architecture. Shapes of feature maps are `[channels, height, width]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    /// Height and width of the images in pixels.
+    pub image: [usize; 2],
+    /// The blocks, in the order of computation.
+    pub blocks: Vec<BlockDescription>,
+    /// Probability with which a feature is dropped before the linear layer, in training only.
+    pub dropout: f64,
+    /// Probability with which the last branch is left out of a training step; see
+    /// [`branch_factors`](crate::branch_factors).
+    pub stochastic_depth: f64,
+    /// Results of the linear layer.
+    pub n_classes: usize,
+    /// The views over whose logits evaluation averages.
+    pub views: Views,
+}
+
+/// A branch of units and what is added to its result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockDescription {
+    /// Dotted name, e.g. `stages.0.1`, with which the names of its tensors begin.
+    pub name: String,
+    /// The stage that it belongs to. Stochastic depth counts the blocks that have one.
+    pub stage: Option<usize>,
+    /// The units, at least one.
+    pub branch: Vec<UnitDescription>,
+    /// What is added to the last unit's normalised result, before its activation.
+    pub shortcut: Shortcut,
+}
+
+/// What a block adds to the result of its branch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shortcut {
+    /// Nothing.
+    None,
+    /// The block's input.
+    Identity,
+    /// What a unit makes of the block's input.
+    Projection(UnitDescription),
+}
+
+/// A square convolution without bias, batch normalisation, the block's sum where it is the last of a branch,
+/// and an activation; somewhere among them perhaps a max pool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnitDescription {
+    /// What its names begin with, e.g. `stem` or `stages.0.1`.
+    pub place: String,
+    /// Which unit of its place it is, from 1; `None` for the only one.
+    pub number: Option<usize>,
+    /// Channels that it reads.
+    pub channels_in: usize,
+    /// Channels that it writes.
+    pub channels_out: usize,
+    /// Side of the convolution's kernel.
+    pub kernel: usize,
+    /// The convolution's stride.
+    pub stride: usize,
+    /// Zeros at each border.
+    pub padding: usize,
+    /// Groups of channels that do not see each other; as many as channels in a depthwise convolution.
+    pub groups: usize,
+    /// A max pool after the convolution or at the end.
+    pub pool: Option<MaxPool>,
+    /// What is done to each value at the end.
+    pub activation: Option<Activation>,
+    /// How training begins.
+    pub initial_weights: InitialWeights,
+}
+
+/// Largest value of each window; what lies outside the map counts for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxPool {
+    /// Side of the windows.
+    pub window: usize,
+    /// Pixels from one window to the next. Windows that are not full at the lower and right end are left out.
+    pub stride: usize,
+    /// Pixels by which the first window begins outside the map, and the last may end there.
+    pub padding: usize,
+    /// Where it stands in its unit.
+    pub position: PoolPosition,
+}
+
+/// Where in its unit a max pool stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolPosition {
+    /// Between convolution and batch normalisation. The scale of that is not trained and stays 1: the largest
+    /// of scaled values is the scaled largest value only for scales above 0, and this is what lets the
+    /// normalisation be folded into the convolution.
+    BeforeNormalization,
+    /// At the end of the unit.
+    AfterActivation,
+}
+
+/// How the weights of a convolution begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitialWeights {
+    /// From N(0, 2 / fan-out).
+    Kaiming,
+    /// The first filters pass a channel of the input on as it is, one each; the others as above.
+    Passing,
+}
+
+impl Description {
+    /// Channels of an image: red, green, blue.
+    pub const CHANNELS: usize = 3;
+    /// Added to the variance before a batch normalisation takes its square root.
+    pub const EPSILON: f64 = 1e-5;
+
+    /// All units in the order of the state: of each block the branch, then the projection.
+    pub fn units(&self) -> impl Iterator<Item = &UnitDescription> {
+        self.blocks.iter().flat_map(|block| {
+            let projection = match &block.shortcut {
+                Shortcut::Projection(unit) => Some(unit),
+                Shortcut::None | Shortcut::Identity => None,
+            };
+            block.branch.iter().chain(projection)
+        })
+    }
+
+    /// Channels of the last feature map, which the linear layer reads.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.last_map()[0]
+    }
+
+    /// Shape of the last feature map.
+    #[must_use]
+    pub fn last_map(&self) -> [usize; 3] {
+        let units = self.blocks.iter().flat_map(|block| &block.branch);
+        units.fold(self.image_shape(), |map, unit| unit.output(map))
+    }
+
+    /// Shape of an image.
+    #[must_use]
+    pub fn image_shape(&self) -> [usize; 3] {
+        [Self::CHANNELS, self.image[0], self.image[1]]
+    }
+
+    /// Checks that every part fits the one before it.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::PictureTooSmall`] where a stride or window is larger than the feature map that it is
+    /// applied to, which would throw most of the map away; [`ModelError::Description`] where the description
+    /// contradicts itself.
+    pub fn check(&self) -> Result<(), ModelError> {
+        let mut names = HashSet::new();
+        for unit in self.units() {
+            let name = unit.convolution_name();
+            if !names.insert(name) {
+                return Err(unit.wrong("it is there twice"));
+            }
+        }
+        let mut map = self.image_shape();
+        for block in &self.blocks {
+            map = block.check(map, self.image)?;
+        }
+        Ok(())
+    }
+}
+
+impl BlockDescription {
+    /// The shape that it makes of `input`, where all of it fits.
+    fn check(&self, input: [usize; 3], image: [usize; 2]) -> Result<[usize; 3], ModelError> {
+        let wrong = |reason: String| ModelError::Description {
+            part: self.name.clone(),
+            reason,
+        };
+        let key = match self.stage {
+            Some(stage) => format!("stages[{stage}].stride"),
+            None => format!("{}.stride", self.name),
+        };
+        let Some((last, others)) = self.branch.split_last() else {
+            return Err(wrong("it has no units".to_owned()));
+        };
+        let mut map = input;
+        for unit in others {
+            map = unit.check(map, &key, image)?;
+        }
+        let output = last.check(map, &key, image)?;
+        if self.has_shortcut() && last.pool_before_normalization().is_some() {
+            return Err(wrong("a sum after a max pool is not supported".to_owned()));
+        }
+        // A pool at the end comes after the sum.
+        let sum = last.convolved(map);
+        let added = match &self.shortcut {
+            Shortcut::None => sum,
+            Shortcut::Identity => input,
+            Shortcut::Projection(unit) => unit.check(input, &key, image)?,
+        };
+        match added == sum {
+            true => Ok(output),
+            false => Err(wrong(format!(
+                "it adds a map of shape {added:?} to one of {sum:?}"
+            ))),
+        }
+    }
+
+    /// Whether something is added to the branch, so that it can be left out.
+    #[must_use]
+    pub fn has_shortcut(&self) -> bool {
+        self.shortcut != Shortcut::None
+    }
+}
+
+impl UnitDescription {
+    /// A convolution that keeps the size, without pool and activation.
+    #[must_use]
+    pub fn new(
+        place: impl Into<String>,
+        number: Option<usize>,
+        [channels_in, channels_out]: [usize; 2],
+        kernel: usize,
+    ) -> Self {
+        Self {
+            place: place.into(),
+            number,
+            channels_in,
+            channels_out,
+            kernel,
+            stride: 1,
+            padding: kernel / 2,
+            groups: 1,
+            pool: None,
+            activation: None,
+            initial_weights: InitialWeights::Kaiming,
+        }
+    }
+
+    /// `<place>.<what><number>`.
+    fn name(&self, what: &str) -> String {
+        let number = self.number.map(|number| number.to_string());
+        format!("{}.{what}{}", self.place, number.unwrap_or_default())
+    }
+
+    /// Name of the whole unit, e.g. `stem` or `stages.0.1.conv2`.
+    #[must_use]
+    pub fn operation_name(&self) -> String {
+        match self.number {
+            Some(_) => self.convolution_name(),
+            None => self.place.clone(),
+        }
+    }
+
+    /// What the name of the convolution's weight begins with.
+    #[must_use]
+    pub fn convolution_name(&self) -> String {
+        self.name("conv")
+    }
+
+    /// What the names of the batch normalisation's tensors begin with.
+    #[must_use]
+    pub fn normalization_name(&self) -> String {
+        self.name("bn")
+    }
+
+    /// Name of the activation, whose kind is called `kind`.
+    #[must_use]
+    pub fn activation_name(&self, kind: &str) -> String {
+        self.name(kind)
+    }
+
+    /// Name of the max pool: the first unit's has no number.
+    #[must_use]
+    pub fn pool_name(&self) -> String {
+        match self.number {
+            None | Some(1) => format!("{}.pool", self.place),
+            Some(_) => self.name("pool"),
+        }
+    }
+
+    /// `[out, in, height, width]` of the convolution's weight.
+    #[must_use]
+    pub fn weight_shape(&self) -> [usize; 4] {
+        let channels_in = self.channels_in / self.groups;
+        [self.channels_out, channels_in, self.kernel, self.kernel]
+    }
+
+    /// Whether training changes the scale of the batch normalisation.
+    #[must_use]
+    pub fn trains_scale(&self) -> bool {
+        self.pool_before_normalization().is_none()
+    }
+
+    /// The max pool between convolution and batch normalisation.
+    #[must_use]
+    pub fn pool_before_normalization(&self) -> Option<MaxPool> {
+        self.pool
+            .filter(|pool| pool.position == PoolPosition::BeforeNormalization)
+    }
+
+    /// The max pool at the end.
+    #[must_use]
+    pub fn pool_after_activation(&self) -> Option<MaxPool> {
+        self.pool
+            .filter(|pool| pool.position == PoolPosition::AfterActivation)
+    }
+
+    /// Where the normalisation is folded into the convolution: what is done to the values before the max pool,
+    /// and what after it. One that never falls may come before either.
+    #[must_use]
+    pub fn activations_round_pool(&self) -> [Option<Activation>; 2] {
+        match self.activation {
+            Some(activation) if !self.trains_scale() && !activation.is_monotonic() => {
+                [None, Some(activation)]
+            }
+            activation => [activation, None],
+        }
+    }
+
+    /// The shape that the convolution makes of a map.
+    #[must_use]
+    pub fn convolved(&self, [_, height, width]: [usize; 3]) -> [usize; 3] {
+        let side = |side| steps(side, self.kernel, self.stride, self.padding);
+        [self.channels_out, side(height), side(width)]
+    }
+
+    /// The shape that the whole unit makes of a map.
+    #[must_use]
+    pub fn output(&self, map: [usize; 3]) -> [usize; 3] {
+        let map = self.convolved(map);
+        self.pool.map_or(map, |pool| pool.output(map))
+    }
+
+    fn wrong(&self, reason: impl Into<String>) -> ModelError {
+        ModelError::Description {
+            part: self.operation_name(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The shape that it makes of `input`, where it fits; `key` is the stride's.
+    fn check(
+        &self,
+        input: [usize; 3],
+        key: &str,
+        [height, width]: [usize; 2],
+    ) -> Result<[usize; 3], ModelError> {
+        if self.channels_in != input[0] {
+            let (reads, found) = (self.channels_in, input[0]);
+            return Err(self.wrong(format!("it reads {reads} channels of a map of {found}")));
+        }
+        let groups = self.groups;
+        let divides = |channels: usize| channels.is_multiple_of(groups);
+        if groups == 0 || !divides(self.channels_in) || !divides(self.channels_out) {
+            return Err(self.wrong(format!("its channels do not make {groups} groups")));
+        }
+        if groups > 1 && self.initial_weights == InitialWeights::Passing {
+            return Err(self.wrong("filters of groups cannot begin by passing channels on"));
+        }
+        let pool = self.pool.unwrap_or(MaxPool::side_by_side(1));
+        if [self.kernel, self.stride, pool.window, pool.stride].contains(&0)
+            || pool.padding > pool.window / 2
+        {
+            return Err(self.wrong("a side or stride is 0, or a window may lie outside the map"));
+        }
+        for (map, kernel, stride, padding) in [
+            (input, self.kernel, self.stride, self.padding),
+            (
+                self.convolved(input),
+                pool.window,
+                pool.stride,
+                pool.padding,
+            ),
+        ] {
+            let [_, at_height, at_width] = map;
+            let side = at_height.min(at_width);
+            if stride > side || kernel > side + 2 * padding {
+                return Err(ModelError::PictureTooSmall {
+                    key: key.to_owned(),
+                    stride,
+                    height,
+                    width,
+                    at_height,
+                    at_width,
+                });
+            }
+        }
+        Ok(self.output(input))
+    }
+}
+
+impl MaxPool {
+    /// Windows side by side, between convolution and batch normalisation.
+    #[must_use]
+    pub fn side_by_side(window: usize) -> Self {
+        Self {
+            window,
+            stride: window,
+            padding: 0,
+            position: PoolPosition::BeforeNormalization,
+        }
+    }
+
+    /// The shape that it makes of a map.
+    #[must_use]
+    pub fn output(&self, [channels, height, width]: [usize; 3]) -> [usize; 3] {
+        let side = |side| steps(side, self.window, self.stride, self.padding);
+        [channels, side(height), side(width)]
+    }
+}
+
+/// Positions of a window of `size` pixels along `side` pixels; 0 where it does not fit.
+fn steps(side: usize, size: usize, stride: usize, padding: usize) -> usize {
+    match (side + 2 * padding).checked_sub(size) {
+        Some(room) => room / stride.max(1) + 1,
+        None => 0,
+    }
+}

@@ -1,0 +1,207 @@
+//! What training asks of a network.
+
+use std::{
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use mlestar_random::Stream;
+use serde_json::{Value, json};
+
+use crate::{
+    Description, ImageClassifier, ModelError, NamedTensor, Precision, TrainingPass, branch_factors,
+    dropout_mask, state,
+};
+
+/// A Burn module that classifies images: all that `mlestar_train::fit` needs in order to train it.
+///
+/// Only [`forward`](Self::forward) has no default. A module of Burn's own layers needs nothing else: Burn's batch
+/// normalisation and dropout look at the device to see whether they train, and the default of
+/// [`forward_train`](Self::forward_train) seeds Burn's generator before each step, so that a training that is resumed
+/// draws what it would have drawn.
+///
+/// ```
+/// use burn::{
+///     module::Module,
+///     nn::{Linear, LinearConfig},
+///     tensor::{Device, Tensor},
+/// };
+/// use mlestar_model::Network;
+///
+/// #[derive(Module, Debug)]
+/// struct LogisticRegression {
+///     linear: Linear,
+/// }
+///
+/// impl Network for LogisticRegression {
+///     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+///         self.linear.forward(images.flatten(1, 3))
+///     }
+/// }
+///
+/// let device = Device::flex();
+/// let network = LogisticRegression { linear: LinearConfig::new(3 * 8 * 8, 2).init(&device) };
+/// network.check(2, [8, 8])?;
+/// let names: Vec<String> = network.state().into_iter().map(|tensor| tensor.name).collect();
+/// assert_eq!(names, ["linear.weight", "linear.bias"]);
+///
+/// let error = network.check(10, [8, 8]).unwrap_err();
+/// assert_eq!(error.to_string(), "the network gives 2 logits an image, but there are 10 classes");
+/// # Ok::<(), mlestar_model::ModelError>(())
+/// ```
+pub trait Network: Module {
+    /// Logits `[n, classes]` of normalised images `[n, 3, height, width]`. Without autodiff this is how the network
+    /// answers once it is deployed, and nothing in it changes.
+    fn forward(&self, images: Tensor<4>) -> Tensor<2>;
+
+    /// Logits `[n, classes]` of a training batch, or of a part of one, on an autodiff device.
+    ///
+    /// What is drawn here must follow from `part`, or a resumed training ends with other weights.
+    fn forward_train(&self, images: Tensor<4>, part: &BatchPart) -> Tensor<2> {
+        part.seed_burn(&images.device());
+        self.forward(images)
+    }
+
+    /// What makes this network another one than one with the same tensors: a checkpoint is resumed only by a network
+    /// with an equal description. By default the name of the type; a network with settings that its tensors do not show
+    /// (an activation, a dropout rate) adds them.
+    fn description(&self) -> Value {
+        json!(std::any::type_name::<Self>())
+    }
+
+    /// The `[height, width]` of the images that the network was made for; `None` where any size will do. Training takes
+    /// no other images, but for the smaller ones of progressive resizing.
+    fn image_size(&self) -> Option<[usize; 2]> {
+        None
+    }
+
+    /// Whether the network takes images of `[height, width]` pixels and tells `n_classes` classes apart. By default one
+    /// black image is tried.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] with what the network cannot do.
+    fn check(&self, n_classes: usize, [height, width]: [usize; 2]) -> Result<(), ModelError> {
+        let network = self.valid();
+        let device = network.devices().into_iter().next().unwrap_or_default();
+        let try_one = AssertUnwindSafe(|| {
+            let image = Tensor::zeros([1, 3, height, width], &device.without_autodiff());
+            network.forward(image).dims()
+        });
+        match catch_unwind(try_one) {
+            Ok([_, logits]) if logits == n_classes => Ok(()),
+            Ok([_, logits]) => Err(ModelError::OtherClasses { logits, n_classes }),
+            Err(_) => Err(ModelError::ImagesRefused { height, width }),
+        }
+    }
+
+    /// All parameters and running statistics, in the order of the fields, on the host. Integer and boolean tensors are
+    /// taken to be constants.
+    fn state(&self) -> Vec<NamedTensor> {
+        state::collect(self)
+    }
+
+    /// The same network with the values of `state`, on `device`; with autodiff, ready to be trained.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] naming the tensor when one is missing, unknown or there twice, has another
+    /// shape, a number of values that does not fit its shape, a value that is not finite, or a
+    /// negative running variance.
+    fn load_state(self, state: &[NamedTensor], device: &Device) -> Result<Self, ModelError> {
+        state::load(self, state, device)
+    }
+}
+
+/// Which images of which step a forward pass of training is about. What a network draws at random follows from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchPart {
+    /// Seed of the training.
+    pub seed: u64,
+    /// The step, from 0 over the whole training.
+    pub step: u64,
+    /// Images of the whole batch.
+    pub batch_size: usize,
+    /// Which of them the pass is given: all, or some where a batch is computed in parts.
+    pub rows: Range<usize>,
+    /// How exactly convolutions may be computed.
+    pub precision: Precision,
+}
+
+impl BatchPart {
+    /// A batch of `n` images in one part, in full precision.
+    #[must_use]
+    pub fn whole(seed: u64, step: u64, n: usize) -> Self {
+        Self {
+            seed,
+            step,
+            batch_size: n,
+            rows: 0..n,
+            precision: Precision::F32,
+        }
+    }
+
+    /// Sets Burn's own generator to what follows from the seed, the step and the part. That generator is one for the
+    /// whole process: whoever else draws from it at the same time changes what is drawn.
+    pub fn seed_burn(&self, device: &Device) {
+        let mut stream = Stream::new(
+            self.seed,
+            "Burn's generator",
+            self.rows.start as u64,
+            self.step,
+        );
+        device.seed(stream.next_u64());
+    }
+}
+
+impl Network for ImageClassifier {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.forward(images)
+    }
+
+    fn forward_train(&self, images: Tensor<4>, part: &BatchPart) -> Tensor<2> {
+        let description = &*self.description;
+        let dropout_mask = (description.dropout > 0.0).then(|| {
+            let device = images.device();
+            let (n, p) = (part.batch_size, description.dropout);
+            let [_, features] = self.head.weight.dims();
+            let mask = dropout_mask(part.seed, part.step, n, features, p, &device);
+            mask.slice_dim(0, part.rows.clone())
+        });
+        let branch_factors = branch_factors(description, part.seed, part.step);
+        let pass = TrainingPass {
+            dropout_mask,
+            branch_factors: &branch_factors,
+            precision: part.precision,
+        };
+        self.forward_train_with(images, pass)
+    }
+
+    fn description(&self) -> Value {
+        // A specification consists of names and finite numbers, all of which have a JSON form.
+        match &self.spec {
+            Some(spec) => serde_json::to_value(&**spec).unwrap_or(Value::Null),
+            None => json!(format!("{:?}", self.description)),
+        }
+    }
+
+    fn image_size(&self) -> Option<[usize; 2]> {
+        Some(self.description.image)
+    }
+
+    fn check(&self, n_classes: usize, image: [usize; 2]) -> Result<(), ModelError> {
+        let logits = self.description.n_classes;
+        if n_classes != logits {
+            return Err(ModelError::OtherClasses { logits, n_classes });
+        }
+        let description = Description {
+            image,
+            ..Description::clone(&self.description)
+        };
+        description.check()
+    }
+}

@@ -1,0 +1,49 @@
+use burn::tensor::{Device, Tensor, TensorData};
+use mlestar_data::{ImageSet, normalization::Normalization};
+use mlestar_model::Network;
+
+use crate::{TrainError, device::to_host};
+
+/// Logits of every image of `set`, row-major `n x classes`, with the running statistics and
+/// without dropout.
+///
+/// `device` is where `model` is; an autodiff device is used without its autodiff. `progress` is
+/// called after every batch with the images done and their total. The labels are not used.
+///
+/// # Errors
+///
+/// When `batch_size` is 0, the normalisation is out of range or the device fails. An empty set
+/// gives no logits.
+pub fn logits<M: Network>(
+    model: &M,
+    set: &ImageSet,
+    normalization: &Normalization,
+    batch_size: usize,
+    device: &Device,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<f32>, TrainError> {
+    if batch_size == 0 {
+        return Err(TrainError::out_of_range("batch_size", 0, "at least 1"));
+    }
+    normalization.check()?;
+    let table = normalization.table();
+    let device = device.clone().without_autodiff();
+    let model = model.valid();
+    let (height, width) = (set.height(), set.width());
+    let picture = ImageSet::CHANNELS * height * width;
+    let mut logits = Vec::with_capacity(set.len() * set.n_classes());
+    let mut done = 0;
+    while done < set.len() {
+        let n = batch_size.min(set.len() - done);
+        let mut values = vec![0.0_f32; n * picture];
+        for (offset, out) in values.chunks_exact_mut(picture).enumerate() {
+            table.apply(set.pixels(done + offset), out);
+        }
+        let data = TensorData::new(values, [n, ImageSet::CHANNELS, height, width]);
+        let batch = model.forward(Tensor::from_data(data, &device));
+        logits.extend(to_host(batch, "evaluating the model")?);
+        done += n;
+        progress(done, set.len());
+    }
+    Ok(logits)
+}

@@ -1,0 +1,56 @@
+//! What is recorded of a trial.
+
+use serde::{Deserialize, Serialize};
+
+use crate::space::Parameters;
+
+/// How a trial ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrialState {
+    /// With a value of the objective.
+    Complete,
+    /// Given up early.
+    Pruned,
+    /// With an error.
+    Failed,
+}
+
+/// A value that the objective reported on its way, usually after an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntermediateValue {
+    /// The step, usually the epoch.
+    pub step: u64,
+    /// The objective's value at that step.
+    pub value: f64,
+}
+
+/// A finished trial, one line of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialRecord {
+    /// Number of the trial, from 0.
+    pub number: u64,
+    /// How it ended.
+    pub state: TrialState,
+    /// The parameters tried.
+    pub parameters: Parameters,
+    /// The objective's value, higher is better; `None` unless complete.
+    pub value: Option<f64>,
+    /// What was reported on the way, in order of the steps.
+    pub intermediate: Vec<IntermediateValue>,
+    /// Why the trial failed; `None` unless failed.
+    pub message: Option<String>,
+}
+
+impl TrialRecord {
+    /// The value that tells the sampler how good these parameters were: the final value, or for a
+    /// pruned trial the last one it reported.
+    pub(crate) fn score(&self) -> Option<f64> {
+        match self.state {
+            TrialState::Complete => self.value,
+            TrialState::Pruned => self.intermediate.last().map(|reported| reported.value),
+            TrialState::Failed => None,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! What model and training need, and what they cost on this machine: computed from the architecture, and measured in a
+//! few real steps.
+//!
+//! Stage 2 asks whether the targets are feasible at that, stage 3 whether the architecture works and fits.
+
+mod gradients;
+mod resources;
+mod step_probe;
+mod timing;
+
+pub use gradients::GradientFigure;
+pub use resources::ResourceFigures;
+pub(crate) use step_probe::{StepProbe, probe};
+pub use timing::{SmallStepTiming, StepTiming, TrainingWork};
