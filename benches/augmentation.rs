@@ -1,4 +1,4 @@
-//! Pictures augmented per second on one core, 32x32.
+//! Images augmented per second on one core, 32x32.
 
 use criterion::{Criterion, Throughput};
 use mlestar_data::augment::{AugmentationConfig, Augmenter, PaddingMode};
@@ -51,7 +51,7 @@ fn augmentation(criterion: &mut Criterion) {
         ("normalise only", AugmentationConfig::default()),
         ("crop and flip, zero padding", crop_and_flip),
         ("crop and flip, reflected", reflected),
-        ("crop, flip, turn and zoom", warped),
+        ("crop, flip, rotation and zoom", warped),
         ("crop, flip, colour and cutout", all),
     ] {
         #[allow(clippy::expect_used)] // A bench that left one out would not be missed.

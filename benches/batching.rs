@@ -1,4 +1,4 @@
-//! Pictures per second through the loader: one epoch of augmented batches of 128.
+//! Images per second through the loader: one epoch of augmented batches of 128.
 
 use criterion::{Criterion, Throughput};
 use mlestar_data::DataError;
@@ -48,11 +48,11 @@ fn batching(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("batching");
     group.throughput(Throughput::Elements(N_PICTURES as u64));
     for (name, prefetch, threads) in [
-        ("when asked for", 0, 1),
+        ("on request", 0, 1),
         ("4 ahead, 1 thread", 4, 1),
         ("4 ahead, 2 threads", 4, 2),
     ] {
-        #[allow(clippy::expect_used)] // A bench cannot go on without its data.
+        #[allow(clippy::expect_used)] // A bench needs its data.
         let loader = loader(prefetch, threads).expect("the settings above are in range");
         let mut epoch = 0;
         group.bench_function(name, |bencher| {

@@ -1,5 +1,5 @@
-//! Predictions of the reference network and of the quick start's, by the exported model's own
-//! executor. Weights are random: they do not change what a prediction costs.
+//! Predictions of the reference network and of the quick-start network, by the executor for exported models.
+//! The weights are random, which does not change the cost of a prediction.
 
 use std::hint::black_box;
 

@@ -1,7 +1,7 @@
-//! Every convolution of the reference network: output and both gradients, with each algorithm that
-//! applies. An element is one operation of the direct algorithm, two a multiply-add, so that
-//! criterion's Gelem/s are GFLOP/s as if direct. And the max pools of the plain CNN, by values read or
-//! written, batch norms with each activation, by values, and the orthogonal directions of Muon for its filters.
+//! Every convolution of the reference network: output and both gradients, with each applicable algorithm. An
+//! element is one operation of the direct algorithm, two per multiply-add, so criterion's Gelem/s are GFLOP/s
+//! relative to the direct algorithm. Also the max pools of the plain CNN (per value read or written), batch
+//! norms with each activation (per value), and the orthogonalised directions of Muon for its filters.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kernel_work::{ALGORITHMS, Pass, Work};
@@ -12,10 +12,10 @@ use mlestar_kernels::{
 };
 use mlestar_random::Stream;
 
-// One list of layers serves this bench and the roofline table of the command line.
+// This bench and the roofline table of the command line share one list of layers.
 #[path = "../xtask/src/bench/kernel_work.rs"]
 mod kernel_work;
-// How often a layer occurs counts in the roofline alone.
+// The frequency of a layer matters only for the roofline.
 #[allow(dead_code)]
 #[path = "../xtask/src/bench/layers.rs"]
 mod layers;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// The settings of every bench: 20 samples in about 3 seconds, after 1 second of warming up.
 ///
-/// `cargo bench -p mlestar-benches -- --save-baseline NAME` and `--baseline NAME` compare two
-/// states of the code.
+/// `cargo bench -p mlestar-benches -- --save-baseline NAME` and `--baseline NAME` compare two versions of the
+/// code.
 pub fn criterion() -> Criterion {
     Criterion::default()
         .sample_size(20)

@@ -58,7 +58,7 @@ fn metrics(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Softmax of noise, with a bonus on the true class that makes about two of three predictions right.
+/// Softmax of noise, with a bonus on the true class that makes about two of three predictions correct.
 fn labels_and_probabilities() -> (Vec<u32>, Vec<f64>) {
     let mut labels = Vec::with_capacity(N_SAMPLES);
     let mut probabilities = Vec::with_capacity(N_SAMPLES * N_CLASSES);

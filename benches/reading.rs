@@ -1,5 +1,5 @@
-//! Pictures read per second: CIFAR-10 records, a folder of pictures, the generator; and what stage
-//! one does with them, describing and checking.
+//! Images read per second: CIFAR-10 records, a folder of images, the generator; and the description and quality
+//! check of stage 1.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use mlestar_data::describe::describe;
@@ -44,7 +44,7 @@ fn reading(criterion: &mut Criterion, folder: &Path) {
     for (name, kind, path, n_pictures) in sources {
         let config = DataConfig::new(kind, path);
         group.throughput(Throughput::Elements(n_pictures as u64));
-        #[allow(clippy::expect_used)] // A bench cannot go on without its data.
+        #[allow(clippy::expect_used)] // A bench needs its data.
         group.bench_function(name, |bencher| {
             bencher.iter(|| black_box(load(&config, 1).expect("the folder was written above")));
         });
@@ -98,7 +98,7 @@ fn write_cifar(folder: &Path) -> io::Result<()> {
     std::fs::write(folder.join(kind.class_names_name()), names.join("\n"))
 }
 
-/// Ten class folders of 32x32 bitmaps with 24 bits a pixel.
+/// Ten class folders of 32x32 bitmaps with 24 bits per pixel.
 fn write_bitmaps(folder: &Path) -> io::Result<()> {
     const PIXEL_BYTES: u32 = 3 * 32 * 32;
     const HEADER_BYTES: u32 = 54;
@@ -106,7 +106,7 @@ fn write_bitmaps(folder: &Path) -> io::Result<()> {
     for field in [HEADER_BYTES + PIXEL_BYTES, 0, HEADER_BYTES, 40, 32, 32] {
         header.extend(field.to_le_bytes());
     }
-    // One plane, 24 bits a pixel, no compression, sizes and palette left to their defaults.
+    // One plane, 24 bits per pixel, no compression, default sizes and palette.
     header.extend([1, 0, 24, 0]);
     header.extend([0; 24]);
     for class in 0..10 {

@@ -1,5 +1,5 @@
-//! One epoch of eight training steps, and inference, on the CPU. Reading the results is part of the
-//! timed work, so nothing is left running on the device.
+//! One epoch of eight training steps, and inference, on the CPU. The timed work includes reading the results,
+//! so no work is left running on the device.
 
 #![allow(clippy::unwrap_used)] // A bench that cannot set itself up has nothing to measure.
 

@@ -1,4 +1,4 @@
-//! Writes an artifact, reads it back, and notices that it was altered.
+//! Writes an artifact, reads it back, and detects that it was altered.
 
 use mlestar_artifact::{Artifact, ContentHash, read_artifact, write_artifact};
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
-//! Prints how often intervals hold the true value, and how wide they are: the table of `docs/intervals.md`.
+//! Prints how often intervals contain the true value, and how wide they are: the table of `docs/intervals.md`.
 //!
 //! `cargo run --release -p mlestar-examples --example coverage`; it takes minutes.
 
-// What is simulated is valid by construction.
+// The simulated input is valid by construction.
 #[allow(clippy::unwrap_used)]
 #[path = "../crates/mlestar-eval/tests/integration/simulation.rs"]
 mod simulation;

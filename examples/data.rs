@@ -1,8 +1,8 @@
-//! Reads a data set, splits it, and says what was read.
+//! Reads a dataset, splits it, and reports what was read.
 //!
 //! ```text
 //! cargo run --release -p mlestar-examples --example data                   # the built-in set
-//! cargo run --release -p mlestar-examples --example data -- DIR            # CIFAR files or a folder of pictures
+//! cargo run --release -p mlestar-examples --example data -- DIR            # CIFAR files or a folder of images
 //! cargo run --release -p mlestar-examples --example data -- fetch cifar10 DIR
 //! ```
 
@@ -56,7 +56,7 @@ fn show(config: &DataConfig) -> Result<(), DataError> {
     );
     for split in &source.splits {
         println!(
-            "{:>10}: {:6} pictures ({})",
+            "{:>10}: {:6} images ({})",
             split.name, split.n, split.made_from
         );
     }
@@ -68,7 +68,7 @@ fn show(config: &DataConfig) -> Result<(), DataError> {
     }
     if !splits.test.is_empty() {
         println!(
-            "the first test picture is {}, of the class {}",
+            "the first test image is {} with the class {}",
             splits.test.origin(0),
             splits.test.classes()[splits.test.label(0) as usize]
         );

@@ -1,4 +1,5 @@
-//! Evaluates two classifiers on the same samples and says whether the second is better than the first beyond chance.
+//! Evaluates two classifiers on the same samples and tests whether the second is significantly better than the
+//! first.
 //!
 //! `cargo run --release -p mlestar-examples --example eval`
 
@@ -35,7 +36,7 @@ fn main() -> Result<(), EvalError> {
     }
     for pair in summary.most_confused.iter().take(2) {
         println!(
-            "{} of the samples of class {} were taken for {}",
+            "{} of the samples of class {} were predicted as {}",
             pair.count, classes[pair.truth as usize], classes[pair.predicted as usize]
         );
     }

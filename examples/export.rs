@@ -1,8 +1,8 @@
-//! Exports a classifier as a package, proves that the package predicts what Burn predicts, shows
-//! that a damaged package is refused, and measures a prediction.
+//! Exports a classifier as a package, checks that the package predicts the same as Burn, shows that a damaged
+//! package is rejected, and measures a prediction.
 //!
-//! `cargo run --release -p mlestar-examples --example export [FOLDER]` writes the package to FOLDER,
-//! or to a temporary folder. The classifier is untrained: only the export is shown here.
+//! `cargo run --release -p mlestar-examples --example export [FOLDER]` writes the package to FOLDER, or to a
+//! temporary folder. The classifier is untrained, because only the export matters here.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect();
     let frozen = FrozenModel::freeze(&model, &spec, ([0.5; 3], [0.25; 3]), &classes)?;
     println!(
-        "{} parameters after folding, {:.1} million multiply-adds a picture",
+        "{} parameters after folding, {:.1} million multiply-adds per image",
         frozen.parameters(),
         frozen.multiply_adds() as f64 / 1e6
     );
@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let exported = predictor.logits(&pictures, N_PICTURES)?;
     let parity = parity::compare(&reference, &exported, N_CLASSES)?;
     println!(
-        "against Burn: {} of {} pictures the same class, logits at most {:.1e} apart",
+        "compared with Burn: same class for {} of {} images, logits differ by at most {:.1e}",
         parity.same_top1, parity.n, parity.max_abs_difference
     );
 
@@ -77,17 +77,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let cost = benchmark(&predictor, &pictures, &options)?;
     println!(
-        "one picture: median {:.2} ms, 99th percentile {:.2} ms, n = {}",
+        "one image: median {:.2} ms, 99th percentile {:.2} ms, n = {}",
         cost.latency.median_ms, cost.latency.p99_ms, cost.latency.n
     );
     for speed in &cost.throughput {
         println!(
-            "batches of {}: {:.0} pictures per second",
+            "batches of {}: {:.0} images per second",
             speed.batch_size, speed.images_per_second
         );
     }
 
-    // The last bytes are weights: without the hash, nobody would notice.
+    // The last bytes are weights: without the hash, the damage would go unnoticed.
     let weights = dir.join(package::SAFETENSORS_FILE);
     let intact = std::fs::read(&weights)?;
     let mut damaged = intact.clone();
@@ -96,14 +96,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     std::fs::write(&weights, damaged)?;
     match Predictor::open(&dir) {
-        Ok(_) => return Err("a damaged package was opened".into()),
+        Ok(_) => return Err("a damaged package was accepted".into()),
         Err(refusal) => println!("damaged on purpose: {refusal}"),
     }
     std::fs::write(&weights, intact)?;
     Ok(())
 }
 
-/// The pictures as Burn's network takes them: normalised, `[n, 3, height, width]`.
+/// The images in the form that Burn's network takes: normalised, `[n, 3, height, width]`.
 fn burn_images(pictures: &[u8], frozen: &FrozenModel, device: &Device) -> Tensor<4> {
     let mut planar = Vec::with_capacity(pictures.len());
     for picture in pictures.chunks_exact(SIDE * SIDE * 3) {

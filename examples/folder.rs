@@ -1,6 +1,8 @@
-//! From a folder of images to answers, with the libraries alone: read, train, evaluate, judge, export, ask.
+//! From a folder of images to predictions, using only the libraries: read, train, evaluate, judge, export,
+//! predict.
 //!
-//! `cargo run --release -p mlestar-examples --example folder DIR [EPOCHS]`, where DIR holds a folder of images a class.
+//! `cargo run --release -p mlestar-examples --example folder DIR [EPOCHS]`, where DIR holds one folder of
+//! images per class.
 
 use std::{collections::BTreeMap, error::Error, path::Path};
 

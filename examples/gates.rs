@@ -1,4 +1,5 @@
-//! Judges a deployment gate from four pieces of evidence and prints the verdicts as a program would report them.
+//! Judges a deployment gate from four pieces of evidence and prints the verdicts as a program would report
+//! them.
 //!
 //! `cargo run --release -p mlestar-examples --example gates`
 
@@ -16,7 +17,7 @@ fn main() -> Result<(), GateError> {
     )?;
     let latency = criterion("latency", Limit::at_most(100.0)?, Unit::Milliseconds)?;
 
-    // 861 of 1,000 pictures right: above the limit, but 1,000 are too few to be sure.
+    // 861 of 1,000 images correct: above the limit, but 1,000 are too few to be sure.
     let accuracy_measured = Measurement::proportion(0.861, [0.8382, 0.8811], 1_000);
     let gate = StageVerdict {
         stage: "deployment".to_string(),

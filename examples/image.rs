@@ -1,6 +1,7 @@
-//! Reads image files as a network would: upright, on a background, of one size, with the reason where one cannot be read.
+//! Reads image files as a network would: upright, on a background, in one size; prints the reason if a file
+//! cannot be read.
 //!
-//! `cargo run --release -p mlestar-examples --example image [FILE...]`; without files it makes some.
+//! `cargo run --release -p mlestar-examples --example image [FILE...]`; without files it creates some.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let preparation = Preparation::new(224, 224);
     println!("{}", preparation.resize.describe());
     for file in files {
-        // What `Preparation::read` does in one call.
+        // The steps that `Preparation::read` combines in one call.
         let prepared = read_file(&file)
             .and_then(|content| decode(&content, preparation.background))
             .and_then(|picture| {

@@ -1,5 +1,5 @@
-//! The CPU kernels alone, on plain slices: a 3x3 convolution by both algorithms, how far apart they
-//! are, and how long they take here.
+//! The CPU kernels alone, on plain slices: a 3x3 convolution by both algorithms, their difference, and their
+//! time on this machine.
 //!
 //! `cargo run --release -p mlestar-examples --example kernels`
 
@@ -9,7 +9,7 @@ use mlestar_kernels::{Algorithm, Conv2dShape, Epilogue, KernelError, Level, Pack
 use mlestar_random::Stream;
 
 fn main() -> Result<(), KernelError> {
-    // A layer of the reference network: 32 pictures of 16x16 pixels, 64 channels in and out.
+    // A layer of the reference network: 32 images of 16x16 pixels, 64 input and 64 output channels.
     let shape = Conv2dShape::square(32, [16, 16], [64, 64], 3, 1, 1);
     let input = random("input", shape.input_len());
     let weight = random("weight", shape.weight_len());

@@ -1,4 +1,4 @@
-//! What an architecture costs, layer by layer, and one forward pass through it.
+//! The cost of an architecture, layer by layer, and one forward pass through it.
 //!
 //! `cargo run --release -p mlestar-examples --example model`
 
@@ -21,7 +21,7 @@ fn main() -> Result<(), ModelError> {
             );
         }
         println!(
-            "  in all {} parameters ({} trained), {} bytes, {} multiply-adds a picture",
+            "  in all {} parameters ({} trained), {} bytes, {} multiply-adds per image",
             summary.parameters,
             summary.trainable,
             summary.weight_bytes,
@@ -32,7 +32,7 @@ fn main() -> Result<(), ModelError> {
         let model = spec.init(0, &device);
         let logits = model.forward(Tensor::zeros([1, 3, 32, 32], &device));
         println!(
-            "  logits of a grey picture, untrained: {}\n",
+            "  logits of a grey image, untrained: {}\n",
             logits.to_data()
         );
     }

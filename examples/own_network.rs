@@ -1,5 +1,5 @@
-//! A Burn module of your own, made of Burn's layers, trained with `fit`: it stops on Ctrl-C-like signals, resumes to the
-//! bit, is watched in TensorBoard and analysed like the networks of `mlestar-model`.
+//! A Burn module of your own, made of Burn's layers, trained with `fit`. Like the networks of `mlestar-model`,
+//! it stops on signals such as Ctrl-C, resumes to the bit, and can be monitored in TensorBoard and analysed.
 //!
 //! `cargo run --release -p mlestar-examples --example own_network [FOLDER]`
 
@@ -22,7 +22,7 @@ use mlestar::train::{
     fit,
 };
 
-/// A network with depthwise convolutions and GELU, which `mlestar-model` has not.
+/// A network with depthwise convolutions and GELU, which `mlestar-model` does not have.
 #[derive(Module, Debug)]
 struct DepthwiseNet {
     stem: Conv2d,
@@ -88,7 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     request.setup.training = training.check()?;
     request.resume = false;
 
-    // Cut off after the first epoch, as Ctrl-C or a lost machine would.
+    // Stopped after the first epoch, as by Ctrl-C or a lost machine.
     let stop = request.stop.clone();
     let cut_off = fit(&request, &mut |event: &TrainEvent| {
         if matches!(event, TrainEvent::Epoch(_)) {
@@ -97,7 +97,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     assert_eq!(cut_off.stopped, StopReason::Interrupted);
 
-    // The same request again goes on where it was.
+    // The same request resumes the training.
     request.resume = true;
     request.stop = Default::default();
     let outcome = fit(&request, &mut |event: &TrainEvent| match event {

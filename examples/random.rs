@@ -1,4 +1,4 @@
-//! Draws that belong to what they are for: the same crop of the same picture, in any order.
+//! Draws that depend only on their purpose: the same crop of the same image, in any order.
 
 use mlestar_random::Stream;
 
@@ -11,7 +11,7 @@ fn main() {
     for epoch in 0..2 {
         for index in [0, 1, 49_999] {
             let (dy, dx) = crop(epoch, index);
-            println!("epoch {epoch}, picture {index}: crop at ({dy}, {dx})");
+            println!("epoch {epoch}, image {index}: crop at ({dy}, {dx})");
         }
     }
     assert_eq!(crop(1, 49_999), crop(1, 49_999));

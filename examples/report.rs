@@ -4,7 +4,7 @@
 //! cargo run --release -p mlestar-examples --example report [-- FILE.html]
 //! ```
 //!
-//! Without an argument the page goes into the folder for temporary files.
+//! Without an argument the page is written to the folder for temporary files.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -85,7 +85,7 @@ fn criterion(id: &str, title: &str, limit: Limit, remedy: &str) -> Criterion {
     }
 }
 
-/// The gate of the evaluation; its first limit is so close to the measurement that it stays undecided.
+/// The gate of the evaluation; its first limit is so close to the measurement that it is inconclusive.
 fn gate(summary: &EvaluationSummary) -> StageVerdict {
     let files = ["5-evaluation/predictions.csv"];
     let (value, ends) = (summary.accuracy.value, summary.accuracy.interval.ends());
@@ -100,7 +100,7 @@ fn gate(summary: &EvaluationSummary) -> StageVerdict {
                 "accuracy",
                 "test accuracy",
                 Limit::AtLeast(accuracy_limit),
-                "evaluate on more pictures",
+                "evaluate on more images",
             ),
             Evidence::measured(accuracy.noted("Wilson 95%"), files),
         ),
@@ -109,7 +109,7 @@ fn gate(summary: &EvaluationSummary) -> StageVerdict {
                 "recall",
                 "recall of the weakest class",
                 Limit::AtLeast(0.85),
-                "look at the pictures of this class that are taken for another",
+                "inspect the images of this class that are predicted as another",
             ),
             Evidence::measured(recall, files),
         ),
@@ -125,7 +125,7 @@ fn gate(summary: &EvaluationSummary) -> StageVerdict {
         (
             criterion(
                 "parity",
-                "exported pictures that agree",
+                "exported images that agree",
                 Limit::Equals(1.0),
                 "run the deployment stage",
             ),
@@ -164,7 +164,7 @@ fn overview(summary: &EvaluationSummary, gate: &StageVerdict) -> Section {
         })
         .collect();
     Section::new("Overview")
-        .intro("Where the run stands, and the figures that decide it.")
+        .intro("The state of the run and its decisive figures.")
         .block(steps)
         .block(vec![
             KeyFigure::new("test accuracy", format::fraction(summary.accuracy.value))
@@ -174,20 +174,20 @@ fn overview(summary: &EvaluationSummary, gate: &StageVerdict) -> Section {
                 .interval("limit ≥ 0.8500")
                 .badge(gate.verdicts[1].status),
             KeyFigure::new("parameters", format::count(2_786_506)).interval("float32, 11.1 MB"),
-            KeyFigure::new("speed", format::count(1840)).unit("pictures/s"),
+            KeyFigure::new("speed", format::count(1840)).unit("images/s"),
             KeyFigure::new("training time", "1 min 42 s").interval("24 epochs"),
         ])
         .block(Callout::failure(
             "One class is below its limit",
-            format!("{weakest} reaches a recall of {recall}; 0.8500 is asked for."),
+            format!("{weakest} reaches a recall of {recall}; 0.8500 is required."),
         ))
         .block(Callout::warning(
             "Refinement is stale",
-            "It rests on an evaluation that has changed since. Run it again.",
+            "It used an evaluation that has changed since. Run it again.",
         ))
         .block(Callout::info(
             "Simulated data",
-            "Every number on this page is made up by a seeded generator.",
+            "A seeded generator made up every number on this page.",
         ))
 }
 
@@ -201,7 +201,7 @@ fn data(classes: &[String], pictures: Vec<Picture>) -> Result<Section, ReportErr
     };
     let (train, validation, test) = (counts(4500, "a"), counts(500, "b"), counts(1000, "c"));
     let distribution = charts::class_distribution(&ClassDistribution {
-        title: "Pictures in each class",
+        title: "Images in each class",
         classes,
         series: &[
             series("train", &train),
@@ -219,7 +219,7 @@ fn data(classes: &[String], pictures: Vec<Picture>) -> Result<Section, ReportErr
             .collect()
     };
     let histograms = charts::pixel_histograms(&PixelHistograms {
-        title: "Pixel values of the training pictures",
+        title: "Pixel values of the training images",
         red: &channel(125.3, 63.0),
         green: &channel(118.0, 62.1),
         blue: &channel(88.9, 56.7),
@@ -227,10 +227,10 @@ fn data(classes: &[String], pictures: Vec<Picture>) -> Result<Section, ReportErr
     let mut table = Table::new("Findings of the quality check")
         .column(Column::text("status"))
         .column(Column::text("finding"))
-        .column(Column::number("pictures", ""))
+        .column(Column::number("images", ""))
         .column(Column::number("share", "fraction"))
         .column(Column::text("file"))
-        .note("Shares are of the pictures of the split.");
+        .note("Shares are of the images of the split.");
     let findings = [
         (
             Badge::bad("leak"),
@@ -246,7 +246,7 @@ fn data(classes: &[String], pictures: Vec<Picture>) -> Result<Section, ReportErr
             "train/ship/0421.png",
             None,
         ),
-        (Badge::good("none"), "blank pictures", 0, "", None),
+        (Badge::good("none"), "blank images", 0, "", None),
     ];
     for (badge, finding, n, file, highlight) in findings {
         let share = format::fraction(n as f64 / 45_000.0);
@@ -264,14 +264,14 @@ fn data(classes: &[String], pictures: Vec<Picture>) -> Result<Section, ReportErr
     Ok(Section::new("Data")
         .block(Block::columns([distribution.into(), histograms.into()]))
         .block(table)
-        .block(PictureGrid::new("Test pictures with their predictions").pictures(pictures)))
+        .block(PictureGrid::new("Test images with their predictions").pictures(pictures)))
 }
 
 fn series<'a>(label: &'a str, counts: &'a [u64]) -> CountSeries<'a> {
     CountSeries { label, counts }
 }
 
-/// Small pictures with a coloured disc on a gradient.
+/// Small images with a coloured disc on a gradient.
 fn pictures(predictions: &Predictions) -> Result<Vec<Picture>, ReportError> {
     const SIDE: usize = 32;
     let correct = predictions.correct();
@@ -295,7 +295,7 @@ fn pictures(predictions: &Predictions) -> Result<Vec<Picture>, ReportError> {
                 }
             }
             let truth = CLASSES[predictions.label(index) as usize];
-            let alt = format!("picture {index} of the test split, a {truth}");
+            let alt = format!("image {index} of the test split, a {truth}");
             Ok(Picture::new(thumbnail(&pixels, SIDE, SIDE)?, alt)
                 .truth(truth)
                 .predicted(CLASSES[predictions.predicted(index) as usize])
@@ -371,7 +371,7 @@ fn training() -> Result<Section, ReportError> {
     })?;
     Ok(Section::new("Training")
         .block(ChartFigure::new(curves).caption(
-            "Training figures are of augmented pictures with dropout, as the optimiser saw them.",
+            "Training figures are of augmented images with dropout, as the network saw them.",
         ))
         .block(Block::columns([schedule.into(), gradients.into()])))
 }
@@ -521,7 +521,7 @@ fn reference() -> Section {
         .block(vec![
             Definition::new(
                 "model",
-                "residual network, 64/128/256 channels, two blocks a stage",
+                "residual network, 64/128/256 channels, two blocks per stage",
             ),
             Definition::new(
                 "optimiser",
@@ -529,10 +529,10 @@ fn reference() -> Section {
             ),
             Definition::new(
                 "data",
-                "40,000 train, 5,000 validation, 10,000 test pictures of 32x32",
+                "40,000 train, 5,000 validation, 10,000 test images of 32x32",
             ),
         ])
-        .block(Block::paragraph("What the run was asked to do:"))
+        .block(Block::paragraph("The settings of the run:"))
         .block(Code::new("[training]\nepochs = 24\nbatch_size = 128\n").caption("run.toml"))
         .block(Block::list([
             "A list has items.",
@@ -541,7 +541,7 @@ fn reference() -> Section {
         .block(Block::heading("Files"))
         .block(vec![
             Link::new("predictions.csv", "5-evaluation/predictions.csv")
-                .note("label and probabilities of each test picture"),
+                .note("label and probabilities of each test image"),
             Link::new("validation report", "validation_report.json").note("all verdicts"),
         ])
 }

@@ -1,13 +1,12 @@
-//! Two short trainings in TensorBoard, with more than the scalars that training logs by itself: sample
-//! pictures, histograms of the weights, the confusion matrix, a text, and the settings beside what they
-//! reached.
+//! Two short trainings in TensorBoard, with more than the scalars that every training logs: sample images,
+//! histograms of the weights, the confusion matrix, a text, and the settings with their results.
 //!
 //! ```text
 //! cargo run --release -p mlestar-examples --example tensorboard [-- FOLDER]
 //! tensorboard --logdir FOLDER
 //! ```
 //!
-//! Without an argument the folder lies in the one for temporary files.
+//! Without an argument the folder is created in the folder for temporary files.
 
 use std::{
     error::Error,
@@ -75,7 +74,7 @@ fn train(splits: &ImageSplits, learning_rate: f64, output: &Path) -> Result<(), 
         }
     })?;
 
-    // Beside the scalars, in the folder that they are in.
+    // In the same folder as the scalars.
     let mut events = EventWriter::create(&output.join("tensorboard"), EPOCHS as u64 + 1)?;
     events.hparams(
         &[

@@ -1,5 +1,5 @@
-//! Trains the small CNN on the built-in synthetic pictures; Ctrl-C is not handled, but running it
-//! again goes on after the last finished epoch.
+//! Trains the small CNN on the built-in synthetic images. Ctrl-C is not handled, but running the example again
+//! resumes after the last finished epoch.
 //!
 //! `cargo run --release -p mlestar-examples --example train [FOLDER]`
 

@@ -1,4 +1,4 @@
-//! Searches two hyper-parameters of a made-up training run, stops half-way, and continues from the log.
+//! Searches two hyper-parameters of a simulated training, stops half-way, and resumes from the log.
 //!
 //!     cargo run --release --package mlestar-examples --example tune
 
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let log = folder.path().join("trials.jsonl");
     let mut show = |event: &StudyEvent<'_>| match event {
-        StudyEvent::Resumed { trials } => println!("continuing after {trials} trials"),
+        StudyEvent::Resumed { trials } => println!("resuming after {trials} trials"),
         StudyEvent::Ended { trial } => {
             let value = trial
                 .value

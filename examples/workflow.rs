@@ -1,4 +1,4 @@
-//! The first three stages of a project, embedded in a program of one's own.
+//! The first three stages of a project, embedded in your own program.
 
 use burn::tensor::Device;
 use mlestar_train::StopSignal;
@@ -6,7 +6,7 @@ use mlestar_workflow::chain::{RunRequest, StageRange, run};
 use mlestar_workflow::config::Config;
 use mlestar_workflow::{Reporter, RunFolder, Stage};
 
-/// Says what happens, one line an event.
+/// Prints one line per event.
 struct Lines;
 
 impl Reporter for Lines {

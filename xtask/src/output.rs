@@ -1,4 +1,4 @@
-//! `println!` and its kin as the commands of `mlestar` have them: they do not panic when nobody reads any more.
+//! `println!` and similar macros of `mlestar`'s commands: they do not panic if the reader has closed the pipe.
 
 macro_rules! println {
     () => { mlestar::cli::write_out(format_args!("\n")) };

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Files that appear completely or not at all.
 
 use crate::{ArtifactError, PARTIAL_PREFIX};
 use std::fs::{self, File};
@@ -6,9 +6,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// A file under construction. Nothing stands under the final name until [`AtomicFile::commit`];
-/// dropped before that, it leaves nothing behind; killed before that, the process leaves a file that
-/// [`remove_leftovers`](crate::remove_leftovers) removes.
+/// A file under construction. It gets its final name only in [`AtomicFile::commit`]. If it is dropped before
+/// that, nothing is left. If the process is killed before that, the remaining file is removed by
+/// [`remove_leftovers`](crate::remove_leftovers).
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
@@ -16,10 +16,10 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Starts a file that will stand at `path`; makes the folders above it.
+    /// Starts a file for `path`; creates its parent folders.
     ///
     /// # Errors
-    /// [`ArtifactError::Write`] when the folder cannot be made or written.
+    /// [`ArtifactError::Write`] if the folder cannot be created or written.
     pub fn create(path: &Path) -> Result<Self, ArtifactError> {
         let folder = folder_of(path);
         let temporary = fs::create_dir_all(folder)
@@ -31,10 +31,10 @@ impl AtomicFile {
         })
     }
 
-    /// Makes the content durable and gives the file its final name, replacing what stood there.
+    /// Makes the content durable and gives the file its final name, replacing an existing file.
     ///
     /// # Errors
-    /// [`ArtifactError::Write`], in which case what stood at the path before is untouched.
+    /// [`ArtifactError::Write`]; an existing file at the path is then unchanged.
     pub fn commit(self) -> Result<(), ArtifactError> {
         let path = self.path;
         let fail = |source| ArtifactError::write(&path, source);
@@ -61,10 +61,10 @@ impl Write for AtomicFile {
     }
 }
 
-/// Writes `bytes` to `path` so that a reader sees the old content or the new, never a part.
+/// Writes `bytes` to `path` so that a reader sees the old or the new content, never a part.
 ///
 /// # Errors
-/// [`ArtifactError::Write`]: no space, no permission, or a folder that cannot be made.
+/// [`ArtifactError::Write`]: no space, no permission, or a folder that cannot be created.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
     let mut file = AtomicFile::create(path)?;
     file.write_all(bytes)
@@ -79,7 +79,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Temporary files are private to their owner; artifacts are as readable as any file.
+/// Temporary files are private to their owner; artifacts should be as readable as any file.
 #[cfg(unix)]
 fn widen_permissions(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -91,8 +91,7 @@ fn widen_permissions(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the rename itself durable. Windows has no handle to a folder that could be synced and
-/// journals the rename.
+/// Makes the rename itself durable. Windows has no folder handle that could be synced and journals the rename.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
@@ -152,7 +151,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_full_disk_is_an_error_and_leaves_nothing() {
-        // Writing to /dev/full fails as a full disk does; the rename is never reached.
+        // Writing to /dev/full fails like a full disk; the rename is never reached.
         let full = fs::OpenOptions::new()
             .write(true)
             .open("/dev/full")

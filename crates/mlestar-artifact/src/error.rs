@@ -1,4 +1,4 @@
-//! What can go wrong with a file.
+//! Errors when reading or writing a file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,26 +6,26 @@ use std::path::{Path, PathBuf};
 /// A failure to read or write an artifact; every variant names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
-    /// The file is not there.
+    /// The file does not exist.
     #[error("{path} does not exist", path = path.display())]
     Missing {
         /// The file.
         path: PathBuf,
     },
-    /// The operating system refused to read it.
+    /// The operating system cannot read it.
     #[error("cannot read {path}: {source}", path = path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The operating system refused to write it. Nothing is left under the file's name.
+    /// The operating system cannot write it. No partial file has the final name.
     #[error("cannot write {path}: {source}; check free space and permissions", path = path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// It is not valid JSON or lacks a field.
@@ -44,9 +44,9 @@ pub enum ArtifactError {
     WrongSchema {
         /// The file.
         path: PathBuf,
-        /// The schema that was asked for.
+        /// The expected schema.
         expected: String,
-        /// The schema that the file names, or a note that it names none.
+        /// The schema in the file, or a note that there is none.
         found: String,
     },
     /// It was written by another version of the schema.
@@ -54,8 +54,8 @@ pub enum ArtifactError {
         "{path} is version {found} of \"{schema}\", this program reads version {expected}; {advice}",
         path = path.display(),
         advice = match *found > u64::from(*expected) {
-            true => "a newer program wrote it: use that one, or another folder",
-            false => "write it anew",
+            true => "a newer program wrote it: use that program, or another folder",
+            false => "rerun the command that writes it",
         }
     )]
     WrongVersion {
@@ -65,13 +65,13 @@ pub enum ArtifactError {
         schema: String,
         /// The version that this program reads.
         expected: u32,
-        /// The version that the file names.
+        /// The version of the file.
         found: u64,
     },
 }
 
 impl ArtifactError {
-    /// The file that the error is about.
+    /// The file in the error.
     pub fn path(&self) -> &Path {
         match self {
             Self::Missing { path }
@@ -83,7 +83,7 @@ impl ArtifactError {
         }
     }
 
-    /// Whether the file is simply not there.
+    /// Whether the file does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Missing { .. })
     }

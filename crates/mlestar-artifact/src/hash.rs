@@ -39,11 +39,10 @@ impl ContentHash {
         }
     }
 
-    /// The hash of a value's JSON. Maps must be ordered (`BTreeMap`) for it to be stable.
+    /// The hash of a value's JSON form. It is stable only if maps are ordered (`BTreeMap`).
     ///
     /// # Errors
-    /// [`ArtifactError::Invalid`] when the value has no JSON form, such as a map with keys that
-    /// are not strings.
+    /// [`ArtifactError::Invalid`] if the value has no JSON form, such as a map with keys that are not strings.
     pub fn of_json<T: Serialize + ?Sized>(value: &T) -> Result<Self, ArtifactError> {
         serde_json::to_vec(value)
             .map(|bytes| Self::of_bytes(&bytes))

@@ -11,16 +11,16 @@ const VERSION_KEY: &str = "schema_version";
 
 /// A value with a documented, versioned JSON form. It must serialise as a JSON object.
 pub trait Artifact: Serialize + DeserializeOwned {
-    /// What the file is, such as `"mlestar.situation_analysis"`.
+    /// The kind of the file, such as `"mlestar.situation_analysis"`.
     const SCHEMA: &'static str;
-    /// Raised with every change that an older reader could misunderstand.
+    /// Increased with every change that an older reader could misunderstand.
     const VERSION: u32;
 }
 
 /// Writes `value` as indented JSON whose first two keys are `schema` and `schema_version`.
 ///
 /// # Errors
-/// [`ArtifactError::Write`]; [`ArtifactError::Invalid`] when the value is not a JSON object.
+/// [`ArtifactError::Write`]; [`ArtifactError::Invalid`] if the value is not a JSON object.
 pub fn write_artifact<A: Artifact>(path: &Path, value: &A) -> Result<(), ArtifactError> {
     let invalid = |message: String| ArtifactError::invalid(path, message);
     let body = serde_json::to_value(value).map_err(|error| invalid(error.to_string()))?;
@@ -37,7 +37,7 @@ pub fn write_artifact<A: Artifact>(path: &Path, value: &A) -> Result<(), Artifac
     write_atomically(path, &bytes)
 }
 
-/// Reads what [`write_artifact`] wrote.
+/// Reads a file that [`write_artifact`] wrote.
 ///
 /// # Errors
 /// Each names the file: [`ArtifactError::Missing`], [`ArtifactError::Read`],
@@ -64,7 +64,7 @@ pub fn read_artifact<A: Artifact>(path: &Path) -> Result<A, ArtifactError> {
     let version = document
         .shift_remove(VERSION_KEY)
         .and_then(|value| value.as_u64())
-        .ok_or_else(|| ArtifactError::invalid(path, "it lacks a whole number schema_version"))?;
+        .ok_or_else(|| ArtifactError::invalid(path, "it has no integer schema_version"))?;
     if version != u64::from(A::VERSION) {
         return Err(ArtifactError::WrongVersion {
             path: path.to_owned(),
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(
             message_for(r#"{"schema": "test.shape", "schema_version": 3}"#),
             "RUN/shape.json is version 3 of \"test.shape\", this program reads version 2; a newer program wrote it: use \
-             that one, or another folder"
+             that program, or another folder"
         );
         assert_eq!(
             message_for(r#"{"sides": 3}"#),
@@ -133,7 +133,7 @@ mod tests {
         );
         assert_eq!(
             message_for(r#"{"schema": "test.shape", "schema_version": 1}"#),
-            "RUN/shape.json is version 1 of \"test.shape\", this program reads version 2; write it anew"
+            "RUN/shape.json is version 1 of \"test.shape\", this program reads version 2; rerun the command that writes it"
         );
         assert_eq!(
             message_for(r#"{"schema": "test.shape", "schema_version": 2, "sides": 3}"#),

@@ -1,4 +1,4 @@
-//! Logs of one JSON value a line.
+//! Logs with one JSON value per line.
 
 use crate::ArtifactError;
 use serde::{Serialize, de::DeserializeOwned};
@@ -6,11 +6,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// Appends `value` as one line, in a single write, and makes it durable. What is left of a line that
-/// a crash tore is removed first, so that it can never swallow the new one.
+/// Appends `value` as one line, in a single write, and makes it durable. A partial last line, left by a crash,
+/// is removed first so that it cannot corrupt the new one.
 ///
 /// # Errors
-/// [`ArtifactError::Write`]; [`ArtifactError::Invalid`] when the value has no JSON form.
+/// [`ArtifactError::Write`]; [`ArtifactError::Invalid`] if the value has no JSON form.
 pub fn append_json_line<T: Serialize>(path: &Path, value: &T) -> Result<(), ArtifactError> {
     let mut line =
         serde_json::to_vec(value).map_err(|error| ArtifactError::invalid(path, error))?;
@@ -50,12 +50,12 @@ fn length_of_whole_lines(file: &mut File) -> io::Result<u64> {
     Ok(last_newline.map_or(0, |position| position as u64 + 1))
 }
 
-/// Reads every line. The last line may be torn (no newline, not JSON): a crash while appending
-/// leaves that, and it is passed over. Empty lines are passed over too.
+/// Reads every line. A partial last line (no newline, not JSON), left by a crash during appending, is skipped.
+/// Empty lines are skipped too.
 ///
 /// # Errors
-/// [`ArtifactError::Missing`], [`ArtifactError::Read`], or [`ArtifactError::Invalid`] with the
-/// number of the first line that cannot be read.
+/// [`ArtifactError::Missing`], [`ArtifactError::Read`], or [`ArtifactError::Invalid`] with the number of the
+/// first line that cannot be read.
 pub fn read_json_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ArtifactError> {
     let bytes = fs::read(path).map_err(|source| ArtifactError::read(path, source))?;
     let n_lines = bytes.split(|byte| *byte == b'\n').count();
@@ -66,7 +66,7 @@ pub fn read_json_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Artif
         }
         match serde_json::from_slice(line) {
             Ok(value) => values.push(value),
-            // Without a newline behind it, the last piece is what a crash left.
+            // A last piece without a newline was left by a crash.
             Err(_) if number + 1 == n_lines => {}
             Err(error) => {
                 let message = format!("line {}: {error}", number + 1);

@@ -1,20 +1,20 @@
-//! What killed processes leave.
+//! Removes what killed processes leave behind.
 
 use crate::ArtifactError;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The names of unfinished files and scratch folders begin so, and no other names do. A process
-/// removes its own when it ends, unless it is killed.
+/// Prefix of the names of unfinished files and scratch folders; no other names have it. A process removes its
+/// own when it ends, unless it is killed.
 pub const PARTIAL_PREFIX: &str = ".partial-";
 
-/// Removes every file and folder in `folder` and below whose name begins with [`PARTIAL_PREFIX`].
-/// An absent folder has none. To be called by the only process that writes there: it cannot tell
-/// what is left over from what is still being written.
+/// Removes every file and folder in `folder` and below whose name starts with [`PARTIAL_PREFIX`]. The folder
+/// may be absent. Only the single process that writes there may call this: it cannot distinguish leftovers from
+/// files that are being written.
 ///
 /// # Errors
-/// [`ArtifactError::Read`] or [`ArtifactError::Write`], naming what cannot be read or removed.
+/// [`ArtifactError::Read`] or [`ArtifactError::Write`] with the path that cannot be read or removed.
 pub fn remove_leftovers(folder: &Path) -> Result<(), ArtifactError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -60,7 +60,7 @@ mod tests {
         crate::write_atomically(&whole, b"whole").unwrap();
         fs::write(folder.path().join("deep/.hidden"), "mine").unwrap();
         fs::create_dir_all(folder.path().join("deep/.partial-scratch/deeper")).unwrap();
-        // Nobody drops it, as nobody does when the process is killed.
+        // Not dropped, as when the process is killed.
         let mut file = AtomicFile::create(&whole).unwrap();
         file.write_all(b"half").unwrap();
         std::mem::forget(file);

@@ -1,8 +1,8 @@
 //! Artifacts on disk: atomic writes, content hashes, versioned JSON.
 //!
-//! A file that a stage of a workflow leaves behind must be whole or absent, must say what it is,
-//! and must be recognisable when it has been altered. [`AtomicFile`] and [`write_atomically`] give
-//! the first, [`Artifact`] the second, [`ContentHash`] the third.
+//! A file that a stage of a workflow writes must be complete or absent, must state its kind, and must reveal
+//! alterations. [`AtomicFile`] and [`write_atomically`] guarantee the first, [`Artifact`] the second,
+//! [`ContentHash`] the third.
 //!
 //! ```
 //! use mlestar_artifact::{Artifact, read_artifact, write_artifact};

@@ -3,7 +3,7 @@
 use crate::{ImageSet, Origin};
 use burn_dataset::{Dataset, DatasetError};
 
-/// One picture of an [`ImageSet`], owned.
+/// One image of an [`ImageSet`], owned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageItem {
     /// Pixels, planar: `[3, height, width]`.
@@ -14,7 +14,7 @@ pub struct ImageItem {
     pub width: usize,
     /// Label: an index into the set's classes.
     pub label: u32,
-    /// Where the picture came from.
+    /// The origin of the image.
     pub origin: Origin,
 }
 

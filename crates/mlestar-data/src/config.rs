@@ -1,4 +1,4 @@
-//! The `[data]` section of a project's config: where the pictures come from and how they are split.
+//! The `[data]` section of a project's config: the source of the images and how they are split.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use crate::groups::GroupBy;
 use crate::readers::name::shown;
 use crate::synthetic::SyntheticConfig;
 
-/// The largest height or width that pictures can be brought to.
+/// The largest allowed height or width of images.
 pub const MAX_IMAGE_SIDE: usize = 2048;
 
-/// What kind of data set it is.
+/// The kind of dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceKind {
@@ -23,7 +23,7 @@ pub enum SourceKind {
     Cifar10,
     /// The binary version of CIFAR-100, with the fine labels.
     Cifar100,
-    /// A folder of pictures, one folder a class.
+    /// A folder of images, one folder per class.
     Folder,
 }
 
@@ -38,19 +38,21 @@ impl fmt::Display for SourceKind {
     }
 }
 
-/// Where the pictures come from and how they are split.
+/// The source of the images and how they are split.
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
-/// | `source` | `"synthetic"` | kind of data set | `synthetic`, `cifar10`, `cifar100`, `folder` |
-/// | `path` | none | folder of the data; every source but `synthetic` needs it, and `synthetic` must not have it | |
-/// | `validation_fraction` | 0.1 | share of the training pictures that is split off for validation when the source has no validation split | above 0, below 1 |
-/// | `test_fraction` | 0.2 | share of all pictures that is split off for testing when the source has no test split | above 0, below 1 |
-/// | `group_by` | none | what tells which images of a folder belong together and stay on one side of a split that is made: the file's `name` without its last number, or the `folder` inside the class folder | `name`, `folder` |
-/// | `subset` | none | use only so many training and validation pictures together, stratified by class; the test pictures are reduced in the same proportion, but to no fewer than one a class | at least 1 |
-/// | `image_size` | none | `[height, width]` that the pictures of a folder are brought to; without it a square with the median of the images' shorter sides, at most 64 | 1 to 2048 |
-/// | `unreadable_share_max` | 0.01 | share of the images of a folder that may be left out because they cannot be read; at least one image may, unless it is 0 | 0 to 1 |
-/// | `background` | `[255, 255, 255]` | red, green and blue that transparent pictures are laid on | 0 to 255 |
+/// | `source` | `"synthetic"` | kind of dataset | `synthetic`, `cifar10`, `cifar100`, `folder` |
+/// | `path` | none | folder of the data; required by every source except `synthetic`, which must not have it |
+/// |
+/// | `validation_fraction` | 0.1 | share of the training images for validation, if the source has no validation split | above 0, below 1 |
+/// | `test_fraction` | 0.2 | share of all images for testing, if the source has no test split | above 0, below 1 |
+/// | `group_by` | none | which images of a folder belong together and go to the same split, if a split is made: those with the same file `name` without its last number, or in the same `folder` inside the class folder |
+/// `name`, `folder` |
+/// | `subset` | none | use only this many training and validation images in total, stratified by class; the test images are reduced in the same proportion, but to at least one per class | at least 1 |
+/// | `image_size` | none | `[height, width]` to which the images of a folder are resized; by default a square with the median of the images' shorter sides, at most 64 | 1 to 2048 |
+/// | `unreadable_share_max` | 0.01 | share of the images of a folder that may be left out because they cannot be read; unless it is 0, at least one image may be | 0 to 1 |
+/// | `background` | `[255, 255, 255]` | red, green and blue of the background of transparent images | 0 to 255 |
 /// | `synthetic` | see there | the built-in set | |
 ///
 /// ```
@@ -64,26 +66,24 @@ impl fmt::Display for SourceKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// What kind of data set it is.
+    /// The kind of dataset.
     pub source: SourceKind,
     /// Folder of the data; absent for the synthetic set.
     pub path: Option<PathBuf>,
-    /// Share of the training pictures that is split off for validation, when the source has no
-    /// validation split (a fraction, 0-1).
+    /// Share of the training images for validation, if the source has no validation split (a fraction, 0-1).
     pub validation_fraction: f64,
-    /// Share of all pictures that is split off for testing, when the source has no test split (a
-    /// fraction, 0-1).
+    /// Share of all images for testing, if the source has no test split (a fraction, 0-1).
     pub test_fraction: f64,
-    /// What tells which images of a folder belong together: a split that is made keeps them on one side.
+    /// Which images of a folder belong together: they go to the same split.
     pub group_by: Option<GroupBy>,
-    /// Number of training and validation pictures to use, together; all when absent.
+    /// Total number of training and validation images to use; `None` uses all.
     pub subset: Option<usize>,
-    /// `[height, width]` in pixels that the pictures of a folder are brought to.
+    /// `[height, width]` in pixels to which the images of a folder are resized.
     pub image_size: Option<[usize; 2]>,
     /// Share of the images of a folder that may be left out because they cannot be read (a fraction, 0-1);
-    /// at least one image may, unless it is 0.
+    /// unless it is 0, at least one image may be.
     pub unreadable_share_max: f64,
-    /// Red, green and blue that transparent pictures are laid on.
+    /// Red, green and blue of the background of transparent images.
     pub background: [u8; 3],
     /// The built-in set.
     pub synthetic: SyntheticConfig,
@@ -107,7 +107,7 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
-    /// A config that reads `path` as `source`, with defaults for everything else.
+    /// A config that reads `path` as `source`, with defaults for all other settings.
     pub fn new(source: SourceKind, path: impl Into<PathBuf>) -> Self {
         Self {
             source,
@@ -116,10 +116,10 @@ impl DataConfig {
         }
     }
 
-    /// Checks the ranges of the settings; reads nothing.
+    /// Checks the ranges of the settings; reads no files.
     ///
     /// # Errors
-    /// Names the first setting that is out of range, or absent though the source needs it.
+    /// The first setting that is out of range, or that is missing although the source needs it.
     pub fn check(&self) -> Result<()> {
         check_fraction("data.validation_fraction", self.validation_fraction)?;
         check_fraction("data.test_fraction", self.test_fraction)?;
@@ -127,7 +127,7 @@ impl DataConfig {
             return Err(DataError::invalid_setting(
                 "data.subset",
                 0,
-                "at least 1; leave it out to use all pictures",
+                "at least 1; leave it out to use all images",
             ));
         }
         if let Some([height, width]) = self.image_size {
@@ -137,7 +137,7 @@ impl DataConfig {
                     "data.image_size",
                     format!("[{height}, {width}]"),
                     format!(
-                        "[height, width] from 1 to {MAX_IMAGE_SIDE} pixels; leave it out to have it chosen"
+                        "[height, width] from 1 to {MAX_IMAGE_SIDE} pixels; leave it out for an automatic choice"
                     ),
                 ));
             }
@@ -154,7 +154,7 @@ impl DataConfig {
                 "data.group_by",
                 group_by,
                 format!(
-                    "absent where data.source is \"{}\": only the files of a folder have names",
+                    "absent if data.source is \"{}\": only the files of a folder have names",
                     self.source
                 ),
             ));
@@ -164,7 +164,7 @@ impl DataConfig {
             (SourceKind::Synthetic, Some(path)) => Err(DataError::invalid_setting(
                 "data.path",
                 shown(path),
-                "absent where data.source is \"synthetic\", which needs no files; set data.source to \"folder\", \
+                "absent if data.source is \"synthetic\", which needs no files; set data.source to \"folder\", \
                  \"cifar10\" or \"cifar100\" to read the folder",
             )),
             _ => self.folder().map(|_| ()),
@@ -174,7 +174,7 @@ impl DataConfig {
     /// The folder of the data.
     ///
     /// # Errors
-    /// When `path` is not set.
+    /// If `path` is not set.
     pub fn folder(&self) -> Result<&Path> {
         self.path
             .as_deref()
@@ -230,7 +230,7 @@ mod tests {
                 group_by: Some(GroupBy::Name),
                 ..base()
             },
-            "data.group_by is name, but must be absent where data.source is \"synthetic\"",
+            "data.group_by is name, but must be absent if data.source is \"synthetic\"",
         );
         refused(
             DataConfig {
@@ -265,7 +265,7 @@ mod tests {
         }
         refused(
             DataConfig::new(SourceKind::Synthetic, "photos"),
-            "data.path is photos, but must be absent where data.source is \"synthetic\"",
+            "data.path is photos, but must be absent if data.source is \"synthetic\"",
         );
         base().check().unwrap();
     }

@@ -1,4 +1,4 @@
-//! What a set looks like: counts, channel statistics, histograms, brightness.
+//! Statistics of a set: counts, channel statistics, histograms, brightness.
 
 use crate::ImageSet;
 use rayon::prelude::*;
@@ -11,24 +11,24 @@ const CHANNEL_NAMES: [&str; 3] = ["red", "green", "blue"];
 
 /// A description of one [`ImageSet`].
 ///
-/// Pixels are scaled to `[0, 1]`. All sums are exact integers, so that nothing depends on the
-/// order of summation; means and deviations are rounded to f64 once.
+/// Pixels are scaled to `[0, 1]`. All sums are exact integers, so the result does not depend on the order of
+/// summation; means and deviations are rounded to f64 once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
-    /// Number of pictures.
+    /// Number of images.
     pub n_images: usize,
-    /// Height of every picture, in pixels.
+    /// Height of every image, in pixels.
     pub height: usize,
-    /// Width of every picture, in pixels.
+    /// Width of every image, in pixels.
     pub width: usize,
     /// Every class, in label order.
     pub classes: Vec<ClassDescription>,
-    /// Pictures of the largest class over those of the smallest; none when a class is absent.
+    /// Ratio of the images of the largest and the smallest class; `None` if a class has no images.
     pub imbalance_ratio: Option<f64>,
-    /// Names of the classes without a picture.
+    /// Names of the classes without images.
     pub absent_classes: Vec<String>,
-    /// Mean brightness (0.299 R + 0.587 G + 0.114 B) of all pixels; none for an empty set.
+    /// Mean brightness (0.299 R + 0.587 G + 0.114 B) of all pixels; `None` for an empty set.
     pub mean_brightness: Option<f64>,
     /// Red, green and blue.
     pub channels: [ChannelDescription; 3],
@@ -40,11 +40,11 @@ pub struct Description {
 pub struct ClassDescription {
     /// Name.
     pub name: String,
-    /// Number of pictures.
+    /// Number of images.
     pub count: usize,
-    /// Share of all pictures; 0 for an empty set.
+    /// Share of all images; 0 for an empty set.
     pub fraction: f64,
-    /// Mean brightness of the pixels of the class; none when it is absent.
+    /// Mean brightness of the pixels of the class; `None` if it has no images.
     pub mean_brightness: Option<f64>,
 }
 
@@ -54,9 +54,9 @@ pub struct ClassDescription {
 pub struct ChannelDescription {
     /// `red`, `green` or `blue`.
     pub name: String,
-    /// Mean of all pixels; none for an empty set.
+    /// Mean of all pixels; `None` for an empty set.
     pub mean: Option<f64>,
-    /// Standard deviation of all pixels (the population's, dividing by n); none for an empty set.
+    /// Standard deviation of all pixels (population, dividing by n); `None` for an empty set.
     pub std: Option<f64>,
     /// Smallest value that occurs.
     pub min: Option<f64>,
@@ -66,7 +66,7 @@ pub struct ChannelDescription {
     pub histogram: Vec<u64>,
 }
 
-/// Exact sums over some pictures.
+/// Exact sums over some images.
 #[derive(Clone)]
 struct Tally {
     histograms: [[u64; 256]; 3],

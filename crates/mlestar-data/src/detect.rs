@@ -1,4 +1,4 @@
-//! What kind of data set a folder holds, from the names in it.
+//! Detects the kind of dataset in a folder from the names in it.
 
 use std::path::Path;
 
@@ -7,13 +7,13 @@ use crate::error::{DataError, Result};
 use crate::readers::cifar::CifarKind;
 use crate::readers::folder;
 
-/// Says what kind of data set `folder` holds: the binary files of CIFAR-10 or CIFAR-100 (in it, or in
-/// the official archive's folder inside it), else a folder of pictures. Reads names only; whether
-/// the files are complete is found when they are loaded.
+/// Detects the kind of dataset in `folder`: the binary files of CIFAR-10 or CIFAR-100 (in it, or in the
+/// official archive's folder inside it), otherwise a folder of images. Reads only names; loading checks whether
+/// the files are complete.
 ///
 /// # Errors
-/// When the folder does not exist or is a file, and for the Python and Matlab versions of CIFAR, which
-/// are not read.
+/// If the folder does not exist or is a file, and for the Python and Matlab versions of CIFAR, which are not
+/// supported.
 ///
 /// ```
 /// use mlestar_data::{SourceKind, detect::detect};
@@ -56,7 +56,7 @@ pub fn detect(folder: &Path) -> Result<SourceKind> {
     {
         return Err(DataError::Layout {
             path: folder.to_owned(),
-            problem: "it holds the Python or Matlab version of CIFAR, which is not read"
+            problem: "it holds the Python or Matlab version of CIFAR, which is not supported"
                 .to_string(),
             remedy: "fetch the binary version".to_string(),
         });
@@ -64,12 +64,12 @@ pub fn detect(folder: &Path) -> Result<SourceKind> {
     Ok(SourceKind::Folder)
 }
 
-/// Says what kind of data set `folder` holds, as [`detect`], and for a folder of images also looks whether
-/// there are classes with images in it. No image is read.
+/// Detects the kind of dataset in `folder`, as [`detect`]; for a folder of images, also checks that there are
+/// classes with images. No image is read.
 ///
 /// # Errors
-/// As [`detect`]; [`DataError::Unrecognised`], which says what was looked for, when there are no classes;
-/// otherwise as [`folder::scan`].
+/// As for [`detect`]; [`DataError::Unrecognised`] with the expected layouts, if there are no classes; otherwise
+/// as for [`folder::scan`].
 pub fn recognise(folder: &Path) -> Result<SourceKind> {
     let kind = detect(folder)?;
     if kind == SourceKind::Folder {

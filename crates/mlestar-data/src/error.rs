@@ -1,4 +1,4 @@
-//! What can go wrong with a data set, each with the file, the value, the limit and the remedy.
+//! Dataset errors, each with the file, the value, the limit and the remedy.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use crate::readers::name::shown;
 /// The result of this crate's functions.
 pub type Result<T, E = DataError> = std::result::Result<T, E>;
 
-/// Everything that can be wrong with a data set or with the settings that describe it.
+/// Everything that can be wrong with a dataset or with the settings that describe it.
 ///
-/// Every message is a lowercase sentence that names the file, key or record, the offending value,
-/// the limit, and what to do.
+/// Every message is a lowercase sentence that names the file, key or record, the wrong value, the limit, and
+/// what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -24,11 +24,11 @@ pub enum DataError {
         key: String,
         /// Its value.
         value: String,
-        /// What is allowed, such as "0 to 1", and where it helps what to write.
+        /// The allowed range, such as "0 to 1", and advice if useful.
         allowed: String,
     },
 
-    /// A setting that this source needs is absent.
+    /// A setting that this source needs is missing.
     #[error("{key} is not set; {remedy}")]
     MissingSetting {
         /// The setting's dotted name.
@@ -37,17 +37,17 @@ pub enum DataError {
         remedy: String,
     },
 
-    /// A stop was asked for. Nothing is half done: what was downloaded is continued by the next attempt.
-    #[error("stopped while {doing}; the same command goes on")]
+    /// A stop was requested. Nothing is left half done: the next attempt resumes a download.
+    #[error("stopped while {doing}; run the same command again to resume")]
     Stopped {
-        /// What was being done.
+        /// The interrupted work.
         doing: &'static str,
     },
 
-    /// The operating system refused something.
+    /// The operating system reported an error.
     #[error("cannot {action} {}: {source}; {remedy}", shown(.path))]
     Io {
-        /// What was tried, such as "read".
+        /// The attempted action, such as "read".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -57,7 +57,7 @@ pub enum DataError {
         source: io::Error,
     },
 
-    /// A file or folder that the layout needs is not there.
+    /// A file or folder that the layout needs does not exist.
     #[error("{} is missing: {what}; {remedy}", shown(.path))]
     MissingPath {
         /// The file or folder.
@@ -68,7 +68,7 @@ pub enum DataError {
         remedy: String,
     },
 
-    /// A file stands where a folder is needed.
+    /// There is a file where a folder is needed.
     #[error("{} is not a folder; {remedy}", shown(.path))]
     NotAFolder {
         /// The path.
@@ -77,7 +77,7 @@ pub enum DataError {
         remedy: String,
     },
 
-    /// The folder is not laid out as any source that can be read.
+    /// The folder has none of the layouts that can be read.
     #[error("{}: {problem}; {remedy}", shown(.path))]
     Layout {
         /// The file or folder.
@@ -90,7 +90,7 @@ pub enum DataError {
 
     /// A file of fixed-size records ends inside a record, or holds none.
     #[error(
-        "{} has {bytes} bytes, which is {} whole records of {record_bytes} bytes and {} bytes over; the file is \
+        "{} has {bytes} bytes, which is {} whole records of {record_bytes} bytes and {} more bytes; the file is \
          truncated or in another format: fetch it again",
         shown(.path), .bytes / .record_bytes, .bytes % .record_bytes
     )]
@@ -116,18 +116,18 @@ pub enum DataError {
         record: u64,
         /// `label` or `coarse label`.
         kind: &'static str,
-        /// The label that was found.
+        /// The label in the file.
         label: u32,
         /// The number of classes.
         n_classes: usize,
     },
 
-    /// More images cannot be read than the config lets be left out.
+    /// More images are unreadable than the config allows to leave out.
     #[error("{}", list_unreadable(.unreadable, *.n, *.share_max))]
     TooManyUnreadable {
         /// All of them, in path order, each with the reason.
         unreadable: Vec<Skipped>,
-        /// How many images were to be read.
+        /// The number of images that should be read.
         n: usize,
         /// The share that may be left out (a fraction, 0-1).
         share_max: f64,
@@ -135,7 +135,7 @@ pub enum DataError {
 
     /// No image of a class could be read.
     #[error(
-        "none of the training images of class {class} can be read; mend them, or remove the class:{}",
+        "none of the training images of class {class} can be read; repair them, or remove the class:{}",
         listed(.unreadable)
     )]
     UnreadableClass {
@@ -146,7 +146,7 @@ pub enum DataError {
     },
 
     /// No image of a split could be read.
-    #[error("none of the {split} images can be read; mend them:{}", listed(.unreadable))]
+    #[error("none of the {split} images can be read; repair them:{}", listed(.unreadable))]
     UnreadableSplit {
         /// The split.
         split: SplitName,
@@ -154,38 +154,38 @@ pub enum DataError {
         unreadable: Vec<Skipped>,
     },
 
-    /// The images would not fit into memory.
+    /// The images do not fit into memory.
     #[error(
         "{n} images of {} x {} pixels take {} of memory, more than {limit}; {remedy}",
         .size[0], .size[1], in_units(set_bytes(*.n, *.size))
     )]
     TooLargeForMemory {
-        /// How many images.
+        /// The number of images.
         n: usize,
         /// Their height and width, in pixels.
         size: [usize; 2],
-        /// What there is, such as "the 8.0 GB that are free".
+        /// The available memory, such as "the 8.0 GB that are free".
         limit: String,
         /// What to do.
         remedy: &'static str,
     },
 
-    /// A class folder holds no picture.
+    /// A class folder holds no image.
     #[error(
-        "{} holds no picture{found}; put pictures of this class there (png, jpg, jpeg, webp, bmp) or delete the folder",
+        "{} holds no image{found}; put images of this class there (png, jpg, jpeg, webp, bmp) or delete the folder",
         shown(.path)
     )]
     EmptyClass {
         /// The class folder.
         path: PathBuf,
-        /// What else it holds, empty or starting with a comma.
+        /// What else it holds: empty, or text that starts with a comma.
         found: String,
     },
 
     /// A split holds a class that the training split lacks, so that no model could learn it.
     #[error(
         "{} is a class that {} does not have (it has: {known}); rename the folder to a known class, or add training \
-         pictures of it", shown(.path), shown(.train)
+         images of it", shown(.path), shown(.train)
     )]
     ClassNotInTrain {
         /// The class folder.
@@ -196,16 +196,16 @@ pub enum DataError {
         known: String,
     },
 
-    /// There is no picture at all.
-    #[error("{} holds no pictures: {detail}", shown(.path))]
+    /// There are no images at all.
+    #[error("{} holds no images: {detail}", shown(.path))]
     NoPictures {
         /// The folder.
         path: PathBuf,
-        /// What is there, and what should be.
+        /// What the folder contains, and what it should contain.
         detail: String,
     },
 
-    /// A folder was named as data and holds none that can be read.
+    /// A folder was given as data but has no layout that can be read.
     #[error(
         "{problem}; looked for the binary files of CIFAR-10 or CIFAR-100, and for images in train/CLASS/ and \
          test/CLASS/, or in CLASS/"
@@ -222,86 +222,86 @@ pub enum DataError {
     TooFewClasses {
         /// Where.
         place: String,
-        /// How many there are.
+        /// The number of classes.
         n: usize,
         /// Their names.
         names: String,
     },
 
-    /// A class has too few pictures to have some in every split.
+    /// A class has too few images for every split.
     #[error(
-        "class {class} has {n} picture(s), but splitting off a {split} split needs at least {needed}; add pictures, \
+        "class {class} has {n} image(s), but splitting off a {split} split needs at least {needed}; add images, \
          remove the class, or provide the split"
     )]
     TooFewToSplit {
         /// The class.
         class: String,
-        /// How many pictures it has.
+        /// The number of its images.
         n: usize,
-        /// How many it needs.
+        /// The number that it needs.
         needed: usize,
-        /// The split that was to be made: `validation` or `test`.
+        /// The split to be made: `validation` or `test`.
         split: &'static str,
     },
 
-    /// The pictures of a class that belong together are too few groups to split them.
+    /// The images of a class form too few groups to split them.
     #[error(
         "the images of class {class} make {n} group(s) by data.group_by, but a {split} split needs at least {needed} \
-         groups that can be kept apart; add images of others, group by something finer, or make the folders train, val \
+         groups that can be kept apart; add more groups, use smaller groups, or create the folders train, val \
          and test by hand"
     )]
     TooFewGroups {
         /// The class.
         class: String,
-        /// How many groups it has.
+        /// The number of its groups.
         n: usize,
-        /// How many it needs.
+        /// The number that it needs.
         needed: usize,
-        /// The split that was to be made: `validation` or `test`.
+        /// The split to be made: `validation` or `test`.
         split: &'static str,
     },
 
-    /// A subset of more pictures than there are.
+    /// The requested subset is larger than the dataset.
     #[error(
-        "a subset of {requested} pictures was asked for, but {place} has {available}; ask for at most {available}"
+        "the requested subset has {requested} images, but {place} has only {available}; request at most {available}"
     )]
     SubsetTooLarge {
-        /// How many were asked for.
+        /// The number requested.
         requested: usize,
-        /// How many there are.
+        /// The number available.
         available: usize,
         /// Where.
         place: String,
     },
 
-    /// A subset too small to hold every class.
-    #[error("a subset of {requested} pictures cannot hold {needed_for}; ask for at least {needed}")]
+    /// The requested subset is too small to hold every class.
+    #[error("a subset of {requested} images cannot hold {needed_for}; request at least {needed}")]
     SubsetTooSmall {
-        /// How many were asked for.
+        /// The number requested.
         requested: usize,
-        /// How many are needed.
+        /// The number needed.
         needed: usize,
-        /// What they are needed for.
+        /// The reason for this number.
         needed_for: String,
     },
 
     /// The parts of an image set do not fit together.
     #[error("the image set is inconsistent: {problem}")]
     Inconsistent {
-        /// Which parts, with their sizes.
+        /// The parts that do not fit, with their sizes.
         problem: String,
     },
 
-    /// An index beyond the end of an image set.
-    #[error("index {index} is out of range: the image set has {len} pictures")]
+    /// An index at or beyond the end of an image set.
+    #[error("index {index} is out of range: the image set has {len} images")]
     IndexOutOfRange {
         /// The index.
         index: usize,
-        /// The number of pictures.
+        /// The number of images.
         len: usize,
     },
 
-    /// A data set could not be downloaded.
+    /// A dataset could not be downloaded.
     #[error(
         "cannot download {url}: {reason}; with a connection, run this again (it resumes); without one, download \
          {url} ({bytes} bytes, SHA-256 {sha256}) on another machine, put it at {}, and run this again", shown(.place)
@@ -309,7 +309,7 @@ pub enum DataError {
     Download {
         /// The address.
         url: String,
-        /// Why not.
+        /// The reason.
         reason: String,
         /// The size of the archive.
         bytes: u64,
@@ -319,7 +319,7 @@ pub enum DataError {
         place: PathBuf,
     },
 
-    /// A downloaded file is not the one that the manifest names.
+    /// A downloaded file differs from the file in the manifest.
     #[error(
         "{} is not the file that was expected: its {what} is {found}, but should be {expected}; delete it and fetch again",
         shown(.path)
@@ -329,19 +329,19 @@ pub enum DataError {
         path: PathBuf,
         /// `size in bytes` or `SHA-256`.
         what: &'static str,
-        /// What it should be.
+        /// The expected value.
         expected: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
 
-    /// An archive that will not be unpacked.
+    /// An archive was refused.
     #[error("{} was not unpacked: {problem}; nothing was written: delete it and fetch it again from the address in \
              its manifest", shown(.path))]
     UnsafeArchive {
         /// The archive.
         path: PathBuf,
-        /// The entry and what is wrong with it.
+        /// The entry, and what is wrong with it.
         problem: String,
     },
 
@@ -349,8 +349,8 @@ pub enum DataError {
     #[error(transparent)]
     Artifact(#[from] mlestar_artifact::ArtifactError),
 
-    /// A manifest of a known data set that cannot be used.
-    #[error("the data set manifest {name} is invalid: {problem}")]
+    /// A manifest of a known dataset that cannot be used.
+    #[error("the dataset manifest {name} is invalid: {problem}")]
     InvalidManifest {
         /// Its name.
         name: String,
@@ -360,14 +360,14 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// That there is no folder at `path`, or a link that leads nowhere.
+    /// An error for a missing folder at `path`, or for a link without a target.
     pub(crate) fn no_folder(path: impl Into<PathBuf>, remedy: impl Into<String>) -> Self {
         let path = path.into();
         if path.is_symlink() && !path.exists() {
             return Self::Layout {
                 path,
-                problem: "it is a link that leads nowhere".into(),
-                remedy: "mend the link or delete it".into(),
+                problem: "it is a link whose target does not exist".into(),
+                remedy: "repair or delete the link".into(),
             };
         }
         Self::MissingPath {
@@ -390,7 +390,7 @@ impl DataError {
         }
     }
 
-    /// A failure to read a file or folder.
+    /// An error for a file or folder that cannot be read.
     pub fn read(path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io {
             action: "read",
@@ -400,7 +400,7 @@ impl DataError {
         }
     }
 
-    /// A failure to write a file or folder.
+    /// An error for a file or folder that cannot be written.
     pub fn write(path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io {
             action: "write",
@@ -411,7 +411,7 @@ impl DataError {
     }
 }
 
-/// How many of `n` images may be unreadable: the share of them, but at least one unless it is 0.
+/// How many of `n` images may be unreadable: the given share, but at least one unless the share is 0.
 pub(crate) fn n_unreadable_allowed(n: usize, share_max: f64) -> usize {
     let share = (n as f64 * share_max).floor() as usize;
     share.max(usize::from(share_max > 0.0))
@@ -420,7 +420,7 @@ pub(crate) fn n_unreadable_allowed(n: usize, share_max: f64) -> usize {
 fn list_unreadable(unreadable: &[Skipped], n: usize, share_max: f64) -> String {
     format!(
         "{} of {n} images cannot be read, but at most {} may be left out (data.unreadable_share_max = {share_max}):{}\n\
-         mend or delete them, or set data.unreadable_share_max to {} to leave them out",
+         repair or delete them, or set data.unreadable_share_max to {} to leave them out",
         unreadable.len(),
         n_unreadable_allowed(n, share_max),
         listed(unreadable),
@@ -428,7 +428,7 @@ fn list_unreadable(unreadable: &[Skipped], n: usize, share_max: f64) -> String {
     )
 }
 
-/// A share in hundredths of which [`n_unreadable_allowed`] makes at least `wanted`.
+/// A share in hundredths for which [`n_unreadable_allowed`] returns at least `wanted`.
 fn share_that_allows(wanted: usize, n: usize) -> f64 {
     (100 * wanted).div_ceil(n.max(1)) as f64 / 100.0
 }
@@ -440,12 +440,12 @@ fn listed(unreadable: &[Skipped]) -> String {
         .collect()
 }
 
-/// The bytes of `n` images of `size`, in 128 bits: the product of three settings may be beyond 64.
+/// The bytes of `n` images of `size`, in 128 bits, because the product of three settings may exceed 64.
 pub(crate) fn set_bytes(n: usize, size: [usize; 2]) -> u128 {
     3 * n as u128 * size[0] as u128 * size[1] as u128
 }
 
-/// Bytes in units that people read, with one decimal.
+/// Bytes in readable units, with one decimal.
 pub(crate) fn in_units(bytes: u128) -> String {
     match bytes {
         0..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),

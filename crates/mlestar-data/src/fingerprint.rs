@@ -1,5 +1,5 @@
-//! A hash of the content that would be read, so that a changed picture is noticed and an unchanged
-//! set of 60,000 files is not read again.
+//! A hash of the content to be read. It detects changed images, and an unchanged set of 60,000 files need not
+//! be read again.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,32 +15,32 @@ use crate::error::{DataError, Result};
 use crate::load::{cifar_kind, scan_folder};
 use crate::readers::name;
 
-/// A file that changed less than this before it was hashed is hashed again the next time: a second
-/// change within the clock's granularity could leave its time as it was.
+/// A file that changed less than this before it was hashed is hashed again next time: within the clock's
+/// granularity, a second change could leave its time unchanged.
 const UNSETTLED: Duration = Duration::from_secs(2);
 
-/// Which files are read to have their hash.
+/// Which files to read and hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reread {
-    /// Those whose size, times or identity are not as the cache says.
+    /// Files whose size, times or identity differ from the cache.
     Changed,
-    /// All of them, whatever the cache says. The cache is made anew.
+    /// All files, whatever the cache says. The cache is rewritten.
     All,
 }
 
 /// Fingerprint of the content that [`load`](crate::load()) would read with `config`.
 ///
-/// It covers the source kind and, for each file that is read, its name relative to the data folder and
-/// its bytes; for the synthetic set its settings. It does not cover the seed, the other settings, files
-/// that are not read, times of change, or where the folder is. An image that cannot be opened counts as
-/// such: the fingerprint changes when it can be.
+/// It covers the kind of source and, for each file that is read, its name relative to the data folder and its
+/// bytes; for the synthetic set, its settings. It does not cover the seed, the other settings, files that are
+/// not read, modification times, or the location of the folder. An unreadable image counts as such: the
+/// fingerprint changes when it becomes readable.
 ///
-/// With `cache`, a JSON file, a file is not read again whose size and time of change are as they were,
-/// and on Unix also the time of change of its entry (which no program can set) and its inode. A cache that
-/// is missing, damaged or of another folder is made anew, where it can be written.
+/// With `cache`, a JSON file, a file is not read again if its size and modification time are unchanged; on
+/// Unix, its inode and the change time of its entry (which no program can set) must be unchanged too. A cache
+/// that is missing, damaged or of another folder is rewritten if possible.
 ///
 /// # Errors
-/// When the source is missing or malformed as far as its names show, or a file cannot be read.
+/// If the source is missing or malformed as far as names show, or a file cannot be read.
 ///
 /// ```
 /// use mlestar_data::{DataConfig, fingerprint, synthetic::SyntheticConfig};
@@ -56,11 +56,11 @@ pub fn fingerprint(config: &DataConfig, cache: Option<&Path>) -> Result<ContentH
     fingerprint_with(config, cache, Reread::Changed)
 }
 
-/// As [`fingerprint`], with a choice of which files are read. [`Reread::All`] finds an edit that left
-/// everything that the system tells about a file as it was.
+/// Like [`fingerprint`], with a choice of which files to read. [`Reread::All`] finds an edit that left
+/// everything the system reports about a file unchanged.
 ///
 /// # Errors
-/// As [`fingerprint`].
+/// As for [`fingerprint`].
 pub fn fingerprint_with(
     config: &DataConfig,
     cache: Option<&Path>,
@@ -79,7 +79,7 @@ pub fn fingerprint_with(
         .par_iter()
         .map(|file| known.hash(&root, file, now))
         .map(|hashed| match hashed {
-            // Loading leaves such an image out, or ends with the list of them all.
+            // Loading leaves such an image out, or fails with the list of all of them.
             Hashed::Failed(name, _) if config.source == SourceKind::Folder => {
                 Ok(Hashed::Unreadable(name))
             }
@@ -89,7 +89,7 @@ pub fn fingerprint_with(
         .collect::<Result<_>>()?;
     let mut text = format!("{}\n", config.source);
     for file in &hashed {
-        // A name cannot hold a zero byte, so that no two lists of files give the same text.
+        // A name cannot hold a zero byte, so different lists of files give different texts.
         match file {
             Hashed::Known(entry) | Hashed::New(entry) => {
                 text.push_str(&format!("{}\0{}\n", entry.path, entry.hash));
@@ -107,7 +107,7 @@ pub fn fingerprint_with(
                 .filter_map(Hashed::entry)
                 .filter(|e| e.is_settled(now))
                 .collect();
-            // One that cannot be written, in a folder that may only be read, costs time and nothing else.
+            // A cache that cannot be written, for example in a read-only folder, costs only time.
             let _ = Cache::write(
                 path,
                 CacheFile {
@@ -120,15 +120,15 @@ pub fn fingerprint_with(
     Ok(ContentHash::of_bytes(text.as_bytes()))
 }
 
-/// What was found out about a file.
+/// What is known about a file.
 enum Hashed {
-    /// Its hash stood in the cache.
+    /// Its hash was in the cache.
     Known(CacheEntry),
-    /// It was read.
+    /// It was read and hashed.
     New(CacheEntry),
-    /// It could not be read, which is part of the fingerprint.
+    /// It could not be read, and that is part of the fingerprint.
     Unreadable(String),
-    /// It could not be read.
+    /// It could not be read, and that is an error.
     Failed(String, DataError),
 }
 
@@ -141,7 +141,7 @@ impl Hashed {
     }
 }
 
-/// The root and, relative to it, the files that are read; `None` for the synthetic set.
+/// The root and, relative to it, the files to read; `None` for the synthetic set.
 fn files(config: &DataConfig) -> Result<Option<(PathBuf, Vec<PathBuf>)>> {
     if config.source == SourceKind::Synthetic {
         return Ok(None);
@@ -165,7 +165,7 @@ fn absolute(root: &Path) -> String {
     name::shown(&fs::canonicalize(root).unwrap_or_else(|_| root.to_owned()))
 }
 
-/// The cache as it is on disk.
+/// The cache as stored on disk.
 #[derive(Debug, Serialize, Deserialize)]
 struct CacheFile {
     root: String,
@@ -174,15 +174,16 @@ struct CacheFile {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct CacheEntry {
-    /// The name relative to the root; what is not UTF-8 in it is escaped, so that two names stay two.
+    /// The name relative to the root; bytes that are not UTF-8 are escaped, so that different names stay
+    /// different.
     path: String,
     #[serde(flatten)]
     state: FileState,
     hash: ContentHash,
 }
 
-/// What the system tells about a file. Times are nanoseconds from 1970, negative before; a part is `None`
-/// where the system does not tell it.
+/// What the system reports about a file. Times are in nanoseconds since 1970, negative before; a part is `None`
+/// if the system does not report it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct FileState {
     bytes: u64,

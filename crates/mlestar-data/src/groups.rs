@@ -1,5 +1,5 @@
-//! Images that belong together, such as the frames of one video or the photographs of one animal, so that a split
-//! of our own keeps them on one side.
+//! Images that belong together, such as the frames of one video or the photographs of one animal. A split made
+//! by this crate puts them on the same side.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,15 +8,15 @@ use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
-/// What tells which images of a folder belong together.
+/// What defines which images of a folder belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupBy {
-    /// The file's name without the number at its end, and the folders inside the class folder: `scene07_1.jpg` and
-    /// `scene07_2.jpg` belong together. A name without a number stands alone.
+    /// The file's name without the number at its end, and the folders inside the class folder: `scene07_1.jpg`
+    /// and `scene07_2.jpg` belong together. A file without a number in its name forms its own group.
     Name,
-    /// The folders inside the class folder: all files of `ant/nest3` and of `bee/nest3` belong together. A file that
-    /// lies directly in its class folder stands alone.
+    /// The folders inside the class folder: all files of `ant/nest3` and of `bee/nest3` belong together. A file
+    /// directly in its class folder forms its own group.
     Folder,
 }
 
@@ -30,9 +30,9 @@ impl fmt::Display for GroupBy {
 }
 
 impl GroupBy {
-    /// A number for each file, equal for those that belong together. `paths` are relative to the data folder, and
-    /// their first `n_outer` folders are those of the split and the class. Groups reach over classes, so that what
-    /// has one name in two classes is not cut either.
+    /// A group number for each file, equal for files that belong together. `paths` are relative to the data
+    /// folder, and their first `n_outer` folders are those of the split and the class. Groups can span classes,
+    /// so that images with the same name in two classes are not separated either.
     pub(crate) fn number<'a>(
         self,
         paths: impl Iterator<Item = &'a Path>,
@@ -54,7 +54,7 @@ impl GroupBy {
             .collect()
     }
 
-    /// What the files of a group share; `None` for a file that stands alone.
+    /// The common part of the files of a group; `None` for a file that forms its own group.
     fn key(self, path: &Path, n_outer: usize) -> Option<(Vec<OsString>, Vec<u8>)> {
         let mut inner: Vec<OsString> = path
             .components()

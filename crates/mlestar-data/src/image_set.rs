@@ -1,4 +1,4 @@
-//! Labelled 8-bit RGB pictures of one size, in memory.
+//! Labelled 8-bit RGB images of one size, in memory.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{DataError, Result};
 use crate::readers::name;
 
-/// Where a picture came from, so that a finding can name it.
+/// The origin of an image, so that a finding can name it.
 ///
 /// ```
 /// use mlestar_data::Origin;
@@ -21,7 +21,7 @@ use crate::readers::name;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// A file, relative to the data folder; as a text in the form of [`name::shown`].
+    /// A file, relative to the data folder, as text in the form of [`name::shown`].
     File(#[serde(with = "name::as_text")] PathBuf),
     /// A record (from 0) of a file of records.
     Record {
@@ -30,7 +30,7 @@ pub enum Origin {
         /// The record, from 0.
         record: u64,
     },
-    /// A generated picture.
+    /// A generated image.
     Synthetic {
         /// Its number, from 0.
         index: u64,
@@ -47,18 +47,18 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The pictures that one or more image sets show; shared, never copied.
+/// The images behind one or more image sets; shared, never copied.
 #[derive(Debug)]
 struct Store {
     pixels: Vec<u8>,
     origins: Vec<Origin>,
 }
 
-/// 8-bit RGB pictures of one size, all in memory, with labels and origins.
+/// 8-bit RGB images of one size, all in memory, with labels and origins.
 ///
-/// Pictures are planar: channel `c` of the pixel in row `y` and column `x` is at
-/// `(c * height + y) * width + x` of [`pixels`](Self::pixels). [`select`](Self::select) and `clone`
-/// share the pixels with the set that they are made from.
+/// Images are planar: channel `c` of the pixel in row `y` and column `x` is at
+/// `(c * height + y) * width + x` of [`pixels`](Self::pixels). [`select`](Self::select) and `clone` share the
+/// pixels with the original set.
 ///
 /// ```
 /// use mlestar_data::{ImageSet, Origin};
@@ -79,7 +79,7 @@ pub struct ImageSet {
     height: usize,
     width: usize,
     store: Arc<Store>,
-    /// The store's picture that each index shows.
+    /// For each index, its image in the store.
     rows: Arc<[u32]>,
     labels: Arc<[u32]>,
 }
@@ -88,14 +88,14 @@ impl ImageSet {
     /// Red, green and blue.
     pub const CHANNELS: usize = 3;
 
-    /// A set of `labels.len()` pictures of `height` x `width` pixels.
+    /// A set of `labels.len()` images of `height` x `width` pixels.
     ///
-    /// `pixels` holds 3 x `height` x `width` bytes a picture, planar. A set may be empty (a split
-    /// that nothing was put into), but its size and classes are checked all the same.
+    /// `pixels` holds 3 x `height` x `width` bytes per image, planar. A set may be empty (a split without
+    /// images), but its size and classes are still checked.
     ///
     /// # Errors
-    /// When a length does not fit the others, a size is zero, a label is not below the number of
-    /// classes, or a class name is empty or there twice.
+    /// If a length does not fit the others, a size is zero, a label is not below the number of classes, or a
+    /// class name is empty or occurs twice.
     pub fn new(
         classes: Arc<[String]>,
         height: usize,
@@ -111,10 +111,10 @@ impl ImageSet {
             .and_then(|v| v.checked_mul(width))
             .and_then(|v| v.checked_mul(n));
         let problem = if height == 0 || width == 0 {
-            Some(format!("pictures of {height} x {width} pixels"))
+            Some(format!("images of {height} x {width} pixels"))
         } else if expected != Some(pixels.len()) {
             Some(format!(
-                "{n} pictures of 3 x {height} x {width} need {} bytes of pixels, but there are {}",
+                "{n} images of 3 x {height} x {width} need {} bytes of pixels, but there are {}",
                 expected.map_or_else(|| "too many".to_string(), |v| v.to_string()),
                 pixels.len()
             ))
@@ -122,7 +122,7 @@ impl ImageSet {
             Some(format!("{n} labels, but {} origins", origins.len()))
         } else if u32::try_from(n).is_err() {
             Some(format!(
-                "{n} pictures, but at most {} are supported",
+                "{n} images, but at most {} are supported",
                 u32::MAX
             ))
         } else {
@@ -132,7 +132,7 @@ impl ImageSet {
                 .find(|(_, l)| **l as usize >= classes.len())
                 .map(|(i, label)| {
                     format!(
-                        "picture {i} ({}) has the label {label}, but there are {} classes",
+                        "image {i} ({}) has the label {label}, but there are {} classes",
                         origins[i],
                         classes.len()
                     )
@@ -153,12 +153,12 @@ impl ImageSet {
         })
     }
 
-    /// The number of pictures.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are no pictures.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -173,32 +173,32 @@ impl ImageSet {
         self.classes.len()
     }
 
-    /// The height of every picture, in pixels.
+    /// The height of every image, in pixels.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// The width of every picture, in pixels.
+    /// The width of every image, in pixels.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The number of bytes of a picture: 3 x height x width.
+    /// The number of bytes of an image: 3 x height x width.
     pub fn bytes_per_picture(&self) -> usize {
         Self::CHANNELS * self.height * self.width
     }
 
-    /// The picture's pixels, planar: `[3, height, width]`.
+    /// The image's pixels, planar: `[3, height, width]`.
     ///
     /// # Panics
-    /// When `index` is not below [`len`](Self::len), as slices do.
+    /// If `index` is not below [`len`](Self::len), as for slices.
     pub fn pixels(&self, index: usize) -> &[u8] {
         let size = self.bytes_per_picture();
         let row = self.rows[index] as usize;
         &self.store.pixels[row * size..(row + 1) * size]
     }
 
-    /// The picture's pixels, interleaved: `[height, width, 3]`, as image files and displays have them.
+    /// The image's pixels, interleaved: `[height, width, 3]`, as in image files and displays.
     ///
     /// # Panics
     /// When `index` is not below [`len`](Self::len).
@@ -214,7 +214,7 @@ impl ImageSet {
         out
     }
 
-    /// The picture's label: an index into [`classes`](Self::classes).
+    /// The image's label: an index into [`classes`](Self::classes).
     ///
     /// # Panics
     /// When `index` is not below [`len`](Self::len).
@@ -227,7 +227,7 @@ impl ImageSet {
         &self.labels
     }
 
-    /// Where the picture came from.
+    /// The origin of the image.
     ///
     /// # Panics
     /// When `index` is not below [`len`](Self::len).
@@ -235,7 +235,7 @@ impl ImageSet {
         &self.store.origins[self.rows[index] as usize]
     }
 
-    /// The number of pictures of each class.
+    /// The number of images of each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.n_classes()];
         for label in self.labels.iter() {
@@ -244,7 +244,7 @@ impl ImageSet {
         counts
     }
 
-    /// The pictures at `indices`, in that order. The pixels are shared, not copied.
+    /// The images at `indices`, in that order. The pixels are shared, not copied.
     ///
     /// # Errors
     /// When an index is not below [`len`](Self::len).
@@ -265,8 +265,7 @@ impl ImageSet {
         })
     }
 
-    /// The same pictures with pixels of their own, so that those of the set which they were
-    /// selected from can be freed.
+    /// The same images with their own copy of the pixels, so that the original set can be freed.
     pub fn compact(&self) -> ImageSet {
         let mut pixels = Vec::with_capacity(self.len() * self.bytes_per_picture());
         let mut origins = Vec::with_capacity(self.len());
@@ -292,7 +291,7 @@ fn check_classes(classes: &[String]) -> Result<()> {
         let problem = if name.trim().is_empty() {
             format!("class {i} has an empty name")
         } else if !seen.insert(name) {
-            format!("the class name {name} is there twice")
+            format!("the class name {name} occurs twice")
         } else {
             continue;
         };
@@ -300,7 +299,7 @@ fn check_classes(classes: &[String]) -> Result<()> {
     }
     if classes.is_empty() {
         return Err(DataError::Inconsistent {
-            problem: "there are no classes".to_string(),
+            problem: "it has no classes".to_string(),
         });
     }
     Ok(())
@@ -310,11 +309,11 @@ fn check_classes(classes: &[String]) -> Result<()> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SplitName {
-    /// What the model is fitted to.
+    /// Fits the model.
     Train,
-    /// What every choice is made on.
+    /// Decides every choice, such as the best epoch.
     Validation,
-    /// What the result is measured on, once.
+    /// Measures the result, once.
     Test,
 }
 
@@ -335,17 +334,17 @@ impl fmt::Display for SplitName {
     }
 }
 
-/// The pictures for fitting, for choosing, and for the one figure that is reported at the end.
+/// The images for fitting the model, for choices, and for the one reported figure.
 ///
-/// The functions of this crate that make splits make them disjoint by construction: each picture of
-/// the source goes to exactly one of the three.
+/// The functions of this crate that make splits guarantee disjoint splits: each image of the source goes to
+/// exactly one of the three.
 #[derive(Debug, Clone)]
 pub struct ImageSplits {
-    /// What the model is fitted to.
+    /// Fits the model.
     pub train: ImageSet,
-    /// What every choice is made on.
+    /// Decides every choice, such as the best epoch.
     pub validation: ImageSet,
-    /// What the result is measured on, once.
+    /// Measures the result, once.
     pub test: ImageSet,
 }
 
@@ -421,7 +420,7 @@ mod tests {
         let error = small().select(&[3]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "index 3 is out of range: the image set has 3 pictures"
+            "index 3 is out of range: the image set has 3 images"
         );
     }
 
@@ -447,7 +446,7 @@ mod tests {
             1,
             "(synthetic#0) has the label 1, but there are 1 classes",
         );
-        refused(&["a", "a"], 2, 2, 12, vec![1], 1, "a is there twice");
+        refused(&["a", "a"], 2, 2, 12, vec![1], 1, "a occurs twice");
         refused(
             &["a", " "],
             2,

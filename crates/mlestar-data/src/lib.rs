@@ -1,12 +1,12 @@
-//! Image data sets: read, verify, fetch, split, describe, check, augment and batch them.
+//! Image datasets: read, verify, fetch, split, describe, check, augment and batch them.
 //!
 //! [`load()`] turns a [`DataConfig`] into three disjoint [`ImageSet`]s and a report of what was read.
-//! It reads the binary versions of CIFAR-10 and CIFAR-100, folders of pictures, and a built-in
+//! It reads the binary versions of CIFAR-10 and CIFAR-100, folders of images, and a built-in
 //! procedural set that needs no files. [`fetch`] downloads and verifies the official archives,
-//! [`describe()`], [`quality`], [`separability`] and [`variability`] look at what is there, and
-//! [`Loader`] makes augmented, normalised batches of it.
+//! [`describe()`], [`quality`], [`separability`] and [`variability`] analyse the images, and [`Loader`] makes
+//! augmented, normalised batches of them.
 //!
-//! Everything random derives from a seed and is independent of threads and of the order of work.
+//! All randomness derives from a seed and does not depend on threads or the order of work.
 //!
 //! ```
 //! use mlestar_data::{DataConfig, load};
@@ -15,7 +15,7 @@
 //! let train = &loaded.splits.train;
 //! assert_eq!((train.n_classes(), train.height(), train.width()), (10, 32, 32));
 //! for (name, set) in loaded.splits.named() {
-//!     println!("{name}: {} pictures, {:?} a class", set.len(), set.class_counts());
+//!     println!("{name}: {} images, {:?} a class", set.len(), set.class_counts());
 //! }
 //! # Ok(())
 //! # }

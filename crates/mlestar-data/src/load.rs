@@ -1,4 +1,4 @@
-//! From a config to three disjoint image sets and a report of what was read.
+//! Loads a dataset: from a config to three disjoint image sets and a report.
 
 use std::path::Path;
 
@@ -16,37 +16,38 @@ use crate::readers::resize;
 pub use crate::source_report::{SourceReport, SplitReport};
 use crate::synthetic;
 
-/// The splits and where they came from.
+/// The splits and a report of their source.
 #[derive(Debug, Clone)]
 pub struct LoadedData {
-    /// The pictures.
+    /// The images.
     pub splits: ImageSplits,
-    /// What was read and what was done to it.
+    /// What was read, and how it was processed.
     pub source: SourceReport,
 }
 
-/// Reads the data that `config` names and splits it.
+/// Reads the dataset that `config` describes and splits it.
 ///
-/// A split that the source has is used as it is. A missing test split takes `test_fraction` of all
-/// pictures, and a missing validation split `validation_fraction` of the training pictures; both are
-/// stratified by class and depend on `seed` alone. With `subset`, that many training and validation
-/// pictures stay; the test pictures are reduced in the same proportion. The test split that is made
-/// does not depend on `subset`: a smaller subset is tested on some of the same pictures.
+/// Existing splits are used unchanged. A missing test split takes `test_fraction` of all images, and a missing
+/// validation split takes `validation_fraction` of the training images; both are stratified by class and depend
+/// only on `seed`. `subset` limits the number of training and validation images; the test images are reduced in
+/// the same proportion. A generated test split does not depend on `subset`: a smaller subset is tested on some
+/// of the same images.
 ///
-/// Images of a folder that cannot be read are left out of the splits and listed in the report, up to
-/// `unreadable_share_max` of them.
+/// Unreadable images of a folder are left out of the splits and listed in the report, up to the share
+/// `unreadable_share_max`.
 ///
 /// # Errors
-/// When a setting is out of range, the source is missing or malformed, or there are too few
-/// pictures for the splits or the subset; when too many images, or all of a class, cannot be read.
+/// If a setting is out of range, the source is missing or malformed, or there are too few images for the splits
+/// or the subset; if too many images, or all images of a class, cannot be read.
 pub fn load(config: &DataConfig, seed: u64) -> Result<LoadedData> {
     load_within(config, seed, None)
 }
 
-/// As [`load`], in at most `memory_bytes` of memory for the images, which is computed before it is taken.
+/// Like [`load`], but with at most `memory_bytes` of memory for the images, which is checked before it is
+/// allocated.
 ///
 /// # Errors
-/// As [`load`]; [`DataError::TooLargeForMemory`] when the images need more.
+/// As for [`load`]; [`DataError::TooLargeForMemory`] if the images need more.
 ///
 /// ```
 /// use mlestar_data::{DataConfig, load::load_within};
@@ -70,7 +71,7 @@ pub fn load_within(
     }
 }
 
-/// Refuses a set that is larger than the memory there is.
+/// Fails if the images need more memory than is available.
 fn check_memory(
     n: usize,
     size: [usize; 2],
@@ -126,7 +127,7 @@ fn load_synthetic(config: &DataConfig, seed: u64, memory_bytes: Option<u64>) -> 
     };
     let source = report(
         config,
-        "generated pictures".to_string(),
+        "generated images".to_string(),
         n_available,
         &chosen,
         made_from,
@@ -157,7 +158,7 @@ fn load_cifar(kind: CifarKind, config: &DataConfig, seed: u64) -> Result<LoadedD
         test: data.test.select(&test)?,
     };
     if config.subset.is_some() {
-        // The rest of the set would stay in memory as long as a single picture of it is in use.
+        // Otherwise the rest of the set would stay in memory as long as one of its images is used.
         splits = ImageSplits {
             train: splits.train.compact(),
             validation: splits.validation.compact(),
@@ -243,7 +244,7 @@ fn load_folder(config: &DataConfig, seed: u64, memory_bytes: Option<u64>) -> Res
     Ok(LoadedData { splits, source })
 }
 
-/// Refuses a set of which too many of `n` images cannot be read.
+/// Fails if too many of `n` images cannot be read.
 fn check_readable(config: &DataConfig, n: usize, images: &Images) -> Result<()> {
     let share_max = config.unreadable_share_max;
     match images.unreadable.len() > n_unreadable_allowed(n, share_max) {
@@ -260,8 +261,8 @@ fn check_readable(config: &DataConfig, n: usize, images: &Images) -> Result<()> 
     }
 }
 
-/// The splits without the images that could not be read. `ends` are where the splits begin and end among
-/// all images: train, validation, test.
+/// Removes unreadable images from the splits. `ends` are the boundaries of the splits among all images: train,
+/// validation, test.
 fn split_readable(images: &Images, ends: [usize; 4]) -> Result<ImageSplits> {
     let between = |from: usize, to: usize| {
         let readable = images.readable.iter().copied();
@@ -292,7 +293,7 @@ fn split_readable(images: &Images, ends: [usize; 4]) -> Result<ImageSplits> {
     Ok(splits)
 }
 
-/// What `data.group_by` did.
+/// The effect of `data.group_by`.
 fn group_note(config: &DataConfig, listing: &Listing) -> Option<String> {
     let by = config.group_by?;
     Some(match (&listing.validation, &listing.test) {
@@ -300,13 +301,11 @@ fn group_note(config: &DataConfig, listing: &Listing) -> Option<String> {
             "data.group_by = \"{by}\" has no effect, because the folder has both splits: {}",
             listing.split_folders.join(", ")
         ),
-        _ => format!(
-            "images that belong together by their {by} are on one side of every split that was made"
-        ),
+        _ => format!("images that belong together (by {by}) are in the same split"),
     })
 }
 
-/// What a reader of the results should know about the files.
+/// Notes about the files that a reader of the results should know.
 fn notes(listing: &Listing, images: &Images) -> Vec<String> {
     let mut notes = Vec::new();
     if listing.n_nested > 0 {
@@ -318,14 +317,14 @@ fn notes(listing: &Listing, images: &Images) -> Vec<String> {
     match images.conversions.n_without_end_marker {
         0 => {}
         n => notes.push(format!(
-            "{n} JPEG file(s) lack their end marker but no pixel, and are used"
+            "{n} JPEG file(s) lack their end marker but are otherwise complete; they are used"
         )),
     }
     notes
 }
 
-/// As [`folder::scan`]; where that finds no class folders, the error says so if the folder holds
-/// another kind of data set.
+/// As [`folder::scan`]. If there are no class folders, the error says whether the folder holds another kind of
+/// dataset.
 pub(crate) fn scan_folder(root: &Path) -> Result<Listing> {
     folder::scan(root).map_err(|error| match (error, detect::detect(root)) {
         (DataError::NoPictures { path, detail: _ }, Ok(kind)) if kind != SourceKind::Folder => {
@@ -342,10 +341,10 @@ pub(crate) fn scan_folder(root: &Path) -> Result<Listing> {
 
 fn folder_layout(listing: &Listing) -> String {
     if listing.split_folders.is_empty() {
-        "one folder a class".to_string()
+        "one folder per class".to_string()
     } else {
         format!(
-            "one folder a class in each of {}",
+            "one folder per class in each of {}",
             listing.split_folders.join(", ")
         )
     }
@@ -353,7 +352,7 @@ fn folder_layout(listing: &Listing) -> String {
 
 fn folder_made_from(config: &DataConfig, listing: &Listing) -> Made {
     let whole = if listing.split_folders.is_empty() {
-        "all pictures"
+        "all images"
     } else {
         "train/"
     };
@@ -374,7 +373,7 @@ fn folder_made_from(config: &DataConfig, listing: &Listing) -> Made {
         },
         validation: validation.unwrap_or_else(|| {
             let rest = if test.is_none() {
-                " that are not for testing"
+                " outside the test split"
             } else {
                 ""
             };
@@ -388,7 +387,7 @@ fn folder_made_from(config: &DataConfig, listing: &Listing) -> Made {
     }
 }
 
-/// Where each split came from, in words.
+/// The origin of each split, in words.
 struct Made {
     train: String,
     validation: String,
@@ -414,13 +413,13 @@ fn report(
             .collect();
         if !absent.is_empty() {
             notes.push(format!(
-                "the {name} split has no picture of {}",
+                "the {name} split has no image of {}",
                 absent.join(", ")
             ));
         }
     }
     if let Some(n) = config.subset {
-        notes.push(format!("only a subset of {n} training and validation pictures is used, and as large a share of the test pictures"));
+        notes.push(format!("only a subset of {n} training and validation images is used, and the same share of the test images"));
     }
     let n_used = splits.named().iter().map(|(_, set)| set.len()).sum();
     let words = [made_from.train, made_from.validation, made_from.test];
@@ -441,7 +440,7 @@ fn report(
         image_size: [splits.train.height(), splits.train.width()],
         n_available,
         splits: reports.collect(),
-        resize_rule: "none: all pictures have one size".to_string(),
+        resize_rule: "none: all images have one size".to_string(),
         conversions: untouched(splits),
         file_sizes: FileSizes::uniform(splits.train.height(), splits.train.width(), n_used),
         n_unreadable: 0,

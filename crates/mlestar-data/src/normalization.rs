@@ -1,10 +1,10 @@
-//! Per-channel normalisation of 8-bit pictures: `(v / 255 - mean) / std`.
+//! Per-channel normalisation of 8-bit images: `(v / 255 - mean) / std`.
 
 use crate::DataError;
 use crate::describe::Description;
 use serde::{Deserialize, Serialize};
 
-/// The smallest standard deviation that is divided by: one grey level.
+/// The smallest standard deviation used as a divisor: one grey level.
 const SMALLEST_STD: f64 = 1.0 / 255.0;
 
 /// Mean and standard deviation per channel (red, green, blue) of pixels scaled to `[0, 1]`.
@@ -32,18 +32,18 @@ impl Normalization {
     /// A checked normalisation.
     ///
     /// # Errors
-    /// When a mean is outside `[0, 1]`, or a standard deviation outside `(0, 1]`.
+    /// If a mean is outside `[0, 1]`, or a standard deviation outside `(0, 1]`.
     pub fn new(mean: [f32; 3], std: [f32; 3]) -> Result<Self, DataError> {
         let normalization = Self { mean, std };
         normalization.check()?;
         Ok(normalization)
     }
 
-    /// Normalisation with the statistics of a data set. A standard deviation below one grey level
-    /// (1/255), as sets of blank pictures have, is raised to it, so that the result stays finite.
+    /// Normalisation with the statistics of a dataset. A standard deviation below one grey level (1/255), as in
+    /// sets of blank images, is raised to it, so that the result stays finite.
     ///
     /// # Errors
-    /// When a mean is outside `[0, 1]`, or a standard deviation negative, over 1 or not a number.
+    /// If a mean is outside `[0, 1]`, or a standard deviation is negative, above 1 or NaN.
     pub fn from_stats(mean: [f64; 3], std: [f64; 3]) -> Result<Self, DataError> {
         // `max` would turn a NaN into the floor and hide it.
         let floored = std.map(|s| {
@@ -59,7 +59,7 @@ impl Normalization {
     /// Normalisation with the statistics of a described set, usually the training split.
     ///
     /// # Errors
-    /// When the described set is empty.
+    /// If the described set is empty.
     pub fn from_description(description: &Description) -> Result<Self, DataError> {
         let channels = &description.channels;
         Self::from_stats(
@@ -71,7 +71,7 @@ impl Normalization {
     /// Checks the ranges that [`Normalization::new`] states, for values that were deserialised.
     ///
     /// # Errors
-    /// As [`Normalization::new`].
+    /// As for [`Normalization::new`].
     pub fn check(&self) -> Result<(), DataError> {
         const ALLOWED_MEAN: &str = "0 to 1, of pixels scaled to 0-1";
         const ALLOWED_STD: &str = "above 0 and at most 1, of pixels scaled to 0-1";
@@ -94,7 +94,7 @@ impl Normalization {
         Ok(())
     }
 
-    /// Normalises the planar picture `values` (CHW), pixels scaled to 0-1.
+    /// Normalises the planar image `values` (CHW), pixels scaled to 0-1.
     pub(crate) fn apply(&self, values: &mut [f32]) {
         let area = (values.len() / 3).max(1);
         for (channel, plane) in values.chunks_exact_mut(area).enumerate() {
@@ -119,7 +119,7 @@ impl Normalization {
     }
 }
 
-/// A [`Normalization`] worked out for every level of every channel.
+/// A [`Normalization`] precomputed for every level of every channel.
 #[derive(Debug, Clone)]
 pub struct NormalizationTable {
     levels: [[f32; 256]; 3],
@@ -129,13 +129,13 @@ impl NormalizationTable {
     /// The 256 normalised values of `channel` (0 red, 1 green, 2 blue).
     ///
     /// # Panics
-    /// When `channel` is not 0, 1 or 2.
+    /// If `channel` is not 0, 1 or 2.
     pub fn channel(&self, channel: usize) -> &[f32; 256] {
         &self.levels[channel]
     }
 
-    /// Writes the normalised picture. Both slices are planar (CHW) and equally long, a multiple
-    /// of 3; what is beyond the shorter one is left alone.
+    /// Writes the normalised image. Both slices are planar (CHW) and have the same length, a multiple of 3;
+    /// values beyond the shorter one are not changed.
     pub fn apply(&self, pixels: &[u8], out: &mut [f32]) {
         let plane_len = (pixels.len() / 3).max(1);
         let planes = pixels
@@ -149,9 +149,9 @@ impl NormalizationTable {
     }
 }
 
-/// Writes the normalised picture: `pixels` is planar (CHW), `out` as long.
+/// Writes the normalised image: `pixels` is planar (CHW), and `out` has the same length.
 ///
-/// For many pictures, [`Normalization::table`] saves working out the levels again.
+/// For many images, [`Normalization::table`] avoids computing the levels again.
 pub fn normalize_into(pixels: &[u8], normalization: &Normalization, out: &mut [f32]) {
     normalization.table().apply(pixels, out);
 }

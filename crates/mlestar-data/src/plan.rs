@@ -1,4 +1,4 @@
-//! Which picture goes to which split, from labels alone, and from what belongs together.
+//! Assigns images to splits, using only their labels and groups.
 
 use std::collections::BTreeSet;
 
@@ -6,21 +6,20 @@ use crate::config::DataConfig;
 use crate::error::{DataError, Result};
 use crate::split::{grouped_split, stratified_split, subset_with_minimum};
 
-/// The labels of a source's splits. Plans number the pictures through: train, then validation,
-/// then test.
+/// The labels of a source's splits. Plans number the images consecutively: train, then validation, then test.
 pub(crate) struct Pools<'a> {
-    /// Where, for messages.
+    /// The place, for messages.
     pub place: String,
     /// The class names.
     pub classes: &'a [String],
     pub train: &'a [u32],
     pub validation: Option<&'a [u32]>,
     pub test: Option<&'a [u32]>,
-    /// For each training picture a number that those that belong together share.
+    /// A group number for each training image; images that belong together share it.
     pub groups: Option<&'a [u32]>,
 }
 
-/// Which pictures go where; each is in at most one list, and the lists are ascending.
+/// The images of each split. Each image is in at most one list, and the lists are ascending.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub train: Vec<usize>,
@@ -74,10 +73,9 @@ impl Pools<'_> {
         })
     }
 
-    /// `n` of the training and validation pictures, and as large a share of the test pictures; the
-    /// parts are `[train, validation, test]`, and an empty validation part stays empty. Each class
-    /// keeps a training picture and one for each of the `n_splits_to_make` splits that will be taken
-    /// from them.
+    /// Selects `n` of the training and validation images, and the same share of the test images. The parts are
+    /// `[train, validation, test]`; an empty validation part stays empty. Each class keeps a training image,
+    /// and one more for each of the `n_splits_to_make` splits that will be taken from them.
     pub fn reduce(
         &self,
         n: usize,
@@ -90,7 +88,7 @@ impl Pools<'_> {
             return Err(DataError::SubsetTooLarge {
                 requested: n,
                 available,
-                place: format!("{} (pictures that are not in a test split)", self.place),
+                place: format!("{} (images that are not in a test split)", self.place),
             });
         }
         let k = self.classes.len();
@@ -100,14 +98,14 @@ impl Pools<'_> {
             return Err(DataError::SubsetTooSmall {
                 requested: n,
                 needed: minimum * k,
-                needed_for: format!("one picture of each of {k} classes for every split"),
+                needed_for: format!("one image of each of {k} classes for every split"),
             });
         }
         let scaled = |part: usize| (part as f64 * n as f64 / available as f64).round() as usize;
         let n_validation = if validation.is_empty() {
             0
         } else {
-            // The training pictures must be enough for what is left, and the other way round.
+            // The training images must be enough for the other splits, and vice versa.
             let (low, high) = (k.max(n.saturating_sub(train.len())), n - train_minimum * k);
             scaled(validation.len())
                 .min(high)
@@ -131,8 +129,8 @@ impl Pools<'_> {
             .collect()
     }
 
-    /// Those that stay and those that are held out for `split`; where pictures belong together, `keep` groups of
-    /// each class stay.
+    /// The images that remain and those held out for `split`. If images are grouped, at least `keep` groups of
+    /// each class remain.
     fn split_off(
         &self,
         indices: &[usize],
@@ -177,7 +175,7 @@ impl Pools<'_> {
         }
     }
 
-    /// Every class that is validated or tested must have training pictures.
+    /// Checks that every class with validation or test images has training images.
     fn check_classes(&self) -> Result<()> {
         let mut in_train = vec![false; self.classes.len()];
         for label in self.train {
@@ -189,10 +187,10 @@ impl Pools<'_> {
             Some(label) => Err(DataError::Layout {
                 path: self.place.clone().into(),
                 problem: format!(
-                    "class {} has test pictures but no training pictures",
+                    "class {} has test images but no training images",
                     self.classes[*label as usize]
                 ),
-                remedy: "add training pictures of it, or remove the class".to_string(),
+                remedy: "add training images of it, or remove the class".to_string(),
             }),
         }
     }
@@ -256,7 +254,7 @@ mod tests {
             let config = DataConfig { validation_fraction, test_fraction, ..DataConfig::default() };
             let plan = pools.plan(&config, seed);
             let Ok(plan) = plan else {
-                // A test split that takes all but one picture of a class leaves none to validate on.
+                // A test split that takes all but one image of a class leaves none for validation.
                 prop_assert!(validation.is_none() && test.is_none());
                 return Ok(());
             };
@@ -286,7 +284,7 @@ mod tests {
         }
     }
 
-    /// Two classes of five groups each, some of which hold both.
+    /// Two classes of five groups each; some groups hold both classes.
     #[test]
     fn what_belongs_together_is_on_one_side() {
         let train: Vec<u32> = (0..60).map(|i| i % 2).collect();
@@ -311,6 +309,6 @@ mod tests {
         assert!(parts[1].is_disjoint(&parts[2]));
 
         let one_group: Vec<u32> = train.iter().map(|label| label * 7).collect();
-        insta::assert_snapshot!(plan(&one_group).unwrap_err(), @"the images of class ant make 1 group(s) by data.group_by, but a test split needs at least 3 groups that can be kept apart; add images of others, group by something finer, or make the folders train, val and test by hand");
+        insta::assert_snapshot!(plan(&one_group).unwrap_err(), @"the images of class ant make 1 group(s) by data.group_by, but a test split needs at least 3 groups that can be kept apart; add more groups, use smaller groups, or create the folders train, val and test by hand");
     }
 }

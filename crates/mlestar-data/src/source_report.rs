@@ -1,4 +1,4 @@
-//! What was read, and what was done to it.
+//! Report of what was read and how it was processed.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,51 +6,51 @@ use crate::config::SourceKind;
 use crate::image_set::SplitName;
 use crate::readers::folder::{Conversions, FileSizes, Skipped, SkippedCount};
 
-/// What was read, and what was done to it.
+/// What was read and how it was processed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceReport {
-    /// What kind of data set it is.
+    /// The kind of dataset.
     pub source: SourceKind,
-    /// How it is laid out, in words.
+    /// Its layout, in words.
     pub layout: String,
     /// The class names, in label order.
     pub classes: Vec<String>,
-    /// `[height, width]` of every picture, in pixels.
+    /// `[height, width]` of every image, in pixels.
     pub image_size: [usize; 2],
-    /// Pictures in the source, before any subset was taken and any was left out.
+    /// Images in the source, before any were left out or a subset was chosen.
     pub n_available: usize,
     /// The train, validation and test splits, in that order.
     pub splits: Vec<SplitReport>,
-    /// How pictures were brought to one size, in words.
+    /// How images were resized to one size, in words.
     pub resize_rule: String,
-    /// What had to be converted.
+    /// How images were converted.
     pub conversions: Conversions,
-    /// How large the images were before they were brought to one size.
+    /// The original sizes of the images.
     pub file_sizes: FileSizes,
-    /// Images that could not be read and were left out.
+    /// Number of images that could not be read and were left out.
     pub n_unreadable: usize,
     /// The first 100 of them, with reasons.
     pub unreadable: Vec<Skipped>,
-    /// Number of files and folders that are no images of the set and were not read.
+    /// Number of files and folders that are not images of the set and were not read.
     pub n_skipped: usize,
-    /// How many there are for each kind of reason, the commonest first.
+    /// The number of skipped entries for each kind of reason, most frequent first.
     pub skipped_counts: Vec<SkippedCount>,
     /// The first 100 of them, with reasons.
     pub skipped: Vec<Skipped>,
-    /// Anything else that a reader of the results should know, in words.
+    /// Other notes for readers of the results.
     pub notes: Vec<String>,
 }
 
 /// One split of a [`SourceReport`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SplitReport {
-    /// Which one.
+    /// The split.
     pub name: SplitName,
-    /// Number of pictures.
+    /// Number of images.
     pub n: usize,
-    /// Number of pictures of each class, in label order.
+    /// Number of images of each class, in label order.
     pub per_class: Vec<usize>,
-    /// Where the split came from, in words.
+    /// The origin of the split, in words.
     pub made_from: String,
 }
 
@@ -60,12 +60,12 @@ impl SourceReport {
         self.splits.iter().map(|split| split.n).sum()
     }
 
-    /// Whether an image of the source, or a file beside them, was left out.
+    /// Whether an image of the source, or a file beside the images, was left out.
     pub fn leaves_out(&self) -> bool {
         self.n_used() < self.n_available || self.n_skipped > 0
     }
 
-    /// How many of how many images are used, and what became of the others, in words.
+    /// How many of how many images are used, and why the others are not, in words.
     pub fn usage(&self) -> String {
         let (used, available) = (self.n_used(), self.n_available);
         if used == available {
@@ -85,7 +85,7 @@ impl SourceReport {
         )
     }
 
-    /// What was skipped, in a sentence; `None` when nothing was.
+    /// What was skipped, as a sentence; `None` if nothing was.
     pub fn skipped_in_words(&self) -> Option<String> {
         let counts: Vec<String> = self
             .skipped_counts
@@ -101,7 +101,7 @@ impl SourceReport {
         })
     }
 
-    /// The sizes of the files and what was done about them, in words.
+    /// The sizes of the files and how they were resized, in words.
     pub fn sizes_in_words(&self) -> String {
         let sizes = &self.file_sizes;
         let text = |[height, width]: [u32; 2]| format!("{height} x {width}");
@@ -120,9 +120,12 @@ impl SourceReport {
         };
         match (sizes.n_resized, sizes.n_enlarged) {
             (0, _) => files,
-            (n, 0) => format!("{files}; {n} of {} were made {height} x {width}", sizes.n),
+            (n, 0) => format!(
+                "{files}; {n} of {} were resized to {height} x {width}",
+                sizes.n
+            ),
             (n, enlarged) => format!(
-                "{files}; {n} of {} were made {height} x {width}, {enlarged} of them larger than they were",
+                "{files}; {n} of {} were resized to {height} x {width}, {enlarged} of them enlarged",
                 sizes.n
             ),
         }

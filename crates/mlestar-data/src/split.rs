@@ -1,17 +1,15 @@
-//! Stratified, seeded splits and subsets. They work on labels alone, so that nothing has to be
-//! read before it is known to be needed.
+//! Stratified, seeded splits and subsets. They need only labels, so images are read only if they are needed.
 
 use std::collections::BTreeMap;
 
 use mlestar_random::Stream;
 
-/// Splits the indices of `labels` into those that stay and those that are held out.
+/// Splits the indices of `labels` into those that remain and those that are held out.
 ///
-/// Each class is shuffled by itself, by a stream that belongs to (`seed`, `purpose`, class), and
-/// gives `fraction` of its pictures, rounded up or down so that the whole comes as near to
-/// `fraction` as it can. A class of two or more pictures has at least one on either side (for a
-/// fraction above 0 and below 1). Every index is in exactly one of the two lists, and both are
-/// ascending. A fraction outside 0-1 is brought to the nearer end, and NaN to 0.
+/// Each class is shuffled separately, by a stream for (`seed`, `purpose`, class), and gives `fraction` of its
+/// images, rounded up or down so that the total is as close to `fraction` as possible. A class of two or more
+/// images has at least one on either side (for a fraction above 0 and below 1). Every index is in exactly one
+/// of the two lists, and both are ascending. A fraction outside 0-1 is clamped, and NaN becomes 0.
 ///
 /// ```
 /// use mlestar_data::split::stratified_split;
@@ -62,15 +60,15 @@ pub fn stratified_split(
     (stay, held_out)
 }
 
-/// As [`stratified_split`], with all indices of one group on one side. `groups` has a number for each index, equal for
-/// those that belong together; a group may hold several classes.
+/// Like [`stratified_split`], but all indices of a group are on the same side. `groups` has a number for each
+/// index, equal for those that belong together; a group may hold several classes.
 ///
-/// First every class gives one group, the one with which the held-out shares of all classes come nearest to
-/// `fraction`; then groups are taken in an order drawn by (`seed`, `purpose`) as long as they bring the shares nearer.
-/// Of every class at least `keep` groups stay.
+/// First, every class gives the one group that brings the held-out shares of all classes closest to `fraction`.
+/// Then groups are tried in an order drawn by (`seed`, `purpose`), as long as they bring the shares closer. At
+/// least `keep` groups of every class remain.
 ///
 /// # Errors
-/// The first class of which no group can be held out while `keep` stay.
+/// The first class of which no group can be held out while `keep` remain.
 ///
 /// ```
 /// use mlestar_data::split::grouped_split;
@@ -98,7 +96,7 @@ pub fn grouped_split(
             with_class.entry(*class).or_default().push(*group);
         }
     }
-    // Those with the fewest groups have the least choice.
+    // Classes with the fewest groups have the least choice, so they come first.
     let mut classes: Vec<(u32, Vec<usize>)> = with_class.into_iter().collect();
     classes.sort_by_key(|(_, groups)| groups.len());
     for (class, groups) in classes {
@@ -118,7 +116,7 @@ pub fn grouped_split(
     Ok((0..labels.len()).partition(|index| !split.is_held_out[split.group_of[*index]]))
 }
 
-/// Of a class, while groups are chosen.
+/// The state of a class while groups are chosen.
 struct ClassShare {
     n: f64,
     wanted: f64,
@@ -127,9 +125,9 @@ struct ClassShare {
 }
 
 struct GroupedSplit {
-    /// The place of each index's group in `groups`.
+    /// The position of each index's group in `groups`.
     group_of: Vec<usize>,
-    /// How many of each class a group holds.
+    /// The number of images of each class in a group.
     groups: Vec<BTreeMap<u32, usize>>,
     is_held_out: Vec<bool>,
     classes: BTreeMap<u32, ClassShare>,
@@ -170,14 +168,14 @@ impl GroupedSplit {
         }
     }
 
-    /// Whether enough groups of each of its classes would stay.
+    /// Whether enough groups of each of its classes would remain.
     fn can_leave(&self, group: usize) -> bool {
         self.groups[group]
             .keys()
             .all(|class| self.classes[class].n_groups_left > self.keep)
     }
 
-    /// By how much the sum of the squared distances of the held-out shares from the wanted ones would grow.
+    /// The increase of the sum of the squared distances of the held-out shares from the wanted ones.
     fn change(&self, group: usize) -> f64 {
         let of_class = |(class, n): (&u32, &usize)| {
             let share = &self.classes[class];
@@ -198,11 +196,11 @@ impl GroupedSplit {
     }
 }
 
-/// `n` of the indices of `labels`, ascending, with the classes in the same proportions; all indices
-/// when there are no more than `n`.
+/// `n` of the indices of `labels`, ascending, with the classes in the same proportions; all indices if there
+/// are at most `n`.
 ///
-/// Each class gives its share rounded up or down, but at least one picture when `n` is at least the
-/// number of classes.
+/// Each class gives its share rounded up or down, but at least one image if `n` is at least the number of
+/// classes.
 ///
 /// ```
 /// use mlestar_data::split::stratified_subset;
@@ -214,8 +212,8 @@ pub fn stratified_subset(labels: &[u32], n: usize, seed: u64) -> Vec<usize> {
     subset_with_minimum(labels, n, 1, seed)
 }
 
-/// As [`stratified_subset`], with at least `minimum` pictures of every class that has as many, when
-/// `n` allows it. Where the minimum takes more than a class's share, the largest classes give.
+/// Like [`stratified_subset`], with at least `minimum` images of every class that has as many, if `n` allows
+/// it. If the minimum exceeds the share of a class, the largest classes give up images.
 pub(crate) fn subset_with_minimum(
     labels: &[u32],
     n: usize,
@@ -247,11 +245,11 @@ pub(crate) fn subset_with_minimum(
     chosen
 }
 
-/// Moves single pictures from the classes with the most to spare to those below their minimum.
+/// Moves single images from the classes with the most to spare to those below their minimum.
 fn raise_to_minimum(quotas: &mut [usize], needed: &[usize]) {
     while let Some(poor) = (0..quotas.len()).find(|i| quotas[*i] < needed[*i]) {
         let spare = |i: &usize| quotas[*i].saturating_sub(needed[*i]);
-        // `max_by_key` takes the last of equals; reversed, it is the first.
+        // `max_by_key` returns the last of equal items; reversed, it returns the first.
         let Some(rich) = (0..quotas.len())
             .rev()
             .max_by_key(spare)
@@ -276,8 +274,8 @@ fn shuffled_groups(labels: &[u32], seed: u64, purpose: &str) -> Vec<(u32, Vec<us
     by_class.into_iter().collect()
 }
 
-/// Whole numbers within `bounds` that are as near to `ideals` as they can be with a sum as near to
-/// `total` as the bounds allow (the largest-remainder method; the first of equals goes first).
+/// Integers within `bounds` that are as close as possible to `ideals`, with a sum as close to `total` as the
+/// bounds allow (largest-remainder method; the first of equals wins).
 fn apportion(ideals: &[f64], bounds: &[(usize, usize)], total: usize) -> Vec<usize> {
     let mut quotas: Vec<usize> = bounds.iter().map(|(low, _)| *low).collect();
     let mut order: Vec<usize> = (0..ideals.len())
@@ -294,7 +292,7 @@ fn apportion(ideals: &[f64], bounds: &[(usize, usize)], total: usize) -> Vec<usi
     quotas
 }
 
-/// Products of a fraction and a count miss whole numbers by a rounding error, never by this much.
+/// Products of a fraction and a count miss integers by a rounding error, never by this much.
 const ROUNDING: f64 = 1e-9;
 
 fn floor(value: f64) -> usize {
@@ -427,7 +425,7 @@ mod tests {
         }
     }
 
-    /// Groups of one class each and of one size: as good as single images of that size.
+    /// Groups of one class each and of one size: equivalent to single images of that size.
     #[test]
     fn equal_groups_split_as_exactly_as_they_can() {
         let groups: Vec<u32> = (0..600).map(|i| i / 6).collect();

@@ -1,4 +1,4 @@
-//! A smaller data set in the same layout, for quick trials.
+//! Writes a smaller dataset in the same layout, for quick trials.
 
 use std::fs;
 use std::path::Path;
@@ -16,25 +16,25 @@ use crate::readers::folder::Entry;
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubsetReport {
-    /// Training pictures.
+    /// Training images.
     pub n_train: usize,
-    /// Validation pictures, for sources that have a validation split.
+    /// Validation images, for sources that have a validation split.
     pub n_validation: usize,
-    /// Test pictures, for sources that have a test split.
+    /// Test images, for sources that have a test split.
     pub n_test: usize,
     /// Files that were written.
     pub n_files: usize,
 }
 
-/// Writes `n` of the training and validation pictures of `config`'s source, stratified by class and
-/// chosen by `seed`, and as large a share of the test pictures, to `out_dir` in the source's own
-/// layout. Records and files are copied byte for byte. A source without splits gives `n` pictures in all.
+/// Writes `n` of the training and validation images of `config`'s source, stratified by class and chosen by
+/// `seed`, and the same share of the test images, to `out_dir`. The layout is that of the source; records and
+/// files are copied byte for byte. For a source without splits, `n` is the total number of images.
 ///
-/// The folder appears whole or not at all.
+/// Either the complete folder appears or nothing.
 ///
 /// # Errors
-/// When the source is synthetic or malformed; when there are fewer than `n` pictures, or too few
-/// in `n` to have one of every class in every split; when `out_dir` exists and is not empty, or cannot be written.
+/// If the source is synthetic or malformed; if there are fewer than `n` images, or `n` is too small for one
+/// image of every class in every split; if `out_dir` exists and is not empty, or cannot be written.
 pub fn write_subset(
     config: &DataConfig,
     n: usize,
@@ -44,10 +44,10 @@ pub fn write_subset(
     write_subset_until(config, n, seed, out_dir, &AtomicBool::new(false))
 }
 
-/// As [`write_subset`], unless `stop` becomes true meanwhile, from another thread or a signal's handler.
+/// Like [`write_subset`], unless `stop` becomes true, set by another thread or a signal handler.
 ///
 /// # Errors
-/// As [`write_subset`], and [`DataError::Stopped`], in which case nothing is left behind.
+/// As for [`write_subset`], and [`DataError::Stopped`], which leaves nothing behind.
 pub fn write_subset_until(
     config: &DataConfig,
     n: usize,
@@ -75,7 +75,7 @@ pub fn write_subset_until(
             return Err(DataError::invalid_setting(
                 "data.source",
                 config.source,
-                "cifar10, cifar100 or folder; the synthetic set is made smaller by data.synthetic.n_train and n_test",
+                "cifar10, cifar100 or folder; reduce the synthetic set with data.synthetic.n_train and n_test",
             ));
         }
     };
@@ -90,7 +90,7 @@ pub fn write_subset_until(
 fn check_stop(stop: &AtomicBool) -> Result<()> {
     match stop.load(Ordering::Acquire) {
         true => Err(DataError::Stopped {
-            doing: "copying pictures",
+            doing: "copying images",
         }),
         false => Ok(()),
     }
@@ -106,9 +106,9 @@ fn check_target(out_dir: &Path) -> Result<()> {
     }
     Err(DataError::Layout {
         path: out_dir.to_owned(),
-        problem: "the subset would be written there, but it exists and is not an empty folder"
+        problem: "the subset cannot be written there, because it exists and is not an empty folder"
             .to_string(),
-        remedy: "name a new folder, or delete this one".to_string(),
+        remedy: "choose a new folder, or delete this one".to_string(),
     })
 }
 

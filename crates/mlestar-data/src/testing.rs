@@ -3,8 +3,7 @@
 use crate::{ImageSet, Origin};
 use mlestar_random::Stream;
 
-/// Pictures of 8 x 8 pixels whose value at each place comes from `level(index, channel)` and a
-/// little noise.
+/// Images of 8 x 8 pixels with values from `level(index, channel)` plus a little noise.
 fn set(
     names: Vec<String>,
     per_class: usize,
@@ -34,7 +33,7 @@ fn names(n_classes: usize) -> Vec<String> {
         .collect()
 }
 
-/// One colour a class, with noise of a few levels.
+/// One colour per class, with noise of a few levels.
 pub(crate) fn flat_set(colors: &[[u8; 3]], per_class: usize, seed: u64) -> ImageSet {
     set(
         names(colors.len()),
@@ -44,7 +43,7 @@ pub(crate) fn flat_set(colors: &[[u8; 3]], per_class: usize, seed: u64) -> Image
     )
 }
 
-/// Pictures without any meaning.
+/// Images without any meaning.
 pub(crate) fn noise_set(n_classes: usize, per_class: usize, seed: u64) -> ImageSet {
     set(names(n_classes), per_class, seed, |_, _, draws| {
         draws.below(256) as u8

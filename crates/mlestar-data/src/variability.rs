@@ -1,24 +1,24 @@
-//! How much light, colour, background and position differ from picture to picture.
+//! Variation of light, colour, background and position between images.
 
 use crate::ImageSet;
 use crate::split::stratified_subset;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// The most training pictures that are looked at.
+/// Maximum number of training images used.
 const MOST_PICTURES: usize = 10_000;
-/// A picture whose channels differ less than this on average (0-1) counts as grey.
+/// An image whose channels differ by less than this on average (0-1) counts as grey.
 const GREY_CHROMA: f64 = 0.02;
-/// The border that stands for the background is this part of each side.
+/// The border used as the background is this part of each side.
 const BORDER_PART: usize = 8;
 
-/// Mean and standard deviation over pictures.
+/// Mean and standard deviation over images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
-    /// Mean over the pictures.
+    /// Mean over the images.
     pub mean: f64,
-    /// Standard deviation over the pictures (the population's).
+    /// Standard deviation over the images (the population's).
     pub std: f64,
 }
 
@@ -38,29 +38,29 @@ impl Spread {
     }
 }
 
-/// Differences between training pictures; brightness is 0.299 R + 0.587 G + 0.114 B in 0-1.
+/// Differences between training images; brightness is 0.299 R + 0.587 G + 0.114 B in 0-1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variability {
-    /// Training pictures that were looked at.
+    /// Number of training images used.
     pub n_pictures: usize,
-    /// Mean brightness of a picture.
+    /// Mean brightness of an image.
     pub brightness: Spread,
-    /// Standard deviation of the brightness within a picture.
+    /// Standard deviation of the brightness within an image.
     pub contrast: Spread,
     /// Mean difference between a pixel's largest and smallest channel.
     pub chroma: Spread,
-    /// Fraction of the pictures that are grey.
+    /// Fraction of the images that are grey.
     pub grey_fraction: f64,
-    /// Mean brightness of a picture's border, which stands for its background.
+    /// Mean brightness of an image's border, used as its background.
     pub border_brightness: Spread,
-    /// Horizontal centre of what differs from the border, as a fraction of the width.
+    /// Horizontal centre of the pixels that differ from the border, as a fraction of the width.
     pub center_x: Spread,
-    /// Vertical centre of what differs from the border, as a fraction of the height.
+    /// Vertical centre of the pixels that differ from the border, as a fraction of the height.
     pub center_y: Spread,
 }
 
-/// Measures variability; `None` without pictures.
+/// Measures variability; `None` without images.
 #[must_use]
 pub fn measure(train: &ImageSet, seed: u64) -> Option<Variability> {
     let indices = stratified_subset(train.labels(), MOST_PICTURES.min(train.len()), seed);
@@ -89,7 +89,7 @@ pub fn measure(train: &ImageSet, seed: u64) -> Option<Variability> {
     })
 }
 
-/// One picture.
+/// One image.
 struct Look {
     brightness: f64,
     contrast: f64,
@@ -142,7 +142,7 @@ fn border_mean(luma: &[f64], height: usize, width: usize) -> f64 {
     levels.iter().sum::<f64>() / levels.len().max(1) as f64
 }
 
-/// The centre of mass of the difference from the border, in fractions of the sides; the middle when
+/// The centre of mass of the difference from the border, in fractions of the sides; the middle of the image if
 /// nothing differs.
 fn center_of(luma: &[f64], border: f64, width: usize, height: usize) -> [f64; 2] {
     let (mut mass, mut x_sum, mut y_sum) = (0.0, 0.0, 0.0);

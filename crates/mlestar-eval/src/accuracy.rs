@@ -2,7 +2,7 @@ use crate::Predictions;
 
 /// Fraction of samples whose predicted class is the true one, 0-1.
 ///
-/// `sklearn.metrics.accuracy_score`. For its interval see [`wilson`](crate::wilson).
+/// `sklearn.metrics.accuracy_score`. For its interval, see [`wilson`](crate::wilson).
 ///
 /// ```
 /// use mlestar_eval::{Predictions, accuracy};

@@ -1,12 +1,12 @@
 use crate::{ConfusionMatrix, class_metrics};
 
-/// Mean recall of the classes that are present, 0-1: the accuracy on a set with as many samples of each.
+/// Mean recall of the classes that are present, 0-1: the accuracy on a set with equally many samples of each.
 ///
 /// `sklearn.metrics.balanced_accuracy_score`; classes without samples are left out, as there.
 ///
 /// ```
 /// use mlestar_eval::{ConfusionMatrix, balanced_accuracy};
-/// // 99 of one class, all right; 1 of the other, wrong.
+/// // 99 of one class, all correct; 1 of the other, wrong.
 /// let matrix = ConfusionMatrix::from_counts(vec![vec![99, 0], vec![1, 0]])?;
 /// assert_eq!(balanced_accuracy(&matrix), 0.5);
 /// # Ok::<(), mlestar_eval::EvalError>(())

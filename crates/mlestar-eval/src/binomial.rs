@@ -4,8 +4,8 @@ use std::f64::consts::PI;
 
 /// Two-sided p-value of the exact binomial test that `successes` of `n` tosses come from a fair coin.
 ///
-/// Twice the smaller tail, at most 1; by symmetry this is also the "sum of no more likely outcomes" of
-/// `scipy.stats.binomtest`. Cost grows with the square root of n.
+/// Twice the smaller tail, at most 1; by symmetry this equals the sum over outcomes that are not more likely,
+/// as in `scipy.stats.binomtest`. The cost grows with the square root of n.
 pub(crate) fn fair_coin_p_value(successes: u64, n: u64) -> f64 {
     let smaller = successes.min(n - successes);
     if n - smaller <= smaller + 1 {
@@ -26,8 +26,8 @@ pub(crate) fn fair_coin_p_value(successes: u64, n: u64) -> f64 {
 
 /// Probability of exactly `k` heads in `n` tosses.
 ///
-/// Saddle-point form of Loader 2000, "Fast and accurate computation of binomial probabilities": the logarithms of
-/// the three factorials, of order n log n, never appear, so nothing cancels for large n.
+/// Saddle-point form of Loader 2000, "Fast and accurate computation of binomial probabilities". The logarithms
+/// of the three factorials, of order n log n, never appear, so nothing cancels for large n.
 fn fair_coin_mass(k: u64, n: u64) -> f64 {
     if k == 0 || k == n {
         return (-(n as f64) * std::f64::consts::LN_2).exp();
@@ -56,7 +56,7 @@ fn stirling_error(n: f64) -> f64 {
         / n
 }
 
-/// `x ln(x/m) + m - x`, by its series where x is near m and the plain form would cancel.
+/// `x ln(x/m) + m - x`, computed by its series if x is near m, where the plain form would cancel.
 fn deviance(x: f64, mean: f64) -> f64 {
     let difference = x - mean;
     if difference.abs() >= 0.1 * (x + mean) {

@@ -3,15 +3,15 @@ use crate::{EvalError, Interval};
 
 /// Percentile bootstrap interval of a statistic of `n` samples.
 ///
-/// Draws `resamples` sets of `n` sample indices with replacement, computes the statistic of each and takes the
-/// `(1 -+ confidence) / 2` quantiles (Efron 1979, "Bootstrap methods: another look at the jackknife"). The draws
-/// depend on `seed` alone. `statistic` returns `None` where it is undefined; such resamples are left out. Use at
-/// least 1,000 resamples for 95%.
+/// Draws `resamples` sets of `n` sample indices with replacement, computes the statistic of each and returns
+/// the `(1 -+ confidence) / 2` quantiles (Efron 1979, "Bootstrap methods: another look at the jackknife"). The
+/// draws depend only on `seed`. `statistic` returns `None` if it is undefined; such resamples are left out. Use
+/// at least 1,000 resamples for 95%.
 ///
 /// # Errors
-/// [`EvalError::Empty`] for `n = 0`; [`EvalError::ParameterOutOfRange`] for fewer than 2 resamples, more than 2^32
-/// samples, or a bad confidence; [`EvalError::BootstrapUndefined`] when the statistic is undefined (`None` or NaN)
-/// on more than half of the resamples.
+/// [`EvalError::Empty`] for `n = 0`; [`EvalError::ParameterOutOfRange`] for fewer than 2 resamples, more than
+/// 2^32 samples, or an invalid confidence; [`EvalError::BootstrapUndefined`] if the statistic is undefined
+/// (`None` or NaN) on more than half of the resamples.
 ///
 /// ```
 /// use mlestar_eval::bootstrap;
@@ -39,10 +39,10 @@ pub fn bootstrap(
     interval
 }
 
-/// [`bootstrap`] of several statistics of the same samples, which share the resamples.
+/// [`bootstrap`] of several statistics of the same samples, with common resamples.
 ///
 /// # Errors
-/// As [`bootstrap`]; that a statistic is undefined too often concerns its own interval only.
+/// As for [`bootstrap`]; a statistic that is undefined too often affects only its own interval.
 pub fn bootstrap_many<const STATISTICS: usize>(
     n: usize,
     resamples: usize,
@@ -105,8 +105,8 @@ fn percentile_interval(
 /// (`numpy.quantile`'s default, type 7 of Hyndman and Fan 1996).
 ///
 /// # Errors
-/// [`EvalError::Empty`]; [`EvalError::NotFinite`] for NaN and infinities; [`EvalError::ParameterOutOfRange`] for a
-/// fraction outside 0-1.
+/// [`EvalError::Empty`]; [`EvalError::NotFinite`] for NaN and infinities; [`EvalError::ParameterOutOfRange`]
+/// for a fraction outside 0-1.
 ///
 /// ```
 /// use mlestar_eval::quantile;
@@ -141,15 +141,15 @@ fn sorted_quantile(sorted: &[f64], fraction: f64) -> f64 {
     let above = (below + 1).min(last);
     let (low, high) = (sorted[below], sorted[above]);
     if low == high {
-        // Also where both are the same infinity, whose difference is NaN.
+        // Also if both are the same infinity, whose difference is NaN.
         low
     } else {
         low + (high - low) * (position - below as f64)
     }
 }
 
-/// Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"; this crate depends on no other of
-/// the workspace, and resampling needs no more than this.
+/// Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators". This crate depends on no other
+/// crate of the workspace, and resampling needs nothing better.
 struct SplitMix64(u64);
 
 impl SplitMix64 {

@@ -3,9 +3,9 @@ use crate::Predictions;
 /// Mean squared distance of the probabilities from the truth: `mean over samples of sum over classes (p - y)^2`; 0
 /// is best, 2 worst.
 ///
-/// Brier 1950, "Verification of forecasts expressed in terms of probability"; what
-/// `sklearn.metrics.brier_score_loss` computes with `scale_by_half=False`, its default for three or more classes
-/// (for two it halves).
+/// Brier 1950, "Verification of forecasts expressed in terms of probability". Equals
+/// `sklearn.metrics.brier_score_loss` with `scale_by_half=False`, its default for three or more classes (for
+/// two it halves).
 ///
 /// ```
 /// use mlestar_eval::{Predictions, brier_score};

@@ -5,26 +5,26 @@ use crate::{EvalError, Predictions};
 /// Samples whose confidence is in one bin of a reliability diagram.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ReliabilityBin {
-    /// Lower edge, outside the bin (inside the first).
+    /// Lower edge, excluded (included in the first bin).
     pub low: f64,
-    /// Upper edge, inside the bin.
+    /// Upper edge, included.
     pub high: f64,
     /// Number of samples.
     pub count: u64,
-    /// Mean confidence of the samples, 0-1; none for an empty bin.
+    /// Mean confidence of the samples, 0-1; `None` for an empty bin.
     pub mean_confidence: Option<f64>,
-    /// Fraction of the samples that are right, 0-1; none for an empty bin.
+    /// Fraction of the samples that are correct, 0-1; `None` for an empty bin.
     pub accuracy: Option<f64>,
 }
 
-/// How well confidence matches accuracy.
+/// How well the confidence matches the accuracy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reliability {
     /// Equal-width bins from 0 to 1.
     pub bins: Vec<ReliabilityBin>,
     /// Mean over samples of the gap between their bin's accuracy and mean confidence, 0-1.
     pub expected_calibration_error: f64,
-    /// Largest gap of a bin that is not empty, 0-1.
+    /// Largest gap among the bins that are not empty, 0-1.
     pub maximum_calibration_error: f64,
 }
 
@@ -91,7 +91,7 @@ pub fn reliability(predictions: &Predictions, n_bins: usize) -> Result<Reliabili
 /// The expected calibration error of [`reliability`], 0-1; 0 is best.
 ///
 /// # Errors
-/// As [`reliability`].
+/// As for [`reliability`].
 pub fn expected_calibration_error(
     predictions: &Predictions,
     n_bins: usize,

@@ -1,17 +1,19 @@
-//! Intervals of metrics that are put together from the classes' recalls.
+//! Intervals of metrics that combine the recalls of the classes.
 
 use crate::error::check_confidence;
 use crate::normal::two_sided_quantile;
 use crate::{ConfusionMatrix, EvalError, Interval, Predictions, wilson};
 
-/// Weight, in samples, of the supposition that all classes have the same recall; found by simulation (`docs/intervals.md`).
+/// Weight, in samples, of the assumption that all classes have the same recall; found by simulation
+/// (`docs/intervals.md`).
 const SHARED: f64 = 2.0;
-/// With more samples of a class than these, what a sample shows of it is near enough to what the classifier does.
+/// With more samples of a class than this, the sample is close enough to the behaviour of the classifier.
 const FEW: u64 = 30;
-/// Halvings of a search for an end of an interval and for the multiplier of the constraint: 12 digits and more.
+/// Bisection steps of a search for an end of an interval and for the multiplier of the constraint: at least 12
+/// digits.
 const HALVINGS: usize = 44;
 
-/// A metric that is put together from classes, so that rare ones count for more than their samples.
+/// A metric that combines classes, so that rare classes weigh more than their number of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClassMetric {
     /// Mean recall of the classes present.
@@ -26,20 +28,21 @@ pub enum ClassMetric {
     Matthews,
 }
 
-/// The value of a metric and a score interval of it, which keeps a width at 0 and 1 and never loses a rare class.
+/// The value of a metric and a score interval. The interval keeps a width at 0 and 1 and never ignores a rare
+/// class.
 ///
-/// The samples of each class are seen as drawn on their own, as many as there are. The metric is taken as linear in
-/// the classes' recalls, exactly so for balanced accuracy. Then the interval holds the values that a score test does
-/// not reject: `(value - t)^2 <= z^2 V(t)`, where `V(t)` is the variance under the most likely recalls that give `t`,
-/// each class joined by two samples with the mean recall. For one class this is nearly Wilson's interval. Simulated
-/// coverage: `docs/intervals.md`.
+/// The samples of each class are treated as a separate draw of fixed size. The metric is treated as linear in
+/// the classes' recalls, which is exact for balanced accuracy. The interval then holds the values that a score
+/// test does not reject: `(value - t)^2 <= z^2 V(t)`, where `V(t)` is the variance under the most likely
+/// recalls that give `t`. Two samples with the mean recall are added to each class. For one class this is
+/// nearly Wilson's interval. Simulated coverage: `docs/intervals.md`.
 ///
 /// # Errors
-/// [`EvalError::ParameterOutOfRange`] for a bad confidence.
+/// [`EvalError::ParameterOutOfRange`] for an invalid confidence.
 ///
 /// ```
 /// use mlestar_eval::{ClassMetric, Predictions, class_metric_interval};
-/// // Three samples of two classes, all right: one more could be wrong.
+/// // Three samples of two classes, all correct: one more could be wrong.
 /// let predictions = Predictions::new(vec![0, 0, 1], vec![0.9, 0.1, 0.8, 0.2, 0.3, 0.7], 2)?;
 /// let (value, interval) = class_metric_interval(&predictions, ClassMetric::BalancedAccuracy, 0.95)?;
 /// assert_eq!((value, interval.high), (1.0, 1.0));
@@ -56,7 +59,7 @@ pub fn class_metric_interval(
     let value = metric.value(&counts);
     let below = half_width(&counts, metric, confidence, End::Low)?;
     let above = half_width(&counts, metric, confidence, End::High)?;
-    // What such a sample shows is not what the classifier does: the end on that side reaches as far.
+    // The classifier can differ from what such a sample shows, so the end on that side is extended.
     let bias = bias(&counts, metric);
     let (below, above) = (below + bias.max(0.0), above + (-bias).max(0.0));
     let lowest = match metric {
@@ -81,7 +84,7 @@ impl ClassMetric {
     fn value(self, counts: &ConfusionMatrix) -> f64 {
         let all_right = counts.correct() == counts.total();
         match self {
-            // Sums of fractions may come out a rounding below 1.
+            // Sums of fractions may be a rounding error below 1.
             ClassMetric::Matthews if all_right && counts.n_present() > 1 => 1.0,
             ClassMetric::Matthews => Sums::of(counts).matthews(),
             _ if all_right => 1.0,
@@ -91,7 +94,7 @@ impl ClassMetric {
         }
     }
 
-    /// What a class adds to the metric when `lost` more of its samples were predicted as others.
+    /// The change of the metric if `lost` more samples of a class were predicted as others.
     fn part(self, counts: &ConfusionMatrix, class: usize, lost: f64) -> f64 {
         let support = counts.support(class) as f64;
         if support == 0.0 {
@@ -111,7 +114,7 @@ impl ClassMetric {
         }
     }
 
-    /// How the metric changes with one sample more that is wrongly predicted as `class`.
+    /// The change of the metric if one more sample were wrongly predicted as `class`.
     fn cost_of_intruder(self, counts: &ConfusionMatrix, sums: &Sums, class: usize) -> f64 {
         let (support, right) = (counts.support(class) as f64, counts.right(class) as f64);
         let predicted = counts.predicted_total(class) as f64;
@@ -131,7 +134,7 @@ impl ClassMetric {
     }
 }
 
-/// The sums that Matthews' correlation is made of.
+/// The sums in Matthews' correlation.
 #[derive(Clone, Copy)]
 struct Sums {
     total: f64,
@@ -160,7 +163,7 @@ impl Sums {
         self
     }
 
-    /// As [`matthews_correlation`](crate::matthews_correlation).
+    /// As in [`matthews_correlation`](crate::matthews_correlation).
     fn matthews(&self) -> f64 {
         let square = self.total * self.total;
         let (truth, predicted) = (
@@ -175,11 +178,12 @@ impl Sums {
     }
 }
 
-/// How far the metric of a sample lies on average from that of the classifier: precision and F1 are no linear functions
-/// of the counts, which shows where classes have few samples.
+/// The mean difference between the metric of a sample and that of the classifier. Precision and F1 are not
+/// linear functions of the counts, which matters for classes with few samples.
 ///
-/// Of each class the right answers are taken as binomial and the mistakes of others that go to it as Poisson, with the
-/// rates of the sample, each joined by two samples of the mean rate as for the interval.
+/// For each class, the correct predictions are treated as binomial, and the mistakes of other classes predicted
+/// as it as Poisson. Both have the rates of the sample, with two samples of the mean rate added as for the
+/// interval.
 fn bias(counts: &ConfusionMatrix, metric: ClassMetric) -> f64 {
     let weight = |class: usize| match metric {
         ClassMetric::MacroF1 => 1.0 / counts.n_present() as f64,
@@ -217,7 +221,8 @@ fn bias(counts: &ConfusionMatrix, metric: ClassMetric) -> f64 {
         .sum()
 }
 
-/// The mean of `of` over binomial right answers, at least one (without any it is 0), and Poisson intruders.
+/// The mean of `of` over a binomial number of hits, at least one (without any it is 0), and a Poisson number of
+/// intruders.
 fn expected(n: u64, recall: f64, intruders: f64, of: impl Fn(f64, f64) -> f64) -> f64 {
     let intruders = poisson(intruders);
     let with_right = |(right, of_right): (usize, f64)| {
@@ -232,8 +237,8 @@ fn expected(n: u64, recall: f64, intruders: f64, of: impl Fn(f64, f64) -> f64) -
         .sum()
 }
 
-/// The probability of each number of hits in `n` draws. Draw by draw, so that nothing is divided and nothing underflows
-/// to a wrong whole.
+/// The probability of each number of hits in `n` draws. Computed draw by draw, so that nothing is divided and
+/// no underflow changes the total.
 fn binomial(n: u64, hit: f64) -> Vec<f64> {
     let mut weights = vec![0.0; n as usize + 1];
     weights[0] = 1.0;
@@ -246,8 +251,8 @@ fn binomial(n: u64, hit: f64) -> Vec<f64> {
     weights
 }
 
-/// Numbers of a Poisson distribution with their probabilities, from its middle as far as any counts: at its lower end
-/// `exp(-mean)` would be 0 for large means.
+/// Values of a Poisson distribution with their probabilities, from its middle outwards as far as they matter:
+/// starting at the lower end, `exp(-mean)` would be 0 for large means.
 fn poisson(mean: f64) -> Vec<(f64, f64)> {
     let (middle, reach) = (mean.floor(), 8.0 * mean.sqrt() + 8.0);
     let mut weights = vec![(middle, 1.0)];
@@ -273,9 +278,9 @@ struct Stratum {
     /// Samples that count for the metric, out of `n`.
     hits: f64,
     n: f64,
-    /// How the metric rises with the fraction of hits, not negative.
+    /// The slope of the metric in the fraction of hits, not negative.
     weight: f64,
-    /// Variance that a miss adds by where it goes.
+    /// Variance that a miss adds by the class it is predicted as.
     scatter: f64,
 }
 
@@ -317,8 +322,8 @@ fn half_width(
     Ok((estimate - beyond).abs())
 }
 
-/// The classes with the slope of the metric in their recall, taken over the reach of each recall's own interval towards
-/// the end in question: the metric need not be smooth.
+/// The classes with the slope of the metric in their recall, averaged over the recall's own interval towards
+/// the end in question, because the metric need not be smooth.
 fn strata(
     counts: &ConfusionMatrix,
     metric: ClassMetric,
@@ -348,7 +353,7 @@ fn strata(
             [] => everywhere.without(costs[class]),
             errors => Destinations::of(errors, &costs),
         };
-        // A Matthews part is no sum over classes: what a class loses itself is in the sums.
+        // Matthews' correlation is no sum over classes: the effect of a class on itself is in the sums.
         let own_change = match metric {
             ClassMetric::Matthews => {
                 let predicted = counts.predicted_total(class) as f64;
@@ -378,7 +383,7 @@ fn strata(
     Ok(strata)
 }
 
-/// What a wrong prediction costs where it goes: mean and variance over the classes that it may go to.
+/// The cost of a wrong prediction by its predicted class: mean and variance over the possible classes.
 #[derive(Clone, Copy)]
 struct Destinations {
     mean: f64,
@@ -431,11 +436,11 @@ impl Destinations {
     }
 }
 
-/// The variance of the linear form under the most likely fractions of hits with which it is `t`.
+/// The variance of the linear form under the most likely fractions of hits for which it equals `t`.
 ///
-/// The likelihood of each class counts [`SHARED`] samples with the mean fraction besides its own. Lagrange's condition
-/// `hits / p - misses / (1 - p) = multiplier * weight` is a quadratic equation in p, and the form falls with the
-/// multiplier.
+/// The likelihood of each class includes [`SHARED`] additional samples with the mean fraction. Lagrange's
+/// condition `hits / p - misses / (1 - p) = multiplier * weight` is a quadratic equation in p, and the form
+/// falls with the multiplier.
 fn variance_at(strata: &[Stratum], t: f64, total_weight: f64) -> f64 {
     let mean = t / total_weight;
     let form = |multiplier: f64| -> f64 {
@@ -570,7 +575,7 @@ mod tests {
 
     #[test]
     fn a_majority_answer_is_told_from_a_good_one() {
-        // 80 of the large class and four of the rare one, all taken for the large one.
+        // 80 of the large class and four of the rare one, all predicted as the large one.
         let predictions = answers(&[(0, 0, 80), (1, 0, 4)], 2);
         let metric = ClassMetric::BalancedAccuracy;
         let (value, interval) = class_metric_interval(&predictions, metric, 0.95).unwrap();
@@ -619,8 +624,8 @@ mod tests {
         }
     }
 
-    /// A rare class that a thousand mistakes go to, and a perfect result: no bias that is not there. The first has an F1
-    /// of 0.02, of which the thousand's own scatter moves a thousandth.
+    /// A rare class with a thousand false positives, and a perfect result: neither has a bias. The first has an
+    /// F1 of 0.02, which the variation of the thousand changes by a thousandth.
     #[test]
     fn the_bias_is_small_where_nothing_is_uncertain() {
         let flooded = [(0, 0, 99_000), (0, 1, 1_000), (1, 1, 10)];

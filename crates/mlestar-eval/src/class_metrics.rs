@@ -4,16 +4,16 @@ use crate::ConfusionMatrix;
 
 /// Precision, recall and F1 of one class against the rest; fractions 0-1.
 ///
-/// With TP, FP and FN counted from the confusion matrix:
-/// precision = TP / (TP + FP), recall = TP / (TP + FN), F1 = 2 TP / (2 TP + FP + FN); `None` where the denominator
-/// is 0. `sklearn.metrics.precision_recall_fscore_support` reports 0 there (its `zero_division=0`).
+/// With TP, FP and FN counted from the confusion matrix: precision = TP / (TP + FP), recall = TP / (TP + FN),
+/// F1 = 2 TP / (2 TP + FP + FN); `None` if the denominator is 0.
+/// `sklearn.metrics.precision_recall_fscore_support` reports 0 there (its `zero_division=0`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ClassMetrics {
-    /// Of the samples predicted as this class, the fraction that are; none when it was never predicted.
+    /// Fraction of the samples predicted as this class that belong to it; `None` if it was never predicted.
     pub precision: Option<f64>,
-    /// Of the samples of this class, the fraction that were found; none when the class is absent.
+    /// Fraction of the samples of this class that were found; `None` if the class is absent.
     pub recall: Option<f64>,
-    /// Harmonic mean of the two; none when the class is absent and never predicted.
+    /// Harmonic mean of the two; `None` if the class is absent and never predicted.
     pub f1: Option<f64>,
     /// Samples of this class.
     pub support: u64,
@@ -30,21 +30,21 @@ pub struct MeanMetrics {
     pub f1: f64,
 }
 
-/// The three usual averages over the classes that occur. A class without a sample says nothing about the classifier and
-/// counts in none; a precision that is undefined because the class was never predicted counts as 0
-/// (`sklearn.metrics.precision_recall_fscore_support` with `labels` = the classes present and `zero_division=0`; with
-/// `labels` = all classes that counts an absent class as 0).
+/// The three usual averages over the classes that occur. A class without a sample says nothing about the
+/// classifier and is left out. A precision that is undefined because the class was never predicted counts as 0
+/// (`sklearn.metrics.precision_recall_fscore_support` with `labels` = the classes present and
+/// `zero_division=0`; with `labels` = all classes, scikit-learn counts an absent class as 0).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Averages {
-    /// Every class that occurs counts the same.
+    /// Every class that occurs has the same weight.
     pub macro_average: MeanMetrics,
-    /// Every sample counts the same: all three are the accuracy, since each sample has one label.
+    /// Every sample has the same weight: all three equal the accuracy, because each sample has one label.
     pub micro_average: MeanMetrics,
-    /// Every class counts by its support.
+    /// Every class is weighted by its support.
     pub weighted_average: MeanMetrics,
 }
 
-/// One [`ClassMetrics`] a class, in class order.
+/// One [`ClassMetrics`] per class, in class order.
 ///
 /// ```
 /// use mlestar_eval::{ConfusionMatrix, class_metrics};

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ConfusionMatrix;
 
-/// One class taken for another.
+/// Samples of one class predicted as another.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ConfusedPair {
     /// The true class.
@@ -15,8 +15,8 @@ pub struct ConfusedPair {
     pub fraction_of_truth: f64,
 }
 
-/// The `n` most frequent confusions, most frequent first; equal counts in order of fraction, then of class. Pairs
-/// that never occur are left out, so there may be fewer.
+/// The `n` most frequent confusions, most frequent first; equal counts are ordered by fraction, then by class.
+/// Pairs that never occur are left out, so there may be fewer.
 ///
 /// ```
 /// use mlestar_eval::{ConfusionMatrix, most_confused_pairs};

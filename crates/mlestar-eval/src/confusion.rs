@@ -5,25 +5,25 @@ use serde::{Deserialize, Serialize};
 use crate::error::{check_labels, check_not_empty, check_same_length};
 use crate::{EvalError, Predictions};
 
-/// How often each true class was predicted as each class, as `sklearn.metrics.confusion_matrix` has it.
+/// How often each true class was predicted as each class, like `sklearn.metrics.confusion_matrix`.
 ///
-/// Only cells that are not 0 are kept, so that memory and time grow with classes and samples and not with pairs of
-/// classes. Serialised as `{"n_classes": 3, "cells": [[truth, predicted, count], ...]}`, in order of the true, then of
-/// the predicted class. Holds at least one sample and two classes.
+/// Only cells other than 0 are stored, so memory and time grow with classes and samples and not with pairs of
+/// classes. Serialised as `{"n_classes": 3, "cells": [[truth, predicted, count], ...]}`, ordered by the true,
+/// then by the predicted class. Holds at least one sample and two classes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Cells", into = "Cells")]
 pub struct ConfusionMatrix {
     supports: Vec<u64>,
     predicted_totals: Vec<u64>,
     right: Vec<u64>,
-    /// Of each class, which others it is taken for, in order, and how often.
+    /// For each class, the classes it is predicted as, in order, and how often.
     mistaken: Vec<Vec<(u32, u64)>>,
     total: u64,
     /// Classes with a sample.
     n_present: usize,
 }
 
-/// The most classes that a file may hold.
+/// Maximum number of classes in a file.
 const MOST_CLASSES_READ: usize = 1_000_000;
 
 /// The form in files, of 2 to 1,000,000 classes.
@@ -67,10 +67,10 @@ impl ConfusionMatrix {
         ConfusionMatrix::from_cells(n_classes, samples.map(|(&t, &p)| (t, p, 1)))
     }
 
-    /// Takes counts as they are, one row a true class.
+    /// Creates the matrix from counts, one row per true class.
     ///
     /// # Errors
-    /// [`EvalError::TooFewClasses`], [`EvalError::NotSquare`], [`EvalError::Empty`] when all counts are 0,
+    /// [`EvalError::TooFewClasses`], [`EvalError::NotSquare`], [`EvalError::Empty`] if all counts are 0,
     /// [`EvalError::CountOverflow`].
     pub fn from_counts(counts: Vec<Vec<u64>>) -> Result<Self, EvalError> {
         let n_classes = counts.len();
@@ -91,8 +91,8 @@ impl ConfusionMatrix {
     /// Adds up `(truth, predicted, count)`; a pair may occur several times.
     ///
     /// # Errors
-    /// [`EvalError::TooFewClasses`], [`EvalError::LabelOutOfRange`] with the place of the cell, [`EvalError::Empty`] when
-    /// all counts are 0, [`EvalError::CountOverflow`].
+    /// [`EvalError::TooFewClasses`], [`EvalError::LabelOutOfRange`] with the position of the cell,
+    /// [`EvalError::Empty`] if all counts are 0, [`EvalError::CountOverflow`].
     pub fn from_cells(
         n_classes: usize,
         cells: impl IntoIterator<Item = (u32, u32, u64)>,
@@ -121,7 +121,7 @@ impl ConfusionMatrix {
                     n_classes,
                 });
             }
-            // No sum of a part is above the sum of all.
+            // No partial sum exceeds the total.
             let total = matrix.total.checked_add(count);
             matrix.total = total.ok_or(EvalError::CountOverflow { what: WHAT })?;
             matrix.supports[truth as usize] += count;
@@ -193,7 +193,7 @@ impl ConfusionMatrix {
         self.right.iter().sum()
     }
 
-    /// Samples of class `class` that are predicted right.
+    /// Samples of class `class` that are predicted correctly.
     pub fn right(&self, class: usize) -> u64 {
         self.right[class]
     }
@@ -223,7 +223,7 @@ impl ConfusionMatrix {
         &self.predicted_totals
     }
 
-    /// The cells of these classes among themselves, a row a true class. All classes of a set with many take as much
+    /// The cells among these classes, one row per true class. For all of many classes, this takes as much
     /// memory as there are pairs of them.
     pub fn among(&self, classes: &[usize]) -> Vec<Vec<u64>> {
         let row = |&truth: &usize| {
@@ -244,7 +244,7 @@ impl From<&Predictions> for ConfusionMatrix {
             .zip(predictions.predicted_labels());
         let cells = samples.map(|(&truth, &predicted)| (truth, predicted, 1));
         #[allow(clippy::expect_used)]
-        // `Predictions` holds a sample, two classes and labels among them
+        // `Predictions` holds a sample, at least two classes, and labels among them.
         ConfusionMatrix::from_cells(predictions.n_classes(), cells)
             .expect("predictions are checked")
     }
@@ -254,7 +254,7 @@ impl TryFrom<Cells> for ConfusionMatrix {
     type Error = EvalError;
 
     fn try_from(matrix: Cells) -> Result<Self, EvalError> {
-        // Memory is asked for by this number alone, and a file may say any.
+        // The memory allocated depends on this number, and a file may contain any.
         if matrix.n_classes > MOST_CLASSES_READ {
             return Err(EvalError::ParameterOutOfRange {
                 name: "n_classes of the confusion matrix",

@@ -2,12 +2,12 @@ use crate::{EvalError, Interval, wilson};
 
 /// Interval of the difference `p_a - p_b` of two proportions measured on different samples.
 ///
-/// Method 10 of Newcombe 1998, "Interval estimation for the difference between independent proportions: comparison
-/// of eleven methods": the Wilson intervals of both, joined. Within -1 to 1.
+/// Method 10 of Newcombe 1998, "Interval estimation for the difference between independent proportions:
+/// comparison of eleven methods": combines the Wilson intervals of both. Within -1 to 1. Equals
 /// `statsmodels.stats.proportion.confint_proportions_2indep(method="newcomb")`.
 ///
 /// # Errors
-/// As [`wilson`], for either proportion.
+/// As for [`wilson`], for either proportion.
 ///
 /// ```
 /// use mlestar_eval::difference_interval;

@@ -1,19 +1,19 @@
 use thiserror::Error;
 
-/// Input that a metric is not defined on.
+/// Input for which a metric is not defined.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum EvalError {
     /// There is nothing to evaluate.
     #[error("{what} is empty; at least one sample is needed")]
     Empty {
-        /// The slice concerned.
+        /// The slice.
         what: &'static str,
     },
     /// Two slices that belong together differ in length.
     #[error("{what} has length {found}, but {expected} is needed to match {other}")]
     LengthMismatch {
-        /// The slice concerned.
+        /// The slice.
         what: &'static str,
         /// What it must match.
         other: &'static str,
@@ -25,7 +25,7 @@ pub enum EvalError {
     /// Fewer than two classes.
     #[error("{n_classes} classes; classification needs at least 2")]
     TooFewClasses {
-        /// The number given.
+        /// The given number.
         n_classes: usize,
     },
     /// A label is not a class index.
@@ -59,7 +59,7 @@ pub enum EvalError {
         index: usize,
         /// Their sum.
         sum: f64,
-        /// The deviation allowed.
+        /// The allowed deviation.
         tolerance: f64,
     },
     /// A score or value is NaN or infinite.
@@ -84,7 +84,7 @@ pub enum EvalError {
         /// The number of rows.
         expected: usize,
     },
-    /// Counts add up to more than fits.
+    /// The sum of counts overflows.
     #[error("the counts of {what} add up to more than {}", u64::MAX)]
     CountOverflow {
         /// What was counted.
@@ -95,9 +95,9 @@ pub enum EvalError {
     ParameterOutOfRange {
         /// The parameter.
         name: &'static str,
-        /// The value given.
+        /// The given value.
         value: f64,
-        /// The range allowed.
+        /// The allowed range.
         range: String,
     },
     /// The statistic was undefined on too many bootstrap resamples.
@@ -107,7 +107,7 @@ pub enum EvalError {
     BootstrapUndefined {
         /// Resamples on which the statistic is undefined.
         undefined: usize,
-        /// All resamples.
+        /// Number of resamples.
         resamples: usize,
     },
 }
@@ -149,7 +149,7 @@ pub(crate) fn check_labels(labels: &[u32], n_classes: usize) -> Result<(), EvalE
     }
 }
 
-/// Confidence levels of 1 would need infinite intervals, and of 0 none.
+/// A confidence level of 1 would need infinite intervals, and 0 none.
 pub(crate) fn check_confidence(confidence: f64) -> Result<(), EvalError> {
     if confidence > 0.0 && confidence < 1.0 {
         Ok(())

@@ -1,10 +1,10 @@
 use crate::ConfusionMatrix;
 
-/// Cohen's kappa: agreement of prediction and truth beyond what their class frequencies give by chance; -1 to 1.
+/// Cohen's kappa: agreement of prediction and truth beyond what the class frequencies give by chance; -1 to 1.
 ///
 /// `(p_o - p_e) / (1 - p_e)` with p_o the accuracy and p_e the sum over classes of the product of the two
-/// frequencies (Cohen 1960, "A coefficient of agreement for nominal scales"). `None` when p_e is 1: every sample is
-/// of one class and predicted so. `sklearn.metrics.cohen_kappa_score` gives NaN there.
+/// frequencies (Cohen 1960, "A coefficient of agreement for nominal scales"). `None` if p_e is 1: every sample
+/// is of one class and predicted as it. `sklearn.metrics.cohen_kappa_score` returns NaN then.
 ///
 /// ```
 /// use mlestar_eval::{ConfusionMatrix, cohen_kappa};

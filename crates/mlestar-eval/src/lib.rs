@@ -1,8 +1,8 @@
 //! Classification metrics, curves, calibration, intervals and comparisons on plain slices.
 //!
-//! Everything starts from [`Predictions`]: true labels and one row of class probabilities a sample, checked once.
-//! [`summarize`] computes the lot; each metric is also a function of its own. All arithmetic is `f64`, fractions are
-//! 0-1, nothing panics on bad input, and the same input gives the same bits.
+//! Everything starts from [`Predictions`]: true labels and one row of class probabilities per sample, checked
+//! once. [`summarize`] computes all metrics; each is also available as a function. All arithmetic is `f64`,
+//! fractions are 0-1, nothing panics on invalid input, and the same input gives the same bits.
 //!
 //! ```
 //! use mlestar_eval::{Predictions, accuracy, summarize, wilson};
@@ -28,8 +28,8 @@
 //! ```
 //!
 //! # Conventions
-//! Where scikit-learn has the metric, the values agree with it to 1e-9 (held by the tests); `labels` there means all
-//! classes here. What the definitions leave open is settled like this:
+//! If scikit-learn has the metric, the values agree with it to 1e-9, as the tests check; there, `labels` means
+//! all classes here. The definitions leave some cases open, which are handled like this:
 //!
 //! | case | here |
 //! |---|---|

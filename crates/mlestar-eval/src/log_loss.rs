@@ -2,8 +2,8 @@ use crate::Predictions;
 
 /// Mean negative logarithm of the probability of the true class, in nats; 0 is best.
 ///
-/// Probabilities are clipped to `[eps, 1 - eps]` with `eps` = 2.2e-16, so that one probability of 0 costs 36 nats
-/// and not infinity; `sklearn.metrics.log_loss` does the same. Of predictions that were made from logits the logarithm
+/// Probabilities are clipped to `[eps, 1 - eps]` with `eps` = 2.2e-16, so that a probability of 0 costs 36 nats
+/// and not infinity; `sklearn.metrics.log_loss` does the same. For predictions made from logits the logarithm
 /// is exact and nothing is clipped.
 ///
 /// ```

@@ -2,10 +2,10 @@ use crate::ConfusionMatrix;
 
 /// Matthews' correlation coefficient of prediction and truth for any number of classes; -1 to 1.
 ///
-/// With s samples, c of them right, t_k of true class k and p_k predicted as k:
-/// `(c s - sum p_k t_k) / sqrt((s^2 - sum p_k^2) (s^2 - sum t_k^2))`
-/// (Gorodkin 2004, "Comparing two K-category assignments by a K-category correlation coefficient"). 0 when all
-/// samples are of one class or all are predicted as one, as in `sklearn.metrics.matthews_corrcoef`.
+/// With s samples, c of them correct, t_k of true class k and p_k predicted as k:
+/// `(c s - sum p_k t_k) / sqrt((s^2 - sum p_k^2) (s^2 - sum t_k^2))` (Gorodkin 2004, "Comparing two K-category assignments by a
+/// K-category correlation coefficient"). 0 if all samples are of one class or all are predicted as one, as in
+/// `sklearn.metrics.matthews_corrcoef`.
 ///
 /// ```
 /// use mlestar_eval::{ConfusionMatrix, matthews_correlation};
@@ -28,6 +28,6 @@ pub fn matthews_correlation(matrix: &ConfusionMatrix) -> f64 {
     if truth_variance <= 0.0 || predicted_variance <= 0.0 {
         return 0.0;
     }
-    // The product of the roots, where the root of the product could overflow.
+    // The product of the roots, because the root of the product could overflow.
     (covariance / truth_variance.sqrt() / predicted_variance.sqrt()).clamp(-1.0, 1.0)
 }

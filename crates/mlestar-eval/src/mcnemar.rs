@@ -8,37 +8,38 @@ use crate::{EvalError, Interval, paired_difference_interval};
 /// Comparison of two classifiers on the same samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {
-    /// Samples that both got right.
+    /// Samples that both classified correctly.
     pub both: u64,
-    /// Samples that only a got right.
+    /// Samples that only a classified correctly.
     pub only_a: u64,
-    /// Samples that only b got right.
+    /// Samples that only b classified correctly.
     pub only_b: u64,
-    /// Samples that neither got right.
+    /// Samples that both classified wrongly.
     pub neither: u64,
     /// Accuracy of a, 0-1.
     pub accuracy_a: f64,
     /// Accuracy of b, 0-1.
     pub accuracy_b: f64,
-    /// `accuracy_b - accuracy_a`: positive when b is better.
+    /// `accuracy_b - accuracy_a`: positive if b is better.
     pub difference: f64,
     /// Interval of `difference` for paired samples (see [`paired_difference_interval`]).
     pub interval: Interval,
-    /// Two-sided p-value of the exact binomial test that a disagreement favours either with probability 1/2; 1 when
-    /// they never disagree.
+    /// Two-sided p-value of the exact binomial test that a disagreement favours either classifier with
+    /// probability 1/2; 1 if they never disagree.
     pub p_value: f64,
 }
 
-/// Exact McNemar test of whether two classifiers differ, and by how much; pass the baseline first, so that
-/// [`McNemar::difference`] is positive when the second is better.
+/// Exact McNemar test of whether two classifiers differ, and by how much. Pass the baseline first, so that
+/// [`McNemar::difference`] is positive if the second is better.
 ///
-/// Only the samples on which exactly one is right carry information; under the null hypothesis each favours either
-/// with probability 1/2 (McNemar 1947, "Note on the sampling error of the difference between correlated
-/// proportions"). The p-value is that of the exact binomial test whatever the number of samples, never the
-/// chi-squared approximation; `statsmodels.stats.contingency_tables.mcnemar(exact=True)`.
+/// Only samples that exactly one classifies correctly carry information; under the null hypothesis each favours
+/// either with probability 1/2 (McNemar 1947, "Note on the sampling error of the difference between correlated
+/// proportions"). The p-value is always that of the exact binomial test, never of the chi-squared
+/// approximation; `statsmodels.stats.contingency_tables.mcnemar(exact=True)`.
 ///
 /// # Errors
-/// [`EvalError::Empty`]; [`EvalError::LengthMismatch`]; [`EvalError::ParameterOutOfRange`] for a bad confidence.
+/// [`EvalError::Empty`]; [`EvalError::LengthMismatch`]; [`EvalError::ParameterOutOfRange`] for an invalid
+/// confidence.
 ///
 /// ```
 /// use mlestar_eval::mcnemar;
@@ -76,8 +77,8 @@ pub fn mcnemar(
 /// [`mcnemar`] from the four counts.
 ///
 /// # Errors
-/// [`EvalError::Empty`] when all are 0; [`EvalError::CountOverflow`]; [`EvalError::ParameterOutOfRange`] for a bad
-/// confidence.
+/// [`EvalError::Empty`] if all are 0; [`EvalError::CountOverflow`]; [`EvalError::ParameterOutOfRange`] for an
+/// invalid confidence.
 pub fn mcnemar_from_counts(
     both: u64,
     only_a: u64,

@@ -1,5 +1,5 @@
-/// The middle value, of an even number the mean of both; `None` when there are none. NaN are passed over, infinities
-/// count.
+/// The middle value; for an even number of values, the mean of the two middle ones; `None` if there are none.
+/// NaN is skipped, infinities count.
 ///
 /// ```
 /// use mlestar_eval::median;

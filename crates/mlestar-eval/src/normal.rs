@@ -1,8 +1,8 @@
 // The coefficients keep the digits of the paper, so that they can be compared with it.
 #![allow(clippy::excessive_precision)]
 
-/// The value below which a standard normal variable falls with probability `p`; -infinity at 0, infinity at 1, NaN
-/// outside 0 to 1.
+/// The value that a standard normal variable falls below with probability `p`; -infinity at 0, infinity at 1,
+/// NaN outside 0 to 1.
 ///
 /// Algorithm AS 241, PPND16 (Wichura 1988, "The percentage points of the normal distribution", Applied Statistics
 /// 37), relative error about 1e-16.
@@ -36,7 +36,7 @@ pub fn normal_quantile(p: f64) -> f64 {
 
 /// The two-sided quantile: a standard normal variable is within plus or minus this with probability `confidence`.
 pub(crate) fn two_sided_quantile(confidence: f64) -> f64 {
-    // From the small tail, which keeps its digits for confidence levels near 1.
+    // Computed from the small tail, which keeps its digits for confidence levels near 1.
     -normal_quantile(0.5 * (1.0 - confidence))
 }
 

@@ -3,13 +3,14 @@ use crate::{EvalError, Interval, wilson};
 
 /// Interval of the difference `p_b - p_a` of two proportions measured on the same samples.
 ///
-/// The four counts say on how many samples both succeeded, only a, only b, and neither. Method 10 of Newcombe 1998,
-/// "Improved confidence intervals for the difference between binomial proportions based on paired data": Wilson
-/// intervals of the two proportions, joined with their correlation (continuity-corrected). Within -1 to 1.
+/// The four counts are the samples on which both succeeded, only a, only b, and neither. Method 10 of Newcombe
+/// 1998, "Improved confidence intervals for the difference between binomial proportions based on paired data":
+/// combines the Wilson intervals of the two proportions with their correlation (continuity-corrected). Within
+/// -1 to 1.
 ///
 /// # Errors
-/// [`EvalError::Empty`] when all counts are 0; [`EvalError::CountOverflow`]; [`EvalError::ParameterOutOfRange`] for
-/// a bad confidence.
+/// [`EvalError::Empty`] if all counts are 0; [`EvalError::CountOverflow`]; [`EvalError::ParameterOutOfRange`]
+/// for an invalid confidence.
 ///
 /// ```
 /// use mlestar_eval::paired_difference_interval;

@@ -5,14 +5,14 @@ use crate::thresholds::{check_scores, threshold_counts};
 use crate::{EvalError, Predictions};
 
 /// Precision and recall at every threshold, from the lowest threshold (recall 1) to the end point (recall 0,
-/// precision 1) that belongs to no threshold: `precision` and `recall` are one longer than `thresholds`.
+/// precision 1), which has no threshold: `precision` and `recall` are one longer than `thresholds`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PrecisionRecallCurve {
-    /// Fraction of the samples called positive that are, 0-1.
+    /// Fraction of the samples predicted as positive that are positive, 0-1.
     pub precision: Vec<f64>,
-    /// Fraction of the positives called positive, 0-1, never rising.
+    /// Fraction of the positives predicted as positive, 0-1, never increasing.
     pub recall: Vec<f64>,
-    /// Samples with a score of at least this are called positive; rising.
+    /// Samples with a score of at least this are predicted as positive; increasing.
     pub thresholds: Vec<f64>,
 }
 
@@ -40,11 +40,11 @@ impl PrecisionRecallCurve {
     }
 }
 
-/// Precision-recall curve of `scores` (higher means more likely positive) against the truth; `None` when no sample
-/// is positive.
+/// Precision-recall curve of `scores` (higher means more likely positive) against the truth; `None` if no
+/// sample is positive.
 ///
-/// `sklearn.metrics.precision_recall_curve(drop_intermediate=False)`, which invents a recall of 1 where there are no
-/// positives.
+/// `sklearn.metrics.precision_recall_curve(drop_intermediate=False)`, which returns a recall of 1 if there are
+/// no positives.
 ///
 /// # Errors
 /// [`EvalError::Empty`], [`EvalError::LengthMismatch`], [`EvalError::NotFinite`].
@@ -85,10 +85,10 @@ pub fn precision_recall_curve(
     Ok(Some(curve))
 }
 
-/// Average precision, 0-1: the sum over thresholds of the precision times the gain in recall, without interpolation;
-/// `None` when no sample is positive.
+/// Average precision, 0-1: the sum over thresholds of the precision times the gain in recall, without
+/// interpolation; `None` if no sample is positive.
 ///
-/// `sklearn.metrics.average_precision_score`, which gives 0 and a warning where there are no positives.
+/// `sklearn.metrics.average_precision_score`, which returns 0 and a warning if there are no positives.
 ///
 /// # Errors
 /// [`EvalError::Empty`], [`EvalError::LengthMismatch`], [`EvalError::NotFinite`].
@@ -105,9 +105,9 @@ pub fn average_precision(truth: &[bool], scores: &[f64]) -> Result<Option<f64>, 
     if positives.is_empty() {
         return Ok(None);
     }
-    // From the highest down. Recall grows at the positives' scores alone, so that nothing else need be sorted.
+    // From the highest down. Recall grows only at the positives' scores, so nothing else has to be sorted.
     positives.sort_unstable_by(|a, b| b.total_cmp(a));
-    // How many negatives score at least as much as a positive, but less than the one before it.
+    // How many negatives score at least as high as a positive, but lower than the one before it.
     let mut joining = vec![0u64; positives.len()];
     for score in negatives {
         let place = positives.partition_point(|&positive| positive > score);
@@ -130,11 +130,11 @@ pub fn average_precision(truth: &[bool], scores: &[f64]) -> Result<Option<f64>, 
 /// One-versus-rest average precision of every class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PerClassAveragePrecision {
-    /// In class order; none for classes that are never true.
+    /// In class order; `None` for classes that are never true.
     pub per_class: Vec<Option<f64>>,
-    /// Mean of those that are defined ("mean average precision"); none when none is.
+    /// Mean of the defined values ("mean average precision"); `None` if there are none.
     pub macro_average: Option<f64>,
-    /// Mean of those that are defined, weighted by support; none when none is.
+    /// Mean of the defined values, weighted by support; `None` if there are none.
     pub weighted_average: Option<f64>,
 }
 

@@ -1,17 +1,18 @@
 use crate::EvalError;
 use crate::error::{check_labels, check_not_empty, check_same_length};
 
-/// How far the probabilities of a sample may be from summing to one: what `f32` softmax and a text file with a few
-/// digits can lose, and far less than a mistake (logits, percentages) shows.
+/// How far the sum of a sample's probabilities may be from one: more than `f32` softmax and a text file with a
+/// few digits lose, and far less than a mistake (logits, percentages) causes.
 const SUM_TOLERANCE: f64 = 1e-3;
 
 /// True labels and predicted class probabilities of `n` samples, checked.
 ///
-/// At least one sample and two classes; every label is a class index; every probability is in 0-1; every row sums to
-/// 1 within 0.001 (the values are used as they are, not rescaled).
+/// There is at least one sample and at least two classes; every label is a class index; every probability is in
+/// 0-1; every row sums to 1 within 0.001 (the values are used as they are, not rescaled).
 ///
-/// Made from logits ([`Predictions::from_logits`]) they rank samples by log-odds, which keep apart what probabilities
-/// round to the same 0 or 1, and the log loss needs no clipping. Use that where the logits are at hand.
+/// If created from logits ([`Predictions::from_logits`]), samples are ranked by log-odds, which distinguish
+/// samples whose probabilities round to the same 0 or 1, and the log loss needs no clipping. Prefer this if
+/// logits are available.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictions {
     labels: Vec<u32>,
@@ -21,16 +22,17 @@ pub struct Predictions {
     logits: Option<Logits>,
 }
 
-/// Class scores before the softmax, and what log-odds need of each row, so that each takes constant time.
+/// Class scores before the softmax, and the values that log-odds need per row, so that each takes constant
+/// time.
 #[derive(Debug, Clone, PartialEq)]
 struct Logits {
     /// `[n, n_classes]` in row-major order.
     values: Vec<f32>,
-    /// One entry a row.
+    /// One entry per row.
     rows: Vec<LogitRow>,
 }
 
-/// The sums of a row of logits, with its highest and the others apart: together they would lose the others' digits.
+/// The sums of a row of logits, with the highest kept separate: added up, the others would lose their digits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct LogitRow {
     highest: f64,
@@ -74,7 +76,7 @@ impl LogitRow {
 }
 
 impl Predictions {
-    /// `labels` has one entry a sample, `probabilities` is `[n, n_classes]` in row-major order.
+    /// `labels` has one entry per sample, `probabilities` is `[n, n_classes]` in row-major order.
     ///
     /// # Errors
     /// [`EvalError::TooFewClasses`], [`EvalError::Empty`], [`EvalError::LengthMismatch`],
@@ -120,7 +122,7 @@ impl Predictions {
         })
     }
 
-    /// From class scores before the softmax, `[n, n_classes]` in row-major order, as a network gives them.
+    /// From class scores before the softmax, `[n, n_classes]` in row-major order, as a network returns them.
     ///
     /// The predicted class is the one with the highest logit.
     ///
@@ -130,7 +132,7 @@ impl Predictions {
     ///
     /// ```
     /// use mlestar_eval::{Predictions, roc_auc_one_vs_rest};
-    /// // Both samples have the probabilities 1 and (all but) 0, yet the second is surer.
+    /// // Both samples have the probabilities 1 and (nearly) 0, but the second is more confident.
     /// let logits = vec![60.0, 0.0, 90.0, 0.0];
     /// let predictions = Predictions::from_logits(vec![1, 0], logits, 2)?;
     /// assert_eq!(predictions.row(0)[0], predictions.row(1)[0]);
@@ -187,16 +189,16 @@ impl Predictions {
         })
     }
 
-    /// The logits that these were made from, `[n, n_classes]` in row-major order; none when they were made from
+    /// The logits of these predictions, `[n, n_classes]` in row-major order; `None` if they were created from
     /// probabilities.
     pub fn logits(&self) -> Option<&[f32]> {
         self.logits.as_ref().map(|logits| logits.values.as_slice())
     }
 
-    /// Natural logarithm of the probability that a sample got for its true class.
+    /// Natural logarithm of the probability of the true class of a sample.
     ///
-    /// Exact from logits. From probabilities these are clipped to `[eps, 1 - eps]` with `eps` = 2.2e-16 first, as
-    /// scikit-learn does.
+    /// Exact for logits. Probabilities are first clipped to `[eps, 1 - eps]` with `eps` = 2.2e-16, as in
+    /// scikit-learn.
     pub fn log_probability_of_truth(&self, index: usize) -> f64 {
         let label = self.labels[index] as usize;
         let Some(logits) = &self.logits else {
@@ -205,7 +207,7 @@ impl Predictions {
         };
         let row = &logits.rows[index];
         let logit = f64::from(logits.values[index * self.n_classes + label]);
-        // ln p = -ln(1 + (1 - p) / p); of a sure and right answer the small term keeps its digits.
+        // ln p = -ln(1 + (1 - p) / p); for a confident correct answer the small term keeps its digits.
         (logit - row.highest) - row.rest.ln_1p()
     }
 
@@ -223,12 +225,12 @@ impl Predictions {
     /// The true class of a sample.
     ///
     /// # Panics
-    /// As indexing a slice does: when `index >= len()`. The same holds for `row`, `predicted` and `confidence`.
+    /// As for indexing a slice: if `index >= len()`. The same holds for `row`, `predicted` and `confidence`.
     pub fn label(&self, index: usize) -> u32 {
         self.labels[index]
     }
 
-    /// The true classes, one a sample.
+    /// The true classes, one per sample.
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }
@@ -248,7 +250,7 @@ impl Predictions {
         self.predicted[index]
     }
 
-    /// The predicted classes, one a sample.
+    /// The predicted classes, one per sample.
     pub fn predicted_labels(&self) -> &[u32] {
         &self.predicted
     }
@@ -258,7 +260,7 @@ impl Predictions {
         self.row(index)[self.predicted[index] as usize]
     }
 
-    /// Whether each sample is predicted right; what [`mcnemar`](crate::mcnemar) compares.
+    /// Whether each sample is predicted correctly; the input of [`mcnemar`](crate::mcnemar).
     pub fn correct(&self) -> Vec<bool> {
         self.labels
             .iter()
@@ -267,11 +269,11 @@ impl Predictions {
             .collect()
     }
 
-    /// One class against the rest: whether each sample is of the class, and its score: the logarithm of
-    /// `p / (1 - p)` from logits, p itself from probabilities. Both rank the samples by p.
+    /// One class against the rest: whether each sample is of the class, and its score. The score is the
+    /// logarithm of `p / (1 - p)` for logits, and p itself for probabilities. Both rank the samples by p.
     ///
     /// # Errors
-    /// [`EvalError::ParameterOutOfRange`] when there is no such class.
+    /// [`EvalError::ParameterOutOfRange`] if there is no such class.
     pub fn one_vs_rest(&self, class: usize) -> Result<(Vec<bool>, Vec<f64>), EvalError> {
         if class >= self.n_classes {
             return Err(EvalError::ParameterOutOfRange {

@@ -3,14 +3,15 @@ use serde::{Deserialize, Serialize};
 use crate::thresholds::{ThresholdCounts, check_scores, threshold_counts};
 use crate::{EvalError, Predictions};
 
-/// Receiver operating characteristic: the three lists have one entry a point, from (0, 0) to (1, 1).
+/// Receiver operating characteristic: the three lists have one entry per point, from (0, 0) to (1, 1).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RocCurve {
-    /// Fraction of negatives called positive, 0-1, never falling.
+    /// Fraction of negatives predicted as positive, 0-1, never decreasing.
     pub false_positive_rate: Vec<f64>,
-    /// Fraction of positives called positive (the recall), 0-1, never falling.
+    /// Fraction of positives predicted as positive (the recall), 0-1, never decreasing.
     pub true_positive_rate: Vec<f64>,
-    /// Samples with a score of at least this are called positive; infinity at the first point, then falling.
+    /// Samples with a score of at least this are predicted as positive; infinity at the first point, then
+    /// decreasing.
     pub thresholds: Vec<f64>,
 }
 
@@ -30,7 +31,7 @@ impl RocCurve {
     }
 
     /// About `max_points` points (at least 2) spread evenly along the curve, ends included: for charts, where tens
-    /// of thousands of points make a large file and the same picture.
+    /// of thousands of points make a large file and the same image.
     #[must_use]
     pub fn thinned(&self, max_points: usize) -> RocCurve {
         let kept = evenly_spread(self.len(), max_points);
@@ -43,10 +44,10 @@ impl RocCurve {
     }
 }
 
-/// ROC curve of `scores` (higher means more likely positive) against the truth; `None` when all samples are positive
-/// or none is.
+/// ROC curve of `scores` (higher means more likely positive) against the truth; `None` if all samples are
+/// positive or none is.
 ///
-/// One point a distinct score: `sklearn.metrics.roc_curve(drop_intermediate=False)`.
+/// One point per distinct score: `sklearn.metrics.roc_curve(drop_intermediate=False)`.
 ///
 /// # Errors
 /// [`EvalError::Empty`], [`EvalError::LengthMismatch`], [`EvalError::NotFinite`].
@@ -81,8 +82,8 @@ pub fn roc_curve(truth: &[bool], scores: &[f64]) -> Result<Option<RocCurve>, Eva
     Ok(Some(curve))
 }
 
-/// Area under the ROC curve, 0-1: the probability that a positive sample scores higher than a negative one, an equal
-/// score counting half; `None` when all samples are positive or none is.
+/// Area under the ROC curve, 0-1: the probability that a positive sample scores higher than a negative one,
+/// where an equal score counts half; `None` if all samples are positive or none is.
 ///
 /// Mann and Whitney's U, divided by the number of pairs; `sklearn.metrics.roc_auc_score`.
 ///
@@ -102,7 +103,7 @@ pub fn roc_auc(truth: &[bool], scores: &[f64]) -> Result<Option<f64>, EvalError>
         return Ok(None);
     }
     let pairs = positives.len() as f64 * negatives.len() as f64;
-    // Only the smaller side is sorted: with many classes the positives of each are few.
+    // Only the smaller side is sorted: with many classes, each has few positives.
     let positives_are_few = positives.len() < negatives.len();
     let (mut few, many) = match positives_are_few {
         true => (positives, negatives),
@@ -138,18 +139,18 @@ pub(crate) fn split(truth: &[bool], scores: &[f64]) -> (Vec<f64>, Vec<f64>) {
 /// One-versus-rest AUC of every class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PerClassAuc {
-    /// In class order; none for classes that are always or never true.
+    /// In class order; `None` for classes that are always or never true.
     pub per_class: Vec<Option<f64>>,
-    /// Mean of those that are defined; none when none is.
+    /// Mean of the defined values; `None` if there are none.
     pub macro_average: Option<f64>,
-    /// Mean of those that are defined, weighted by support; none when none is.
+    /// Mean of the defined values, weighted by support; `None` if there are none.
     pub weighted_average: Option<f64>,
 }
 
 /// [`roc_auc`] of every class against the rest.
 ///
-/// `sklearn.metrics.roc_auc_score(multi_class="ovr")` where every class is present; where one is absent that refuses,
-/// while this leaves the class out.
+/// `sklearn.metrics.roc_auc_score(multi_class="ovr")` if every class is present. If one is absent, scikit-learn
+/// fails, while this leaves the class out.
 pub fn roc_auc_one_vs_rest(predictions: &Predictions) -> PerClassAuc {
     let per_class = for_each_class(predictions, roc_auc);
     let (macro_average, weighted_average) = defined_means(predictions, &per_class);
@@ -168,13 +169,13 @@ pub(crate) fn for_each_class(
     (0..predictions.n_classes())
         .map(|class| {
             let (truth, scores) = predictions.one_vs_rest(class).ok()?;
-            // `Predictions` are checked, so there is no error to lose here.
+            // `Predictions` are checked, so no error can occur here.
             figure(&truth, &scores).ok().flatten()
         })
         .collect()
 }
 
-/// Plain and support-weighted mean of the values that are defined.
+/// Plain and support-weighted mean of the defined values.
 pub(crate) fn defined_means(
     predictions: &Predictions,
     per_class: &[Option<f64>],
@@ -198,7 +199,7 @@ pub(crate) fn defined_means(
     )
 }
 
-/// Number of positives and negatives, or none when there are none of one of them.
+/// Number of positives and negatives; `None` if one of the two is 0.
 fn both_sides(counts: &[ThresholdCounts]) -> Option<(f64, f64)> {
     let last = counts.last()?;
     (last.true_positives > 0 && last.false_positives > 0)

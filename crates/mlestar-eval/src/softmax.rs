@@ -1,5 +1,6 @@
-/// Probabilities, row by row, of logits with `k` values a row: `exp(x) / sum(exp(x))` in f64, shifted by
-/// the largest of the row so that nothing overflows. Values after the last whole row are ignored; `k` 0 gives nothing.
+/// Probabilities, row by row, of logits with `k` values per row: `exp(x) / sum(exp(x))` in f64, shifted by the
+/// largest of the row so that nothing overflows. Values after the last whole row are ignored; `k` = 0 returns
+/// nothing.
 ///
 /// ```
 /// let rows = mlestar_eval::softmax_rows(&[0.0, 0.0, 1000.0, 0.0], 2);

@@ -12,11 +12,11 @@ use crate::{
 
 /// Bins of the reliability diagram: the number of Guo et al. 2017.
 const RELIABILITY_BINS: usize = 15;
-/// Confusions listed.
+/// Number of confusions listed.
 const CONFUSED_PAIRS: usize = 20;
 /// Resamples of the bootstrap intervals.
 const RESAMPLES: usize = 1_000;
-/// Fixed, so that a summary depends on the predictions alone.
+/// Fixed, so that a summary depends only on the predictions.
 const BOOTSTRAP_SEED: u64 = 0x6d6c_6573_7461_7221;
 
 /// A figure with its confidence interval.
@@ -37,7 +37,7 @@ pub struct TopKAccuracy {
     pub accuracy: Estimate,
 }
 
-/// All that is known of one class against the rest.
+/// The metrics of one class against the rest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassSummary {
     /// Name of the class.
@@ -46,24 +46,24 @@ pub struct ClassSummary {
     pub support: u64,
     /// Samples predicted as the class.
     pub predicted: u64,
-    /// Fraction of the latter that are of the class; none when there are none.
+    /// Fraction of the latter that belong to the class; `None` if there are none.
     pub precision: Option<f64>,
     /// Wilson interval of the precision.
     pub precision_interval: Option<Interval>,
-    /// Fraction of the class that was found: its accuracy; none when the class is absent.
+    /// Fraction of the class that was found: its accuracy; `None` if the class is absent.
     pub recall: Option<f64>,
     /// Wilson interval of the recall.
     pub recall_interval: Option<Interval>,
-    /// Harmonic mean of precision and recall; none when the class is absent and never predicted.
+    /// Harmonic mean of precision and recall; `None` if the class is absent and never predicted.
     pub f1: Option<f64>,
-    /// One-versus-rest area under the ROC curve; none when the class is absent or the only one.
+    /// One-versus-rest area under the ROC curve; `None` if the class is absent or the only one.
     pub roc_auc: Option<f64>,
-    /// One-versus-rest average precision; none when the class is absent.
+    /// One-versus-rest average precision; `None` if the class is absent.
     pub average_precision: Option<f64>,
 }
 
-/// Everything this crate computes from one set of predictions; the same predictions give the same summary, bit for
-/// bit.
+/// Everything this crate computes from one set of predictions. The same predictions give the same summary, bit
+/// for bit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationSummary {
     /// Number of samples.
@@ -72,9 +72,9 @@ pub struct EvaluationSummary {
     pub classes: Vec<String>,
     /// Confidence level of all intervals.
     pub confidence: f64,
-    /// Fraction predicted right, with a Wilson interval.
+    /// Fraction predicted correctly, with a Wilson interval.
     pub accuracy: Estimate,
-    /// Top-k accuracy for k = 2, 3, 5, as far as below the number of classes.
+    /// Top-k accuracy for k = 2, 3, 5, if below the number of classes.
     pub top_k: Vec<TopKAccuracy>,
     /// Mean recall of the classes present, with a score interval (see [`class_metric_interval`]).
     pub balanced_accuracy: Estimate,
@@ -82,7 +82,7 @@ pub struct EvaluationSummary {
     pub macro_f1: Estimate,
     /// Matthews' correlation coefficient, with a score interval.
     pub matthews_correlation: Estimate,
-    /// Cohen's kappa; none when all samples are of one class and predicted so.
+    /// Cohen's kappa; `None` if all samples are of one class and predicted as it.
     pub cohen_kappa: Option<f64>,
     /// Mean negative log probability of the truth in nats, with a bootstrap interval.
     pub log_loss: Estimate,
@@ -98,7 +98,7 @@ pub struct EvaluationSummary {
     pub mean_average_precision: Option<f64>,
     /// Reliability diagram with 15 bins and the calibration errors.
     pub reliability: Reliability,
-    /// One entry a class, in class order.
+    /// One entry per class, in class order.
     pub per_class: Vec<ClassSummary>,
     /// Counts of true against predicted class.
     pub confusion: ConfusionMatrix,
@@ -106,15 +106,15 @@ pub struct EvaluationSummary {
     pub most_confused: Vec<ConfusedPair>,
 }
 
-/// Computes everything.
+/// Computes all metrics.
 ///
-/// Intervals of proportions are Wilson's, those of metrics that are put together from classes score intervals
-/// ([`class_metric_interval`]); log loss and Brier score have 1,000 bootstrap resamples with a fixed seed, which show
-/// nothing of mistakes that no sample shows.
+/// Proportions have Wilson intervals, metrics that combine classes have score intervals
+/// ([`class_metric_interval`]). Log loss and Brier score have 1,000 bootstrap resamples with a fixed seed;
+/// these cannot show mistakes that no sample shows.
 ///
 /// # Errors
-/// [`EvalError::LengthMismatch`] when `classes` does not name each class; [`EvalError::ParameterOutOfRange`] for a
-/// bad confidence.
+/// [`EvalError::LengthMismatch`] if `classes` does not name each class; [`EvalError::ParameterOutOfRange`] for
+/// an invalid confidence.
 ///
 /// ```
 /// use mlestar_eval::{Predictions, summarize};

@@ -1,7 +1,7 @@
 use crate::EvalError;
 use crate::error::{check_not_empty, check_same_length};
 
-/// What is counted when every sample with a score of at least `threshold` is called positive.
+/// The counts if every sample with a score of at least `threshold` is predicted as positive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct ThresholdCounts {
     pub(crate) threshold: f64,
@@ -9,7 +9,7 @@ pub(crate) struct ThresholdCounts {
     pub(crate) false_positives: u64,
 }
 
-/// One entry a distinct score, from the highest down; equal scores are one entry.
+/// One entry per distinct score, from the highest down.
 pub(crate) fn threshold_counts(
     truth: &[bool],
     scores: &[f64],
@@ -38,7 +38,7 @@ pub(crate) fn threshold_counts(
     Ok(counts)
 }
 
-/// One finite score a sample, and at least one sample.
+/// There must be one finite score per sample, and at least one sample.
 pub(crate) fn check_scores(truth: &[bool], scores: &[f64]) -> Result<(), EvalError> {
     check_same_length(
         "the list of scores",

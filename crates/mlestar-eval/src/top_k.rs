@@ -2,12 +2,12 @@ use crate::{EvalError, Predictions};
 
 /// Fraction of samples whose true class is among the `k` most probable ones, 0-1.
 ///
-/// Equal probabilities rank the lower class index first, so that `k = 1` is [`accuracy`](crate::accuracy).
-/// `sklearn.metrics.top_k_accuracy_score` ranks the higher index first and so may differ where probabilities are
+/// Of equal probabilities, the lower class index ranks first, so that `k = 1` is [`accuracy`](crate::accuracy).
+/// `sklearn.metrics.top_k_accuracy_score` ranks the higher index first, so it may differ if probabilities are
 /// exactly equal.
 ///
 /// # Errors
-/// [`EvalError::ParameterOutOfRange`] when `k` is 0 or above the number of classes.
+/// [`EvalError::ParameterOutOfRange`] if `k` is 0 or above the number of classes.
 ///
 /// ```
 /// use mlestar_eval::{Predictions, top_k_accuracy};
@@ -31,7 +31,7 @@ pub fn top_k_accuracy(predictions: &Predictions, k: usize) -> Result<f64, EvalEr
     Ok(hits as f64 / predictions.len() as f64)
 }
 
-/// How many classes come before `class`.
+/// How many classes rank before `class`.
 fn rank(row: &[f64], class: usize) -> usize {
     let own = row[class];
     row.iter()

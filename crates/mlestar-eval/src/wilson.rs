@@ -10,8 +10,8 @@ use crate::{EvalError, Interval};
 /// `statsmodels.stats.proportion.proportion_confint(method="wilson")`.
 ///
 /// # Errors
-/// [`EvalError::Empty`] for `n = 0`; [`EvalError::ParameterOutOfRange`] when `successes > n` or `confidence` is not
-/// strictly between 0 and 1.
+/// [`EvalError::Empty`] for `n = 0`; [`EvalError::ParameterOutOfRange`] if `successes > n` or `confidence` is
+/// not strictly between 0 and 1.
 ///
 /// ```
 /// use mlestar_eval::wilson;

@@ -4,7 +4,7 @@ use crate::{ConfusionMatrix, EvalError, Interval, Predictions, wilson};
 /// The class with the smallest recall.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorstRecall {
-    /// Index of the class; of equal ones the first.
+    /// Index of the class; of equal ones, the first.
     pub class: usize,
     /// Its samples.
     pub support: u64,
@@ -12,19 +12,20 @@ pub struct WorstRecall {
     pub recall: f64,
     /// Interval of the smallest recall of any class that occurs, whichever class that is.
     pub interval: Interval,
-    /// Classes without a sample, of which nothing is known.
+    /// Number of classes without a sample, about which nothing is known.
     pub absent: Vec<usize>,
 }
 
-/// The smallest recall of the classes that occur, with an interval that knows that it was picked.
+/// The smallest recall of the classes that occur, with an interval that accounts for the selection.
 ///
-/// The smallest observed recall is too low on average, the more so the more classes there are. The upper end is the
-/// smallest of the classes' upper ends, which must hold for all k classes at once: each is exact (Clopper and Pearson
-/// 1934) and gets a k-th of the error (Bonferroni), `(1 - confidence) / 2k`. The lower end is the smallest of the
-/// classes' Wilson intervals; it must hold for the truly worst class alone and needs no correction.
+/// The smallest observed recall is too low on average, increasingly so with more classes. The upper end is the
+/// smallest of the classes' upper ends, which must hold for all k classes at once: each is exact (Clopper and
+/// Pearson 1934) and gets a k-th of the error (Bonferroni), `(1 - confidence) / 2k`. The lower end is the
+/// smallest of the classes' Wilson intervals; it must hold only for the truly worst class and needs no
+/// correction.
 ///
 /// # Errors
-/// [`EvalError::ParameterOutOfRange`] for a bad confidence.
+/// [`EvalError::ParameterOutOfRange`] for an invalid confidence.
 ///
 /// ```
 /// use mlestar_eval::{Predictions, worst_recall};
@@ -65,7 +66,7 @@ pub fn worst_recall(predictions: &Predictions, confidence: f64) -> Result<WorstR
     Ok(worst)
 }
 
-/// The largest fraction of hits under which so few hits as `right` of `n` have a probability of `tail` or more.
+/// The largest fraction of hits for which at most `right` of `n` hits have a probability of at least `tail`.
 fn upper_end(right: u64, n: u64, tail: f64) -> f64 {
     if right == n {
         return 1.0;

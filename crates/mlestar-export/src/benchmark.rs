@@ -1,4 +1,4 @@
-//! What a prediction costs: latency, throughput, memory and processor use.
+//! Measures the cost of predictions: latency, throughput, memory and processor use.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use crate::predictor::Predictor;
 /// What to measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BenchmarkOptions {
-    /// Predictions of one picture before the measured ones.
+    /// Unmeasured predictions of one image at the beginning.
     pub warm_up: usize,
-    /// Measured predictions of one picture, 1 or more.
+    /// Measured predictions of one image, at least 1.
     pub repetitions: usize,
-    /// Batch sizes whose throughput is measured, each 1 or more.
+    /// Batch sizes whose throughput is measured, each at least 1.
     pub batch_sizes: Vec<usize>,
-    /// Least time that is spent on each batch size.
+    /// Minimum time for each batch size.
     pub time_per_batch_size: Duration,
 }
 
@@ -35,18 +35,17 @@ impl Default for BenchmarkOptions {
 /// Result of [`benchmark`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Benchmark {
-    /// Threads of the pool that the measurement ran in.
+    /// Number of threads in the pool of the measurement.
     pub threads: usize,
-    /// Time of [`Predictor::predict`] for one picture.
+    /// Time of [`Predictor::predict`] for one image.
     pub latency: Latency,
-    /// Pictures per second for each batch size, in the order of the options.
+    /// Images per second for each batch size, in the order of the options.
     pub throughput: Vec<Throughput>,
-    /// Processor time of this process over elapsed time, during the throughput measurement: 1 is
-    /// one core. `None` where it cannot be read without a system library (other than Linux) or the
-    /// measurement was too short for the clock (under a second).
+    /// Processor time of this process divided by elapsed time, during the throughput measurement: 1 means one
+    /// core. `None` if it cannot be read without a system library (other than Linux) or if the measurement was
+    /// too short for the clock (under a second).
     pub cpu_cores_used: Option<f64>,
-    /// Largest resident memory of this process so far, whatever it did before: `VmHWM` on Linux,
-    /// `None` elsewhere.
+    /// Largest resident memory of this process since its start: `VmHWM` on Linux, `None` elsewhere.
     pub peak_memory_bytes: Option<u64>,
 }
 
@@ -55,7 +54,7 @@ pub struct Benchmark {
 pub struct Latency {
     /// Number of measured predictions.
     pub n: usize,
-    /// Predictions before them that were not measured.
+    /// Number of unmeasured predictions before them.
     pub warm_up: usize,
     /// Mean.
     pub mean_ms: f64,
@@ -74,17 +73,17 @@ pub struct Latency {
 /// Speed with batches of one size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Throughput {
-    /// Pictures in a batch.
+    /// Images in a batch.
     pub batch_size: usize,
     /// Measured batches.
     pub batches: usize,
     /// Elapsed time of all of them.
     pub seconds: f64,
-    /// Pictures per second.
+    /// Images per second.
     pub images_per_second: f64,
 }
 
-/// Measures `predictor` on `pictures` (whole pictures of the model's size, one after the other,
+/// Measures `predictor` on `pictures` (whole images of the model's size, one after the other,
 /// used in turn), with the threads of the current rayon pool.
 ///
 /// ```
@@ -106,8 +105,8 @@ pub struct Throughput {
 ///
 /// # Errors
 ///
-/// [`ExportError::InvalidArgument`] when there is no picture, a part of one, no repetition, or a
-/// batch size of 0.
+/// [`ExportError::InvalidArgument`] if there is no image, an incomplete image, no repetition, or a batch size
+/// of 0.
 pub fn benchmark(
     predictor: &Predictor,
     pictures: &[u8],
@@ -115,7 +114,7 @@ pub fn benchmark(
 ) -> Result<Benchmark, ExportError> {
     let picture_bytes = picture_bytes(predictor, pictures)?;
     if options.repetitions == 0 || options.batch_sizes.contains(&0) {
-        let reason = "repetitions and batch sizes are 1 or more";
+        let reason = "repetitions and batch sizes must be at least 1";
         return Err(ExportError::argument("benchmark options", reason));
     }
     let latency = summarize(
@@ -148,12 +147,12 @@ pub fn benchmark(
     })
 }
 
-/// The time of each of `options.repetitions` predictions of one picture after `options.warm_up`, in milliseconds and in
-/// the order in which they were measured.
+/// The times, in milliseconds and in order, of `options.repetitions` predictions of one image after
+/// `options.warm_up` unmeasured ones.
 ///
 /// # Errors
 ///
-/// [`ExportError::InvalidArgument`] when there is no picture, or a part of one.
+/// [`ExportError::InvalidArgument`] if there is no image, or an incomplete one.
 pub fn latencies_ms(
     predictor: &Predictor,
     pictures: &[u8],
@@ -178,15 +177,12 @@ pub fn latencies_ms(
     Ok(times_ms)
 }
 
-/// Bytes of one picture of the model; an error when `pictures` are not whole ones.
+/// Bytes of one image of the model; an error if `pictures` does not hold whole images.
 fn picture_bytes(predictor: &Predictor, pictures: &[u8]) -> Result<usize, ExportError> {
     let (height, width) = (predictor.model().height(), predictor.model().width());
     let picture_bytes = height * width * 3;
     if pictures.is_empty() || !pictures.len().is_multiple_of(picture_bytes) {
-        let reason = format!(
-            "{} bytes, pictures have {picture_bytes} each",
-            pictures.len()
-        );
+        let reason = format!("{} bytes, images have {picture_bytes} each", pictures.len());
         return Err(ExportError::argument("pictures", reason));
     }
     Ok(picture_bytes)
@@ -208,7 +204,7 @@ fn summarize(times_ms: &mut [f64], warm_up: usize) -> Latency {
     }
 }
 
-/// Linear interpolation between the two nearest of the sorted values, as NumPy does by default.
+/// Linear interpolation between the two nearest of the sorted values, as NumPy's default.
 fn percentile(sorted: &[f64], fraction: f64) -> f64 {
     let position = fraction * (sorted.len() - 1) as f64;
     let below = position.floor() as usize;
@@ -246,8 +242,8 @@ fn cpu_seconds() -> Option<f64> {
     // The kernel reports in units of USER_HZ, which is 100 on every architecture that Rust supports.
     const TICKS_PER_SECOND: f64 = 100.0;
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field, the program's name, may hold spaces; it ends with the last parenthesis.
-    // After it, `utime` and `stime` (fields 14 and 15 of proc(5)) are at positions 11 and 12.
+    // The second field, the program's name, may contain spaces; it ends with the last parenthesis. After it,
+    // `utime` and `stime` (fields 14 and 15 of proc(5)) are at positions 11 and 12.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_whitespace().skip(11);
     let user: f64 = times.next()?.parse().ok()?;
@@ -260,8 +256,8 @@ fn cpu_seconds() -> Option<f64> {
     None
 }
 
-/// The largest resident memory of this process since it began, in bytes; `None` where there is no `/proc/self/status`
-/// (other systems than Linux).
+/// The largest resident memory of this process since its start, in bytes; `None` if there is no
+/// `/proc/self/status` (systems other than Linux).
 ///
 /// ```
 /// assert!(mlestar_export::benchmark::peak_memory_bytes().is_none_or(|bytes| bytes > 100_000));

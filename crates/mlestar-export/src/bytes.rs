@@ -1,13 +1,13 @@
-//! Reading files of bounded size, and floats from bytes.
+//! Reads files of limited size, and floats from bytes.
 
 use std::path::Path;
 
 use crate::error::ExportError;
 
-/// Largest model file that is read: 2 GiB, which is also the limit of a Protocol Buffers message.
+/// Largest model file that can be read: 2 GiB, which is also the limit of a Protocol Buffers message.
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 31;
 
-/// The content of a file that is not larger than [`MAX_FILE_BYTES`].
+/// The content of a file of at most [`MAX_FILE_BYTES`].
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ExportError> {
     let error = |source| ExportError::Read {
         path: path.to_owned(),
@@ -23,7 +23,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, ExportError> {
     std::fs::read(path).map_err(error)
 }
 
-/// Little-endian `f32`; bytes that do not fill a value are left out.
+/// Little-endian `f32`; trailing bytes that do not fill a value are left out.
 pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
     let (values, _) = bytes.as_chunks::<4>();
     values
@@ -32,7 +32,7 @@ pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
         .collect()
 }
 
-/// Little-endian `i64`; bytes that do not fill a value are left out.
+/// Little-endian `i64`; trailing bytes that do not fill a value are left out.
 pub(crate) fn integers(bytes: &[u8]) -> Vec<i64> {
     let (values, _) = bytes.as_chunks::<8>();
     values

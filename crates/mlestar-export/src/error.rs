@@ -1,14 +1,14 @@
-//! What can go wrong, with the name, the value and the limit.
+//! Errors, with the name, the value and the limit.
 
 use std::path::{Path, PathBuf};
 
 use mlestar_artifact::ArtifactError;
 
-/// Everything that freezing, writing, reading or running an exported model can refuse.
+/// Errors of freezing, writing, reading or running an exported model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// The graph of a model does not hold together.
+    /// The graph of a model is inconsistent.
     #[error("invalid model graph at {place}: {reason}")]
     InvalidGraph {
         /// The operation or property that is wrong.
@@ -24,47 +24,47 @@ pub enum ExportError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A picture is not of the size that the model takes.
+    /// An image does not have the size that the model expects.
     #[error(
-        "the model takes pictures of {expected_height}x{expected_width} (height x width), but this \
-         one is {height}x{width}: resize it as the training pictures were"
+        "the model takes images of {expected_height}x{expected_width} (height x width), but this \
+         one is {height}x{width}: resize it as the training images were"
     )]
     PictureSize {
-        /// Height that the model takes.
+        /// Height that the model expects.
         expected_height: usize,
-        /// Width that the model takes.
+        /// Width that the model expects.
         expected_width: usize,
-        /// Height of the refused picture.
+        /// Height of the refused image.
         height: usize,
-        /// Width of the refused picture.
+        /// Width of the refused image.
         width: usize,
     },
-    /// The number of bytes is not that of the stated pictures.
+    /// The number of bytes does not match the stated images.
     #[error(
-        "{n_pictures} pictures of {height}x{width} RGB pixels have {expected} bytes, but {found} \
+        "{n_pictures} images of {height}x{width} RGB pixels have {expected} bytes, but {found} \
          were given"
     )]
     PixelCount {
-        /// Number of pictures that the caller stated.
+        /// Number of images stated by the caller.
         n_pictures: usize,
-        /// Height of one picture.
+        /// Height of one image.
         height: usize,
-        /// Width of one picture.
+        /// Width of one image.
         width: usize,
-        /// Bytes that the pictures should have.
+        /// Bytes that the images should have.
         expected: usize,
         /// Bytes that were given.
         found: usize,
     },
-    /// An image file cannot be read as one.
+    /// An image file cannot be decoded.
     #[error("{name}: {reason}")]
     Image {
-        /// The file, or `the image` where its content was given.
+        /// The file, or `the image` if its content was given.
         name: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// A file is not what this crate writes.
+    /// A file does not have this crate's format.
     #[error("{}: {reason}", path.display())]
     Malformed {
         /// The file.
@@ -72,7 +72,7 @@ pub enum ExportError {
         /// What was found and what was expected.
         reason: String,
     },
-    /// A file of a package is not the one that the package's manifest records.
+    /// A file of a package differs from the package's manifest.
     #[error(
         "{}: altered since the package was written: {what} is {found}, recorded is {recorded}; \
          export the model again or restore the file",
@@ -88,7 +88,7 @@ pub enum ExportError {
         /// Its value now.
         found: String,
     },
-    /// Figures that were to be compared do not belong together, or cannot be computed.
+    /// Figures to be compared do not fit together, or cannot be computed.
     #[error("invalid {what}: {reason}")]
     InvalidArgument {
         /// The argument.
@@ -104,7 +104,7 @@ pub enum ExportError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! From a trained Burn model to a frozen one: batch norm goes into the convolutions' weights.
+//! Freezes a trained Burn model: folds batch norm into the convolutions' weights.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::frozen::FrozenModel;
 use crate::graph::{Convolution, Layer, Linear, Operation, PixelNormalization};
 
 impl FrozenModel {
-    /// Freezes a trained classifier as it is evaluated: running statistics, no dropout.
+    /// Freezes a trained classifier in evaluation mode: running statistics, no dropout.
     ///
     /// With `scale = gamma / sqrt(running_var + epsilon)` every convolution gets the weights
     /// `weight * scale` and the bias `beta - running_mean * scale`, computed in `f64` and rounded
@@ -35,9 +35,9 @@ impl FrozenModel {
     ///
     /// # Errors
     ///
-    /// [`ExportError::State`] when `model` is not of the architecture of `spec`;
-    /// [`ExportError::InvalidGraph`] when a weight is not finite, the normalisation is not usable,
-    /// or the class names are not one for each output.
+    /// [`ExportError::State`] if `model` does not have the architecture of `spec`;
+    /// [`ExportError::InvalidGraph`] if a weight is not finite, the normalisation is not usable, or there is
+    /// not one class name for each output.
     #[cfg(feature = "burn")]
     pub fn freeze(
         model: &ImageClassifier,
@@ -48,11 +48,11 @@ impl FrozenModel {
         Self::from_state(&model.state(), spec, normalization, classes)
     }
 
-    /// The same from the tensors of a checkpoint, without Burn.
+    /// Freezes the tensors of a checkpoint, without Burn.
     ///
     /// # Errors
     ///
-    /// As [`FrozenModel::freeze`].
+    /// As for [`FrozenModel::freeze`].
     pub fn from_state(
         state: &[NamedTensor],
         spec: &ModelSpec,
@@ -62,11 +62,11 @@ impl FrozenModel {
         Self::from_description(state, &spec.description(), normalization, classes)
     }
 
-    /// The same for a network that no config names.
+    /// Freezes a network that is not described by a model config.
     ///
     /// # Errors
     ///
-    /// As [`FrozenModel::freeze`].
+    /// As for [`FrozenModel::freeze`].
     pub fn from_description(
         state: &[NamedTensor],
         description: &Description,
@@ -110,7 +110,7 @@ impl<'a> State<'a> {
         }
     }
 
-    /// The tensor called `name`, whose shape must have `N` sides and as many values as it says.
+    /// The tensor called `name`, which must have `N` dimensions and as many values as its shape requires.
     fn tensor<const N: usize>(&self, name: &str) -> Result<([usize; N], &'a [f32]), ExportError> {
         let error = |reason: String| ExportError::State {
             name: name.to_owned(),
@@ -121,7 +121,7 @@ impl<'a> State<'a> {
             .get(name)
             .ok_or_else(|| error("is missing".to_owned()))?;
         let shape = <[usize; N]>::try_from(tensor.shape.as_slice())
-            .map_err(|_| error(format!("has shape {:?}, not {N} sides", tensor.shape)))?;
+            .map_err(|_| error(format!("has shape {:?}, not {N} dimensions", tensor.shape)))?;
         if shape.iter().product::<usize>() != tensor.values.len() {
             let values = tensor.values.len();
             return Err(error(format!("of shape {shape:?} has {values} values")));
@@ -142,7 +142,7 @@ impl<'a> State<'a> {
         })
     }
 
-    /// Appends a block that reads the last buffer. Its last convolution adds what the shortcut gives.
+    /// Appends a block that reads the last buffer. Its last convolution adds the result of the shortcut.
     fn add_block(
         &self,
         block: &BlockDescription,
@@ -165,10 +165,10 @@ impl<'a> State<'a> {
         Ok(())
     }
 
-    /// Appends a unit that reads the buffer `input`; gives the buffer that it writes.
+    /// Appends a unit that reads the buffer `input`; returns the buffer that it writes.
     ///
-    /// The largest of normalised values is the normalised largest value where the scale is above 0, so that
-    /// the normalisation may come before a max pool.
+    /// If the scale is above 0, the maximum of normalised values equals the normalised maximum, so the
+    /// normalisation may be moved before a max pool.
     fn add_unit(
         &self,
         unit: &UnitDescription,
@@ -238,7 +238,7 @@ impl<'a> State<'a> {
         })
     }
 
-    /// Refuses scales that a max pool cannot follow.
+    /// Rejects scales that must not precede a max pool.
     fn check_scale(&self, unit: &UnitDescription) -> Result<(), ExportError> {
         let name = format!("{}.weight", unit.normalization_name());
         let (_, values) = self.tensor::<1>(&name)?;

@@ -8,8 +8,8 @@ use crate::graph::{self, BufferShape, Operation, PixelNormalization};
 
 /// A trained classifier with batch norm folded into its convolutions, checked as a whole.
 ///
-/// It holds everything that is needed to classify raw 8-bit pictures: the operations with their
-/// weights, how pixels are normalised, the picture size and the class names.
+/// It holds everything needed to classify raw 8-bit images: the operations with their weights, the
+/// normalisation of pixels, the image size and the class names.
 ///
 /// ```
 /// use mlestar_export::{FrozenModel, Layer, Linear, Operation, PixelNormalization};
@@ -49,13 +49,13 @@ pub struct FrozenModel {
 }
 
 impl FrozenModel {
-    /// Checks the parts and puts them together.
+    /// Creates a model from its parts and checks them.
     ///
     /// # Errors
     ///
-    /// [`ExportError::InvalidGraph`] when shapes do not chain, a size is outside its limit, a value
-    /// is not finite, a name is not unique, the graph does not end with its only linear layer, or
-    /// the number of classes is not that of the outputs.
+    /// [`ExportError::InvalidGraph`] if shapes do not chain, a size is outside its limit, a value is not
+    /// finite, a name is not unique, the graph does not end with its only linear layer, or the number of
+    /// classes differs from the number of outputs.
     pub fn new(
         classes: Vec<String>,
         normalization: PixelNormalization,
@@ -75,13 +75,13 @@ impl FrozenModel {
         })
     }
 
-    /// The same model whose logits are the mean over these views of a picture.
+    /// The same model with logits averaged over these views of an image.
     #[must_use]
     pub fn with_views(self, views: Views) -> Self {
         Self { views, ..self }
     }
 
-    /// The views of a picture over which the logits are averaged.
+    /// The views of an image over which the logits are averaged.
     #[must_use]
     pub fn views(&self) -> Views {
         self.views
@@ -105,13 +105,13 @@ impl FrozenModel {
         &self.normalization
     }
 
-    /// Height of the pictures, in pixels.
+    /// Height of the images, in pixels.
     #[must_use]
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Width of the pictures, in pixels.
+    /// Width of the images, in pixels.
     #[must_use]
     pub fn width(&self) -> usize {
         self.width
@@ -123,7 +123,7 @@ impl FrozenModel {
         &self.operations
     }
 
-    /// Shape `[channels, height, width]` of every buffer; 0 is the normalised picture.
+    /// Shape `[channels, height, width]` of every buffer; 0 is the normalised image.
     #[must_use]
     pub fn buffer_shapes(&self) -> &[BufferShape] {
         &self.shapes
@@ -135,21 +135,20 @@ impl FrozenModel {
         self.operations.iter().map(Operation::parameters).sum()
     }
 
-    /// Multiplications with addition that one picture takes (convolutions and linear layer), in all its
-    /// views together.
+    /// Multiply-adds for one image (convolutions and linear layer), over all its views.
     #[must_use]
     pub fn multiply_adds(&self) -> u64 {
         self.views.count() as u64 * graph::multiply_adds(&self.operations, &self.shapes)
     }
 
-    /// Logits, row-major `[n, classes]`, of `n` pictures of interleaved RGB bytes
+    /// Logits, row-major `[n, classes]`, of `n` images of interleaved RGB bytes
     /// (`[n, height, width, 3]`).
     ///
-    /// This prepares the weights on every call: keep an [`Executor`] for repeated use.
+    /// This prepares the weights on every call; use an [`Executor`] for repeated calls.
     ///
     /// # Errors
     ///
-    /// [`ExportError::PixelCount`] when `pixels` is not of `n` pictures' length.
+    /// [`ExportError::PixelCount`] if the length of `pixels` does not match `n` images.
     pub fn logits(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>, ExportError> {
         Executor::new(self).logits(pixels, n)
     }

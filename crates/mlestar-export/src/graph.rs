@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ExportError;
 
-/// Longest side of a picture, in pixels, that a frozen model may declare.
+/// Maximum side of an image, in pixels, that a frozen model may declare.
 pub const MAX_SIDE: usize = 8192;
-/// Most operations that a graph may have.
+/// Maximum number of operations in a graph.
 pub const MAX_OPERATIONS: usize = 4096;
-/// Most activation values (all buffers together) that one picture may need: 1 GiB as `f32`.
+/// Maximum number of activation values (all buffers together) for one image: 1 GiB as `f32`.
 pub const MAX_ACTIVATIONS: usize = 1 << 28;
-/// Largest side of a max pool's windows.
+/// Maximum side of a max pool's windows.
 pub const MAX_WINDOW: usize = MaxPoolShape::MAX_WINDOW;
-/// Largest kernel side, stride and padding of a convolution.
+/// Maximum kernel side, stride and padding of a convolution.
 pub const MAX_KERNEL: usize = 64;
 
 /// Mean and standard deviation per RGB channel of pixels scaled to 0-1.
@@ -60,7 +60,7 @@ impl PixelNormalization {
 pub struct Convolution {
     /// Shape of `weight`: `[out_channels, in_channels / groups, kernel_height, kernel_width]`.
     pub weight_shape: [usize; 4],
-    /// Groups of channels that do not see each other.
+    /// Groups of channels that are computed separately.
     pub groups: usize,
     /// Weights in row-major order of `weight_shape`.
     pub weight: Vec<f32>,
@@ -72,7 +72,7 @@ pub struct Convolution {
     pub padding: [usize; 2],
     /// Buffer that is added to the result before the activation.
     pub add_from: Option<usize>,
-    /// What is done to each result at the end.
+    /// The activation applied to each result.
     pub activation: Option<Activation>,
 }
 
@@ -92,15 +92,15 @@ pub struct Linear {
 pub enum Layer {
     /// Convolution with its fused bias, residual sum and activation.
     Convolution(Convolution),
-    /// Largest value of each window; pixels at the lower and right border that do not fill one are left out.
+    /// Largest value of each window; incomplete windows at the lower and right border are left out.
     MaxPool {
         /// Side of the square window, 1 to 15.
         window: usize,
         /// Pixels from one window to the next.
         stride: usize,
-        /// Pixels round the map that windows may cover, at most half a window; they count for nothing.
+        /// Pixels around the map that windows may cover, at most half a window; they are ignored.
         padding: usize,
-        /// What is done to each of the largest values.
+        /// The activation applied to each largest value.
         activation: Option<Activation>,
     },
     /// Mean over height and width of every channel.
@@ -110,14 +110,14 @@ pub enum Layer {
 }
 
 /// One operation. The operation at position `i` of a graph writes buffer `i + 1`; buffer 0 is the
-/// normalised picture.
+/// normalised image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
     /// Unique name of letters, digits, `_` and `.`, for example `stages.0.1.conv2`.
     pub name: String,
-    /// Buffer that is read.
+    /// The input buffer.
     pub input: usize,
-    /// What is computed.
+    /// The computation.
     pub layer: Layer,
 }
 
@@ -133,13 +133,13 @@ impl Operation {
     }
 }
 
-/// Shape of the weights, weights and biases of one layer, as readers find them.
+/// Shape of the weights, the weights and the biases of one layer.
 pub(crate) type LayerWeights<const N: usize> = ([usize; N], Vec<f32>, Vec<f32>);
 
-/// Shape `[channels, height, width]` of one picture's buffer.
+/// Shape `[channels, height, width]` of one image's buffer.
 pub type BufferShape = [usize; 3];
 
-/// Checks a graph and gives the shape of every buffer (`operations.len() + 1` of them).
+/// Checks a graph and returns the shape of every buffer (`operations.len() + 1` of them).
 pub(crate) fn check_graph(
     classes: &[String],
     normalization: &PixelNormalization,
@@ -195,7 +195,7 @@ pub(crate) fn check_graph(
             .ok_or_else(|| {
                 ExportError::graph(
                     &operation.name,
-                    format!("one picture would need more than {MAX_ACTIVATIONS} activations"),
+                    format!("one image would need more than {MAX_ACTIVATIONS} activations"),
                 )
             })?;
         shapes.push(shape);
@@ -225,7 +225,7 @@ fn check_classes(classes: &[String]) -> Result<(), ExportError> {
 
 fn check_name(name: &str) -> Result<(), ExportError> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    // `normalization.*` and `flip.*` name values that the ONNX writer puts around the operations.
+    // The ONNX writer uses the names `normalization.*` and `flip.*` for values around the operations.
     let is_taken = name == "normalization" || name == "flip" || name.starts_with("flip.");
     if name.is_empty() || name.len() > 200 || !name.chars().all(is_plain) || is_taken {
         return Err(ExportError::graph(
@@ -272,13 +272,13 @@ fn pool_shape(
 ) -> Result<BufferShape, String> {
     if !(1..=MAX_WINDOW).contains(&window) || window > height.min(width) {
         return Err(format!(
-            "takes the largest of windows of {window} pixels a side, but they must be 1 to \
+            "pools windows of {window} pixels per side, but they must be 1 to \
              {MAX_WINDOW} and fit the {height}x{width} pixels of its input"
         ));
     }
     if !(1..=MAX_KERNEL).contains(&stride) || padding > window / 2 {
         return Err(format!(
-            "takes windows of {window} pixels with stride {stride} and padding {padding}, but the stride must be \
+            "pools windows of {window} pixels with stride {stride} and padding {padding}, but the stride must be \
              1 to {MAX_KERNEL} and the padding at most half a window"
         ));
     }
@@ -378,7 +378,7 @@ fn check_values(what: &str, shape: &[usize], values: &[f32]) -> Result<(), Strin
     }
 }
 
-/// Multiply-adds of one picture.
+/// Multiply-adds of one image.
 pub(crate) fn multiply_adds(operations: &[Operation], shapes: &[BufferShape]) -> u64 {
     operations
         .iter()

@@ -1,15 +1,15 @@
-//! Deployable models: from a trained classifier to files that predict anywhere, and the proof that
-//! they predict the same.
+//! Deployable models: turns a trained classifier into files that predict anywhere, and checks that they predict
+//! the same.
 //!
 //! [`FrozenModel::freeze`] turns a trained `mlestar-model` classifier into a plain description with
 //! batch norm folded into its convolutions. From there:
 //!
-//! - [`Executor`] and [`Predictor`] run it on the CPU, on image files and raw 8-bit pictures, without Burn's
+//! - [`Executor`] and [`Predictor`] run it on the CPU, on image files and raw 8-bit images, without Burn's
 //!   backends: on the kernels of `mlestar-kernels` and the threads of the rayon pool.
 //! - [`package`] writes it as a folder of safetensors, ONNX and a manifest with hashes, which
 //!   [`Predictor::open`] verifies.
 //! - [`onnx`] and [`safetensors_file`] write and read the single files.
-//! - [`parity`] compares two models' logits, [`benchmark`] measures what a prediction costs.
+//! - [`parity`] compares two models' logits, [`benchmark`] measures the cost of predictions.
 //!
 //! ```
 //! use std::collections::BTreeMap;

@@ -6,9 +6,9 @@
 //! | `model.onnx` | the same model for any ONNX runtime |
 //! | `model.json` | [`Manifest`]: input and output contract, hashes and sizes of the files, provenance |
 //!
-//! [`Predictor::open`] checks every recorded hash, so that a damaged or altered file is refused by
-//! name and never predicts. Hashes find damage and mix-ups; they are no signature, and do not
-//! protect from someone who rewrites the manifest too.
+//! [`Predictor::open`] checks every recorded hash, so that a damaged or altered file is rejected by name and
+//! never used. Hashes find damage and mix-ups. They are no signature and do not protect against someone who
+//! also rewrites the manifest.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,41 +24,41 @@ use crate::graph::PixelNormalization;
 use crate::predictor::Predictor;
 use crate::{onnx, safetensors_file};
 
-/// Name of the weights' file in a package.
+/// File name of the weights in a package.
 pub const SAFETENSORS_FILE: &str = "model.safetensors";
-/// Name of the ONNX file in a package.
+/// File name of the ONNX model in a package.
 pub const ONNX_FILE: &str = "model.onnx";
-/// Name of the manifest in a package.
+/// File name of the manifest in a package.
 pub const MANIFEST_FILE: &str = "model.json";
 
-/// What a package says about itself: the content of `model.json`.
+/// The description of a package: the content of `model.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Class names; position is class index.
     pub classes: Vec<String>,
-    /// What the model takes.
+    /// The input of the model.
     pub input: InputContract,
-    /// How the model normalises pixels, itself: callers pass raw bytes.
+    /// The normalisation of pixels inside the model: callers pass raw bytes.
     pub normalization: PixelNormalization,
-    /// How an image file becomes that input, as it was in training.
+    /// How to convert an image file to that input, as in training.
     pub preparation: Preparation,
-    /// What the model gives.
+    /// The outputs of the model.
     pub outputs: Vec<OutputContract>,
     /// Weights and biases, batch norm folded.
     pub parameters: u64,
-    /// Multiply-adds of one picture.
+    /// Multiply-adds of one image.
     pub multiply_adds_per_image: u64,
     /// The other files of the package.
     pub files: Vec<PackageFile>,
-    /// Where the model comes from, as the exporter was told: run, data, code version ...
+    /// The origin of the model, as given to the exporter: run, data, code version ...
     pub provenance: BTreeMap<String, String>,
-    /// What the quality gates of the run that made the model said, in their order; empty where there were none.
+    /// The verdicts of the quality gates of the run, in their order; empty if there were none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateRecord>,
 }
 
-/// What one quality gate said of the model or of how it was made.
+/// The verdict of one quality gate on the model or on how it was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GateRecord {
@@ -66,7 +66,7 @@ pub struct GateRecord {
     pub gate: String,
     /// Its verdict, such as `PASS` or `FAIL`.
     pub status: String,
-    /// What is not met, a sentence a criterion; empty where all is.
+    /// The unmet criteria, one sentence each; empty if all are met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmet: Vec<String>,
 }
@@ -76,7 +76,7 @@ impl Artifact for Manifest {
     const VERSION: u32 = 2;
 }
 
-/// What a model takes.
+/// The input of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputContract {
@@ -102,7 +102,7 @@ pub struct OutputContract {
     pub name: String,
     /// Type of a value: `float32`.
     pub element_type: String,
-    /// What it is.
+    /// Its meaning.
     pub meaning: String,
 }
 
@@ -118,15 +118,16 @@ pub struct PackageFile {
     pub blake3: ContentHash,
 }
 
-/// Writes the package of `model` into the folder `dir`, which is created when it is missing.
+/// Writes the package of `model` into the folder `dir`, which is created if it is missing.
 ///
-/// `preparation` says how image files were brought to the model's input in training. Every file is written atomically,
-/// the manifest last: a package that was not finished is refused on opening. Equal arguments give equal bytes.
+/// `preparation` describes how image files were converted to the model's input in training. Every file is
+/// written atomically, the manifest last: an unfinished package is rejected on opening. Equal arguments give
+/// equal bytes.
 ///
 /// # Errors
 ///
-/// [`ExportError::Artifact`] when a file cannot be written, [`ExportError::InvalidArgument`] when `preparation` gives images of
-/// another size than the model takes.
+/// [`ExportError::Artifact`] if a file cannot be written, [`ExportError::InvalidArgument`] if `preparation`
+/// produces images of another size than the model expects.
 pub fn write_package(
     dir: &Path,
     model: &FrozenModel,
@@ -137,7 +138,7 @@ pub fn write_package(
         return Err(ExportError::argument(
             "preparation",
             format!(
-                "it gives images of {} x {}, but the model takes {} x {}",
+                "it produces images of {} x {}, but the model takes {} x {}",
                 preparation.height,
                 preparation.width,
                 model.height(),
@@ -163,12 +164,12 @@ pub fn write_package(
     Ok(manifest)
 }
 
-/// Writes what the quality gates said into the manifest of the package in the folder `dir`, in place of what stood
-/// there. Nothing else changes.
+/// Writes the verdicts of the quality gates into the manifest of the package in the folder `dir`, replacing
+/// earlier ones. Nothing else changes.
 ///
 /// # Errors
 ///
-/// [`ExportError::Artifact`] when the manifest is missing, is none or cannot be written.
+/// [`ExportError::Artifact`] if the manifest is missing, invalid or cannot be written.
 pub fn record_gates(dir: &Path, gates: Vec<GateRecord>) -> Result<Manifest, ExportError> {
     let path = dir.join(MANIFEST_FILE);
     let manifest = Manifest {
@@ -183,9 +184,9 @@ pub fn record_gates(dir: &Path, gates: Vec<GateRecord>) -> Result<Manifest, Expo
 ///
 /// # Errors
 ///
-/// [`ExportError::Artifact`] when the manifest is missing or not one, [`ExportError::Altered`] when a
-/// file is not the recorded one or the manifest contradicts the model,
-/// [`ExportError::Read`] and [`ExportError::Malformed`] as their files deserve.
+/// [`ExportError::Artifact`] if the manifest is missing or invalid, [`ExportError::Altered`] if a file differs
+/// from its record or the manifest contradicts the model, [`ExportError::Read`] and [`ExportError::Malformed`]
+/// for the single files.
 pub fn open(dir: &Path) -> Result<(FrozenModel, Manifest), ExportError> {
     let manifest_path = dir.join(MANIFEST_FILE);
     let manifest: Manifest = read_artifact(&manifest_path)?;
@@ -258,7 +259,7 @@ impl Predictor {
     ///
     /// # Errors
     ///
-    /// As [`open`].
+    /// As for [`open`].
     pub fn open(dir: &Path) -> Result<Self, ExportError> {
         let (model, manifest) = open(dir)?;
         Ok(Self::new(model).with_preparation(manifest.preparation))
@@ -326,8 +327,8 @@ fn verify(path: &Path, content: &[u8], recorded: &PackageFile) -> Result<(), Exp
     Ok(())
 }
 
-/// The first field in which the manifest differs from what the model says: its name, the model's
-/// value and the manifest's.
+/// The first field in which the manifest differs from the model: its name, the model's value and the
+/// manifest's.
 fn contradiction(expected: &Manifest, found: &Manifest) -> Option<(String, String, String)> {
     let json = |manifest: &Manifest| serde_json::to_value(manifest).unwrap_or_default();
     let (expected, found) = (json(expected), json(found));

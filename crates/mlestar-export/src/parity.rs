@@ -1,17 +1,17 @@
-//! Proof that an exported model says what the trained one says.
+//! Checks that an exported model gives the same results as the trained one.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::ExportError;
 use crate::predictor::argmax;
 
-/// A picture for which two models name different classes.
+/// An image for which two models predict different classes.
 ///
-/// Where both margins are below the difference between the models' logits, the picture is a tie
-/// that rounding decides; a larger margin is a fault of the export.
+/// If both margins are below the difference between the models' logits, the image is a tie that rounding
+/// decides; a larger margin means that the export is wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Disagreement {
-    /// Position of the picture.
+    /// Position of the image.
     pub index: usize,
     /// Class of the reference's largest logit.
     pub reference_class: usize,
@@ -23,28 +23,28 @@ pub struct Disagreement {
     pub exported_margin: f64,
 }
 
-/// How far two models' logits on the same pictures are apart.
+/// How much the logits of two models differ on the same images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parity {
-    /// Number of pictures.
+    /// Number of images.
     pub n: usize,
     /// Number of classes.
     pub n_classes: usize,
     /// Largest absolute difference of a logit.
     pub max_abs_difference: f64,
-    /// Picture of that difference.
+    /// Image of that difference.
     pub max_abs_difference_index: usize,
     /// Mean absolute difference of all logits.
     pub mean_abs_difference: f64,
-    /// Pictures for which both models name the same class.
+    /// Number of images for which both models predict the same class.
     pub same_top1: usize,
     /// `same_top1 / n`, 0-1.
     pub top1_agreement: f64,
-    /// All pictures for which they do not, in order.
+    /// All images for which they do not, in order.
     pub disagreements: Vec<Disagreement>,
 }
 
-/// Compares logits, row-major `[n, n_classes]`, picture by picture.
+/// Compares logits, row-major `[n, n_classes]`, image by image.
 ///
 /// ```
 /// use mlestar_export::parity::compare;
@@ -59,8 +59,8 @@ pub struct Parity {
 ///
 /// # Errors
 ///
-/// [`ExportError::InvalidArgument`] when the slices are empty, differ in length, are not whole
-/// rows, or hold a value that is not finite (named by picture).
+/// [`ExportError::InvalidArgument`] if the slices are empty, differ in length, are not whole rows, or hold a
+/// value that is not finite (the message names the image).
 pub fn compare(
     reference: &[f32],
     exported: &[f32],
@@ -129,7 +129,7 @@ fn check(reference: &[f32], exported: &[f32], n_classes: usize) -> Result<(), Ex
             let (picture, value) = (position / n_classes, logits[position]);
             return Err(ExportError::argument(
                 what,
-                format!("picture {picture} has {value}"),
+                format!("image {picture} has {value}"),
             ));
         }
     }

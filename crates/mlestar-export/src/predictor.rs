@@ -1,4 +1,4 @@
-//! Classifies raw pictures.
+//! Classifies raw images.
 
 use mlestar_eval::softmax_rows;
 use mlestar_image::Preparation;
@@ -9,10 +9,10 @@ use crate::error::ExportError;
 use crate::executor::Executor;
 use crate::frozen::FrozenModel;
 
-/// What the model says about one picture.
+/// The prediction of the model for one image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// Index of the most probable class; of equally probable ones the lowest.
+    /// Index of the most probable class; of equally probable ones, the lowest.
     pub class_index: usize,
     /// Name of that class.
     pub class: String,
@@ -33,12 +33,12 @@ pub struct RankedClass {
     pub probability: f64,
 }
 
-/// A model that is ready to classify raw 8-bit RGB pictures.
+/// A model that is ready to classify raw 8-bit RGB images.
 ///
-/// It can be shared between threads (`Send + Sync`); each call uses the threads of the rayon pool
-/// that it runs in. Pictures are interleaved (`[row, column, channel]`, as image libraries give
-/// them) and of exactly the size that the model was trained on. Image files are decoded and resized as they were in
-/// training: a package records how ([`Predictor::preparation`]).
+/// It can be shared between threads (`Send + Sync`); each call uses the threads of its rayon pool. Images are
+/// interleaved (`[row, column, channel]`, as from image libraries) and must have exactly the size that the
+/// model was trained on. Image files are decoded and resized as in training: a package records how
+/// ([`Predictor::preparation`]).
 ///
 /// ```
 /// use mlestar_export::Predictor;
@@ -50,7 +50,7 @@ pub struct RankedClass {
 /// assert!(prediction.probability > 0.7);
 ///
 /// let error = predictor.predict(&blue_picture, 1, 4).unwrap_err();
-/// assert!(error.to_string().contains("takes pictures of 2x2"));
+/// assert!(error.to_string().contains("takes images of 2x2"));
 /// # Ok::<(), mlestar_export::ExportError>(())
 /// ```
 #[derive(Debug)]
@@ -61,7 +61,8 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// Prepares `model`, for image files by [`Preparation::new`]. [`Predictor::open`] reads one from a package.
+    /// Prepares `model`, with image files prepared by [`Preparation::new`]. [`Predictor::open`] reads a model
+    /// from a package.
     #[must_use]
     pub fn new(model: FrozenModel) -> Self {
         Self {
@@ -71,7 +72,7 @@ impl Predictor {
         }
     }
 
-    /// The same, with image files prepared in another way. The size stays the model's.
+    /// Prepares image files in another way. The model's size does not change.
     #[must_use]
     pub fn with_preparation(self, preparation: Preparation) -> Self {
         Self {
@@ -105,17 +106,17 @@ impl Predictor {
     ///
     /// # Errors
     ///
-    /// [`ExportError::Image`] with the file and the reason when it cannot be read as an image.
+    /// [`ExportError::Image`] with the file and the reason if it cannot be read as an image.
     pub fn predict_file(&self, path: &Path) -> Result<Prediction, ExportError> {
         let pixels = self.preparation.read(path);
         self.predict_pixels(pixels, &path.display().to_string())
     }
 
-    /// Classifies an image, given as the content of a file in any of the formats that training reads.
+    /// Classifies an image, given as the content of a file in any format that training reads.
     ///
     /// # Errors
     ///
-    /// [`ExportError::Image`] with the reason when it cannot be read as an image.
+    /// [`ExportError::Image`] with the reason if it cannot be read as an image.
     pub fn predict_image(&self, content: &[u8]) -> Result<Prediction, ExportError> {
         self.predict_pixels(self.preparation.apply(content), "the image")
     }
@@ -138,8 +139,8 @@ impl Predictor {
         &self.model
     }
 
-    /// Memory that predicting `n` pictures at a time takes, in bytes, computed: the weights as they were read and as they
-    /// are laid out for the CPU, the buffers between the layers, and the pictures.
+    /// The memory for predicting `n` images at a time, in bytes, computed: the weights as read and as laid out
+    /// for the CPU, the buffers between the layers, and the images.
     ///
     /// ```
     /// use mlestar_export::Predictor;
@@ -155,12 +156,12 @@ impl Predictor {
         self.model.parameters() * size_of::<f32>() + self.executor.memory_bytes(n)
     }
 
-    /// Classifies one picture of `height * width * 3` bytes.
+    /// Classifies one image of `height * width * 3` bytes.
     ///
     /// # Errors
     ///
-    /// [`ExportError::PictureSize`] when the picture is not of the model's size,
-    /// [`ExportError::PixelCount`] when `picture` does not have as many bytes as it should.
+    /// [`ExportError::PictureSize`] if the image does not have the model's size, [`ExportError::PixelCount`] if
+    /// `picture` does not have the right number of bytes.
     pub fn predict(
         &self,
         picture: &[u8],
@@ -168,19 +169,19 @@ impl Predictor {
         width: usize,
     ) -> Result<Prediction, ExportError> {
         let mut predictions = self.predict_batch(picture, 1, height, width)?;
-        // One picture gives one row of logits, because `logits` has checked the length.
+        // One image gives one row of logits, because `logits` has checked the length.
         predictions
             .pop()
-            .ok_or_else(|| ExportError::argument("picture", "the model gave no prediction"))
+            .ok_or_else(|| ExportError::argument("picture", "the model returned no prediction"))
     }
 
-    /// Classifies `n` pictures that lie one after the other in `pictures`.
+    /// Classifies `n` images stored one after the other in `pictures`.
     ///
-    /// A picture gets the same prediction, to the bit, alone and in any batch.
+    /// An image gets the same prediction, to the bit, alone and in any batch.
     ///
     /// # Errors
     ///
-    /// As [`Predictor::predict`].
+    /// As for [`Predictor::predict`].
     pub fn predict_batch(
         &self,
         pictures: &[u8],
@@ -202,17 +203,17 @@ impl Predictor {
         Ok(rows.map(|row| self.prediction(row)).collect())
     }
 
-    /// Logits, row-major `[n, classes]`, of `n` pictures of the model's size.
+    /// Logits, row-major `[n, classes]`, of `n` images of the model's size.
     ///
     /// # Errors
     ///
-    /// [`ExportError::PixelCount`] when `pictures` is not of `n` pictures' length.
+    /// [`ExportError::PixelCount`] if the length of `pictures` does not match `n` images.
     pub fn logits(&self, pictures: &[u8], n: usize) -> Result<Vec<f32>, ExportError> {
         self.executor.logits(pictures, n)
     }
 
-    /// The `k` most probable classes of a prediction, most probable first (all when there are
-    /// fewer); equally probable ones by class index.
+    /// The `k` most probable classes of a prediction, most probable first (all if there are fewer); equally
+    /// probable ones by class index.
     #[must_use]
     pub fn top_k(&self, prediction: &Prediction, k: usize) -> Vec<RankedClass> {
         let probability = |index: usize| prediction.probabilities.get(index).copied();
@@ -244,7 +245,7 @@ impl Predictor {
     }
 }
 
-/// Index of the largest value; of equal ones the lowest. 0 for an empty slice.
+/// Index of the largest value; of equal ones, the lowest. 0 for an empty slice.
 pub(crate) fn argmax(values: &[f32]) -> usize {
     let mut best = 0;
     for (index, value) in values.iter().enumerate() {

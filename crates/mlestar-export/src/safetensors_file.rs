@@ -1,12 +1,12 @@
 //! Safetensors files: the folded weights with everything needed to run them, and plain tensors.
 //!
-//! The file of a frozen model holds `<operation>.weight` and `<operation>.bias` (`f32`) for every
-//! convolution and linear layer; its metadata say how they are joined:
+//! The file of a frozen model holds `<operation>.weight` and `<operation>.bias` (`f32`) for every convolution
+//! and linear layer. Its metadata describe how they are connected:
 //!
 //! | key | value |
 //! |---|---|
 //! | `format` | `mlestar.frozen_model` |
-//! | `format_version` | `1`; where the logits are the mean over several views of a picture ([`Views`]) `2`: mirrored, `3`: shifted, `4`: both |
+//! | `format_version` | `1`; if the logits are the mean over several views of an image ([`Views`]) `2`: mirrored, `3`: shifted, `4`: both |
 //! | `classes` | JSON list of names; position is class index |
 //! | `normalization` | JSON `{"mean": [r, g, b], "std": [r, g, b]}` of pixels in 0-1 |
 //! | `picture` | JSON `{"height": h, "width": w}` |
@@ -31,8 +31,8 @@ use crate::graph::{Convolution, Layer, LayerWeights, Linear, Operation};
 
 const FORMAT: &str = "mlestar.frozen_model";
 
-/// The version of the format says which views of a picture the model averages over: a reader that does not know
-/// of them must not take the file for one that it can run.
+/// The format version identifies the views of an image that the model averages over. A reader that does not
+/// support views therefore rejects the file.
 fn version_of(views: Views) -> &'static str {
     match (views.mirrored, views.shifted) {
         (false, false) => "1",
@@ -42,7 +42,7 @@ fn version_of(views: Views) -> &'static str {
     }
 }
 
-/// The views of the models in files of this version.
+/// The views of models in files of this version.
 fn views_of(version: &str) -> Option<Views> {
     let mut all = [0, 1, 2, 3].into_iter().map(|flags| Views {
         mirrored: flags & 1 != 0,
@@ -56,14 +56,14 @@ fn views_of(version: &str) -> Option<Views> {
 pub struct OperationRecord {
     /// Unique name.
     pub name: String,
-    /// Buffer that is read; 0 is the normalised picture.
+    /// The input buffer; 0 is the normalised image.
     pub input: usize,
-    /// What is computed.
+    /// The computation.
     #[serde(flatten)]
     pub kind: OperationKind,
 }
 
-/// What an operation computes, without its weights.
+/// The computation of an operation, without its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum OperationKind {
@@ -73,14 +73,14 @@ pub enum OperationKind {
         stride: [usize; 2],
         /// Zero padding of height and width.
         padding: [usize; 2],
-        /// Groups of channels that do not see each other, where there are several.
+        /// Groups of channels that are computed separately, if there are several.
         #[serde(default = "one", skip_serializing_if = "is_one")]
         groups: usize,
-        /// Buffer that is added.
+        /// The buffer to add.
         add_from: Option<usize>,
         /// Whether the activation is a ReLU.
         relu: bool,
-        /// The activation, where it is another one.
+        /// The activation, if it is another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         activation: Option<Activation>,
     },
@@ -88,13 +88,13 @@ pub enum OperationKind {
     MaxPool {
         /// Side of the windows.
         window: usize,
-        /// Pixels from one window to the next, where that is not the side.
+        /// Pixels from one window to the next, if different from the side.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stride: Option<usize>,
-        /// Pixels round the map that windows may cover.
+        /// Pixels around the map that windows may cover.
         #[serde(default, skip_serializing_if = "is_zero")]
         padding: usize,
-        /// What is done to each of the largest values.
+        /// The activation applied to each largest value.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         activation: Option<Activation>,
     },
@@ -108,7 +108,7 @@ fn one() -> usize {
     1
 }
 
-// Serde gives a reference.
+// Serde passes a reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_one(value: &usize) -> bool {
     *value == 1
@@ -176,7 +176,7 @@ pub fn to_bytes(model: &FrozenModel) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// [`ExportError::Artifact`] when the file cannot be written.
+/// [`ExportError::Artifact`] if the file cannot be written.
 pub fn write(model: &FrozenModel, path: &Path) -> Result<(), ExportError> {
     Ok(write_atomically(path, &to_bytes(model))?)
 }
@@ -185,8 +185,8 @@ pub fn write(model: &FrozenModel, path: &Path) -> Result<(), ExportError> {
 ///
 /// # Errors
 ///
-/// [`ExportError::Read`] when the file cannot be read, [`ExportError::Malformed`] when it is not
-/// the file of a frozen model.
+/// [`ExportError::Read`] if the file cannot be read, [`ExportError::Malformed`] if it is not the file of a
+/// frozen model.
 pub fn read(path: &Path) -> Result<FrozenModel, ExportError> {
     from_bytes(&read_file(path)?).map_err(|reason| ExportError::malformed(path, reason))
 }
@@ -195,7 +195,7 @@ pub fn read(path: &Path) -> Result<FrozenModel, ExportError> {
 ///
 /// # Errors
 ///
-/// What is wrong with it, as text.
+/// What is wrong with the file, as text.
 pub fn from_bytes(bytes: &[u8]) -> Result<FrozenModel, String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
@@ -213,7 +213,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<FrozenModel, String> {
     };
     let picture: PictureSize = parse(&metadata, "picture")?;
     let records: Vec<OperationRecord> = parse(&metadata, "operations")?;
-    // Serde lets unknown keys pass in a flattened enum, but one of them could change the result.
+    // Serde accepts unknown keys in a flattened enum, but one of them could change the result.
     if json!(records) != parse::<serde_json::Value>(&metadata, "operations")? {
         return Err("metadata \"operations\" has keys that this reader does not know".to_owned());
     }
@@ -256,8 +256,8 @@ pub fn from_bytes(bytes: &[u8]) -> Result<FrozenModel, String> {
 ///
 /// # Errors
 ///
-/// [`ExportError::InvalidArgument`] when a name is used twice or values do not fill their shape,
-/// [`ExportError::Artifact`] when the file cannot be written.
+/// [`ExportError::InvalidArgument`] if a name is used twice or values do not fill their shape,
+/// [`ExportError::Artifact`] if the file cannot be written.
 pub fn write_state_safetensors(
     tensors: &[NamedTensor],
     metadata: &BTreeMap<&str, &str>,
@@ -305,8 +305,8 @@ struct TensorRef<'a> {
     values: &'a [f32],
 }
 
-/// Length of the header, the header padded to 8 bytes, the data. Written here and not by the
-/// `safetensors` crate because that one orders metadata differently on every run.
+/// Length of the header, the header padded to 8 bytes, the data. The `safetensors` crate is not used here,
+/// because it orders metadata differently on every run.
 fn encode(tensors: &[TensorRef], metadata: &BTreeMap<&str, String>) -> Vec<u8> {
     let mut header = serde_json::Map::new();
     header.insert("__metadata__".to_owned(), json!(metadata));
@@ -440,7 +440,7 @@ impl TensorReader<'_> {
         Ok((weight_shape, weight, bias))
     }
 
-    /// Takes a tensor out, so that no two operations can read it and multiply the memory it needs.
+    /// Removes a tensor from the map, so that no two operations can read it and multiply the memory.
     fn take<const N: usize>(&mut self, name: &str) -> Result<([usize; N], Vec<f32>), String> {
         let view = self
             .tensors

@@ -2,25 +2,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::{GateError, Limit, Unit};
 
-/// One thing that a gate demands.
+/// One requirement of a gate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Criterion {
-    /// Name for machines, unique within its stage, for example `test_accuracy`.
+    /// Machine-readable name, unique within its stage, for example `test_accuracy`.
     pub id: String,
-    /// Name of the measured quantity for humans, for example `test accuracy`; messages begin with it.
+    /// Name of the measured quantity for people, for example `test accuracy`; messages start with it.
     pub title: String,
     /// The bound.
     pub limit: Limit,
     /// Unit of the limit and of the measurement.
     pub unit: Unit,
-    /// What to do when the criterion is not met.
+    /// What to do if the criterion is not met.
     #[serde(default)]
     pub remedy: String,
 }
 
 impl Criterion {
-    /// A criterion whose id is its title in one word, with no remedy.
+    /// A criterion whose id and title are the same word, without a remedy.
     ///
     /// ```
     /// use mlestar_gates::{Criterion, Limit, Unit};
@@ -42,8 +42,8 @@ impl Criterion {
         }
     }
 
-    /// Refuses what could only be a mistake: an empty id or title, and limits outside the unit's range
-    /// (fractions -1 to 1, so that `85` for 85% is caught; other known units not below 0).
+    /// Rejects mistakes: an empty id or title, and limits outside the unit's range (fractions from -1 to 1, so
+    /// that `85` for 85% is caught; other known units not below 0).
     ///
     /// # Errors
     /// [`GateError::EmptyField`], [`GateError::LimitNotFinite`], [`GateError::LimitOutOfRange`].
@@ -129,6 +129,6 @@ mod tests {
         insta::assert_snapshot!(error(Limit::AtMost(f64::NAN), Unit::Count), @"limit at_most = NaN is not a finite number; write a number such as 0.85");
         let mut unnamed = criterion(Limit::AtLeast(1.0), Unit::Count);
         unnamed.title = " ".into();
-        insta::assert_snapshot!(unnamed.check().unwrap_err(), @"criterion `id` has an empty title; give it one, reports name the criterion by it");
+        insta::assert_snapshot!(unnamed.check().unwrap_err(), @"criterion `id` has an empty title; set it: reports name the criterion by it");
     }
 }

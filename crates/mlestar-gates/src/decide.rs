@@ -1,16 +1,17 @@
-/// About how many samples in all would move the limit out of the confidence interval, were the value to stay the
-/// same; none when it could not be told (the value is on the limit, or the input is malformed).
+/// Roughly how many samples in total would move the limit out of the confidence interval if the value stayed
+/// the same; `None` if that cannot be computed (the value is on the limit, or the input is malformed).
 ///
 /// * A Wilson score interval of a proportion p of n samples excludes a limit L exactly when
-///   `(p - L)^2 > z^2 L (1 - L) / n`, so the answer is `z^2 L (1 - L) / (p - L)^2`; z is read off the interval
-///   itself, whose ends satisfy the same equation. (Wilson 1927, "Probable inference".)
-/// * Any other interval is taken to narrow with the square root of n: `n (end nearest the limit - p)^2 / (p - L)^2`.
+///   `(p - L)^2 > z^2 L (1 - L) / n`, so the answer is `z^2 L (1 - L) / (p - L)^2`; z is computed from the interval, whose ends
+///   satisfy the same equation. (Wilson 1927, "Probable inference".)
+/// * Any other interval is assumed to narrow with the square root of n:
+///   `n (end nearest the limit - p)^2 / (p - L)^2`.
 ///
-/// `samples` is the number behind `value` and `interval`; the result counts them too.
+/// `samples` is the number behind `value` and `interval`; the result includes them.
 ///
 /// ```
 /// use mlestar_gates::samples_to_decide;
-/// // 860 of 1,000 right, Wilson 95%.
+/// // 860 of 1,000 correct, Wilson 95%.
 /// let needed = samples_to_decide(0.86, [0.837138, 0.880132], 1_000, 0.85);
 /// assert!(needed.is_some_and(|n| (4_800..5_000).contains(&n)));
 /// ```
@@ -35,13 +36,13 @@ pub fn samples_to_decide(value: f64, interval: [f64; 2], samples: u64, limit: f6
     (needed.is_finite() && needed < 9e15).then(|| needed.ceil() as u64)
 }
 
-/// The squared normal quantile of a Wilson interval, or none when the two ends disagree about it.
+/// The squared normal quantile of a Wilson interval; `None` if its two ends disagree.
 fn wilson_z_squared(value: f64, [low, high]: [f64; 2], n: f64) -> Option<f64> {
     let from_end = |end: f64| {
         (end > 0.0 && end < 1.0).then(|| n * (value - end).powi(2) / (end * (1.0 - end)))
     };
     match (from_end(low), from_end(high)) {
-        // Ends may come rounded to a few digits, hence the wide tolerance.
+        // Ends may be rounded to a few digits, hence the wide tolerance.
         (Some(a), Some(b)) => ((a - b).abs() <= 0.01 * a.max(b)).then_some(0.5 * (a + b)),
         (Some(z_squared), None) if high == 1.0 && value == 1.0 => Some(z_squared),
         (None, Some(z_squared)) if low == 0.0 && value == 0.0 => Some(z_squared),

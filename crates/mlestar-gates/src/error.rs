@@ -1,8 +1,8 @@
 use thiserror::Error;
 
-/// A criterion that cannot be used to judge anything.
+/// A criterion that cannot be used for a verdict.
 ///
-/// Unmet gates are not errors: they are [`Verdict`](crate::Verdict)s.
+/// An unmet gate is not an error but a [`Verdict`](crate::Verdict).
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum GateError {
@@ -11,10 +11,10 @@ pub enum GateError {
     LimitNotFinite {
         /// `at_least`, `above`, `at_most` or `equals`.
         name: &'static str,
-        /// The value given.
+        /// The given value.
         value: f64,
     },
-    /// A limit names none, or several, of `at_least`, `above`, `at_most` and `equals`.
+    /// A limit has none, or several, of `at_least`, `above`, `at_most` and `equals`.
     #[error(
         "a limit needs exactly one of at_least, above, at_most and equals, but {found} were given; write for example {{ at_least = 0.85 }}"
     )]
@@ -41,9 +41,9 @@ pub enum GateError {
         hint: String,
     },
     /// The id or the title of a criterion is empty.
-    #[error("criterion `{id}` has an empty {field}; give it one, reports name the criterion by it")]
+    #[error("criterion `{id}` has an empty {field}; set it: reports name the criterion by it")]
     EmptyField {
-        /// The criterion's id (empty when that is the empty field).
+        /// The criterion's id (empty if that is the empty field).
         id: String,
         /// `id` or `title`.
         field: &'static str,

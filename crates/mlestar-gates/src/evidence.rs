@@ -9,10 +9,10 @@ pub struct Measurement {
     /// The value, in the criterion's unit.
     #[serde(with = "float_text::value")]
     pub value: f64,
-    /// Confidence interval `[low, high]` in the same unit; none for figures that have no sampling error.
+    /// Confidence interval `[low, high]` in the same unit; `None` for figures without sampling error.
     #[serde(default, with = "float_text::interval")]
     pub interval: Option<[f64; 2]>,
-    /// Number of independent samples behind `value`, where the interval comes from sampling.
+    /// Number of independent samples behind `value`, if the interval comes from sampling.
     #[serde(default)]
     pub samples: Option<u64>,
     /// How it was measured, for example `10,000 test pictures, Wilson 95%`; may be empty.
@@ -29,7 +29,7 @@ impl Measurement {
         }
     }
 
-    /// 1 when the condition holds and 0 otherwise; for criteria such as "documentation present" with `equals = 1`.
+    /// 1 if the condition holds, otherwise 0; for criteria such as "documentation present" with `equals = 1`.
     pub fn flag(holds: bool) -> Self {
         Measurement::exact(if holds { 1.0 } else { 0.0 })
     }
@@ -43,8 +43,8 @@ impl Measurement {
         }
     }
 
-    /// A proportion of `samples` with its confidence interval; an inconclusive verdict then says how many more
-    /// samples would be needed.
+    /// A proportion of `samples` with its confidence interval; an inconclusive verdict then estimates how many
+    /// more samples are needed.
     pub fn proportion(value: f64, interval: [f64; 2], samples: u64) -> Self {
         Measurement {
             value,
@@ -68,7 +68,7 @@ impl From<f64> for Measurement {
     }
 }
 
-/// A figure of so many samples.
+/// A figure from this many samples.
 #[cfg(feature = "eval")]
 impl From<(mlestar_eval::Estimate, u64)> for Measurement {
     fn from((figure, samples): (mlestar_eval::Estimate, u64)) -> Self {
@@ -76,7 +76,7 @@ impl From<(mlestar_eval::Estimate, u64)> for Measurement {
     }
 }
 
-/// What was found for one criterion on disk.
+/// The evidence for one criterion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Evidence {
@@ -84,10 +84,10 @@ pub enum Evidence {
     Measured {
         /// The recomputed figure.
         measurement: Measurement,
-        /// The artifacts that it rests on.
+        /// The artifacts it is based on.
         files: Vec<String>,
     },
-    /// An artifact is not what the stage wrote.
+    /// An artifact differs from what the stage wrote.
     Altered {
         /// The artifact.
         file: String,
@@ -96,35 +96,36 @@ pub enum Evidence {
         /// Its content hash now.
         found: String,
     },
-    /// An artifact claims a figure that the raw rows do not give. Both figures are in the criterion's unit.
+    /// An artifact claims a figure that differs from the recomputed one. Both figures are in the criterion's
+    /// unit.
     Contradiction {
-        /// The artifact that makes the claim.
+        /// The artifact with the claim.
         file: String,
-        /// The figure that it claims.
+        /// The claimed figure.
         #[serde(with = "float_text::value")]
         claimed: f64,
-        /// The figure that the raw rows give.
+        /// The recomputed figure.
         #[serde(with = "float_text::value")]
         recomputed: f64,
         /// The name of the figure, for example `accuracy`.
         what: String,
     },
-    /// The artifacts are intact, but what they were made from has changed since.
+    /// The artifacts are intact, but their inputs have changed since.
     Stale {
-        /// What has changed, one line each; never empty.
+        /// The changes, one line each; never empty.
         reasons: Vec<String>,
     },
-    /// An artifact is not there or cannot be read.
+    /// An artifact does not exist or cannot be read.
     Missing {
         /// The artifact.
         file: String,
-        /// Why, for example `stage 5 has not run`.
+        /// The reason, for example `stage 5 has not run`.
         reason: String,
     },
 }
 
 impl Evidence {
-    /// [`Evidence::Measured`] without the ceremony.
+    /// Shorthand for [`Evidence::Measured`].
     pub fn measured<F: Into<String>>(
         measurement: Measurement,
         files: impl IntoIterator<Item = F>,
@@ -135,7 +136,7 @@ impl Evidence {
         }
     }
 
-    /// [`Evidence::Missing`] without the ceremony.
+    /// Shorthand for [`Evidence::Missing`].
     pub fn missing(file: impl Into<String>, reason: impl Into<String>) -> Self {
         Evidence::Missing {
             file: file.into(),
@@ -143,7 +144,7 @@ impl Evidence {
         }
     }
 
-    /// The measurement, where there is one.
+    /// The measurement, if there is one.
     pub fn measurement(&self) -> Option<&Measurement> {
         match self {
             Evidence::Measured { measurement, .. } => Some(measurement),

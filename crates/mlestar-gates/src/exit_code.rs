@@ -2,19 +2,19 @@ use std::fmt;
 
 use crate::Status;
 
-/// What a process that judged gates tells its caller.
+/// The exit code of a process that judged gates.
 ///
 /// | code | variant | meaning |
 /// |---|---|---|
 /// | 0 | [`Pass`](ExitCode::Pass) | every gate passed |
 /// | 1 | [`ProgramFailure`](ExitCode::ProgramFailure) | the program itself failed |
 /// | 2 | [`Usage`](ExitCode::Usage) | the command line or the config is wrong |
-/// | 3 | [`MissingArtifact`](ExitCode::MissingArtifact) | an artifact that a gate rests on is missing, or stale |
+/// | 3 | [`MissingArtifact`](ExitCode::MissingArtifact) | an artifact that a gate needs is missing or stale |
 /// | 4 | [`GateFailed`](ExitCode::GateFailed) | a gate failed |
 /// | 5 | [`Inconclusive`](ExitCode::Inconclusive) | a gate is inconclusive, none failed |
-/// | 6 | [`Stopped`](ExitCode::Stopped) | a signal stopped the program; the same command goes on |
+/// | 6 | [`Stopped`](ExitCode::Stopped) | a signal stopped the program; run the same command again to resume |
 ///
-/// A second signal ends a program at once, with code 130.
+/// A second signal ends the program at once, with code 130.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ExitCode {
@@ -24,13 +24,13 @@ pub enum ExitCode {
     ProgramFailure = 1,
     /// The command line or the config is wrong.
     Usage = 2,
-    /// An artifact that a gate rests on is missing, or stale: it describes inputs that have changed since.
+    /// An artifact that a gate needs is missing, or stale: its inputs have changed since.
     MissingArtifact = 3,
     /// A gate failed.
     GateFailed = 4,
     /// A gate is inconclusive and none failed.
     Inconclusive = 5,
-    /// A signal, such as Ctrl-C, stopped the program at a safe point: the same command goes on.
+    /// A signal, such as Ctrl-C, stopped the program at a safe point; run the same command again to resume.
     Stopped = 6,
 }
 
@@ -45,7 +45,7 @@ impl ExitCode {
         self as u8
     }
 
-    /// One phrase for a human.
+    /// A short description for people.
     pub fn meaning(self) -> &'static str {
         match self {
             ExitCode::Pass => "every gate passed",
@@ -54,7 +54,7 @@ impl ExitCode {
             ExitCode::MissingArtifact => "an artifact is missing or stale",
             ExitCode::GateFailed => "a gate failed",
             ExitCode::Inconclusive => "a gate is inconclusive",
-            ExitCode::Stopped => "stopped by a signal; the same command goes on",
+            ExitCode::Stopped => "stopped by a signal; run the same command again to resume",
         }
     }
 }

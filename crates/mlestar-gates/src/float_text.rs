@@ -1,4 +1,4 @@
-//! Serde for `f64` fields that may hold NaN or an infinity, which JSON cannot write as numbers: they become the
+//! Serde for `f64` fields that may be NaN or infinite, which JSON numbers cannot express. They become the
 //! strings `"NaN"`, `"inf"` and `"-inf"`, so that a verdict about a broken figure survives a round trip.
 
 use std::fmt;

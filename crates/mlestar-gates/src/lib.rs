@@ -1,18 +1,18 @@
-//! Quality gates: criteria and measurements in, verdicts out; no input or output.
+//! Quality gates: turns criteria and measurements into verdicts, without input or output.
 //!
-//! A [`Criterion`] says what is demanded (a title, a [`Limit`], a [`Unit`], a remedy). The caller reads its artifacts,
-//! checks their hashes, recomputes the figure and hands over what it found as [`Evidence`]. [`judge`] turns the two
-//! into a [`Verdict`]: a [`Status`], a signed margin and one line for a human. Verdicts add up to a
-//! [`StageVerdict`] and a [`RunVerdict`], and a run's status maps to a process [`ExitCode`].
+//! A [`Criterion`] states a requirement (a title, a [`Limit`], a [`Unit`], a remedy). The caller reads its
+//! artifacts, checks their hashes, recomputes the figure and passes the result as [`Evidence`]. [`judge`] turns
+//! the two into a [`Verdict`]: a [`Status`], a signed margin and one line for people. Verdicts are combined
+//! into a [`StageVerdict`] and a [`RunVerdict`], and a run's status maps to a process [`ExitCode`].
 //!
-//! | what was found | status |
+//! | evidence | status |
 //! |---|---|
 //! | value and its whole interval inside the limit | [`Status::Pass`] |
 //! | value and its whole interval outside the limit | [`Status::Fail`] |
 //! | the interval straddles the limit | [`Status::Inconclusive`] |
 //! | a value without interval | [`Status::Pass`] or [`Status::Fail`] |
 //! | NaN, infinity or a malformed interval | [`Status::Fail`] |
-//! | an altered artifact, or a claimed figure that recomputation contradicts | [`Status::Fail`] |
+//! | an altered artifact, or a claimed figure that differs from the recomputed one | [`Status::Fail`] |
 //! | inputs that have changed since the artifacts were made | [`Status::Stale`] |
 //! | no artifact | [`Status::Missing`] |
 //!

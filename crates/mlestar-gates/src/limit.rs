@@ -4,21 +4,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::GateError;
 
-/// The bound that a measured value must keep; inclusive apart from [`Limit::Above`].
+/// The bound that a measured value must meet; inclusive except for [`Limit::Above`].
 ///
-/// In TOML and JSON a table with exactly one key: `{ at_least = 0.85 }`, `{ above = 0 }`, `{ at_most = 100 }`,
-/// `{ equals = 0 }`. Reading refuses NaN, infinities, unknown keys, none and more than one of the four.
+/// In TOML and JSON it is a table with exactly one key: `{ at_least = 0.85 }`, `{ above = 0 }`,
+/// `{ at_most = 100 }`, `{ equals = 0 }`. Reading rejects NaN, infinities, unknown keys, and tables with none or several of
+/// the four keys.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", try_from = "LimitTable")]
 pub enum Limit {
     /// `value >= limit`.
     AtLeast(f64),
-    /// `value > limit`: a value on the limit does not keep it. For "better than", where [`Limit::AtLeast`] says
-    /// "no worse than".
+    /// `value > limit`: a value on the limit does not meet it. Use it for "better than", and [`Limit::AtLeast`]
+    /// for "no worse than".
     Above(f64),
     /// `value <= limit`.
     AtMost(f64),
-    /// `value == limit`, bit for bit apart from the sign of zero: meant for counts, not for rounded figures.
+    /// `value == limit`, bit for bit except for the sign of zero: meant for counts, not for rounded figures.
     Equals(f64),
 }
 
@@ -100,7 +101,7 @@ impl Limit {
         Limit::Equals(limit).check()
     }
 
-    /// The limit itself when it is finite; for limits that were built from the variants.
+    /// The limit itself if it is finite; for limits built from the variants.
     ///
     /// # Errors
     /// [`GateError::LimitNotFinite`].
@@ -136,7 +137,7 @@ impl Limit {
         }
     }
 
-    /// Whether `value` keeps the limit. False for NaN.
+    /// Whether `value` meets the limit. False for NaN.
     pub fn allows(self, value: f64) -> bool {
         match self {
             Limit::AtLeast(limit) => value >= limit,
@@ -146,8 +147,8 @@ impl Limit {
         }
     }
 
-    /// Distance from the limit, positive (or zero on the limit) inside it and negative outside; for
-    /// [`Limit::Equals`] zero or negative. Zero breaks [`Limit::Above`].
+    /// Distance from the limit: positive (or zero on the limit) inside it, negative outside; for
+    /// [`Limit::Equals`] zero or negative. Zero does not meet [`Limit::Above`].
     ///
     /// ```
     /// use mlestar_gates::Limit;
@@ -159,12 +160,12 @@ impl Limit {
         match self {
             Limit::AtLeast(limit) | Limit::Above(limit) => value - limit,
             Limit::AtMost(limit) => limit - value,
-            // Zero minus, so that meeting the limit gives 0 and not -0.
+            // Zero minus the value, so that meeting the limit gives 0 and not -0.
             Limit::Equals(limit) => 0.0 - (value - limit).abs(),
         }
     }
 
-    /// Whether every value of the interval keeps the limit.
+    /// Whether every value of the interval meets the limit.
     pub(crate) fn allows_all(self, [low, high]: [f64; 2]) -> bool {
         match self {
             Limit::AtLeast(limit) => low >= limit,
@@ -174,7 +175,7 @@ impl Limit {
         }
     }
 
-    /// Whether no value of the interval keeps the limit.
+    /// Whether no value of the interval meets the limit.
     pub(crate) fn allows_none(self, [low, high]: [f64; 2]) -> bool {
         match self {
             Limit::AtLeast(limit) => high < limit,

@@ -1,7 +1,7 @@
 use crate::evidence::defect;
 use crate::{Criterion, Evidence, Limit, Measurement, Status, Unit, samples_to_decide};
 
-/// The one line of a verdict.
+/// The one-line message of a verdict.
 pub(crate) fn message(criterion: &Criterion, status: Status, evidence: &Evidence) -> String {
     let title = &criterion.title;
     let unit = &criterion.unit;
@@ -61,7 +61,7 @@ fn measured(criterion: &Criterion, status: Status, measurement: &Measurement) ->
     let value = &texts.value;
     if *unit == Unit::Flag {
         let text = flag(title, *limit, status, &texts);
-        // A no says nothing without what it is about.
+        // A bare "no" needs its subject.
         return match (status, measurement.note.as_str()) {
             (Status::Pass, _) | (_, "") => text,
             (_, note) => format!("{text}: {note}"),
@@ -152,13 +152,13 @@ fn how_to_decide(limit: Limit, measurement: &Measurement) -> String {
     }
 }
 
-/// Rounded up to two significant digits: the estimate is good for no more.
+/// Rounded up to two significant digits: the estimate is not more precise.
 fn two_digits_up(count: f64) -> f64 {
     let step = 10f64.powi((count.log10().floor() as i32 - 1).max(0));
     (count / step).ceil() * step
 }
 
-/// The figures of a message, written so that what differs also reads differently.
+/// The figures of a message, formatted so that different figures look different.
 struct Texts {
     /// The value with its interval.
     value: String,
@@ -171,7 +171,7 @@ impl Texts {
     fn new(unit: &Unit, limit: Limit, measurement: &Measurement) -> Texts {
         let (value, bound) = (measurement.value, limit.value());
         let distance = (value - bound).abs();
-        // A limit with more digits than are shown can differ in its text and still be nearer than one digit.
+        // A limit with more digits than shown can differ in its text and still be less than one digit away.
         let rounding_hides = value != bound
             && (unit.format(value) == unit.format(bound)
                 || unit.format(distance) == unit.format(0.0));
@@ -194,7 +194,7 @@ impl Texts {
                 unit.format_limit(bound)
             },
             distance: if rounding_hides {
-                // One significant digit or two is enough of a difference that rounding hides.
+                // If rounding hides a difference, one or two significant digits of it are enough.
                 unit.format_exact(format!("{distance:.1e}").parse().unwrap_or(distance))
             } else {
                 unit.format(distance)
@@ -204,7 +204,7 @@ impl Texts {
     }
 }
 
-/// Two numbers, exact when rounding would make them look equal.
+/// Two numbers, exact if rounding would make them look equal.
 fn apart(unit: &Unit, a: f64, b: f64) -> (String, String) {
     let rounded = (unit.format(a), unit.format(b));
     if rounded.0 == rounded.1 && a != b {
@@ -214,7 +214,7 @@ fn apart(unit: &Unit, a: f64, b: f64) -> (String, String) {
     }
 }
 
-/// The first 12 characters of a hash: enough to tell two apart by eye.
+/// The first 12 characters of a hash: enough to distinguish two by eye.
 fn shortened(hash: &str) -> String {
     match hash.char_indices().nth(12) {
         Some((end, _)) => format!("{}...", &hash[..end]),

@@ -9,7 +9,7 @@ use crate::{ExitCode, Status, Verdict};
 pub struct StageVerdict {
     /// The stage, for example `evaluation`.
     pub stage: String,
-    /// One verdict a criterion, in the config's order.
+    /// One verdict per criterion, in the config's order.
     pub verdicts: Vec<Verdict>,
 }
 
@@ -31,7 +31,7 @@ impl StageVerdict {
             .filter(|verdict| verdict.status != Status::Pass)
     }
 
-    /// What a process that judged this stage alone returns.
+    /// The exit code of a process that judged only this stage.
     pub fn exit_code(&self) -> ExitCode {
         self.status().into()
     }
@@ -53,7 +53,7 @@ impl fmt::Display for StageVerdict {
 /// The verdicts of all stages of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunVerdict {
-    /// One entry a stage, in the order of the stages.
+    /// One entry per stage, in the order of the stages.
     pub stages: Vec<StageVerdict>,
 }
 
@@ -72,7 +72,7 @@ impl RunVerdict {
             .collect()
     }
 
-    /// What a process that judged the run returns.
+    /// The exit code of a process that judged the run.
     pub fn exit_code(&self) -> ExitCode {
         self.status().into()
     }
@@ -116,7 +116,7 @@ impl FromIterator<Status> for StatusCounts {
     }
 }
 
-/// `2 passed, 1 failed`; only what is there.
+/// `2 passed, 1 failed`; counts of zero are left out.
 impl fmt::Display for StatusCounts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts: Vec<String> = [

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a gate says about one criterion, a stage or a run. Serialised as `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"`,
+/// The verdict on one criterion, a stage or a run. Serialised as `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"`,
 /// `"STALE"`, `"MISSING"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -11,9 +11,9 @@ pub enum Status {
     Pass,
     /// The evidence shows that the criterion is not met, or the evidence cannot be trusted.
     Fail,
-    /// The evidence is too thin to tell: the confidence interval straddles the limit.
+    /// There are too few samples to decide: the confidence interval contains the limit.
     Inconclusive,
-    /// The evidence is intact but describes something else than what stands there now: an input has changed since.
+    /// The evidence is intact but out of date: an input has changed since.
     Stale,
     /// There is no evidence: an artifact was not written.
     Missing,
@@ -49,7 +49,7 @@ impl Status {
         }
     }
 
-    /// The most severe of all; [`Status::Pass`] when there are none, since nothing was demanded.
+    /// The most severe of all; [`Status::Pass`] if there are none, because nothing was required.
     ///
     /// ```
     /// use mlestar_gates::Status;

@@ -24,11 +24,11 @@ pub enum Unit {
     Milliseconds,
     /// Seconds.
     Seconds,
-    /// How many.
+    /// A number of things.
     Count,
-    /// 1 when a condition holds and 0 when not.
+    /// 1 if a condition holds, otherwise 0.
     Flag,
-    /// Anything else, written after the number; empty for a bare number.
+    /// Any other unit, written after the number; empty for a bare number.
     Other(String),
 }
 
@@ -46,7 +46,7 @@ impl Unit {
         }
     }
 
-    /// The value for a human, rounded to what is worth reading.
+    /// The value for people, rounded to meaningful digits.
     ///
     /// ```
     /// use mlestar_gates::Unit;
@@ -85,7 +85,7 @@ impl Unit {
         }
     }
 
-    /// A limit for a human: it was typed by one, so it is not padded with zeros.
+    /// A limit for people: a person typed it, so it is not padded with zeros.
     pub(crate) fn format_limit(&self, limit: f64) -> String {
         match self {
             Unit::Fraction => self.format_exact(limit),
@@ -144,7 +144,7 @@ fn with_suffix(number: String, suffix: &str) -> String {
     }
 }
 
-/// `-0.0000` would read as a sign that carries meaning.
+/// `-0.0000` would show a sign that has no meaning.
 fn unsigned_zero(text: String) -> String {
     match text.strip_prefix('-') {
         Some(digits) if digits.chars().all(|digit| matches!(digit, '0' | '.' | ',')) => {
@@ -171,7 +171,7 @@ fn three_digits(value: f64) -> String {
             None => text,
         };
     }
-    // The rounding may carry into the next power of ten (9.999 -> 10.0), so the exponent is taken after it.
+    // Rounding may carry into the next power of ten (9.999 -> 10.0), so the exponent is computed after it.
     let exponent = format!("{magnitude:.2e}")
         .split_once('e')
         .and_then(|(_, exponent)| exponent.parse::<i32>().ok())

@@ -8,16 +8,16 @@ use crate::{Criterion, Evidence, Limit, Measurement, Status, message};
 /// The outcome for one criterion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// What was demanded.
+    /// The criterion.
     pub criterion: Criterion,
     /// The outcome.
     pub status: Status,
-    /// What was found.
+    /// The evidence.
     pub evidence: Evidence,
-    /// Distance of the measured value from the limit in the criterion's unit, positive or zero inside it; none
-    /// when no usable figure was found.
+    /// Distance of the measured value from the limit in the criterion's unit, positive or zero inside it;
+    /// `None` without a usable figure.
     pub margin: Option<f64>,
-    /// One line for a human.
+    /// One line for people.
     pub message: String,
 }
 
@@ -28,10 +28,11 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Compares the evidence with the criterion's limit. Never fails: whatever is wrong with the evidence is a verdict.
+/// Compares the evidence with the criterion's limit. Never fails: a defect of the evidence becomes a verdict.
 ///
-/// A measured value passes when it and its whole interval keep the limit (bounds are inclusive, but for [`Limit::Above`]), fails when neither
-/// it nor any part of the interval does, and is inconclusive otherwise. A limit that is not finite fails.
+/// A measured value passes if it and its whole interval meet the limit (bounds are inclusive, except for
+/// [`Limit::Above`]). It fails if neither it nor any part of the interval does. Otherwise it is inconclusive. A
+/// limit that is not finite fails.
 ///
 /// ```
 /// use mlestar_gates::{Criterion, Evidence, Limit, Status, Unit, judge};
@@ -63,7 +64,7 @@ pub fn judge(criterion: &Criterion, evidence: Evidence) -> Verdict {
 }
 
 impl Criterion {
-    /// What this criterion says of a figure that was just measured: a number, a [`Measurement`], or, with the feature
+    /// The verdict on a figure that was just measured: a number, a [`Measurement`], or, with the feature
     /// `eval`, a figure of `mlestar-eval` with its interval and the number of samples.
     ///
     /// ```
@@ -81,7 +82,7 @@ fn judge_measurement(limit: Limit, measurement: &Measurement) -> (Status, Option
     if limit.check().is_err() || defect(measurement).is_some() {
         return (Status::Fail, None);
     }
-    // A percentile interval need not contain the value, so both are looked at.
+    // A percentile interval need not contain the value, so both are checked.
     let interval = measurement.interval.unwrap_or([value, value]);
     let status = if limit.allows(value) && limit.allows_all(interval) {
         Status::Pass

@@ -1,4 +1,4 @@
-//! One picture file to 8-bit RGB.
+//! Decodes one image file to 8-bit RGB.
 
 use std::fs;
 use std::io::Cursor;
@@ -6,51 +6,51 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage};
 
-/// File name extensions of pictures, in lower case; the case of a file's own does not matter.
+/// File name extensions of images, in lower case; the case in file names does not matter.
 pub const EXTENSIONS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
 
-/// The longest side, in pixels, that is decoded.
+/// The longest side, in pixels, that can be decoded.
 pub const MAX_SIDE: u32 = 32_768;
 
-/// The most memory, in bytes, that a decoded picture may take.
+/// The maximum memory, in bytes, of a decoded image.
 pub const MAX_DECODED_BYTES: u64 = 256 << 20;
 
-/// The largest file, in bytes, that is read.
+/// The maximum size of a file, in bytes.
 pub const MAX_FILE_BYTES: u64 = 512 << 20;
 
-/// A decoded picture.
+/// A decoded image.
 #[derive(Debug)]
 pub struct Picture {
     /// The pixels, upright.
     pub rgb: RgbImage,
-    /// Whether it was grey and was given three equal channels.
+    /// Whether it was grey and was converted to three equal channels.
     pub was_grey: bool,
-    /// Whether it had an alpha channel and was laid on the background.
+    /// Whether it had an alpha channel and was placed on the background.
     pub had_alpha: bool,
-    /// Whether it had more than 8 bits a channel.
+    /// Whether it had more than 8 bits per channel.
     pub was_deep: bool,
-    /// Whether it is a JPEG that lacks its end marker and nothing else.
+    /// Whether it is a JPEG that lacks only its end marker.
     pub lacked_end_marker: bool,
 }
 
 /// Reads a file of at most [`MAX_FILE_BYTES`].
 ///
 /// # Errors
-/// A text that says what is wrong.
+/// A text that describes the problem.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let fail = |e: std::io::Error| match path.is_symlink() && !path.exists() {
-        true => "it is a link that leads nowhere: mend or delete it".to_string(),
+        true => "it is a link whose target does not exist: repair or delete it".to_string(),
         false => format!("it cannot be read: {e}"),
     };
     let found = fs::metadata(path).map_err(fail)?;
     if !found.is_file() {
-        // Opening a pipe or a device could wait for ever.
+        // Opening a pipe or a device could block forever.
         return Err("it is no file".to_string());
     }
     let bytes = found.len();
     if bytes > MAX_FILE_BYTES {
         return Err(format!(
-            "the file has {} MiB, but at most {} MiB are read: make it smaller",
+            "the file has {} MiB, but the limit is {} MiB: make it smaller",
             bytes >> 20,
             MAX_FILE_BYTES >> 20
         ));
@@ -60,15 +60,14 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
 
 /// Decodes PNG, JPEG, WebP or BMP to 8-bit RGB.
 ///
-/// The content decides which it is, not the file's name. Grey pictures get three equal channels;
-/// 16-bit channels are rounded to 8; pictures with an alpha channel are laid on `background`; an
-/// EXIF orientation is applied; of an animation the first frame is taken; a colour profile is
-/// ignored (the values are taken as sRGB).
+/// The content decides the format, not the file's name. Grey images get three equal channels; 16-bit channels
+/// are rounded to 8; images with an alpha channel are placed on `background`; an EXIF orientation is applied;
+/// the first frame of an animation is used; a colour profile is ignored (the values are assumed to be sRGB).
 ///
 /// # Errors
-/// A text that says what is wrong: the file is empty, no picture, truncated, damaged, or larger than
-/// [`MAX_SIDE`] or [`MAX_DECODED_BYTES`]. The size is checked before memory is taken for it. A JPEG that lacks
-/// its end marker and no pixel is decoded.
+/// A text that describes the problem: the file is empty, no image, truncated, damaged, or larger than
+/// [`MAX_SIDE`] or [`MAX_DECODED_BYTES`]. The size is checked before memory is allocated. A JPEG that lacks
+/// only its end marker is decoded.
 pub fn decode(bytes: &[u8], background: [u8; 3]) -> Result<Picture, String> {
     let (picture, lacked_end_marker) = match image::guess_format(bytes) {
         Ok(ImageFormat::Jpeg) if !is_complete_jpeg(bytes) => (without_end_marker(bytes)?, true),
@@ -101,10 +100,10 @@ fn upright(bytes: &[u8]) -> Result<DynamicImage, String> {
     Ok(picture)
 }
 
-/// Decodes a JPEG without an end marker if it lacks nothing else: then it gives the same pixels whatever
-/// bytes follow its data. Progressive files are refused, since whole passes over them could be missing.
+/// Decodes a JPEG without an end marker if nothing else is missing: the pixels then do not depend on the bytes
+/// that follow its data. Progressive files are rejected, because whole passes over them could be missing.
 fn without_end_marker(bytes: &[u8]) -> Result<DynamicImage, String> {
-    // A byte of 0xff is the first half of the marker: no data end with it.
+    // A byte of 0xff is the first half of the marker: image data never end with it.
     let data = bytes.strip_suffix(&[0xff]).unwrap_or(bytes);
     let with_padding = |padding: u8| {
         let end = [0xff, END_OF_IMAGE];
@@ -124,10 +123,10 @@ fn without_end_marker(bytes: &[u8]) -> Result<DynamicImage, String> {
     Ok(picture)
 }
 
-/// Height and width of a picture once it is upright, from its header.
+/// Height and width of an image once it is upright, from its header.
 ///
 /// # Errors
-/// As [`decode`], but damage behind the header is not seen.
+/// As for [`decode`], but damage after the header is not detected.
 pub fn size(bytes: &[u8]) -> Result<[u32; 2], String> {
     let mut decoder = open(bytes)?;
     let (width, height) = decoder.dimensions();
@@ -145,12 +144,12 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder, String> {
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|e| format!("it cannot be read: {e}"))?;
-    // The limits that count are checked below, where both sides are known.
+    // The relevant limits are checked below, where both sides are known.
     reader.no_limits();
     match reader.format() {
         None => {
             return Err(format!(
-                "its content is no picture; it begins with {}",
+                "its content is no image; it begins with {}",
                 beginning(bytes)
             ));
         }
@@ -165,12 +164,12 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder, String> {
     let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
         return Err(format!(
-            "it has {height} x {width} pixels (height x width), but 1 to {MAX_SIDE} a side are supported"
+            "it has {height} x {width} pixels (height x width), but each side must have 1 to {MAX_SIDE}"
         ));
     }
     if decoder.total_bytes() > MAX_DECODED_BYTES {
         return Err(format!(
-            "its {height} x {width} pixels (height x width) take {} MiB, but at most {} MiB are decoded: make it smaller",
+            "its {height} x {width} pixels (height x width) take {} MiB, but the limit is {} MiB: make it smaller",
             decoder.total_bytes() >> 20,
             MAX_DECODED_BYTES >> 20
         ));
@@ -182,12 +181,12 @@ fn damaged(error: &image::ImageError) -> String {
     format!("it is damaged: {error}")
 }
 
-/// The first bytes of something that is no picture, for an error message.
+/// The first bytes of a file that is no image, for an error message.
 fn beginning(bytes: &[u8]) -> String {
     format!("\"{}\"", bytes[..bytes.len().min(16)].escape_ascii())
 }
 
-/// Composites a picture with an alpha channel over `background`, in 8 bits, rounding to nearest.
+/// Composites an image with an alpha channel over `background`, in 8 bits, rounding to nearest.
 fn lay_on(picture: DynamicImage, background: [u8; 3]) -> RgbImage {
     let rgba = picture.into_rgba8();
     let (width, height) = rgba.dimensions();
@@ -209,13 +208,13 @@ fn lay_on(picture: DynamicImage, background: [u8; 3]) -> RgbImage {
 /// The code of the marker at the end of a JPEG.
 const END_OF_IMAGE: u8 = 0xd9;
 
-/// Whether a JPEG goes on to its end-of-image marker. Decoders fill what is missing with grey and
-/// report nothing, so this has to be looked for.
+/// Whether a JPEG continues to its end-of-image marker. Decoders fill missing parts with grey and report
+/// nothing, so this must be checked.
 fn is_complete_jpeg(bytes: &[u8]) -> bool {
     Segments::of(bytes).any(|(code, _)| code == END_OF_IMAGE)
 }
 
-/// Whether a JPEG is sequential and its only scan holds all of its components.
+/// Whether a JPEG is sequential and its only scan contains all of its components.
 fn is_one_whole_scan(bytes: &[u8]) -> bool {
     const SEQUENTIAL_FRAMES: [u8; 2] = [0xc0, 0xc1];
     const SCAN: u8 = 0xda;
@@ -232,9 +231,9 @@ fn is_one_whole_scan(bytes: &[u8]) -> bool {
     n_components.is_some() && n_in_scans == [n_components]
 }
 
-/// The segments of a JPEG: the code of each marker with a length, and what is behind the length; the end
-/// marker has no content. Segments are skipped by their lengths, because an embedded thumbnail has an end
-/// of its own.
+/// The segments of a JPEG: the code of each marker with a length, and the content after the length; the end
+/// marker has no content. Segments are skipped by their lengths, because an embedded thumbnail has its own end
+/// marker.
 struct Segments<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -253,7 +252,7 @@ impl<'a> Iterator for Segments<'a> {
         loop {
             let rest = self.bytes.get(self.at..)?;
             self.at += rest.iter().position(|b| *b == 0xff)? + 1;
-            // Any number of 0xff may stand before a marker's code.
+            // Any number of 0xff bytes may precede a marker's code.
             while self.bytes.get(self.at) == Some(&0xff) {
                 self.at += 1;
             }
@@ -275,8 +274,8 @@ impl<'a> Iterator for Segments<'a> {
     }
 }
 
-/// Whether a PNG goes on to its last chunk. Each chunk is a length, a name of four letters, that many
-/// bytes, and a checksum.
+/// Whether a PNG continues to its last chunk. Each chunk is a length, a name of four letters, that many bytes,
+/// and a checksum.
 fn is_complete_png(bytes: &[u8]) -> bool {
     const SIGNATURE_BYTES: usize = 8;
     let mut at = SIGNATURE_BYTES;
@@ -382,7 +381,7 @@ mod tests {
         refused(b"", "the file is empty");
         refused(
             b"hello, I am text\nreally",
-            "no picture; it begins with \"hello, I am text\"",
+            "no image; it begins with \"hello, I am text\"",
         );
         refused(
             b"GIF89a\x01\x00\x01\x00",
@@ -437,7 +436,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Every pixel of a cut file that is accepted is as in the whole one.
+        /// Every pixel of an accepted truncated file equals that of the whole one.
         #[test]
         fn no_pixel_is_made_up(seed in 0_u32..1000, cut in 1_usize..40) {
             let noise = RgbImage::from_fn(24, 24, |x, y| {
@@ -458,7 +457,7 @@ mod tests {
         file.as_file().set_len(MAX_FILE_BYTES + 1).unwrap();
         assert_eq!(
             read_file(file.path()).unwrap_err(),
-            "the file has 512 MiB, but at most 512 MiB are read: make it smaller"
+            "the file has 512 MiB, but the limit is 512 MiB: make it smaller"
         );
         assert!(
             read_file(&file.path().join("x"))
@@ -480,7 +479,7 @@ mod tests {
         for (side, expect) in [
             (2_000_000_i32, "Image too large"),
             (40_000, "40000 x 40000 pixels"),
-            (30_000, "at most 256 MiB are decoded"),
+            (30_000, "but the limit is 256 MiB"),
         ] {
             let mut bmp = encoded(gradient(), ImageFormat::Bmp);
             bmp[18..22].copy_from_slice(&side.to_le_bytes());

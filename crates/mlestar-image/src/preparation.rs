@@ -1,11 +1,11 @@
-//! How image files become the input of a network, as a record that a model keeps.
+//! How image files become the input of a network, as a record that a model stores.
 
 use crate::{picture, resize};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// How an image of another size is brought to the network's.
+/// How an image of another size is resized to the network's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resize {
@@ -22,11 +22,12 @@ impl Resize {
     }
 }
 
-/// Everything that decides which pixels a network sees of an image file. Training and prediction use the same code, so
-/// that equal records give equal pixels.
+/// Everything that determines the pixels that a network sees of an image file. Training and prediction use the
+/// same code, so equal records give equal pixels.
 ///
-/// Not in the record, because they are always so: EXIF orientation is applied, grey images get three equal channels,
-/// 16-bit channels are rounded to 8, colour profiles are ignored, and of an animation the first frame is taken.
+/// The record does not contain what never changes: EXIF orientation is applied, grey images get three equal
+/// channels, 16-bit channels are rounded to 8, colour profiles are ignored, and the first frame of an animation
+/// is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preparation {
@@ -36,12 +37,12 @@ pub struct Preparation {
     pub height: usize,
     /// Width in pixels, at least 1.
     pub width: usize,
-    /// Red, green and blue that transparent images are laid on.
+    /// Red, green and blue of the background of transparent images.
     pub background: [u8; 3],
 }
 
 impl Preparation {
-    /// To `height` x `width` by [`Resize::CoverAndCropCentre`], transparent images on white.
+    /// Resizes to `height` x `width` by [`Resize::CoverAndCropCentre`], with transparent images on white.
     pub fn new(height: usize, width: usize) -> Self {
         Self {
             resize: Resize::CoverAndCropCentre,
@@ -54,7 +55,7 @@ impl Preparation {
     /// The pixels of a file's content, `height` x `width`, 8-bit RGB.
     ///
     /// # Errors
-    /// A text that says what is wrong with the content: as [`picture::decode`] and [`resize::fit`].
+    /// A text that describes the problem: as for [`picture::decode`] and [`resize::fit`].
     ///
     /// ```
     /// use image::{ImageFormat, RgbImage};
@@ -70,10 +71,10 @@ impl Preparation {
         self.fit(picture::decode(content, self.background)?.rgb)
     }
 
-    /// An image that is decoded already, brought to the size.
+    /// Resizes a decoded image.
     ///
     /// # Errors
-    /// As [`resize::fit`].
+    /// As for [`resize::fit`].
     pub fn fit(&self, rgb: RgbImage) -> Result<RgbImage, String> {
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
         match self.resize {
@@ -81,10 +82,11 @@ impl Preparation {
         }
     }
 
-    /// As [`Preparation::apply`], of a file.
+    /// Like [`Preparation::apply`], for a file.
     ///
     /// # Errors
-    /// A text that says what is wrong, without the file's name: as [`picture::read_file`] and [`Preparation::apply`].
+    /// A text that describes the problem, without the file's name: as for [`picture::read_file`] and
+    /// [`Preparation::apply`].
     pub fn read(&self, path: &Path) -> Result<RgbImage, String> {
         self.apply(&picture::read_file(path)?)
     }

@@ -1,25 +1,23 @@
-//! How pictures of any size are brought to one size.
+//! Resizes images of any size to one size.
 
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
 /// The rule, in words, for reports.
-pub const RULE: &str = "scaled so that the picture just covers the target (for a square target: the shorter side to the \
-                        target; triangle filter), then cropped to its centre; pictures that already have the target's \
+pub const RULE: &str = "scaled so that the image just covers the target (for a square target: the shorter side to the \
+                        target; triangle filter), then cropped to its centre; images that already have the target's \
                         size are left alone";
 
-/// More bytes than this for the scaled picture, before it is cropped, are refused: only extremely
-/// long and thin pictures come near.
+/// Limit of the scaled image in bytes, before it is cropped: only extremely long and thin images exceed it.
 const MAX_SCALED_BYTES: u64 = 256 << 20;
 
-/// Brings a picture to `height` x `width` pixels by [`RULE`].
+/// Resizes an image to `height` x `width` pixels by [`RULE`].
 ///
-/// The sides of the scaled picture are rounded to the nearest pixel, halves up; where the crop
-/// cannot be exactly central, it is half a pixel nearer to the top left.
+/// The sides of the scaled image are rounded to the nearest pixel, halves up. If the crop cannot be exactly
+/// central, it is half a pixel closer to the top left.
 ///
 /// # Errors
-/// When the picture is so long and thin that the scaled picture would take too much memory; the
-/// text says how large it would be.
+/// If the image is so long and thin that the scaled image would take too much memory; the text gives its size.
 ///
 /// ```
 /// use image::RgbImage;
@@ -63,7 +61,7 @@ fn scaled_size(from: [u32; 2], to: [u32; 2]) -> (u64, u64) {
     }
 }
 
-/// `a / b` rounded to the nearest whole number, halves up.
+/// `a / b` rounded to the nearest integer, halves up.
 fn rounded(a: u64, b: u64) -> u64 {
     (2 * a + b) / (2 * b)
 }

@@ -1,4 +1,4 @@
-//! Functions that a layer ends with.
+//! Activations: functions at the end of a layer.
 
 use rayon::prelude::*;
 
@@ -8,13 +8,13 @@ use crate::{
     simd::{Operation, Simd},
 };
 
-/// What is done to each value of a layer's output.
+/// The function applied to each value of a layer's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// `max(0, x)`; NaN stays.
     Relu,
-    /// `x / (1 + exp(-x))`, also called swish (Ramachandran et al. 2017,
-    /// <https://arxiv.org/abs/1710.05941>): smooth, and a little below 0 left of it.
+    /// `x / (1 + exp(-x))`, also called swish (Ramachandran et al. 2017, <https://arxiv.org/abs/1710.05941>):
+    /// smooth, and slightly negative for negative x.
     Silu,
 }
 
@@ -56,16 +56,17 @@ impl Activation {
     }
 }
 
-/// Beyond it, on either side, a sigmoid counts as 0 or 1: `exp(LARGEST)` and its inverse are normal numbers.
+/// Beyond this, in either direction, a sigmoid counts as 0 or 1: `exp(LARGEST)` and its inverse are normal
+/// numbers.
 const LARGEST: f32 = 87.0;
 
-/// What `1 / (1 + exp(-x))` and its slope are made of.
+/// The parts of `1 / (1 + exp(-x))` and its slope.
 struct SigmoidParts<V> {
-    /// Above 0 where the sigmoid is.
+    /// Above 0 if the sigmoid is above 0.
     positive: V,
-    /// `x`, or 0 where the sigmoid counts as 0 or 1.
+    /// `x`, or 0 if the sigmoid counts as 0 or 1.
     within: V,
-    /// `exp(-x)`; 1 where the sigmoid counts as 0, 0 where it counts as 1.
+    /// `exp(-x)`; 1 if the sigmoid counts as 0, 0 if it counts as 1.
     e: V,
     /// `1 + e`.
     denominator: V,
@@ -88,18 +89,18 @@ impl<V: Copy> SigmoidParts<V> {
     }
 }
 
-/// `exp(-x)` of values of at most [`LARGEST`] on either side: the power of two nearest to it, times a polynomial for
+/// `exp(-x)` of values between -[`LARGEST`] and [`LARGEST`]: the nearest power of two, times a polynomial for
 /// the rest (Cephes, `expf`, <https://www.netlib.org/cephes/>).
 #[inline(always)]
 fn exp_of_negated<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
-    // Adding and taking away this number rounds to a whole one.
+    // Adding and subtracting this number rounds to an integer.
     let round = simd.splat(12_582_912.0);
     let scaled = simd.mul_add(x, simd.splat(-std::f32::consts::LOG2_E), round);
     let power = simd.sub(scaled, round);
-    // ln 2 in two parts, of which the first times a power has no rounding.
+    // ln 2 in two parts; the product of the first part and the power is exact.
     let rest = simd.mul_add(power, simd.splat(0.693_359_4), x);
     let rest = simd.mul_add(power, simd.splat(-2.121_944_4e-4), rest);
-    // Of -rest: the signs of Cephes' coefficients alternate.
+    // For -rest: the signs of Cephes' coefficients alternate.
     let mut sum = simd.splat(-1.987_569_1e-4);
     for coefficient in [
         1.398_2e-3,
@@ -115,13 +116,13 @@ fn exp_of_negated<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.scale_by_power_of_two(sum, power)
 }
 
-/// Values of the widest vector.
+/// Values in the widest vector.
 const WIDEST: usize = 16;
 
-/// Values of a piece of work.
+/// Values per task.
 const PIECE_VALUES: usize = 16 << 10;
 
-/// Replaces each of `values` by what `activation` makes of it.
+/// Replaces each of `values` by its activation.
 ///
 /// ```
 /// use mlestar_kernels::{Activation, activate};
@@ -157,7 +158,7 @@ impl Operation for Activate<'_> {
                 simd.store(values.at(at), value);
             }
         }
-        // The rest by the same instructions, so that a value's bits do not depend on where it stands.
+        // The rest uses the same instructions, so that a value's bits do not depend on its position.
         let rest = &mut self.values[whole..];
         let mut lanes = [0.0; WIDEST];
         lanes[..rest.len()].copy_from_slice(rest);
@@ -174,7 +175,7 @@ impl Operation for Activate<'_> {
 mod tests {
     use super::*;
 
-    /// The derivative at each value, by the function that the backward pass uses.
+    /// The derivative at each value, computed by the function of the backward pass.
     struct Slopes<'a> {
         activation: Activation,
         values: &'a [f32],
@@ -200,7 +201,7 @@ mod tests {
     }
 
     fn values() -> Vec<f32> {
-        // Many near 0 and some as far as it goes, on both sides; a multiple of the widest vector.
+        // Many values near 0 and some at the limits, on both sides; a multiple of the widest vector.
         let near = (-2000..2000).map(|index| index as f32 * 0.005);
         let far = (-2200..2200).map(|index| index as f32 * 0.05 + 0.013);
         near.chain(far).collect()
@@ -228,7 +229,7 @@ mod tests {
                     "{level:?}: silu({x}) = {output}, not {}",
                     x * s
                 );
-                // Two terms of opposite sign left of 0.
+                // Two terms of opposite sign for negative x.
                 let expected = s + x * s * (1.0 - s);
                 let limit = 4e-7 * (s + (x * s * (1.0 - s)).abs()) + 1e-35;
                 assert!(

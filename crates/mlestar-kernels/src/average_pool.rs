@@ -1,13 +1,13 @@
-//! Mean over the pixels of each picture.
+//! Mean over the pixels of each image.
 
 use rayon::prelude::*;
 
 use crate::{KernelError, error::check_length};
 
-/// Values that one piece of work reads or writes at least: less is not worth another thread.
+/// Minimum number of values that a task reads or writes: fewer are not worth another thread.
 const PIECE_VALUES: usize = 1 << 14;
 
-/// Pictures of a piece of work, of so many values each.
+/// Images per task, of this many values each.
 fn piece_pictures(values: usize) -> usize {
     PIECE_VALUES.div_ceil(values)
 }
@@ -16,7 +16,7 @@ fn piece_pictures(values: usize) -> usize {
 ///
 /// # Errors
 ///
-/// [`KernelError::Length`] when a slice is not of its shape's length.
+/// [`KernelError::Length`] if a slice does not have the length of its shape.
 ///
 /// ```
 /// let mut means = [0.0; 2];
@@ -61,7 +61,7 @@ pub fn global_average_pool(
 ///
 /// # Errors
 ///
-/// [`KernelError::Length`] when a slice is not of its shape's length.
+/// [`KernelError::Length`] if a slice does not have the length of its shape.
 pub fn global_average_pool_backward(
     output_gradient: &[f32],
     pixels: usize,

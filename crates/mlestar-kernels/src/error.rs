@@ -1,23 +1,23 @@
 use thiserror::Error;
 
-/// Why a kernel refuses its arguments.
+/// Why a kernel rejects its arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum KernelError {
-    /// A slice does not hold as many values as its shape says.
+    /// The length of a slice does not match its shape.
     #[error("{what} holds {found} values, but its shape needs {expected}")]
     Length {
-        /// Which argument.
+        /// The argument.
         what: &'static str,
-        /// Values that the shape needs.
+        /// Number of values required by the shape.
         expected: usize,
-        /// Values that are there.
+        /// Number of values in the slice.
         found: usize,
     },
-    /// A shape that no operation can have.
+    /// An invalid shape.
     #[error("{what}: {reason}")]
     Shape {
-        /// Which operation or argument.
+        /// The operation or argument.
         what: &'static str,
         /// What is wrong, with the value and the limit.
         reason: String,

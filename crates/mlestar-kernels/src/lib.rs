@@ -1,12 +1,12 @@
 //! Fast CPU kernels for convolutional networks, in pure Rust.
 //!
-//! The functions work on plain slices of channels-last pictures, `[n, height, width, channels]`, and
+//! The functions work on plain slices of channels-last images, `[n, height, width, channels]`, and
 //! use the threads of the rayon pool that they are called in. Their bits do not depend on the number
 //! of those threads. With the feature `burn` (on by default), [`backend`] offers them as differentiable
 //! operations on tensors of Burn's CPU backend.
 
-// A closure in a kernel is compiled without the vector instructions of the code around it, so that
-// kernels loop over arrays by index, and `match` where `Option::map` would do.
+// A closure in a kernel is compiled without the vector instructions of the surrounding code. Kernels therefore
+// loop over arrays by index, and use `match` instead of `Option::map`.
 #![allow(clippy::needless_range_loop, clippy::manual_map)]
 
 mod activation;

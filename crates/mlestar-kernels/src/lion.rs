@@ -19,18 +19,18 @@ pub struct LionStep {
     pub beta1: f64,
     /// Decay of the momentum, 0-1.
     pub beta2: f64,
-    /// Weight decay, which shrinks the parameter itself.
+    /// Weight decay, which shrinks the parameter directly.
     pub weight_decay: f64,
 }
 
-/// Changes `parameter` and `momentum`. Gradients are multiplied by `gradient_scale` first.
+/// Updates `parameter` and `momentum`. Gradients are first multiplied by `gradient_scale`.
 ///
-/// A value moves by the sign of `beta1 * momentum + (1 - beta1) * gradient`; where that is 0 or NaN it
-/// only decays.
+/// A value moves by the sign of `beta1 * momentum + (1 - beta1) * gradient`; if that is 0 or NaN, it only
+/// decays.
 ///
 /// # Errors
 ///
-/// [`KernelError::Length`] when the slices are not of one length.
+/// [`KernelError::Length`] if the slices differ in length.
 ///
 /// ```
 /// use mlestar_kernels::{LionStep, lion_step};
@@ -104,7 +104,7 @@ impl Operation for Lion<'_> {
         let whole = len / S::LANES * S::LANES;
         let places = [self.parameter, self.momentum].map(Shared::new);
         for at in (0..whole).step_by(S::LANES) {
-            // SAFETY: all three slices are of one length, and the vector ends within them.
+            // SAFETY: all three slices have the same length, and the vector ends within them.
             unsafe { lanes(simd, &self.coefficients, self.gradient, places, at) };
         }
         for at in whole..len {
@@ -116,7 +116,7 @@ impl Operation for Lion<'_> {
 
 /// # Safety
 ///
-/// `LANES` values must lie at `at` of the gradient and of each place.
+/// There must be `LANES` values at `at` of the gradient and at each place.
 #[inline(always)]
 unsafe fn lanes<S: Simd>(
     simd: S,

@@ -10,11 +10,11 @@ use crate::{
     simd::{Operation, Simd},
 };
 
-/// Channels that are compared together.
+/// Number of channels compared together.
 const LANES: usize = 16;
 
-/// The sizes of a max pooling. Rows and columns that do not fill a window at the lower and right border are
-/// left out, as PyTorch does by default.
+/// The sizes of a max pooling. Incomplete windows at the lower and right border are left out, as in PyTorch by
+/// default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxPoolShape {
     /// Height and width of the input.
@@ -25,12 +25,12 @@ pub struct MaxPoolShape {
     pub window: usize,
     /// Pixels from one window to the next.
     pub stride: usize,
-    /// Pixels round the input that windows may cover, at most half a window; they count for nothing.
+    /// Pixels around the input that windows may cover, at most half a window; they are ignored.
     pub padding: usize,
 }
 
 impl MaxPoolShape {
-    /// Largest side of a window: a place in it is kept in a byte.
+    /// Maximum side of a window: a position in it is stored in a byte.
     pub const MAX_WINDOW: usize = 15;
 
     /// Windows side by side, none of them over the border.
@@ -54,13 +54,13 @@ impl MaxPoolShape {
         })
     }
 
-    /// Whether every pixel is in one window at most.
+    /// Whether every pixel is in at most one window.
     fn is_side_by_side(&self) -> bool {
         self.stride == self.window && self.padding == 0
     }
 
-    /// Of the output's pixel at `index`, along `axis`: the taps of its window that are inside the input, and where
-    /// in the padded input it begins.
+    /// For the output pixel at `index` along `axis`: the taps of its window that are inside the input, and the
+    /// start of the window in the padded input.
     #[inline(always)]
     fn taps(&self, axis: usize, index: usize) -> (Range<usize>, usize) {
         let begin = index * self.stride;
@@ -68,18 +68,18 @@ impl MaxPoolShape {
         (self.padding.saturating_sub(begin)..end, begin)
     }
 
-    /// Values of one picture's input.
+    /// Values of one image's input.
     fn input_len(&self) -> usize {
         self.input[0] * self.input[1] * self.channels
     }
 
-    /// Values of one picture's output.
+    /// Values of one image's output.
     fn output_len(&self) -> usize {
         let [height, width] = self.output();
         height * width * self.channels
     }
 
-    /// Whether everything fits.
+    /// Checks all sizes.
     fn check(&self, input: &[f32], output: &[f32]) -> Result<(), KernelError> {
         let fits = (1..=Self::MAX_WINDOW).contains(&self.window)
             && self.stride > 0
@@ -89,7 +89,7 @@ impl MaxPoolShape {
                 what: "max pool",
                 reason: format!(
                     "windows of {0}x{0} pixels over {1}x{2} pixels of {3} channels; the window must be 1 \
-                     to {4} and no larger than the picture, and there must be channels; the stride is {5} and \
+                     to {4} and no larger than the image, and there must be channels; the stride is {5} and \
                      must be above 0, the padding {6} and at most half a window",
                     self.window,
                     self.input[0],
@@ -108,13 +108,13 @@ impl MaxPoolShape {
 }
 
 /// Sets `output`, `[n, height, width, channels]` of [`MaxPoolShape::output`], to the largest value of each
-/// window of `input`, `[n, height, width, channels]`, and `places`, of the same length, to where in its window
-/// (row by row) it stands. Among equal values the first counts; NaN counts as the largest.
+/// window of `input`, `[n, height, width, channels]`, and `places`, of the same length, to its position in the
+/// window (row by row). Of equal values the first counts; NaN counts as the largest.
 ///
 /// # Errors
 ///
-/// [`KernelError`] when a slice is not of its shape's length, or the window is 0, larger than 15 or
-/// larger than the picture, the stride is 0 or the padding larger than half a window.
+/// [`KernelError`] if a slice has the wrong length, the window is 0, larger than 15 or larger than the image,
+/// the stride is 0, or the padding is larger than half a window.
 ///
 /// ```
 /// use mlestar_kernels::{MaxPoolShape, max_pool};
@@ -162,7 +162,7 @@ pub fn max_pool(
     Ok(())
 }
 
-/// [`max_pool`] of one picture. The loops name no instructions; the compiler makes vectors of them.
+/// [`max_pool`] of one image. The loops use no explicit instructions; the compiler vectorises them.
 struct Largest<'a> {
     shape: &'a MaxPoolShape,
     picture: &'a [f32],
@@ -217,7 +217,7 @@ impl Operation for Largest<'_> {
 }
 
 impl Largest<'_> {
-    /// Windows of any stride and padding. A method of its own, because one loop for both makes the other one slower.
+    /// Windows of any stride and padding. A separate method, because a common loop slows down the other case.
     #[inline(always)]
     fn overlapping(mut self) {
         let shape = self.shape;
@@ -259,12 +259,12 @@ impl Largest<'_> {
     }
 }
 
-/// Sets `input_gradient`, of the input's length, from the gradient of [`max_pool`]'s output and its
-/// `places`: all of a window's gradient goes to where its largest value stood, and adds up there.
+/// Sets `input_gradient`, of the input's length, from the gradient of [`max_pool`]'s output and its `places`:
+/// the gradient of a window goes to the position of its largest value, where gradients are added up.
 ///
 /// # Errors
 ///
-/// [`KernelError`], as [`max_pool`].
+/// [`KernelError`], as for [`max_pool`].
 pub fn max_pool_backward(
     shape: &MaxPoolShape,
     places: &[u8],
@@ -289,7 +289,7 @@ pub fn max_pool_backward(
     Ok(())
 }
 
-/// [`max_pool_backward`] of one picture.
+/// [`max_pool_backward`] of one image.
 struct Scatter<'a> {
     shape: &'a MaxPoolShape,
     picture: &'a mut [f32],
@@ -315,7 +315,7 @@ impl Operation for Scatter<'_> {
         let (channels, window) = (shape.channels, shape.window);
         let row = shape.input[1] * channels;
         let [height, width] = shape.output();
-        // What no window covers.
+        // Pixels outside all windows.
         if height * window != shape.input[0] || width * window != shape.input[1] {
             picture.fill(0.0);
         }
@@ -328,7 +328,7 @@ impl Operation for Scatter<'_> {
                 let from = corner + tap / window * row + tap % window * channels;
                 let values = &mut picture[from..from + channels];
                 for ((value, gradient), place) in values.iter_mut().zip(gradient).zip(places) {
-                    // As wide as the values, so that one comparison serves a vector of them.
+                    // As wide as the values, so that one comparison handles a vector of them.
                     let is_here = u32::from(*place) == tap as u32;
                     *value = if is_here { *gradient } else { 0.0 };
                 }
@@ -338,7 +338,7 @@ impl Operation for Scatter<'_> {
 }
 
 impl Scatter<'_> {
-    /// Where windows overlap: a pixel gets the gradients of all whose largest value it is.
+    /// For overlapping windows: a pixel gets the gradients of all windows whose largest value it is.
     #[inline(always)]
     fn sum(self) {
         let shape = self.shape;

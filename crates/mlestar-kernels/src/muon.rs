@@ -1,4 +1,4 @@
-//! The step of Muon: momentum whose direction is made orthogonal.
+//! The step of Muon: momentum with an orthogonalised direction.
 //!
 //! The matrix products of the Newton-Schulz iteration are all of the form `A Bᵀ`.
 
@@ -13,15 +13,15 @@ use crate::{
     sum_of_squares,
 };
 
-/// Coefficients `a`, `b`, `c` of the iteration `X <- a X + (b A + c A A) X` with `A = X Xᵀ`. They make
-/// small singular values grow fastest; after five rounds all lie near 1 (Jordan et al. 2024,
+/// Coefficients `a`, `b`, `c` of the iteration `X <- a X + (b A + c A A) X` with `A = X Xᵀ`. Small singular
+/// values grow fastest; after five iterations all are near 1 (Jordan et al. 2024,
 /// <https://kellerjordan.github.io/posts/muon>).
 pub const NEWTON_SCHULZ_COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
 
-/// Rounds of the iteration.
+/// Number of iterations.
 pub const NEWTON_SCHULZ_ROUNDS: usize = 5;
 
-/// Added to the norm that the iteration starts by dividing by, so that a matrix of zeros stays one.
+/// Added to the norm that the iteration first divides by, so that a zero matrix stays zero.
 pub const NEWTON_SCHULZ_EPSILON: f64 = 1e-7;
 
 /// Coefficients of one step of Muon (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon>).
@@ -31,12 +31,12 @@ pub struct MuonStep {
     pub rate: f64,
     /// Decay of the momentum buffer, 0-1; the step looks ahead by it (Nesterov).
     pub momentum: f64,
-    /// Weight decay, which shrinks the parameter itself.
+    /// Weight decay, which shrinks the parameter directly.
     pub weight_decay: f64,
 }
 
 impl MuonStep {
-    /// How far the orthogonal matrix of `rows` x `columns` is followed, per unit of the rate:
+    /// Factor of the orthogonal matrix of `rows` x `columns`, per unit of the rate:
     /// `sqrt(max(1, rows / columns))`.
     #[must_use]
     pub fn shape_factor(rows: usize, columns: usize) -> f64 {
@@ -44,19 +44,19 @@ impl MuonStep {
     }
 }
 
-/// Changes `parameter` and `buffer`, matrices of `rows` rows. Gradients are multiplied by
-/// `gradient_scale` first.
+/// Updates `parameter` and `buffer`, matrices of `rows` rows. Gradients are first multiplied by
+/// `gradient_scale`.
 ///
 /// # Errors
 ///
-/// [`KernelError`] when the slices are not of one length, or that is not a multiple of `rows`.
+/// [`KernelError`] if the slices differ in length, or their length is not a multiple of `rows`.
 ///
 /// ```
 /// use mlestar_kernels::{MuonStep, muon_step};
 ///
 /// let step = MuonStep { rate: 0.1, momentum: 0.9, weight_decay: 0.0 };
 /// let (mut parameter, mut buffer) = ([0.0; 4], [0.0; 4]);
-/// // A diagonal gradient: the step has singular values near 1 whatever the gradient's.
+/// // A diagonal gradient: the step has singular values near 1, whatever the gradient's are.
 /// muon_step(&step, 1.0, &[30.0, 0.0, 0.0, 10.0], 2, &mut parameter, &mut buffer)?;
 /// assert!((parameter[0] + 0.1).abs() < 0.04 && (parameter[3] + 0.1).abs() < 0.04);
 /// assert_eq!(parameter[1], 0.0);
@@ -102,18 +102,18 @@ pub fn muon_step(
     Ok(())
 }
 
-/// A matrix with the singular vectors of `matrix`, of `rows` rows, and singular values near 1 (0.68 to
-/// 1.14, where those of `matrix` are not tiny beside its norm).
+/// A matrix with the singular vectors of `matrix`, of `rows` rows, and singular values near 1 (0.68 to 1.14,
+/// unless those of `matrix` are tiny compared with its norm).
 ///
-/// All factors of the iteration are polynomials of the first `A = X Xᵀ`, so that they commute and their products are
-/// symmetric: it is carried out on the small matrix, `A <- P A P` and `Q <- P Q` with `P = a + b A + c A A`, of which
-/// half is computed, and `X` is multiplied once, by the last `Q`. For filters of 3x3 that is about a quarter of the
-/// operations.
-/// The price is the rounding of `A`, which holds squares: about 0.001 in the spectral norm at worst.
+/// All factors of the iteration are polynomials of the first `A = X Xᵀ`, so they commute and their products are
+/// symmetric. The iteration therefore runs on the small matrix, `A <- P A P` and `Q <- P Q` with
+/// `P = a + b A + c A A`, of which half is computed, and `X` is multiplied once, by the last `Q`. For 3x3 filters that is
+/// about a quarter of the operations. The cost is the rounding of `A`, which holds squares: about 0.001 in the
+/// spectral norm at worst.
 ///
 /// # Errors
 ///
-/// [`KernelError::Shape`] when `matrix` is not a whole number of rows.
+/// [`KernelError::Shape`] if `matrix` is not a whole number of rows.
 pub fn orthogonalize(matrix: &[f32], rows: usize) -> Result<Vec<f32>, KernelError> {
     Ok(orthogonal(matrix, rows)?.as_slice().to_vec())
 }
@@ -147,8 +147,8 @@ fn orthogonal(matrix: &[f32], rows: usize) -> Result<Buffer, KernelError> {
     Ok(out)
 }
 
-/// What `x`, of `m` rows and `n` columns, is multiplied with from the left in all rounds together: `m` rows
-/// and columns, symmetric.
+/// The total left factor of `x`, of `m` rows and `n` columns, over all iterations: `m` rows and columns,
+/// symmetric.
 fn newton_schulz_factor(
     level: Level,
     x: &[f32],
@@ -169,7 +169,7 @@ fn newton_schulz_factor(
         for diagonal in lower_terms.iter_mut().step_by(m + 1) {
             *diagonal += a;
         }
-        // Every one of these matrices is its own transpose, and so are their products.
+        // Each of these matrices is its own transpose, and so are their products.
         multiply_symmetric(
             level,
             &gram,

@@ -1,7 +1,7 @@
 //! Optimizer steps in one pass over parameter, gradient and moments, in place.
 //!
-//! The formulas and their order are PyTorch's; coefficients are computed in f64 by the caller or here
-//! and rounded once.
+//! The formulas and their order are PyTorch's. Coefficients are computed in f64, by the caller or here, and
+//! rounded once.
 
 use rayon::prelude::*;
 
@@ -12,7 +12,7 @@ use crate::{
     simd::{Operation, Portable, Simd},
 };
 
-/// Values that a thread takes at a time.
+/// Values per task of a thread.
 pub(crate) const PIECE_VALUES: usize = 32 << 10;
 
 /// Coefficients of one step of Adam (Kingma and Ba 2015, <https://arxiv.org/abs/1412.6980>) or AdamW
@@ -29,7 +29,7 @@ pub struct AdamStep {
     pub epsilon: f64,
     /// Weight decay.
     pub weight_decay: f64,
-    /// Whether the decay shrinks the parameter itself (AdamW) or joins its gradient (Adam).
+    /// Whether the decay shrinks the parameter directly (AdamW) or is added to its gradient (Adam).
     pub decoupled: bool,
     /// Number of this step, from 1.
     pub step: u64,
@@ -42,19 +42,19 @@ pub struct SgdStep {
     pub rate: f64,
     /// Decay of the momentum buffer, 0-1; with 0 there is none.
     pub momentum: f64,
-    /// Whether the step looks ahead (Nesterov).
+    /// Whether to use Nesterov momentum.
     pub nesterov: bool,
-    /// Weight decay, which joins the gradient.
+    /// Weight decay, added to the gradient.
     pub weight_decay: f64,
     /// Whether this is the first step, which sets the momentum buffer to the gradient.
     pub first: bool,
 }
 
-/// Changes `parameter` and its moments. Gradients are multiplied by `gradient_scale` first.
+/// Updates `parameter` and its moments. Gradients are first multiplied by `gradient_scale`.
 ///
 /// # Errors
 ///
-/// [`KernelError::Length`] when the slices are not of one length.
+/// [`KernelError::Length`] if the slices differ in length.
 ///
 /// ```
 /// use mlestar_kernels::{AdamStep, adam_step};
@@ -154,7 +154,7 @@ impl Operation for Adam<'_> {
         let whole = len / S::LANES * S::LANES;
         let places = [self.parameter, self.first, self.second].map(Shared::new);
         for at in (0..whole).step_by(S::LANES) {
-            // SAFETY: all four slices are of one length, and the vector ends within them.
+            // SAFETY: all four slices have the same length, and the vector ends within them.
             unsafe { adam_lanes(simd, &self.coefficients, self.gradient, places, at) };
         }
         for at in whole..len {
@@ -166,7 +166,7 @@ impl Operation for Adam<'_> {
 
 /// # Safety
 ///
-/// `LANES` values must lie at `at` of the gradient and of each place.
+/// There must be `LANES` values at `at` of the gradient and at each place.
 #[inline(always)]
 unsafe fn adam_lanes<S: Simd>(
     simd: S,
@@ -196,12 +196,12 @@ unsafe fn adam_lanes<S: Simd>(
     }
 }
 
-/// Changes `parameter` and, with momentum, `buffer` (else it may be empty). Gradients are multiplied by
-/// `gradient_scale` first.
+/// Updates `parameter` and, with momentum, `buffer` (which may otherwise be empty). Gradients are first
+/// multiplied by `gradient_scale`.
 ///
 /// # Errors
 ///
-/// [`KernelError::Length`] when the slices are not of one length.
+/// [`KernelError::Length`] if the slices differ in length.
 ///
 /// ```
 /// use mlestar_kernels::{SgdStep, sgd_step};
@@ -266,7 +266,7 @@ impl Operation for Sgd<'_> {
         let buffer = self.buffer.map(Shared::new);
         let (step, scale, gradient) = (self.step, self.scale, self.gradient);
         for at in (0..whole).step_by(S::LANES) {
-            // SAFETY: all slices are of one length, and the vector ends within them.
+            // SAFETY: all slices have the same length, and the vector ends within them.
             unsafe { sgd_lanes(simd, step, scale, gradient, parameter, buffer, at) };
         }
         for at in whole..len {
@@ -278,7 +278,7 @@ impl Operation for Sgd<'_> {
 
 /// # Safety
 ///
-/// `LANES` values must lie at `at` of the gradient, the parameter and the buffer.
+/// There must be `LANES` values at `at` of the gradient, the parameter and the buffer.
 #[inline(always)]
 unsafe fn sgd_lanes<S: Simd>(
     simd: S,

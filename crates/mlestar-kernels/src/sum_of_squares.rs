@@ -7,20 +7,20 @@ use crate::{
     simd::{Operation, Simd},
 };
 
-/// Values of a piece of work.
+/// Values per task.
 const PIECE_VALUES: usize = 32 << 10;
 
-/// Values that are summed in 32 bits, in many sums side by side: few enough additions each that
-/// rounding does not add up.
+/// Values that are summed in 32 bits, in many parallel sums: each has so few additions that rounding errors do
+/// not accumulate.
 const BLOCK_VALUES: usize = 1 << 10;
 
-/// Vectors of sums: enough to keep the multiply-add units busy over their latency.
+/// Number of sum vectors: enough to keep the multiply-add units busy over their latency.
 const SUMS: usize = 4;
 
-/// The sum of the squares of `values`, 0 for none.
+/// The sum of the squares of `values`; 0 without values.
 ///
-/// Blocks of 1024 values are summed in 32 bits and the blocks in 64, always in the same order: the bits
-/// depend on the instructions used, but not on the number of threads.
+/// Blocks of 1024 values are summed in 32 bits and the blocks in 64, always in the same order. The bits depend
+/// on the instructions used, but not on the number of threads.
 ///
 /// ```
 /// assert_eq!(mlestar_kernels::sum_of_squares(&[3.0, 4.0]), 25.0);

@@ -6,7 +6,7 @@ use burn::tensor::{
 use mlestar_kernels as kernels;
 use serde::{Deserialize, Serialize};
 
-/// The function after every batch normalisation.
+/// The activation after every batch normalisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
@@ -19,7 +19,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The same for the CPU kernels.
+    /// The same activation for the CPU kernels.
     #[must_use]
     pub fn kernel(self) -> kernels::Activation {
         match self {
@@ -28,18 +28,17 @@ impl Activation {
         }
     }
 
-    /// Whether a larger value never gives a smaller result, so that the largest of the results is the result of
-    /// the largest.
+    /// Whether the function is monotonic, so that the largest result is the result of the largest value.
     #[must_use]
     pub fn is_monotonic(self) -> bool {
         match self {
             Self::Relu => true,
-            // Least at -1.278.
+            // The minimum is at -1.278.
             Self::Silu => false,
         }
     }
 
-    /// By Burn's operations.
+    /// Computed by Burn's operations.
     #[cfg(feature = "burn")]
     pub(crate) fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {

@@ -9,14 +9,14 @@ use crate::Description;
 /// Batch normalisation over `[n, channels, height, width]` (Ioffe and Szegedy 2015,
 /// <https://arxiv.org/abs/1502.03167>), with PyTorch's names and conventions.
 ///
-/// Unlike Burn's own it does not look at the device to decide whether it trains: the caller picks
-/// [`forward_train`](Self::forward_train) or the running statistics. The running variance is the
-/// unbiased one, as in PyTorch; the batch itself is normalised with the biased one.
+/// Unlike Burn's version, it does not infer from the device whether it trains: the caller uses
+/// [`forward_train`](Self::forward_train) or the running statistics. The running variance is unbiased, as in
+/// PyTorch; the batch itself is normalised with the biased variance.
 #[derive(Module, Debug)]
 pub struct BatchNorm {
-    /// Scale of each channel, `[channels]`; 1 at first.
+    /// Scale of each channel, `[channels]`; initially 1.
     pub weight: Param<Tensor<1>>,
-    /// Shift of each channel, `[channels]`; 0 at first.
+    /// Shift of each channel, `[channels]`; initially 0.
     pub bias: Param<Tensor<1>>,
     running_mean: RunningState<Tensor<1>>,
     running_var: RunningState<Tensor<1>>,
@@ -50,8 +50,7 @@ impl BatchNorm {
         self.running_var.value()
     }
 
-    /// Scale and shift, `[channels]` each, that this layer applies in evaluation:
-    /// `y = x * scale + shift`.
+    /// Scale and shift, `[channels]` each, of this layer in evaluation: `y = x * scale + shift`.
     #[must_use]
     pub fn scale_and_shift(&self) -> (Tensor<1>, Tensor<1>) {
         let deviation = self.running_var().add_scalar(Self::EPSILON).sqrt();
@@ -60,14 +59,14 @@ impl BatchNorm {
         (scale, shift)
     }
 
-    /// Normalises `[n, channels, height, width]` with the statistics of the batch and moves the
-    /// running statistics towards them.
+    /// Normalises `[n, channels, height, width]` with the statistics of the batch and moves the running
+    /// statistics towards them.
     #[must_use]
     pub fn forward_train(&self, input: Tensor<4>) -> Tensor<4> {
         self.forward_train_by(self.weight.val(), input)
     }
 
-    /// As [`forward_train`](Self::forward_train), with this scale in the weight's place.
+    /// Like [`forward_train`](Self::forward_train), with this scale instead of the weight.
     pub(crate) fn forward_train_by(&self, weight: Tensor<1>, input: Tensor<4>) -> Tensor<4> {
         let [n, _, height, width] = input.dims();
         let batch = batch_norm_train(input, weight, self.bias.val(), Self::EPSILON);
@@ -75,8 +74,8 @@ impl BatchNorm {
         batch.output
     }
 
-    /// As [`forward_train`](Self::forward_train) on `[n, height, width, channels]` by the CPU kernels,
-    /// with this scale in the weight's place, and the residual sum and the activation in the same pass.
+    /// Like [`forward_train`](Self::forward_train), on `[n, height, width, channels]` by the CPU kernels, with
+    /// this scale instead of the weight, and with the residual sum and the activation in the same pass.
     pub(crate) fn forward_train_channels_last(
         &self,
         weight: Tensor<1>,
@@ -91,9 +90,9 @@ impl BatchNorm {
         batch.output
     }
 
-    /// Moves the running statistics towards those of a batch with `count` values a channel.
+    /// Moves the running statistics towards those of a batch with `count` values per channel.
     fn observe(&self, count: usize, mean: Tensor<1>, variance: Tensor<1>) {
-        // Bessel's correction; a single value a channel has no unbiased variance.
+        // Bessel's correction; a single value per channel has no unbiased variance.
         let count = count as f64;
         let unbiased = if count > 1.0 {
             count / (count - 1.0)
@@ -109,7 +108,7 @@ fn advance(running: &RunningState<Tensor<1>>, batch: Tensor<1>, factor: f64) {
     let kept = running.value().mul_scalar(1.0 - BatchNorm::MOMENTUM);
     let added = batch.detach().mul_scalar(BatchNorm::MOMENTUM * factor);
     running.update((kept + added).detach());
-    // A `RunningState` holds an update back until it is asked for; asking at once keeps `value`
-    // current for every later reader, on whichever thread.
+    // A `RunningState` delays an update until it is read; reading it at once keeps `value` current for every
+    // later reader, on any thread.
     running.value_sync();
 }

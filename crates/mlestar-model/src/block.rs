@@ -25,7 +25,7 @@ impl Unit {
         }
     }
 
-    /// In evaluation; `added` is what is added before the activation.
+    /// In evaluation; `added` is added before the activation.
     fn forward(&self, path: Path, x: Tensor<4>, added: Option<Tensor<4>>) -> Tensor<4> {
         let [before_pool, after_pool] = self.description.activations_round_pool();
         let y = path.convolve_normalized(
@@ -45,7 +45,7 @@ impl Unit {
         path.max_pool(y, self.description.pool_before_normalization())
     }
 
-    /// In training, from there to a pool at the end.
+    /// In training, from the normalisation to a final pool.
     fn normalize(
         &self,
         path: Path,
@@ -55,7 +55,7 @@ impl Unit {
     ) -> Tensor<4> {
         let scale = match self.description.trains_scale() {
             true => self.bn.weight.val(),
-            // No gradient reaches it.
+            // It receives no gradient.
             false => self.bn.weight.val().detach(),
         };
         path.normalize(&self.bn, scale, x, added, activation)
@@ -71,7 +71,7 @@ impl Unit {
         self.description.pool_after_activation()
     }
 
-    /// Shows its tensors by the names that the description gives them.
+    /// Visits its tensors under the names in the description.
     pub(crate) fn visit_named<V: ModuleVisitor>(&self, visitor: &mut V) {
         let name = self.description.convolution_name();
         visitor.enter_module(&name, "Unit");
@@ -85,7 +85,7 @@ impl Unit {
         visitor.exit_module(&name, "Unit");
     }
 
-    /// Maps its tensors by the names that the description gives them.
+    /// Maps its tensors under the names in the description.
     pub(crate) fn map_named<M: ModuleMapper>(self, mapper: &mut M) -> Self {
         let name = self.description.convolution_name();
         mapper.enter_module(&name, "Unit");
@@ -105,12 +105,12 @@ impl Unit {
 #[derive(Module, Debug)]
 pub(crate) struct Block {
     pub branch: Vec<Unit>,
-    /// Its input's way to the sum, where that is not the input itself.
+    /// The projection of the input to the sum, if the input is not added unchanged.
     pub projection: Option<Unit>,
-    /// Whether there is a sum.
+    /// Whether the block has a sum.
     #[module(skip)]
     adds: bool,
-    /// Whether stochastic depth counts it.
+    /// Whether the block counts for stochastic depth.
     #[module(skip)]
     pub in_stage: bool,
 }
@@ -157,7 +157,7 @@ impl Block {
         last.forward(path, y, added)
     }
 
-    /// In training. `factor` is the branch's, where something is added to it; `None` leaves it out.
+    /// In training. `factor` scales the branch, if something is added to it; `None` skips the branch.
     pub(crate) fn forward_train(&self, path: Path, x: Tensor<4>, factor: Option<f64>) -> Tensor<4> {
         let Some((last, others)) = self.branch.split_last() else {
             return x;

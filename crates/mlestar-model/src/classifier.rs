@@ -13,17 +13,17 @@ use crate::{
     path::{Path, Way},
 };
 
-/// What a training batch's way through the network is given besides its pictures.
+/// The settings of a training pass besides the images.
 #[derive(Debug, Clone, Default)]
 pub struct TrainingPass<'a> {
-    /// `[n, features]`, already scaled by `1 / (1 - p)` (see [`dropout_mask`](crate::dropout_mask)); `None`
-    /// drops nothing.
+    /// Dropout mask `[n, features]`, already scaled by `1 / (1 - p)` (see
+    /// [`dropout_mask`](crate::dropout_mask)); `None` drops nothing.
     pub dropout_mask: Option<Tensor<2>>,
-    /// What the branches of the residual blocks are multiplied by, `None` to leave one out (see
-    /// [`branch_factors`](crate::branch_factors)), one for every block of a stage, of which those without
-    /// a shortcut take no notice; blocks after the end are as they are.
+    /// Factors of the residual branches; `None` skips a branch (see [`branch_factors`](crate::branch_factors)).
+    /// There is one entry for every block of a stage; blocks without a shortcut ignore theirs, and blocks
+    /// beyond the end of the list are unchanged.
     pub branch_factors: &'a [Option<f64>],
-    /// How exactly convolutions are computed, and their gradients.
+    /// The precision of convolutions and their gradients.
     pub precision: Precision,
 }
 
@@ -31,19 +31,19 @@ pub struct TrainingPass<'a> {
 ///
 /// Its tensors have the names that the description gives them, and `head.weight` and `head.bias`.
 ///
-/// Cloning shares the running statistics (Burn's `RunningState` is shared): use
-/// [`Module::valid`] for a snapshot that later training does not change.
+/// Cloning shares the running statistics (Burn's `RunningState` is shared): use [`Module::valid`] for a copy
+/// that later training does not change.
 #[derive(Debug, Clone)]
 pub struct ImageClassifier {
     blocks: Vec<Block>,
     /// Linear layer after global average pooling.
     pub head: Head,
     pub(crate) description: Arc<Description>,
-    /// What it was built from, if it was built from one.
+    /// The specification it was built from, if any.
     pub(crate) spec: Option<Arc<ModelSpec>>,
-    /// Whether mirror images are among the views over whose logits evaluation averages.
+    /// Whether evaluation averages the logits over mirror images too.
     pub flip_averaging: bool,
-    /// Whether pictures moved by a pixel are among them.
+    /// Whether evaluation averages the logits over shifted images too.
     pub shift_averaging: bool,
 }
 
@@ -67,8 +67,8 @@ impl ImageClassifier {
         }
     }
 
-    /// Names of the parameters that training leaves as they are, as in [`Network::state`](crate::Network::state): the scales after max
-    /// pools.
+    /// Names of the parameters that training does not change, as in [`Network::state`](crate::Network::state):
+    /// the scales after max pools.
     #[must_use]
     pub fn fixed_parameters(&self) -> Vec<String> {
         let units = self.blocks.iter().flat_map(Block::units);
@@ -79,14 +79,14 @@ impl ImageClassifier {
             .collect()
     }
 
-    /// Logits `[n, classes]` of normalised pictures `[n, 3, height, width]`, as in deployment:
-    /// running statistics, no dropout, on any device. Nothing in the model changes.
+    /// Logits `[n, classes]` of normalised images `[n, 3, height, width]`, as in deployment: running
+    /// statistics, no dropout, on any device. The model is not changed.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         self.forward_in(images, Precision::F32)
     }
 
-    /// As [`forward`](Self::forward), with convolutions computed as exactly as said.
+    /// Like [`forward`](Self::forward), with this precision of convolutions.
     #[must_use]
     pub fn forward_in(&self, images: Tensor<4>, precision: Precision) -> Tensor<2> {
         self.forward_along(Way::of(&images), images, precision)
@@ -109,7 +109,7 @@ impl ImageClassifier {
         }
     }
 
-    /// The views over whose logits [`forward`](Self::forward) averages.
+    /// The views over which [`forward`](Self::forward) averages the logits.
     #[must_use]
     pub fn views(&self) -> Views {
         Views {
@@ -126,8 +126,8 @@ impl ImageClassifier {
         self.head.forward(path.average_pool(x))
     }
 
-    /// Logits `[n, classes]` of a training batch: statistics of the batch, which also move the
-    /// running statistics.
+    /// Logits `[n, classes]` of a training batch, computed with its statistics, which also move the running
+    /// statistics.
     #[must_use]
     pub fn forward_train_with(&self, images: Tensor<4>, pass: TrainingPass) -> Tensor<2> {
         self.forward_train_along(Way::of(&images), images, pass)
@@ -162,7 +162,7 @@ impl ImageClassifier {
     }
 }
 
-/// Burn's derive would name the tensors by fields and positions; here the description does.
+/// Burn's derive would name the tensors by fields and positions; here the description names them.
 impl Module for ImageClassifier {
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
         for unit in self.blocks.iter().flat_map(Block::units) {
@@ -238,10 +238,10 @@ impl ModelSpec {
     /// Builds the model with its initial weights on `device` (an autodiff device for training).
     ///
     /// Convolutions have Kaiming-normal weights with fan-out and a ReLU's gain (He et al. 2015,
-    /// <https://arxiv.org/abs/1502.01852>), batch normalisations weight 1 and bias 0, the linear
-    /// layer uniform weights and bias in +-1/sqrt(features), as PyTorch's `Linear`. In the blocks of a
-    /// plain CNN the first filters of a convolution pass its input's channels on instead. Every tensor's
-    /// draws depend only on `seed` and on the tensor's name.
+    /// <https://arxiv.org/abs/1502.01852>), batch normalisations have weight 1 and bias 0, and the linear layer
+    /// has uniform weights and bias in +-1/sqrt(features), as PyTorch's `Linear`. In the blocks of a plain CNN,
+    /// the first filters of a convolution are identity filters that copy input channels. The draws of every
+    /// tensor depend only on `seed` and on the tensor's name.
     #[must_use]
     pub fn init(&self, seed: u64, device: &Device) -> ImageClassifier {
         ImageClassifier {

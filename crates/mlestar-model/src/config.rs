@@ -12,13 +12,12 @@ pub enum Architecture {
     /// basic blocks).
     #[default]
     ResidualCnn,
-    /// The same without shortcuts and with max pooling in the place of strides: the first block of a
-    /// stage takes the largest of each `stride` x `stride` window after its first convolution. Filters
-    /// begin by passing their input on. (As the networks of Jordan 2024,
-    /// <https://arxiv.org/abs/2404.00498>, with average pooling.)
+    /// Like the residual CNN, but without shortcuts and with max pooling instead of strides: the first block of
+    /// a stage pools `stride` x `stride` windows after its first convolution. Filters start as identity
+    /// filters. (Like the networks of Jordan 2024, <https://arxiv.org/abs/2404.00498>, with average pooling.)
     PlainCnn,
-    /// A plain CNN in whose stages all blocks but the first are residual ones, for deeper networks. (The largest
-    /// network of Jordan 2024 has a shortcut over the last two of three convolutions of a stage.)
+    /// A plain CNN in which all blocks of a stage except the first are residual, for deeper networks. (The
+    /// largest network of Jordan 2024 has a shortcut over the last two of three convolutions of a stage.)
     PooledResidualCnn,
 }
 
@@ -30,23 +29,23 @@ pub struct StageConfig {
     pub channels: usize,
     /// Blocks of two convolutions in the stage, 1 to 64.
     pub blocks: usize,
-    /// Stride of the stage's first convolution (in a CNN with max pools the side of the one after it), 1 to
+    /// Stride of the stage's first convolution (in a CNN with max pools, the side of the pool after it), 1 to
     /// 4; the other blocks have none.
     pub stride: usize,
 }
 
-/// An architecture as a user writes it, section `[model]`.
+/// The settings of an architecture, section `[model]`.
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
 /// | `architecture` | `"residual-cnn"` | the family | `"residual-cnn"`, `"plain-cnn"`, `"pooled-residual-cnn"` |
-/// | `activation` | `"relu"` | the function after every batch normalisation | `"relu"`, `"silu"` |
+/// | `activation` | `"relu"` | the activation after every batch normalisation | `"relu"`, `"silu"` |
 /// | `stem_channels` | 64 | channels after the first convolution (3x3, stride 1) | 1 to 4096 |
 /// | `stages` | 64, 128, 256 channels, 2 blocks each, stride 2 | the stages | 1 to 8 of them |
 /// | `dropout` | 0.5 | probability of dropping a feature before the linear layer | 0 <= p < 1 |
-/// | `stochastic_depth` | 0 | probability of leaving out the last block's branch in a step, less for earlier blocks | 0 <= p < 1; 0 in a plain CNN |
-/// | `flip_averaging` | false | mirror images are among the views over whose logits evaluation averages | |
-/// | `shift_averaging` | false | so are pictures moved by a pixel: see [`Views`] | |
+/// | `stochastic_depth` | 0 | probability of skipping the last block's branch in a step; lower for earlier blocks | 0 <= p < 1; 0 in a plain CNN |
+/// | `flip_averaging` | false | evaluation averages the logits over mirror images too | |
+/// | `shift_averaging` | false | evaluation averages the logits over images shifted by a pixel too: see [`Views`] | |
 ///
 /// ```
 /// let config: mlestar_model::ModelConfig = toml::from_str(
@@ -61,20 +60,20 @@ pub struct StageConfig {
 pub struct ModelConfig {
     /// The family of the architecture.
     pub architecture: Architecture,
-    /// The function after every batch normalisation.
+    /// The activation after every batch normalisation.
     pub activation: Activation,
     /// Channels after the first convolution.
     pub stem_channels: usize,
     /// The stages, in order.
     pub stages: Vec<StageConfig>,
-    /// Probability with which a feature is dropped before the linear layer, in training only.
+    /// Probability with which a feature is dropped before the linear layer, only in training.
     pub dropout: f64,
-    /// Probability with which the branch of the last residual block is left out of a training step;
-    /// see [`branch_factors`](crate::branch_factors).
+    /// Probability of skipping the branch of the last residual block in a training step; see
+    /// [`branch_factors`](crate::branch_factors).
     pub stochastic_depth: f64,
-    /// Whether mirror images are among the views over whose logits evaluation averages; see [`Views`].
+    /// Whether evaluation averages the logits over mirror images too; see [`Views`].
     pub flip_averaging: bool,
-    /// Whether pictures moved by a pixel are among them.
+    /// Whether evaluation averages the logits over images shifted by a pixel too.
     pub shift_averaging: bool,
 }
 
@@ -124,7 +123,7 @@ impl ModelConfig {
         }
     }
 
-    /// The views over whose logits evaluation averages.
+    /// The views over which evaluation averages the logits.
     #[must_use]
     pub fn views(&self) -> Views {
         Views {
@@ -133,11 +132,11 @@ impl ModelConfig {
         }
     }
 
-    /// Whether every value is in its range.
+    /// Checks that every value is within its range.
     pub(crate) fn check_ranges(&self) -> Result<(), ModelError> {
         in_range("stem_channels", self.stem_channels, 1, MAX_CHANNELS)?;
         in_range("stages.len()", self.stages.len(), 1, MAX_STAGES)?;
-        // `contains` is false for NaN, which is what is wanted.
+        // `contains` is false for NaN, as intended.
         for (key, value) in [
             ("dropout", self.dropout),
             ("stochastic_depth", self.stochastic_depth),
@@ -221,8 +220,8 @@ mod tests {
                 c.architecture = Architecture::PlainCnn;
                 c.stochastic_depth = 0.2;
             },
-            "stochastic_depth = 0.2 is out of range: it must be 0 in a plain CNN, whose blocks have no \
-             branch to leave out",
+            "stochastic_depth = 0.2 is out of range: it must be 0 in a plain CNN, because its blocks \
+             have no residual branch",
         );
         refused(
             |c| c.stages[2].channels = 5000,
@@ -235,11 +234,10 @@ mod tests {
         let error = ModelConfig::small().check(10, 32, 3).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "stages[2].stride = 2 does not fit: the pictures of 32x3 pixels are only 8x1 when they \
-             get there; lower the stride, drop a stage or use larger pictures"
+            "stages[2].stride = 2 does not fit: the images of 32x3 pixels are only 8x1 at this layer; lower the stride, drop a stage or use larger images"
         );
         assert!(ModelConfig::small().check(10, 5, 5).is_ok());
-        // Windows that are not full are left out: 7, 3, 1, and then none.
+        // Incomplete windows are left out: 7, 3, 1, and then none.
         let mut plain = ModelConfig {
             architecture: Architecture::PlainCnn,
             ..ModelConfig::small()

@@ -1,36 +1,37 @@
-//! A network as a list of blocks: what all that builds, runs, counts or writes a network reads.
+//! A network as a list of blocks: the common input of everything that builds, runs, counts or writes a network.
 
 use std::collections::HashSet;
 
 use crate::{Activation, ModelError, Views};
 
-/// A network: blocks one after the other, then global average pooling, dropout and a linear layer.
+/// A network: a sequence of blocks, then global average pooling, dropout and a linear layer.
 ///
-/// An architecture makes one from its config ([`ModelSpec::description`](crate::ModelSpec::description)), and nothing that reads it knows
-/// the architecture. Shapes of feature maps are `[channels, height, width]`.
+/// An architecture creates one from its config ([`ModelSpec::description`](crate::ModelSpec::description)).
+/// Code that reads it does not need to know the architecture. Shapes of feature maps are
+/// `[channels, height, width]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Description {
     /// Height and width of the images in pixels.
     pub image: [usize; 2],
     /// The blocks, in the order of computation.
     pub blocks: Vec<BlockDescription>,
-    /// Probability with which a feature is dropped before the linear layer, in training only.
+    /// Probability with which a feature is dropped before the linear layer, only in training.
     pub dropout: f64,
-    /// Probability with which the last branch is left out of a training step; see
+    /// Probability of skipping the last branch in a training step; see
     /// [`branch_factors`](crate::branch_factors).
     pub stochastic_depth: f64,
-    /// Results of the linear layer.
+    /// Number of outputs of the linear layer.
     pub n_classes: usize,
-    /// The views over whose logits evaluation averages.
+    /// The views over which evaluation averages the logits.
     pub views: Views,
 }
 
 /// A branch of units and what is added to its result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BlockDescription {
-    /// Dotted name, e.g. `stages.0.1`, with which the names of its tensors begin.
+    /// Dotted name, e.g. `stages.0.1`; prefix of the names of its tensors.
     pub name: String,
-    /// The stage that it belongs to. Stochastic depth counts the blocks that have one.
+    /// The stage that it belongs to. Stochastic depth counts the blocks with a stage.
     pub stage: Option<usize>,
     /// The units, at least one.
     pub branch: Vec<UnitDescription>,
@@ -45,68 +46,68 @@ pub enum Shortcut {
     None,
     /// The block's input.
     Identity,
-    /// What a unit makes of the block's input.
+    /// The block's input after a unit.
     Projection(UnitDescription),
 }
 
-/// A square convolution without bias, batch normalisation, the block's sum where it is the last of a branch,
-/// and an activation; somewhere among them perhaps a max pool.
+/// A square convolution without bias, batch normalisation, the block's sum in the last unit of a branch, and an
+/// activation; optionally a max pool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UnitDescription {
-    /// What its names begin with, e.g. `stem` or `stages.0.1`.
+    /// Prefix of its names, e.g. `stem` or `stages.0.1`.
     pub place: String,
-    /// Which unit of its place it is, from 1; `None` for the only one.
+    /// Its number among the units of its place, from 1; `None` for the only one.
     pub number: Option<usize>,
-    /// Channels that it reads.
+    /// Number of input channels.
     pub channels_in: usize,
-    /// Channels that it writes.
+    /// Number of output channels.
     pub channels_out: usize,
     /// Side of the convolution's kernel.
     pub kernel: usize,
     /// The convolution's stride.
     pub stride: usize,
-    /// Zeros at each border.
+    /// Zero padding at each border.
     pub padding: usize,
-    /// Groups of channels that do not see each other; as many as channels in a depthwise convolution.
+    /// Groups of channels that are computed separately; as many as channels in a depthwise convolution.
     pub groups: usize,
     /// A max pool after the convolution or at the end.
     pub pool: Option<MaxPool>,
-    /// What is done to each value at the end.
+    /// The activation at the end.
     pub activation: Option<Activation>,
-    /// How training begins.
+    /// The initial weights.
     pub initial_weights: InitialWeights,
 }
 
-/// Largest value of each window; what lies outside the map counts for nothing.
+/// Largest value of each window; positions outside the map are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxPool {
     /// Side of the windows.
     pub window: usize,
-    /// Pixels from one window to the next. Windows that are not full at the lower and right end are left out.
+    /// Pixels from one window to the next. Incomplete windows at the lower and right end are left out.
     pub stride: usize,
-    /// Pixels by which the first window begins outside the map, and the last may end there.
+    /// Pixels by which the first window starts outside the map; the last may end as far outside.
     pub padding: usize,
-    /// Where it stands in its unit.
+    /// Its position in the unit.
     pub position: PoolPosition,
 }
 
-/// Where in its unit a max pool stands.
+/// The position of a max pool in its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolPosition {
-    /// Between convolution and batch normalisation. The scale of that is not trained and stays 1: the largest
-    /// of scaled values is the scaled largest value only for scales above 0, and this is what lets the
-    /// normalisation be folded into the convolution.
+    /// Between convolution and batch normalisation. The scale of the normalisation is not trained and stays 1.
+    /// Only for scales above 0 does the maximum of scaled values equal the scaled maximum, which is needed to
+    /// fold the normalisation into the convolution.
     BeforeNormalization,
     /// At the end of the unit.
     AfterActivation,
 }
 
-/// How the weights of a convolution begin.
+/// The initial weights of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitialWeights {
     /// From N(0, 2 / fan-out).
     Kaiming,
-    /// The first filters pass a channel of the input on as it is, one each; the others as above.
+    /// The first filters are identity filters that copy one input channel each; the others as above.
     Passing,
 }
 
@@ -116,7 +117,7 @@ impl Description {
     /// Added to the variance before a batch normalisation takes its square root.
     pub const EPSILON: f64 = 1e-5;
 
-    /// All units in the order of the state: of each block the branch, then the projection.
+    /// All units in the order of the state: for each block the branch, then the projection.
     pub fn units(&self) -> impl Iterator<Item = &UnitDescription> {
         self.blocks.iter().flat_map(|block| {
             let projection = match &block.shortcut {
@@ -127,7 +128,7 @@ impl Description {
         })
     }
 
-    /// Channels of the last feature map, which the linear layer reads.
+    /// Channels of the last feature map, the input of the linear layer.
     #[must_use]
     pub fn features(&self) -> usize {
         self.last_map()[0]
@@ -146,19 +147,18 @@ impl Description {
         [Self::CHANNELS, self.image[0], self.image[1]]
     }
 
-    /// Checks that every part fits the one before it.
+    /// Checks that every part fits the previous one.
     ///
     /// # Errors
     ///
-    /// [`ModelError::PictureTooSmall`] where a stride or window is larger than the feature map that it is
-    /// applied to, which would throw most of the map away; [`ModelError::Description`] where the description
-    /// contradicts itself.
+    /// [`ModelError::PictureTooSmall`] if a stride or window is larger than its feature map, which would
+    /// discard most of the map; [`ModelError::Description`] if the description contradicts itself.
     pub fn check(&self) -> Result<(), ModelError> {
         let mut names = HashSet::new();
         for unit in self.units() {
             let name = unit.convolution_name();
             if !names.insert(name) {
-                return Err(unit.wrong("it is there twice"));
+                return Err(unit.wrong("it occurs twice"));
             }
         }
         let mut map = self.image_shape();
@@ -170,7 +170,7 @@ impl Description {
 }
 
 impl BlockDescription {
-    /// The shape that it makes of `input`, where all of it fits.
+    /// The shape of its result for `input`, if everything fits.
     fn check(&self, input: [usize; 3], image: [usize; 2]) -> Result<[usize; 3], ModelError> {
         let wrong = |reason: String| ModelError::Description {
             part: self.name.clone(),
@@ -191,7 +191,7 @@ impl BlockDescription {
         if self.has_shortcut() && last.pool_before_normalization().is_some() {
             return Err(wrong("a sum after a max pool is not supported".to_owned()));
         }
-        // A pool at the end comes after the sum.
+        // A final pool comes after the sum.
         let sum = last.convolved(map);
         let added = match &self.shortcut {
             Shortcut::None => sum,
@@ -206,7 +206,7 @@ impl BlockDescription {
         }
     }
 
-    /// Whether something is added to the branch, so that it can be left out.
+    /// Whether something is added to the branch, so that the branch can be skipped.
     #[must_use]
     pub fn has_shortcut(&self) -> bool {
         self.shortcut != Shortcut::None
@@ -252,25 +252,25 @@ impl UnitDescription {
         }
     }
 
-    /// What the name of the convolution's weight begins with.
+    /// Prefix of the name of the convolution's weight.
     #[must_use]
     pub fn convolution_name(&self) -> String {
         self.name("conv")
     }
 
-    /// What the names of the batch normalisation's tensors begin with.
+    /// Prefix of the names of the batch normalisation's tensors.
     #[must_use]
     pub fn normalization_name(&self) -> String {
         self.name("bn")
     }
 
-    /// Name of the activation, whose kind is called `kind`.
+    /// Name of the activation; `kind` is the name of its function.
     #[must_use]
     pub fn activation_name(&self, kind: &str) -> String {
         self.name(kind)
     }
 
-    /// Name of the max pool: the first unit's has no number.
+    /// Name of the max pool; for the first unit it has no number.
     #[must_use]
     pub fn pool_name(&self) -> String {
         match self.number {
@@ -299,15 +299,15 @@ impl UnitDescription {
             .filter(|pool| pool.position == PoolPosition::BeforeNormalization)
     }
 
-    /// The max pool at the end.
+    /// The final max pool.
     #[must_use]
     pub fn pool_after_activation(&self) -> Option<MaxPool> {
         self.pool
             .filter(|pool| pool.position == PoolPosition::AfterActivation)
     }
 
-    /// Where the normalisation is folded into the convolution: what is done to the values before the max pool,
-    /// and what after it. One that never falls may come before either.
+    /// If the normalisation is folded into the convolution: the activation before the max pool, and the one
+    /// after it. A monotonic one may come before or after.
     #[must_use]
     pub fn activations_round_pool(&self) -> [Option<Activation>; 2] {
         match self.activation {
@@ -318,14 +318,14 @@ impl UnitDescription {
         }
     }
 
-    /// The shape that the convolution makes of a map.
+    /// The shape of the convolution's result.
     #[must_use]
     pub fn convolved(&self, [_, height, width]: [usize; 3]) -> [usize; 3] {
         let side = |side| steps(side, self.kernel, self.stride, self.padding);
         [self.channels_out, side(height), side(width)]
     }
 
-    /// The shape that the whole unit makes of a map.
+    /// The shape of the unit's result.
     #[must_use]
     pub fn output(&self, map: [usize; 3]) -> [usize; 3] {
         let map = self.convolved(map);
@@ -339,7 +339,7 @@ impl UnitDescription {
         }
     }
 
-    /// The shape that it makes of `input`, where it fits; `key` is the stride's.
+    /// The shape of its result for `input`, if it fits; `key` is the key of the stride.
     fn check(
         &self,
         input: [usize; 3],
@@ -348,15 +348,17 @@ impl UnitDescription {
     ) -> Result<[usize; 3], ModelError> {
         if self.channels_in != input[0] {
             let (reads, found) = (self.channels_in, input[0]);
-            return Err(self.wrong(format!("it reads {reads} channels of a map of {found}")));
+            return Err(self.wrong(format!(
+                "it expects {reads} input channels, but its input has {found}"
+            )));
         }
         let groups = self.groups;
         let divides = |channels: usize| channels.is_multiple_of(groups);
         if groups == 0 || !divides(self.channels_in) || !divides(self.channels_out) {
-            return Err(self.wrong(format!("its channels do not make {groups} groups")));
+            return Err(self.wrong(format!("its channels cannot be split into {groups} groups")));
         }
         if groups > 1 && self.initial_weights == InitialWeights::Passing {
-            return Err(self.wrong("filters of groups cannot begin by passing channels on"));
+            return Err(self.wrong("a grouped convolution cannot start with identity filters"));
         }
         let pool = self.pool.unwrap_or(MaxPool::side_by_side(1));
         if [self.kernel, self.stride, pool.window, pool.stride].contains(&0)
@@ -402,7 +404,7 @@ impl MaxPool {
         }
     }
 
-    /// The shape that it makes of a map.
+    /// The shape of its result.
     #[must_use]
     pub fn output(&self, [channels, height, width]: [usize; 3]) -> [usize; 3] {
         let side = |side| steps(side, self.window, self.stride, self.padding);
@@ -410,7 +412,7 @@ impl MaxPool {
     }
 }
 
-/// Positions of a window of `size` pixels along `side` pixels; 0 where it does not fit.
+/// Number of positions of a window of `size` pixels along `side` pixels; 0 if it does not fit.
 fn steps(side: usize, size: usize, stride: usize, padding: usize) -> usize {
     match (side + 2 * padding).checked_sub(size) {
         Some(room) => room / stride.max(1) + 1,

@@ -3,9 +3,9 @@ use mlestar_random::Stream;
 
 /// A dropout mask `[n, features]`: 0 with probability `p`, otherwise `1 / (1 - p)`.
 ///
-/// Drawn from (`seed`, `step`) and not from the device's generator, so that training is repeatable
-/// and can be resumed at any step. `p` is expected in `0 <= p < 1` (a checked configuration
-/// guarantees it); 0 gives a mask of ones.
+/// Drawn from (`seed`, `step`) and not from the device's generator, so that training is repeatable and can be
+/// resumed at any step. `p` must be in `0 <= p < 1`, which a checked configuration guarantees; 0 gives a mask
+/// of ones.
 ///
 /// ```
 /// use burn::tensor::Device;

@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-/// What can be wrong with a model's configuration or with weights that are loaded into it.
+/// Errors in a model's configuration or in weights that are loaded into it.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -11,23 +11,22 @@ pub enum ModelError {
         key: String,
         /// The value found.
         value: String,
-        /// What is allowed, in words.
+        /// The allowed range, in words.
         limit: String,
     },
-    /// The pictures are too small for the strides of the architecture.
+    /// The images are too small for the strides of the architecture.
     #[error(
-        "{key} = {stride} does not fit: the pictures of {height}x{width} pixels are only \
-         {at_height}x{at_width} when they get there; lower the stride, drop a stage or use larger \
-         pictures"
+        "{key} = {stride} does not fit: the images of {height}x{width} pixels are only {at_height}x{at_width} at this layer; lower the stride, drop a stage or use larger \
+         images"
     )]
     PictureTooSmall {
         /// Dotted key of the stride, e.g. `stages[2].stride`.
         key: String,
         /// The stride.
         stride: usize,
-        /// Height of the pictures in pixels.
+        /// Height of the images in pixels.
         height: usize,
-        /// Width of the pictures in pixels.
+        /// Width of the images in pixels.
         width: usize,
         /// Height of the feature map that enters the stage.
         at_height: usize,
@@ -42,7 +41,7 @@ pub enum ModelError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The architecture is larger than the crate builds.
+    /// The architecture is larger than this crate supports.
     #[error(
         "the architecture has {parameters} parameters, more than the limit of {limit}; use fewer \
          channels, blocks or classes"
@@ -55,13 +54,13 @@ pub enum ModelError {
     },
     /// A saved state lacks a tensor of the model.
     #[error(
-        "the saved state has no tensor `{name}`, which the model needs: it is of another model"
+        "the saved state has no tensor `{name}`, which the model needs: it belongs to another model"
     )]
     MissingTensor {
         /// Name of the tensor.
         name: String,
     },
-    /// A saved state has a tensor that the model does not know, or has it twice.
+    /// A saved state has a tensor that the model does not have, or has it twice.
     #[error("the saved state has the tensor `{name}`, {reason}")]
     UnexpectedTensor {
         /// Name of the tensor.
@@ -98,19 +97,21 @@ pub enum ModelError {
         position: usize,
         /// The value.
         value: f32,
-        /// Why it is refused.
+        /// Why it is rejected.
         reason: &'static str,
     },
-    /// The network tells another number of classes apart.
-    #[error("the network gives {logits} logits an image, but there are {n_classes} classes")]
+    /// The network has another number of outputs than there are classes.
+    #[error("the network returns {logits} logits per image, but there are {n_classes} classes")]
     OtherClasses {
-        /// What it gives.
+        /// The number of outputs.
         logits: usize,
-        /// What is needed.
+        /// The number of classes.
         n_classes: usize,
     },
-    /// The network panicked at an image of this size.
-    #[error("the network cannot take images of {height}x{width} pixels: it panicked at one")]
+    /// The network panicked on an image of this size.
+    #[error(
+        "the network does not accept images of {height}x{width} pixels: it panicked on a test image"
+    )]
     ImagesRefused {
         /// Height in pixels.
         height: usize,

@@ -6,7 +6,7 @@ use burn::{
 /// The linear layer that turns features into logits.
 #[derive(Module, Debug)]
 pub struct Head {
-    /// `[classes, features]`, as PyTorch has it.
+    /// `[classes, features]`, as in PyTorch.
     pub weight: Param<Tensor<2>>,
     /// `[classes]`.
     pub bias: Param<Tensor<1>>,

@@ -1,5 +1,5 @@
-//! Initial weights. Every tensor draws from its own stream, keyed by the seed and the tensor's
-//! name, so that neither the device nor the order of building matters.
+//! Initial weights. Every tensor has its own random stream, keyed by the seed and the tensor's name, so that
+//! neither the device nor the order of building matters.
 
 use burn::{
     module::Param,
@@ -19,7 +19,7 @@ fn stream(seed: u64, name: &str) -> Stream {
 pub(crate) fn convolution(unit: &UnitDescription, seed: u64, device: &Device) -> Param<Tensor<4>> {
     let shape = unit.weight_shape();
     let [channels_out, channels_in, height, width] = shape;
-    // A channel is read by the filters of its own group.
+    // The filters of a group read only its channels.
     let fan_out = (channels_out / unit.groups * height * width) as f64;
     let standard_deviation = (2.0 / fan_out).sqrt();
     let mut draws = stream(seed, &format!("{}.weight", unit.convolution_name()));

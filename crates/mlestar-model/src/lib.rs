@@ -1,11 +1,10 @@
 //! Image classifiers on [Burn](https://burn.dev), from configuration, with parameter, FLOP and
 //! memory counts.
 //!
-//! A [`ModelConfig`] is what a user writes. [`ModelConfig::check`] turns it into a [`ModelSpec`]:
-//! an architecture together with the pictures and classes it is for, known to be buildable. Its
-//! [`Description`] is the network as a list of blocks. From that come the [`ModelSummary`] (computed,
-//! no model needed) and the [`ImageClassifier`] itself, whose initial weights depend only on the seed and on the names of
-//! the parameters, never on the device.
+//! A user writes a [`ModelConfig`]. [`ModelConfig::check`] turns it into a [`ModelSpec`]: a valid architecture
+//! for a given image size and number of classes. Its [`Description`] is the network as a list of blocks. From
+//! it come the [`ModelSummary`] (computed without building the model) and the [`ImageClassifier`], whose
+//! initial weights depend only on the seed and on the names of the parameters, never on the device.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -24,15 +23,15 @@
 //!
 //! # Training and evaluation
 //!
-//! Burn's own `BatchNorm` decides by the device of its input whether it trains, so that evaluating
-//! on an autodiff device silently uses (and updates) batch statistics. Here the caller decides:
+//! Burn's own `BatchNorm` decides by the device of its input whether it trains, so that evaluation on an
+//! autodiff device silently uses (and updates) batch statistics. Here the caller decides:
 //! [`ImageClassifier::forward`] always uses the running statistics and changes nothing,
 //! [`ImageClassifier::forward_train_with`] always uses those of the batch and updates the running ones.
 //!
 //! # Features
 //!
-//! `burn` (on by default) has the networks. Without it the crate has configurations, specifications and summaries, and
-//! compiles without Burn.
+//! `burn` (on by default) contains the networks. Without it, the crate compiles without Burn and contains
+//! configurations, specifications and summaries.
 //!
 //! The crate picks no Burn backend; the program that uses it does (`burn = { features = ["flex"] }`
 //! for the CPU).

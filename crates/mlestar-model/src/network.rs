@@ -1,4 +1,4 @@
-//! What training asks of a network.
+//! The interface between training and networks.
 
 use std::{
     ops::Range,
@@ -17,12 +17,12 @@ use crate::{
     dropout_mask, state,
 };
 
-/// A Burn module that classifies images: all that `mlestar_train::fit` needs in order to train it.
+/// A Burn module that classifies images: everything `mlestar_train::fit` needs to train it.
 ///
-/// Only [`forward`](Self::forward) has no default. A module of Burn's own layers needs nothing else: Burn's batch
-/// normalisation and dropout look at the device to see whether they train, and the default of
-/// [`forward_train`](Self::forward_train) seeds Burn's generator before each step, so that a training that is resumed
-/// draws what it would have drawn.
+/// Only [`forward`](Self::forward) has no default. A module of Burn's own layers needs nothing else: Burn's
+/// batch normalisation and dropout infer from the device whether they train. The default of
+/// [`forward_train`](Self::forward_train) seeds Burn's generator before each step, so that a resumed training
+/// draws the same numbers as an uninterrupted one.
 ///
 /// ```
 /// use burn::{
@@ -50,41 +50,41 @@ use crate::{
 /// assert_eq!(names, ["linear.weight", "linear.bias"]);
 ///
 /// let error = network.check(10, [8, 8]).unwrap_err();
-/// assert_eq!(error.to_string(), "the network gives 2 logits an image, but there are 10 classes");
+/// assert_eq!(error.to_string(), "the network returns 2 logits per image, but there are 10 classes");
 /// # Ok::<(), mlestar_model::ModelError>(())
 /// ```
 pub trait Network: Module {
-    /// Logits `[n, classes]` of normalised images `[n, 3, height, width]`. Without autodiff this is how the network
-    /// answers once it is deployed, and nothing in it changes.
+    /// Logits `[n, classes]` of normalised images `[n, 3, height, width]`. Without autodiff, this is how the
+    /// deployed network predicts; it changes nothing in the network.
     fn forward(&self, images: Tensor<4>) -> Tensor<2>;
 
     /// Logits `[n, classes]` of a training batch, or of a part of one, on an autodiff device.
     ///
-    /// What is drawn here must follow from `part`, or a resumed training ends with other weights.
+    /// Random draws must depend only on `part`; otherwise a resumed training ends with different weights.
     fn forward_train(&self, images: Tensor<4>, part: &BatchPart) -> Tensor<2> {
         part.seed_burn(&images.device());
         self.forward(images)
     }
 
-    /// What makes this network another one than one with the same tensors: a checkpoint is resumed only by a network
-    /// with an equal description. By default the name of the type; a network with settings that its tensors do not show
-    /// (an activation, a dropout rate) adds them.
+    /// Identifies the network beyond its tensors: a checkpoint is resumed only by a network with an equal
+    /// description. The default is the name of the type. A network with settings that its tensors do not show
+    /// (an activation, a dropout rate) should add them.
     fn description(&self) -> Value {
         json!(std::any::type_name::<Self>())
     }
 
-    /// The `[height, width]` of the images that the network was made for; `None` where any size will do. Training takes
-    /// no other images, but for the smaller ones of progressive resizing.
+    /// The `[height, width]` of the images that the network was made for; `None` if it accepts any size.
+    /// Training uses no other size, except for the smaller images of progressive resizing.
     fn image_size(&self) -> Option<[usize; 2]> {
         None
     }
 
-    /// Whether the network takes images of `[height, width]` pixels and tells `n_classes` classes apart. By default one
-    /// black image is tried.
+    /// Checks that the network accepts images of `[height, width]` pixels and has `n_classes` outputs. The
+    /// default tries one black image.
     ///
     /// # Errors
     ///
-    /// [`ModelError`] with what the network cannot do.
+    /// [`ModelError`] with the requirement that the network does not meet.
     fn check(&self, n_classes: usize, [height, width]: [usize; 2]) -> Result<(), ModelError> {
         let network = self.valid();
         let device = network.devices().into_iter().next().unwrap_or_default();
@@ -99,8 +99,8 @@ pub trait Network: Module {
         }
     }
 
-    /// All parameters and running statistics, in the order of the fields, on the host. Integer and boolean tensors are
-    /// taken to be constants.
+    /// All parameters and running statistics, in the order of the fields, on the host. Integer and boolean
+    /// tensors are assumed to be constants.
     fn state(&self) -> Vec<NamedTensor> {
         state::collect(self)
     }
@@ -109,26 +109,25 @@ pub trait Network: Module {
     ///
     /// # Errors
     ///
-    /// [`ModelError`] naming the tensor when one is missing, unknown or there twice, has another
-    /// shape, a number of values that does not fit its shape, a value that is not finite, or a
-    /// negative running variance.
+    /// [`ModelError`] with the tensor, if one is missing, unknown or occurs twice, has another shape, a number
+    /// of values that does not fit its shape, a value that is not finite, or a negative running variance.
     fn load_state(self, state: &[NamedTensor], device: &Device) -> Result<Self, ModelError> {
         state::load(self, state, device)
     }
 }
 
-/// Which images of which step a forward pass of training is about. What a network draws at random follows from it.
+/// Identifies the images and the step of a training pass. The network's random draws depend on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchPart {
     /// Seed of the training.
     pub seed: u64,
     /// The step, from 0 over the whole training.
     pub step: u64,
-    /// Images of the whole batch.
+    /// Number of images in the whole batch.
     pub batch_size: usize,
-    /// Which of them the pass is given: all, or some where a batch is computed in parts.
+    /// The images of this pass: all, or some if a batch is computed in parts.
     pub rows: Range<usize>,
-    /// How exactly convolutions may be computed.
+    /// The allowed precision of convolutions.
     pub precision: Precision,
 }
 
@@ -145,8 +144,8 @@ impl BatchPart {
         }
     }
 
-    /// Sets Burn's own generator to what follows from the seed, the step and the part. That generator is one for the
-    /// whole process: whoever else draws from it at the same time changes what is drawn.
+    /// Seeds Burn's own generator from the seed, the step and the part. That generator belongs to the whole
+    /// process: concurrent draws by other code change the results.
     pub fn seed_burn(&self, device: &Device) {
         let mut stream = Stream::new(
             self.seed,

@@ -1,4 +1,4 @@
-//! The two ways through a network: the kernels of `mlestar-kernels`, or Burn's own operations.
+//! The two ways to run a network: the kernels of `mlestar-kernels`, or Burn's own operations.
 
 use burn::tensor::{
     Tensor,
@@ -10,8 +10,8 @@ use mlestar_kernels::backend::{self as kernels, Conv2dOptions, Windows};
 use crate::description::{MaxPool, UnitDescription};
 use crate::{Activation, BatchNorm, Precision};
 
-/// How feature maps are laid out and which operations compute them. Both ways give the same results, up
-/// to rounding.
+/// The layout of feature maps and the operations that compute them. Both ways give the same results, except for
+/// rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     /// Burn's operations on `[n, channels, height, width]`: any device.
@@ -21,7 +21,7 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    /// The faster way for pictures `[n, 3, height, width]`.
+    /// The faster way for images `[n, 3, height, width]`.
     pub(crate) fn of(images: &Tensor<4>) -> Self {
         match kernels::takes(images) {
             true => Self::Kernels,
@@ -30,7 +30,7 @@ impl Way {
     }
 }
 
-/// A way with the precision of convolutions.
+/// A way to run a network, with a precision of convolutions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Path {
     pub way: Way,
@@ -38,7 +38,7 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// Pictures `[n, channels, height, width]` in this way's layout.
+    /// Images `[n, channels, height, width]` in this layout.
     pub(crate) fn enter(self, images: Tensor<4>) -> Tensor<4> {
         match self.way {
             Way::Burn => images,
@@ -46,7 +46,7 @@ impl Path {
         }
     }
 
-    /// A unit's convolution, with these weights.
+    /// A unit's convolution with these weights.
     pub(crate) fn convolve(
         self,
         unit: &UnitDescription,
@@ -61,7 +61,7 @@ impl Path {
         }
     }
 
-    /// An operation of Burn on a map in this way's layout.
+    /// A Burn operation on a map in this layout.
     fn by_burn(self, x: Tensor<4>, operation: impl FnOnce(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
         match self.way {
             Way::Burn => operation(x),
@@ -111,9 +111,8 @@ impl Path {
         }
     }
 
-    /// Convolution and evaluation-mode batch normalisation as one convolution with a bias (the
-    /// normalisation is linear, and folding it saves its passes over the activations), then residual
-    /// sum and activation.
+    /// Convolution and evaluation-mode batch normalisation as one convolution with a bias (the normalisation is
+    /// linear, and folding it saves its passes over the activations), then residual sum and activation.
     pub(crate) fn convolve_normalized(
         self,
         unit: &UnitDescription,
@@ -127,8 +126,8 @@ impl Path {
         let [channels] = scale.dims();
         let weight = weight * scale.reshape([channels, 1, 1, 1]);
         match self.way {
-            // The one pass has no gradients; one operation after the other gives the same bits (with SiLU up to
-            // the rounding of its exponential).
+            // The fused pass has no gradients; the separate operations give the same bits (with SiLU up to the
+            // rounding of its exponential).
             Way::Kernels if x.device().is_autodiff() => {
                 let y = self.convolve(unit, x, weight);
                 let y = y + shift.reshape([1, 1, 1, channels]);

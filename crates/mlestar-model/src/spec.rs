@@ -2,15 +2,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Description, ModelConfig, ModelError, ModelSummary, config::in_range};
 
-/// More parameters than this (2 GB of f32 weights) are refused.
+/// More parameters than this (2 GB of f32 weights) are rejected.
 const MAX_PARAMETERS: u64 = 500_000_000;
 const MAX_CLASSES: usize = 100_000;
 const MAX_IMAGE_SIDE: usize = 4096;
 
-/// A checked architecture: it can be built, for RGB pictures of a known size and a known number of
-/// classes.
+/// A checked architecture: it can be built, for RGB images of a known size and a known number of classes.
 ///
-/// Made by [`ModelConfig::check`]. Deserializing one runs the same check.
+/// Created by [`ModelConfig::check`]. Deserialising one runs the same check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "UncheckedSpec", into = "UncheckedSpec")]
 pub struct ModelSpec {
@@ -73,19 +72,19 @@ impl ModelSpec {
         self.n_classes
     }
 
-    /// Height of the pictures in pixels.
+    /// Height of the images in pixels.
     #[must_use]
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Width of the pictures in pixels.
+    /// Width of the images in pixels.
     #[must_use]
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The number of features that enter the linear layer (and that dropout works on).
+    /// The number of features that enter the linear layer (to which dropout applies).
     #[must_use]
     pub fn features(&self) -> usize {
         self.description().features()
@@ -117,8 +116,8 @@ impl ModelConfig {
     ///
     /// # Errors
     ///
-    /// [`ModelError`] naming the key, the value and what is allowed: a value out of its range, a
-    /// stride larger than the feature map it is applied to, or more than 500 million parameters.
+    /// [`ModelError`] with the key, the value and the allowed range: a value out of its range, a stride larger
+    /// than its feature map, or more than 500 million parameters.
     pub fn check(
         &self,
         n_classes: usize,
@@ -130,7 +129,7 @@ impl ModelConfig {
         in_range("width", width, 1, MAX_IMAGE_SIDE)?;
         self.check_ranges()?;
         if self.stochastic_depth != 0.0 && !self.architecture.has_shortcuts() {
-            let limit = "0 in a plain CNN, whose blocks have no branch to leave out";
+            let limit = "0 in a plain CNN, because its blocks have no residual branch";
             let value = self.stochastic_depth;
             return Err(ModelError::out_of_range("stochastic_depth", value, limit));
         }

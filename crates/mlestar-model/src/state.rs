@@ -10,7 +10,7 @@ use crate::{ImageClassifier, ModelError, NamedTensor, StateKind};
 /// All float tensors of a module, in the order of its fields, on the host.
 pub(crate) fn collect<M: Module>(module: &M) -> Vec<NamedTensor> {
     let mut collector = Collector::default();
-    // Burn holds updates of running statistics back until they are asked for; `valid` asks for them, a visit does not.
+    // Burn delays updates of running statistics until they are read; `valid` reads them, visiting does not.
     module.valid().visit(&mut collector);
     collector.tensors
 }
@@ -27,11 +27,11 @@ pub(crate) fn load<M: Module>(
         if known.insert(tensor.name.as_str(), tensor).is_some() {
             return Err(ModelError::UnexpectedTensor {
                 name: tensor.name.clone(),
-                reason: "which it already had",
+                reason: "which occurs twice",
             });
         }
     }
-    // The shared running statistics of other clones must not move or change.
+    // The shared running statistics of other clones must not change.
     let snapshot = module.valid();
     let mut checker = Checker {
         path: Path::default(),
@@ -45,7 +45,7 @@ pub(crate) fn load<M: Module>(
     if let Some(name) = known.keys().min() {
         return Err(ModelError::UnexpectedTensor {
             name: (*name).to_owned(),
-            reason: "which the model does not have: it is of another model",
+            reason: "which the model does not have: it belongs to another model",
         });
     }
     let plain = device.clone().without_autodiff();
@@ -54,18 +54,18 @@ pub(crate) fn load<M: Module>(
         state: state.iter().map(|t| (t.name.as_str(), t)).collect(),
         device: &plain,
     };
-    // What is not loaded (constants) moves along.
+    // Tensors that are not loaded (constants) also move to the device.
     let loaded = snapshot.map(&mut loader).fork(&plain);
     Ok(match device.is_autodiff() {
-        // Switches on what `valid` switched off, such as dropout.
+        // Enables what `valid` disabled, such as dropout.
         true => loaded.train(),
         false => loaded,
     })
 }
 
 impl ImageClassifier {
-    /// The number of parameters that training changes by gradient, without fixed ones and the running
-    /// statistics (which Burn's `Module::num_params` includes).
+    /// The number of parameters that training changes by gradient, without fixed ones and running statistics
+    /// (which Burn's `Module::num_params` includes).
     #[must_use]
     pub fn n_trainable(&self) -> usize {
         let mut counter = Counter {
@@ -106,7 +106,7 @@ fn check_values(tensor: &NamedTensor) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// The dotted name of the tensor that a visitor or mapper is at.
+/// The dotted name of the current tensor of a visitor or mapper.
 #[derive(Default)]
 struct Path(Vec<String>);
 
@@ -175,7 +175,7 @@ impl ModuleVisitor for Counter {
 
 struct Checker<'a, 'b> {
     path: Path,
-    /// What the model has not asked for yet.
+    /// An update that the model has not read yet.
     known: &'b mut HashMap<&'a str, &'a NamedTensor>,
     error: Option<ModelError>,
 }

@@ -2,14 +2,13 @@ use mlestar_random::Stream;
 
 use crate::Description;
 
-/// What stochastic depth does in one step (Huang et al. 2016, <https://arxiv.org/abs/1603.09382>): for
-/// every block, in order, the factor of its branch, or `None` where the branch is left out and the block
-/// passes its input (or its shortcut) on. Plain blocks have no branch, and take no notice of theirs.
+/// The effect of stochastic depth in one step (Huang et al. 2016, <https://arxiv.org/abs/1603.09382>): for
+/// every block, in order, the factor of its branch, or `None` if the branch is skipped and the block only
+/// passes on its input (or its shortcut). Plain blocks have no branch and ignore their entry.
 ///
-/// Block `l` of `L` is left out with probability `p * l / L`, with `p` the configuration's
-/// `stochastic_depth`, for the whole batch, as in the paper; a branch that stays is multiplied by
-/// `1 / (1 - p * l / L)`, so that evaluation needs no factor. Drawn from (`seed`, `step`); empty
-/// where the configuration has it off.
+/// Block `l` of `L` is skipped with probability `p * l / L`, with `p` the configuration's `stochastic_depth`,
+/// for the whole batch, as in the paper. A branch that is kept is multiplied by `1 / (1 - p * l / L)`, so that
+/// evaluation needs no factor. Drawn from (`seed`, `step`); empty if the configuration has it off.
 ///
 /// ```
 /// use mlestar_model::{ModelConfig, branch_factors};

@@ -1,11 +1,11 @@
-//! What a model costs, computed layer by layer from its description.
+//! The cost of a model, computed layer by layer from its description.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Activation;
 use crate::description::{BlockDescription, Description, MaxPool, Shortcut, UnitDescription};
 
-/// What a layer does.
+/// The kind of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LayerKind {
@@ -29,37 +29,37 @@ pub enum LayerKind {
     Linear,
 }
 
-/// One layer, for one picture.
+/// One layer, for one image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerSummary {
     /// Dotted name; for layers with weights the prefix of the names in
     /// [`ImageClassifier::state`](crate::ImageClassifier::state).
     pub name: String,
-    /// What the layer does.
+    /// The kind of the layer.
     pub kind: LayerKind,
     /// `[channels, height, width]` or `[features]`.
     pub output_shape: Vec<usize>,
-    /// Values that the layer keeps: weights and running statistics.
+    /// Number of values in the layer: weights and running statistics.
     pub parameters: u64,
-    /// Those of them that training changes by gradient: all but the running statistics and fixed ones.
+    /// Those of them that training changes by gradient: all except the running statistics and fixed ones.
     pub trainable: u64,
     /// Multiplications that are followed by an addition, in convolutions and the linear layer.
     pub multiply_adds: u64,
-    /// Floating-point operations in evaluation: two a multiply-add, two a normalised element, one
-    /// an element for ReLU, sum, mean and comparison, four for SiLU (exponential, sum, quotient, product).
+    /// Floating-point operations in evaluation: two per multiply-add, two per normalised element, one per
+    /// element for ReLU, sum, mean and comparison, four for SiLU (exponential, sum, quotient, product).
     pub flops: u64,
     /// Bytes of the layer's output in f32.
     pub activation_bytes: u64,
 }
 
-/// What a model costs. Figures are for one picture in f32 that goes through once; evaluation takes a pass for
-/// each of the [`Views`](crate::Views), one after the other.
+/// The cost of a model. Figures are for one pass of one image in f32; evaluation takes a pass for each of the
+/// [`Views`](crate::Views), one after the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelSummary {
     /// The layers in the order of computation.
     pub layers: Vec<LayerSummary>,
-    /// Values that make up the model: weights and the running means and variances of the batch
-    /// normalisations. Burn's `Module::num_params` counts the same.
+    /// Number of values in the model: weights and the running means and variances of the batch normalisations.
+    /// Burn's `Module::num_params` counts the same.
     pub parameters: u64,
     /// Those of them that training changes by gradient. PyTorch's `model.parameters()` counts
     /// these.
@@ -74,7 +74,7 @@ pub struct ModelSummary {
     /// and output, and a residual block's input while its main branch is computed. Work space of
     /// the backend (such as im2col buffers) is not included.
     pub inference_activation_bytes_per_image: u64,
-    /// Activations that a training step keeps for its backward pass: the picture, the output of
+    /// Activations that a training step keeps for its backward pass: the image, the output of
     /// every convolution, the input and output of every activation, the pooled features (with dropout
     /// also its mask and result) and the logits. Gradients and work space are not included.
     pub training_activation_bytes_per_image: u64,
@@ -117,7 +117,7 @@ struct Counter {
     layers: Vec<LayerSummary>,
     /// Shape of the feature map at this point.
     shape: MapShape,
-    /// Bytes of a map that must exist besides those that are read and written.
+    /// Bytes of a map that must be kept besides the current input and output.
     waiting_bytes: u64,
     inference_peak_bytes: u64,
     training_bytes: u64,
@@ -133,7 +133,7 @@ impl Counter {
             self.normalized(unit);
             self.activation(unit);
             self.pool(unit.pool_after_activation(), unit);
-            // The first unit reads what waits for the sum, the others something else.
+            // The first unit reads the map that waits for the sum, the others read another one.
             self.waiting_bytes = if block.has_shortcut() {
                 map_bytes(input)
             } else {
@@ -181,8 +181,8 @@ impl Counter {
             compared.max(elements(before)),
         );
         self.alive(&[before, self.shape]);
-        // The pool keeps where the largest values stood, in a byte each; what it gives is kept for
-        // what comes next instead of what it reads.
+        // The pool keeps the positions of the largest values, one byte each; its result is kept for the next
+        // layer instead of its input.
         self.training_bytes -= map_bytes(before);
         self.training_bytes += elements(self.shape);
         self.keep(self.shape);
@@ -253,7 +253,7 @@ impl Counter {
             None => return,
         };
         self.elementwise(unit.activation_name(kind_name), kind, flops_each);
-        // Its input, which says where the gradient passes.
+        // Its input, which determines where the gradient passes.
         self.keep(self.shape);
     }
 

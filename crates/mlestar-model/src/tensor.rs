@@ -1,7 +1,7 @@
 /// One tensor of a model's state, on the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedTensor {
-    /// Name as PyTorch would have it, e.g. `stages.0.1.bn2.running_var` or `head.weight`.
+    /// Name as in PyTorch, e.g. `stages.0.1.bn2.running_var` or `head.weight`.
     pub name: String,
     /// Shape; convolution weights are `[out, in, height, width]`, the head's `[classes, features]`.
     pub shape: Vec<usize>,
@@ -9,7 +9,7 @@ pub struct NamedTensor {
     pub values: Vec<f32>,
 }
 
-/// What a tensor of the state is.
+/// The kind of a tensor of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StateKind {
     /// Changed by the optimizer.

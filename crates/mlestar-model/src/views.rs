@@ -1,11 +1,11 @@
-//! The views of a picture over whose logits evaluation averages.
+//! The views of an image over which evaluation averages the logits.
 
 use std::fmt;
 
 #[cfg(feature = "burn")]
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// Of which views of a picture evaluation takes the mean of the logits: the picture itself and, where asked
+/// Of which views of an image evaluation takes the mean of the logits: the image itself and, where asked
 /// for, others on which a network errs differently (Jordan 2024, <https://arxiv.org/abs/2404.00498>, has the
 /// same six with other weights).
 ///
@@ -19,17 +19,17 @@ use burn::tensor::{Int, Tensor, TensorData};
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Views {
-    /// Whether each view's mirror image (left to right) is one more.
+    /// Whether the mirror image (left to right) of each view is also a view.
     pub mirrored: bool,
-    /// Whether the picture moved by one pixel up and to the left, and by one down and to the right, are two
-    /// more. What moves in at the border is the reflection of what is there.
+    /// Whether the image shifted by one pixel up and to the left, and by one pixel down and to the right, are
+    /// also views. The border is filled by reflection.
     pub shifted: bool,
 }
 
-/// A picture looked at in another way: moved, then mirrored.
+/// A view of an image: shifted, then mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
-    /// How much further down and to the right each pixel is read: 1 moves the picture up and to the left.
+    /// How much further down and to the right each pixel is read: 1 shifts the image up and to the left.
     offset: isize,
     mirrored: bool,
 }
@@ -41,7 +41,7 @@ impl Views {
         1 + self.others().count()
     }
 
-    /// All views but the picture itself.
+    /// All views except the unchanged image.
     pub fn others(self) -> impl Iterator<Item = View> {
         let offsets: &'static [isize] = match self.shifted {
             true => &[0, 1, -1],
@@ -59,28 +59,28 @@ impl Views {
     }
 }
 
-/// What the views are, as in "the mean over ...".
+/// The views in words, as in "the mean over ...".
 impl fmt::Display for Views {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match (self.shifted, self.mirrored) {
-            (false, false) => "the picture alone",
-            (false, true) => "the picture and its mirror image",
-            (true, false) => "the picture and two that are moved by a pixel",
+            (false, false) => "the image alone",
+            (false, true) => "the image and its mirror image",
+            (true, false) => "the image and two that are shifted by a pixel",
             (true, true) => {
-                "the picture, two that are moved by a pixel, and the mirror images of the three"
+                "the image, two that are shifted by a pixel, and the mirror images of all three"
             }
         })
     }
 }
 
 impl View {
-    /// The row of the picture that each row of the view shows, of `height`.
+    /// The source row of each row of the view, of `height` rows.
     #[must_use]
     pub fn rows(self, height: usize) -> Vec<usize> {
         (0..height).map(|row| self.read_at(row, height)).collect()
     }
 
-    /// The column of the picture that each column of the view shows, of `width`.
+    /// The source column of each column of the view, of `width` columns.
     #[must_use]
     pub fn columns(self, width: usize) -> Vec<usize> {
         let mut columns: Vec<usize> = (0..width)
@@ -101,7 +101,7 @@ impl View {
         }
     }
 
-    /// This view of pictures `[n, channels, height, width]`.
+    /// This view of images `[n, channels, height, width]`.
     #[cfg(feature = "burn")]
     pub(crate) fn of(self, images: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = images.dims();

@@ -1,15 +1,15 @@
 //! Counter-based random numbers keyed by (seed, purpose, epoch, index).
 //!
-//! A training run makes many random choices: the order of an epoch, the crop of one picture, the
-//! initial value of one weight. Drawn from one shared generator, each choice would depend on every
-//! earlier one, and so on the number of threads and on where a run was resumed. Here each choice
-//! has a [`Stream`] of its own, found directly from what the choice is *for*:
+//! A training makes many random choices: the order of an epoch, the crop of one image, the initial value of one
+//! weight. With one shared generator, each choice would depend on every earlier one, and so on the number of
+//! threads and on where a training was resumed. Here each choice has its own [`Stream`], determined by the
+//! purpose of the choice:
 //!
 //! ```
 //! use mlestar_random::Stream;
 //!
 //! let seed = 7;
-//! // The crop of picture 1234 in epoch 3, whoever asks and whenever.
+//! // The crop of image 1234 in epoch 3, independent of who asks and when.
 //! let mut crop = Stream::new(seed, "augmentation", 3, 1234);
 //! let (dy, dx) = (crop.below(9), crop.below(9));
 //!

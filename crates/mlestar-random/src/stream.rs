@@ -4,9 +4,8 @@ use crate::philox::philox4x32;
 
 /// The random draws that belong to one (seed, purpose, epoch, index).
 ///
-/// Streams with different keys are independent; equal keys give equal draws on every machine,
-/// operating system and thread. A stream holds 2^34 bytes before it would repeat, far more than
-/// any single choice needs.
+/// Streams with different keys are independent; equal keys give equal draws on every machine, operating system
+/// and thread. A stream holds 2^34 bytes before it repeats, far more than any single choice needs.
 #[derive(Clone, Debug)]
 pub struct Stream {
     key: [u32; 2],
@@ -19,10 +18,10 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The stream of `purpose` (a short, stable name such as `"augmentation"`) for `index` in
-    /// `epoch`. Where a purpose has no epoch or index, pass 0.
+    /// The stream of `purpose` (a short, stable name such as `"augmentation"`) for `index` in `epoch`. Pass 0
+    /// if a purpose has no epoch or index.
     pub fn new(seed: u64, purpose: &str, epoch: u64, index: u64) -> Self {
-        // The high half of the epoch goes into the key, so that no two epochs share a counter.
+        // The high half of the epoch is part of the key, so that no two epochs share a counter.
         let key = mix(seed ^ mix(fnv1a(purpose.as_bytes()) ^ mix(epoch >> 32)));
         Self {
             key: [key as u32, (key >> 32) as u32],
@@ -110,8 +109,8 @@ impl Stream {
     /// A number in `[0, 1]` from the beta distribution; NaN unless both parameters are above 0 and
     /// finite.
     ///
-    /// It is a ratio of two draws of the gamma distribution, taken from their logarithms so that small
-    /// parameters, whose draws lie next to 0 and 1, do not end in 0 / 0.
+    /// It is a ratio of two draws of the gamma distribution, computed from their logarithms, so that small
+    /// parameters, whose draws are close to 0 and 1, do not give 0 / 0.
     pub fn beta(&mut self, a: f64, b: f64) -> f64 {
         let ln_odds = self.ln_gamma(a) - self.ln_gamma(b);
         1.0 / (1.0 + (-ln_odds).exp())
@@ -148,7 +147,7 @@ impl Stream {
         self.uniform() < p
     }
 
-    /// Puts `items` into a uniformly random order (Fisher and Yates).
+    /// Shuffles `items` into a uniformly random order (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = self.below(last as u64 + 1) as usize;

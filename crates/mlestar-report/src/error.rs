@@ -1,18 +1,18 @@
 use thiserror::Error;
 
-/// Why a chart or a picture could not be made.
+/// Errors when drawing a chart or an image.
 ///
-/// Values that are not finite are never an error: charts leave them out. Errors are for slices
-/// whose lengths disagree, for sizes without a sensible drawing, and for the encoder of thumbnails.
+/// Values that are not finite are never an error: charts leave them out. Errors are for slices of different
+/// lengths, for sizes that cannot be drawn, and for the encoder of thumbnails.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// Two slices that must go together have different lengths.
+    /// Two slices that belong together have different lengths.
     #[error(
         "{chart}: {what} has {found} values, but {expected} are needed ({reason}); pass one value for each"
     )]
     LengthMismatch {
-        /// The chart or picture.
+        /// The chart or image.
         chart: &'static str,
         /// The slice whose length is wrong.
         what: String,
@@ -20,17 +20,15 @@ pub enum ReportError {
         expected: usize,
         /// How many were given.
         found: usize,
-        /// What decides how many are needed.
+        /// Why this number is needed.
         reason: &'static str,
     },
     /// More items than the chart can show legibly.
-    #[error(
-        "{chart}: {count} {what} are more than the {limit} that it can show; pass a selection of them"
-    )]
+    #[error("{chart}: {count} {what} exceed the {limit} that it can show; pass a selection")]
     TooMany {
-        /// The chart or picture.
+        /// The chart or image.
         chart: &'static str,
-        /// What there is too much of.
+        /// The items of which there are too many.
         what: &'static str,
         /// How many were given.
         count: usize,
@@ -47,7 +45,7 @@ pub enum ReportError {
         /// Columns of the image.
         width: usize,
     },
-    /// The encoder refused the image.
+    /// The encoder rejected the image.
     #[error("the thumbnail could not be encoded: {0}")]
     Encode(#[from] image::ImageError),
 }

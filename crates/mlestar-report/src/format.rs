@@ -1,7 +1,6 @@
 //! Numbers as text for table cells and cards.
 //!
-//! A value that is not finite, or absent, becomes an en dash: a report shows a gap where there is
-//! no number, never `NaN`.
+//! A value that is not finite, or absent, becomes an en dash: a report shows a gap instead of `NaN`.
 //!
 //! ```
 //! use mlestar_report::format;
@@ -13,7 +12,7 @@
 //! assert_eq!(format::number(f64::NAN, 3), "–");
 //! ```
 
-/// What stands for a number that does not exist.
+/// The placeholder for a number that does not exist.
 pub const MISSING: &str = "–";
 
 /// A number with a fixed count of decimals (at most 12) and `,` between thousands.
@@ -41,7 +40,7 @@ pub fn optional(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| MISSING.to_string(), |value| number(value, decimals))
 }
 
-/// A probability such as a p-value: four decimals, and what they cannot show as a bound.
+/// A probability such as a p-value: four decimals, or a bound if they cannot show it.
 ///
 /// ```
 /// use mlestar_report::format;
@@ -56,7 +55,7 @@ pub fn probability(value: f64) -> String {
     }
 }
 
-/// A setting that a machine chose, with as many digits as a person wants to read: `digits` significant ones.
+/// A setting chosen by a program, with a readable number of digits: `digits` significant ones.
 ///
 /// ```
 /// use mlestar_report::format;
@@ -84,7 +83,7 @@ pub fn fraction(value: f64) -> String {
     number(value, 4)
 }
 
-/// A whole number with `,` between thousands.
+/// An integer with `,` between thousands.
 pub fn count(value: u64) -> String {
     group_thousands(&value.to_string())
 }
@@ -105,7 +104,7 @@ pub fn bytes(value: u64) -> String {
     format!("{scaled:.1} {}", UNITS[unit])
 }
 
-/// A duration in the unit that fits: `250 ms`, `12.3 s`, `4 min 05 s`, `1 h 02 min`.
+/// A duration in a suitable unit: `250 ms`, `12.3 s`, `4 min 05 s`, `1 h 02 min`.
 pub fn seconds(value: f64) -> String {
     if !value.is_finite() {
         return MISSING.to_string();

@@ -1,12 +1,12 @@
 //! Charts and self-contained HTML pages for machine-learning runs.
 //!
-//! A [`Page`] has [`Section`]s, a section has [`Block`]s: text, tables, cards with key figures,
-//! charts, pictures, the verdicts of quality gates. [`Page::render`] gives one HTML file that
-//! needs nothing else: no script, no font, no style sheet, no request. The charts of [`charts`]
-//! are SVG, take plain slices, and can be used without a page.
+//! A [`Page`] has [`Section`]s, a section has [`Block`]s: text, tables, cards with key figures, charts, images,
+//! the verdicts of quality gates. [`Page::render`] returns one self-contained HTML file: no script, no font, no
+//! style sheet, no request. The charts of [`charts`] are SVG, take plain slices, and can be used without a
+//! page.
 //!
-//! Every text is escaped; class names and paths may hold anything. Values that are not finite
-//! are left out of charts, and a chart of nothing says "no data".
+//! All text is escaped; class names and paths may contain anything. Values that are not finite are left out of
+//! charts, and an empty chart says "no data".
 //!
 //! ```
 //! use mlestar_report::charts::{self, ClassBars};

@@ -3,12 +3,12 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::blocks::{Badge, Block};
 use crate::verdict_header;
 
-/// The style sheet of every page. It is written into the page: a page is one file.
+/// The style sheet of every page. It is included in the page, because a page is one file.
 const STYLE: &str = include_str!("style.css");
 
 /// A page: a header, sections and a footer, rendered to one self-contained HTML file.
 ///
-/// The file needs no script and no other file: styles and charts are inline, pictures are data
+/// The file needs no script and no other file: styles and charts are inline, images are data
 /// URIs. It follows the reader's light or dark setting and prints on paper.
 ///
 /// ```
@@ -27,13 +27,13 @@ const STYLE: &str = include_str!("style.css");
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// What the page is about: its largest heading.
+    /// The title: the largest heading.
     pub title: String,
     /// The name of the project, above the title; may be empty.
     pub project: String,
     /// A line below the title; may be empty.
     pub subtitle: String,
-    /// The status of what the page is about.
+    /// The overall status.
     pub badge: Option<Badge>,
     /// Facts in the header: seed, device, version.
     pub facts: Vec<(String, String)>,
@@ -46,7 +46,7 @@ pub struct Page {
 /// A section of a [`Page`]: a heading and blocks.
 #[derive(Debug, Clone, Default)]
 pub struct Section {
-    /// Its heading, which is also the name of its anchor.
+    /// Its heading, from which the name of its anchor is made.
     pub title: String,
     /// A line below the heading; may be empty.
     pub intro: String,
@@ -107,7 +107,7 @@ impl Page {
         self
     }
 
-    /// The status of what the page is about.
+    /// The overall status.
     pub fn badge(mut self, badge: impl Into<Badge>) -> Self {
         self.badge = Some(badge.into());
         self
@@ -131,9 +131,9 @@ impl Page {
         self
     }
 
-    /// The whole HTML file.
+    /// The complete HTML file.
     ///
-    /// Equal pages give equal text: nothing of the clock or the machine goes in.
+    /// Equal pages give equal text: it does not depend on the time or the machine.
     pub fn render(&self) -> String {
         let ids = self.section_ids();
         let document = html! {

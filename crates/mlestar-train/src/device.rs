@@ -1,4 +1,4 @@
-//! What a device gives back: values, or that its memory does not suffice.
+//! Reads values from a device and detects exhausted memory.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -19,8 +19,8 @@ pub(crate) fn to_host<const D: usize>(
         .map_err(|error| failed(format!("{error:?}")))
 }
 
-/// Does `work` on the device. Backends report exhausted memory by a panic as well as by an error:
-/// both become [`TrainError::OutOfMemory`], and any other panic goes on.
+/// Runs `work` on the device. Backends report exhausted memory as an error or by a panic; both become
+/// [`TrainError::OutOfMemory`]. Other panics are passed on.
 pub(crate) fn catching_out_of_memory<T>(
     work: impl FnOnce() -> Result<T, TrainError>,
 ) -> Result<T, TrainError> {
@@ -43,7 +43,7 @@ pub(crate) fn catching_out_of_memory<T>(
     }
 }
 
-/// What the CUDA driver, Vulkan and Burn's memory management call it.
+/// The messages of the CUDA driver, Vulkan and Burn's memory management.
 fn is_out_of_memory(message: &str) -> bool {
     let message = message.to_lowercase();
     [

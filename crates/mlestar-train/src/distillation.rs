@@ -1,4 +1,4 @@
-//! Trained networks from which another one learns.
+//! Knowledge distillation: trained networks that teach another one.
 
 use std::path::{Path, PathBuf};
 
@@ -17,11 +17,11 @@ use crate::{
     loss::loss_sum_and_correct,
 };
 
-/// Pictures of the training set that every teacher is tried on, evenly spread over it.
+/// Number of training images, evenly spread, on which every teacher is tried.
 const TRIED_PICTURES: usize = 500;
-/// Of these, so many at once.
+/// Batch size of this trial.
 const TRIED_AT_ONCE: usize = 50;
-/// In place of smaller probabilities where their logarithm is taken.
+/// Lower bound of probabilities before their logarithm is taken.
 const LEAST_PROBABILITY: f64 = 1e-30;
 
 /// The teachers of a training, on its device.
@@ -36,19 +36,19 @@ struct Teacher {
     path: PathBuf,
     model: ImageClassifier,
     normalization: Normalization,
-    /// What turns pictures normalised for the training into pictures normalised for this teacher, a factor and a
-    /// summand for each channel, `[1, 3, 1, 1]` each; `None` where they are the same.
+    /// Factor and summand per channel, `[1, 3, 1, 1]` each, that convert images normalised for the training
+    /// into images normalised for this teacher; `None` if the normalisation is the same.
     renormalization: Option<[Tensor<4>; 2]>,
 }
 
 impl Teachers {
-    /// The teachers of a training on images of this size and number of classes, normalised by `normalization`, on
-    /// `device`, without autodiff; `None` where labels are all.
+    /// The teachers of a training with images of this size and this number of classes, normalised by
+    /// `normalization`, on `device`, without autodiff; `None` if the training uses only labels.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Teacher`] when a checkpoint cannot be used, or is of a network for other classes or another size of
-    /// pictures.
+    /// [`TrainError::Teacher`] if a checkpoint cannot be used, or belongs to a network for other classes or
+    /// another image size.
     pub(crate) fn of(
         training: &TrainingConfig,
         images: ([usize; 2], usize),
@@ -75,12 +75,12 @@ impl Teachers {
         }))
     }
 
-    /// Which share of pictures of `train` each teacher has right, for people to see whether it knows these classes, in
-    /// this order.
+    /// The accuracy of each teacher on images of `train`, in this order. It shows people whether a teacher
+    /// knows these classes.
     ///
     /// # Errors
     ///
-    /// [`TrainError`] when the device fails.
+    /// [`TrainError`] if the device fails.
     pub(crate) fn tried_on(
         &self,
         train: &ImageSet,
@@ -109,8 +109,8 @@ impl Teachers {
         self.teachers.iter().map(tried).collect()
     }
 
-    /// The mean of the teachers' probabilities `[n, classes]` for training pictures `[n, 3, height, width]`, without
-    /// autodiff.
+    /// The mean of the teachers' probabilities `[n, classes]` for training images `[n, 3, height, width]`,
+    /// without autodiff.
     pub(crate) fn probabilities(&self, images: &Tensor<4>) -> Tensor<2> {
         let of = |teacher: &Teacher| {
             let images = match teacher.renormalization.clone() {
@@ -121,13 +121,14 @@ impl Teachers {
             softmax(logits.div_scalar(self.temperature), 1)
         };
         let sum = self.teachers.iter().map(of).reduce(|sum, next| sum + next);
-        // A checked configuration has a teacher at least.
+        // A checked configuration has at least one teacher.
         let sum = sum.unwrap_or_else(|| Tensor::zeros([images.dims()[0], 0], &images.device()));
         sum.div_scalar(self.teachers.len().max(1) as f64)
     }
 
-    /// `of_labels`, what a part of a batch of `n` pictures adds to the loss of its labels, `[1]`, with the share of the
-    /// teachers beside it: `logits` and `probabilities` are of that part, `[length, classes]`, with and without autodiff.
+    /// Combines `of_labels`, the contribution of a part to the label loss of a batch of `n` images, `[1]`, with
+    /// the loss of the teachers. `logits` and `probabilities` belong to that part, `[length, classes]`, with
+    /// and without autodiff.
     pub(crate) fn loss(
         &self,
         of_labels: Tensor<1>,
@@ -151,7 +152,7 @@ impl DistillationConfig {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Teacher`] naming the one whose file of weights cannot be read.
+    /// [`TrainError::Teacher`] with the teacher whose weights cannot be read.
     pub fn hashes(&self) -> Result<Vec<ContentHash>, TrainError> {
         let hash = |folder: &PathBuf| {
             let file = checkpoint::weights_file(folder);
@@ -167,7 +168,7 @@ impl DistillationConfig {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Teacher`] naming the one whose record cannot be read.
+    /// [`TrainError::Teacher`] with the teacher whose record cannot be read.
     pub fn networks(&self) -> Result<Vec<ModelSpec>, TrainError> {
         let network = |folder: &PathBuf| {
             let record = checkpoint::read_record(folder).map_err(|error| error.to_string());
@@ -183,11 +184,11 @@ impl DistillationConfig {
 }
 
 impl TrainingConfig {
-    /// The networks that are learnt from.
+    /// The networks of the teachers.
     ///
     /// # Errors
     ///
-    /// As [`DistillationConfig::networks`].
+    /// As for [`DistillationConfig::networks`].
     pub fn teacher_networks(&self) -> Result<Vec<ModelSpec>, TrainError> {
         self.teaching()
             .map_or(Ok(Vec::new()), DistillationConfig::networks)
@@ -212,7 +213,7 @@ impl Teacher {
         };
         fits("a number of classes of", &[own.n_classes()], &[n_classes])?;
         fits(
-            "pictures of the height and width",
+            "images of the height and width",
             &[own.height(), own.width()],
             &size,
         )?;
@@ -230,7 +231,7 @@ impl Teacher {
     }
 }
 
-/// `x * factor + summand` is normalised by `to` where `x` was by `from`.
+/// `x * factor + summand` is normalised by `to` if `x` was normalised by `from`.
 fn renormalization(from: &Normalization, to: &Normalization, device: &Device) -> [Tensor<4>; 2] {
     let of_channel = |channel: usize| {
         let [mean, other_mean] = [from, to].map(|one| f64::from(one.mean[channel]));
@@ -266,7 +267,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(96))]
 
-        /// Value and gradient beside the definition in f64, in one part and in two.
+        /// Value and gradient compared with the definition in f64, in one part and in two.
         #[test]
         fn the_loss_equals_its_definition(
             seed in any::<u64>(), n in 1_usize..9, k in 2_usize..7,
@@ -276,7 +277,7 @@ mod tests {
             let mut random = |scale: f64| -> Vec<f32> {
                 (0..n * k).map(|_| (draws.normal() * scale) as f32).collect()
             };
-            // Of a teacher that is sure, some probabilities are 0.
+            // Some probabilities of a confident teacher are 0.
             let (logits, of_teacher) = (random(2.0), random(if sure { 300.0 } else { 2.0 }));
             let p: Vec<f32> = softmax_rows(&of_teacher, k).iter().map(|&p| p as f32).collect();
             let labels: Vec<i32> = (0..n).map(|row| (row * 7 % k) as i32).collect();
@@ -336,7 +337,7 @@ mod tests {
         }
     }
 
-    /// Teachers whose pictures are normalised otherwise, beside what each says of pictures that were normalised for it.
+    /// Teachers with another normalisation, and the answer of each teacher to images normalised for it.
     #[test]
     fn probabilities_are_the_mean_of_what_each_teacher_says() {
         let device = Device::flex();

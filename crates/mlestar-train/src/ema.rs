@@ -10,12 +10,12 @@ use mlestar_model::{NamedTensor, Network};
 
 use crate::{TrainError, config::EmaConfig};
 
-/// A model whose parameters and running statistics are averages over the steps of a training
-/// (Polyak and Juditsky 1992). It is often better than the last weights, and always smoother.
+/// A model whose parameters and running statistics are averages over the steps of a training (Polyak and
+/// Juditsky 1992). It is often better than the last weights, and always less noisy.
 ///
-/// The average moves every `every_steps` steps, by as much as it would have with that many steps of
-/// `decay`, and faster in the beginning: the decay is at most `(1 + t) / (10 + t)` after `t` steps, so
-/// that the initial weights are forgotten.
+/// The average is updated every `every_steps` steps, by as much as that many single updates with `decay` would.
+/// At the beginning it is updated faster, so that it forgets the initial weights: after `t` steps the decay is
+/// at most `(1 + t) / (10 + t)`.
 #[derive(Debug, Clone)]
 pub(crate) struct Ema<M> {
     config: EmaConfig,
@@ -23,7 +23,7 @@ pub(crate) struct Ema<M> {
 }
 
 impl<M: Network> Ema<M> {
-    /// An average of nothing but `model`.
+    /// An average that contains only `model`.
     pub(crate) fn new(config: EmaConfig, model: &M) -> Self {
         Self {
             config,
@@ -31,7 +31,7 @@ impl<M: Network> Ema<M> {
         }
     }
 
-    /// The average as it was, from [`Network::state`].
+    /// Restores the average from [`Network::state`].
     pub(crate) fn restore(
         config: EmaConfig,
         model: &M,
@@ -47,7 +47,7 @@ impl<M: Network> Ema<M> {
         &self.model
     }
 
-    /// Takes the weights after `steps` steps into the average, if it is their turn.
+    /// Adds the weights after `steps` steps to the average, if an update is due.
     pub(crate) fn observe(&mut self, model: &M, steps: u64) {
         let every = self.config.every_steps as u64;
         if !steps.is_multiple_of(every) {
@@ -56,7 +56,7 @@ impl<M: Network> Ema<M> {
         let t = steps as f64;
         let decay = self.config.decay.min((1.0 + t) / (10.0 + t));
         let mut newest = Newest::default();
-        // With all updates of running statistics, some of which a visit alone would not see.
+        // Uses all updates of the running statistics; visiting the module alone would miss some.
         model.valid().visit(&mut newest);
         let mut mixer = Mixer {
             path: Vec::new(),
@@ -138,7 +138,7 @@ mod tests {
         };
         let mut ema = Ema::new(config, &first);
         ema.observe(&second, 101);
-        assert_eq!(ema.model().state(), a, "not its turn");
+        assert_eq!(ema.model().state(), a, "no update is due");
         ema.observe(&second, 102);
         let kept = 0.9_f64 * 0.9;
         for ((found, a), b) in ema.model().state().iter().zip(&a).zip(&b) {

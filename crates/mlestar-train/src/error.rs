@@ -16,11 +16,11 @@ pub enum TrainError {
         key: &'static str,
         /// The value found.
         value: String,
-        /// What is allowed, in words.
+        /// The allowed range, in words.
         limit: String,
     },
-    /// A split has no pictures.
-    #[error("the {split} set is empty; it needs at least one picture")]
+    /// A split has no images.
+    #[error("the {split} set is empty; it needs at least one image")]
     EmptySet {
         /// `training` or `validation`.
         split: &'static str,
@@ -30,17 +30,15 @@ pub enum TrainError {
     SetMismatch {
         /// `training` or `validation`.
         split: &'static str,
-        /// What the model needs, e.g. `10 classes`.
+        /// What the model expects, e.g. `10 classes`.
         expected: String,
-        /// What the set has.
+        /// What the set contains.
         found: String,
     },
-    /// The loss or the gradient left the range of numbers. The checkpoints of the epochs before are
-    /// intact.
+    /// The loss or the gradient is not finite. The checkpoints of earlier epochs are intact.
     #[error(
         "training diverged in epoch {epoch}, step {step}: loss {loss}, gradient norm \
-         {gradient_norm}, training pictures {indices:?}; lower the learning rate, clip the gradient \
-         or look at these pictures"
+         {gradient_norm}, training images {indices:?}; lower the learning rate, clip the gradient or inspect these images"
     )]
     NonFinite {
         /// Epoch, from 1.
@@ -53,11 +51,10 @@ pub enum TrainError {
         gradient_norm: f64,
         /// The parameters with the largest gradients of the step and their norms, largest first.
         largest_gradients: Vec<(String, f64)>,
-        /// Indices, in the training set, of the pictures of the step's batch.
+        /// Indices, in the training set, of the images of the step's batch.
         indices: Vec<usize>,
     },
-    /// A weight or running statistic left the range of numbers. The checkpoints of the epochs before
-    /// are intact.
+    /// A weight or running statistic is not finite. The checkpoints of earlier epochs are intact.
     #[error(
         "training diverged: after epoch {epoch} the tensor `{tensor}` holds a value that is not \
          finite; lower the learning rate or clip the gradient"
@@ -68,9 +65,9 @@ pub enum TrainError {
         /// Name of the first such tensor.
         tensor: String,
     },
-    /// The model gives logits that are not finite.
+    /// The model produces logits that are not finite.
     #[error(
-        "the model's logits for picture {index} of the {split} set are not finite in epoch {epoch}; \
+        "the model's logits for image {index} of the {split} set are not finite in epoch {epoch}; \
          lower the learning rate or clip the gradient"
     )]
     NonFiniteLogits {
@@ -78,41 +75,41 @@ pub enum TrainError {
         split: &'static str,
         /// Epoch, from 1.
         epoch: usize,
-        /// Index of the first such picture.
+        /// Index of the first such image.
         index: usize,
     },
     /// A file or folder cannot be read or written.
     #[error("{action} {path} failed: {source}", path = path.display())]
     Io {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The weights that a training is to begin with cannot be used.
+    /// The file given as `initial_weights` cannot be used.
     #[error(
         "the initial weights {path} cannot be used: {reason}; `initial_weights` takes the model.safetensors of a \
-         checkpoint whose network differs in its head at most",
+         checkpoint whose network may differ only in its head",
         path = path.display()
     )]
     InitialWeights {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// A network cannot be learnt from.
+    /// A network cannot be used as a teacher.
     #[error(
         "the teacher {path} cannot be used: {reason}; `distillation.teachers` takes folders of checkpoints, such as \
-         runs/NAME/4-implementation/checkpoints/best, of networks for the same classes and size of pictures",
+         runs/NAME/4-implementation/checkpoints/best, of networks for the same classes and size of images",
         path = path.display()
     )]
     Teacher {
         /// The checkpoint's folder.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// A checkpoint's files do not match what was written.
@@ -123,18 +120,17 @@ pub enum TrainError {
         /// What is wrong with which file.
         reason: String,
     },
-    /// A checkpoint belongs to another training.
-    #[error("the checkpoint {path} is of another training: {differences}", path = path.display())]
+    /// The checkpoint belongs to another training.
+    #[error("the checkpoint {path} belongs to another training: {differences}", path = path.display())]
     ForeignCheckpoint {
         /// The checkpoint's folder.
         path: PathBuf,
         /// The settings that differ, with both values.
         differences: String,
     },
-    /// Resuming was asked for, and no checkpoint can be used.
+    /// Resuming was requested, but no checkpoint can be used.
     #[error(
-        "no checkpoint in {folder} can be resumed from: {reasons}; restore the settings or start anew \
-         without resuming",
+        "cannot resume from any checkpoint in {folder}: {reasons}; restore the settings or restart without resuming",
         folder = folder.display()
     )]
     NoUsableCheckpoint {
@@ -143,25 +139,25 @@ pub enum TrainError {
         /// One reason for each checkpoint.
         reasons: String,
     },
-    /// Saved moments cannot be given to an optimizer.
+    /// An optimizer cannot use the saved moments.
     #[error("the optimizer's saved state cannot be used: {reason}")]
     OptimizerState {
-        /// Which tensor is wrong, and how.
+        /// Which tensor is wrong, and why.
         reason: String,
     },
-    /// The device's memory does not suffice, even for parts of a batch.
+    /// The device is out of memory even for parts of a batch.
     #[error(
-        "the device's memory does not suffice: {message}; lower `batch_size`, raise \
-         `accumulation_steps` or use a smaller model"
+        "the device is out of memory: {message}; lower `batch_size`, raise \
+         `accumulation_steps`, or use a smaller model"
     )]
     OutOfMemory {
-        /// What the device said.
+        /// The message of the device.
         message: String,
     },
-    /// A picture cannot be written into an event file.
-    #[error("the picture `{tag}` cannot be logged: {reason}")]
+    /// An image cannot be written into an event file.
+    #[error("the image `{tag}` cannot be logged: {reason}")]
     Picture {
-        /// Its tag; empty where it has none yet.
+        /// Its tag; empty if it has none yet.
         tag: String,
         /// What is wrong with it.
         reason: String,
@@ -177,18 +173,18 @@ pub enum TrainError {
     /// The compute device failed.
     #[error("the compute device failed while {action}: {message}")]
     Device {
-        /// What was being done.
+        /// The action during which the device failed.
         action: &'static str,
-        /// What the device said.
+        /// The message of the device.
         message: String,
     },
     /// An artifact cannot be read or written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
-    /// The model refuses its configuration or weights.
+    /// The model rejects its configuration or weights.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The data refuses its configuration.
+    /// The data rejects its configuration.
     #[error(transparent)]
     Data(#[from] DataError),
 }
@@ -206,7 +202,7 @@ impl TrainError {
         }
     }
 
-    /// For `map_err`: an I/O error with what was tried on which path.
+    /// For `map_err`: an I/O error with the attempted action and the path.
     pub(crate) fn io(
         action: &'static str,
         path: impl Into<PathBuf>,

@@ -17,31 +17,31 @@ use crate::{
     TrainingSetup,
 };
 
-/// What to train, on what, and where the results go.
+/// What to train, with which data, and where to write the results.
 #[derive(Clone)]
 pub struct FitRequest<'a, M> {
     /// The network, the training images and the settings.
     pub setup: TrainingSetup<'a, M>,
-    /// Images that choose the best epoch and decide early stopping.
+    /// The validation images. They decide the best epoch and early stopping.
     pub validation: Arc<ImageSet>,
     /// Folder for the results: `metrics.jsonl`, `tensorboard/`, `checkpoints/`.
     pub output: &'a Path,
-    /// Whether to resume from the newest usable checkpoint in `output`. Without one, training starts
-    /// at the beginning. When false, what an earlier training left in `output` is removed.
+    /// Whether to resume from the newest usable checkpoint in `output`. If there is none, the training starts
+    /// from the first step. If false, the files of an earlier training in `output` are removed.
     pub resume: bool,
-    /// Asks for an early end.
+    /// Stops the training early.
     pub stop: StopSignal,
-    /// Faults to inject, for tests of what a training survives.
+    /// Faults to inject, to test how a training handles failures.
     pub faults: Faults,
-    /// How long steps of different kinds take relative to each other, where that was measured. The time left rests on it
-    /// until the training has seen two kinds of its own; no result does.
+    /// The relative cost of steps with images of different sizes, if it was measured. The estimate of the
+    /// remaining time uses it until the training has seen two sizes of its own; no result depends on it.
     pub step_costs: Option<StepCosts>,
 }
 
 impl<'a, M> FitRequest<'a, M> {
-    /// A training of `network` on the training and validation images of `splits`, on `device`, with its results in the
-    /// folder `output`. Everything else has a default: that of [`TrainingSetup::new`], and to resume where an earlier call
-    /// was cut off.
+    /// A training of `network` on the training and validation images of `splits`, on `device`, with its results
+    /// in the folder `output`. All other fields have the defaults of [`TrainingSetup::new`], and the training
+    /// resumes if an earlier call was interrupted.
     ///
     /// ```
     /// use burn::tensor::Device;
@@ -66,7 +66,7 @@ impl<'a, M> FitRequest<'a, M> {
     ///
     /// # Errors
     ///
-    /// As [`TrainingSetup::new`].
+    /// As for [`TrainingSetup::new`].
     pub fn new(
         network: M,
         splits: &ImageSplits,
@@ -97,60 +97,60 @@ impl<'a, M> FitRequest<'a, M> {
     }
 }
 
-/// How a training, or what was left of it, got going.
+/// The first step of a call, and how long it took to get there.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FirstStep {
     /// Its epoch, from 1.
     pub epoch: usize,
-    /// Seconds from the call of [`fit`] until the step began: a checkpoint or the initial weights, and the pictures on
-    /// their way to the device.
+    /// Seconds from the call of [`fit`] until the step began. Includes loading a checkpoint or the initial
+    /// weights and copying the images to the device.
     pub seconds_before: f64,
-    /// Seconds of the step, its pictures included, until its loss was there. On a GPU kernels are compiled in it and
-    /// tried to see which are fastest.
+    /// Seconds for the step, from preparing its images to reading its loss. On a GPU this includes compiling
+    /// and benchmarking the kernels.
     pub seconds: f64,
 }
 
-/// What a training gave.
+/// The results of a training.
 #[derive(Debug)]
 pub struct FitOutcome<M> {
-    /// Every finished epoch, those before a resume included.
+    /// All finished epochs, including those before a resume.
     pub history: Vec<EpochRecord>,
     /// The epoch with the highest validation accuracy (see
     /// [`Progress::best`](crate::history::Progress::best)); 0 if none was validated.
     pub best_epoch: usize,
-    /// The model of the best epoch, on the device without autodiff; if none was validated, that of where this
-    /// call began.
+    /// The model of the best epoch, on the device without autodiff; if none was validated, the model at the
+    /// start of this call.
     pub best_model: M,
-    /// Why training ended.
+    /// Why the training ended.
     pub stopped: StopReason,
     /// Seconds of training and validation in all finished epochs.
     pub train_seconds: f64,
-    /// The first step of this call; `None` where none was left to take.
+    /// The first step of this call; `None` if no step was left.
     pub first_step: Option<FirstStep>,
-    /// What was done about accidents.
+    /// The remedies for failures.
     pub remedies: Vec<Remedy>,
-    /// How exactly convolutions were computed; `training.precision = "auto"` leaves it to the processor.
+    /// The precision of the convolutions; with `training.precision = "auto"` it depends on the processor.
     pub precision: Precision,
 }
 
 /// Trains a network: one of `mlestar-model`, or any Burn module that implements [`Network`].
 ///
-/// On the CPU the same request gives the same bits, however often it is interrupted and resumed and
-/// however many threads prepare the batches. A GPU picks its kernels by timing them, so its results
-/// differ in the last digits.
+/// On the CPU the same request gives the same bits, however often it is interrupted and resumed and however
+/// many threads prepare the batches. A GPU selects its kernels by timing them, so its results differ in the
+/// last digits.
 ///
-/// When the stop signal is given, training ends after the running step, and `checkpoints/last` holds all
-/// of it. A stop during validation lets the epoch finish.
+/// After the stop signal, the training ends with the running step, and `checkpoints/last` holds everything up
+/// to it. If the signal comes during a validation, the epoch is finished first.
 ///
-/// A loss, gradient or weight that is not finite sends training back to the last good checkpoint with a
-/// lower learning rate, exhausted device memory to the same with each batch in twice as many parts, each
-/// as often as [`RecoveryConfig`](crate::config::RecoveryConfig) allows.
+/// If a loss, gradient or weight is not finite, the training returns to the last good checkpoint with a lower
+/// learning rate. If the device is out of memory, it returns with each batch split into twice as many parts.
+/// Both happen at most as often as [`RecoveryConfig`](crate::config::RecoveryConfig) allows.
 ///
 /// # Errors
 ///
-/// [`TrainError`]: a setting out of range, an empty set or one that does not fit the model, a folder
-/// that cannot be written, no usable checkpoint among those found, a loss that stays not finite or memory
-/// that stays too small after all attempts (the checkpoints stay), or a failing device.
+/// [`TrainError`]: a setting out of range, an empty set or one that does not fit the model, a folder that
+/// cannot be written, checkpoints of which none is usable, a loss that is still not finite or memory that still
+/// does not suffice after all attempts (the checkpoints are kept), or a failing device.
 pub fn fit<M: Network>(
     request: &FitRequest<'_, M>,
     observer: &mut dyn Observer,
@@ -158,7 +158,7 @@ pub fn fit<M: Network>(
     request.setup.check()?;
     request.setup.check_set("validation", &request.validation)?;
     let outcome = train(request, observer);
-    // What steps of other sizes cannot use.
+    // Releases buffers that steps of other sizes cannot reuse.
     mlestar_kernels::release_memory();
     outcome
 }

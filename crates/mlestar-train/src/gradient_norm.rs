@@ -5,8 +5,8 @@ use burn::{
 };
 use mlestar_kernels::backend as kernels;
 
-/// The Euclidean norm of all gradients of a step together, and the squared norm of each, still on the
-/// device.
+/// The Euclidean norm of all gradients of a step together (the global gradient norm), and the squared norm of
+/// each gradient. Both stay on the device.
 #[derive(Debug, Clone)]
 pub struct GradientNorm {
     norm: Tensor<1>,
@@ -14,7 +14,7 @@ pub struct GradientNorm {
 }
 
 impl GradientNorm {
-    /// The norm over every parameter of `model` that has a gradient; `None` if none has.
+    /// The norm over every parameter of `model` that has a gradient; `None` if no parameter has one.
     #[must_use]
     pub fn of<M: Module>(model: &M, gradients: &GradientsParams) -> Option<Self> {
         let mut summer = Summer {
@@ -42,16 +42,16 @@ impl GradientNorm {
         self.norm.clone()
     }
 
-    /// The squared norm of every parameter's gradient, a tensor `[1]` each, by the parameter's name
-    /// (as [`Optimizer::state`](crate::Optimizer::state) has it), in the order of the layers. They sum
-    /// to the square of [`GradientNorm::tensor`].
+    /// The squared norm of every parameter's gradient, a tensor `[1]` each, with the parameter's name (as in
+    /// [`Optimizer::state`](crate::Optimizer::state)), in the order of the layers. They sum to the square of
+    /// [`GradientNorm::tensor`].
     #[must_use]
     pub fn squares(&self) -> &[(String, Tensor<1>)] {
         &self.squares
     }
 
-    /// The factor, a tensor `[1]`, that shortens gradients to `max_norm` where they are longer;
-    /// otherwise 1. As PyTorch's `clip_grad_norm_`.
+    /// The factor, a tensor `[1]`, that scales longer gradients down to `max_norm`; 1 for the others. Same as
+    /// PyTorch's `clip_grad_norm_`.
     #[must_use]
     pub fn clip_factor(&self, max_norm: f64) -> Tensor<1> {
         let norm = self.tensor().add_scalar(1e-6);
@@ -62,9 +62,9 @@ impl GradientNorm {
 struct Summer<'a> {
     gradients: &'a GradientsParams,
     path: Vec<String>,
-    /// Sum of the squares that the CPU kernels took.
+    /// Sum of the squares computed by the CPU kernels.
     on_host: f64,
-    /// Sum of the others.
+    /// Sum of the other squares.
     on_device: Option<Tensor<1>>,
     squares: Vec<(String, Tensor<1>)>,
 }
@@ -113,7 +113,8 @@ pub(crate) mod tests {
         pub(crate) second: Param<Tensor<1>>,
     }
 
-    /// A model whose gradients are its parameters, as those of half the sum of squares are, and one without.
+    /// A model whose gradients equal its parameters (the loss is half the sum of squares), and one parameter
+    /// without a gradient.
     pub(crate) fn pair(first: &[f32], second: &[f32], device: &Device) -> (Pair, GradientsParams) {
         let model = Pair {
             first: Param::from_data(TensorData::new(first.to_vec(), [1, first.len()]), device),

@@ -1,8 +1,8 @@
-//! What is remembered of the epochs of a training.
+//! Records of a training: epochs, steps and the best epoch.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What one epoch gave. Accuracies are fractions (0-1).
+/// The figures of one epoch. Accuracies are fractions (0-1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochRecord {
@@ -10,13 +10,13 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// Learning rate of the epoch's last step.
     pub learning_rate: f64,
-    /// Mean loss of the training batches as they were seen: augmented, with dropout and label
-    /// smoothing, each before its own step.
+    /// Mean loss of the training batches as the network saw them (augmented, with dropout and label smoothing),
+    /// each measured before its own step.
     pub train_loss: f64,
-    /// Share of training pictures classified correctly as they were seen; of a picture mixed of two,
-    /// the share that its guess has in it.
+    /// Share of training images classified correctly, as the network saw them. For a mixed image, the share of
+    /// the predicted class in it.
     pub train_accuracy: f64,
-    /// Mean cross-entropy over the validation set, without label smoothing; `None` where the epoch was not
+    /// Mean cross-entropy over the validation set, without label smoothing; `None` if the epoch was not
     /// validated, see [`validate_every_epochs`](crate::TrainingConfig::validate_every_epochs).
     #[serde(
         default,
@@ -24,39 +24,39 @@ pub struct EpochRecord {
         deserialize_with = "measured"
     )]
     pub validation_loss: Option<f64>,
-    /// Share of validation pictures classified correctly; `None` together with the loss.
+    /// Share of validation images classified correctly; `None` if the loss is `None`.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "measured"
     )]
     pub validation_accuracy: Option<f64>,
-    /// Training pictures a second, validation not counted.
+    /// Training images per second, without the validation.
     pub images_per_second: f64,
-    /// Area of a training picture as a fraction of the full one, less than 1 where pictures were
-    /// shrunk; see [`ProgressiveResizing`](crate::ProgressiveResizing).
+    /// Area of a training image as a fraction of the full area; less than 1 if images were resized to a smaller
+    /// size, see [`ProgressiveResizing`](crate::ProgressiveResizing).
     #[serde(default = "full_area", skip_serializing_if = "is_full_area")]
     pub picture_area: f64,
     /// Seconds spent on the epoch's training steps.
     pub seconds: f64,
     /// Seconds spent on its validation; 0 without one.
     pub validation_seconds: f64,
-    /// Seconds of these spent waiting for pictures: 0 where the loader keeps up.
+    /// Seconds of these spent waiting for images; 0 if the loader keeps up.
     #[serde(default)]
     pub loader_wait_seconds: f64,
-    /// Mean over the steps of the norm of all gradients together, before clipping.
+    /// Mean over the steps of the global gradient norm, before clipping.
     pub gradient_norm_mean: f64,
 }
 
 impl EpochRecord {
-    /// Whether the epoch was followed by a pass over the validation set.
+    /// Whether a validation followed the epoch.
     #[must_use]
     pub fn is_validated(&self) -> bool {
         self.validation_accuracy.is_some()
     }
 }
 
-/// A field that is there was measured: `null` is how JSON writes what is not finite.
+/// A field that is present was measured: `null` is the JSON form of a number that is not finite.
 fn measured<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     let value = Option::<f64>::deserialize(deserializer)?;
     Ok(Some(value.unwrap_or(f64::NAN)))
@@ -72,7 +72,7 @@ fn is_full_area(area: &f64) -> bool {
     *area == full_area()
 }
 
-/// What one optimizer step gave; one line of `steps.jsonl`.
+/// The figures of one optimizer step; one line of `steps.jsonl`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepRecord {
@@ -80,28 +80,28 @@ pub struct StepRecord {
     pub step: u64,
     /// Its epoch, from 1.
     pub epoch: usize,
-    /// Mean loss of its pictures before the step: augmented, with dropout and label smoothing.
+    /// Mean loss of its images before the step, with augmentation, dropout and label smoothing.
     pub loss: f64,
     /// Its learning rate.
     pub learning_rate: f64,
-    /// Norm of all gradients together, before clipping.
+    /// Global gradient norm, before clipping.
     pub gradient_norm: f64,
 }
 
-/// Why training ended.
+/// Why a training ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// All epochs were trained.
     Completed,
-    /// The validation accuracy did not rise for `patience` epochs.
+    /// The validation accuracy has not risen for `patience` epochs.
     EarlyStopping {
         /// Epochs since it last rose.
         epochs_without_progress: usize,
     },
-    /// The stop signal was given. `last` holds everything up to the last step.
+    /// The stop signal was given. The checkpoint `last` holds everything up to the last step.
     Interrupted,
-    /// The time that was allowed is over. The last epoch may have been cut short.
+    /// The time limit was reached. The last epoch may have been cut short.
     TimeUp,
 }
 
@@ -117,21 +117,21 @@ pub struct BestEpoch {
     pub validation_loss: f64,
 }
 
-/// What is known about progress: the best epoch, and how long there has been none.
+/// The progress of a training: the best epoch, and how long there has been no progress.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
-    /// The epoch with the highest validation accuracy, among equals the one with the lowest loss,
-    /// among those the earliest. `None` before the first validation.
+    /// The epoch with the highest validation accuracy; of equal ones the one with the lowest loss, then the
+    /// earliest. `None` before the first validation.
     pub best: Option<BestEpoch>,
-    /// The accuracy that the next validated epoch has to exceed by `min_delta` to count as progress.
+    /// The next validated epoch counts as progress if its accuracy exceeds this by `min_delta`.
     pub reference_accuracy: Option<f64>,
-    /// Epochs since there was progress, those without a validation among them.
+    /// Epochs since the last progress, including epochs without validation.
     pub epochs_without_progress: usize,
 }
 
 impl Progress {
-    /// Takes note of an epoch; true if it is the best so far.
+    /// Adds an epoch; returns true if it is the best so far.
     pub(crate) fn record(&mut self, record: &EpochRecord, min_delta: f64) -> bool {
         let (Some(accuracy), Some(loss)) = (record.validation_accuracy, record.validation_loss)
         else {

@@ -1,4 +1,4 @@
-//! The model that a training begins with.
+//! The model that a training starts with.
 
 use std::{collections::HashMap, path::Path};
 
@@ -7,17 +7,17 @@ use mlestar_model::{NamedTensor, Network};
 
 use crate::{TrainError, checkpoint::read_weights};
 
-/// What the names of the head's tensors begin with.
+/// Prefix of the names of the head's tensors.
 const HEAD: &str = "head.";
 
 /// A model before its first step.
 pub(crate) struct InitialModel<M> {
     pub model: M,
-    /// The tensors of a head that a file of weights has in another shape.
+    /// The tensors of the head that have another shape in the file of weights.
     pub begun_anew: Vec<String>,
 }
 
-/// `network` on `device`, with the weights of `file` where there is one.
+/// `network` on `device`, with the weights of `file` if given.
 pub(crate) fn initial_model<M: Network>(
     network: &M,
     file: Option<&Path>,
@@ -38,8 +38,8 @@ pub(crate) fn initial_model<M: Network>(
     }
 }
 
-/// `model` with all weights and running statistics of `file`; a head of another shape keeps its own. The reason where
-/// they are of another network.
+/// `model` with all weights and running statistics of `file`. A head of another shape keeps its own weights.
+/// Returns the reason if the weights belong to another network.
 fn with_weights_of<M: Network>(
     file: &Path,
     model: M,
@@ -65,11 +65,11 @@ fn with_weights_of<M: Network>(
             continue;
         }
         let Some(other) = other else {
-            return Err(format!("it has no `{}`", own.name));
+            return Err(format!("the file has no `{}`", own.name));
         };
         if other.shape != own.shape {
             return Err(format!(
-                "`{}` has the shape {:?} in it and {:?} in this network",
+                "`{}` has the shape {:?} in the file and {:?} in this network",
                 own.name, other.shape, own.shape
             ));
         }

@@ -1,15 +1,15 @@
 //! Training of image classifiers: the loop, losses, optimizers, schedules, checkpoints and logs.
 //!
-//! [`fit`] trains a [`Network`](mlestar_model::Network), one of `mlestar-model` or a Burn module of your own, on an
-//! [`ImageSet`](mlestar_data::ImageSet) and leaves in its output folder
+//! [`fit`] trains a [`Network`](mlestar_model::Network), either one of `mlestar-model` or your own Burn module,
+//! on an [`ImageSet`](mlestar_data::ImageSet). It writes to its output folder:
 //!
-//! - `metrics.jsonl`: one [`EpochRecord`] a line,
-//! - `steps.jsonl`: one [`StepRecord`] a line,
+//! - `metrics.jsonl`: one [`EpochRecord`] per line,
+//! - `steps.jsonl`: one [`StepRecord`] per line,
 //! - `tensorboard/events.out.tfevents.*`: the same for TensorBoard,
-//! - `checkpoints/`: `last`, `previous` (what `last` was before), `best` and `epoch-NNNN`; see
+//! - `checkpoints/`: `last`, `previous` (the one that `last` replaced), `best` and `epoch-NNNN`; see
 //!   [`checkpoint`].
 //!
-//! On the CPU the same request gives the same bits, interrupted and resumed or not.
+//! On the CPU the same request gives the same bits, whether or not the training was interrupted and resumed.
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -39,13 +39,14 @@
 //!
 //! # Features
 //!
-//! `burn` (on by default) has training itself. Without it the crate has what surrounds a training and compiles without
-//! Burn: settings, records of epochs and steps, TensorBoard's event files and the [`analysis`].
+//! `burn` (on by default) contains the training itself. Without it, the crate compiles without Burn and
+//! contains everything around a training: settings, records of epochs and steps, TensorBoard event files and
+//! the [`analysis`].
 //!
-//! The crate picks no Burn backend; the program that uses it does (`burn = { features = ["flex"] }`
-//! for the CPU).
+//! The crate selects no Burn backend; the program that uses it does (`burn = { features = ["flex"] }` for the
+//! CPU).
 
-// What only the loop calls of settings and records is not called without it.
+// Without the loop, the settings and records have functions that nothing calls.
 #![cfg_attr(not(feature = "burn"), allow(dead_code))]
 
 pub mod analysis;

@@ -4,16 +4,15 @@ use mlestar_model::Network;
 
 use crate::{TrainError, device::to_host};
 
-/// Logits of every image of `set`, row-major `n x classes`, with the running statistics and
-/// without dropout.
+/// Logits of every image of `set`, row-major `n x classes`, computed with the running statistics and without
+/// dropout.
 ///
-/// `device` is where `model` is; an autodiff device is used without its autodiff. `progress` is
-/// called after every batch with the images done and their total. The labels are not used.
+/// `device` is the device of `model`; autodiff is not used. `progress` is called after every batch with the
+/// number of images done and their total. The labels are not used.
 ///
 /// # Errors
 ///
-/// When `batch_size` is 0, the normalisation is out of range or the device fails. An empty set
-/// gives no logits.
+/// If `batch_size` is 0, the normalisation is out of range or the device fails. An empty set gives no logits.
 pub fn logits<M: Network>(
     model: &M,
     set: &ImageSet,

@@ -28,12 +28,12 @@ pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, label_smoothing:
 
 /// The loss of training: cross-entropy or the focal loss, with class weights.
 ///
-/// - Cross-entropy is PyTorch's `CrossEntropyLoss`. With weights it is a weighted mean: the sum of the
-///   weighted losses is divided by the sum of the weights of the labels. Label smoothing `a` then spreads
-///   `a / k` of the target over each of the `k` classes with that class's weight.
-/// - The focal loss (Lin et al. 2017, <https://arxiv.org/abs/1708.02002>) of a picture is
+/// - Cross-entropy is PyTorch's `CrossEntropyLoss`. With class weights it is a weighted mean: the sum of the
+///   weighted losses divided by the sum of the weights of the labels. Label smoothing `a` then spreads `a / k` of
+///   the target over each of the `k` classes with that class's weight.
+/// - The focal loss (Lin et al. 2017, <https://arxiv.org/abs/1708.02002>) of an image is
 ///   `-w (1 - p)^gamma ln p`, where `p` is the probability of its label and `w` the weight of its class;
-///   the loss is the mean over the pictures.
+///   the loss is the mean over the images.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -61,17 +61,17 @@ pub struct Loss {
     focal_gamma: Option<f64>,
 }
 
-/// Smallest `1 - p` of the focal loss: at 0 the slope of a power below 1 is infinite.
+/// Lower bound of `1 - p` in the focal loss: at 0, the slope of a power below 1 is infinite.
 const LEAST_MISS: f64 = 1e-7;
 
 impl Loss {
-    /// The loss that `config`, which is expected to be checked, asks for, on a training set of `labels`
-    /// and `n_classes` classes.
+    /// The loss configured by `config` for a training set with `labels` and `n_classes` classes. The
+    /// configuration must have been checked.
     ///
     /// # Errors
     ///
-    /// [`TrainError::OutOfRange`] when there is not one class weight for each class, or a class that is
-    /// to be balanced has no pictures.
+    /// [`TrainError::OutOfRange`] if there is not one class weight for each class, or if a class without images
+    /// is to be balanced.
     pub fn new(
         config: &TrainingConfig,
         labels: &[u32],
@@ -88,9 +88,9 @@ impl Loss {
         })
     }
 
-    /// The loss of one and the same answer for every picture of these labels, which are not empty: what can be had
-    /// without looking at pictures. For cross-entropy it is the best such answer; for the focal loss, whose best has no
-    /// formula, the (weighted) shares of the classes.
+    /// The loss of one constant answer for every image of these labels, which must not be empty: the loss
+    /// without looking at the images. For cross-entropy it is the best constant answer. For the focal loss,
+    /// whose best answer has no formula, it uses the (weighted) class shares.
     #[must_use]
     pub fn of_guessing(&self, labels: &[u32], n_classes: usize) -> f64 {
         let weight = |class: usize| match &self.class_weights {
@@ -106,7 +106,7 @@ impl Loss {
         let own: Vec<f64> = (0..n_classes)
             .map(|class| counts[class] * weight(class))
             .collect();
-        // How much of each class's log-probability the loss takes.
+        // Weight of each class's log-probability in the loss.
         let (n, divisor) = (labels.len() as f64, self.divisor(labels));
         let smoothing = match self.focal_gamma {
             Some(_) => 0.0,
@@ -127,9 +127,9 @@ impl Loss {
         present.map(of_class).sum()
     }
 
-    /// What [`Loss::mean`] divides by for pictures with these labels: the sum of their class weights, or
-    /// their number where there are none and with the focal loss. The mean over a batch is the mean over
-    /// its parts weighted by this.
+    /// The divisor of [`Loss::mean`] for images with these labels: the sum of their class weights, or the
+    /// number of images if there are no class weights or with the focal loss. The mean over a batch is the mean
+    /// over its parts, weighted by this.
     #[must_use]
     pub fn divisor(&self, labels: &[u32]) -> f64 {
         match (&self.class_weights, self.focal_gamma) {
@@ -194,7 +194,7 @@ impl Loss {
     }
 }
 
-/// The class with the highest logit; among equals the lowest.
+/// The class with the highest logit; of equal ones, the lowest index.
 pub(crate) fn highest_class(row: &[f32]) -> usize {
     let mut best = 0;
     for (class, value) in row.iter().enumerate() {
@@ -205,8 +205,8 @@ pub(crate) fn highest_class(row: &[f32]) -> usize {
     best
 }
 
-/// Sum over pictures of the cross-entropy (without smoothing), in f64 from f32 logits `n x k`, and
-/// the number of pictures whose highest logit is the label's (ties go to the lowest index).
+/// Sum over images of the cross-entropy (without smoothing), in f64 from f32 logits `n x k`, and the number of
+/// images whose highest logit belongs to the label (ties go to the lowest index).
 pub(crate) fn loss_sum_and_correct(logits: &[f32], labels: &[u32], k: usize) -> (f64, usize) {
     let mut loss = 0.0;
     let mut correct = 0;
@@ -228,7 +228,7 @@ mod tests {
     use mlestar_random::Stream;
     use proptest::prelude::*;
 
-    /// The definition, written out in f64.
+    /// The definition, computed in f64.
     fn reference(logits: &[f64], labels: &[u32], k: usize, smoothing: f64) -> f64 {
         let mut total = 0.0;
         for (row, &label) in logits.chunks(k).zip(labels) {
@@ -259,7 +259,7 @@ mod tests {
         f64::from(loss)
     }
 
-    /// The definition of a [`Loss`], written out in f64.
+    /// The definition of a [`Loss`], computed in f64.
     fn full_reference(loss: &Loss, logits: &[f64], labels: &[u32], k: usize) -> f64 {
         let weight = |class: usize| match &loss.class_weights {
             Some(weights) => f64::from(weights[class]),
@@ -324,7 +324,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(96))]
 
-        /// Value against the definition, gradient against its differences.
+        /// Compares the value with the definition and the gradient with finite differences.
         #[test]
         fn guessing_is_the_loss_of_the_best_answer_that_is_the_same_for_all(
             (weights, smoothing, gamma, k) in losses(), seed in any::<u64>(),
@@ -344,12 +344,12 @@ mod tests {
                 prop_assert!((of_answer(&shares) - guessing).abs() < 1e-6);
                 return Ok(());
             }
-            // No other answer is better.
+            // No other constant answer is better.
             for row in logits.chunks(k).take(20) {
                 let answer: Vec<f64> = row.iter().map(|value| f64::from(*value)).collect();
                 prop_assert!(of_answer(&answer) >= guessing - 1e-9);
             }
-            // Its gradient is zero: every class gets the share of the weight that the targets give it.
+            // Its gradient is zero: every class gets its share of the target weight.
             let weight = |l: usize| loss.class_weights.as_ref().map_or(1.0, |all| f64::from(all[l]));
             let mut shares = vec![1e-300; k];
             for label in &labels {
@@ -389,7 +389,7 @@ mod tests {
         }
     }
 
-    /// Values and gradients of the second picture by PyTorch 2.15's `cross_entropy` in f64.
+    /// Values and gradients of the second image by PyTorch 2.15's `cross_entropy` in f64.
     #[test]
     fn weights_and_smoothing_are_pytorch_s() {
         let logits = [
@@ -436,7 +436,7 @@ mod tests {
         }
     }
 
-    /// The slope of `(1 - p)^gamma` is infinite at 1 for gamma below 1, but that of the loss is not.
+    /// For gamma below 1 the slope of `(1 - p)^gamma` is infinite at 1, but the slope of the loss is not.
     #[test]
     fn the_focal_loss_of_a_sure_picture_is_finite() {
         for gamma in [0.5, 1.0, 2.0] {
@@ -466,7 +466,7 @@ mod tests {
         assert!(Loss::new(&config, &[0, 1, 1], 2).is_ok());
         let message = Loss::new(&config, &[0, 1, 1], 3).unwrap_err().to_string();
         assert!(
-            message.contains("class 2 (from 0) has no training pictures"),
+            message.contains("class 2 (from 0) has no training images"),
             "{message}"
         );
     }

@@ -1,4 +1,4 @@
-//! The results of steps, which wait on the device.
+//! Collects the results of steps that are still on the device.
 
 use std::time::Instant;
 
@@ -14,8 +14,7 @@ struct Pending {
     indices: Vec<usize>,
 }
 
-/// Reads the results of steps, several together: on a GPU every read waits for the device, and the
-/// queue of work runs dry.
+/// Reads the results of several steps together: on a GPU every read waits for the device and empties its queue.
 pub(crate) struct Meter {
     epoch: usize,
     /// Steps of the whole training before this epoch's.
@@ -47,13 +46,13 @@ impl EpochTotals {
     }
 }
 
-/// Results are read when so much time has passed ...
+/// Results are read after this time ...
 const READ_EVERY_SECONDS: f64 = 0.2;
-/// ... or so many steps wait.
+/// ... or when this many steps are waiting.
 const MOST_PENDING: usize = 64;
 
 impl Meter {
-    /// Goes on from `position` in `epoch`.
+    /// Resumes at `position` in `epoch`.
     pub(crate) fn new(epoch: usize, steps_before: u64, position: EpochPosition) -> Self {
         Self {
             epoch,
@@ -87,7 +86,7 @@ impl Meter {
             || self.last_read.elapsed().as_secs_f64() >= READ_EVERY_SECONDS
     }
 
-    /// Waits for the device, adds up what it found and returns it step by step.
+    /// Waits for the device, adds up its results and returns them step by step.
     pub(crate) fn read(&mut self) -> Result<Vec<StepRecord>, TrainError> {
         if self.pending.is_empty() {
             return Ok(Vec::new());
@@ -132,10 +131,10 @@ impl Meter {
     }
 }
 
-/// Norms that a report names.
+/// Number of norms that a report lists.
 const REPORTED_GRADIENTS: usize = 5;
 
-/// The norms of the largest gradients from their squares, those that are not a number first.
+/// The largest gradient norms, computed from their squares; values that are not finite come first.
 fn largest(squares: Vec<(String, Tensor<1>)>) -> Result<Vec<(String, f64)>, TrainError> {
     if squares.is_empty() {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Mixup and CutMix: training pictures that show two pictures, with labels to match.
+//! Mixup and CutMix: training images that combine two images, with matching labels.
 
 use std::ops::Range;
 
@@ -8,15 +8,15 @@ use mlestar_random::Stream;
 
 use crate::config::MixingConfig;
 
-/// Mixes the pictures of batches with one another.
+/// Mixes the images of batches with one another.
 ///
-/// Mixup (Zhang et al. 2017, <https://arxiv.org/abs/1710.09412>) blends each picture with a partner from
-/// its batch, `lambda * picture + (1 - lambda) * partner`. CutMix (Yun et al. 2019,
-/// <https://arxiv.org/abs/1905.04899>) puts a box of the partner into it. `lambda` is drawn from
-/// Beta(a, a), once a batch.
+/// Mixup (Zhang et al. 2017, <https://arxiv.org/abs/1710.09412>) blends each image with a partner from its
+/// batch, `lambda * picture + (1 - lambda) * partner`. CutMix (Yun et al. 2019,
+/// <https://arxiv.org/abs/1905.04899>) replaces a box of the image by that of the partner. `lambda` is drawn
+/// from Beta(a, a), once per batch.
 ///
-/// All draws come from the stream of (seed, `"mixing"`, 0, step), so that a resumed training mixes as
-/// one without interruption.
+/// All draws come from the stream of (seed, `"mixing"`, 0, step), so a resumed training mixes exactly as an
+/// uninterrupted one.
 ///
 /// ```
 /// use mlestar_data::loader::Batch;
@@ -24,7 +24,7 @@ use crate::config::MixingConfig;
 ///
 /// let config = MixingConfig { mixup_alpha: 1.0, ..MixingConfig::default() };
 /// let mixer = Mixer::new(&config, 42).ok_or("it is switched on")?;
-/// // Two pictures of one pixel: black and white.
+/// // Two images of one pixel: black and white.
 /// let images = [[0.0; 3], [1.0; 3]].concat();
 /// let mut batch = Batch { images, labels: vec![7, 8], indices: vec![0, 1], n: 2, height: 1, width: 1 };
 /// let mixed = mixer.mix(&mut batch, 0).ok_or("every batch is mixed")?;
@@ -38,21 +38,21 @@ pub struct Mixer {
     seed: u64,
 }
 
-/// What the labels of a mixed batch are: its own with the weight `lambda`, those of the partners with
-/// the rest.
+/// The labels of a mixed batch: its own with the weight `lambda`, those of the partners with the weight
+/// `1 - lambda`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixed {
-    /// Position in the batch of each picture's partner; a picture may be its own.
+    /// Position in the batch of each image's partner; an image may be its own partner.
     pub partners: Vec<usize>,
-    /// Label of each picture's partner.
+    /// Label of each image's partner.
     pub partner_labels: Vec<u32>,
-    /// Share of each picture's own label (0-1), the same for the whole batch; with CutMix exactly the
-    /// share of the pixels that is its own.
+    /// Share of each image's own label (0-1), the same for the whole batch; with CutMix exactly the share of
+    /// the pixels that are the image's own.
     pub lambda: f64,
 }
 
 impl Mixer {
-    /// `None` where the configuration, which is expected to be checked, mixes nothing.
+    /// `None` if the configuration mixes nothing. The configuration must have been checked.
     #[must_use]
     pub fn new(config: &MixingConfig, seed: u64) -> Option<Self> {
         (!config.is_off()).then(|| Self {
@@ -61,15 +61,15 @@ impl Mixer {
         })
     }
 
-    /// Mixes the pictures of the batch of `step`, counted from 0 over the whole training, in place;
-    /// `None` if this batch stays as it is.
+    /// Mixes the images of the batch of `step`, counted from 0 over the whole training, in place. Returns
+    /// `None` if this batch is not mixed.
     pub fn mix(&self, batch: &mut Batch, step: u64) -> Option<Mixed> {
         let mixture = self.draw(step, batch.n, [batch.height, batch.width])?;
         mixture.apply(&mut batch.images);
         Some(mixture.labelled(&batch.labels))
     }
 
-    /// How the `n` pictures of `size`, height and width, of the batch of `step` are mixed.
+    /// How to mix the `n` images of `size` (height and width) in the batch of `step`.
     pub(crate) fn draw(&self, step: u64, n: usize, size: [usize; 2]) -> Option<Mixture> {
         let mut stream = Stream::new(self.seed, "mixing", 0, step);
         let is_mixed = stream.bernoulli(self.config.probability);
@@ -106,14 +106,14 @@ impl Mixer {
 pub(crate) struct Mixture {
     partners: Vec<usize>,
     lambda: f64,
-    /// With CutMix, the box that shows the partner.
+    /// For CutMix, the box taken from the partner.
     patch: Option<Patch>,
-    /// Height and width of the pictures.
+    /// Height and width of the images.
     size: [usize; 2],
 }
 
 impl Mixture {
-    /// Mixes the pictures of a batch, `[n, 3, height, width]`.
+    /// Mixes the images of a batch, `[n, 3, height, width]`.
     pub(crate) fn apply(&self, images: &mut [f32]) {
         match &self.patch {
             Some(patch) => patch.paste(images, &self.partners, self.size),
@@ -121,7 +121,7 @@ impl Mixture {
         }
     }
 
-    /// The same on a device.
+    /// The same for images on a device.
     pub(crate) fn apply_on_device(&self, images: Tensor<4>) -> Tensor<4> {
         let n = self.partners.len();
         let partners: Vec<i32> = self
@@ -145,7 +145,7 @@ impl Mixture {
         images.slice_assign(area, others)
     }
 
-    /// What it makes of the labels of the batch.
+    /// The mixed labels of the batch.
     pub(crate) fn labelled(self, labels: &[u32]) -> Mixed {
         let partner_labels = self.partners.iter().map(|&partner| labels[partner]);
         Mixed {
@@ -156,7 +156,7 @@ impl Mixture {
     }
 }
 
-/// `lambda * picture + (1 - lambda) * partner` for every picture of `images`, which are of one size.
+/// `lambda * picture + (1 - lambda) * partner` for every image of `images`, which all have one size.
 fn blend(images: &mut [f32], partners: &[usize], lambda: f64) {
     let original = images.to_vec();
     let len = images.len() / partners.len();
@@ -175,8 +175,8 @@ struct Patch {
 }
 
 impl Patch {
-    /// The box around `center` whose sides are `sqrt(1 - lambda)` of the picture's, rounded down, cut
-    /// off at the borders.
+    /// The box around `center` whose sides are `sqrt(1 - lambda)` of the image's sides, rounded down, clipped
+    /// at the borders.
     fn around(center: [usize; 2], lambda: f64, size: [usize; 2]) -> Self {
         let share = (1.0 - lambda).max(0.0).sqrt();
         let [rows, columns] = [0, 1].map(|axis| {
@@ -187,7 +187,7 @@ impl Patch {
         Self { rows, columns }
     }
 
-    /// Share of the pixels outside.
+    /// Share of the pixels outside the box.
     fn kept_share(&self, [height, width]: [usize; 2]) -> f64 {
         let pixels = height * width;
         let kept = pixels - self.rows.len() * self.columns.len();
@@ -217,7 +217,7 @@ mod tests {
 
     use super::*;
 
-    /// Pictures that are filled with their own position, and labels ten times as high.
+    /// Each image is filled with its own position; its label is ten times that.
     fn batch(n: usize, height: usize, width: usize) -> Batch {
         let len = 3 * height * width;
         Batch {
@@ -246,7 +246,7 @@ mod tests {
         for (&partner, &label) in mixed.partners.iter().zip(&mixed.partner_labels) {
             assert_eq!(label, 10 * partner as u32);
         }
-        // Its own labels stay.
+        // The labels of the batch do not change.
         assert!(
             batch
                 .labels
@@ -325,7 +325,7 @@ mod tests {
 
         let nothing = Patch::around([1, 1], 1.0, [4, 6]);
         assert_eq!(nothing.kept_share([4, 6]), 1.0);
-        // From the middle, the box covers all; from a corner, a quarter.
+        // From the middle, the box covers everything; from a corner, a quarter.
         let all = Patch::around([2, 3], 0.0, [4, 6]);
         assert_eq!(all.kept_share([4, 6]), 0.0);
         let corner = Patch::around([0, 0], 0.0, [4, 6]);
@@ -370,13 +370,13 @@ mod tests {
             };
             let is_whole = |value: &f32| value.fract() == 0.0;
             match batch.images.iter().all(is_whole) {
-                // A permutation may leave every picture with itself.
+                // A permutation may pair every image with itself.
                 true if mixed.partners == [0, 1, 2, 3] => {}
                 true => cut += 1,
                 false => blended += 1,
             }
         }
-        // Five standard errors around a quarter, less the 1 in 24 without a partner.
+        // Five standard errors around a quarter, minus the 1 in 24 without a partner.
         assert!(
             (170..310).contains(&cut) && (170..310).contains(&blended),
             "{cut} {blended}"

@@ -8,11 +8,11 @@ use std::{
 
 use crate::{EpochRecord, Remedy};
 
-/// Watches a training, for example to draw it in a terminal.
+/// Observes a training, for example to show it in a terminal.
 ///
-/// Any `FnMut(&TrainEvent)` is one.
+/// Any `FnMut(&TrainEvent)` is an observer.
 pub trait Observer {
-    /// Something happened. Called on the training thread: it should return quickly.
+    /// Called for each event, on the training thread; it should return quickly.
     fn event(&mut self, event: &TrainEvent);
 }
 
@@ -22,70 +22,70 @@ impl<F: FnMut(&TrainEvent)> Observer for F {
     }
 }
 
-/// What happens during a training.
+/// An event during a training.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum TrainEvent {
-    /// A checkpoint could not be used for resuming; an older one is tried.
+    /// A checkpoint could not be used for resuming; the training tries an older one.
     CheckpointRefused {
         /// Its folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Training goes on from a checkpoint.
+    /// The training resumes from a checkpoint.
     Resumed {
         /// Its folder.
         path: PathBuf,
         /// Its epoch; 0 is the initial state.
         epoch: usize,
-        /// Steps of the next epoch that it holds.
+        /// Steps of the next epoch that the checkpoint holds.
         steps: usize,
     },
-    /// Training begins with the weights of a file.
+    /// The training starts with the weights of a file.
     InitialWeights {
         /// The file.
         path: PathBuf,
-        /// Names of the tensors that are random all the same: those of a head of another shape.
+        /// Names of the tensors that nevertheless have random values: those of a head of another shape.
         begun_anew: Vec<String>,
     },
-    /// Training learns from a trained network as well; how many of some training pictures, as they are, that has right.
+    /// A teacher was loaded for distillation; its accuracy on some training images, without augmentation.
     Teacher {
         /// Its checkpoint's folder.
         path: PathBuf,
-        /// Pictures that it has right.
+        /// Images that it classifies correctly.
         correct: usize,
-        /// Pictures that it was tried on.
+        /// Images that it was tried on.
         of: usize,
     },
-    /// Something went wrong and was answered: training goes on from an earlier checkpoint.
+    /// A failure was remedied: the training resumes from an earlier checkpoint.
     Remedy(Remedy),
-    /// Training begins.
+    /// The training starts.
     Started {
-        /// The epoch that comes first, from 1.
+        /// The first epoch of this call, from 1.
         first_epoch: usize,
         /// The last epoch.
         epochs: usize,
-        /// Steps in an epoch.
+        /// Steps per epoch.
         steps: usize,
-        /// Pictures in the training set.
+        /// Images in the training set.
         train_images: usize,
-        /// Pictures in the validation set.
+        /// Images in the validation set.
         validation_images: usize,
-        /// Whether the training pictures are kept and augmented on the device; see
+        /// Whether the training images are stored and augmented on the device; see
         /// [`PictureMemory`](crate::PictureMemory).
         pictures_on_device: bool,
     },
-    /// Steps were taken. Not every step has its event: steps are reported together when the device
-    /// is asked for their results, several times a second at most.
+    /// Steps were taken. Not every step has its own event: steps are reported together when their results are
+    /// read from the device, at most several times a second.
     Step(StepProgress),
     /// Part of the validation set was evaluated.
     Validation {
         /// Epoch, from 1.
         epoch: usize,
-        /// Pictures evaluated.
+        /// Images evaluated.
         done: usize,
-        /// Pictures in the validation set.
+        /// Images in the validation set.
         of: usize,
     },
     /// An epoch ended.
@@ -96,31 +96,31 @@ pub enum TrainEvent {
         path: PathBuf,
         /// Its epoch.
         epoch: usize,
-        /// Steps of the next epoch that it holds.
+        /// Steps of the next epoch that the checkpoint holds.
         steps: usize,
     },
-    /// Training stops for lack of progress.
+    /// The training stops early because it makes no progress.
     EarlyStop {
         /// The best epoch.
         best_epoch: usize,
         /// Epochs since the validation accuracy last rose.
         epochs_without_progress: usize,
     },
-    /// Training stops because it was asked to.
+    /// The training stops because the stop signal was given.
     Interrupted {
         /// The last finished epoch; 0 if there is none.
         finished_epochs: usize,
-        /// Steps of the epoch after it that `last` holds.
+        /// Steps of the next epoch that `last` holds.
         steps: usize,
     },
-    /// Training ends because its time is up; the epoch that was cut short has been validated.
+    /// The training ends because its time limit was reached; the epoch that was cut short has been validated.
     TimeUp {
         /// Minutes of training and validation.
         minutes: f64,
     },
 }
 
-/// Where a training is, within an epoch.
+/// The position of a training within an epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepProgress {
     /// Epoch, from 1.
@@ -133,16 +133,15 @@ pub struct StepProgress {
     pub steps: usize,
     /// Mean loss of the epoch so far.
     pub loss: f64,
-    /// Share of the epoch's pictures so far that were classified correctly.
+    /// Share of the epoch's images so far that were classified correctly.
     pub accuracy: f64,
     /// Learning rate of the last of these steps.
     pub learning_rate: f64,
-    /// Norm of all gradients together in the last of these steps, before clipping.
+    /// Global gradient norm of the last of these steps, before clipping.
     pub gradient_norm: f64,
-    /// Training pictures a second in this epoch so far.
+    /// Training images per second in this epoch so far.
     pub images_per_second: f64,
-    /// Seconds until all epochs are done at this speed, validation included once its duration is
-    /// known.
+    /// Seconds until all epochs are finished at this speed. Includes validation once its duration is known.
     pub eta_seconds: f64,
 }
 
@@ -151,24 +150,24 @@ pub struct StepProgress {
 pub struct StopSignal(Arc<AtomicBool>);
 
 impl StopSignal {
-    /// A signal that has not been given.
+    /// A signal that has not been given yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks for the stop. Safe to call from a signal handler's thread, more than once.
+    /// Requests the stop. A signal handler's thread may call it, more than once.
     pub fn request(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    /// The flag itself, true once the stop was asked for: for code that does not know this type.
+    /// The flag itself, true after a stop request: for code that does not know this type.
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)
     }
 
-    /// Whether the stop was asked for.
+    /// Whether a stop was requested.
     #[must_use]
     pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Acquire)

@@ -5,11 +5,10 @@ use crate::{
     config::{Monitor, PlateauConfig},
 };
 
-/// How far the learning rate has been lowered for lack of progress, as PyTorch's `ReduceLROnPlateau`
+/// How far the learning rate has been lowered because of no progress, as in PyTorch's `ReduceLROnPlateau`
 /// (relative threshold, no cool-down).
 ///
-/// The state follows from the epochs alone, so that a resumed training finds it with
-/// [`PlateauState::after`].
+/// The state depends only on the epochs, so a resumed training computes it with [`PlateauState::after`].
 ///
 /// ```
 /// use mlestar_train::{PlateauConfig, PlateauState};
@@ -21,11 +20,11 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlateauState {
-    /// What the schedule's rate is to be multiplied by, above 0 and at most 1.
+    /// Factor of the schedule's rate, above 0 and at most 1.
     pub factor: f64,
-    /// The best value that was watched; `None` before the first validation.
+    /// The best monitored value; `None` before the first validation.
     pub best: Option<f64>,
-    /// Epochs since there was progress or the rate was lowered, those without a validation among them.
+    /// Epochs since the last progress or the last lowering of the rate, including epochs without validation.
     pub waited: usize,
 }
 
@@ -40,7 +39,7 @@ impl Default for PlateauState {
 }
 
 impl PlateauState {
-    /// The state after all of these epochs.
+    /// The state after these epochs.
     #[must_use]
     pub fn after(config: &PlateauConfig, history: &[EpochRecord]) -> Self {
         let mut state = Self::default();
@@ -50,8 +49,7 @@ impl PlateauState {
         state
     }
 
-    /// Takes note of an epoch; true if the rate is lower from now on, which it never is after an epoch that was
-    /// not validated.
+    /// Adds an epoch. Returns true if it lowers the rate; an epoch without validation never does.
     pub fn observe(&mut self, config: &PlateauConfig, record: &EpochRecord) -> bool {
         let (Some(loss), Some(accuracy)) = (record.validation_loss, record.validation_accuracy)
         else {
@@ -125,7 +123,7 @@ mod tests {
         }
     }
 
-    /// Learning rates that PyTorch 2.15's `ReduceLROnPlateau` gives for a first rate of 1.
+    /// Learning rates of PyTorch 2.15's `ReduceLROnPlateau` for an initial rate of 1.
     #[test]
     fn losses_lower_the_rate_as_in_pytorch() {
         let losses = [

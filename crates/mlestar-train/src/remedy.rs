@@ -1,50 +1,49 @@
-//! What was done about accidents in a training.
+//! Remedies for failures during a training.
 
 use serde::{Deserialize, Serialize};
 
-/// A return to the last good checkpoint, and what was changed for the next try.
+/// A return to the last good checkpoint, and what was changed for the next attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Remedy {
-    /// The epoch, from 1, in which it went wrong.
+    /// The epoch of the failure, from 1.
     pub epoch: usize,
-    /// The step within it, from 1.
+    /// The step of the failure within the epoch, from 1.
     pub step: usize,
-    /// Steps of the whole training after which the checkpoint stands that was returned to.
+    /// Number of steps, over the whole training, in the checkpoint that the training returned to.
     pub returned_to_step: u64,
-    /// What went wrong and what was changed.
+    /// The failure and the change.
     pub change: RemedyChange,
 }
 
-/// What went wrong and what was changed about it.
+/// The failure and the change made because of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum RemedyChange {
-    /// Loss, gradient or weights left the range of numbers: the learning rate is lowered.
+    /// Loss, gradient or weights were not finite: the learning rate is lowered.
     LowerRate {
-        /// The learning rate of all further steps is multiplied by this.
+        /// Factor for the learning rate of all further steps.
         factor: f64,
         /// What was not finite.
         cause: String,
-        /// Indices, in the training set, of the pictures of the step's batch; empty where the step
-        /// is not known.
+        /// Indices, in the training set, of the images of the step's batch; empty if the step is not known.
         pictures: Vec<usize>,
-        /// The tensors with the largest gradients of that step and their norms (`null` where not a
-        /// number), largest first.
+        /// The tensors with the largest gradients of that step and their norms (`null` if not finite), largest
+        /// first.
         largest_gradients: Vec<(String, Option<f64>)>,
     },
-    /// The device's memory did not suffice: a batch is computed in more parts, whose gradients are
-    /// added up, so that the step remains the same but for the statistics of batch normalisation.
+    /// The device was out of memory: each batch is split into more parts, whose gradients are added up. The
+    /// step stays the same, except for the statistics of batch normalisation.
     SmallerParts {
         /// Parts of each batch from now on.
         accumulation_steps: usize,
-        /// What the device said.
+        /// The message of the device.
         cause: String,
     },
 }
 
 impl Remedy {
-    /// The factor of the learning rate after all of `remedies`.
+    /// The factor of the learning rate after all `remedies`.
     pub(crate) fn rate_factor(remedies: &[Self]) -> f64 {
         let factor = |remedy: &Self| match remedy.change {
             RemedyChange::LowerRate { factor, .. } => factor,
@@ -53,7 +52,7 @@ impl Remedy {
         remedies.iter().map(factor).product()
     }
 
-    /// The parts of a batch after all of `remedies`, `configured` without any.
+    /// The parts of a batch after all `remedies`; `configured` if there are none.
     pub(crate) fn accumulation_steps(remedies: &[Self], configured: usize) -> usize {
         let parts = |remedy: &Self| match remedy.change {
             RemedyChange::SmallerParts {
@@ -69,7 +68,7 @@ impl Remedy {
             .max(configured)
     }
 
-    /// Remedies that lowered the rate, and those that made parts smaller.
+    /// The number of remedies that lowered the rate, and of those that made the parts smaller.
     pub(crate) fn counts(remedies: &[Self]) -> [usize; 2] {
         let lowered = remedies
             .iter()

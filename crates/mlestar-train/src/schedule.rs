@@ -24,14 +24,14 @@ pub struct Schedule {
     peak_fraction: f64,
     /// Steps after which the rate is multiplied by `gamma`.
     milestones: Vec<f64>,
-    /// Or the steps from one multiplication to the next.
+    /// Or the steps between two multiplications.
     every: Option<f64>,
     gamma: f64,
 }
 
 impl Schedule {
-    /// The schedule of a training of `epochs` epochs of `steps_per_epoch` steps with the highest
-    /// rate `learning_rate`. The configuration is expected to be checked.
+    /// The schedule of a training with `epochs` epochs of `steps_per_epoch` steps and the highest rate
+    /// `learning_rate`. The configuration must have been checked.
     #[must_use]
     pub fn new(
         config: &ScheduleConfig,
@@ -59,7 +59,7 @@ impl Schedule {
 
     /// The rate of step `step`, counted from 0 over the whole training.
     ///
-    /// With [`ScheduleKind::Plateau`] it is the rate before it is lowered: multiply it by
+    /// For [`ScheduleKind::Plateau`] this is the rate before any lowering: multiply it by
     /// [`PlateauState::factor`](crate::PlateauState::factor).
     #[must_use]
     pub fn learning_rate(&self, step: u64) -> f64 {
@@ -97,7 +97,7 @@ impl Schedule {
         }
     }
 
-    /// Up to the peak at `peak_fraction` of the steps, down to the final rate just after the last.
+    /// Rises until `peak_fraction` of the steps, then falls to the final rate just after the last step.
     fn triangular(&self, step: f64) -> f64 {
         let peak = self.peak_fraction * self.horizon_steps;
         match step < peak {
@@ -153,8 +153,8 @@ mod tests {
         }
     }
 
-    /// The values that `torch.optim.lr_scheduler.CosineAnnealingLR(T_max=4, eta_min=0.01)` documents
-    /// by its closed form, stepped every step.
+    /// The closed-form values in the documentation of
+    /// `torch.optim.lr_scheduler.CosineAnnealingLR(T_max=4, eta_min=0.01)`, stepped every step.
     #[test]
     fn cosine_follows_the_closed_form() {
         let config = ScheduleConfig {
@@ -187,8 +187,8 @@ mod tests {
         );
     }
 
-    /// `OneCycleLR(max_lr=1, total_steps=10, pct_start=0.3, div_factor=25, final_div_factor=1e4)` has
-    /// its peak at step 2 and its end at step 9.
+    /// `OneCycleLR(max_lr=1, total_steps=10, pct_start=0.3, div_factor=25, final_div_factor=1e4)` has its peak
+    /// at step 2 and its end at step 9.
     #[test]
     fn one_cycle_is_pytorch_s() {
         let config = ScheduleConfig {
@@ -206,8 +206,8 @@ mod tests {
         check(&found, &expected);
     }
 
-    /// The numbers below are those of PyTorch 2.15, which changes the rate once an epoch: with one step
-    /// an epoch both are the same.
+    /// The numbers below come from PyTorch 2.15, which changes the rate once per epoch: with one step per epoch
+    /// both are the same.
     #[test]
     fn steps_are_pytorch_s() {
         let config = ScheduleConfig {
@@ -219,7 +219,7 @@ mod tests {
         // MultiStepLR(milestones=[2, 3, 6], gamma=0.5)
         let expected = [0.4, 0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05];
         check(&rates(&config, 0.4, 8, 1), &expected);
-        // Steps within an epoch have its rate; half an epoch is allowed.
+        // All steps of an epoch have the same rate; half epochs are allowed.
         let halves = ScheduleConfig {
             milestones: vec![1.0, 1.5],
             ..config

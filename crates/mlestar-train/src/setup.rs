@@ -1,4 +1,4 @@
-//! What steps of a training are taken with.
+//! Everything that the steps of a training need.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use crate::{
     step::StepContext,
 };
 
-/// A network, the images that it learns from and the settings of its training: what [`fit`](crate::fit),
-/// [`TrainingSteps`](crate::TrainingSteps) and [`find_learning_rate`](crate::lr_find::find_learning_rate) have in common.
+/// A network, its training images and the settings of the training: the common input of [`fit`](crate::fit),
+/// [`TrainingSteps`](crate::TrainingSteps) and [`find_learning_rate`](crate::lr_find::find_learning_rate).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -48,33 +48,33 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct TrainingSetup<'a, M> {
-    /// The network with the weights that the training begins with, on any device; it stays as it is. For a network of
-    /// `mlestar-model` that is `spec.init(seed, &device)`.
+    /// The network with its initial weights, on any device; it is not changed. For a network of
+    /// `mlestar-model`, use `spec.init(seed, &device)`.
     pub network: M,
     /// The settings of the training.
     pub training: TrainingSpec,
-    /// Random changes to the training images.
+    /// Random augmentation of the training images.
     pub augmentation: AugmentationConfig,
     /// Normalisation of all images.
     pub normalization: Normalization,
-    /// Images to learn from. With more than one batch of them, a last batch that is not full is
-    /// left out of each epoch (the order changes, so no image is left out for good).
+    /// Images to learn from. An incomplete last batch is left out of each epoch unless it is the only one. The
+    /// order changes, so no image is left out permanently.
     pub train: Arc<ImageSet>,
     /// Seed of the order, the augmentation and dropout.
     pub seed: u64,
-    /// Where to compute, with or without autodiff.
+    /// The device to compute on, with or without autodiff.
     pub device: &'a Device,
-    /// Threads that prepare batches, at least 1. They do not change any result.
+    /// Threads that prepare batches, at least 1. Their number does not change any result.
     pub threads: usize,
 }
 
 impl<'a, M> TrainingSetup<'a, M> {
-    /// The default settings of [`TrainingConfig`] and [`AugmentationConfig`], normalisation by the training images,
-    /// seed 0, and all cores for preparing batches.
+    /// The default settings of [`TrainingConfig`] and [`AugmentationConfig`], normalisation by the training
+    /// images, seed 0, and all cores for preparing batches.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Data`] when the images have no normalisation: there are none, or a channel has one value.
+    /// [`TrainError::Data`] if the images cannot be normalised: there are none, or a channel is constant.
     pub fn new(network: M, train: Arc<ImageSet>, device: &'a Device) -> Result<Self, TrainError> {
         Ok(Self {
             network,
@@ -90,7 +90,7 @@ impl<'a, M> TrainingSetup<'a, M> {
 }
 
 impl<M: Network> TrainingSetup<'_, M> {
-    /// Whether the network, the images and the settings fit each other.
+    /// Checks that the network, the images and the settings fit each other.
     pub(crate) fn check(&self) -> Result<(), TrainError> {
         self.check_set("training", &self.train)?;
         let full = [self.train.height(), self.train.width()];
@@ -129,7 +129,7 @@ impl<M: Network> TrainingSetup<'_, M> {
         }
     }
 
-    /// The smaller images of progressive resizing must still be large enough for the network.
+    /// Checks that the smaller images of progressive resizing are still large enough for the network.
     fn check_smaller_images(&self, full: [usize; 2]) -> Result<(), TrainError> {
         for entry in &self.training.progressive_resizing {
             let checked = self
@@ -144,7 +144,7 @@ impl<M: Network> TrainingSetup<'_, M> {
         Ok(())
     }
 
-    /// All that steps on the images of `train` need besides the network.
+    /// Everything that steps on the images of `train` need besides the network.
     pub(crate) fn machinery(
         &self,
         train: &Arc<ImageSet>,
@@ -186,12 +186,12 @@ pub(crate) struct Machinery {
     pub loss: Loss,
     pub mixer: Option<Mixer>,
     pub teachers: Option<Teachers>,
-    /// Height and width of the images that are not made smaller.
+    /// Full height and width of the images.
     full_size: [usize; 2],
 }
 
 impl Machinery {
-    /// A step of a training with `setup`, each batch in this many parts.
+    /// A step of a training with `setup`, with each batch in this many parts.
     pub(crate) fn step<'a, M>(
         &'a self,
         setup: &'a TrainingSetup<'_, M>,

@@ -25,7 +25,7 @@ pub(crate) struct StepContext<'a> {
     pub mixer: Option<&'a Mixer>,
     pub teachers: Option<&'a Teachers>,
     pub seed: u64,
-    /// Height and width of the images that are not made smaller.
+    /// Full height and width of the images.
     pub full_size: [usize; 2],
     /// An autodiff device.
     pub device: &'a Device,
@@ -34,31 +34,31 @@ pub(crate) struct StepContext<'a> {
     pub precision: Precision,
 }
 
-/// What a step is made with.
+/// The inputs of a step.
 pub(crate) struct StepInput {
     pub batch: StepBatch,
     /// Counted from 0 over the whole training.
     pub step: u64,
     pub learning_rate: f64,
-    /// Whether the loss and all gradients are made not a number.
+    /// Whether to inject NaN into the loss and all gradients.
     pub spoil: bool,
-    /// Whether the gradients are wanted on the host.
+    /// Whether to copy the gradients to the host.
     pub keep_gradients: bool,
 }
 
-/// What a step gave.
+/// The results of a step.
 pub(crate) struct StepOutput<M> {
     pub model: M,
-    /// Loss, correct pictures, gradient norm; `[3]`, on the device.
+    /// Loss, number of correct images, gradient norm; `[3]`, on the device.
     pub result: Tensor<1>,
     /// The squared norm of each parameter's gradient, `[1]` each, on the device.
     pub squares: Vec<(String, Tensor<1>)>,
-    /// Pictures of the step, as indices in the set.
+    /// Images of the step, as indices in the set.
     pub indices: Vec<usize>,
     pub gradients: Option<Vec<NamedTensor>>,
 }
 
-/// What a batch is split into: first picture and number of pictures of each part, nearly equal.
+/// The parts of a batch: first image and number of images of each part, nearly equal.
 fn parts(n: usize, accumulation_steps: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = accumulation_steps.clamp(1, n.max(1));
     (0..count).map(move |part| {
@@ -118,15 +118,15 @@ impl StepContext<'_> {
         }
     }
 
-    /// Who teaches the pictures of a batch: smaller ones than the network is for are left to their labels.
+    /// The teachers' probabilities for a batch. Images smaller than the network's size use only their labels.
     fn teachers_of(&self, batch: &StepBatch) -> Option<&Teachers> {
         self.teachers.filter(|_| batch.size == self.full_size)
     }
 
     /// Forward and backward, part by part.
     ///
-    /// With several parts, the loss and the gradients are those of the whole batch: each part counts by
-    /// its share of the pictures, or of their weights where classes have weights.
+    /// With several parts, the loss and the gradients are those of the whole batch: each part counts by its
+    /// share of the images, or of their class weights if there are any.
     fn pass<M: Network>(
         &self,
         model: &M,
@@ -179,7 +179,7 @@ impl StepContext<'_> {
         }
     }
 
-    /// Pictures `[length, 3, height, width]` of a part of the batch.
+    /// Images `[length, 3, height, width]` of a part of the batch.
     fn images(&self, batch: &StepBatch, start: usize, length: usize) -> Tensor<4> {
         let [height, width] = batch.size;
         match &batch.pictures {
@@ -194,7 +194,8 @@ impl StepContext<'_> {
         }
     }
 
-    /// What a part adds to the loss of the batch, with gradient, and its correct pictures, `[1]` each.
+    /// The contribution of a part to the loss of the batch, with gradient, and its number of correct images,
+    /// `[1]` each.
     fn judge(
         &self,
         targets: &[Targets<'_>],
@@ -238,25 +239,25 @@ impl StepContext<'_> {
     }
 }
 
-/// What a pass over a batch gave.
+/// The result of a pass over a batch.
 struct BatchPass {
-    /// `[1]`, as is the next.
+    /// `[1]`, like the next field.
     loss: Tensor<1>,
     correct: Tensor<1>,
     gradients: GradientsParams,
 }
 
-/// Labels that a batch is to have, and how much they count.
+/// Target labels of a batch, and how much they count.
 struct Targets<'a> {
     labels: &'a [u32],
-    /// Share of these labels in each picture (0-1).
+    /// Share of these labels in each image (0-1).
     lambda: f64,
-    /// What the mean over all of them divides by.
+    /// The divisor of the mean over all of them.
     divisor: f64,
 }
 
 impl<'a> Targets<'a> {
-    /// The labels of a batch and, if its pictures are mixed, those of their partners.
+    /// The labels of a batch and, if its images are mixed, the labels of their partners.
     fn of(labels: &'a [u32], mixed: Option<&'a Mixed>, loss: &Loss) -> Vec<Self> {
         let target = |labels: &'a [u32], lambda| Self {
             labels,
@@ -311,7 +312,7 @@ impl ModuleVisitor for Copier<'_> {
     }
 }
 
-/// Pictures whose highest logit is the label's, `[1]`.
+/// Number of images whose highest logit belongs to the label, `[1]`.
 fn count_correct(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     let [n, _] = logits.dims();
     let predicted = logits.argmax(1).reshape([n]);
@@ -322,7 +323,7 @@ fn count_correct(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
 mod tests {
     use super::*;
 
-    /// Parts of unequal sizes, mixed or not, for every divisor that a loss has: their sum is the loss of
+    /// Parts of unequal sizes, mixed or not, for every divisor that a loss has: their sum equals the loss of
     /// the batch and has its gradient.
     #[test]
     fn what_parts_add_sums_to_the_batch() {
@@ -373,7 +374,7 @@ mod tests {
             };
             for mixed in [None, Some(&mixed)] {
                 let targets = Targets::of(&batch.labels, mixed, &loss);
-                // Loss, gradient and correct pictures in so many parts.
+                // Loss, gradient and correct images with this many parts.
                 let judged = |count: usize| {
                     let data = TensorData::new(values.clone(), [n, 3]);
                     let logits = Tensor::<2>::from_data(data, &device).require_grad();
@@ -396,7 +397,7 @@ mod tests {
                 for (a, b) in gradient.iter().zip(&part_gradient) {
                     assert!((a - b).abs() < 1e-6, "{a} {b}");
                 }
-                // Worked out from the loss of either set of labels alone.
+                // Computed separately from the loss of each set of labels.
                 let alone = |labels: &[u32]| {
                     let data = TensorData::new(values.clone(), [n, 3]);
                     let logits = Tensor::<2>::from_data(data, &device);

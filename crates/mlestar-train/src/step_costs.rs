@@ -1,16 +1,16 @@
-//! What training steps take beside each other.
+//! The relative cost of training steps.
 
 use crate::{EpochRecord, TrainingConfig, analysis::robust::median};
 
-/// What a step takes, in time, beside one with pictures of full size.
+/// The time of a step, relative to a step with images of full size.
 ///
-/// Part of a step's time is the same whatever its pictures (the update of the weights, most of all), the rest grows
-/// with their area, [`TrainingConfig::picture_area`]: the cost is `fixed + (1 - fixed) area`.
+/// Part of a step's time does not depend on its images, mostly the update of the weights. The rest grows with
+/// their area, [`TrainingConfig::picture_area`]: the cost is `fixed + (1 - fixed) area`.
 ///
 /// ```
 /// use mlestar_train::StepCosts;
 ///
-/// // Steps with pictures of a quarter of the area, and with whole ones, in seconds.
+/// // Steps with images of a quarter of the area, and with whole ones, in seconds.
 /// let costs = StepCosts::of_steps(&[(0.25, 0.4), (1.0, 1.0)]).unwrap();
 /// assert!((costs.of(0.5) - 0.6).abs() < 1e-12);
 /// ```
@@ -20,19 +20,19 @@ pub struct StepCosts {
     fixed: f64,
 }
 
-/// What remains for the gradients even where measured times say otherwise.
+/// The fixed share is at most this, even if the measured times say otherwise.
 const MOST_FIXED: f64 = 0.95;
 
 impl Default for StepCosts {
-    /// 0.15 of a step is fixed, as of the steps of `configs/cifar10-60min.toml` on a CPU.
+    /// 0.15 of a step is fixed, as measured for `configs/cifar10-60min.toml` on a CPU.
     fn default() -> Self {
         Self { fixed: 0.15 }
     }
 }
 
 impl StepCosts {
-    /// From measured steps, `(area, seconds)`: the line that is nearest to the medians of those with equal areas. `None`
-    /// unless they are of at least two kinds.
+    /// Fits measured steps, `(area, seconds)`: the line closest to the medians of steps with equal areas.
+    /// `None` unless there are at least two different areas.
     #[must_use]
     pub fn of_steps(measured: &[(f64, f64)]) -> Option<Self> {
         let is_usable =
@@ -66,14 +66,14 @@ impl StepCosts {
         Some(Self { fixed })
     }
 
-    /// From epochs that have ended; `None` unless their steps are of at least two kinds.
+    /// Fits finished epochs; `None` unless their steps have at least two different areas.
     #[must_use]
     pub fn of_epochs(epochs: &[EpochRecord]) -> Option<Self> {
         let step = |epoch: &EpochRecord| (epoch.picture_area, 1.0 / epoch.images_per_second);
         Self::of_steps(&epochs.iter().map(step).collect::<Vec<_>>())
     }
 
-    /// The cost of a step with pictures of this area; 1 of area 1.
+    /// The cost of a step with images of this area; 1 for area 1.
     #[must_use]
     pub fn of(&self, area: f64) -> f64 {
         self.fixed + (1.0 - self.fixed) * area
@@ -85,7 +85,7 @@ impl StepCosts {
         self.of(training.picture_area(epoch))
     }
 
-    /// How many epochs like `epoch` (from 1) take as long as all that come after it.
+    /// The time of all epochs after `epoch` (from 1), in multiples of that epoch's time.
     #[must_use]
     pub fn epochs_after(&self, training: &TrainingConfig, epoch: usize) -> f64 {
         let later = epoch + 1..=training.epochs;
@@ -106,7 +106,7 @@ mod tests {
         assert!((costs.fixed - 0.2).abs() < 1e-12, "{costs:?}");
         assert!((costs.of(1.0) - 1.0).abs() < 1e-12);
         assert!((costs.of(2.0) - 1.8).abs() < 1e-12);
-        // A slow epoch among others of its kind moves nothing, and what is no time is left out.
+        // One slow epoch among others of its area changes nothing, and invalid times are left out.
         let some = [
             (0.25, 4.0),
             (0.25, 40.0),
@@ -117,7 +117,7 @@ mod tests {
             (0.5, 0.0),
         ];
         assert_eq!(StepCosts::of_steps(&some), Some(costs));
-        // Three kinds, of 1 + 2 area.
+        // Three areas, with times 1 + 2 area.
         let three = [(0.0625, 1.125), (0.25, 1.5), (1.0, 3.0)];
         let costs = StepCosts::of_steps(&three).unwrap();
         assert!((costs.fixed - 1.0 / 3.0).abs() < 1e-12, "{costs:?}");
@@ -127,10 +127,10 @@ mod tests {
     fn one_kind_of_step_tells_nothing_and_odd_times_stay_in_range() {
         assert_eq!(StepCosts::of_steps(&[]), None);
         assert_eq!(StepCosts::of_steps(&[(1.0, 2.0), (1.0, 3.0)]), None);
-        // More than in proportion.
+        // Grows faster than in proportion to the area.
         let costs = StepCosts::of_steps(&[(0.5, 1.0), (1.0, 3.0)]).unwrap();
         assert_eq!(costs.fixed, 0.0);
-        // Smaller pictures took longer, or as long.
+        // Smaller images took longer, or equally long.
         for small in [1.0, 3.0] {
             let costs = StepCosts::of_steps(&[(0.5, small), (1.0, 1.0)]).unwrap();
             assert_eq!(costs.fixed, MOST_FIXED);

@@ -1,4 +1,4 @@
-//! Steps of a training without the training around them.
+//! Single training steps, without the rest of a training.
 
 use mlestar_model::{NamedTensor, Network};
 
@@ -12,17 +12,17 @@ use crate::{
     step::StepInput,
 };
 
-/// What a step gave.
+/// The result of a step.
 #[derive(Debug, Clone)]
 pub struct TakenStep {
     /// Mean loss of the batch before the update.
     pub loss: f64,
-    /// The gradient of every parameter that has one, where they were asked for.
+    /// The gradient of every parameter that has one, if requested.
     pub gradients: Option<Vec<NamedTensor>>,
 }
 
-/// An endless run of training steps with a model of its own: the batches, loss, mixing, accumulation,
-/// dropout and optimizer of a training, with pictures where it would have them. Nothing is validated,
+/// An endless sequence of training steps with its own model. It uses the batches, loss, mixing, accumulation,
+/// dropout and optimizer of a training, and stores images where a training would. Nothing is validated,
 /// recorded or saved. On the CPU the same request gives the same bits.
 ///
 /// ```
@@ -51,7 +51,8 @@ pub struct TakenStep {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The schedule, the length and the sizes of images (see [`TrainingSteps::resize`]) of the settings are not used.
+/// The schedule, the number of epochs and the image sizes (see [`TrainingSteps::resize`]) of the settings are
+/// not used.
 pub struct TrainingSteps<'a, M> {
     setup: TrainingSetup<'a, M>,
     machinery: Machinery,
@@ -65,8 +66,8 @@ impl<'a, M: Network> TrainingSteps<'a, M> {
     ///
     /// # Errors
     ///
-    /// [`TrainError`]: a setting out of range, an empty set or one that does not fit the model, or a
-    /// failing device.
+    /// [`TrainError`]: a setting out of range, an empty set or one that does not fit the model, or a failing
+    /// device.
     pub fn new(setup: TrainingSetup<'a, M>) -> Result<Self, TrainError> {
         setup.check()?;
         let train = &setup.train;
@@ -82,25 +83,25 @@ impl<'a, M: Network> TrainingSteps<'a, M> {
         })
     }
 
-    /// The model as the steps so far have left it, on the autodiff device.
+    /// The model after the steps so far, on the autodiff device.
     #[must_use]
     pub fn model(&self) -> &M {
         &self.model
     }
 
-    /// Pictures a step: those of a batch, or the whole set where that is smaller.
+    /// Images per step: the batch size, or the whole set if that is smaller.
     #[must_use]
     pub fn batch_size(&self) -> usize {
         let setup = &self.setup;
         setup.training.batch_size.min(setup.train.len())
     }
 
-    /// From the next step on, the pictures of a new epoch, `height` and `width` pixels large; they are those of the
-    /// training set until this is called. The model and the optimizer stay.
+    /// From the next step on, uses the images of a new epoch, `height` and `width` pixels large. Until this is
+    /// called, images have the size of the training set. The model and the optimizer are kept.
     ///
     /// # Errors
     ///
-    /// [`TrainError`] when the pictures are not that large or the network needs larger ones.
+    /// [`TrainError`] if the images cannot have this size or the network needs larger ones.
     pub fn resize(&mut self, [height, width]: [usize; 2]) -> Result<(), TrainError> {
         let size = [height, width];
         self.setup
@@ -109,12 +110,12 @@ impl<'a, M: Network> TrainingSteps<'a, M> {
         self.batches.begin(&self.machinery.batches, size)
     }
 
-    /// Makes the next batch as a step would have it, waits for it and leaves it out: with a clock around this, how fast
-    /// pictures can be had. Returns how many it holds.
+    /// Prepares the next batch as a step would, waits for it and discards it. Timing this call measures how
+    /// fast images can be prepared. Returns the number of images.
     ///
     /// # Errors
     ///
-    /// [`TrainError`] when the device fails or its memory is exhausted.
+    /// [`TrainError`] if the device fails or is out of memory.
     pub fn load(&mut self) -> Result<usize, TrainError> {
         catching_out_of_memory(|| {
             let batch = self.batches.next(&self.machinery.batches)?;
@@ -126,8 +127,8 @@ impl<'a, M: Network> TrainingSteps<'a, M> {
         })
     }
 
-    /// The loss of one and the same answer for every picture ([`Loss::of_guessing`]); none where the loss is also about
-    /// what teachers say.
+    /// The loss of one constant answer for every image ([`Loss::of_guessing`]); `None` if the loss also depends
+    /// on teachers.
     #[must_use]
     pub fn loss_of_guessing(&self) -> Option<f64> {
         let train = &self.setup.train;
@@ -136,12 +137,12 @@ impl<'a, M: Network> TrainingSteps<'a, M> {
         self.machinery.teachers.is_none().then(of_labels)
     }
 
-    /// Takes the next step and waits for its loss. A loss that is not finite is no error; what follows
-    /// it will not be finite either.
+    /// Takes the next step and waits for its loss. A loss that is not finite is no error, but all later ones
+    /// will not be finite either.
     ///
     /// # Errors
     ///
-    /// [`TrainError`] when the device fails or its memory is exhausted.
+    /// [`TrainError`] if the device fails or is out of memory.
     pub fn take(
         &mut self,
         learning_rate: f64,
@@ -170,12 +171,12 @@ impl<'a, M: Network> TrainingSteps<'a, M> {
     }
 }
 
-/// Epoch after epoch.
+/// The batches of all epochs, in order.
 struct Batches {
     /// From 1, like those of a training.
     epoch: usize,
     of_epoch: Box<dyn Iterator<Item = StepBatch>>,
-    /// Height and width of the pictures.
+    /// Height and width of the images.
     size: [usize; 2],
 }
 
@@ -189,7 +190,7 @@ impl Batches {
         })
     }
 
-    /// Begins the next epoch, with pictures of this size.
+    /// Starts the next epoch, with images of this size.
     fn begin(&mut self, source: &BatchSource, size: [usize; 2]) -> Result<(), TrainError> {
         self.of_epoch = source.epoch_from(self.epoch + 1, 0, size)?;
         self.epoch += 1;

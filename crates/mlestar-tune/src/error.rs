@@ -2,16 +2,16 @@ use std::path::{Path, PathBuf};
 
 use mlestar_artifact::ArtifactError;
 
-/// Everything that can go wrong with a study itself.
+/// Errors of a study itself.
 ///
-/// A trial that fails is not among them: it is recorded with its message and the study goes on.
+/// A failed trial is not one of them: it is recorded with its message and the study continues.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TuneError {
     /// The search space names no parameter.
     #[error("search space is empty: give at least one parameter to search")]
     EmptySpace,
-    /// One parameter of the search space makes no sense.
+    /// A parameter of the search space is invalid.
     #[error("search space, `{key}`: {message}")]
     BadParameter {
         /// The parameter's key.
@@ -19,17 +19,17 @@ pub enum TuneError {
         /// What is wrong with it, the value and the limit.
         message: String,
     },
-    /// A number of the study's settings is outside its limits.
+    /// A setting of the study is out of range.
     #[error("study setting `{key}` is {value}; it must be {limits}")]
     OutOfRange {
         /// The setting.
         key: &'static str,
         /// Its value.
         value: String,
-        /// What is allowed.
+        /// The allowed range.
         limits: &'static str,
     },
-    /// A set of parameters to try first does not belong to the search space.
+    /// A set in `enqueue` does not fit the search space.
     #[error("parameters to try first, set {index}, `{key}`: {message}")]
     BadEnqueued {
         /// Position in the list given to the study.
@@ -40,7 +40,7 @@ pub enum TuneError {
         message: String,
     },
     /// A line of the log is not a trial.
-    #[error("{}, line {line}: not a trial of a study: {message}; move the log away to start anew", path.display())]
+    #[error("{}, line {line}: not a trial of a study: {message}; move the log away to restart the study", path.display())]
     DamagedLog {
         /// The log.
         path: PathBuf,
@@ -49,10 +49,10 @@ pub enum TuneError {
         /// What is wrong with it.
         message: String,
     },
-    /// The log belongs to a study with other settings, and continuing it would mix the two.
+    /// The log belongs to a study with other settings; using it would mix the two.
     #[error(
         "{}, line {line}: this trial belongs to another study ({found} instead of {expected}): seed, \
-         search space, sampler, pruner, first parameters or objective differ; move the log away to start anew",
+         search space, sampler, pruner, first parameters or objective differ; move the log away to restart the study",
         path.display()
     )]
     ForeignLog {
@@ -62,7 +62,7 @@ pub enum TuneError {
         line: usize,
         /// Hash of the settings of this study.
         expected: String,
-        /// Hash that the line carries.
+        /// Hash in the line.
         found: String,
     },
     /// The log could not be read.
@@ -70,7 +70,7 @@ pub enum TuneError {
     ReadLog {
         /// The log.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
     /// The log could not be written.

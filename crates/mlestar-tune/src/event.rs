@@ -1,10 +1,10 @@
-//! What a study tells whoever watches it.
+//! Events of a study, for observers.
 
 use crate::pruning::Decision;
 use crate::record::TrialRecord;
 use crate::space::Parameters;
 
-/// What happens while a study runs.
+/// An event while a study runs.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StudyEvent<'a> {
@@ -13,18 +13,18 @@ pub enum StudyEvent<'a> {
         /// How many.
         trials: usize,
     },
-    /// Lines of the log could not be read; the trials that they held are run again.
+    /// Lines of the log could not be read; their trials are run again.
     Damaged {
         /// How many.
         lines: usize,
     },
-    /// A trial begins.
+    /// A trial starts.
     Started {
         /// Its number, from 0.
         number: u64,
-        /// Trials of the study in all.
+        /// Total number of trials of the study.
         trials: usize,
-        /// What is tried.
+        /// Its parameters.
         parameters: &'a Parameters,
     },
     /// The objective reported a step.
@@ -33,9 +33,9 @@ pub enum StudyEvent<'a> {
         number: u64,
         /// The step.
         step: u64,
-        /// The value there.
+        /// The objective's value at the step.
         value: f64,
-        /// What the pruner said.
+        /// The decision of the pruner.
         decision: Decision,
     },
     /// A trial ended and is in the log.

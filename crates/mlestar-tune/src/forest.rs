@@ -2,16 +2,17 @@
 
 /// Trees of a forest.
 const N_TREES: usize = 64;
-/// The forest is part of a report that must be the same every time.
+/// The seed is fixed, because the forest is part of a report that must not change.
 const SEED: u64 = 0;
 
-/// Trees, each grown on rows that were drawn with replacement.
+/// Trees, each grown on rows drawn with replacement.
 pub(crate) struct Forest {
     trees: Vec<Tree>,
 }
 
 impl Forest {
-    /// A forest that predicts `values` from `rows`. There is at least one row, and all have as many columns.
+    /// A forest that predicts `values` from `rows`. There must be at least one row, and all rows must have the
+    /// same length.
     pub(crate) fn grow(rows: &[Vec<f64>], values: &[f64]) -> Self {
         let mut random = fastrand::Rng::with_seed(SEED);
         let n = rows.len();
@@ -24,7 +25,7 @@ impl Forest {
         }
     }
 
-    /// What the forest predicts where `columns` have the values of `row` and the others are averaged out.
+    /// The prediction of the forest if `columns` have the values of `row` and the others are averaged out.
     pub(crate) fn marginal(&self, columns: &[usize], row: &[f64]) -> f64 {
         let predicted = self.trees.iter().map(|tree| tree.marginal(columns, row));
         predicted.sum::<f64>() / self.trees.len() as f64
@@ -35,7 +36,7 @@ enum Tree {
     Leaf(f64),
     Split {
         split: Split,
-        /// Of the rows that came here, the shares that went each way.
+        /// Shares of the rows at this node that went to either side.
         shares: [f64; 2],
         /// At most the threshold, and above it.
         branches: Box<[Tree; 2]>,
@@ -55,7 +56,7 @@ impl Split {
 }
 
 impl Tree {
-    /// A tree on some of the rows, split until the values of a leaf are equal.
+    /// Grows a tree on some of the rows, split until the values of a leaf are equal.
     fn grow(
         rows: &[Vec<f64>],
         values: &[f64],
@@ -104,7 +105,7 @@ impl Tree {
     }
 }
 
-/// The split of some random columns that lowers the sum of squares most; `None` where none does.
+/// The split of some random columns that reduces the sum of squares most; `None` if none does.
 fn best_split(
     rows: &[Vec<f64>],
     values: &[f64],
@@ -133,7 +134,7 @@ fn best_split(
     best.1
 }
 
-/// As many columns as the square root of their number, rounded up, in random order.
+/// Random columns in random order; their number is the square root of all, rounded up.
 fn some_columns(n: usize, random: &mut fastrand::Rng) -> Vec<usize> {
     let n_wanted = ((n as f64).sqrt().ceil() as usize).clamp(1, n);
     let mut columns: Vec<usize> = (0..n).collect();

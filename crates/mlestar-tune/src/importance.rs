@@ -1,4 +1,4 @@
-//! How much each parameter mattered.
+//! How important each parameter is.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use crate::forest::Forest;
 use crate::record::{TrialRecord, TrialState};
 use crate::space::SearchSpace;
 
-/// Fewer complete trials than this say too little: the importance is then `None`.
+/// With fewer complete trials, the importance is `None`.
 pub const MIN_TRIALS_FOR_IMPORTANCE: usize = 10;
 
-/// Share of the objective's variance over the complete trials that each parameter explains by itself:
-/// the main effects of a functional ANOVA over a random forest of 64 trees (Hutter, Hoos and
-/// Leyton-Brown, 2014), in which a parameter that is averaged out counts by where the trials are and not by its range,
-/// as in the crate `optimizer` 1.0. The rest up to 1 belongs to interactions of two parameters.
+/// Share of the objective's variance over the complete trials that each parameter explains alone: the main
+/// effects of a functional ANOVA over a random forest of 64 trees (Hutter, Hoos and Leyton-Brown, 2014). A
+/// parameter is averaged out over the trials and not over its range, as in the crate `optimizer` 1.0. The rest
+/// up to 1 belongs to interactions of two parameters.
 ///
-/// `None` with too few trials, or when all of them have the same value.
+/// `None` with too few trials, or if all of them have the same value.
 pub(crate) fn importance(
     space: &SearchSpace,
     trials: &[TrialRecord],
@@ -35,7 +35,8 @@ pub(crate) fn importance(
     informative.then_some(effects)
 }
 
-/// The share of each parameter that any trial has a value of. Trials that lack a value which others have say nothing.
+/// The share of each parameter that has a value in any trial. Trials without a value that others have are not
+/// used.
 fn main_effects(
     space: &SearchSpace,
     trials: &[(&TrialRecord, f64)],
@@ -61,10 +62,10 @@ fn main_effects(
     Some(keys.into_iter().map(str::to_owned).zip(shares).collect())
 }
 
-/// Interactions that explain less than this are rounding.
+/// Interactions that explain less than this are rounding errors.
 const SMALLEST_INTERACTION: f64 = 1e-10;
 
-/// What each column explains by itself, as a share of what all columns and all pairs of them explain.
+/// What each column explains alone, as a share of what all columns and all pairs of them explain.
 fn main_shares(forest: &Forest, rows: &[Vec<f64>], n_columns: usize) -> Vec<f64> {
     let explained = |columns: &[usize]| {
         let predicted = rows.iter().map(|row| forest.marginal(columns, row));
@@ -136,7 +137,7 @@ mod tests {
         assert!(shares.values().sum::<f64>() <= 1.0 + 1e-9);
     }
 
-    /// A parameter of each kind. Every seventh trial has a kind that the space does not know.
+    /// One parameter of each kind. Every seventh trial has a kind that the space does not know.
     fn mixed_trials(n: u64) -> (SearchSpace, Vec<TrialRecord>) {
         let kinds = ["a", "b", "c"].map(|name| ParameterValue::Text(name.to_owned()));
         let rate = ParameterSpace::Float {
@@ -175,7 +176,7 @@ mod tests {
         (space, trials)
     }
 
-    /// What the crate `optimizer` 1.0.1 gives for the same trials, with 64 trees and seed 0.
+    /// Result of the crate `optimizer` 1.0.1 for the same trials, with 64 trees and seed 0.
     #[test]
     fn importances_are_those_of_another_implementation() {
         for (n, strong, weak) in [

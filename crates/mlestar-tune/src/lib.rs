@@ -1,8 +1,8 @@
 //! Hyper-parameter search: typed search spaces, seeded and resumable studies, pruning, importance.
 //!
-//! A study proposes a set of parameters, an objective measures it, and the study keeps the best. Every
-//! trial is one line of a log, so that a study that was interrupted continues from its log with the
-//! suggestions that it would have made without the interruption.
+//! A study proposes a set of parameters, an objective measures it, and the study keeps the best. Every trial is
+//! one line of a log. An interrupted study resumes from its log and makes the same suggestions as an
+//! uninterrupted one.
 //!
 //! ```
 //! use mlestar_tune::{Decision, StudyConfig, TrialError, run_study};
@@ -49,8 +49,8 @@
 //!
 //! # How it searches
 //!
-//! The samplers (random, and the Tree-structured Parzen Estimator), the median rule that gives trials up and the
-//! functional ANOVA behind the importances keep no state that a log could not rebuild. See [`Sampler`] for the reasons.
+//! The samplers (random, and the Tree-structured Parzen Estimator), the median rule for pruning trials and the
+//! functional ANOVA behind the importances keep no state beyond the log. [`Sampler`] gives the reasons.
 
 mod error;
 mod event;

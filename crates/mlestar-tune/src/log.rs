@@ -1,4 +1,4 @@
-//! The log of a study: one JSON line a trial.
+//! The log of a study: one JSON line per trial.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,17 +15,17 @@ pub(crate) type Trials = BTreeMap<u64, TrialRecord>;
 /// A line of the log: the trial, and the study it belongs to.
 #[derive(Serialize, Deserialize)]
 struct LogLine<T> {
-    /// Hash of everything that decides the suggestions of the study and the values of its objective.
+    /// Hash of everything that determines the suggestions of the study and the values of its objective.
     study: String,
     #[serde(flatten)]
     trial: T,
 }
 
-/// One line as it stands in the file.
+/// One line of the file.
 struct Line {
     /// From 1.
     number: usize,
-    /// What is wrong with it, or what it says.
+    /// Its contents, or what is wrong with it.
     content: Result<LogLine<TrialRecord>, String>,
 }
 
@@ -43,7 +43,7 @@ fn lines(path: &Path) -> Result<Vec<Line>, TuneError> {
     };
     let parse = |line: &[u8]| match line.strip_suffix(b"\n") {
         Some(whole) => serde_json::from_slice(whole).map_err(|error| error.to_string()),
-        None => Err("the line is cut short".to_owned()),
+        None => Err("the line is incomplete".to_owned()),
     };
     Ok(bytes
         .split_inclusive(|&byte| byte == b'\n')
@@ -55,9 +55,9 @@ fn lines(path: &Path) -> Result<Vec<Line>, TuneError> {
         .collect())
 }
 
-/// Reads the finished trials of the study with that hash, and says how many lines were damaged.
+/// Reads the finished trials of the study with that hash, and returns the number of damaged lines.
 ///
-/// A damaged line costs its trial and no other: it is removed from the file, and its trial is run again.
+/// A damaged line affects only its own trial: it is removed from the file, and its trial is run again.
 pub(crate) fn read(path: &Path, study: &str) -> Result<(Trials, usize), TuneError> {
     let mut trials = Trials::new();
     let mut damaged = 0;
@@ -83,7 +83,7 @@ pub(crate) fn read(path: &Path, study: &str) -> Result<(Trials, usize), TuneErro
     Ok((trials, damaged))
 }
 
-/// The trials of a log whose every line must be whole, of one study, and in order.
+/// The trials of a log in which every line must be intact, of one study, and in order.
 pub(crate) fn read_strictly(path: &Path) -> Result<Vec<TrialRecord>, TuneError> {
     let mut study: Option<String> = None;
     let mut trials = Vec::new();
@@ -93,7 +93,7 @@ pub(crate) fn read_strictly(path: &Path) -> Result<Vec<TrialRecord>, TuneError> 
             .map_err(|message| TuneError::damaged_log(path, line.number, message))?;
         if found.trial.number != index as u64 {
             let message = format!(
-                "trial {} stands where trial {index} belongs",
+                "trial {} is at the position of trial {index}",
                 found.trial.number
             );
             return Err(TuneError::damaged_log(path, line.number, message));
@@ -112,7 +112,7 @@ pub(crate) fn read_strictly(path: &Path) -> Result<Vec<TrialRecord>, TuneError> 
     Ok(trials)
 }
 
-/// The trials of a log that belong to the study with that hash; whatever else it holds is passed over.
+/// The trials of a log that belong to the study with that hash; everything else is skipped.
 pub(crate) fn of_study(path: &Path, study: &str) -> Result<Trials, TuneError> {
     let found = lines(path)?
         .into_iter()

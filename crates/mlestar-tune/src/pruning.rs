@@ -1,44 +1,44 @@
-//! When an unpromising trial is given up.
+//! When to prune an unpromising trial.
 
 use mlestar_eval::median;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{TrialRecord, TrialState};
 
-/// When an unpromising trial is given up.
+/// When to prune an unpromising trial.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pruner {
-    /// When its value at a step is below the median of the complete trials at that step.
+    /// If its value at a step is below the median of the complete trials at that step.
     #[default]
     Median,
     /// Never.
     None,
 }
 
-/// What the objective should do after it reported a step.
+/// What the objective should do after reporting a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Go on with the trial.
+    /// Continue the trial.
     Continue,
-    /// Give the trial up: return [`TrialError::Pruned`].
+    /// Prune the trial: return [`TrialError::Pruned`].
     Prune,
 }
 
-/// The median rule (Golovin et al. 2017, "Google Vizier", section 3.2): a trial is given up where its value at a step is
-/// below the median of what the complete trials reported at that step.
+/// The median rule (Golovin et al. 2017, "Google Vizier", section 3.2): a trial is pruned if its value at a
+/// step is below the median of the values that the complete trials reported at that step.
 #[derive(Clone, Copy)]
 pub(crate) struct PruningRule<'a> {
-    /// Steps below this one are never given up.
+    /// No trial is pruned at steps below this one.
     pub(crate) warmup_steps: u64,
-    /// Complete trials that must have reported the step.
+    /// Number of complete trials that must have reported the step.
     pub(crate) fewest_trials: usize,
     /// The trials before this one.
     pub(crate) trials: &'a [TrialRecord],
 }
 
 impl PruningRule<'_> {
-    /// What to do with a trial that has `value` at `step`.
+    /// The decision for a trial that has `value` at `step`.
     pub(crate) fn decide(&self, step: u64, value: f64) -> Decision {
         if step < self.warmup_steps {
             return Decision::Continue;

@@ -1,4 +1,4 @@
-//! What is recorded of a trial.
+//! The record of a trial.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +10,13 @@ use crate::space::Parameters;
 pub enum TrialState {
     /// With a value of the objective.
     Complete,
-    /// Given up early.
+    /// Pruned.
     Pruned,
     /// With an error.
     Failed,
 }
 
-/// A value that the objective reported on its way, usually after an epoch.
+/// A value that the objective reported during the trial, usually after an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IntermediateValue {
@@ -37,15 +37,15 @@ pub struct TrialRecord {
     pub parameters: Parameters,
     /// The objective's value, higher is better; `None` unless complete.
     pub value: Option<f64>,
-    /// What was reported on the way, in order of the steps.
+    /// The values reported during the trial, in order of the steps.
     pub intermediate: Vec<IntermediateValue>,
-    /// Why the trial failed; `None` unless failed.
+    /// Why the trial failed; `None` unless it failed.
     pub message: Option<String>,
 }
 
 impl TrialRecord {
-    /// The value that tells the sampler how good these parameters were: the final value, or for a
-    /// pruned trial the last one it reported.
+    /// The value with which the sampler rates these parameters: the final value, or for a pruned trial the last
+    /// value reported.
     pub(crate) fn score(&self) -> Option<f64> {
         match self.state {
             TrialState::Complete => self.value,

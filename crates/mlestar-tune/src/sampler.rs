@@ -6,33 +6,32 @@ use serde::{Deserialize, Serialize};
 use crate::record::TrialRecord;
 use crate::space::{ParameterSpace, Parameters, SearchSpace};
 
-/// How the next parameters are chosen.
+/// How to choose the next parameters.
 ///
-/// Both samplers are functions of the seed, the number of the trial, the parameter's key and the
-/// finished trials: nothing else is remembered, which is what makes a study resumable from its log.
-/// They are written here and not taken from the crate `optimizer` 1.0, whose estimator recognises a parameter's past values
-/// by the equality of ranges, so that two parameters with one range are confused, minimises in either direction, and piles
-/// suggestions up on the ends of a range.
+/// Both samplers are functions of the seed, the number of the trial, the parameter's key and the finished
+/// trials. They keep no other state, so a study can be resumed from its log. They replace the crate `optimizer`
+/// 1.0 for these reasons: its estimator recognises the past values of a parameter by equal ranges, so that two
+/// parameters with one range are confused; it always minimises; and it concentrates suggestions on the ends of
+/// a range.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sampler {
-    /// Tree-structured Parzen Estimator (Bergstra et al., 2011, "Algorithms for Hyper-Parameter
-    /// Optimization"), each parameter by itself: after `startup_trials` random trials, the best tenth
-    /// of the trials (at least one) and the others are each described by a density with a flat
-    /// prior, and of 24 draws from the first density the one with the highest ratio of the two is taken.
+    /// Tree-structured Parzen Estimator (Bergstra et al., 2011, "Algorithms for Hyper-Parameter Optimization"),
+    /// for each parameter separately. After `startup_trials` random trials, one density with a flat prior
+    /// describes the best tenth of the trials (at least one) and another one the rest. Of 24 draws from the
+    /// first density, the one with the highest ratio of the two densities is used.
     #[default]
     Tpe,
-    /// Every trial is drawn from the search space, whatever was found before.
+    /// Every trial is drawn from the search space, regardless of earlier trials.
     Random,
 }
 
-/// Draws compared by the estimator for one parameter.
+/// Number of draws that the estimator compares for one parameter.
 const CANDIDATES: usize = 24;
-/// A suggestion that repeats an earlier trial is drawn again at most so often.
+/// A suggestion that repeats an earlier trial is drawn again at most this often.
 const MAX_ATTEMPTS: u64 = 16;
 
-/// Parameters for trial `number`; a set that was tried before is drawn again, unless the space is so
-/// small that this keeps happening.
+/// Parameters for trial `number`. A set that was tried before is drawn again, unless the space is too small.
 pub(crate) fn suggest(
     sampler: Sampler,
     space: &SearchSpace,
@@ -67,7 +66,7 @@ pub(crate) fn suggest(
     parameters
 }
 
-/// Trials that have a score, best first; of equals the earlier first.
+/// Trials with a score, best first; of equal ones, the earlier first.
 fn ranked(trials: &[TrialRecord]) -> Vec<&TrialRecord> {
     let mut scored: Vec<(f64, &TrialRecord)> = trials
         .iter()
@@ -131,7 +130,7 @@ fn best_candidate(
     best
 }
 
-/// Mixture of normal densities cut off at 0 and 1: one at each observation, and a wide one at the middle.
+/// Mixture of normal densities truncated to [0, 1]: one at each observation, and a wide one in the middle.
 struct ParzenDensity {
     components: Vec<Component>,
 }
@@ -139,7 +138,7 @@ struct ParzenDensity {
 struct Component {
     mean: f64,
     deviation: f64,
-    /// Share of the uncut normal density that lies within `[0, 1]`.
+    /// Share of the untruncated normal density that lies within `[0, 1]`.
     mass: f64,
 }
 
@@ -160,8 +159,8 @@ impl Component {
 }
 
 impl ParzenDensity {
-    /// Each observation is as wide as its distance to the farther of its neighbours, the middle of
-    /// the interval counting as one, within limits: many observations may be narrow, few may not.
+    /// The width at each observation is its distance to the farther of its neighbours (the middle of the
+    /// interval counts as one), within limits: with many observations it may be narrow, with few it may not.
     fn new(mut observations: Vec<f64>) -> Self {
         const PRIOR_MEAN: f64 = 0.5;
         observations.sort_by(f64::total_cmp);
@@ -189,7 +188,7 @@ impl ParzenDensity {
     fn draw(&self, stream: &mut Stream) -> f64 {
         let index = stream.below(self.components.len() as u64) as usize;
         let component = &self.components[index];
-        // A third of the draws or more lies within [0, 1] for every mean there and deviation up to 1.
+        // For every mean in [0, 1] and deviation up to 1, at least a third of the draws lies within [0, 1].
         for _ in 0..200 {
             let unit = component.mean + component.deviation * stream.normal();
             if (0.0..=1.0).contains(&unit) {
@@ -209,7 +208,7 @@ impl ParzenDensity {
     }
 }
 
-/// Shares of the choices, each counted once more than it was observed.
+/// Shares of the choices, with one added to each count.
 struct ChoiceDensity {
     shares: Vec<f64>,
 }
@@ -247,8 +246,8 @@ fn choice_index(unit: f64, n_choices: usize) -> usize {
     ((unit * n_choices as f64) as usize).min(n_choices - 1)
 }
 
-/// Distribution function of the standard normal, by formula 7.1.26 of Abramowitz and Stegun
-/// (absolute error below 1e-7), which is ample for weighing candidates.
+/// Distribution function of the standard normal, by formula 7.1.26 of Abramowitz and Stegun (absolute error
+/// below 1e-7), which is precise enough to compare candidates.
 fn normal_cdf(z: f64) -> f64 {
     let x = z.abs() / std::f64::consts::SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * x);
@@ -344,7 +343,7 @@ mod tests {
             })
             .collect();
         logs.sort_by(f64::total_cmp);
-        // Kolmogorov-Smirnov: beyond 1.95 / sqrt(n) in one of a thousand samples.
+        // Kolmogorov-Smirnov: one of a thousand samples exceeds 1.95 / sqrt(n).
         let distance = logs
             .iter()
             .enumerate()

@@ -1,4 +1,4 @@
-//! What may be searched, and the values found there.
+//! Search spaces and their values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,7 +41,7 @@ impl SearchSpace {
         self.0.len()
     }
 
-    /// Whether there is no parameter at all.
+    /// Whether there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -60,9 +60,9 @@ impl SearchSpace {
     ///
     /// # Errors
     ///
-    /// [`TuneError::EmptySpace`] without parameters, and [`TuneError::BadParameter`] with the key for a
-    /// range that is empty, not finite, or not positive on a logarithmic scale, and for choices that
-    /// are missing, not finite or given twice.
+    /// [`TuneError::EmptySpace`] without parameters, and [`TuneError::BadParameter`] with the key for a range
+    /// that is empty, not finite, or not positive on a logarithmic scale, and for choices that are missing, not
+    /// finite or given twice.
     pub fn check(&self) -> Result<(), TuneError> {
         if self.0.is_empty() {
             return Err(TuneError::EmptySpace);
@@ -90,7 +90,7 @@ pub enum ParameterSpace {
         #[serde(default)]
         log: bool,
     },
-    /// A whole number in `[low, high]`, uniform, or uniform in its logarithm.
+    /// An integer in `[low, high]`, uniform, or uniform in its logarithm.
     Int {
         /// Lowest value, included.
         low: i64,
@@ -119,7 +119,7 @@ impl ParameterSpace {
                     .or(range)
             }
             Self::Int { low, high, log } => {
-                // Wider ranges would not survive the way through a real number in [0, 1].
+                // Wider ranges would lose precision when converted to a real number in [0, 1].
                 let too_wide = high.checked_sub(*low).is_none_or(|width| width > 1 << 50);
                 range_problem(low, high, *log && *low <= 0).or_else(|| {
                     too_wide.then(|| format!("low = {low} to high = {high} is wider than 2^50"))
@@ -129,7 +129,7 @@ impl ParameterSpace {
         }
     }
 
-    /// Whether a suggestion of this parameter may have that value.
+    /// Whether this parameter can have that value.
     ///
     /// ```
     /// use mlestar_tune::{ParameterSpace, ParameterValue};
@@ -150,7 +150,7 @@ impl ParameterSpace {
         }
     }
 
-    /// The value at `unit`, which runs over `[0, 1]`; for choices, each has the same share.
+    /// The value at `unit`, which is in `[0, 1]`; all choices have the same share.
     pub(crate) fn at(&self, unit: f64) -> ParameterValue {
         let unit = unit.clamp(0.0, 1.0);
         match self {
@@ -158,7 +158,7 @@ impl ParameterSpace {
                 let value = if *log {
                     (low.ln() + unit * (high.ln() - low.ln())).exp()
                 } else {
-                    // Weighted so that a range as wide as f64 itself does not overflow.
+                    // Weighted so that even the range of f64 does not overflow.
                     low * (1.0 - unit) + high * unit
                 };
                 ParameterValue::Float(value.clamp(*low, *high))
@@ -176,8 +176,8 @@ impl ParameterSpace {
         }
     }
 
-    /// The inverse of [`Self::at`]; a value outside the range counts as the nearest end.
-    /// `None` for a value of another kind.
+    /// The inverse of [`Self::at`]; a value outside the range counts as the nearest end. `None` for a value of
+    /// another kind.
     pub(crate) fn unit(&self, value: &ParameterValue) -> Option<f64> {
         let unit = match self {
             Self::Float {
@@ -190,7 +190,7 @@ impl ParameterSpace {
                 high,
                 log: false,
             } => {
-                // Halved first, so that a range as wide as f64 itself does not overflow.
+                // Halved first, so that even the range of f64 does not overflow.
                 (value.as_f64()? / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0)
             }
             Self::Int { low, high, log } => {
@@ -206,7 +206,7 @@ impl ParameterSpace {
         Some(unit.clamp(0.0, 1.0))
     }
 
-    /// The value as this parameter has it: a whole number given for a real one becomes real.
+    /// The value converted to this parameter's type: an integer given for a real number becomes real.
     pub(crate) fn coerce(&self, value: &ParameterValue) -> Result<ParameterValue, String> {
         let found = || format!("found {value}");
         match self {
@@ -271,7 +271,7 @@ fn choices_problem(choices: &[ParameterValue]) -> Option<String> {
 pub enum ParameterValue {
     /// True or false.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i64),
     /// A real number.
     Float(f64),
@@ -280,7 +280,7 @@ pub enum ParameterValue {
 }
 
 impl ParameterValue {
-    /// The number, whole or real.
+    /// The number, integer or real.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
             Self::Int(value) => Some(*value as f64),
@@ -289,7 +289,7 @@ impl ParameterValue {
         }
     }
 
-    /// The whole number.
+    /// The integer.
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Self::Int(value) => Some(*value),

@@ -20,30 +20,31 @@ use crate::trial::{Trial, TrialError};
 ///
 /// | key | default | purpose | range |
 /// |---|---|---|---|
-/// | `trials` | 20 | trials in all, those tried first included | 1 to 100,000 |
+/// | `trials` | 20 | total number of trials, including those tried first | 1 to 100,000 |
 /// | `sampler` | `"tpe"` | how parameters are chosen | `"tpe"`, `"random"` |
-/// | `pruner` | `"median"` | when a trial is given up | `"median"`, `"none"` |
-/// | `startup_trials` | 5 | random trials before the estimator is used, and complete trials before anything is pruned | 1 to 100,000 |
-/// | `warmup_steps` | 1 | steps below this are never pruned | any |
+/// | `pruner` | `"median"` | when a trial is pruned | `"median"`, `"none"` |
+/// | `startup_trials` | 5 | random trials before the estimator is used, and complete trials before any is pruned | 1 to 100,000 |
+/// | `warmup_steps` | 1 | no trial is pruned at steps below this | any |
 /// | `space` | empty | the parameters to search | at least one |
-/// | `objective` | empty | what else decides the objective's values, such as a hash of its data | any |
+/// | `objective` | empty | anything else that determines the objective's values, such as a hash of its data |
+/// any |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StudyConfig {
-    /// Trials in all, those tried first and those of the log included.
+    /// Total number of trials, including those tried first and those in the log.
     pub trials: usize,
     /// How parameters are chosen.
     pub sampler: Sampler,
-    /// When a trial is given up.
+    /// When a trial is pruned.
     pub pruner: Pruner,
-    /// Random trials before the estimator is used, and complete trials before anything is pruned.
+    /// Random trials before the estimator is used, and complete trials before any is pruned.
     pub startup_trials: usize,
-    /// Reports of a step below this one never prune.
+    /// No trial is pruned at steps below this one.
     pub warmup_steps: u64,
     /// The parameters to search.
     pub space: SearchSpace,
-    /// What else decides the objective's values, such as a hash of its data and of its code: trials of another
-    /// objective are never taken for this one's.
+    /// Anything else that determines the objective's values, such as a hash of its data and of its code: trials
+    /// of another objective are never reused.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub objective: String,
 }
@@ -101,11 +102,12 @@ impl StudyConfig {
 pub struct StudyReport {
     /// All trials, in order.
     pub trials: Vec<TrialRecord>,
-    /// Number of the complete trial with the highest value, of equals the first; `None` without one.
+    /// Number of the complete trial with the highest value; of equal ones, the first; `None` without complete
+    /// trials.
     pub best: Option<u64>,
-    /// Share of the objective's variance that each parameter explains by itself (0 to 1; what is
-    /// missing to 1 belongs to interactions). `None` below [`MIN_TRIALS_FOR_IMPORTANCE`] complete
-    /// trials, or when their values are all equal.
+    /// Share of the objective's variance that each parameter explains alone (0 to 1; the rest up to 1 belongs
+    /// to interactions). `None` below [`MIN_TRIALS_FOR_IMPORTANCE`] complete trials, or if their values are all
+    /// equal.
     ///
     /// [`MIN_TRIALS_FOR_IMPORTANCE`]: crate::MIN_TRIALS_FOR_IMPORTANCE
     pub importance: Option<BTreeMap<String, f64>>,
@@ -120,7 +122,7 @@ impl StudyReport {
         self.trials.iter().find(|trial| trial.number == best)
     }
 
-    /// How many trials ended so.
+    /// How many trials ended this way.
     pub fn count(&self, state: TrialState) -> usize {
         self.trials
             .iter()
@@ -129,21 +131,21 @@ impl StudyReport {
     }
 }
 
-/// Runs a study that maximises `objective`, and continues one whose trials are already in `log`.
+/// Runs a study that maximises `objective`, or resumes one whose trials are already in `log`.
 ///
-/// The sets in `enqueue` are tried first; what they leave out is suggested, and their values may lie
-/// outside the search space (a baseline deserves its trial wherever it is). The objective returns
-/// the value, or [`TrialError`]; a trial that fails, or whose value is not finite, is recorded and the
-/// study goes on. With [`TrialError::Stopped`] the report of the trials so far is returned.
+/// The sets in `enqueue` are tried first. The sampler suggests the parameters that they leave out, and their
+/// values may lie outside the search space, so that a baseline can always be tried. The objective returns the
+/// value, or [`TrialError`]. A trial that fails, or whose value is not finite, is recorded and the study
+/// continues. On [`TrialError::Stopped`], the report of the trials so far is returned.
 ///
-/// Same settings, seed and log give the same next suggestions: a study that was interrupted and resumed
-/// makes the suggestions of one that was not, provided that the objective returns the same values. A damaged line of the
-/// log costs its trial, which is run again, and no other.
+/// The same settings, seed and log give the same next suggestions: a resumed study makes the same suggestions
+/// as an uninterrupted one, if the objective returns the same values. A damaged line of the log affects only
+/// its own trial, which is run again.
 ///
 /// # Errors
 ///
-/// Settings out of range, a bad search space or set to try first, a log that cannot be read or written, or
-/// belongs to a study with other settings or another objective.
+/// Settings out of range, an invalid search space or set to try first, or a log that cannot be read or written
+/// or belongs to a study with other settings or another objective.
 pub fn run_study(
     config: &StudyConfig,
     seed: u64,
@@ -206,7 +208,7 @@ pub fn run_study(
         logged.insert(number, record.clone());
         match is_last {
             true => log::append(log, &study, &record)?,
-            // In the place of a line that was damaged.
+            // Replaces a damaged line.
             false => log::write(log, &study, &logged)?,
         }
         observer(&StudyEvent::Ended { trial: &record });
@@ -224,7 +226,7 @@ fn report(space: &SearchSpace, trials: Vec<TrialRecord>, stopped: bool) -> Study
     }
 }
 
-/// The report of the first `trials` trials of a log, made anew from the log alone.
+/// The report of the first `trials` trials of a log, computed from the log alone.
 ///
 /// # Errors
 ///
@@ -240,12 +242,13 @@ pub fn report_of_log(
     Ok(report(space, logged, stopped))
 }
 
-/// Copies the trials of the log `from` that belong to the very study described by the other arguments into the log
-/// `to`, and says how many. A study with another space, seed or objective has none, and leaves `to` unwritten.
+/// Copies the trials in the log `from` that belong to exactly the study described by the other arguments into
+/// the log `to`, and returns their number. If there are none, because space, seed or objective differ, `to` is
+/// not written.
 ///
 /// # Errors
 ///
-/// As [`run_study`], but for a log of another study or a damaged one.
+/// As for [`run_study`], except for a log of another study or a damaged one.
 pub fn carry_over(
     config: &StudyConfig,
     seed: u64,
@@ -305,7 +308,8 @@ fn check_enqueued(
         .collect()
 }
 
-/// Hash of everything that decides the suggestions and the objective; not of `trials`, so that a study can be prolonged.
+/// Hash of everything that determines the suggestions and the objective. It does not include `trials`, so a
+/// study can be extended.
 fn identity(config: &StudyConfig, seed: u64, enqueue: &[Parameters]) -> Result<String, TuneError> {
     let decisive = (
         seed,

@@ -8,13 +8,13 @@ use crate::space::{ParameterValue, Parameters};
 /// Why an objective has no value to return.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrialError {
-    /// The trial was given up because [`Trial::report`] said so.
+    /// The trial was pruned because of [`Trial::report`].
     #[error("trial pruned")]
     Pruned,
-    /// The whole study is to stop now; the trial leaves no record and is run again on resumption.
+    /// The whole study stops now; the trial is not recorded and is run again when the study is resumed.
     #[error("study stopped")]
     Stopped,
-    /// The trial failed; the message is recorded and the study goes on.
+    /// The trial failed; the message is recorded and the study continues.
     #[error("{0}")]
     Failed(String),
 }
@@ -67,20 +67,20 @@ impl<'a> Trial<'a> {
         self.parameters.get(key)
     }
 
-    /// A numeric parameter, whole or real.
+    /// A numeric parameter, integer or real.
     ///
     /// # Errors
     ///
-    /// [`TrialError::Failed`] when the search space has no such parameter or it is not a number.
+    /// [`TrialError::Failed`] if the search space has no such parameter or it is not a number.
     pub fn float(&self, key: &str) -> Result<f64, TrialError> {
         self.typed(key, "number", ParameterValue::as_f64)
     }
 
-    /// A whole-number parameter.
+    /// An integer parameter.
     ///
     /// # Errors
     ///
-    /// [`TrialError::Failed`] when the search space has no such parameter or it is not a whole number.
+    /// [`TrialError::Failed`] if the search space has no such parameter or it is not an integer.
     pub fn int(&self, key: &str) -> Result<i64, TrialError> {
         self.typed(key, "whole number", ParameterValue::as_i64)
     }
@@ -99,9 +99,9 @@ impl<'a> Trial<'a> {
         })
     }
 
-    /// Reports the objective's value so far and asks whether to go on.
+    /// Reports the objective's value so far and returns whether to continue.
     ///
-    /// `step` must grow from report to report and `value` must be finite; otherwise the answer is
+    /// `step` must increase from report to report and `value` must be finite; otherwise the answer is
     /// [`Decision::Prune`] and the trial is recorded as failed.
     pub fn report(&mut self, step: u64, value: f64) -> Decision {
         let decision = self.decide(step, value);
@@ -134,7 +134,7 @@ impl<'a> Trial<'a> {
         rule.decide(step, value)
     }
 
-    /// The record of the trial, or `None` when the study is to stop.
+    /// The record of the trial, or `None` if the study stops.
     pub(crate) fn finish(self, outcome: Result<f64, TrialError>) -> Option<TrialRecord> {
         let (state, value, message) = match (self.invalid_report, outcome) {
             (_, Err(TrialError::Stopped)) => return None,

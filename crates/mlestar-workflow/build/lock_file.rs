@@ -1,4 +1,4 @@
-//! Which releases of other people's crates some crates of a workspace rest on.
+//! Finds the releases of third-party crates that some crates of a workspace depend on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Package {
     version: String,
     checksum: String,
-    /// Names, with the version behind a space where there are several.
+    /// Names; the version follows after a space where there are several.
     dependencies: Vec<String>,
 }
 
-/// Name, version and checksum of every package of `lock` that the packages `names` depend on, directly or through
-/// others, themselves included.
+/// Name, version and checksum of every package of `lock` that the packages `names` depend on, directly or indirectly,
+/// including themselves.
 pub fn releases_below(lock: &str, names: &BTreeSet<String>) -> BTreeSet<String> {
     let packages = packages(lock);
     let mut found = BTreeSet::new();
@@ -59,7 +59,7 @@ fn unquoted(text: &str) -> String {
     text.trim().trim_matches('"').to_owned()
 }
 
-/// The names under `[dependencies]`, also those of one target, in a crate's manifest.
+/// The names under `[dependencies]` in a crate's manifest, including target-specific ones.
 pub fn dependencies_of(manifest: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut is_in = false;

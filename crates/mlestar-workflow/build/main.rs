@@ -1,5 +1,5 @@
-//! Gives the crate, for every stage, a hash of the code that decides what the stage leaves, so that a changed program
-//! reruns what it must and no more.
+//! Computes, for every stage, a hash of the code that decides the stage's artifacts. A changed program then reruns
+//! only the stages that it affects.
 
 mod lock_file;
 mod source_text;
@@ -15,7 +15,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build");
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
     let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
-    // In the repository the sibling crates are the code; a published crate has its version.
+    // In the repository, the sibling crates are the code. A published crate uses its version.
     let crates = here.parent().filter(|folder| is_workspace(folder));
     let code = crates.map(Code::read);
     let everything = StageCode {
@@ -42,9 +42,9 @@ fn is_workspace(folder: &Path) -> bool {
 
 /// All sources of the library crates.
 struct Code {
-    /// By crate: names and what counts of the sources.
+    /// By crate: the names of its sources, and what counts of each.
     sources: BTreeMap<String, Vec<(String, String)>>,
-    /// By crate: other people's crates that it names.
+    /// By crate: the third-party crates that it names.
     dependencies: BTreeMap<String, BTreeSet<String>>,
     lock: String,
 }
@@ -104,7 +104,7 @@ fn name_of(file: &Path, crates: &Path) -> String {
     name.to_string_lossy().replace('\\', "/")
 }
 
-/// A file that is not there counts as empty.
+/// A missing file counts as empty.
 fn read(path: &Path) -> String {
     println!("cargo::rerun-if-changed={}", path.display());
     fs::read_to_string(path).unwrap_or_default()
@@ -121,7 +121,7 @@ fn collect(folder: &Path, files: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// FNV-1a of 64 bits: against accidents, not against anybody.
+/// 64-bit FNV-1a. It detects accidental changes, not deliberate ones.
 struct Fnv(u64);
 
 impl Default for Fnv {
@@ -131,7 +131,7 @@ impl Default for Fnv {
 }
 
 impl Fnv {
-    /// Adds a text and its end.
+    /// Adds a text and an end mark.
     fn add(&mut self, text: &str) {
         for byte in text.bytes().chain([0xff]) {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

@@ -1,6 +1,6 @@
-//! What of a Rust source decides what the program does: its tokens, without comments, layout and items for tests.
+//! The part of a Rust source that decides what the program does: its tokens, without comments, layout and test items.
 
-/// The tokens of `source`, one a line. Text that is no Rust gives some tokens too: a hash of it is all that is wanted.
+/// The tokens of `source`, one per line. Text that is not Rust gives some tokens too; they are only hashed.
 pub fn tokens_that_count(source: &str) -> String {
     let tokens = tokens(source);
     let mut kept: Vec<&str> = Vec::with_capacity(tokens.len());
@@ -23,7 +23,7 @@ fn is_test_attribute(tokens: &[String]) -> bool {
     tokens.len() >= TEST_ATTRIBUTE.len() && tokens.iter().zip(TEST_ATTRIBUTE).all(|(a, b)| a == b)
 }
 
-/// The index behind the item that begins at `start`: behind its `;`, or behind its last brace.
+/// The index after the item that begins at `start`: after its `;` or its last brace.
 fn end_of_item(tokens: &[String], start: usize) -> usize {
     let mut depth = 0_usize;
     for (offset, token) in tokens[start..].iter().enumerate() {
@@ -64,7 +64,7 @@ fn token_end(text: &[char], at: usize) -> usize {
         ('b' | 'c', Some('"')) => end_of_string(text, at + 2),
         ('b', Some('\'')) => end_of_char(text, at + 1),
         ('\'', Some('\\')) => end_of_char(text, at),
-        // A lifetime has no quote behind its first letter.
+        // A lifetime has no quote after its first letter.
         ('\'', _) if next(2) == Some('\'') => at + 3,
         ('\'', _) => until(text, at + 1, |c| !is_word(c)),
         ('r', Some('"' | '#')) => end_of_raw_string(text, at + 1),
@@ -103,7 +103,7 @@ fn end_of_block_comment(text: &[char], start: usize) -> usize {
     text.len()
 }
 
-/// `at` is behind the opening quote.
+/// `at` is after the opening quote.
 fn end_of_string(text: &[char], mut at: usize) -> usize {
     while at < text.len() {
         match text[at] {

@@ -1,12 +1,13 @@
-//! Which sources decide what a stage leaves. What is not named here counts for every stage, so that a new file can at
-//! worst make too much run.
+//! Which sources decide a stage's artifacts. A file that is not named here counts for every stage, so a new file can
+//! only cause extra reruns.
 
 /// The code of one stage.
 pub struct StageCode {
     /// The stage's stem; empty for all code.
     pub stem: &'static str,
-    /// Library crates that its result does not depend on. `mlestar-gates` judges afterwards and never counts. Where a
-    /// stage takes long, neither does `mlestar-report`: its pages look as they did when it ran.
+    /// Library crates that its artifacts do not depend on. `mlestar-gates` judges afterwards and never counts. For
+    /// long stages, `mlestar-report` does not count either: their pages keep the look that they had when the stage
+    /// ran.
     pub without_crates: &'static [&'static str],
     /// Other stages whose code it calls.
     pub uses_stages: &'static [&'static str],
@@ -65,7 +66,7 @@ pub const ROOMS: [Room; 1] = [Room {
     used_by: &["action_planning", "task_definition"],
 }];
 
-/// Files and folders of `mlestar-workflow/src` that run, judge and show stages and change nothing of what these leave.
+/// Files and folders of `mlestar-workflow/src` that run, judge and show stages and do not change their artifacts.
 pub const ROUND_THE_STAGES: [&str; 27] = [
     "audit",
     "chain",
@@ -96,7 +97,7 @@ pub const ROUND_THE_STAGES: [&str; 27] = [
     "validation",
 ];
 
-/// What in a stage's folder draws its pages.
+/// Files of a stage's folder that draw its pages.
 pub const PAGES: [&str; 3] = ["page", "final_report", "targets"];
 
 /// Whether the sources of the crate `name` count for `stage`.

@@ -1,4 +1,4 @@
-//! The audit log: everything that happened in a run, one JSON line an event.
+//! The audit log: everything that happened in a run, one JSON line per event.
 
 use crate::{RunFolder, Stage, WorkflowError};
 use mlestar_artifact::{ArtifactError, ContentHash, append_json_line};
@@ -31,7 +31,7 @@ pub enum AuditEvent {
         /// The device that it computes on.
         device: String,
     },
-    /// A stage ended well.
+    /// A stage finished.
     StageFinished {
         /// The stage.
         stage: Stage,
@@ -56,9 +56,9 @@ pub enum AuditEvent {
     TestSplitRead {
         /// The stage that read it.
         stage: Stage,
-        /// What for.
+        /// The purpose.
         purpose: String,
-        /// How many pictures.
+        /// How many images.
         pictures: usize,
     },
     /// A failed gate sent the chain back, with these settings changed.
@@ -87,19 +87,19 @@ pub fn record(run: &RunFolder, event: AuditEvent) -> Result<(), WorkflowError> {
     Ok(append_json_line(&run.audit_path(), &line)?)
 }
 
-/// The audit log at some moment. Since it only grows, whoever cuts or edits what stood there then is found out.
+/// The state of the audit log at one moment. The log only grows, so a later cut or edit of this part is detected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditMark {
     /// Its length in bytes.
     pub bytes: u64,
     /// The hash of those bytes.
     pub hash: ContentHash,
-    /// The readings of the test split by this stage that it tells of.
+    /// The readings of the test split by this stage, as the log records them.
     pub test_readings: usize,
 }
 
 impl AuditMark {
-    /// Marks the log as it stands when `stage` ends.
+    /// Marks the state of the log when `stage` ends.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -114,8 +114,8 @@ impl AuditMark {
     }
 }
 
-/// What `stage` read the test split for, in order, as the lines of an audit log tell it. Lines that hold no event are
-/// passed over: their hash tells that they are wrong.
+/// The purposes for which `stage` read the test split, in the order of the audit log. Lines that hold no event are
+/// skipped; the hash of the log reveals them.
 pub(crate) fn test_readings(log: &[u8], stage: Stage) -> Vec<String> {
     log.split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<AuditRecord>(line).ok())

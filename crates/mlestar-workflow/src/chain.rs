@@ -1,4 +1,4 @@
-//! The chain: runs what is stale, judges every gate, and knows what to do when one is not met.
+//! The chain: runs stale stages, judges every gate, and acts on gates that are not met.
 
 use crate::audit::{self, AuditEvent, AuditMark};
 use crate::config::{Config, OnFailure, ReturnTo, differences};
@@ -12,6 +12,7 @@ use crate::manifest::{RunManifest, StageRecord, hash_folder};
 use crate::remedies::Remedies;
 use crate::run_info::RunInfo;
 use crate::validation::ValidationReport;
+use crate::words::counted;
 use crate::{CODE_VERSION, Reporter, RunFolder, Stage, StageContext, WorkflowError};
 use crate::{gates, page_headers, stages, summary};
 use burn::tensor::Device;
@@ -22,7 +23,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// What is to be run, where, and with what.
+/// What to run, where, and with which settings.
 pub struct RunRequest<'a> {
     /// The checked config.
     pub config: &'a Config,
@@ -38,29 +39,29 @@ pub struct RunRequest<'a> {
     pub stages: StageRange,
     /// Run stages even when they are fresh.
     pub force: bool,
-    /// Fail where there is no run to go on with, and where a stage that was cut off would begin anew because something
-    /// that it depends on has changed. Without it, such a stage begins anew and what it had done is set aside.
+    /// Fail where there is no run to resume, and where an interrupted stage would restart because something that it
+    /// depends on has changed. Without it, such a stage restarts and its earlier work is set aside.
     pub must_resume: bool,
     /// Asks the run to stop at its next safe point.
     pub stop: &'a StopSignal,
 }
 
-/// What became of one stage.
+/// The outcome of one stage.
 #[derive(Clone, Debug)]
 pub struct StageOutcome {
     /// The stage.
     pub stage: Stage,
-    /// Whether it ran, or nothing that it depends on had changed.
+    /// Whether it ran; false when its inputs were unchanged.
     pub ran: bool,
     /// Its gate.
     pub verdict: StageVerdict,
 }
 
-/// What became of a run.
+/// The outcome of a run.
 #[derive(Clone, Debug)]
 pub struct RunReport {
-    /// The stages that were looked at, in order; a stage that the chain returned to stands once,
-    /// as it ended.
+    /// The stages that the run covered, in order. A stage that the chain returned to appears once, with its last
+    /// outcome.
     pub stages: Vec<StageOutcome>,
     /// The stage at which an unmet gate stopped the chain.
     pub stopped_at: Option<Stage>,
@@ -117,13 +118,13 @@ impl StageRange {
 /// Runs the stages from `from` to `to` that are stale and judges their gates.
 ///
 /// # Errors
-/// Whatever keeps a stage from leaving its artifacts. An unmet gate is no error: it is in the
-/// report and its exit code.
+/// Any failure that keeps a stage from writing its artifacts. An unmet gate is not an error: the report and its exit
+/// code show it.
 pub fn run(
     request: &RunRequest<'_>,
     reporter: &mut dyn Reporter,
 ) -> Result<RunReport, WorkflowError> {
-    // Before the lock, which would make the folder.
+    // Before taking the lock, which creates the folder.
     if request.must_resume && RunManifest::read(request.run)?.stages.is_empty() {
         return Err(WorkflowError::NothingToResume {
             path: request.run.root().to_owned(),
@@ -164,7 +165,7 @@ pub fn run(
     Ok(report)
 }
 
-/// The weights that the config names must be there before stages run that do not need them yet.
+/// The weights that the config names must exist before any stage runs, even if the first stages do not need them.
 fn check_given_files(request: &RunRequest<'_>) -> Result<(), WorkflowError> {
     let training = &request.config.training;
     if request.stages.last >= Stage::TaskDefinition
@@ -176,7 +177,7 @@ fn check_given_files(request: &RunRequest<'_>) -> Result<(), WorkflowError> {
         Some(path) if request.stages.last >= Stage::ActionPlanning && !path.is_file() => {
             Err(WorkflowError::Train(TrainError::InitialWeights {
                 path: path.clone(),
-                reason: "there is no such file".into(),
+                reason: "this file does not exist".into(),
             }))
         }
         _ => Ok(()),
@@ -201,7 +202,7 @@ impl Chain<'_> {
         }
     }
 
-    /// Whether every stage that was cut off can go on.
+    /// Whether every interrupted stage can resume.
     fn check_that_it_resumes(&self) -> Result<(), WorkflowError> {
         let run = self.request.run;
         for stage in self.request.stages.iter() {
@@ -222,7 +223,7 @@ impl Chain<'_> {
         Ok(())
     }
 
-    /// Says in which keys the config differs from the one that is about to be replaced.
+    /// Reports the keys in which the config differs from the one that it replaces.
     fn tell_what_changed(&mut self) {
         let path = self.request.run.config_path();
         if self.manifest.stages.is_empty() || !path.exists() {
@@ -236,7 +237,7 @@ impl Chain<'_> {
                 }
             }
             Err(_) => self.reporter.note(&format!(
-                "{} could not be read and is written anew",
+                "{} could not be read; it is written again",
                 path.display()
             )),
         }
@@ -275,7 +276,7 @@ impl Chain<'_> {
                         stopped_at = Some(stage);
                         break;
                     }
-                    // What the remedy changed may have made stages before that one stale too.
+                    // The remedy may also have made earlier stages stale.
                     Next::ReturnTo(earlier) => {
                         stage = self.request.stages.first.min(earlier);
                         continue;
@@ -374,14 +375,14 @@ impl Chain<'_> {
         Ok(())
     }
 
-    /// Whether what stands in the stage's folder is the beginning of what it would do now.
+    /// Whether the stage's folder holds the beginning of the work that it would do now.
     fn can_go_on(&self, stage: Stage, inputs: &Inputs) -> Result<bool, WorkflowError> {
         let run = self.request.run;
         let Some(record) = self.manifest.stage(stage) else {
             return Ok(false);
         };
         let changed = changes(stage, record, inputs, run);
-        // A finished stage with nothing changed runs since a file of it is not what it was: it begins anew.
+        // A finished stage with unchanged inputs runs because one of its files was altered: it restarts.
         let is_whole = match record.complete {
             true => !changed.is_empty() && altered_outputs(stage, record, run)?.is_empty(),
             false => true,
@@ -389,8 +390,8 @@ impl Chain<'_> {
         Ok(is_whole && goes_on(stage, record, inputs, &changed))
     }
 
-    /// Puts the finished result `before` back where it was, unless the stage that failed has left something to go on
-    /// with: a refused or broken rerun costs nothing that was good.
+    /// Restores the finished result `before`, unless the failed stage left work to resume. A refused or broken rerun
+    /// thus loses no good result.
     fn bring_back(
         &mut self,
         stage: Stage,
@@ -454,7 +455,8 @@ impl Chain<'_> {
             }) => {
                 if remedies.returns_from(stage) >= max_returns as usize {
                     let text = format!(
-                        "the gate of stage {stage} is still not met after {max_returns} returns"
+                        "the gate of stage {stage} is still not met after {}",
+                        counted(max_returns as usize, "return")
                     );
                     self.reporter.note(&text);
                     return Ok(Next::Continue);
@@ -485,7 +487,7 @@ enum Next {
     ReturnTo(Stage),
 }
 
-/// Whether a stage that was cut off has saved work that took long.
+/// Whether an interrupted stage has saved work that took long.
 fn leaves_something_to_go_on_with(stage: Stage, run: &RunFolder) -> bool {
     let saved: &[&str] = match stage {
         Stage::Implementation => &["checkpoints/last"],
@@ -495,13 +497,13 @@ fn leaves_something_to_go_on_with(stage: Stage, run: &RunFolder) -> bool {
     saved.iter().any(|name| run.artifact(stage, name).exists())
 }
 
-/// Where the last result of a stage is kept while another takes its place.
+/// The folder for the previous result of a stage.
 fn previous_folder(run: &RunFolder, stage: Stage) -> PathBuf {
     run.root().join(".previous").join(stage.folder())
 }
 
-/// Moves what a stage left before into `.previous/`, so that a rerun starts clean and loses nothing
-/// that the last run made. False where there was nothing.
+/// Moves a stage's earlier files into `.previous/`, so a rerun starts clean and loses nothing. Returns false when
+/// there was nothing to move.
 fn set_aside(run: &RunFolder, stage: Stage) -> Result<bool, WorkflowError> {
     let folder = run.stage_folder(stage);
     if !folder.exists() {

@@ -1,13 +1,13 @@
-//! The version of the code, in whole and for each stage. `build/` computes the hashes.
+//! The version of the code: of the whole program, and for each stage. `build/` computes the hashes.
 
 use crate::Stage;
 
 /// The version of the code, with a hash of its sources where it was built from a clone.
 pub const CODE_VERSION: &str = env!("MLESTAR_VERSION");
 
-/// The version of the code that decides what `stage` leaves: in a clone with a hash of the sources that the stage uses,
-/// without comments and tests, and of the releases of other people's crates below them. A stage that another version
-/// ran is stale.
+/// The version of the code that decides the artifacts of `stage`: in a clone with a hash of the sources that the
+/// stage uses, without comments and tests, and of the third-party releases that they depend on. A stage that another
+/// version ran is stale.
 pub fn code_version(stage: Stage) -> &'static str {
     match stage {
         Stage::SituationAnalysis => env!("MLESTAR_CODE_SITUATION_ANALYSIS"),
@@ -163,7 +163,7 @@ checksum = "b2"
         let of_some_stages = ROOMS.iter().map(|room| room.name);
         for name in ROUND_THE_STAGES.into_iter().chain(of_some_stages) {
             let is_there = root.join(name).is_dir() || root.join(format!("{name}.rs")).is_file();
-            assert!(is_there, "{name} is not there any more");
+            assert!(is_there, "{name} is missing");
         }
         for code in &STAGES {
             for (name, source) in sources(&root.join("stages").join(code.stem)) {

@@ -1,4 +1,4 @@
-//! What a stage is given.
+//! What a stage receives.
 
 use crate::audit::{self, AuditEvent};
 use crate::config::Config;
@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The three splits, loaded once a process. The test split is handed out only through
-/// [`StageContext::read_test`], which records the reading.
+/// The three splits, loaded once per process. Only [`StageContext::read_test`] hands out the test split; it records
+/// the reading.
 #[derive(Debug)]
 pub(crate) struct DataCache {
     train: Arc<ImageSet>,
@@ -44,7 +44,7 @@ impl DataCache {
     }
 }
 
-/// Reads the data of a config, if they fit into the memory that is free.
+/// Reads the data of a config, if they fit into the free memory.
 pub(crate) fn load_data(config: &Config) -> Result<LoadedData, WorkflowError> {
     let memory_bytes = available_memory_bytes();
     Ok(mlestar_data::load_within(
@@ -54,11 +54,11 @@ pub(crate) fn load_data(config: &Config) -> Result<LoadedData, WorkflowError> {
     )?)
 }
 
-/// What judges the gates of some stages. The gates read what stages leave, so that the chain, which knows both, hands it
-/// over.
+/// Judges the gates of some stages. Gates read the artifacts of stages, so the chain, which knows both, passes this
+/// in.
 pub(crate) type Judge = fn(&[Stage], &Surroundings, &RunFolder, &RunManifest) -> RunVerdict;
 
-/// Everything that a running stage may use: its inputs, its folder, and whom to tell.
+/// Everything that a running stage may use: its inputs, its folder and its reporter.
 pub struct StageContext<'a> {
     /// The stage that runs.
     pub stage: Stage,
@@ -70,15 +70,15 @@ pub struct StageContext<'a> {
     pub device: &'a Device,
     /// The device's name, such as `cpu`.
     pub device_name: &'a str,
-    /// Worker threads for loading and augmenting pictures.
+    /// Worker threads for loading and augmenting images.
     pub threads: usize,
     /// Asks a long computation to stop at its next safe point.
     pub stop: &'a StopSignal,
-    /// Whom to tell.
+    /// Receives the progress.
     pub reporter: &'a mut dyn Reporter,
-    /// Whether the stage was cut off before with the same inputs, so that what it saved is good.
+    /// Whether the stage was interrupted with the same inputs, so its saved work is valid.
     pub resume: bool,
-    /// Whether the stage was asked to run although nothing had changed: it then takes nothing over from its last run.
+    /// Whether the stage was forced to run with unchanged inputs. It then reuses nothing from its last run.
     pub force: bool,
     pub(crate) manifest: &'a RunManifest,
     /// Judges the gates of stages.
@@ -88,13 +88,13 @@ pub struct StageContext<'a> {
 }
 
 impl StageContext<'_> {
-    /// What the gates of the stages before this one say.
+    /// The verdicts of the gates of earlier stages.
     pub(crate) fn judge_earlier_stages(&self) -> RunVerdict {
         let earlier = &Stage::ALL[..self.stage.number() - 1];
         (self.judge)(earlier, self.surroundings, self.run, self.manifest)
     }
 
-    /// The training and validation pictures.
+    /// The training and validation images.
     ///
     /// # Errors
     /// When the data cannot be read.
@@ -111,7 +111,7 @@ impl StageContext<'_> {
         Ok(self.loaded()?.report.clone())
     }
 
-    /// Logits of `set` by `model`, row by row; `what` is how progress names it.
+    /// Logits of `set` by `model`, row by row; `what` is its name in progress messages.
     ///
     /// # Errors
     /// When the device fails.
@@ -138,7 +138,7 @@ impl StageContext<'_> {
         )?)
     }
 
-    /// The test pictures. The reading and its purpose go into the audit log.
+    /// The test images. The reading and its purpose go into the audit log.
     ///
     /// # Errors
     /// When the data cannot be read or the log cannot be written.
@@ -171,8 +171,7 @@ impl StageContext<'_> {
         self.run.stage_folder(self.stage)
     }
 
-    /// Reads an artifact that an earlier stage left, after checking that it is still what that
-    /// stage wrote.
+    /// Reads an artifact of an earlier stage, after checking that it is unaltered.
     ///
     /// # Errors
     /// [`WorkflowError::MissingInput`] when it is gone or was altered; otherwise as
@@ -181,7 +180,7 @@ impl StageContext<'_> {
         Ok(read_artifact(&self.upstream_path(from, name)?)?)
     }
 
-    /// Reads a JSON Lines file that an earlier stage left.
+    /// Reads a JSON Lines file of an earlier stage.
     ///
     /// # Errors
     /// As [`StageContext::upstream`].
@@ -193,8 +192,7 @@ impl StageContext<'_> {
         Ok(read_json_lines(&self.upstream_path(from, name)?)?)
     }
 
-    /// The path of a file that an earlier stage left, after checking that it is still what that
-    /// stage wrote.
+    /// The path of a file of an earlier stage, after checking that it is unaltered.
     ///
     /// # Errors
     /// [`WorkflowError::MissingInput`].
@@ -209,7 +207,7 @@ impl StageContext<'_> {
             .manifest
             .complete_stage(from)
             .and_then(|record| record.outputs.get(name))
-            .ok_or_else(|| missing(format!("stage {from} has not left it")))?;
+            .ok_or_else(|| missing(format!("stage {from} has not written it")))?;
         let found = content_hash(&path).map_err(|error| missing(error.to_string()))?;
         if found != *recorded {
             return Err(missing("it was altered after it was written".into()));

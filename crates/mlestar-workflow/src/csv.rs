@@ -1,6 +1,6 @@
-//! Lists that spreadsheets and scripts open, as RFC 4180 has them.
+//! CSV lists for spreadsheets and scripts, as in RFC 4180.
 
-/// A head and rows of cells; cells with a comma, a quotation mark or a line break stand in quotation marks.
+/// A header and rows of cells. Cells with a comma, a quotation mark or a line break are quoted.
 pub(crate) fn csv<const N: usize>(
     head: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,

@@ -27,8 +27,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
-    /// The first of CUDA, wgpu and CPU that is compiled in and works. A graphics card counts for wgpu,
-    /// a software emulation of one does not, unless it is asked for.
+    /// The first of CUDA, wgpu and CPU that is compiled in and works. wgpu counts only with a graphics card; a
+    /// software emulation is used only if asked for.
     #[default]
     Auto,
     /// The CPU.
@@ -79,7 +79,7 @@ pub enum DeviceError {
     },
 }
 
-/// A device that was seen to compute.
+/// A device that has computed a test sum.
 #[derive(Debug, Clone)]
 pub struct OpenDevice {
     /// The device, without autodiff.
@@ -133,7 +133,7 @@ impl fmt::Display for Backend {
 }
 
 impl DeviceChoice {
-    /// Opens the device, and has it add some numbers to see that it works.
+    /// Opens the device and tests it by adding some numbers.
     ///
     /// # Errors
     ///
@@ -230,8 +230,8 @@ fn device_of(choice: DeviceChoice) -> Option<Device> {
     }
 }
 
-/// Runs what may panic, as drivers that are missing make the backends do, and returns the panic's message
-/// instead of printing it.
+/// Runs code that may panic, as backends do when a driver is missing, and returns the panic's message instead of
+/// printing it.
 fn quietly<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     // The hook belongs to the whole process: one probe at a time.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());

@@ -1,5 +1,6 @@
-//! Looks whether a machine has what a run needs, and says what to do where it does not.
+//! Checks whether a machine has what a run needs, and says what to do about what is missing.
 
+use crate::words::counted;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -24,7 +25,7 @@ const LITTLE_MEMORY_BYTES: u64 = 2_000_000_000;
 pub enum CheckStatus {
     /// As it should be.
     Ok,
-    /// Something works less well, or not at all that this config does not need.
+    /// Something works less well, or something is missing that this config does not need.
     Warn,
     /// A run with this config cannot succeed.
     Fail,
@@ -40,11 +41,11 @@ impl fmt::Display for CheckStatus {
     }
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
-    /// What was looked at.
+    /// What was checked.
     pub name: String,
     /// How it is.
     pub status: CheckStatus,
@@ -74,13 +75,13 @@ impl Check {
     }
 }
 
-/// Looks at this machine for a run in the folder `runs` below the current one, see [`doctor_in`].
+/// Checks this machine for a run in the folder `runs` of the current folder; see [`doctor_in`].
 pub fn doctor(config: Option<&Config>) -> Vec<Check> {
     doctor_in(config, Path::new("runs"))
 }
 
-/// Looks at the toolchain, the backends, the memory, the threads, the folder of the runs and the disk it
-/// lies on, and, with a config, at its data.
+/// Checks the toolchain, the backends, the memory, the threads, the folder of the runs, its disk and, with a config,
+/// its data.
 ///
 /// ```
 /// use mlestar_workflow::doctor::{CheckStatus, doctor_in};
@@ -96,7 +97,7 @@ pub fn doctor_in(config: Option<&Config>, runs: &Path) -> Vec<Check> {
     checks.push(memory());
     checks.push(Check::ok(
         "threads",
-        format!("{} logical cores", logical_cores()),
+        counted(logical_cores(), "logical core"),
     ));
     checks.push(runs_folder(runs));
     checks.push(disk_space(runs));
@@ -104,7 +105,7 @@ pub fn doctor_in(config: Option<&Config>, runs: &Path) -> Vec<Check> {
     checks
 }
 
-/// What building needs; a program that is already built runs without.
+/// What building needs; a finished program runs without it.
 fn toolchain() -> Vec<Check> {
     let rust = |program: &str| match first_line(program, &["--version"]) {
         Some(version) => Check::ok(program, version),
@@ -112,7 +113,7 @@ fn toolchain() -> Vec<Check> {
             program,
             CheckStatus::Warn,
             "not on the PATH",
-            "needed to build only; install Rust from https://rustup.rs",
+            "needed only for building; install Rust from https://rustup.rs",
         ),
     };
     vec![rust("cargo"), rust("rustc"), linker()]
@@ -139,7 +140,7 @@ fn linker() -> Check {
             NAME,
             CheckStatus::Warn,
             "none of cc, gcc and clang is on the PATH",
-            "needed to build only; install gcc or clang, on a Mac with `xcode-select --install`",
+            "needed only for building; install gcc or clang, on a Mac with `xcode-select --install`",
         ),
     }
 }
@@ -167,9 +168,9 @@ fn backend(backend: Backend) -> Check {
         Err(DeviceError::NotCompiled { how, .. }) if backend == Backend::Cpu => {
             Check::new(name, CheckStatus::Warn, "not compiled in", how)
         }
-        // Few machines want every backend: that one is absent is no problem.
+        // Few machines need every backend, so a missing one is no problem.
         Err(DeviceError::NotCompiled { how, .. }) => {
-            Check::ok(name, format!("not compiled in; to have it, {how}"))
+            Check::ok(name, format!("not compiled in; to get it, {how}"))
         }
         Err(error) => {
             let advice = match backend {
@@ -177,7 +178,7 @@ fn backend(backend: Backend) -> Check {
                     "install the NVIDIA driver and the CUDA toolkit, or use --device cpu"
                 }
                 Backend::Wgpu => "install a Vulkan driver, or use --device cpu",
-                Backend::Cpu => "build the program anew",
+                Backend::Cpu => "rebuild the program",
             };
             Check::new(name, CheckStatus::Warn, error.to_string(), advice)
         }
@@ -186,11 +187,11 @@ fn backend(backend: Backend) -> Check {
 
 fn memory() -> Check {
     let Some(available) = available_memory_bytes() else {
-        let advice = format!("see to it that {} are free", gigabytes(LITTLE_MEMORY_BYTES));
+        let advice = format!("make sure that {} are free", gigabytes(LITTLE_MEMORY_BYTES));
         return Check::new(
             "memory",
             CheckStatus::Warn,
-            "the system does not tell",
+            "the system does not report it",
             advice,
         );
     };
@@ -218,7 +219,7 @@ fn existing_ancestor(path: &Path) -> PathBuf {
         .map_or_else(|| absolute.clone(), Path::to_owned)
 }
 
-/// Whether a file can be made where the runs are to lie. Nothing is left behind.
+/// Checks that files can be created in the folder of the runs. Leaves nothing behind.
 fn runs_folder(runs: &Path) -> Check {
     const NAME: &str = "run folder";
     let base = existing_ancestor(runs);
@@ -253,8 +254,8 @@ fn disk_space(runs: &Path) -> Check {
         return Check::new(
             NAME,
             CheckStatus::Warn,
-            format!("the disk of {} is not known", base.display()),
-            format!("see to it that {} are free", gigabytes(LITTLE_DISK_BYTES)),
+            format!("the disk of {} is unknown", base.display()),
+            format!("make sure that {} are free", gigabytes(LITTLE_DISK_BYTES)),
         );
     };
     let found = format!(
@@ -266,7 +267,7 @@ fn disk_space(runs: &Path) -> Check {
         return Check::ok(NAME, found);
     }
     let advice = format!(
-        "a run wants {}; remove old runs",
+        "a run needs {}; remove old runs",
         gigabytes(LITTLE_DISK_BYTES)
     );
     Check::new(NAME, CheckStatus::Warn, found, advice)

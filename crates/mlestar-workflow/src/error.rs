@@ -1,4 +1,4 @@
-//! What can go wrong in a workflow, and the exit code that says so.
+//! The errors of a workflow, and their exit codes.
 
 use crate::config::ConfigError;
 use crate::device::DeviceError;
@@ -15,7 +15,7 @@ use mlestar_tune::TuneError;
 use std::io;
 use std::path::PathBuf;
 
-/// A failure of a workflow. A gate that is not met is no failure: it is a verdict.
+/// A failure of a workflow. An unmet gate is not a failure: it is a verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkflowError {
     /// The config is wrong.
@@ -62,13 +62,13 @@ pub enum WorkflowError {
         /// What to do.
         remedy: &'static str,
     },
-    /// There is no package where one was looked for.
+    /// There is no package in the named folder.
     #[error("there is no package in {path}; name a run that stage 7 has finished (`mlestar run`), or the folder of a package", path = path.display())]
     NoPackage {
         /// The folder that was named.
         path: PathBuf,
     },
-    /// There is no run where one is to be looked at.
+    /// There is no run in the named folder.
     #[error("there is no run in {path}; `mlestar run` makes one, and --run names another folder", path = path.display())]
     NoRun {
         /// The run's folder.
@@ -91,7 +91,7 @@ pub enum WorkflowError {
         /// The folder.
         path: PathBuf,
     },
-    /// A stage needs what an earlier one has not left.
+    /// A stage needs a file that an earlier stage has not written.
     #[error("stage {stage} needs {needs}; {reason}. Run `mlestar run --to {before}` first", before = stage.number() - 1)]
     MissingInput {
         /// The stage that cannot run.
@@ -101,28 +101,29 @@ pub enum WorkflowError {
         /// Why it cannot have it.
         reason: String,
     },
-    /// No run was begun in the folder of one that is to go on.
+    /// The folder holds no run to resume.
     #[error(
-        "{path} holds no run to go on with; leave out --resume to begin one, or name another folder with --run",
+        "{path} holds no run to resume; leave out --resume to start one, or name another folder with --run",
         path = path.display()
     )]
     NothingToResume {
         /// The run's folder.
         path: PathBuf,
     },
-    /// A stage that was cut off would have to begin anew.
+    /// An interrupted stage would have to restart.
     #[error(
-        "stage {stage} was cut off and cannot go on: {changed}. Undo that, or leave out --resume to begin the stage anew"
+        "stage {stage} was interrupted and cannot resume: {changed}. Undo that, or leave out --resume to \
+        restart the stage"
     )]
     CannotResume {
         /// The stage.
         stage: Stage,
-        /// What it depends on and has changed.
+        /// The inputs that have changed.
         changed: String,
     },
     /// There is no record of a training where one was named.
     #[error(
-        "{path} holds no training with an epoch that has ended and been validated; name a run's folder, a folder with \
+        "{path} holds no training with a finished and validated epoch; name a run's folder, a folder with \
          metrics.jsonl, or a CSV file (seconds,accuracy)",
         path = path.display()
     )]
@@ -130,14 +131,14 @@ pub enum WorkflowError {
         /// What was named.
         path: PathBuf,
     },
-    /// A request to stop, such as Ctrl-C, in work that leaves nothing half done.
+    /// A request to stop, such as Ctrl-C, during work that writes nothing before its end.
     #[error("stopped while {doing}; nothing was written")]
     Stopped {
         /// What was being done.
         doing: &'static str,
     },
-    /// A request to stop, such as Ctrl-C. What was done is saved.
-    #[error("stopped during stage {stage}; what was done is saved. Go on with the same command")]
+    /// A request to stop, such as Ctrl-C. The work so far is saved.
+    #[error("stopped during stage {stage}; the work so far is saved. Resume with the same command")]
     Interrupted {
         /// The stage that was running.
         stage: Stage,
@@ -145,7 +146,7 @@ pub enum WorkflowError {
 }
 
 impl WorkflowError {
-    /// The error with what to do about it, where a file is damaged or another program's.
+    /// The error with a remedy, where a file is damaged or from another program.
     pub(crate) fn of_run_file(source: ArtifactError, remedy: &'static str) -> Self {
         match source {
             ArtifactError::Invalid { .. } | ArtifactError::WrongSchema { .. } => {

@@ -8,7 +8,7 @@ use crate::{RunFolder, Stage, WorkflowError, gates};
 use mlestar_gates::StageVerdict;
 use mlestar_train::TrainError;
 
-/// What is known of one stage.
+/// The state of one stage.
 #[derive(Clone, Debug)]
 pub struct StageState {
     /// The stage.
@@ -41,7 +41,7 @@ pub fn survey(
     device_name: &str,
 ) -> Result<Vec<StageState>, WorkflowError> {
     let manifest = RunManifest::read(run)?;
-    // A run begins with what failed gates have changed, so that a damaged record of it is said here too.
+    // A run starts with the settings that failed gates changed, so a damaged record of them is reported here too.
     let config = Remedies::read(run, config)?.apply(config)?;
     let surroundings = Surroundings::look(&config, run, device_name);
     let mut states: Vec<StageState> = Vec::new();
@@ -63,7 +63,7 @@ pub fn survey(
                 || Freshness::Stale(vec![format!("{needs}: {reason}")]),
                 Freshness::WaitsFor,
             ),
-            // The stage would fail: to be said of it alone, not in place of all the others.
+            // This stage would fail: report that here, and still show the other stages.
             Err(WorkflowError::Train(
                 error @ (TrainError::InitialWeights { .. } | TrainError::Teacher { .. }),
             )) => Freshness::Stale(vec![error.to_string()]),

@@ -25,7 +25,7 @@ impl Staleness {
     }
 }
 
-/// What stands round a run now: the config, the data and the device that a stage would be run with.
+/// The surroundings of a run: the config, data and device that a stage would run with.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// The checked config.
@@ -37,14 +37,14 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Looks at the data that `config` names. Data that cannot be read are no error here: whatever rests on them is
-    /// stale, for that reason. A run that exists keeps the hashes of the files that it has seen.
+    /// Hashes the data that `config` names. Unreadable data are not an error here: they make whatever depends on them
+    /// stale. An existing run keeps the hashes of the files that it has read.
     pub fn look(config: &Config, run: &RunFolder, device: impl Into<String>) -> Self {
         Self::look_again(config, run, device, Reread::Changed)
     }
 
-    /// As [`Surroundings::look`], with a choice of which files are read: [`Reread::All`] does not trust what the system
-    /// tells about a file that was seen before.
+    /// As [`Surroundings::look`], with a choice of which files are read: [`Reread::All`] reads every file again, even
+    /// if it seems unchanged.
     pub fn look_again(
         config: &Config,
         run: &RunFolder,
@@ -69,11 +69,11 @@ enum Input {
     Data,
     /// The kind of device.
     Device,
-    /// The file whose weights training begins with, if there is one.
+    /// The weights file that training starts from, if there is one.
     InitialWeights,
-    /// Whether training begins with the weights of a file, whatever they are.
+    /// Whether training starts from the weights of a file, whatever they are.
     HasInitialWeights,
-    /// The weights of the networks that training learns from, if there are any.
+    /// The weights of the teacher networks, if there are any.
     Teachers,
     /// A section of the config.
     Section(&'static str),
@@ -83,8 +83,8 @@ enum Input {
     Field(Stage, &'static str, &'static str),
 }
 
-/// What each stage reads. A stage reruns when one of these changes and for no other reason, so
-/// that a new accuracy target does not train again and a new learning rate does.
+/// What each stage reads. A stage reruns when one of these changes and for no other reason: a new learning rate
+/// causes a new training, a new accuracy target does not.
 fn inputs_of(stage: Stage) -> &'static [Input] {
     use Input::{Data, Device, Field, File, HasInitialWeights, InitialWeights, Section, Teachers};
     use Stage::{ActionPlanning, Evaluation, Implementation, Refinement};
@@ -175,8 +175,8 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
     }
 }
 
-/// Settings that decide nothing of the result: how often something is saved, how much is computed at once, and where a
-/// file lies whose content is an input of its own.
+/// Settings that do not affect the result: how often something is saved, how much is computed at once, and the path
+/// of a file whose content is an input itself.
 const WITHOUT_EFFECT: [&str; 8] = [
     "training.checkpoint_every_epochs",
     "training.checkpoint_every_minutes",
@@ -188,7 +188,7 @@ const WITHOUT_EFFECT: [&str; 8] = [
     "evaluation.batch_size",
 ];
 
-/// All that `stage` depends on, by a name that people can read.
+/// All inputs of `stage`, by readable names.
 ///
 /// # Errors
 /// [`WorkflowError::MissingInput`] when the data cannot be read or an earlier stage has not left what this one needs.
@@ -282,7 +282,7 @@ fn recorded_hash(
         .ok_or_else(|| WorkflowError::MissingInput {
             stage,
             needs: RunFolder::display_name(from, file),
-            reason: format!("stage {from} has not left it"),
+            reason: format!("stage {from} has not written it"),
         })
 }
 
@@ -313,7 +313,7 @@ fn field(
         })
 }
 
-/// What has changed since `stage` ran, as far as its result depends on it.
+/// The inputs of `stage` that have changed since it ran.
 pub(crate) fn changes(
     stage: Stage,
     record: &StageRecord,
@@ -327,7 +327,7 @@ pub(crate) fn changes(
         .collect()
 }
 
-/// What came into play in the trainings of a finished stage: some settings count only where they did.
+/// What took effect in the trainings of a finished stage: some settings count only where they did.
 struct LastTraining {
     a_limit_of_time: bool,
     recovery: bool,
@@ -338,7 +338,7 @@ impl LastTraining {
         let training = match stage {
             Stage::Implementation if record.complete => "",
             Stage::Refinement if record.complete => "training/",
-            // A stage that was cut off goes on under other settings, and the others train for some steps only.
+            // An interrupted stage may resume under other settings, and the other stages train only for some steps.
             _ => {
                 return Self {
                     a_limit_of_time: false,
@@ -354,7 +354,7 @@ impl LastTraining {
             training.get("max_minutes").filter(|limit| !limit.is_null())
         };
         Self {
-            // Of the trainings of a search it is not known, so that any limit counts.
+            // For the trainings of a search this is unknown, so every limit counts.
             a_limit_of_time: match stopped {
                 Some(reason) => reason == StopReason::TimeUp,
                 None => limit().is_some(),
@@ -379,8 +379,8 @@ impl LastTraining {
     }
 }
 
-/// Whether what `stage` has done so far is the beginning of what it would do now, so that it can go on in place: a
-/// longer training, a search with more trials, figures that are computed anew from the same trainings.
+/// Whether the work of `stage` so far is the beginning of what it would do now, so that it can resume in place: a
+/// longer training, a search with more trials, or figures that are computed again from the same trainings.
 pub(crate) fn goes_on(
     stage: Stage,
     record: &StageRecord,
@@ -421,8 +421,7 @@ fn training_extends(record: &StageRecord, inputs: &Inputs) -> bool {
     }
 }
 
-/// Compares what a stage depended on when it last ran with what it depends on now, and what it
-/// wrote then with what stands on disk now.
+/// Compares the inputs of a stage's last run with its inputs now, and its recorded files with the files on disk.
 ///
 /// # Errors
 /// When a file of the stage cannot be read.
@@ -445,7 +444,7 @@ pub fn staleness(
     Ok(Staleness { reasons })
 }
 
-/// The files of a stage that are not as it wrote them, one line each.
+/// The altered files of a stage, one line each.
 pub(crate) fn altered_outputs(
     stage: Stage,
     record: &StageRecord,
@@ -466,8 +465,8 @@ pub(crate) fn altered_outputs(
     Ok(reasons)
 }
 
-/// What the finished `stage` describes that is no longer so: its own inputs, and those of the stages whose files it
-/// reads. Empty where everything that it was made from stands there as it was.
+/// What the finished `stage` describes but has changed since: its own inputs, and those of the stages whose files it
+/// reads. Empty when all of it is unchanged.
 pub(crate) fn outdated(
     stage: Stage,
     surroundings: &Surroundings,

@@ -3,14 +3,14 @@
 use crate::Stage;
 use crate::config::Config;
 
-/// What a newcomer needs to know of a stage.
+/// What a newcomer needs to know about a stage.
 #[derive(Clone, Copy, Debug)]
 pub struct StageGuide {
     /// What the stage is for.
     pub purpose: &'static str,
     /// What it reads.
     pub inputs: &'static [&'static str],
-    /// What it leaves in its folder, and what each file is.
+    /// The files that it writes to its folder, and what each file is.
     pub artifacts: &'static [(&'static str, &'static str)],
     /// What usually goes wrong, and what to do.
     pub problems: &'static [(&'static str, &'static str)],
@@ -36,7 +36,7 @@ pub fn help_text(stage: Stage, config: &Config) -> String {
     for input in guide.inputs {
         text.push_str(&format!("  - {input}\n"));
     }
-    text.push_str(&format!("\nLeaves in runs/<run>/{}/\n", stage.folder()));
+    text.push_str(&format!("\nWrites to runs/<run>/{}/\n", stage.folder()));
     for (file, meaning) in guide.artifacts {
         text.push_str(&format!("  {file}\n      {meaning}\n"));
     }
@@ -65,17 +65,17 @@ pub fn help_text(stage: Stage, config: &Config) -> String {
 }
 
 const SITUATION_ANALYSIS: StageGuide = StageGuide {
-    purpose: "What the data are and what is hard about them. Every challenge is derived from a \
-              measurement, and the measurement stands beside it; a clean set may show none.",
+    purpose: "Describes the data and what is hard about them. Every challenge follows from a measurement, \
+        which is shown with it. A clean dataset may have no challenges.",
     inputs: &[
-        "the pictures and labels of all three splits",
+        "the images and labels of all three splits",
         "[data], [augmentation] and seed of the config",
     ],
     artifacts: &[
         (
             "situation_analysis.json",
-            "counts, class balance, per-channel statistics, quality findings with the offending \
-             files, challenges with their evidence, advice; `.summary` is the short form",
+            "counts, class balance, per-channel statistics, quality findings with their files, challenges \
+            with their evidence, advice; `.summary` is the short form",
         ),
         (
             "quality_findings.csv",
@@ -89,25 +89,25 @@ const SITUATION_ANALYSIS: StageGuide = StageGuide {
     problems: &[
         (
             "An image cannot be read.",
-            "The stage names it with the reason and leaves it out. When there are more of them than \
-             data.unreadable_share_max allows, the run ends with a list of them all: mend or delete \
-             them, or raise the share.",
+            "The stage names it with the reason and leaves it out. If there are more of them than \
+            data.unreadable_share_max allows, the run ends with a list of all of them: repair or delete \
+            them, or raise the share.",
         ),
         (
             "Files are frames of videos or bursts.",
-            "Neighbours in one sequence are nearly the same picture: keep each sequence on one side, with \
-             data.group_by = \"name\" or with folders train, val and test.",
+            "Neighbours in one sequence are nearly the same image. Keep each sequence in one split: set \
+            data.group_by = \"name\", or use folders train, val and test.",
         ),
         (
-            "Train and test share pictures.",
-            "Remove one copy of each; every figure of stage 5 is too good otherwise.",
+            "Train and test share images.",
+            "Remove one copy of each. Otherwise every figure of stage 5 is too good.",
         ),
     ],
 };
 
 const TASK_DEFINITION: StageGuide = StageGuide {
-    purpose: "What is to be reached, as numbers, and whether it can be: each target and constraint \
-              is compared with a measurement or a computed bound.",
+    purpose: "Sets the targets as numbers and checks whether they can be reached: it compares each target \
+        and constraint with a measurement or a computed bound.",
     inputs: &[
         "1-situation-analysis/situation_analysis.json",
         "[task], [model], [training] and [evaluation] of the config",
@@ -120,25 +120,25 @@ const TASK_DEFINITION: StageGuide = StageGuide {
         ),
         (
             "feasibility_report.json",
-            "each target and constraint beside what was measured or computed",
+            "each target and constraint with the measured or computed figures",
         ),
         ("feasibility_report.html", "the same, as a page"),
     ],
     problems: &[
         (
             "A target is above what the labels allow.",
-            "Look at the suspected mislabels of stage 1, or lower the target.",
+            "Check the labels that stage 1 suspects, or lower the target.",
         ),
         (
             "The training time does not fit.",
-            "Fewer epochs, a smaller model, a subset (data.subset), or a GPU (--device).",
+            "Use fewer epochs, a smaller model, a subset (data.subset), or a GPU (--device).",
         ),
     ],
 };
 
 const ACTION_PLANNING: StageGuide = StageGuide {
-    purpose: "The architecture and the training strategy, which challenge each choice answers, and \
-              proof that the model builds, learns in principle and fits, before hours are spent.",
+    purpose: "Plans the architecture and the training strategy, shows which challenge each choice answers, \
+        and proves that the model builds, learns in principle and fits, before hours are spent.",
     inputs: &[
         "1-situation-analysis/situation_analysis.json",
         "2-task-definition/task_spec.json",
@@ -151,7 +151,7 @@ const ACTION_PLANNING: StageGuide = StageGuide {
         ),
         (
             "architecture_check.json",
-            "forward and backward pass on real pictures, limits, measured step time",
+            "forward and backward pass on real images, limits, measured step time",
         ),
         ("action_plan.html", "the same, as a page"),
     ],
@@ -162,21 +162,21 @@ const ACTION_PLANNING: StageGuide = StageGuide {
         ),
         (
             "The activations do not fit into memory.",
-            "A smaller training.batch_size or fewer channels.",
+            "Use a smaller training.batch_size or fewer channels.",
         ),
     ],
 };
 
 const IMPLEMENTATION: StageGuide = StageGuide {
-    purpose: "Training: batches in an order fixed by the seed, augmentation, optimizer, schedule, \
-              early stopping on the validation split, checkpoints.",
+    purpose: "Trains the model: batches in an order fixed by the seed, augmentation, optimizer, schedule, \
+        early stopping on the validation split, checkpoints.",
     inputs: &[
-        "the training and validation pictures",
+        "the training and validation images",
         "the normalization that stage 1 measured",
         "[model], [training], [augmentation] and seed of the config",
     ],
     artifacts: &[
-        ("metrics.jsonl", "one line an epoch"),
+        ("metrics.jsonl", "one line per epoch"),
         ("tensorboard/", "the same, for `tensorboard --logdir`"),
         (
             "checkpoints/{best,last,epoch-NNNN}/",
@@ -184,7 +184,7 @@ const IMPLEMENTATION: StageGuide = StageGuide {
         ),
         (
             "validation_predictions.jsonl, train_predictions.jsonl",
-            "what the best model says, one line a picture; the gate recomputes from these",
+            "the predictions of the best epoch, one line per image; the gate recomputes its figures from them",
         ),
         (
             "training_summary.json",
@@ -193,39 +193,39 @@ const IMPLEMENTATION: StageGuide = StageGuide {
         ("training_timing.json", "how long it took"),
         (
             "training_memory.json",
-            "the peak memory of the process that trained",
+            "the peak memory of the training process",
         ),
         ("training_report.html", "learning curves and learning rate"),
     ],
     problems: &[
         (
             "It was interrupted.",
-            "Run the same command again: it goes on from where it was cut off, within the epoch.",
+            "Run the same command again: it resumes where it stopped, within the epoch.",
         ),
         (
             "The loss is not finite.",
-            "The message names epoch, step and pictures. Lower training.optimizer.learning_rate or \
+            "The message names epoch, step and images. Lower training.optimizer.learning_rate or \
              set training.max_gradient_norm.",
         ),
         (
-            "Training is much better than validation.",
-            "More augmentation, more dropout, more weight decay, or more data.",
+            "Training accuracy is much higher than validation accuracy.",
+            "Use more augmentation, dropout or weight decay, or more data.",
         ),
     ],
 };
 
 const EVALUATION: StageGuide = StageGuide {
-    purpose: "What the trained model does on pictures that it has never seen, with intervals, and \
-              where it is wrong.",
+    purpose: "Measures the trained model on images that it has never seen, with intervals, and shows where \
+        it is wrong.",
     inputs: &[
-        "the test pictures (the reading is recorded in audit.jsonl)",
+        "the test images (the reading is recorded in audit.jsonl)",
         "4-implementation/checkpoints/best",
         "[evaluation] of the config",
     ],
     artifacts: &[
         (
             "predictions.jsonl",
-            "one line a test picture: label and probabilities",
+            "one line per test image: label and probabilities",
         ),
         (
             "evaluation_results.json",
@@ -237,26 +237,25 @@ const EVALUATION: StageGuide = StageGuide {
         ),
         (
             "mistakes.csv",
-            "every mistake with its file, the surest first",
+            "every mistake with its file, the most confident first",
         ),
         ("visualizations/", "each chart as an SVG file"),
     ],
     problems: &[
         (
             "The gate is INCONCLUSIVE.",
-            "The interval straddles the limit: more test pictures are needed to decide.",
+            "The interval straddles the limit: more test images are needed to decide.",
         ),
         (
             "One class is far below the others.",
-            "Look at its confused pairs and at the mislabels that stage 1 suspects.",
+            "Look at its confused pairs and at the labels that stage 1 suspects.",
         ),
     ],
 };
 
 const REFINEMENT: StageGuide = StageGuide {
-    purpose: "Something better: what the mistakes suggest, a hyper-parameter search judged on the \
-              validation split, a final training, and a comparison with the baseline on the same \
-              test pictures.",
+    purpose: "Looks for a better model: what the mistakes suggest, a hyper-parameter search judged on the \
+        validation split, a final training, and a comparison with the baseline on the same test images.",
     inputs: &[
         "5-evaluation/evaluation_results.json and predictions.jsonl",
         "4-implementation/checkpoints/best",
@@ -269,11 +268,11 @@ const REFINEMENT: StageGuide = StageGuide {
         ),
         (
             "trials.jsonl, study.json",
-            "every trial of the search, and what mattered",
+            "every trial of the search, and which settings mattered",
         ),
         (
             "tensorboard/",
-            "a folder a trial with its settings and results, for the HParams tab of `tensorboard --logdir`",
+            "one folder per trial with its settings and results, for the HParams tab of `tensorboard --logdir`",
         ),
         (
             "optimized_config.toml",
@@ -281,33 +280,33 @@ const REFINEMENT: StageGuide = StageGuide {
         ),
         (
             "training/",
-            "the final training, laid out as in stage 4; absent where the search found nothing better than the \
-             baseline's settings",
+            "the final training, with the files of stage 4; absent where the search found nothing better \
+            than the baseline's settings",
         ),
         ("final/", "the chosen model"),
         (
             "test_predictions.jsonl",
-            "what the final model says on the test split",
+            "the final model's predictions for the test split",
         ),
         (
             "comparison.json",
-            "baseline and final model, paired, with interval and p-value",
+            "baseline and final model on the same test images, with interval and p-value",
         ),
         (
             "evaluation_results.json, mistakes.csv, visualizations/",
-            "the final model's metrics, curves and mistakes, as stage 5 leaves the baseline's",
+            "the final model's metrics, curves and mistakes, as stage 5 writes them for the baseline",
         ),
         (
             "final_report.html",
-            "the evaluation of the final model beside the baseline, targets first",
+            "the evaluation of the final model next to the baseline's, targets first",
         ),
         ("refinement_report.html", "the search and the choice"),
     ],
     problems: &[
         (
             "No improvement beyond chance.",
-            "A wider space or more trials (refinement.trials), longer trials, or accept the baseline: \
-             the comparison says how large a gain could have been missed.",
+            "Widen the space, run more trials (refinement.trials) or longer ones, or accept the baseline: \
+            the comparison says how large a gain could have been missed.",
         ),
         (
             "It takes too long.",
@@ -317,21 +316,21 @@ const REFINEMENT: StageGuide = StageGuide {
 };
 
 const DEPLOYMENT: StageGuide = StageGuide {
-    purpose: "A package that others can run, proven equal to what was trained, with its speed, size \
-              and memory measured and documented.",
+    purpose: "Builds a package that others can run, proves that it matches the trained model, and measures \
+        and documents its speed, size and memory.",
     inputs: &[
         "6-refinement/final",
-        "the test pictures, for the proof of equality",
+        "the test images, for the parity of the exported model",
         "[deployment] of the config",
     ],
     artifacts: &[
         (
             "package/",
-            "model.onnx (8-bit pictures in, probabilities out), model.safetensors, model.json",
+            "model.onnx (8-bit images in, probabilities out), model.safetensors, model.json",
         ),
         (
             "parity.json",
-            "trained against exported model over the whole test split",
+            "the trained and the exported model, compared on the whole test split",
         ),
         ("benchmark.json", "latency, throughput, memory, CPU use"),
         (
@@ -343,11 +342,11 @@ const DEPLOYMENT: StageGuide = StageGuide {
     problems: &[
         (
             "Parity fails.",
-            "The report lists the pictures that differ. Please report it: it is a defect of ours.",
+            "The report lists the images that differ. Please report this: it is a bug of the program.",
         ),
         (
-            "Too slow.",
-            "Fewer channels or blocks in [model]; latency grows with multiply-adds.",
+            "Prediction is too slow.",
+            "Use fewer channels or blocks in [model]; latency grows with multiply-adds.",
         ),
     ],
 };

@@ -1,4 +1,4 @@
-//! What a stage was made from, by value where a person can read it, and what has changed of it.
+//! The inputs of a stage, by value where a person can read it, and how they changed.
 
 use mlestar_artifact::ContentHash;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a stage depends on, by a name that people can read.
+/// All inputs of a stage, by readable names.
 pub type Inputs = BTreeMap<String, RecordedInput>;
 
 /// One input as `manifest.json` keeps it.
@@ -148,7 +148,7 @@ pub(crate) fn compare(key: &str, before: &Value, now: &Value, found: &mut Vec<In
     }
 }
 
-/// A key as TOML has it: one with a dot in it stands in quotes.
+/// A key as in TOML: one with a dot in it is quoted.
 fn quoted_where_needed(key: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     match !key.is_empty() && key.chars().all(is_bare) {

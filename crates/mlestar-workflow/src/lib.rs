@@ -1,9 +1,8 @@
 //! The seven stages of MLE-Star: artifacts, gates, caching and the chain.
 //!
-//! A [`Config`](config::Config) says what is to be done. [`chain::run`] carries it out in a
-//! [`RunFolder`]: each stage reads typed inputs, leaves typed artifacts, and its gate is judged from
-//! those artifacts. A stage whose inputs have not changed is skipped; [`freshness`] knows why one is
-//! stale.
+//! A [`Config`](config::Config) says what to do. [`chain::run`] does it in a [`RunFolder`]: each stage reads typed
+//! inputs and writes typed artifacts, and its gate is judged from those artifacts. A stage whose inputs have not
+//! changed is skipped; [`freshness`] knows why one is stale.
 
 pub mod audit;
 pub mod chain;
@@ -39,6 +38,7 @@ pub mod training;
 pub mod training_analysis;
 pub mod training_comparison;
 pub mod validation;
+pub mod words;
 
 pub use code_version::{CODE_VERSION, code_version};
 pub use context::StageContext;

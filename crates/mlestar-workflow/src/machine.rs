@@ -14,15 +14,15 @@ pub struct MachineInfo {
     pub os: String,
     /// The processor's architecture, such as `x86_64`.
     pub arch: String,
-    /// The processor's name; `unknown` where the system does not tell.
+    /// The processor's name; `unknown` where the system does not report it.
     pub cpu_model: String,
     /// Logical cores that this process may use.
     pub logical_cores: usize,
-    /// Main memory, in bytes; 0 where the system does not tell.
+    /// Main memory, in bytes; 0 where the system does not report it.
     pub total_memory_bytes: u64,
-    /// Vector instructions that the processor offers, such as `avx2`; empty where that is not known.
+    /// Vector instructions that the processor offers, such as `avx2`; empty where that is unknown.
     pub simd: Vec<String>,
-    /// The compiler that built the program, where the build told.
+    /// The compiler that built the program, where the build recorded it.
     pub rustc_version: Option<String>,
 }
 
@@ -65,12 +65,12 @@ pub(crate) fn logical_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Memory that is free for programs now, in bytes; `None` where the system does not tell.
+/// Memory that is free for programs now, in bytes; `None` where the system does not report it.
 pub(crate) fn available_memory_bytes() -> Option<u64> {
     memory_bytes().map(|(available, _)| available)
 }
 
-/// Memory that is free for programs now, and all of it, in bytes; `None` where the system does not tell.
+/// Memory that is free for programs now, and all of it, in bytes; `None` where the system does not report it.
 pub(crate) fn memory_bytes() -> Option<(u64, u64)> {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     System::new_with_specifics(memory)
@@ -78,7 +78,7 @@ pub(crate) fn memory_bytes() -> Option<(u64, u64)> {
         .map(|system| (system.available_memory(), system.total_memory()))
 }
 
-/// Memory that this process holds now, in bytes; `None` where the system does not tell.
+/// Memory that this process holds now, in bytes; `None` where the system does not report it.
 ///
 /// ```
 /// assert!(mlestar_workflow::machine::process_memory_bytes().is_none_or(|bytes| bytes > 100_000));
@@ -95,8 +95,8 @@ pub fn process_memory_bytes() -> Option<u64> {
     system.process(id).map(|process| process.memory())
 }
 
-/// Begins the measurement of [`peak_memory_bytes`] anew, at what is resident now. False where the system does not let
-/// it: the peak is then that of the whole process so far.
+/// Restarts the measurement of [`peak_memory_bytes`] at the memory that is resident now. Returns false where the
+/// system does not allow it; the peak is then that of the whole process so far.
 #[must_use]
 pub fn restart_peak_memory() -> bool {
     // The kernel documents 5 as what resets `VmHWM`; other systems have no such file.

@@ -17,7 +17,7 @@ pub type Hashes = BTreeMap<String, ContentHash>;
 /// `manifest.json` of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunManifest {
-    /// The stages that have begun, by stem.
+    /// The stages that have started, by stem.
     pub stages: BTreeMap<String, StageRecord>,
 }
 
@@ -26,10 +26,10 @@ impl Artifact for RunManifest {
     const VERSION: u32 = 2;
 }
 
-/// What is known of one stage.
+/// The record of one stage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageRecord {
-    /// Whether it ended well. A stage that was cut off keeps its inputs, so that it can resume.
+    /// Whether it finished. An interrupted stage keeps its inputs so that it can resume.
     pub complete: bool,
     /// What it depends on.
     pub inputs: Inputs,
@@ -40,7 +40,7 @@ pub struct StageRecord {
 }
 
 impl StageRecord {
-    /// The record of a stage that has begun.
+    /// The record of a stage that has started.
     pub fn begun(inputs: Inputs) -> Self {
         Self {
             inputs,
@@ -60,8 +60,8 @@ impl RunManifest {
             Err(error) if error.is_missing() => Ok(Self::default()),
             Err(error) => Err(WorkflowError::of_run_file(
                 error,
-                "Put a good copy back, or delete the file: `mlestar run` then runs every stage anew and keeps what \
-                 the folders of the stages hold in .previous",
+                "Restore a good copy, or delete the file: `mlestar run` then runs every stage again and \
+                keeps the earlier files of the stages in .previous",
             )),
         }
     }
@@ -74,12 +74,12 @@ impl RunManifest {
         Ok(write_artifact(&run.manifest_path(), self)?)
     }
 
-    /// The record of a stage, if it has ever begun.
+    /// The record of a stage, if it has ever started.
     pub fn stage(&self, stage: Stage) -> Option<&StageRecord> {
         self.stages.get(stage.stem())
     }
 
-    /// The record of a stage that ended well.
+    /// The record of a finished stage.
     pub fn complete_stage(&self, stage: Stage) -> Option<&StageRecord> {
         self.stage(stage).filter(|record| record.complete)
     }
@@ -90,8 +90,7 @@ impl RunManifest {
     }
 }
 
-/// The hash of a file that a stage wrote: of a page without the part that says what its gate said, of any
-/// other file its content's.
+/// The hash of a file that a stage wrote. For a page, the part with the gate's verdict is left out.
 ///
 /// # Errors
 /// When the file is not there or cannot be read.
@@ -115,9 +114,9 @@ pub(crate) fn is_page(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("html"))
 }
 
-/// Hashes every file below `folder` whose name does not begin with a dot: such are what a killed
-/// process was still writing. An absent folder has no files. What a page's header says about verdicts
-/// does not count ([`content_hash`]).
+/// Hashes every file below `folder` whose name does not begin with a dot; hidden files are those that a killed
+/// process was still writing. A missing folder has no files. The verdicts in a page's header do not count
+/// ([`content_hash`]).
 ///
 /// # Errors
 /// When a file or folder cannot be read.

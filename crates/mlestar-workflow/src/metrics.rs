@@ -1,6 +1,7 @@
 //! The metrics that a target can be set for, measured on predictions, each with its interval.
 
 use crate::config::MetricName;
+use crate::words::counted;
 use mlestar_eval::{ClassMetric, EvalError, Predictions, accuracy, class_metric_interval, wilson};
 use mlestar_gates::Measurement;
 
@@ -42,7 +43,7 @@ fn accuracy_measurement(
     Ok(Measurement::proportion(value, [interval.low, interval.high], n).noted("Wilson interval"))
 }
 
-/// The smallest recall of any class that occurs, with an interval that knows that the class was picked.
+/// The smallest recall of any class that occurs. Its interval accounts for picking the worst class.
 ///
 /// # Errors
 /// As [`measure`].
@@ -55,16 +56,17 @@ pub fn worst_recall(
     let name = |class: usize| classes.get(class).map_or("?", String::as_str);
     let n_compared = predictions.n_classes() - worst.absent.len();
     let note = format!(
-        "{}, {} test pictures; lower end Wilson's, upper end for {n_compared} classes at once{}",
+        "{}, {}; lower end Wilson's, upper end for {} at once{}",
         name(worst.class),
-        worst.support,
+        counted(worst.support as usize, "test image"),
+        counted(n_compared, "class"),
         absent_classes(&worst.absent, name),
     );
     let ends = worst.interval.ends();
     Ok(Measurement::proportion(worst.recall, ends, worst.support).noted(note))
 }
 
-/// Names the classes of which a split holds no picture.
+/// Names the classes of which a split holds no image.
 fn absent_classes<'a>(absent: &[usize], name: impl Fn(usize) -> &'a str) -> String {
     if absent.is_empty() {
         return String::new();
@@ -126,7 +128,7 @@ mod tests {
         let predictions = answers(&[(0, 0, 80), (1, 0, 4)], 2);
         let (status, message) = verdict(MetricName::BalancedAccuracy, &predictions, 0.8);
         assert_eq!(status, Status::Fail, "{message}");
-        // One picture of the rare class is no proof: a recall of 0.6 misses it in four of ten cases.
+        // One image of the rare class is no proof: a recall of 0.6 misses it in four of ten cases.
         let one = answers(&[(0, 0, 80), (1, 0, 1)], 2);
         assert_eq!(
             verdict(MetricName::BalancedAccuracy, &one, 0.8).0,
@@ -140,6 +142,6 @@ mod tests {
         let classes = ["cat", "dog", "ship"].map(String::from);
         let worst = worst_recall(&predictions, &classes, CONFIDENCE).unwrap();
         assert_eq!((worst.value, worst.samples), (0.9, Some(10)));
-        insta::assert_snapshot!(worst.note, @"cat, 10 test pictures; lower end Wilson's, upper end for 2 classes at once; support 0 and not judged: dog");
+        insta::assert_snapshot!(worst.note, @"cat, 10 test images; lower end Wilson's, upper end for 2 classes at once; support 0 and not judged: dog");
     }
 }

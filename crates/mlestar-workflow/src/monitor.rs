@@ -1,4 +1,4 @@
-//! Looks at a run that another process is working on: what its newest training has recorded.
+//! Watches a run that another process is working on: it shows what the newest training has recorded.
 //!
 //! A monitor only reads. What it shows comes from `metrics.jsonl`, `steps.jsonl` and the manifest, so it
 //! can be started and ended at any time, on any machine that sees the run folder.
@@ -21,7 +21,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Speed is measured over about so much time.
+/// Speed is measured over about this much time.
 const SPEED_WINDOW: Duration = Duration::from_secs(30);
 
 /// Follows a run.
@@ -35,12 +35,11 @@ pub struct RunMonitor {
 /// What a run is doing.
 #[derive(Debug, Clone)]
 pub struct RunState {
-    /// The stage that has begun and not ended: it is running, or was cut off.
+    /// The stage that has started and not ended: it is running or was interrupted.
     pub unfinished_stage: Option<Stage>,
-    /// The training that was written to last; `None` while there is none.
+    /// The training with the newest record; `None` while there is none.
     pub training: Option<TrainingState>,
-    /// Memory of the machine: free for programs, and all, in bytes; `None` where the system does not
-    /// tell.
+    /// Memory of the machine: free for programs, and all, in bytes; `None` where the system does not report it.
     pub memory_bytes: Option<(u64, u64)>,
     /// Whether there is nothing to wait for: the stage of the training has ended.
     pub is_over: bool,
@@ -69,18 +68,18 @@ pub struct TrainingState {
     pub last_epoch: Option<EpochRecord>,
     /// The one with the highest validation accuracy.
     pub best_epoch: Option<EpochRecord>,
-    /// Training pictures a second: of the last seconds, else of the last epoch.
+    /// Training images per second: of the last seconds, else of the last epoch.
     pub images_per_second: Option<f64>,
     /// Seconds until the last epoch has ended, at that speed.
     pub seconds_left: Option<f64>,
     /// Seconds since the training last recorded something.
     pub seconds_since_record: Option<f64>,
-    /// What its record shows so far, the gravest first.
+    /// The findings of its record so far, the most severe first.
     pub findings: Vec<Finding>,
 }
 
 impl RunMonitor {
-    /// Follows `run`. Settings that no checkpoint tells are taken from `config`.
+    /// Follows `run`. Settings that are in no checkpoint are taken from `config`.
     pub fn new(run: &RunFolder, config: &Config) -> Self {
         Self {
             run: run.clone(),
@@ -89,7 +88,7 @@ impl RunMonitor {
         }
     }
 
-    /// Looks at the run.
+    /// Reads the state of the run.
     ///
     /// # Errors
     /// When a file of the run cannot be read or understood; the message names it.
@@ -121,7 +120,7 @@ impl RunMonitor {
         })
     }
 
-    /// The stage of a training that was seen unfinished has ended; or no stage is at work at all.
+    /// Whether the stage of the watched training has ended, or no stage is running.
     fn is_over(&mut self, manifest: &RunManifest, unfinished: Option<Stage>) -> bool {
         let Some(followed) = &mut self.followed else {
             return unfinished.is_none() && Stage::ALL.iter().all(|s| manifest.stage(*s).is_some());
@@ -135,14 +134,14 @@ impl RunMonitor {
     }
 }
 
-/// The folder of the training that was written to last.
+/// The folder of the training with the newest record.
 fn newest_training(run: &RunFolder) -> Option<PathBuf> {
     let refinement = run.stage_folder(Stage::Refinement);
     let mut folders = vec![
         run.stage_folder(Stage::Implementation),
         refinement.join("training"),
     ];
-    // Trials of a search work in folders that vanish with them.
+    // Trials of a search work in folders that are deleted with them.
     for entry in fs::read_dir(&refinement).into_iter().flatten().flatten() {
         if entry
             .file_name()
@@ -202,7 +201,7 @@ impl Followed {
         let folder = self.place.folder.clone();
         let written = modified(&folder.join(STEPS_FILE));
         if self.follower.read()? {
-            // The first checkpoint may have come after the first look.
+            // The first checkpoint may have appeared after the first look.
             if self.settings.source == SettingsSource::Config {
                 self.settings = TrainingSettings::of(&folder, config);
             }
@@ -275,7 +274,7 @@ fn note_progress(
         }
     }
     progress.push_back((time, step));
-    // Two looks are kept however far apart they are.
+    // Two looks are kept, however long ago they were.
     while progress.len() > 2 && progress[1].0 + SPEED_WINDOW < time {
         progress.pop_front();
     }
@@ -308,14 +307,14 @@ fn steps_per_epoch(history: &History) -> Option<usize> {
         .max()
 }
 
-/// What stage 3 planned, if it planned for this batch size. Trials train on fewer pictures and are short.
+/// What stage 3 planned, if it planned for this batch size. Trials train on fewer images and are short.
 fn planned_steps(run: &RunFolder, training: &TrainingConfig) -> Option<usize> {
     let path = run.artifact(Stage::ActionPlanning, "action_plan.json");
     let plan: ActionPlan = read_artifact(&path).ok()?;
     (plan.training.batch_size == training.batch_size).then_some(plan.training_work.steps_per_epoch)
 }
 
-/// Where in its epochs a training is.
+/// The position of a training in its epochs.
 struct Position {
     epoch: usize,
     step: Option<usize>,

@@ -1,9 +1,8 @@
-//! The verdicts in the headers of the pages that stages left.
+//! The verdicts in the headers of the stages' pages.
 //!
-//! A stage writes its pages before its gate is judged, and a verdict can change later: with another limit,
-//! or because an earlier stage is stale. Whoever judges the gates of a run has the pages say so, with
-//! [`refresh`]. The hash of a page is therefore one of what the stage wrote, without that part
-//! ([`content_hash`](crate::manifest::content_hash)).
+//! A stage writes its pages before its gate is judged, and a verdict can change later: with another limit, or because
+//! an earlier stage is stale. Code that judges the gates of a run therefore updates the pages with [`refresh`]. The
+//! hash of a page leaves this part out ([`content_hash`](crate::manifest::content_hash)).
 
 use crate::manifest::{RunManifest, is_page};
 use crate::{RunFolder, Stage, WorkflowError};
@@ -13,13 +12,13 @@ use mlestar_report::{Link, VerdictHeader};
 use std::fs;
 use std::path::Path;
 
-/// The evaluation of the model that ships: a second page of its stage, beside the main one.
+/// The evaluation of the final model: a second page of its stage, besides the main one.
 pub(crate) const FINAL_REPORT: &str = "final_report.html";
 
-/// Writes what `verdict` says of a stage and of the run into the header of every page of a finished stage.
+/// Writes the verdicts on a stage and on the run into the header of every page of a finished stage.
 ///
-/// A page that already says so is not written again. One that is gone or lacks the part is left alone: the
-/// gates say that it was altered.
+/// A page that is already right is not written again. A missing page, or one without this part, is left alone: the
+/// gates report it as altered.
 ///
 /// # Errors
 /// When a page cannot be read or written.
@@ -209,7 +208,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), page);
         fs::write(&path, page.replace("<h1>Title", "<h1>Tital")).unwrap();
         assert_ne!(outputs(first), manifest.stage(first).unwrap().outputs);
-        // A page that is gone, or is none, stops nobody.
+        // A missing page, or a file that is no page, stops nothing.
         fs::remove_file(&path).unwrap();
         fs::write(run.artifact(second, "report.html"), [0xff, 0xfe]).unwrap();
         refresh(&run, &manifest, &verdict(second)).unwrap();

@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::Path;
 
-/// One picture: one line of a `predictions.jsonl`.
+/// One image: one line of a `predictions.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PredictionRow {
-    /// Where the picture comes from.
+    /// Where the image comes from.
     pub origin: String,
     /// The index of its class.
     pub label: u32,
-    /// The model's score of each class before the softmax: probabilities that round to 1 could not be told apart.
+    /// The model's score of each class before the softmax. Probabilities that round to 1 could not be told apart.
     pub logits: Vec<f32>,
 }
 
 /// Writes the predictions for `set` and returns them.
 ///
-/// `logits` holds one row of class scores a picture.
+/// `logits` holds one row of class scores per image.
 ///
 /// # Errors
 /// When a logit is not finite or the file cannot be written.

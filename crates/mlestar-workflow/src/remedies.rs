@@ -1,8 +1,8 @@
 //! What failed gates have changed in the config.
 //!
-//! A gate with `on_failure = { return_to = .., set = {..} }` sends the chain back with other
-//! settings. They are remembered in the run folder together with the config that they belong to,
-//! so that a second run of the same config starts from them instead of failing all over again.
+//! A gate with `on_failure = { return_to = .., set = {..} }` sends the chain back with other settings. The run folder
+//! records them together with their config, so a second run of the same config starts from them instead of failing
+//! again.
 
 use crate::config::{Config, Override};
 use crate::{RunFolder, Stage, WorkflowError};
@@ -34,7 +34,7 @@ impl Artifact for Remedies {
 }
 
 impl Remedies {
-    /// What an earlier run of the same config applied; nothing for another config.
+    /// The changes that an earlier run of the same config applied; nothing for another config.
     pub(crate) fn read(run: &RunFolder, config: &Config) -> Result<Self, WorkflowError> {
         let hash = ContentHash::of_bytes(config.to_toml()?.as_bytes());
         match read_artifact::<Self>(&path(run)) {
@@ -43,8 +43,8 @@ impl Remedies {
             Err(error) if error.is_missing() => Ok(Self::none(hash)),
             Err(error) => Err(WorkflowError::of_run_file(
                 error,
-                "It holds what failed gates have changed in the config. Put a good copy back, or delete the file: the \
-                 run then begins with the config as it is written",
+                "It records what failed gates changed in the config. Restore a good copy, or delete the \
+                file: the run then starts with the config as written",
             )),
         }
     }
@@ -66,7 +66,7 @@ impl Remedies {
         self.applied.iter().filter(from_stage).count()
     }
 
-    /// Remembers a return; gives `key = value` of each setting.
+    /// Records a return and gives `key = value` of each setting.
     pub(crate) fn add(
         &mut self,
         from: Stage,

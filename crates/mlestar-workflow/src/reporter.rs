@@ -1,4 +1,4 @@
-//! What a run tells whoever watches it.
+//! How a run reports its progress.
 
 use crate::Stage;
 use crate::inputs::InputChange;
@@ -7,8 +7,8 @@ use mlestar_train::TrainEvent;
 
 /// Receives the progress of a run. The command line draws it; tests collect it; `()` ignores it.
 pub trait Reporter {
-    /// The config is not the one that the run folder was last used with: `changes` says where. Comes before any
-    /// stage.
+    /// The config differs from the one that the run folder was last used with; `changes` lists the differences.
+    /// Called before any stage.
     fn config_changed(&mut self, changes: &[InputChange]) {
         let _ = changes;
     }
@@ -38,12 +38,12 @@ pub trait Reporter {
         let _ = (task, done, total);
     }
 
-    /// The training loop speaks; `label` tells the trainings of a search apart.
+    /// An event of the training loop; `label` names the training.
     fn training(&mut self, label: &str, event: &TrainEvent) {
         let _ = (label, event);
     }
 
-    /// One line worth knowing.
+    /// One line of information.
     fn note(&mut self, text: &str) {
         let _ = text;
     }

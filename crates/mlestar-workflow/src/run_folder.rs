@@ -5,7 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The folder that holds all that one run leaves behind, and the paths inside it.
+/// The folder with all files of one run, and the paths inside it.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     root: PathBuf,
@@ -40,7 +40,7 @@ impl RunFolder {
         self.root.join(stage.folder())
     }
 
-    /// A file that a stage leaves behind.
+    /// A file of a stage.
     pub fn artifact(&self, stage: Stage, name: &str) -> PathBuf {
         self.stage_folder(stage).join(name)
     }
@@ -70,7 +70,7 @@ impl RunFolder {
         self.root.join("audit.jsonl")
     }
 
-    /// Where content hashes of data files are remembered, so that a second look at 60,000 images takes no time.
+    /// The cache of content hashes of data files, so that a second look at 60,000 images takes no time.
     pub fn fingerprints_path(&self) -> PathBuf {
         self.root.join(".fingerprints.json")
     }
@@ -85,9 +85,9 @@ impl RunFolder {
         self.root.join("summary.html")
     }
 
-    /// What stands where the folder should be or come: a link that leads nowhere, or a file.
+    /// What stands in the way at the folder's path: a broken link or a file.
     fn obstacle(&self) -> Option<String> {
-        // Without a separator at the end, which would have the system look inside of a file.
+        // Without a separator at the end, which would make the system look inside a file.
         for path in self.root.components().as_path().ancestors() {
             let Ok(found) = fs::symlink_metadata(path) else {
                 continue;
@@ -96,7 +96,7 @@ impl RunFolder {
                 (true, Err(_)) => {
                     let target = fs::read_link(path).unwrap_or_default();
                     Some(format!(
-                        "{} is a link to {}, which is not there",
+                        "{} is a link to {}, which does not exist",
                         path.display(),
                         target.display()
                     ))
@@ -110,7 +110,7 @@ impl RunFolder {
         None
     }
 
-    /// Makes the folder and takes it for this process.
+    /// Creates the folder and locks it for this process.
     ///
     /// # Errors
     /// When the folder cannot be made or written, or another process holds it.
@@ -179,8 +179,8 @@ mod tests {
             let error = RunFolder::new(path).lock().unwrap_err().to_string();
             error.replace(&folder.path().display().to_string(), "RUNS")
         };
-        insta::assert_snapshot!(message(&link), @"cannot use the run folder RUNS/link: RUNS/link is a link to RUNS/gone, which is not there; choose another with --run");
-        insta::assert_snapshot!(message(&link.join("a")), @"cannot use the run folder RUNS/link/a: RUNS/link is a link to RUNS/gone, which is not there; choose another with --run");
+        insta::assert_snapshot!(message(&link), @"cannot use the run folder RUNS/link: RUNS/link is a link to RUNS/gone, which does not exist; choose another with --run");
+        insta::assert_snapshot!(message(&link.join("a")), @"cannot use the run folder RUNS/link/a: RUNS/link is a link to RUNS/gone, which does not exist; choose another with --run");
         fs::create_dir(folder.path().join("gone")).unwrap();
         RunFolder::new(link.join("a")).lock().unwrap();
     }

@@ -1,4 +1,4 @@
-//! What a run says of itself.
+//! What a run records about itself.
 
 use crate::machine::MachineInfo;
 use mlestar_artifact::Artifact;

@@ -10,17 +10,17 @@ use std::str::FromStr;
 pub enum Stage {
     /// 1: what the data are, and what is hard about them.
     SituationAnalysis,
-    /// 2: what is to be reached, and whether it can be.
+    /// 2: the targets, and whether they can be reached.
     TaskDefinition,
     /// 3: the architecture and the training strategy, checked before time is spent.
     ActionPlanning,
     /// 4: training.
     Implementation,
-    /// 5: what the trained model does on pictures that it has never seen.
+    /// 5: how the trained model performs on images that it has never seen.
     Evaluation,
-    /// 6: a search for something better, and proof that it is.
+    /// 6: a search for a better model, and proof that it is better.
     Refinement,
-    /// 7: a package that others can run, proven equal to what was trained.
+    /// 7: a package that others can run, proven to match the trained model.
     Deployment,
 }
 

@@ -84,7 +84,7 @@ fn render(
     Ok(page.render())
 }
 
-/// What whoever wants the same result again has to know.
+/// What is needed to get the same result again.
 fn made_with(info: RunInfo) -> Section {
     Section::new("Made with").block(vec![
         Definition::new("seed", info.seed.to_string()),
@@ -94,7 +94,7 @@ fn made_with(info: RunInfo) -> Section {
     ])
 }
 
-/// What a stage left, where it left it. An altered file is still shown: the gates say so.
+/// An artifact of a stage. An altered file is still shown: the gates report it.
 fn read<A: Artifact>(run: &RunFolder, stage: Stage, name: &str) -> Option<A> {
     read_artifact(&run.artifact(stage, name)).ok()
 }
@@ -122,7 +122,7 @@ fn step(stage: Stage, verdict: &StageVerdict, manifest: &RunManifest) -> StageSt
     }
 }
 
-/// How good the model that ships is, and what the refinement gained; of the baseline before there is another model.
+/// How good the final model is and what the refinement gained; the baseline's figures before there is a final model.
 fn accuracies(run: &RunFolder) -> Vec<KeyFigure> {
     let mut figures = Vec::new();
     if let Some(results) = read::<EvaluationResults>(run, Stage::Refinement, RESULTS) {
@@ -150,7 +150,7 @@ fn accuracies(run: &RunFolder) -> Vec<KeyFigure> {
     figures
 }
 
-/// What else is worth a card.
+/// Further cards.
 fn key_figures(run: &RunFolder) -> Vec<KeyFigure> {
     let mut figures = Vec::new();
     let refined = read::<EvaluationResults>(run, Stage::Refinement, RESULTS).is_some();
@@ -258,7 +258,7 @@ fn learning(
     Ok(Some(ChartFigure::new(chart)))
 }
 
-/// The charts of the model that ships; before it is chosen, those of the baseline.
+/// The charts of the final model; before it is selected, those of the baseline.
 fn evaluation(run: &RunFolder) -> Result<Option<Section>, WorkflowError> {
     let chosen =
         read::<FinalModel>(run, Stage::Refinement, FINAL_MODEL).zip(read::<EvaluationResults>(
@@ -275,7 +275,7 @@ fn evaluation(run: &RunFolder) -> Result<Option<Section>, WorkflowError> {
         None => match read::<EvaluationResults>(run, Stage::Evaluation, RESULTS) {
             Some(results) => (
                 "Evaluation of the baseline",
-                "The final model has not been chosen yet.",
+                "The final model has not been selected yet.",
                 results,
             ),
             None => return Ok(None),
@@ -299,7 +299,7 @@ fn files(run: &RunFolder, manifest: &RunManifest) -> Section {
         }
         if stage == Stage::Refinement && read::<FinalModel>(run, stage, FINAL_MODEL).is_some() {
             let address = format!("{}/{FINAL_REPORT}", stage.folder());
-            let note = "classes, curves and mistakes of the model that ships";
+            let note = "classes, curves and mistakes of the final model";
             links.push(Link::new("Evaluation of the final model", address).note(note));
         }
     }

@@ -1,5 +1,4 @@
-//! One training run inside a stage: the baseline of stage 4, the trials and the final training of
-//! stage 6.
+//! One training inside a stage: the baseline of stage 4, the trials and the final training of stage 6.
 
 use crate::config::Config;
 use crate::{StageContext, WorkflowError, machine};
@@ -15,24 +14,24 @@ use std::sync::Arc;
 /// The memory of a training: a file of its folder.
 pub(crate) const MEMORY: &str = "training_memory.json";
 
-/// `training_memory.json`: the memory of the process that trained. A training that was interrupted keeps the largest of
-/// the processes that had a part in it.
+/// `training_memory.json`: the memory of the training process. An interrupted training keeps the largest value of all
+/// its processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrainingMemory {
-    /// Largest resident memory in bytes, pictures included; absent where the system does not tell. What a GPU holds is
-    /// not in it.
+    /// Largest resident memory in bytes, images included; absent where the system does not report it. GPU memory is
+    /// not included.
     pub peak_bytes: Option<u64>,
-    /// What the peak is the peak of.
+    /// What the peak covers.
     pub since: PeakSince,
 }
 
-/// From when on a peak of memory was measured.
+/// When the measurement of the peak started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PeakSince {
-    /// From the beginning of the training on.
+    /// At the start of the training.
     TrainingBegan,
-    /// From the beginning of the process on: the system lets nobody begin anew.
+    /// At the start of the process: the system cannot restart the measurement.
     ProcessBegan,
 }
 
@@ -40,10 +39,8 @@ impl PeakSince {
     /// In words.
     pub fn describe(self) -> &'static str {
         match self {
-            Self::TrainingBegan => {
-                "of the process that trained, from the beginning of the training on"
-            }
-            Self::ProcessBegan => "of the process that trained, whatever it did before included",
+            Self::TrainingBegan => "of the training process, from the start of the training",
+            Self::ProcessBegan => "of the training process, including what it did before",
         }
     }
 }
@@ -53,14 +50,14 @@ impl Artifact for TrainingMemory {
     const VERSION: u32 = 1;
 }
 
-/// Writes down the peak of memory as it grows, so that a killed process does not take it along.
+/// Records the peak of memory as it grows, so a killed process does not lose it.
 struct MemoryWatch {
     path: PathBuf,
     memory: TrainingMemory,
 }
 
 impl MemoryWatch {
-    /// Begins to watch; `resume` keeps what earlier processes needed.
+    /// Starts watching; `resume` keeps the peaks of earlier processes.
     fn begin(output: &Path, resume: bool) -> Self {
         let path = output.join(MEMORY);
         let since = match machine::restart_peak_memory() {
@@ -114,8 +111,8 @@ pub(crate) fn setup<'a>(
     })
 }
 
-/// Trains until the run is asked to stop, reports every event to whoever watches the run under `label` (`baseline`), and leaves the memory that it took in the folder of the
-/// training.
+/// Trains until the run is asked to stop, reports every event under `label` (such as `baseline`), and writes the
+/// memory that it took to the folder of the training.
 ///
 /// # Errors
 /// [`WorkflowError::Interrupted`] when the run was asked to stop; otherwise whatever training says.
@@ -131,7 +128,7 @@ pub fn train(
     let mut memory = MemoryWatch::begin(request.output, request.resume);
     let outcome = train_until(context, label, &request, &mut |event| {
         if matches!(event, TrainEvent::Epoch(_)) && memory.grew() {
-            // What keeps it from being written is said at the end.
+            // An error of writing it is reported at the end.
             let _ = memory.write();
         }
     })?;
@@ -145,8 +142,8 @@ pub fn train(
     }
 }
 
-/// As [`train`], but under the request's own stop signal and with a view of every event, so that a
-/// search can end a hopeless trial. An interrupted training is an outcome here, not an error.
+/// As [`train`], but with the request's own stop signal and a view of every event, so that a search can prune a
+/// hopeless trial. An interrupted training is an outcome here, not an error.
 ///
 /// # Errors
 /// Whatever training says.

@@ -8,7 +8,7 @@ use mlestar_gates::{ExitCode, RunVerdict, Status};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The verdicts of a run's gates, judged from what stands in its folder.
+/// The verdicts of a run's gates, judged from the files in its folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValidationReport {
     /// The run's name.

@@ -1,4 +1,4 @@
-//! What can be said after `bench`.
+//! Arguments of `bench`.
 
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ pub struct PeersOptions {
     /// Rounds, each of all peers and then ours: the table gives medians, and how far the lead varied
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub rounds: u16,
-    /// Pictures in a batch
+    /// Images in a batch
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub batch: u16,
     /// Also write the report here, as JSON
@@ -68,7 +68,7 @@ pub struct RooflineOptions {
     /// Threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Pictures in a batch
+    /// Images in a batch
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub batch: u16,
 }

@@ -7,7 +7,7 @@ const SECONDS_PER_DAY: u64 = 86_400;
 /// Today in UTC, as `2026-01-31`.
 pub fn today() -> String {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-    // A clock before 1970 is not set; the date it shows says so.
+    // A clock before 1970 is not set, as the date shows.
     date_of_day(since_1970.map_or(0, |time| time.as_secs() / SECONDS_PER_DAY))
 }
 

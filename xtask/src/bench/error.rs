@@ -1,4 +1,4 @@
-//! What can go wrong in a bench. A peer that is missing is no error.
+//! Errors of a bench. A missing peer is no error.
 
 use mlestar_gates::ExitCode;
 use mlestar_kernels::KernelError;

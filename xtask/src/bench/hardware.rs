@@ -1,4 +1,4 @@
-//! The machine that figures belong to.
+//! The machine on which figures were measured.
 
 use mlestar_kernels::Level;
 use mlestar_workflow::machine::MachineInfo;
@@ -11,7 +11,7 @@ pub struct Hardware {
     /// The vector instructions that our kernels use.
     pub simd_level: &'static str,
     pub os: String,
-    /// The compiler that built this program, where the build told.
+    /// The compiler that built this program, if known.
     pub rustc_version: Option<String>,
 }
 

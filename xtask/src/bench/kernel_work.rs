@@ -1,4 +1,4 @@
-//! One pass over one convolution, ready to be run again and again. Shared by `bench roofline` and
+//! One pass over one convolution that can be run repeatedly. Shared by `bench roofline` and
 //! `benches/kernels.rs`.
 
 use mlestar_kernels::{
@@ -6,12 +6,12 @@ use mlestar_kernels::{
     conv2d_weight_gradient_with, conv2d_with,
 };
 
-/// What is computed of a convolution.
+/// The computed part of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
-    /// The output, packing the weights as every training step must.
+    /// The output, including packing the weights as in every training step.
     Forward,
-    /// The output with weights packed before, as prediction has it.
+    /// The output with packed weights, as in prediction.
     PackedForward,
     InputGradient,
     WeightGradient,
@@ -28,7 +28,7 @@ impl Pass {
     pub fn name(self) -> &'static str {
         match self {
             Self::Forward => "forward",
-            Self::PackedForward => "forward, packed before",
+            Self::PackedForward => "forward, packed weights",
             Self::InputGradient => "input gradient",
             Self::WeightGradient => "weight gradient",
         }
@@ -71,7 +71,7 @@ impl Work {
         })
     }
 
-    /// Computes `pass` once. A gradient of the output has the values of the latest output.
+    /// Computes `pass` once. The gradient of the output has the values of the latest output.
     pub fn run(&mut self, pass: Pass) -> Result<(), KernelError> {
         let (level, algorithm, shape) = (Level::current(), self.algorithm, &self.shape);
         match pass {
@@ -108,7 +108,7 @@ impl Work {
     }
 }
 
-/// Values between -0.5 and 0.5: speed does not depend on them as long as they are ordinary.
+/// Values between -0.5 and 0.5: as long as they are ordinary, they do not affect the speed.
 fn values(n: usize) -> Vec<f32> {
     (0..n)
         .map(|i| (i * 31 % 251) as f32 / 250.0 - 0.5)

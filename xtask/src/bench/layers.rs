@@ -2,7 +2,7 @@
 
 use mlestar_kernels::Conv2dShape;
 
-/// A convolution, and how often the network has it.
+/// A convolution and its frequency in the network.
 #[derive(Debug, Clone, Copy)]
 pub struct Layer {
     pub name: &'static str,
@@ -50,7 +50,7 @@ const fn layer(
 }
 
 impl Layer {
-    /// The shape for `n` pictures.
+    /// The shape for `n` images.
     pub fn shape(&self, n: usize) -> Conv2dShape {
         let channels = [self.channels_in, self.channels_out];
         Conv2dShape::square(

@@ -1,4 +1,4 @@
-//! `bench`: how fast this machine runs the reference network, and what it could reach.
+//! `bench`: how fast this machine runs the reference network, and how fast it could.
 
 mod arguments;
 mod date;
@@ -35,7 +35,7 @@ pub fn run(options: &BenchOptions) -> ExitCode {
     }
 }
 
-/// What a build with debug assertions says before and beside its figures.
+/// Warning of a build with debug assertions, before and beside its figures.
 const DEBUG_WARNING: &str = "built with debug assertions, which slow our own code; for figures run \
                              `cargo run --release -p xtask -- bench ...`";
 

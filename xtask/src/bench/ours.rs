@@ -1,4 +1,4 @@
-//! The speed of our own training and prediction, through the crates' public pieces.
+//! The speed of our own training and prediction, measured through the public functions of the crates.
 
 use super::error::BenchError;
 use super::report::Figures;
@@ -20,7 +20,7 @@ const SEED: u64 = 0;
 /// Steps of the process that only trains; memory does not grow after the second.
 const MEMORY_STEPS: usize = 4;
 
-/// Measures training and prediction in this process. The peak memory is another process's affair.
+/// Measures training and prediction in this process. Another process measures the peak memory.
 pub fn measure(batch: usize) -> Result<Figures, BenchError> {
     let spec = reference()?;
     let mut training = Training::new(&spec, batch);
@@ -39,8 +39,8 @@ pub fn measure(batch: usize) -> Result<Figures, BenchError> {
     })
 }
 
-/// Trains for a few steps, for a process that does nothing else; its peak memory in bytes, where the
-/// system tells.
+/// Trains for a few steps, in a process that does nothing else; returns its peak memory in bytes, if the system
+/// reports it.
 pub fn training_memory(batch: usize) -> Result<Option<u64>, BenchError> {
     let spec = reference()?;
     let mut training = Training::new(&spec, batch);
@@ -82,8 +82,8 @@ impl Training {
         }
     }
 
-    /// One step as `mlestar_train::fit` takes it: from a batch in memory to updated weights, loss and
-    /// gradient norm. Reading both makes sure that nothing is left to do.
+    /// One step as `mlestar_train::fit` takes it: from a batch in memory to updated weights, loss and gradient
+    /// norm. Reading both ensures that all work is done.
     fn step(&mut self) -> [f32; 2] {
         let images = Tensor::<4>::from_data(self.images.clone(), &self.device);
         let labels = Tensor::<1, Int>::from_data(self.labels.clone(), &self.device);
@@ -104,12 +104,12 @@ impl Training {
     }
 }
 
-/// Median seconds of predicting `batch` pictures and one.
+/// Median seconds to predict `batch` images and one image.
 fn prediction_seconds(spec: &ModelSpec, batch: usize) -> Result<(f64, f64), WorkflowError> {
     let classes: Vec<String> = (0..N_CLASSES)
         .map(|class| format!("class {class}"))
         .collect();
-    // Weights do not change what a prediction costs, so that untrained ones do.
+    // Weights do not change the cost of a prediction, so untrained ones are used.
     let model = spec.init(SEED, &Device::flex());
     let frozen = FrozenModel::freeze(&model, spec, ([0.5; 3], [0.25; 3]), &classes)?;
     let predictor = Predictor::new(frozen);

@@ -1,4 +1,4 @@
-//! What the machine can do at most: multiplications and memory traffic.
+//! The peak performance of the machine: multiplications and memory traffic.
 
 use super::timing::{Effort, sorted_seconds};
 use rayon::prelude::*;
@@ -9,7 +9,7 @@ use std::hint::black_box;
 const GEMM_SIDE: usize = 1024;
 /// Values in each of the triad's three arrays, 128 MiB: no cache holds them.
 const TRIAD_LEN: usize = 32 << 20;
-/// Values that a thread takes at a time.
+/// Values per task of a thread.
 const TRIAD_CHUNK: usize = 1 << 16;
 
 const PEAK_EFFORT: Effort = Effort {
@@ -21,9 +21,9 @@ const PEAK_EFFORT: Effort = Effort {
 /// The highest figures seen.
 #[derive(Debug, Clone, Copy)]
 pub struct Peaks {
-    /// Of the `gemm` crate on f32 matrices, two operations a multiply-add.
+    /// The `gemm` crate on f32 matrices, two operations per multiply-add.
     pub gemm_gflops: f64,
-    /// Of `a[i] = b[i] + s * c[i]`, 12 bytes a value.
+    /// `a[i] = b[i] + s * c[i]`, 12 bytes per value.
     pub memory_gbytes_per_second: f64,
 }
 
@@ -49,9 +49,8 @@ fn gemm_gflops(threads: usize) -> f64 {
 /// `product = lhs * rhs`, all `n` x `n` and column-major.
 fn multiply(n: usize, lhs: &[f32], rhs: &[f32], product: &mut [f32], threads: usize) {
     assert!([lhs.len(), rhs.len(), product.len()] == [n * n; 3]);
-    // SAFETY: with a column stride of n and a row stride of 1 the largest index read or written is
-    // n * n - 1, inside the slices as asserted; `product` is borrowed mutably, so that it does not
-    // overlap the others.
+    // SAFETY: with a column stride of n and a row stride of 1 the largest index read or written is n * n - 1,
+    // inside the slices as asserted; `product` is borrowed mutably, so it does not overlap the others.
     unsafe {
         gemm::gemm(
             n,
@@ -97,7 +96,7 @@ fn triad_gbytes_per_second() -> f64 {
     bytes as f64 / seconds / 1e9
 }
 
-/// A peak is what the machine reaches when nothing disturbs it: the shortest time.
+/// The peak is what the machine reaches undisturbed: the shortest time.
 fn fastest(mut work: impl FnMut()) -> f64 {
     let seconds = sorted_seconds(PEAK_EFFORT, || {
         work();

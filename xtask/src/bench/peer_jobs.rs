@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
-/// What a script can be asked for.
+/// A job of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Job {
     Throughput,
@@ -54,7 +54,7 @@ pub const TRAIN_MEMORY_PEER: Peer = Peer::Torch {
     layout: Layout::ChannelsLast,
 };
 
-/// How the script is run.
+/// How to run the script.
 #[derive(Debug)]
 pub struct PeerScript<'a> {
     pub python: &'a Path,
@@ -63,7 +63,7 @@ pub struct PeerScript<'a> {
     pub batch: usize,
 }
 
-/// What a job printed, and why it failed if it did.
+/// The output of a job, and why it failed if it did.
 #[derive(Debug)]
 pub struct JobResult {
     pub stdout: Vec<u8>,
@@ -71,8 +71,8 @@ pub struct JobResult {
 }
 
 impl PeerScript<'_> {
-    /// Runs one job to its end. What it prints appears on standard error at once, behind a line that
-    /// names the job, so that a saved copy of the terminal can be read back.
+    /// Runs one job to its end. Its output appears on standard error immediately, after a line with the name of
+    /// the job, so that a saved copy of the terminal can be read back.
     pub fn run(&self, job: Job) -> JobResult {
         eprintln!("job {}", job.name());
         self.try_run(job).unwrap_or_else(|error| JobResult {
@@ -82,7 +82,7 @@ impl PeerScript<'_> {
     }
 
     fn try_run(&self, job: Job) -> io::Result<JobResult> {
-        // A missing script is said by us: every interpreter has its own words for it.
+        // We report a missing script, because every interpreter has its own message for it.
         if let Err(error) = std::fs::metadata(self.script) {
             return Ok(JobResult {
                 stdout: Vec::new(),
@@ -134,17 +134,17 @@ fn copy_to_terminal(stream: impl Read) -> Vec<u8> {
     loop {
         let begin = all.len();
         match reader.read_until(b'\n', &mut all) {
-            // A stream that breaks has ended: what came before counts.
+            // A stream that breaks has ended: the output until then counts.
             Ok(0) | Err(_) => return all,
             Ok(_) => {
-                // Figures do not depend on a terminal that is gone.
+                // Figures do not depend on a closed terminal.
                 let _ = io::stderr().write_all(&all[begin..]);
             }
         }
     }
 }
 
-/// The last thing that a failed program said, or how it ended.
+/// The last message of a failed program, or how it ended.
 fn failure(status: ExitStatus, stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());

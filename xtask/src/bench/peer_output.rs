@@ -1,4 +1,4 @@
-//! Reads what a peer script prints. `benches/peers/README.md` describes the lines.
+//! Reads the output of a peer script. `benches/peers/README.md` describes the lines.
 
 use super::report::Figures;
 use serde::Serialize;
@@ -11,7 +11,7 @@ pub enum Peer {
     OnnxRuntime,
 }
 
-/// The order of a picture's values in memory.
+/// The order of an image's values in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layout {
     Contiguous,
@@ -51,30 +51,30 @@ impl Peer {
     }
 }
 
-/// A peer's version, as its script printed it.
+/// A peer's version, as printed by its script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Version {
     pub name: String,
     pub version: String,
 }
 
-/// What a script's output says.
+/// The contents of a script's output.
 #[derive(Debug, Default, PartialEq)]
 pub struct PeerOutput {
     pub figures: BTreeMap<Peer, Figures>,
     pub versions: Vec<Version>,
     pub peak_memory_bytes: Option<u64>,
-    /// Lines that begin as a figure's line does, but do not go on so.
+    /// Lines that start like a line with figures but are malformed.
     pub malformed: Vec<String>,
-    /// Whether a `job` line said that what follows is compiled.
+    /// Whether a `job` line said that the following lines are compiled.
     is_compiled: bool,
 }
 
 impl PeerOutput {
-    /// Adds the lines of `bytes`, whose batches are of `batch` pictures. Lines of other kinds, such
-    /// as warnings, are passed over, and bytes that are not UTF-8 do no harm.
+    /// Adds the lines of `bytes`, which has batches of `batch` images. Other lines, such as warnings, are
+    /// skipped, and bytes that are not UTF-8 do no harm.
     pub fn read(&mut self, bytes: &[u8], batch: usize) {
-        // Without a `job` line a text is of an eager job, whatever came before it.
+        // Without a `job` line, a text belongs to an eager job, whatever came before it.
         self.is_compiled = false;
         for line in String::from_utf8_lossy(bytes).lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -84,7 +84,7 @@ impl PeerOutput {
         }
     }
 
-    /// `None` when a line begins as a figure's line but is none.
+    /// `None` if a line starts like a line with figures but is malformed.
     fn read_line(&mut self, words: &[&str], batch: usize) -> Option<()> {
         match words {
             ["job", job @ ..] => self.is_compiled = job.contains(&"--compile"),
@@ -101,8 +101,7 @@ impl PeerOutput {
         Some(())
     }
 
-    /// `f32 train 108.7 img/s infer 444.1 img/s single 4.441 ms`; other types than f32 are not
-    /// compared.
+    /// `f32 train 108.7 img/s infer 444.1 img/s single 4.441 ms`; types other than f32 are not compared.
     fn read_torch(&mut self, layout: Layout, words: &[&str]) -> Option<()> {
         let [
             precision,
@@ -132,7 +131,7 @@ impl PeerOutput {
         Some(())
     }
 
-    /// `batch 128: 182.867 ms 700.0 img/s`; batch 1 is the single picture.
+    /// `batch 128: 182.867 ms 700.0 img/s`; batch 1 is the single image.
     fn read_onnx(&mut self, words: &[&str], batch: usize) -> Option<()> {
         let ["batch", size, milliseconds, "ms", rate, "img/s"] = words else {
             return None;
@@ -160,7 +159,7 @@ fn single(words: &[&str]) -> Option<u64> {
     }
 }
 
-/// Speeds and times are finite and above 0; anything else is no measurement.
+/// Speeds and times must be finite and above 0.
 fn positive(word: &str) -> Option<f64> {
     let value: f64 = word.parse().ok()?;
     (value.is_finite() && value > 0.0).then_some(value)
@@ -290,7 +289,7 @@ onnxruntime batch  128:  182.867 ms      700.0 img/s
         let onnx = output.figures[&Peer::OnnxRuntime];
         assert_eq!(onnx.single_picture_ms, Some(2.006));
         assert_eq!(onnx.inference_images_per_second, None);
-        // Batches of another size are not those that ours are compared with.
+        // Batches of another size cannot be compared with ours.
         let other = read("onnxruntime batch 64: 90.0 ms 711.0 img/s");
         assert_eq!(other, PeerOutput::default());
     }

@@ -17,7 +17,7 @@ pub fn run(options: &PeersOptions) -> Result<(), BenchError> {
     let threads = set_threads(options.threads)?;
     let batch = usize::from(options.batch);
     if options.only == Some(OnlyPart::Train) {
-        // A line of the form that peers print, read by `our_training_memory`.
+        // A line in the format of the peers, read by `our_training_memory`.
         if let Some(bytes) = ours::training_memory(batch)? {
             println!("peak_memory_bytes {bytes}");
         }
@@ -38,7 +38,7 @@ pub fn run(options: &PeersOptions) -> Result<(), BenchError> {
                 batch,
             });
         }
-        // Only now, so that nothing of ours competes with a peer.
+        // Only now, so that our own code does not compete with a peer.
         eprintln!("our own figures");
         own.push(ours::measure(batch)?);
     }
@@ -56,17 +56,17 @@ pub fn run(options: &PeersOptions) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// What is known of the peers.
+/// The results of the peers.
 struct Peers {
     source: PeerSource,
-    /// What each round measured; all that was saved is one.
+    /// The results of each round; saved outputs count as one round.
     rounds: Vec<PeerOutput>,
     /// Jobs that failed, and why.
     failures: Vec<(Job, String)>,
 }
 
 impl Peers {
-    /// With what was saved, if that is asked for.
+    /// With the saved outputs, if requested.
     fn new(options: &PeersOptions, batch: usize) -> Result<Self, BenchError> {
         let mut peers = Self {
             source: match (options.saved.is_empty(), options.no_run) {
@@ -91,7 +91,7 @@ impl Peers {
     fn run_jobs(&mut self, script: &PeerScript<'_>) {
         let mut output = PeerOutput::default();
         for job in Job::ALL {
-            // How much memory a training takes is the same in every round.
+            // The memory of a training is the same in every round.
             if job == Job::TrainMemory && !self.rounds.is_empty() {
                 continue;
             }
@@ -112,7 +112,7 @@ impl Peers {
             .find_map(|output| output.peak_memory_bytes)
     }
 
-    /// What `peer` reached in the round with this index; what was saved counts for every one.
+    /// The results of `peer` in the round with this index; saved outputs count for every round.
     fn figures(&self, round: usize, peer: Peer) -> Option<Figures> {
         let output = self.rounds.get(round).or(self.rounds.last())?;
         let mut figures = *output.figures.get(&peer)?;
@@ -141,7 +141,7 @@ impl Peers {
             .flat_map(|output| output.versions.iter().cloned())
             .collect();
         if self.source == PeerSource::SameRun {
-            // Every job of a script tells the same versions.
+            // Every job of a script reports the same versions.
             versions.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
             versions.dedup();
         }
@@ -155,7 +155,7 @@ impl Peers {
             (Some((_, reason)), _) => reason.clone(),
             (None, PeerSource::SameRun) => format!("`{}` printed no such line", job.name()),
             (None, PeerSource::Saved) => "not among the saved outputs".to_owned(),
-            (None, PeerSource::None) => "not asked for".to_owned(),
+            (None, PeerSource::None) => "not requested".to_owned(),
         }
     }
 
@@ -163,8 +163,7 @@ impl Peers {
         let mut notes = Vec::new();
         if self.source == PeerSource::Saved {
             notes.push(
-                "The peers' figures were saved earlier: they are not of the same run as ours, and \
-                 may be of another machine."
+                "The peers' figures were saved earlier: they are not of the same run as ours, and may be from another machine."
                     .to_owned(),
             );
         }
@@ -188,8 +187,8 @@ fn read_saved(path: &Path) -> Result<Vec<u8>, WorkflowError> {
     })
 }
 
-/// The peak memory of a process of our own that only trains. `None` where it cannot be had: the other
-/// figures are worth printing without it.
+/// The peak memory of a process of our own that only trains. `None` if it cannot be measured: the other figures
+/// are still worth printing.
 fn our_training_memory(threads: usize, batch: usize) -> Option<u64> {
     let output = Command::new(std::env::current_exe().ok()?)
         .args(["bench", "peers", "--only", "train"])

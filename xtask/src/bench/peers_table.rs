@@ -3,7 +3,7 @@
 use super::report::{Figures, Outcome, PeerSource, Report, Round};
 use mlestar_eval::median;
 
-/// A column: what it is called, where its figure stands, and how that is written.
+/// A column: its title, the position of its figure, and how to write it.
 struct Column {
     title: &'static str,
     value: fn(&Figures) -> Option<f64>,
@@ -27,7 +27,7 @@ const COLUMNS: [Column; 4] = [
         is_better_when_higher: true,
     },
     Column {
-        title: "one picture, ms",
+        title: "one image, ms",
         value: |figures| figures.single_picture_ms,
         decimals: 3,
         is_better_when_higher: false,
@@ -53,7 +53,8 @@ impl Column {
         )
     }
 
-    /// How many times as good as the best peer of the round ours is, whichever way the figure counts.
+    /// The ratio of ours to the best peer of the round, above 1 if ours is better, whether a higher or a lower
+    /// figure is better.
     fn advantage(&self, round: &Round) -> Option<f64> {
         let ours = (self.value)(&round.ours)?;
         let peers = round
@@ -67,7 +68,7 @@ impl Column {
     }
 }
 
-/// A table, and below it what the figures belong to.
+/// A table, and below it the conditions of its figures.
 pub fn render(report: &Report) -> String {
     let titles = COLUMNS.map(|column| column.title.to_owned());
     let mut text = row("program", &titles);
@@ -131,7 +132,7 @@ fn facts(report: &Report) -> String {
     };
     let mut lines = vec![
         format!(
-            "Reference CNN on 3x32x32 pictures, f32, batches of {}, {} threads; {medians}, {source}; {}.",
+            "Reference CNN on 3x32x32 images, f32, batches of {}, {} threads; {medians}, {source}; {}.",
             report.batch, report.threads, report.date
         ),
         format!("Hardware: {}.", report.hardware.describe()),

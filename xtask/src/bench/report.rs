@@ -1,4 +1,4 @@
-//! What `bench peers` found: data only, written as JSON as it stands.
+//! The results of `bench peers`: plain data, written as JSON.
 
 use super::hardware::Hardware;
 use super::peer_output::Version;
@@ -6,21 +6,21 @@ use mlestar_eval::median;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// The speed of one program. What it does not do, or did not say, is `None`.
+/// The speed of one program. Figures that it does not measure or report are `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Figures {
-    /// Training steps, in images a second.
+    /// Training steps, in images per second.
     pub training_images_per_second: Option<f64>,
-    /// Predictions in batches, in images a second.
+    /// Predictions in batches, in images per second.
     pub inference_images_per_second: Option<f64>,
-    /// Prediction of one picture, in milliseconds.
+    /// Prediction of one image, in milliseconds.
     pub single_picture_ms: Option<f64>,
     /// Largest resident memory of a process that only trains, in bytes.
     pub training_peak_memory_bytes: Option<u64>,
 }
 
 impl Figures {
-    /// The median of each speed over those who have it, and the largest memory.
+    /// The median of each speed over the programs that have it, and the largest memory.
     pub fn medians<'a>(all: impl IntoIterator<Item = &'a Self> + Clone) -> Self {
         let of = |figure: fn(&Self) -> Option<f64>| {
             median(
@@ -42,15 +42,15 @@ impl Figures {
     }
 }
 
-/// What one round measured: every peer, and then ours.
+/// The results of one round: every peer, and then ours.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Round {
     pub ours: Figures,
-    /// Of the peers that were measured, by name.
+    /// The measured peers, by name.
     pub peers: BTreeMap<&'static str, Figures>,
 }
 
-/// A peer, with what it reached or why that is not known.
+/// A peer, with its figures or why they are not known.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PeerRow {
     pub name: &'static str,
@@ -65,7 +65,7 @@ pub enum Outcome {
     NotAvailable(String),
 }
 
-/// Where the peers' figures come from.
+/// The source of the peers' figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PeerSource {
@@ -73,19 +73,19 @@ pub enum PeerSource {
     SameRun,
     /// Read from files saved earlier.
     Saved,
-    /// Nobody asked for peers.
+    /// No peers were requested.
     None,
 }
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     pub date: String,
-    /// What makes the same report again.
+    /// The command that makes the same report again.
     pub command: String,
     pub hardware: Hardware,
     pub threads: usize,
     pub batch: usize,
-    /// Whether our code was slowed by debug assertions.
+    /// Whether debug assertions slowed our code.
     pub debug_assertions: bool,
     /// Medians over the rounds.
     pub ours: Figures,
@@ -94,6 +94,6 @@ pub struct Report {
     pub peers: Vec<PeerRow>,
     pub rounds: Vec<Round>,
     pub versions: Vec<Version>,
-    /// What the reader should know besides.
+    /// Notes for the reader.
     pub notes: Vec<String>,
 }

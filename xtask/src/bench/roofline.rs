@@ -11,7 +11,7 @@ use super::{date, roofline_table, warn_of_debug_assertions};
 use mlestar::cli::set_threads;
 use mlestar_kernels::{Algorithm, Conv2dShape};
 
-/// Everything that the table shows.
+/// Everything in the table.
 #[derive(Debug)]
 pub struct Roofline {
     pub date: String,
@@ -32,7 +32,7 @@ pub struct Row {
     pub seconds: f64,
     /// Multiply-adds of the direct algorithm.
     pub direct_multiply_adds: u64,
-    /// Multiply-adds that this algorithm makes, its transforms not counted.
+    /// Multiply-adds of this algorithm, without its transforms.
     pub real_multiply_adds: u64,
     pub compulsory_bytes: u64,
 }
@@ -83,8 +83,8 @@ fn measure(layer: &Layer, batch: usize) -> Result<Vec<Row>, BenchError> {
     Ok(rows)
 }
 
-/// F(4x4, 3x3) makes 36 multiplications for a 4x4 tile of results and a pair of channels, whichever
-/// the pass; tiles over the edge count whole.
+/// F(4x4, 3x3) needs 36 multiplications for a 4x4 tile of results and a pair of channels, in every pass; tiles
+/// over the edge count fully.
 fn real_multiply_adds(shape: &Conv2dShape, algorithm: Algorithm) -> u64 {
     if matches!(algorithm, Algorithm::Direct | Algorithm::DirectBfloat16) {
         return shape.multiply_adds();
@@ -94,11 +94,11 @@ fn real_multiply_adds(shape: &Conv2dShape, algorithm: Algorithm) -> u64 {
     (36 * tiles * shape.channels_in * shape.channels_out) as u64
 }
 
-/// Bytes that must cross the memory bus when nothing is cached before and everything during: input,
+/// Bytes that must cross the memory bus if nothing is cached before and everything during the pass: input,
 /// weights and output, once each.
 fn compulsory_bytes(shape: &Conv2dShape, pass: Pass) -> u64 {
     let [height, width] = shape.output();
-    // A kernel smaller than its stride skips pixels; a gradient writes zeros to them nevertheless.
+    // A kernel smaller than its stride skips pixels, but a gradient still writes zeros to them.
     let read: usize = std::iter::zip(shape.input, [height, width])
         .zip(std::iter::zip(shape.kernel, shape.stride))
         .map(|((side, result), (kernel, stride))| match kernel < stride {

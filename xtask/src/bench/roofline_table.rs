@@ -3,7 +3,7 @@
 use super::DEBUG_WARNING;
 use super::roofline::{Roofline, Row};
 
-/// A table, and above it the peaks that its shares are of.
+/// A table, and above it the peaks to which its shares refer.
 pub fn render(roofline: &Roofline) -> String {
     let mut text = head(roofline);
     text.push_str(

@@ -2,19 +2,19 @@
 
 use std::time::Instant;
 
-/// How often a piece of work is done.
+/// How often to run a piece of work.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
-    /// Runs before the clock counts: the first ones allocate memory and fill caches.
+    /// Unmeasured runs at the beginning: the first ones allocate memory and fill caches.
     pub warm_up_runs: usize,
-    /// At least so many runs are measured ...
+    /// At least this many runs are measured ...
     pub fewest_runs: usize,
-    /// ... and more until so much time has passed.
+    /// ... and more until this much time has passed.
     pub fewest_seconds: f64,
 }
 
 impl Effort {
-    /// For work of a tenth of a second and more.
+    /// For work of at least a tenth of a second.
     pub const LONG: Self = Self {
         warm_up_runs: 3,
         fewest_runs: 9,
@@ -55,7 +55,7 @@ pub fn sorted_seconds<E>(
     Ok(seconds)
 }
 
-/// The median time of the measured runs, in seconds; of an even number the upper one.
+/// The median time of the measured runs, in seconds; for an even number, the upper of the two middle ones.
 pub fn median_seconds<E>(effort: Effort, work: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
     let seconds = sorted_seconds(effort, work)?;
     Ok(seconds[seconds.len() / 2])

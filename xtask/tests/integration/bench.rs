@@ -1,4 +1,4 @@
-//! `bench` as a user runs it. How fast anything is, no test asks.
+//! `bench` as a user runs it. No test checks speed.
 
 use serde_json::Value;
 use std::path::Path;
@@ -15,7 +15,7 @@ onnxruntime batch    2:  182.867 ms
 peak_memory_bytes 1048576000
 ";
 
-/// The smallest batch there is for a peer's line of its own: every figure is still measured.
+/// The smallest batch for a peer's line of its own: every figure is still measured.
 fn bench(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args(["bench", "peers", "--batch", "2"])
@@ -104,7 +104,7 @@ fn peers_that_cannot_run_are_rows_and_no_error() {
     assert!(stdout.contains("| ours / best peer (above 1: ours is better) | - | - | - | - |"));
 }
 
-/// Messages name commands as they are typed here; what is no message stays as it is.
+/// Messages name commands in the form used here; other text is not changed.
 #[test]
 fn commands_are_named_as_they_are_typed_and_configs_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Every config key that a text names exists.
+//! Every config key in a text exists.
 
 use crate::root;
 use mlestar_workflow::config::{Config, ConfigError, Override};
@@ -21,7 +21,7 @@ const SECTIONS: [&str; 11] = [
     "gates",
 ];
 
-/// What ends so is the name of a file.
+/// Names with these endings are files.
 const FILES: [&str; 9] = [
     "rs",
     "json",
@@ -66,7 +66,7 @@ fn keys_in(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What stands between two backticks in one line.
+/// The text between two backticks in one line.
 fn in_backticks(text: &str) -> String {
     text.lines()
         .flat_map(|line| line.split('`').skip(1).step_by(2))
@@ -74,7 +74,7 @@ fn in_backticks(text: &str) -> String {
         .join("\n")
 }
 
-/// The texts that people read, by where they stand.
+/// The texts for people, by location.
 fn texts() -> BTreeMap<String, String> {
     let mut texts = BTreeMap::new();
     let config = Config::default();
@@ -109,7 +109,7 @@ fn every_key_that_a_text_names_exists() {
     let mut wrong = Vec::new();
     let mut n_keys = 0;
     for (place, text) in texts() {
-        // Tests name keys that do not exist on purpose.
+        // Tests use keys that do not exist on purpose.
         if place.contains("/tests") || Path::new(&place).ends_with("config/mod.rs") {
             continue;
         }

@@ -1,4 +1,4 @@
-//! The modules of every library crate and what they use of each other: no circles.
+//! The modules of every library crate and their dependencies on each other: no cycles.
 
 use crate::repository::files_below;
 use crate::root;
@@ -10,20 +10,20 @@ use std::path::Path;
 #[path = "../../../crates/mlestar-workflow/build/source_text.rs"]
 mod source_text;
 
-/// Circles that there are, by crate, each of modules that are not separate in meaning or wait for a better cut. Add none:
-/// put what two modules share below both.
+/// Existing cycles, by crate, each of modules that belong together or wait for a better separation. Add none:
+/// put common code of two modules below both.
 const CIRCLES: [(&str, &[&str]); 4] = [
-    // An error names the split and the file that it is about.
+    // An error names its split and its file.
     ("mlestar-data", &["error", "image_set", "readers"]),
     // A frozen model runs itself.
     ("mlestar-export", &["executor", "frozen"]),
-    // The blocks' layout is that of the matrix unit, which `simd` drives.
+    // The layout of blocks is that of the matrix unit, which `simd` drives.
     ("mlestar-kernels", &["matrix", "simd"]),
-    // To be cut: `Svg`, which drawing makes, stands among the charts.
+    // To be separated: `Svg`, which drawing creates, is among the charts.
     ("mlestar-report", &["charts", "drawing"]),
 ];
 
-/// What each module uses of the others.
+/// The modules that each module uses.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
@@ -46,11 +46,11 @@ fn top_level_modules_use_each_other_without_circles() {
     }
     assert!(n_uses > 100, "only {n_uses} uses were found");
     let new: Vec<&String> = found.difference(&allowed).collect();
-    assert!(new.is_empty(), "new circles: {new:#?}");
+    assert!(new.is_empty(), "new cycles: {new:#?}");
     let gone: Vec<&String> = allowed.difference(&found).collect();
     assert!(
         gone.is_empty(),
-        "no circles any more; take them off the list: {gone:#?}"
+        "no longer cycles; remove them from the list: {gone:#?}"
     );
 }
 
@@ -97,7 +97,7 @@ fn uses_are_found_in_lists_in_paths_and_through_the_root() {
     assert!(graph["c"].is_empty() && graph["d"].is_empty());
 }
 
-/// Every file and folder of `src` is a module; what stands in `lib.rs` itself is none.
+/// Every file and folder of `src` is a module, except for code in `lib.rs` itself.
 fn graph_of(src: &Path) -> Graph {
     let mut files = Vec::new();
     files_below(src, &mut files);
@@ -133,7 +133,7 @@ fn graph_of(src: &Path) -> Graph {
     graph
 }
 
-/// What `lib.rs` hands on, with the module that it comes from.
+/// Re-exports of `lib.rs`, with their modules.
 fn exports(tokens: &str, graph: &Graph) -> BTreeMap<String, String> {
     let tokens: Vec<&str> = tokens.lines().collect();
     let mut exported = BTreeMap::new();
@@ -156,7 +156,8 @@ fn exports(tokens: &str, graph: &Graph) -> BTreeMap<String, String> {
     exported
 }
 
-/// The first names behind `crate::`, or behind as many `super::` as lead from a file `depth` modules down to the root.
+/// The first names after `crate::`, or after as many `super::` as lead from a file `depth` modules down to the
+/// root.
 fn names_at_the_root(tokens: &str, depth: usize) -> BTreeSet<String> {
     let tokens: Vec<&str> = tokens.lines().collect();
     let is_path = |at: usize| tokens.get(at + 1..at + 3) == Some(&[":", ":"]);
@@ -180,7 +181,7 @@ fn names_at_the_root(tokens: &str, depth: usize) -> BTreeSet<String> {
     names
 }
 
-/// The first name of a path, or the first names of those in braces.
+/// The first name of a path, or the first names in braces.
 fn first_names(tokens: &[&str]) -> Vec<String> {
     if tokens.first() != Some(&"{") {
         return tokens

@@ -71,7 +71,7 @@ fn every_example_and_bench_file_is_a_target() {
 
 #[test]
 fn no_source_is_unfinished_and_every_doc_example_runs() {
-    // Spelled in parts, so that this file does not find itself.
+    // Written in parts, so that this file does not find itself.
     let unfinished = [
         concat!("todo", "!("),
         concat!("unimplemented", "!("),

@@ -1,4 +1,4 @@
-//! What says that it compiles without Burn does.
+//! Crates that claim to compile without Burn do so.
 
 use crate::root;
 use std::process::Command;
@@ -25,7 +25,7 @@ fn cargo(arguments: &[&str]) -> String {
 
 #[test]
 fn crates_compile_without_burn() {
-    // A folder of its own: the test itself runs under a cargo that holds the other.
+    // A separate folder: the test itself runs under a cargo that locks the other one.
     let target = root().join("target/without-burn");
     let target = target.to_str().unwrap();
     for name in CRATES {

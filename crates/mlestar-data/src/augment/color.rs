@@ -1,11 +1,11 @@
-//! Brightness, contrast and saturation, with torchvision's formulas for float pictures.
+//! Brightness, contrast and saturation, with torchvision's formulas for float images.
 
 use crate::normalization::Normalization;
 
-/// Weights of red, green and blue in a pixel's grey, as torchvision has them (ITU-R BT.601).
+/// Weights of red, green and blue in a pixel's grey, as in torchvision (ITU-R BT.601).
 pub const GREY_WEIGHTS: [f32; 3] = [0.2989, 0.587, 0.114];
 
-/// The three factors drawn for one picture.
+/// The three factors drawn for one image.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ColorJitter {
     brightness: f32,
@@ -35,8 +35,8 @@ impl ColorJitter {
         }
     }
 
-    /// Applies contrast, saturation and normalisation to the planar picture `values`, which has
-    /// gone through the brightness table.
+    /// Applies contrast, saturation and normalisation to the planar image `values`, to which the brightness
+    /// table has already been applied.
     pub(super) fn finish(&self, values: &mut [f32], normalization: &Normalization) {
         let area = values.len() / 3;
         let (red, rest) = values.split_at_mut(area);

@@ -3,45 +3,45 @@
 use crate::DataError;
 use serde::{Deserialize, Serialize};
 
-/// What lies outside the picture before a random crop.
+/// The area outside the image for a random crop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PaddingMode {
     /// Black, that is 0 before normalisation.
     #[default]
     Zero,
-    /// The picture mirrored at its border, without repeating the border pixels.
+    /// The image mirrored at its border, without repeating the border pixels.
     Reflect,
 }
 
-/// How it is decided which pictures are mirrored.
+/// How to choose the images that are mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FlipMode {
-    /// Anew in every epoch, with `horizontal_flip_probability`.
+    /// Randomly in every epoch, with `horizontal_flip_probability`.
     #[default]
     Random,
-    /// Every picture in every second epoch. A fair coin a picture decides whether that begins with the
-    /// first, so that about half of the pictures are mirrored in any epoch, and any two epochs in a row
-    /// show both forms of each (Jordan 2024, <https://arxiv.org/abs/2404.00498>). The probability must
-    /// be 0.5, which is what this comes to, or 0, which switches mirroring off.
+    /// Every image in every second epoch. A fair coin per image decides whether that starts with the first
+    /// epoch. About half of the images are mirrored in any epoch, and any two consecutive epochs show both
+    /// forms of each image (Jordan 2024, <https://arxiv.org/abs/2404.00498>). The probability must be 0.5,
+    /// which is the resulting rate, or 0, which switches mirroring off.
     Alternating,
 }
 
-/// Any angle, either way.
+/// Any angle, in either direction.
 const MAX_ROTATION_DEGREES: f64 = 180.0;
 
-/// Random changes to training pictures; every one is off by default.
+/// Random changes to training images; all are off by default.
 ///
 /// | key | default | range | meaning |
 /// |---|---|---|---|
 /// | `random_crop_padding` | 0 | less than the smaller side | pixels of padding on every side before a crop to the original size |
-/// | `padding_mode` | `"zero"` | `"zero"`, `"reflect"` | what the padding shows |
+/// | `padding_mode` | `"zero"` | `"zero"`, `"reflect"` | contents of the padding |
 /// | `horizontal_flip_probability` | 0 | 0 to 1 | probability of mirroring left to right |
-/// | `horizontal_flip_mode` | `"random"` | `"random"`; `"alternating"` with a probability of 0.5 or 0 | how it is decided, see [`FlipMode`] |
-/// | `rotation_degrees` | 0 | 0 to 180 | largest angle by which a picture is turned, either way |
-/// | `zoom` | 0 | 0 to 1 | pictures become up to `1 + zoom` times as large or as small |
-/// | `warp_probability` | 1 | 0 to 1 | probability that a picture is turned and zoomed at all |
+/// | `horizontal_flip_mode` | `"random"` | `"random"`; `"alternating"` with a probability of 0.5 or 0 | how to choose the mirrored images, see [`FlipMode`] |
+/// | `rotation_degrees` | 0 | 0 to 180 | largest rotation angle, in either direction |
+/// | `zoom` | 0 | 0 to 1 | images are scaled by a factor between `1 / (1 + zoom)` and `1 + zoom` |
+/// | `warp_probability` | 1 | 0 to 1 | probability that an image is rotated and zoomed |
 /// | `brightness` | 0 | 0 to 1 | half-width of the brightness factor around 1 |
 /// | `contrast` | 0 | 0 to 1 | half-width of the contrast factor around 1 |
 /// | `saturation` | 0 | 0 to 1 | half-width of the saturation factor around 1 |
@@ -51,17 +51,17 @@ const MAX_ROTATION_DEGREES: f64 = 180.0;
 pub struct AugmentationConfig {
     /// Pixels of padding on every side before a random crop to the original size.
     pub random_crop_padding: usize,
-    /// What the padding shows.
+    /// Contents of the padding.
     pub padding_mode: PaddingMode,
-    /// Probability of mirroring a picture left to right.
+    /// Probability of mirroring an image left to right.
     pub horizontal_flip_probability: f64,
-    /// How it is decided which pictures are mirrored.
+    /// How to choose the mirrored images.
     pub horizontal_flip_mode: FlipMode,
-    /// Largest angle by which a picture is turned about its centre, in degrees, either way.
+    /// Largest rotation angle about the centre, in degrees, in either direction.
     pub rotation_degrees: f64,
-    /// Pictures become up to `1 + zoom` times as large or as small.
+    /// Images are scaled by a factor between `1 / (1 + zoom)` and `1 + zoom`.
     pub zoom: f64,
-    /// Probability that a picture is turned and zoomed at all.
+    /// Probability that an image is rotated and zoomed.
     pub warp_probability: f64,
     /// Half-width of the brightness factor around 1.
     pub brightness: f64,
@@ -102,7 +102,7 @@ impl AugmentationConfig {
             && self.cutout_size == 0
     }
 
-    /// Whether pictures are turned or zoomed.
+    /// Whether images are rotated or zoomed.
     pub fn has_warp(&self) -> bool {
         self.warp_probability > 0.0 && (self.rotation_degrees > 0.0 || self.zoom > 0.0)
     }
@@ -112,16 +112,16 @@ impl AugmentationConfig {
         self.brightness > 0.0 || self.contrast > 0.0 || self.saturation > 0.0
     }
 
-    /// Checks the settings for pictures of `height` x `width` pixels.
+    /// Checks the settings for images of `height` x `width` pixels.
     ///
     /// # Errors
-    /// Names the key, its value and its range.
+    /// The key, its value and its range.
     pub fn check(&self, height: usize, width: usize) -> Result<(), DataError> {
         let side = height.min(width);
         if side == 0 {
             let size = format!("{height} x {width}");
             return Err(DataError::invalid_setting(
-                "picture size",
+                "image size",
                 size,
                 "at least 1 x 1",
             ));
@@ -130,16 +130,14 @@ impl AugmentationConfig {
             return Err(DataError::invalid_setting(
                 "augmentation.random_crop_padding",
                 self.random_crop_padding,
-                format!(
-                    "less than {side}, the smaller side of the pictures; 4 is usual for 32 x 32"
-                ),
+                format!("less than {side}, the smaller side of the images; 4 is usual for 32 x 32"),
             ));
         }
         if self.cutout_size > side {
             return Err(DataError::invalid_setting(
                 "augmentation.cutout_size",
                 self.cutout_size,
-                format!("at most {side}, the smaller side of the pictures; 0 switches it off"),
+                format!("at most {side}, the smaller side of the images; 0 switches it off"),
             ));
         }
         for (key, value) in [
@@ -171,7 +169,7 @@ impl AugmentationConfig {
             return Err(DataError::invalid_setting(
                 "augmentation.horizontal_flip_probability",
                 probability,
-                "0.5 with horizontal_flip_mode \"alternating\", which mirrors every picture in every \
+                "0.5 with horizontal_flip_mode \"alternating\", which mirrors every image in every \
                  second epoch; 0 switches it off",
             ));
         }

@@ -1,15 +1,15 @@
-//! Crop out of a padded picture and flip, in one pass that also maps the bytes to values.
+//! Crops the padded image and flips it, in one pass that also maps the bytes to values.
 
 use super::PaddingMode;
 
-/// Which part of the padded picture is taken.
+/// The part of the padded image that is used.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     pub(super) offset: [usize; 2],
     pub(super) flip: bool,
 }
 
-/// Cuts windows out of padded pictures of one size.
+/// Cuts windows out of padded images of one size.
 #[derive(Debug, Clone)]
 pub(super) struct Cropper {
     padding: usize,
@@ -28,8 +28,8 @@ impl Cropper {
         }
     }
 
-    /// The rows and the columns of the picture that a window and `margin` pixels around it show; none where the
-    /// padding is black.
+    /// The source rows and columns of a window and of `margin` pixels around it; `None` if the padding is
+    /// black.
     pub(super) fn sources(&self, offset: [usize; 2], margin: usize) -> [Vec<Option<usize>>; 2] {
         [(self.height, offset[0]), (self.width, offset[1])].map(|(side, offset)| {
             (offset..offset + side + 2 * margin)
@@ -38,7 +38,7 @@ impl Cropper {
         })
     }
 
-    /// Writes the window of `pixels`, each byte replaced by its value in the table of its channel.
+    /// Writes the window of `pixels`; each byte is replaced by its value in the table of its channel.
     pub(super) fn crop(
         &self,
         pixels: &[u8],
@@ -66,7 +66,7 @@ impl Cropper {
     }
 
     fn crop_row(&self, row: &[u8], offset: usize, table: &[f32; 256], out: &mut [f32]) {
-        // The window's columns that show the picture itself; its length is width - |shift|.
+        // The columns of the window that show the image itself; there are width - |shift| of them.
         let first = self.padding.saturating_sub(offset);
         let source_first = offset.saturating_sub(self.padding);
         let n_inside = self.width - first.max(source_first);
@@ -81,8 +81,7 @@ impl Cropper {
     }
 }
 
-/// The row or column of the picture that `position` of the padded picture shows; none where the
-/// padding is black.
+/// The source row or column at `position` of the padded image; `None` if the padding is black.
 fn source_position(
     position: usize,
     padding: usize,
@@ -95,7 +94,7 @@ fn source_position(
     match mode {
         PaddingMode::Zero => inside,
         PaddingMode::Reflect => Some(inside.unwrap_or_else(|| {
-            // There and back again.
+            // Reflected twice.
             let period = (2 * (side - 1)).max(1);
             let distance = position.abs_diff(padding) % period;
             distance.min(period - distance)

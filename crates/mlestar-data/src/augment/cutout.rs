@@ -10,7 +10,7 @@ pub(super) struct Hole {
 }
 
 impl Hole {
-    /// The square of side `size` that starts `size / 2` before `center`, cut off at the borders.
+    /// The square of side `size` that starts `size / 2` before `center`, clipped at the borders.
     pub(super) fn around(center: [usize; 2], size: usize, height: usize, width: usize) -> Self {
         let span = |center: usize, side: usize| {
             let end = (center + size - size / 2).min(side);
@@ -27,7 +27,7 @@ impl Hole {
         [self.rows, self.columns]
     }
 
-    /// Sets the hole to 0 in all channels of a planar picture.
+    /// Sets the hole to 0 in all channels of a planar image.
     pub(super) fn clear(&self, values: &mut [f32], height: usize, width: usize) {
         for plane in values.chunks_exact_mut(height * width) {
             for row in plane

@@ -1,26 +1,25 @@
-//! Seeded augmentation of single pictures on the CPU.
+//! Seeded augmentation of single images on the CPU.
 //!
-//! The operations, always in this order:
+//! The operations, in this fixed order:
 //!
-//! 1. **random crop**: the picture is padded on all sides by `random_crop_padding` pixels (with
-//!    black, before normalisation, or by reflection) and a window of its own size is cut out at a
-//!    uniformly random place;
+//! 1. **random crop**: the image is padded on all sides by `random_crop_padding` pixels (with black, before
+//!    normalisation, or by reflection), and a window of the original size is cut out at a uniformly random
+//!    position;
 //! 2. **horizontal flip**, with `horizontal_flip_probability`, or in every second epoch ([`FlipMode`]);
-//! 3. **warp**, with `warp_probability`: the picture is turned about its centre by an angle drawn uniformly from
-//!    `[-rotation_degrees, rotation_degrees]` and becomes `(1 + zoom)^u` times as large, `u` drawn uniformly from
-//!    [-1, 1]. Values are interpolated between the four nearest pixels; what lies outside of the window is what the
-//!    padding continues with: its surroundings in the picture, then reflections or black;
-//! 4. **brightness**, then **contrast**, then **saturation**, each with a factor drawn uniformly
-//!    from `[max(0, 1 - w), 1 + w]`, where `w` is the setting. As torchvision does for float
-//!    pictures: brightness blends with black, contrast with the mean grey of the picture, and
-//!    saturation with each pixel's own grey (0.2989 R + 0.587 G + 0.114 B); each result is clamped
-//!    to `[0, 1]`. torchvision draws the order of the three; here it is fixed.
-//! 5. **cutout** (DeVries and Taylor, 2017): a square of `cutout_size` pixels around a uniformly
-//!    random pixel, cut off at the borders, becomes 0 *after* normalisation, the mean colour.
+//! 3. **warp**, with `warp_probability`: the image is rotated about its centre by an angle drawn uniformly from
+//!    `[-rotation_degrees, rotation_degrees]` and scaled by `(1 + zoom)^u`, with `u` drawn uniformly from [-1, 1].
+//!    Values are interpolated between the four nearest pixels. Outside the window, the padding continues: first
+//!    its surroundings in the image, then reflections or black;
+//! 4. **brightness**, then **contrast**, then **saturation**, each with a factor drawn uniformly from
+//!    `[max(0, 1 - w), 1 + w]`, where `w` is the setting. As in torchvision for float images, brightness blends with black,
+//!    contrast with the mean grey of the image, and saturation with each pixel's own grey (0.2989 R + 0.587 G +
+//!    0.114 B); each result is clamped to `[0, 1]`. torchvision draws the order of the three; here it is fixed.
+//! 5. **cutout** (DeVries and Taylor, 2017): a square of `cutout_size` pixels around a uniformly random pixel,
+//!    clipped at the borders, becomes 0 *after* normalisation, the mean colour.
 //!
-//! All draws come from the stream of (seed, `"augmentation"`, epoch, index), so a picture's
-//! augmentation depends neither on threads nor on the order of work. Alternating flips, which tie the
-//! epochs of a picture together, come from the stream of (seed, `"alternating flip"`, 0, index).
+//! All draws come from the stream of (seed, `"augmentation"`, epoch, index), so the augmentation of an image
+//! depends neither on threads nor on the order of work. Alternating flips connect the epochs of an image and
+//! come from the stream of (seed, `"alternating flip"`, 0, index).
 
 mod color;
 mod config;
@@ -42,7 +41,7 @@ use cutout::Hole;
 use mlestar_random::Stream;
 use warp::Surroundings;
 
-/// Augments and normalises pictures of one size.
+/// Augments and normalises images of one size.
 ///
 /// ```
 /// use mlestar_data::augment::{AugmentationConfig, Augmenter};
@@ -77,31 +76,31 @@ pub struct Augmenter {
     width: usize,
 }
 
-/// Everything that is random about one augmented picture.
+/// All random values of one augmented image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draws {
-    /// Row and column of the padded picture where the window starts, each in `0..=2 * padding`.
+    /// Row and column of the padded image where the window starts, each in `0..=2 * padding`.
     pub offset: [usize; 2],
     /// Whether the window is mirrored left to right.
     pub flip: bool,
-    /// Factors of brightness, contrast and saturation; 1 leaves the picture as it is.
+    /// Factors of brightness, contrast and saturation; 1 leaves the image unchanged.
     pub factors: [f32; 3],
-    /// Row and column of the pixel around which the hole is cut.
+    /// Row and column of the pixel at the centre of the hole.
     pub hole_center: [usize; 2],
-    /// Whether the picture is turned and zoomed.
+    /// Whether the image is rotated and zoomed.
     pub warp: bool,
-    /// By how many degrees it is turned clockwise, if it is.
+    /// Degrees of clockwise rotation, if it is rotated.
     pub degrees: f32,
-    /// How many times as large it becomes, if it does.
+    /// Scale factor, if it is zoomed.
     pub zoom: f32,
 }
 
 impl Augmenter {
-    /// An augmenter for planar pictures of `height` x `width` pixels.
+    /// An augmenter for planar images of `height` x `width` pixels.
     ///
     /// # Errors
-    /// When a value of `config` is out of range, the padding is not smaller than the picture, the
-    /// hole is larger than the picture, or `normalization` is out of range.
+    /// If a value of `config` is out of range, the padding is not smaller than the image, the hole is larger
+    /// than the image, or `normalization` is out of range.
     pub fn new(
         config: &AugmentationConfig,
         normalization: Normalization,
@@ -129,8 +128,8 @@ impl Augmenter {
         })
     }
 
-    /// What `apply` draws for the picture `index` in `epoch`. Every draw is made whether or not
-    /// its operation is on.
+    /// The random values of `apply` for the image `index` in `epoch`. All values are drawn, whether or not
+    /// their operation is on.
     pub fn draws(&self, seed: u64, epoch: u64, index: u64) -> Draws {
         let mut stream = Stream::new(seed, "augmentation", epoch, index);
         let n_offsets = 2 * self.config.random_crop_padding as u64 + 1;
@@ -167,7 +166,7 @@ impl Augmenter {
         }
     }
 
-    /// What `apply` does to the picture `index` in `epoch`, for whoever does it elsewhere.
+    /// What `apply` does to the image `index` in `epoch`, for augmentation on another device.
     pub fn view(&self, seed: u64, epoch: u64, index: u64) -> PictureView {
         let draws = self.draws(seed, epoch, index);
         let [rows, columns] = self.sources(&draws);
@@ -181,7 +180,7 @@ impl Augmenter {
         }
     }
 
-    /// The rows and the columns of the picture that the window and the margin around it show.
+    /// The source rows and columns of the window and its margin.
     fn sources(&self, draws: &Draws) -> [Vec<Option<usize>>; 2] {
         let [rows, mut columns] = self.cropper.sources(draws.offset, self.margin);
         if draws.flip {
@@ -195,21 +194,21 @@ impl Augmenter {
         (size > 0).then(|| Hole::around(draws.hole_center, size, self.height, self.width))
     }
 
-    /// Writes the augmented and normalised picture to `out`, planar as `pixels`.
+    /// Writes the augmented and normalised image to `out`, planar like `pixels`.
     ///
     /// # Panics
-    /// When `pixels` or `out` does not hold 3 x height x width values.
+    /// If `pixels` or `out` does not hold 3 x height x width values.
     pub fn apply(&self, pixels: &[u8], seed: u64, epoch: u64, index: u64, out: &mut [f32]) {
         let n_values = 3 * self.height * self.width;
         assert_eq!(
             pixels.len(),
             n_values,
-            "picture of another size than the augmenter's"
+            "the image has another size than the augmenter"
         );
         assert_eq!(
             out.len(),
             n_values,
-            "output of another size than the augmenter's"
+            "the output has another size than the augmenter"
         );
         let draws = self.draws(seed, epoch, index);
         let window = Window {

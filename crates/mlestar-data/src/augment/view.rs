@@ -1,33 +1,33 @@
-//! What augmentation does to a picture, apart from doing it.
+//! Describes what augmentation does to an image, without doing it.
 
 use super::Warp;
 use std::ops::Range;
 
-/// Where the pixels of an augmented picture come from and what becomes of them: all that a device with the
-/// pictures in its memory must know to augment one.
+/// The source of each pixel of an augmented image and the changes to it: everything a device needs to augment
+/// an image that is in its memory.
 ///
-/// [`Augmenter::apply`](super::Augmenter::apply) does on the CPU what [`Augmenter::view`](super::Augmenter::view)
-/// says.
+/// [`Augmenter::apply`](super::Augmenter::apply) does on the CPU what
+/// [`Augmenter::view`](super::Augmenter::view) describes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PictureView {
-    /// Row of the picture that each row shows, from `margin` rows above the first one to as many below the last,
-    /// `[height + 2 * margin]`; none where the padding is black.
+    /// Source row of each row, from `margin` rows above the first one to `margin` rows below the last one,
+    /// `[height + 2 * margin]`; `None` if the padding is black.
     pub rows: Vec<Option<usize>>,
-    /// Column of the picture that each column shows, `[width + 2 * margin]`, in reverse when it is mirrored; none
-    /// where the padding is black.
+    /// Source column of each column, `[width + 2 * margin]`, in reverse order if the image is mirrored; `None`
+    /// if the padding is black.
     pub columns: Vec<Option<usize>>,
-    /// Pixels around the window of which rows and columns tell; 0 where no picture is turned or zoomed.
+    /// Pixels around the window that rows and columns include; 0 if no image is rotated or zoomed.
     pub margin: usize,
-    /// Where in what rows and columns show each pixel is read; none where it is its own place.
+    /// The position in these rows and columns at which each pixel is read; `None` if it is not moved.
     pub warp: Option<Warp>,
-    /// Factors of brightness, contrast and saturation; none where colours stay as they are.
+    /// Factors of brightness, contrast and saturation; `None` if colours do not change.
     pub factors: Option<[f32; 3]>,
-    /// Rows and columns whose common pixels are 0 after normalisation; none without cutout.
+    /// The rows and columns of the hole, whose pixels are 0 after normalisation; `None` without cutout.
     pub hole: Option<[Range<usize>; 2]>,
 }
 
 impl PictureView {
-    /// A picture of `height` x `width` pixels as it is.
+    /// An unchanged image of `height` x `width` pixels.
     #[must_use]
     pub fn unchanged(height: usize, width: usize) -> Self {
         Self {
@@ -62,7 +62,7 @@ mod tests {
                 cutout_size: hole % (side + 1),
                 ..AugmentationConfig::default()
             };
-            // The value of a byte is the byte, less a half so that black differs from the hole.
+            // The value of a byte is the byte minus a half, so that black differs from the hole.
             let normalization = Normalization::new([0.5 / 255.0; 3], [1.0 / 255.0; 3]).unwrap();
             let augmenter = Augmenter::new(&config, normalization, height, width).unwrap();
             let view = augmenter.view(seed, epoch, index);

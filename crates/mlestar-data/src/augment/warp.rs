@@ -1,8 +1,8 @@
-//! Turning and zooming about the centre, with bilinear interpolation.
+//! Rotation and zoom about the centre, with bilinear interpolation.
 
 use crate::ImageSet;
 
-/// A turn and a zoom of a picture about its centre: for each pixel, where it is read.
+/// A rotation and a zoom of an image about its centre: the source position of each pixel.
 ///
 /// ```
 /// use mlestar_data::augment::Warp;
@@ -14,35 +14,35 @@ use crate::ImageSet;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Warp {
-    /// What the row and the column of a pixel, less those of the centre, are multiplied with.
+    /// The matrix for the row and the column of a pixel, relative to the centre.
     pub matrix: [[f32; 2]; 2],
 }
 
 impl Warp {
-    /// Nothing moves.
+    /// The identity.
     pub const IDENTITY: Self = Self {
         matrix: [[1.0, 0.0], [0.0, 1.0]],
     };
 
-    /// A turn by `degrees` clockwise, and a picture that is `factor` (above 0) times as large.
+    /// A clockwise rotation by `degrees`, and a scaling by `factor` (above 0).
     #[must_use]
     pub fn new(degrees: f32, factor: f32) -> Self {
         let (sine, cosine) = degrees.to_radians().sin_cos();
         let [along, across] = [cosine / factor, sine / factor];
-        // The way back: from where a pixel is shown to where it was.
+        // The inverse: from the position in the result to the position in the source.
         Self {
             matrix: [[along, -across], [across, along]],
         }
     }
 
-    /// Row and column of what stays in its place in a picture of `size`, height and width.
+    /// Row and column of the fixed point in an image of `size`, height and width.
     #[must_use]
     pub fn center(size: [usize; 2]) -> [f32; 2] {
         size.map(|side| (side as f32 - 1.0) / 2.0)
     }
 
-    /// The row and column, between pixels, that `pixel` of a picture of `size` (height and width) shows; they may lie
-    /// outside the picture.
+    /// The row and column, between pixels, of the source of `pixel` in an image of `size` (height and width);
+    /// they may lie outside the image.
     #[must_use]
     pub fn read_at(&self, pixel: [usize; 2], size: [usize; 2]) -> [f32; 2] {
         let center = Self::center(size);
@@ -54,17 +54,17 @@ impl Warp {
     }
 }
 
-/// How far outside a picture of `size`, in pixels, a warp that makes it at most `shrink` (at least 1) times smaller
-/// reads, the neighbours for interpolation included.
+/// How far outside an image of `size`, in pixels, a warp reads that scales down by at most `shrink` (at least
+/// 1). Includes the neighbours for interpolation.
 pub(super) fn margin(size: [usize; 2], shrink: f64) -> usize {
     let [y, x] = Warp::center(size).map(f64::from);
     let farthest = shrink * y.hypot(x);
     (farthest - y.min(x)).ceil() as usize + 2
 }
 
-/// Where the pixels of a picture and of what surrounds it come from.
+/// The sources of the pixels of an image and its surroundings.
 pub(super) struct Surroundings<'a> {
-    /// Row of the picture for each row from `margin` rows before the first one on; none where it is black.
+    /// Source row of each row, from `margin` rows before the first one on; `None` if it is black.
     pub rows: &'a [Option<usize>],
     /// The same for columns.
     pub columns: &'a [Option<usize>],
@@ -72,7 +72,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
-    /// Writes the warped planar picture of `size` with values in [0, 1].
+    /// Writes the warped planar image of `size` with values in [0, 1].
     pub(super) fn warped(&self, pixels: &[u8], warp: Warp, size: [usize; 2], out: &mut [f32]) {
         let [height, width] = size;
         let area = height * width;
@@ -96,7 +96,8 @@ impl Surroundings<'_> {
         }
     }
 
-    /// The sources of the rows or columns before and after `position`, and how far it is from the first to the second.
+    /// The sources of the rows or columns before and after `position`, and its distance from the first as a
+    /// fraction.
     fn neighbours(&self, sources: &[Option<usize>], position: f32) -> ([Option<usize>; 2], f32) {
         let before = position.floor();
         let last = sources.len() - 2;

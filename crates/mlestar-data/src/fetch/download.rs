@@ -1,4 +1,4 @@
-//! Downloads a file whose size and hash are known, and resumes where it was interrupted.
+//! Downloads a file of known size and hash, and resumes after an interruption.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, Read, Write};
@@ -14,12 +14,12 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use super::{ArchiveManifest, FetchOptions, FetchProgress, FetchStage};
 use crate::error::{DataError, Result};
 
-/// Downloads the archive to `place`. Until it is complete and verified it is named `place` with
-/// `.part` added; what is found under that name is continued.
+/// Downloads the archive to `place`. Until it is complete and verified, it is named `place` with `.part`
+/// appended; an existing file of that name is resumed.
 ///
 /// # Errors
-/// [`DataError::Download`] when the address cannot be reached or does not have the file, and
-/// [`DataError::Verification`] when what was downloaded is not the file that the manifest names.
+/// [`DataError::Download`] if the address cannot be reached or does not have the file, and
+/// [`DataError::Verification`] if the downloaded file differs from the manifest.
 pub(super) fn download(
     archive: &ArchiveManifest,
     place: &Path,
@@ -44,7 +44,7 @@ pub(super) fn download(
         if have >= archive.bytes {
             match verify(archive, &part, options, progress) {
                 Ok(()) => return fs::rename(&part, place).map_err(|e| DataError::write(place, e)),
-                // What was there before may have been damaged or of another version: once more, from the start.
+                // The partial file may have been damaged or of another version: try once more from the start.
                 Err(DataError::Verification { .. }) if is_resumed => {
                     remove(&part)?;
                     (is_resumed, furthest) = (false, 0);
@@ -142,13 +142,13 @@ enum Failure {
     Passing(String),
     /// Trying again will not help.
     Final(String),
-    /// Our side cannot write.
+    /// The file cannot be written.
     Disk(DataError),
-    /// A stop was asked for.
+    /// A stop was requested.
     Stopped(DataError),
 }
 
-/// One request: continues `part`, which has `have` bytes, as far as the connection holds.
+/// One request: continues `part`, which has `have` bytes, until the connection ends.
 fn transfer(
     agent: &Agent,
     url: &str,
@@ -183,7 +183,7 @@ fn transfer(
         {
             have
         }
-        // The server sends everything: begin again.
+        // The server sends everything: restart.
         StatusCode::OK => 0,
         StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
             remove(part).map_err(Failure::Disk)?;
@@ -199,11 +199,11 @@ fn transfer(
     let offered = header("content-length").and_then(|v| v.parse::<u64>().ok());
     if let Some(offered) = offered.filter(|offered| have.saturating_add(*offered) != total) {
         return Err(Failure::Final(format!(
-            "the server offers {} bytes, but the file has {total}; it is another file, or a page in its place",
+            "the server offers {} bytes, but the file has {total}; it is another file, or an error page",
             have.saturating_add(offered)
         )));
     }
-    // One byte more than there should be is enough to see that it is another file.
+    // One byte too many is enough to know that it is another file.
     let body = response.body_mut().as_reader().take(total + 1 - have);
     append(body, part, have, total, options, progress)
 }
@@ -256,10 +256,10 @@ fn agent(url: &str, certificates: Option<&Path>) -> Result<Agent> {
         .timeout_resolve(Some(Duration::from_secs(20)))
         .timeout_connect(Some(Duration::from_secs(20)))
         .timeout_recv_response(Some(Duration::from_secs(60)))
-        // A connection that stalls is given up and resumed.
+        // A stalled connection is closed and resumed.
         .timeout_per_read(Some(Duration::from_secs(60)));
     if is_local(url) {
-        // A proxy from the environment cannot reach this machine's own servers.
+        // A proxy from the environment cannot reach servers on this machine.
         builder = builder.proxy(None);
     }
     if let Some(path) = certificates {

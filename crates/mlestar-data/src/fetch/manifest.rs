@@ -1,4 +1,4 @@
-//! Manifests of the data sets that can be fetched.
+//! Manifests of the datasets that can be fetched.
 
 use std::fs;
 use std::path::{Component, Path};
@@ -10,7 +10,7 @@ use crate::error::{DataError, Result};
 const CIFAR10: &str = include_str!("../../datasets/cifar10.toml");
 const CIFAR100: &str = include_str!("../../datasets/cifar100.toml");
 
-/// A data set's archive: where it is, how it is verified, and what it holds.
+/// A dataset's archive: its address, how to verify it, and its contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArchiveManifest {
@@ -18,19 +18,19 @@ pub struct ArchiveManifest {
     pub name: String,
     /// Full name.
     pub title: String,
-    /// Where the data set is described.
+    /// Web page that describes the dataset.
     pub homepage: String,
-    /// Where the archive is, a gzipped tar file.
+    /// Address of the archive, a gzipped tar file.
     pub url: String,
     /// The archive's file name.
     pub file_name: String,
     /// The archive's size.
     pub bytes: u64,
-    /// The archive's SHA-256, 64 hexadecimal digits in lower case. This is what is checked.
+    /// The archive's SHA-256, 64 lower-case hexadecimal digits. This is the hash that is checked.
     pub sha256: String,
-    /// The archive's MD5 as its authors publish it, for comparison by hand.
+    /// The archive's MD5 as published by its authors, for comparison by hand.
     pub md5: String,
-    /// The one folder in the archive.
+    /// The only folder in the archive.
     pub folder: String,
     /// How the files are laid out, in words.
     pub layout: String,
@@ -50,19 +50,19 @@ pub struct ArchiveManifest {
 pub struct ArchiveFile {
     /// Its name in the archive's folder.
     pub name: String,
-    /// Its size, where that is known; any size above zero otherwise.
+    /// Its size, if known; otherwise any size above zero is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
 }
 
 impl ArchiveManifest {
-    /// The names of the known data sets.
+    /// The names of the known datasets.
     pub const NAMES: [&str; 2] = ["cifar10", "cifar100"];
 
-    /// The manifest of a known data set.
+    /// The manifest of a known dataset.
     ///
     /// # Errors
-    /// When `name` is none of [`NAMES`](Self::NAMES).
+    /// If `name` is not one of [`NAMES`](Self::NAMES).
     ///
     /// ```
     /// use mlestar_data::fetch::ArchiveManifest;
@@ -77,17 +77,17 @@ impl ArchiveManifest {
             _ => Err(DataError::InvalidManifest {
                 name: name.to_string(),
                 problem: format!(
-                    "there is no such data set; known are {}",
+                    "there is no such dataset; known are {}",
                     Self::NAMES.join(" and ")
                 ),
             }),
         }
     }
 
-    /// Parses and checks a manifest; `name` is named in errors.
+    /// Parses and checks a manifest; errors name `name`.
     ///
     /// # Errors
-    /// When it is not valid TOML, has an unknown key, lacks one, or does not pass [`check`](Self::check).
+    /// If it is not valid TOML, has an unknown key, lacks one, or does not pass [`check`](Self::check).
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let manifest: Self = toml::from_str(text).map_err(|e| DataError::InvalidManifest {
             name: name.to_string(),
@@ -97,11 +97,11 @@ impl ArchiveManifest {
         Ok(manifest)
     }
 
-    /// Checks that names are plain file names, so that nothing is written elsewhere, and that the
-    /// SHA-256 is one.
+    /// Checks that names are plain file names, so that nothing is written elsewhere, and that the SHA-256 is
+    /// valid.
     ///
     /// # Errors
-    /// Says which value is wrong.
+    /// The value that is wrong.
     pub fn check(&self) -> Result<()> {
         let invalid = |problem: String| {
             Err(DataError::InvalidManifest {
@@ -133,7 +133,7 @@ impl ArchiveManifest {
         Ok(())
     }
 
-    /// What is missing from an unpacked `folder` or has the wrong size, if anything.
+    /// The first file that is missing from an unpacked `folder` or has the wrong size, if any.
     pub fn first_difference(&self, folder: &Path) -> Option<String> {
         self.files.iter().find_map(|file| {
             let found = fs::metadata(folder.join(&file.name))

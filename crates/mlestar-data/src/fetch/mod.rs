@@ -1,4 +1,4 @@
-//! Fetches known data sets: download, verify, unpack.
+//! Fetches known datasets: download, verify, unpack.
 //!
 //! ```
 //! use mlestar_data::fetch::ArchiveManifest;
@@ -22,24 +22,23 @@ pub use unpack::{UnpackLimits, unpack};
 
 use crate::error::{DataError, Result};
 
-/// How to fetch.
+/// Options of a fetch.
 #[derive(Debug, Clone)]
 pub struct FetchOptions {
-    /// Where to download from instead of the manifest's address, such as a mirror. What comes from
-    /// there is verified all the same.
+    /// Download address that replaces the manifest's, such as a mirror. The download is still verified.
     pub url: Option<String>,
     /// A PEM file of the certificate authorities to trust instead of the built-in ones (Mozilla's), for
-    /// networks whose proxy has its own.
+    /// networks whose proxy uses its own.
     pub certificates: Option<PathBuf>,
-    /// How many times in a row nothing may arrive before it gives up; at least 1.
+    /// Number of attempts in a row without any data before it gives up; at least 1.
     pub attempts: usize,
-    /// How long to wait before trying again.
+    /// Waiting time between attempts.
     pub retry_wait: Duration,
-    /// Whether the archive stays once it is unpacked.
+    /// Whether to keep the archive after it is unpacked.
     pub keep_archive: bool,
-    /// What the archive may hold at most.
+    /// Limits of the archive's contents.
     pub limits: UnpackLimits,
-    /// Becomes true when the work is to stop; may be set from another thread or a signal's handler.
+    /// Set this to true to stop the work, from another thread or a signal handler.
     pub stop: Option<Arc<AtomicBool>>,
 }
 
@@ -59,7 +58,7 @@ impl Default for FetchOptions {
 
 impl FetchOptions {
     /// # Errors
-    /// [`DataError::Stopped`] when a stop was asked for.
+    /// [`DataError::Stopped`] if a stop was requested.
     fn check_stop(&self, doing: &'static str) -> Result<()> {
         match &self.stop {
             Some(stop) if stop.load(Ordering::Acquire) => Err(DataError::Stopped { doing }),
@@ -67,8 +66,8 @@ impl FetchOptions {
         }
     }
 
-    /// The defaults, with the certificates that the environment variable `SSL_CERT_FILE` names, as
-    /// other programs take them.
+    /// The defaults, with the certificates in the file that the environment variable `SSL_CERT_FILE` names, as
+    /// in other programs.
     pub fn from_environment() -> Self {
         let certificates = std::env::var_os("SSL_CERT_FILE")
             .filter(|v| !v.is_empty())
@@ -80,22 +79,22 @@ impl FetchOptions {
     }
 }
 
-/// What is being done.
+/// A stage of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchStage {
-    /// The archive arrives.
+    /// The archive is being downloaded.
     Downloading,
-    /// The archive's SHA-256 is computed.
+    /// The SHA-256 of the archive is being computed.
     Verifying,
-    /// Files are written. How many bytes there will be is known only for the files that the manifest
-    /// names with their sizes.
+    /// Files are being written. The total number of bytes is known only if the manifest gives the sizes of all
+    /// files.
     Unpacking,
 }
 
-/// How far it is.
+/// The progress of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchProgress {
-    /// What is being done.
+    /// The current stage.
     pub stage: FetchStage,
     /// Bytes done in this stage.
     pub bytes_done: u64,
@@ -103,19 +102,18 @@ pub struct FetchProgress {
     pub bytes_total: u64,
 }
 
-/// Downloads `archive` into the folder `into`, verifies and unpacks it there, and returns the data
-/// set's folder.
+/// Downloads `archive` into the folder `into`, verifies and unpacks it there, and returns the folder of the
+/// dataset.
 ///
-/// Each step is skipped where its result is there: an unpacked folder whose files have the sizes that
-/// the manifest names is taken as it is (their content is not hashed); an archive that was put there
-/// by hand is verified and unpacked; a download that was interrupted is continued. The data set's
-/// folder appears whole or not at all.
+/// Stages that are already done are skipped. An unpacked folder whose files have the sizes in the manifest is
+/// used as it is (their content is not hashed). An archive that was put there by hand is verified and unpacked.
+/// An interrupted download is resumed. The dataset's folder appears complete or not at all.
 ///
 /// # Errors
-/// When the address cannot be reached (the message says which file to put where by hand), when the
-/// archive is not the one that the manifest names, when it holds what must not be unpacked, when the
-/// data set's folder exists but is incomplete, or when the disk cannot be written.
-/// [`DataError::Stopped`] when `options.stop` asks for it; what was downloaded stays for the next call.
+/// If the address cannot be reached (the message says which file to put where by hand), if the archive differs
+/// from the manifest, if it holds forbidden entries, if the dataset's folder exists but is incomplete, or if
+/// the disk cannot be written. [`DataError::Stopped`] if `options.stop` is set; the download is kept for the
+/// next call.
 pub fn fetch(
     archive: &ArchiveManifest,
     into: &Path,

@@ -1,4 +1,4 @@
-//! Unpacks an archive so that nothing in it can be written anywhere else.
+//! Unpacks an archive so that nothing can be written outside the target folder.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
@@ -9,10 +9,10 @@ use tar::EntryType;
 
 use crate::error::{DataError, Result};
 
-/// What an archive may hold at most.
+/// Limits of an archive's contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnpackLimits {
-    /// Bytes after decompression, of everything together.
+    /// Total bytes after decompression.
     pub max_bytes: u64,
     /// Files and folders.
     pub max_entries: usize,
@@ -28,17 +28,15 @@ impl Default for UnpackLimits {
     }
 }
 
-/// Unpacks a gzipped tar file into `target`, an existing folder. `progress` is told how many bytes
-/// have been written.
+/// Unpacks a gzipped tar file into `target`, an existing folder. `progress` receives the number of bytes
+/// written.
 ///
-/// Only plain files and folders are accepted. Owners, permissions, times and extended attributes are
-/// not taken over.
+/// Only plain files and folders are accepted. Owners, permissions, times and extended attributes are ignored.
 ///
 /// # Errors
-/// When the archive is damaged; when an entry is a link, a device or anything else that is not a file
-/// or a folder, has an absolute path or one with `..`, or is there twice; when a limit is exceeded;
-/// when a file cannot be written. What was unpacked until then stays, so that `target` should be a
-/// temporary folder.
+/// If the archive is damaged; if an entry is a link, a device or anything else that is not a file or a folder,
+/// has an absolute path or one with `..`, or occurs twice; if a limit is exceeded; if a file cannot be written.
+/// Files unpacked before the error stay, so `target` should be a temporary folder.
 pub fn unpack(
     archive: &Path,
     target: &Path,
@@ -52,7 +50,7 @@ pub fn unpack(
     let damaged = |e: io::Error| refused(format!("it is damaged: {e}"));
     let file = File::open(archive).map_err(|e| DataError::read(archive, e))?;
     let gzip = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, file));
-    // Everything counts, headers too, so that no kind of entry can fill the memory.
+    // Everything counts, including headers, so that no kind of entry can fill the memory.
     let limited = Limited {
         inner: gzip,
         left: limits
@@ -91,14 +89,14 @@ pub fn unpack(
                 write_entry(&mut entry, &path, &mut written, progress).map_err(|e| match e {
                     Failure::Reading(e) => damaged(e),
                     Failure::Writing(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                        refused(format!("its entry {name:?} is there twice"))
+                        refused(format!("its entry {name:?} occurs twice"))
                     }
                     Failure::Writing(e) => DataError::write(&path, e),
                 })?;
             }
             other => {
                 return Err(refused(format!(
-                    "its entry {name:?} is a {other:?}, but only files and folders are unpacked"
+                    "its entry {name:?} is a {other:?}, but an archive may contain only files and folders"
                 )));
             }
         }
@@ -133,25 +131,25 @@ fn write_entry(
     }
 }
 
-/// The path below the target folder that an entry's name stands for.
+/// The path below the target folder for an entry's name.
 fn safe_path(name: &str) -> Result<PathBuf, &'static str> {
-    // A backslash or a colon would lead elsewhere on Windows.
+    // A backslash or a colon would have another meaning on Windows.
     if name.contains(['\\', ':', '\0']) {
-        return Err("has a character that does not belong in a file name");
+        return Err("has a character that is not allowed in a file name");
     }
     let mut path = PathBuf::new();
     for part in Path::new(name).components() {
         match part {
             Component::Normal(part) => path.push(part),
             Component::CurDir => {}
-            Component::ParentDir => return Err("leads out of its folder with .."),
+            Component::ParentDir => return Err("leaves its folder with .."),
             Component::RootDir | Component::Prefix(_) => return Err("has an absolute path"),
         }
     }
     Ok(path)
 }
 
-/// Fails when more is read than is allowed.
+/// Fails if more bytes are read than allowed.
 struct Limited<R> {
     inner: R,
     left: u64,
@@ -163,7 +161,7 @@ impl<R: Read> Read for Limited<R> {
         self.left = self
             .left
             .checked_sub(n as u64)
-            .ok_or_else(|| io::Error::other("it is far larger unpacked than it should be"))?;
+            .ok_or_else(|| io::Error::other("its unpacked size is far larger than expected"))?;
         Ok(n)
     }
 }

@@ -1,8 +1,8 @@
-//! Batches of augmented, normalised pictures, made ahead by threads and never reordered.
+//! Batches of augmented, normalised images, prepared in advance by threads, in a fixed order.
 //!
-//! The order of an epoch is fixed by (seed, epoch) and the augmentation of a picture by (seed,
-//! epoch, its index), so neither the number of threads nor how far they work ahead changes a bit
-//! of any batch, and an epoch can be continued in its middle ([`Loader::epoch_from`]).
+//! The order of an epoch depends only on (seed, epoch) and the augmentation of an image only on (seed, epoch,
+//! its index). The number of threads and how far they work ahead do not change a bit of any batch, and an epoch
+//! can be resumed in its middle ([`Loader::epoch_from`]).
 
 mod prefetch;
 mod shrink;
@@ -18,46 +18,46 @@ use std::sync::Arc;
 
 pub use shrink::AreaSpan;
 
-/// Pictures and labels of one step.
+/// Images and labels of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Normalised pictures, `[n, 3, height, width]` in row-major order.
+    /// Normalised images, `[n, 3, height, width]` in row-major order.
     pub images: Vec<f32>,
     /// Labels, `[n]`.
     pub labels: Vec<u32>,
-    /// Index of every picture in the set, `[n]`.
+    /// Index of every image in the set, `[n]`.
     pub indices: Vec<usize>,
-    /// Number of pictures.
+    /// Number of images.
     pub n: usize,
-    /// Height of every picture, in pixels.
+    /// Height of every image, in pixels.
     pub height: usize,
-    /// Width of every picture, in pixels.
+    /// Width of every image, in pixels.
     pub width: usize,
 }
 
-/// What a [`Batch`] is made of: for a device that has the pictures of the set in its memory.
+/// The plan of a [`Batch`], for a device that has the images of the set in its memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchPlan {
-    /// What each picture shows, `[n]`, in the set's size.
+    /// The view of each image, `[n]`, in the set's size.
     pub views: Vec<PictureView>,
     /// Labels, `[n]`.
     pub labels: Vec<u32>,
-    /// Index of every picture in the set, `[n]`.
+    /// Index of every image in the set, `[n]`.
     pub indices: Vec<usize>,
 }
 
-/// How a [`Loader`] makes batches.
+/// Settings of a [`Loader`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoaderConfig {
-    /// Pictures in a batch, at least 1; the last batch of an epoch may have fewer.
+    /// Images in a batch, at least 1; the last batch of an epoch may have fewer.
     pub batch_size: usize,
-    /// Whether every epoch has a random order of its own; otherwise that of the set.
+    /// Whether every epoch has its own random order; otherwise the order of the set.
     pub shuffle: bool,
-    /// Whether a last batch with fewer pictures is left out.
+    /// Whether an incomplete last batch is left out.
     pub drop_last: bool,
-    /// Batches made ahead, at most; with 0 each batch is made when it is asked for.
+    /// Maximum number of batches prepared in advance; with 0, each batch is prepared on request.
     pub prefetch: usize,
-    /// Threads that make batches, at least 1; no more than `prefetch` are started.
+    /// Threads that prepare batches, at least 1; at most `prefetch` are started.
     pub threads: usize,
     /// Seed of the order and of the augmentation.
     pub seed: u64,
@@ -77,7 +77,7 @@ impl Default for LoaderConfig {
     }
 }
 
-/// Makes the batches of any epoch of a set.
+/// Prepares the batches of any epoch of a set.
 ///
 /// ```
 /// use mlestar_data::loader::{Loader, LoaderConfig};
@@ -100,7 +100,7 @@ pub struct Loader {
     config: LoaderConfig,
 }
 
-/// What the threads need to make a batch, apart from its indices.
+/// What the threads need to prepare a batch, apart from its indices.
 #[derive(Debug, Clone)]
 struct Source {
     set: Arc<ImageSet>,
@@ -108,18 +108,18 @@ struct Source {
     normalization: Normalization,
     table: NormalizationTable,
     seed: u64,
-    /// Where pictures are to be smaller than they are, after augmentation.
+    /// How to resize images to a smaller size after augmentation, if configured.
     shrinker: Option<Shrinker>,
-    /// Height and width of the pictures in a batch.
+    /// Height and width of the images in a batch.
     size: [usize; 2],
 }
 
 impl Loader {
-    /// A loader of `set`; without `augmentation` the pictures are only normalised.
+    /// A loader for `set`; without `augmentation` the images are only normalised.
     ///
     /// # Errors
-    /// When the set is empty, the batch size or the number of threads is 0, `drop_last` would
-    /// leave no batch, or `augmentation` or `normalization` is out of range.
+    /// If the set is empty, the batch size or the number of threads is 0, `drop_last` would leave no batch, or
+    /// `augmentation` or `normalization` is out of range.
     pub fn new(
         set: Arc<ImageSet>,
         augmentation: Option<AugmentationConfig>,
@@ -153,11 +153,11 @@ impl Loader {
         })
     }
 
-    /// The same batches with smaller pictures, `[height, width]` in pixels: augmented and normalised as
-    /// before, then each pixel the mean of the area that it stands for.
+    /// The same batches with smaller images, `[height, width]` in pixels: augmented and normalised as before,
+    /// then each pixel is the mean of the area that it covers.
     ///
     /// # Errors
-    /// When a side is 0 or larger than that of the set's pictures.
+    /// If a side is 0 or larger than that of the set's images.
     pub fn shrunk_to(&self, size: [usize; 2]) -> Result<Self, DataError> {
         let set = &self.source.set;
         let full = [set.height(), set.width()];
@@ -166,7 +166,7 @@ impl Loader {
                 return Err(DataError::invalid_setting(
                     key,
                     side,
-                    format!("1 to {most}, that of the pictures"),
+                    format!("1 to {most}, that of the images"),
                 ));
             }
         }
@@ -186,7 +186,7 @@ impl Loader {
         &self.source.set
     }
 
-    /// Normalisation of the pictures.
+    /// Normalisation of the images.
     pub fn normalization(&self) -> &Normalization {
         &self.source.normalization
     }
@@ -206,7 +206,7 @@ impl Loader {
         self.epoch_from(epoch, 0)
     }
 
-    /// The batches of `epoch` from `first_batch` on: exactly the tail of [`Loader::epoch`].
+    /// The batches of `epoch` from `first_batch` on: exactly the end of [`Loader::epoch`].
     pub fn epoch_from(&self, epoch: u64, first_batch: usize) -> EpochIter {
         let source = Arc::clone(&self.source);
         let order = self.order(epoch);
@@ -222,7 +222,7 @@ impl Loader {
         }
     }
 
-    /// What the batches of [`Loader::epoch_from`] are made of, in the same order.
+    /// The plans of the batches of [`Loader::epoch_from`], in the same order.
     pub fn plans_from(
         &self,
         epoch: u64,
@@ -238,8 +238,8 @@ impl Loader {
         })
     }
 
-    /// The rows and columns of the set's pictures that those of a batch's are the means of; none where
-    /// pictures keep their size.
+    /// For each row and column of a smaller image, the source rows and columns that it averages; `None` if
+    /// images keep their size.
     pub fn area_spans(&self) -> Option<[&[AreaSpan]; 2]> {
         self.source.shrinker.as_ref().map(Shrinker::spans)
     }
@@ -259,7 +259,7 @@ fn check(set: &ImageSet, config: &LoaderConfig) -> Result<(), DataError> {
         return Err(DataError::invalid_setting(
             "the set to load",
             "empty",
-            "at least one picture; check the sizes of the splits",
+            "at least one image; check the sizes of the splits",
         ));
     }
     for (key, value) in [
@@ -328,7 +328,7 @@ impl Source {
         indices.iter().map(|index| self.set.label(*index)).collect()
     }
 
-    /// Writes a picture in the set's size, augmented and normalised.
+    /// Writes an image in the set's size, augmented and normalised.
     fn picture(&self, epoch: u64, index: usize, out: &mut [f32]) {
         let pixels = self.set.pixels(index);
         match &self.augmenter {

@@ -1,4 +1,4 @@
-//! Work done ahead by threads, handed out in order.
+//! Work done in advance by threads, returned in order.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -7,11 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// Yields `make(i)` for every `i` of a range, in order. Threads make up to `ahead` items before
-/// they are asked for, and no more; with `ahead` 0 each item is made when it is asked for.
+/// Yields `make(i)` for every `i` of a range, in order. Threads make up to `ahead` items in advance; with
+/// `ahead` 0 each item is made on request.
 ///
-/// A panic in `make` is passed on to whoever asks for that item. Dropping the iterator stops and
-/// joins the threads.
+/// A panic in `make` is passed on to the caller that requests that item. Dropping the iterator stops and joins
+/// the threads.
 pub(super) struct Prefetch<T> {
     shared: Arc<Shared<T>>,
     threads: Vec<JoinHandle<()>>,
@@ -30,10 +30,10 @@ struct Shared<T> {
 }
 
 struct State<T> {
-    /// The first item that no thread has begun.
+    /// The first item that no thread has started.
     unclaimed: usize,
     end: usize,
-    /// The item that will be taken next.
+    /// The next item to be taken.
     next: usize,
     finished: BTreeMap<usize, Result<T, Box<dyn Any + Send>>>,
     stopped: bool,
@@ -64,8 +64,8 @@ impl<T: Send + 'static> Prefetch<T> {
         let threads = (0..n_threads)
             .map_while(|number| {
                 let shared = Arc::clone(&shared);
-                // Where no more threads can be had, those that there are do the work; without any,
-                // the items are made when they are asked for.
+                // If no more threads can be started, the existing ones do the work; without any, the items are
+                // made on request.
                 std::thread::Builder::new()
                     .name(format!("loader-{number}"))
                     .spawn(move || shared.work())
@@ -95,7 +95,7 @@ impl<T> Shared<T> {
         }
     }
 
-    /// The next item to make, once there is room for it.
+    /// The next item to make, as soon as there is room for it.
     fn claim(&self) -> Option<usize> {
         let mut state = self.lock();
         loop {
@@ -210,7 +210,7 @@ mod tests {
         });
         assert_eq!(items.next(), Some(0));
         drop(items);
-        // Every thread held the closure; it is gone once all of them have ended.
+        // Every thread held the closure; it is dropped once all of them have ended.
         assert_eq!(Arc::strong_count(&alive), 1);
     }
 

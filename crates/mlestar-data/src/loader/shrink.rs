@@ -1,10 +1,10 @@
-//! Smaller copies of pictures, each value the mean of the area that it stands for.
+//! Smaller copies of images; each value is the mean of the area that it covers.
 
-/// Shrinks planar pictures of one size to another.
+/// Resizes planar images from one size to a smaller one.
 ///
-/// A pixel of the result covers `source / target` pixels of the source in each direction, and is their
-/// mean; pixels that it covers in part count by that part. (As OpenCV's `INTER_AREA`.) The mean over the
-/// whole picture stays the same.
+/// A pixel of the result covers `source / target` pixels of the source in each direction and is their mean;
+/// partly covered pixels count partly, as in OpenCV's `INTER_AREA`. The mean over the whole image does not
+/// change.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Shrinker {
     rows: Vec<AreaSpan>,
@@ -13,17 +13,17 @@ pub(super) struct Shrinker {
     source_height: usize,
 }
 
-/// The rows, or the columns, that one row or column of a smaller picture is the mean of.
+/// The rows or columns that one row or column of a smaller image averages.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AreaSpan {
     /// The first of them.
     pub first: usize,
-    /// How much each from `first` on counts; the sum is 1.
+    /// The weight of each one, starting with `first`; the sum is 1.
     pub shares: Vec<f32>,
 }
 
 impl Shrinker {
-    /// From `source` to `target`, `[height, width]` in pixels, the target being at most the source and at
+    /// From `source` to `target`, `[height, width]` in pixels. The target must be at most the source and at
     /// least 1 in both directions.
     pub(super) fn new(source: [usize; 2], target: [usize; 2]) -> Self {
         let [rows, columns] = [0, 1].map(|axis| spans(source[axis], target[axis]));
@@ -35,12 +35,13 @@ impl Shrinker {
         }
     }
 
-    /// What the rows and the columns of the result are the means of.
+    /// The source rows and columns that the rows and columns of the result average.
     pub(super) fn spans(&self) -> [&[AreaSpan]; 2] {
         [&self.rows, &self.columns]
     }
 
-    /// Writes the smaller copy of `picture`, of any number of planes, to `out`, of as many.
+    /// Writes the smaller copy of `picture`, which may have any number of planes, to `out`, which has the same
+    /// number.
     pub(super) fn apply(&self, picture: &[f32], out: &mut [f32]) {
         let planes = picture.chunks_exact(self.source_height * self.source_width);
         let [height, width] = [self.rows.len(), self.columns.len()];
@@ -65,7 +66,7 @@ impl Shrinker {
 
 fn spans(source: usize, target: usize) -> Vec<AreaSpan> {
     let covered = |index: usize| {
-        // In units of 1 / target of a source pixel, everything is a whole number.
+        // In units of 1 / target of a source pixel, all values are integers.
         let [start, end] = [index * source, (index + 1) * source];
         let [first, last] = [start / target, (end - 1) / target];
         let share = |pixel: usize| {

@@ -3,51 +3,51 @@
 use crate::DataError;
 use serde::{Deserialize, Serialize};
 
-/// From where on something is a finding, and how much is compared.
+/// The limits above which an image becomes a finding, and how many images are compared.
 ///
 /// | key | default | range | meaning |
 /// |---|---|---|---|
-/// | `blank_std` | 0.005 | 0 to 1 | blank when every channel's standard deviation is below |
-/// | `dark_brightness` | 0.08 | 0 to 1 | over-dark when the mean brightness is below |
-/// | `bright_brightness` | 0.95 | 0 to 1 | over-bright when the mean brightness is above |
-/// | `low_contrast_std` | 0.04 | 0 to 1 | low contrast when the deviation of the brightness is below |
-/// | `near_duplicate_bits` | 12 | 0 to 64 | near duplicates have at most so many of 128 steps of brightness opposite |
-/// | `near_duplicate_correlation` | 0.98 | 0 to 1 | ... and small versions (8x8, RGB) correlate at least so much |
-/// | `max_compared_pictures` | 80000 | at least 2 | near duplicates are looked for in a sample of so many |
+/// | `blank_std` | 0.005 | 0 to 1 | blank if the standard deviation of every channel is below |
+/// | `dark_brightness` | 0.08 | 0 to 1 | over-dark if the mean brightness is below |
+/// | `bright_brightness` | 0.95 | 0 to 1 | over-bright if the mean brightness is above |
+/// | `low_contrast_std` | 0.04 | 0 to 1 | low contrast if the deviation of the brightness is below |
+/// | `near_duplicate_bits` | 12 | 0 to 64 | near duplicates have opposite signs in at most this many of 128 steps of brightness |
+/// | `near_duplicate_correlation` | 0.98 | 0 to 1 | ... and their small versions (8x8, RGB) correlate at least this much |
+/// | `max_compared_pictures` | 80000 | at least 2 | size of the sample in which near duplicates are searched |
 /// | `neighbours` | 10 | 1 to 100 | nearest neighbours that vote on a label |
-/// | `neighbour_agreement` | 0.9 | above 0.5, at most 1 | share that must vote for one other class |
-/// | `min_neighbour_accuracy` | 0.5 | 0 to 1 | without so large a share of right votes, no label is suspected |
-/// | `max_references` | 6000 | at least 1 | training pictures that can be neighbours, stratified |
-/// | `max_suspected_mislabels` | 200 | | the strongest suspicions that are listed |
+/// | `neighbour_agreement` | 0.9 | above 0.5, at most 1 | share of neighbours that must vote for one other class |
+/// | `min_neighbour_accuracy` | 0.5 | 0 to 1 | below this share of correct votes, no label is suspected |
+/// | `max_references` | 6000 | at least 1 | training images that can be neighbours, stratified |
+/// | `max_suspected_mislabels` | 200 | | the strongest suspicions, up to this number, are listed |
 ///
 /// Pixels, deviations and brightness are on the scale 0-1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QualityConfig {
-    /// Blank when every channel's standard deviation is below.
+    /// Blank if the standard deviation of every channel is below.
     pub blank_std: f64,
-    /// Over-dark when the mean brightness is below.
+    /// Over-dark if the mean brightness is below.
     pub dark_brightness: f64,
-    /// Over-bright when the mean brightness is above.
+    /// Over-bright if the mean brightness is above.
     pub bright_brightness: f64,
-    /// Low contrast when the standard deviation of the brightness is below.
+    /// Low contrast if the standard deviation of the brightness is below.
     pub low_contrast_std: f64,
-    /// Near duplicates have at most so many of the 128 steps of their perceptual hashes opposite.
+    /// Near duplicates differ in the sign of at most this many of the 128 steps of their perceptual hashes.
     pub near_duplicate_bits: u32,
     /// Small versions of near duplicates have at least this correlation.
     pub near_duplicate_correlation: f64,
-    /// Near duplicates are looked for in a random sample of at most so many pictures.
+    /// Near duplicates are searched in a random sample of at most this many images.
     pub max_compared_pictures: usize,
     /// Number of nearest neighbours that vote on a label.
     pub neighbours: usize,
     /// Share of the neighbours that must vote for one other class.
     pub neighbour_agreement: f64,
-    /// No label is suspected when the neighbours vote for a smaller share of all labels: they
-    /// then know too little about the classes.
+    /// If the neighbours vote correctly for less than this share of all labels, they know too little about the
+    /// classes, and no label is suspected.
     pub min_neighbour_accuracy: f64,
-    /// Training pictures that can be neighbours, at most; a stratified sample of larger sets.
+    /// Maximum number of training images that can be neighbours; a stratified sample of larger sets.
     pub max_references: usize,
-    /// Suspected mislabels that are listed, at most: the strongest.
+    /// Maximum number of suspected mislabels that are listed, the strongest first.
     pub max_suspected_mislabels: usize,
 }
 
@@ -74,7 +74,7 @@ impl QualityConfig {
     /// Checks the thresholds.
     ///
     /// # Errors
-    /// Names the key, its value and its range.
+    /// The key, its value and its range.
     pub fn check(&self) -> Result<(), DataError> {
         for (key, value) in [
             ("quality.blank_std", self.blank_std),
@@ -96,7 +96,7 @@ impl QualityConfig {
         }
         if self.near_duplicate_bits > 64 {
             let (key, value) = ("quality.near_duplicate_bits", self.near_duplicate_bits);
-            let allowed = "0 to 64; half of the 128 steps of unrelated pictures are opposite";
+            let allowed = "0 to 64; unrelated images differ in half of the 128 steps";
             return Err(DataError::invalid_setting(key, value, allowed));
         }
         if self.max_compared_pictures < 2 {

@@ -9,21 +9,21 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Side of the small version that confirms a near duplicate.
 const SMALL_SIDE: usize = 8;
-/// Rows and columns of the grid whose neighbours the perceptual hash compares.
+/// Rows and columns of the grid whose neighbouring cells the perceptual hash compares.
 const HASH_GRID: usize = 9;
-/// The smallest step between two cells of the grid that counts, in 0-1: two grey levels, more than the noise of a
-/// cell's mean.
+/// The smallest step between two cells of the grid that counts, in 0-1: two grey levels, which exceeds the
+/// noise of a cell's mean.
 const SMALLEST_STEP: f32 = 2.0 / 255.0;
-/// With fewer of its 128 steps a picture is flat for the most part. Nine of ten photographs have 100 and more, white
-/// digits on black about 50.
+/// An image with fewer of its 128 steps is mostly flat. Nine of ten photographs have 100 or more, white digits
+/// on black about 50.
 const FEWEST_STEPS: u32 = 77;
-/// Side of the version that confirms near duplicates that are flat for the most part.
+/// Side of the version that confirms near duplicates that are mostly flat.
 const DETAIL_SIDE: usize = 32;
-/// ... and the correlation that it asks for. Noise of 3 of 255 grey levels leaves 0.999.
+/// ... and its required correlation. Noise of 3 of 255 grey levels leaves 0.999.
 const DETAIL_CORRELATION: f32 = 0.998;
 
-/// Finds all duplicates; each later picture is reported once for the earlier copy of its own class, and once for that
-/// of another class.
+/// Finds all duplicates. Each later image is reported once for the earlier copy of its own class, and once for
+/// that of another class.
 pub(super) fn find(
     pictures: &Pictures<'_>,
     thresholds: &QualityConfig,
@@ -51,7 +51,7 @@ pub(super) fn find(
     findings
 }
 
-/// The first earlier pictures with the same size and bytes as one.
+/// The first earlier images with the same size and bytes as this one.
 #[derive(Clone, Copy, Default)]
 struct Copies {
     same_class: Option<usize>,
@@ -64,7 +64,7 @@ impl Copies {
     }
 }
 
-/// The earlier copies of every picture.
+/// The earlier copies of every image.
 fn earlier_copies(pictures: &Pictures<'_>) -> Vec<Copies> {
     let hashes: Vec<u64> = (0..pictures.len())
         .into_par_iter()
@@ -79,7 +79,7 @@ fn earlier_copies(pictures: &Pictures<'_>) -> Vec<Copies> {
         let (set, _) = pictures.locate(position);
         (set.height(), set.width())
     };
-    // Of equal pictures, the first of each class.
+    // Of equal images, the first of each class.
     let mut firsts_by_hash: HashMap<u64, Vec<usize>> = HashMap::new();
     let mut copies = Vec::with_capacity(pictures.len());
     for (position, hash) in hashes.into_iter().enumerate() {
@@ -139,17 +139,14 @@ fn describe_other(pictures: &Pictures<'_>, position: usize, other: usize) -> Str
     if pictures.label(other) == pictures.label(position) {
         name
     } else {
-        format!(
-            "{name}, which is labelled {} instead",
-            pictures.class(other)
-        )
+        format!("{name}, which has the label {}", pictures.class(other))
     }
 }
 
 fn sample(mut distinct: Vec<usize>, limit: usize, notes: &mut Vec<String>) -> Vec<usize> {
     if distinct.len() > limit {
         notes.push(format!(
-            "near duplicates were looked for in a random sample of {limit} of {} distinct pictures",
+            "near duplicates were searched in a random sample of {limit} of {} distinct images",
             distinct.len()
         ));
         Stream::new(0, "quality-duplicates", 0, 0).shuffle(&mut distinct);
@@ -159,7 +156,7 @@ fn sample(mut distinct: Vec<usize>, limit: usize, notes: &mut Vec<String>) -> Ve
     distinct
 }
 
-/// What near duplicates are recognised by.
+/// The features that identify near duplicates.
 struct Signature {
     position: usize,
     steps: Steps,
@@ -167,8 +164,8 @@ struct Signature {
     small: Vec<f32>,
 }
 
-/// The perceptual hash: 64 steps to the right and 64 down between the cells of a grid. A step that is
-/// smaller than [`SMALLEST_STEP`] is neither up nor down: on flat ground its sign is that of the noise.
+/// The perceptual hash: 64 steps to the right and 64 down between the cells of a grid. A step smaller than
+/// [`SMALLEST_STEP`] counts as neither up nor down, because in flat areas its sign depends on noise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Steps {
     up: u128,
@@ -194,18 +191,18 @@ impl Steps {
         steps
     }
 
-    /// Steps that go up in one picture and down in the other.
+    /// Number of steps that go up in one image and down in the other.
     fn opposite(self, other: Self) -> u32 {
         (self.up & other.down).count_ones() + (self.down & other.up).count_ones()
     }
 
-    /// Whether most of the picture is flat, so that few steps say anything about it.
+    /// Whether the image is mostly flat, so that few of its steps mean anything.
     fn is_flat(self) -> bool {
         (self.up | self.down).count_ones() < FEWEST_STEPS
     }
 }
 
-/// `None` for flat pictures, of which nothing is known but their noise.
+/// `None` for flat images, which contain only noise.
 fn signature(pictures: &Pictures<'_>, position: usize) -> Option<Signature> {
     let (set, index) = pictures.locate(position);
     let (pixels, height, width) = (set.pixels(index), set.height(), set.width());
@@ -218,7 +215,7 @@ fn signature(pictures: &Pictures<'_>, position: usize) -> Option<Signature> {
     })
 }
 
-/// A picture at `side` x `side` pixels in RGB, centred and of length 1; `None` where it is flat.
+/// An image at `side` x `side` pixels in RGB, centred and of length 1; `None` if it is flat.
 fn version(pictures: &Pictures<'_>, position: usize, side: usize) -> Option<Vec<f32>> {
     let (set, index) = pictures.locate(position);
     let (pixels, height, width) = (set.pixels(index), set.height(), set.width());
@@ -232,7 +229,7 @@ fn version(pictures: &Pictures<'_>, position: usize, side: usize) -> Option<Vec<
     centred_unit(&values)
 }
 
-/// The best earlier match of a picture.
+/// The best earlier match of an image.
 struct Match {
     earlier: usize,
     bits: u32,
@@ -249,7 +246,7 @@ fn near_duplicates(
         .with_min_len(64)
         .filter_map(|position| signature(pictures, *position))
         .collect();
-    // Apart from the other fields, the hashes of 60,000 pictures fit into two megabytes of cache.
+    // Apart from the other fields, the hashes of 60,000 images fit into two megabytes of cache.
     let hashes: Vec<Steps> = signatures.iter().map(|signature| signature.steps).collect();
     (0..signatures.len())
         .into_par_iter()
@@ -300,8 +297,8 @@ fn best_match(
     best
 }
 
-/// Whether two pictures are the same up to noise at [`DETAIL_SIDE`]. Small versions of pictures that are flat for the
-/// most part are alike where the pictures are not.
+/// Whether two images are equal except for noise at [`DETAIL_SIDE`]. Small versions of mostly flat images look
+/// alike even if the images do not.
 fn agree_in_detail(pictures: &Pictures<'_>, one: usize, other: usize) -> bool {
     let versions = [one, other].map(|position| version(pictures, position, DETAIL_SIDE));
     matches!(versions, [Some(one), Some(other)] if dot(&one, &other) >= DETAIL_CORRELATION)
@@ -319,7 +316,7 @@ fn near_finding(
         FindingKind::NearLeakage
     };
     let detail = format!(
-        "{} of 128 steps of the perceptual hash are opposite in {}; small versions correlate {:.4}",
+        "{} of 128 steps of the perceptual hash differ from {}; the correlation of the small versions is {:.4}",
         best.bits,
         describe_other(pictures, position, best.earlier),
         best.correlation

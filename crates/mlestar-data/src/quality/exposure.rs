@@ -1,15 +1,15 @@
-//! Blank, over-dark, over-bright and low-contrast pictures.
+//! Blank, over-dark, over-bright and low-contrast images.
 
 use super::{Finding, FindingKind, Pictures, QualityConfig};
 use rayon::prelude::*;
 
-/// Moments of one picture, pixels in 0-1.
+/// Moments of one image, pixels in 0-1.
 struct Exposure {
     /// Largest standard deviation of a channel.
     largest_channel_std: f64,
     /// Mean of 0.299 R + 0.587 G + 0.114 B.
     brightness: f64,
-    /// Standard deviation of the same.
+    /// Standard deviation of the same brightness.
     brightness_std: f64,
 }
 
@@ -47,11 +47,12 @@ fn deviation(n: u64, sum: u64, squares: u64) -> f64 {
     (scaled as f64).sqrt() / n as f64
 }
 
-/// From this share of all pictures on, a kind of exposure is what the set is like, and no flaw of single pictures.
+/// If this share of all images has one kind of exposure, it is a property of the set and not a flaw of single
+/// images.
 const USUAL_SHARE: f64 = 0.25;
 
-/// One finding a picture at most: the first that applies of blank, dark, bright, low contrast. What a quarter of the
-/// set is like becomes one note about the set.
+/// At most one finding per image: the first that applies of blank, dark, bright, low contrast. A property of a
+/// quarter of the set becomes one note about the set.
 pub(super) fn find(
     pictures: &Pictures<'_>,
     thresholds: &QualityConfig,
@@ -83,7 +84,7 @@ pub(super) fn find(
         let n_found = findings.iter().filter(|found| found.kind == kind).count();
         if n_found as f64 >= USUAL_SHARE * n_all as f64 && n_found > 1 {
             notes.push(format!(
-                "{n_found} of {n_all} images have {limit}: that is what this set is like, and not a flaw of single \
+                "{n_found} of {n_all} images have {limit}: this is a property of the set, not a flaw of single \
                  images; normalisation answers it"
             ));
             findings.retain(|found| found.kind != kind);

@@ -1,4 +1,4 @@
-//! Small versions of pictures, and features computed from them.
+//! Small versions of images, and features computed from them.
 
 /// A grey or colour plane as floats, pixels in 0-1.
 pub(super) struct Plane {
@@ -8,7 +8,7 @@ pub(super) struct Plane {
 }
 
 impl Plane {
-    /// Brightness (0.299 R + 0.587 G + 0.114 B) of a planar picture.
+    /// Brightness (0.299 R + 0.587 G + 0.114 B) of a planar image.
     pub(super) fn brightness(pixels: &[u8], height: usize, width: usize) -> Self {
         let area = height * width;
         let (red, rest) = pixels.split_at(area);
@@ -23,7 +23,7 @@ impl Plane {
         }
     }
 
-    /// One channel of a planar picture.
+    /// One channel of a planar image.
     pub(super) fn channel(pixels: &[u8], channel: usize, height: usize, width: usize) -> Self {
         let area = height * width;
         let plane = &pixels[channel * area..][..area];
@@ -34,8 +34,8 @@ impl Plane {
         }
     }
 
-    /// The plane as `rows` x `columns` means over boxes, which overlap by a pixel where the sizes
-    /// do not divide.
+    /// The plane as `rows` x `columns` means over boxes, which overlap by a pixel if the sizes are not
+    /// divisible.
     pub(super) fn shrink(&self, rows: usize, columns: usize) -> Self {
         let mut values = Vec::with_capacity(rows * columns);
         for row in 0..rows {
@@ -67,17 +67,17 @@ fn box_bounds(number: usize, n_boxes: usize, side: usize) -> (usize, usize) {
     )
 }
 
-/// Subtracts the mean and scales to length 1; `None` when there is nothing but the mean.
+/// Subtracts the mean and scales to length 1; `None` if nothing remains.
 pub(super) fn centred_unit(values: &[f32]) -> Option<Vec<f32>> {
     let mean = values.iter().sum::<f32>() / values.len() as f32;
     let centred: Vec<f32> = values.iter().map(|v| v - mean).collect();
     let length = centred.iter().map(|v| v * v).sum::<f32>().sqrt();
-    // Half a grey level of standard deviation: below it the direction is that of the noise.
+    // Half a grey level of standard deviation: below it, noise determines the direction.
     let smallest = 0.002 * (values.len() as f32).sqrt();
     (length > smallest).then(|| centred.into_iter().map(|v| v / length).collect())
 }
 
-/// Scalar product; both slices are equally long. Eight sums side by side, so that the compiler can
+/// Scalar product; both slices must have the same length. Eight sums side by side, so that the compiler can
 /// use vector instructions.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0_f32; 8];

@@ -1,8 +1,8 @@
-//! Labels that the nearest neighbours of a picture disagree with.
+//! Finds labels that the nearest neighbours of an image contradict.
 //!
-//! Features: orientations of the brightness gradient (0-180 degrees, so light on dark equals dark
-//! on light) in six bins over 4x4 cells, and the centred 4x4 brightness at half weight; neighbours
-//! are the training pictures with the largest cosine.
+//! Features: orientations of the brightness gradient (0-180 degrees, so light on dark equals dark on light) in
+//! six bins over 4x4 cells, and the centred 4x4 brightness with half the weight. The neighbours are the
+//! training images with the largest cosine.
 
 use super::features::{Plane, centred_unit, dot};
 use super::{Finding, FindingKind, Pictures, Place, QualityConfig};
@@ -14,7 +14,7 @@ use std::collections::HashSet;
 const CELLS: usize = 4;
 const ORIENTATIONS: usize = 6;
 const N_FEATURES: usize = CELLS * CELLS * (ORIENTATIONS + 1);
-/// Side to which pictures are brought before gradients are taken.
+/// Side to which images are resized before gradients are computed.
 const SIDE: usize = 32;
 /// Queries that share one pass over the references.
 const QUERIES_PER_PASS: usize = 16;
@@ -25,7 +25,7 @@ pub(super) struct Mislabels {
     pub(super) neighbour_accuracy: Option<f64>,
 }
 
-/// How the neighbours of one picture vote.
+/// The votes of the neighbours of one image.
 struct Vote {
     position: usize,
     winner: u32,
@@ -38,7 +38,7 @@ struct Vote {
     example: usize,
 }
 
-/// Lets the neighbours of every picture vote that is not `blank`; blank ones have no vote either.
+/// Lets the neighbours of every image that is not `blank` vote; blank ones do not vote either.
 pub(super) fn find(
     pictures: &Pictures<'_>,
     blank: &HashSet<Place>,
@@ -72,7 +72,7 @@ pub(super) fn find(
         .iter()
         .filter(|vote| vote.winner == pictures.label(vote.position))
         .count();
-    // There are votes: the references themselves vote.
+    // There are votes, because the references themselves have neighbours.
     let accuracy = n_agreeing as f64 / votes.len() as f64;
     let findings = if accuracy >= thresholds.min_neighbour_accuracy {
         suspects(pictures, votes, thresholds, notes)
@@ -90,8 +90,7 @@ pub(super) fn find(
     }
 }
 
-/// Training pictures that can be neighbours: all, or the same number of each class as far as there
-/// are so many.
+/// Training images that can be neighbours: all, or the same number per class if there are enough.
 fn references(
     pictures: &Pictures<'_>,
     positions: &[usize],
@@ -113,11 +112,11 @@ fn references(
         *taken += 1;
         *taken <= per_class
     });
-    // Of more classes than that, not all have one.
+    // With more classes than that, some have none.
     train.truncate(limit);
     train.sort_unstable();
     notes.push(format!(
-        "labels were compared with {} of {n_train} training pictures, at most {per_class} a class",
+        "labels were compared with {} of {n_train} training images, at most {per_class} per class",
         train.len()
     ));
     train
@@ -229,7 +228,7 @@ fn count(pictures: &Pictures<'_>, position: usize, nearest: &[(f32, usize)]) -> 
             .iter()
             .filter(move |(_, other)| pictures.label(*other) == label)
     };
-    // Among equally frequent classes, that of the most similar neighbour wins.
+    // Of equally frequent classes, that of the most similar neighbour wins.
     let mut winner = (0, pictures.label(position));
     for (_, other) in nearest {
         let label = pictures.label(*other);
@@ -291,7 +290,7 @@ fn suspects(
 fn finding(pictures: &Pictures<'_>, vote: &Vote, thresholds: &QualityConfig) -> Finding {
     let suggested = pictures.class(vote.example);
     let detail = format!(
-        "{:.0} of {} most similar training pictures are {suggested} (mean cosine {:.3}), {:.0} have its own label",
+        "{:.0} of the {} most similar training images are {suggested} (mean cosine {:.3}), {:.0} have its own label",
         vote.share * thresholds.neighbours as f64,
         thresholds.neighbours,
         vote.similarity,

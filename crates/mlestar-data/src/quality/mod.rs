@@ -1,10 +1,9 @@
-//! Looks for pictures that harm training or falsify a result.
+//! Finds images that harm training or falsify a result.
 //!
-//! [`check`] finds exact and near duplicates within and across splits, equal pictures with different labels, sequences
-//! of files that a split has cut, pictures that are blank,
-//! over-dark, over-bright or of low contrast, and labels that a picture's nearest neighbours
-//! disagree with. Every finding names the picture, the measured value and the threshold; nothing
-//! is changed or left out of the data.
+//! [`check`] finds exact and near duplicates within and across splits, equal images with different labels,
+//! sequences of files that a split has separated, images that are blank, over-dark, over-bright or of low
+//! contrast, and labels that the nearest neighbours of an image contradict. Every finding names the image, the
+//! measured value and the threshold. The data is not changed, and nothing is left out.
 //!
 //! ```
 //! use mlestar_data::quality::{FindingKind, check};
@@ -34,25 +33,26 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
 
-/// What is wrong with a picture.
+/// What is wrong with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingKind {
-    /// The same bytes as an earlier picture of the same class and split. Value: steps of the perceptual hash that are
-    /// opposite, 0.
+    /// The same bytes as an earlier image of the same class and split. Value: number of different steps of the
+    /// perceptual hash, 0.
     ExactDuplicate,
-    /// The same bytes as a picture of the same class of an earlier split (train before validation before test).
+    /// The same bytes as an image of the same class in an earlier split (train before validation before test).
     /// Value: 0.
     Leakage,
-    /// The same bytes as an earlier picture of another class, of any split: one of the two labels is wrong. Value: 0.
+    /// The same bytes as an earlier image of another class, in any split: one of the two labels is wrong.
+    /// Value: 0.
     LabelConflict,
-    /// Nearly the picture of an earlier one of the same split. Value: steps of the perceptual hash that are opposite,
-    /// of 128.
+    /// Nearly the same as an earlier image of the same split. Value: number of different steps of the
+    /// perceptual hash, of 128.
     NearDuplicate,
-    /// Nearly the picture of one of an earlier split. Value: as `NearDuplicate`.
+    /// Nearly the same as an image of an earlier split. Value: as for `NearDuplicate`.
     NearLeakage,
-    /// A file whose name counts on from one of an earlier split, in a set where such neighbours look alike: frames of
-    /// one sequence. Value: how far apart the numbers are.
+    /// A file whose number follows that of a file in an earlier split, in a set where consecutive files look
+    /// alike: frames of one sequence. Value: difference of the numbers.
     CutSequence,
     /// One colour. Value: largest standard deviation of a channel, pixels in 0-1.
     Blank,
@@ -106,39 +106,39 @@ impl fmt::Display for FindingKind {
     }
 }
 
-/// A picture that a finding refers to besides its own.
+/// Another image that a finding refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelatedPicture {
-    /// Split of the picture.
+    /// Split of the image.
     pub split: SplitName,
-    /// Index of the picture in its split.
+    /// Index of the image in its split.
     pub index: usize,
-    /// Where the picture came from.
+    /// Where the image came from.
     pub origin: String,
-    /// Name of the picture's class.
+    /// Name of the image's class.
     pub class: String,
 }
 
-/// One picture with one thing wrong.
+/// One flaw of one image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
-    /// What is wrong.
+    /// The flaw.
     pub kind: FindingKind,
-    /// Split of the picture.
+    /// Split of the image.
     pub split: SplitName,
-    /// Index of the picture in its split.
+    /// Index of the image in its split.
     pub index: usize,
-    /// Where the picture came from.
+    /// Where the image came from.
     pub origin: String,
-    /// Name of the picture's class.
+    /// Name of the image's class.
     pub class: String,
-    /// What was measured; [`FindingKind`] says in which unit.
+    /// The measured value; [`FindingKind`] gives its unit.
     pub value: f64,
-    /// The limit that the value is beyond.
+    /// The limit that the value exceeds.
     pub threshold: f64,
-    /// The earlier picture of a duplicate, or the most similar one of the suggested class.
+    /// The earlier image of a duplicate, or the most similar one of the suggested class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub related: Option<RelatedPicture>,
     /// The class that the neighbours of a suspected mislabel agree on.
@@ -148,23 +148,23 @@ pub struct Finding {
     pub detail: String,
 }
 
-/// What [`check`] found.
+/// The result of [`check`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QualityReport {
-    /// Pictures checked in train, validation and test.
+    /// Images checked in train, validation and test.
     pub n_checked: [usize; 3],
     /// The thresholds that were used.
     pub thresholds: QualityConfig,
     /// Findings, by kind, then split, then index; mislabels by falling evidence.
     pub findings: Vec<Finding>,
-    /// Share of the pictures (without the blank ones) whose nearest neighbours vote for their
-    /// label: how much a suspected mislabel is worth. None when there are no more training
-    /// pictures than neighbours.
+    /// Share of the images (without the blank ones) whose nearest neighbours vote for their label: how reliable
+    /// suspected mislabels are. `None` if there are no more training images than neighbours.
     pub neighbour_accuracy: Option<f64>,
-    /// How alike the pictures of files are whose names count on; absent where there are too few to tell.
+    /// How alike files with consecutive numbers are; absent if there are too few to tell.
     pub sequences: Option<SequenceLikeness>,
-    /// What is said of the set as a whole, and where a rule for large sets, or the limit on suspected mislabels, left something out.
+    /// Notes about the set as a whole, and about findings left out by a rule for large sets or by the limit on
+    /// suspected mislabels.
     pub notes: Vec<String>,
 }
 
@@ -182,14 +182,14 @@ impl QualityReport {
     }
 }
 
-/// A picture's split and index.
+/// An image's split and index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Place {
     split: SplitName,
     index: usize,
 }
 
-/// All pictures of the three splits in one order: train, validation, test.
+/// All images of the three splits in one order: train, validation, test.
 struct Pictures<'a> {
     splits: &'a ImageSplits,
     places: Vec<Place>,
@@ -210,7 +210,7 @@ impl<'a> Pictures<'a> {
         self.places.len()
     }
 
-    /// The split of the picture at `position` of the common order, and its index there.
+    /// The split of the image at `position` of the common order, and its index there.
     fn locate(&self, position: usize) -> (&'a ImageSet, usize) {
         let place = self.places[position];
         (set_of(self.splits, place.split), place.index)
@@ -286,7 +286,7 @@ pub fn check(splits: &ImageSplits) -> QualityReport {
 /// Checks the three splits.
 ///
 /// # Errors
-/// When a threshold is out of range.
+/// If a threshold is out of range.
 pub fn check_with(
     splits: &ImageSplits,
     thresholds: &QualityConfig,

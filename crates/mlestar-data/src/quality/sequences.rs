@@ -1,8 +1,8 @@
-//! Files whose names count up, such as the frames of a video or of a burst, that a split has put on two sides.
+//! Numbered files, such as the frames of a video or of a burst, that a split has separated.
 //!
-//! Most data sets number their files, so a number alone says nothing. Whether neighbours in number are alike is
-//! measured: each is compared with its neighbour and with another picture of its class, and where the neighbour is
-//! the more alike of the two far more often than by chance, the names are those of sequences.
+//! Most datasets number their files, so a number alone means nothing. Therefore the similarity of neighbouring
+//! numbers is measured: each image is compared with its neighbour and with another image of its class. If the
+//! neighbour is more similar far more often than by chance, the names are those of sequences.
 
 use super::features::{Plane, centred_unit, dot};
 use super::{Finding, FindingKind, Pictures};
@@ -12,31 +12,31 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Numbers that are at most this far apart are neighbours: single frames may have been left out.
+/// Numbers at most this far apart are neighbours: single frames may be missing.
 const FARTHEST: u64 = 2;
-/// A picture that is compared instead of the neighbour is at least this far away where it has the same name.
+/// The image compared instead of the neighbour must be at least this far away if it has the same name prefix.
 const UNRELATED: u64 = 50;
-/// With fewer comparisons nothing is said ...
+/// With fewer comparisons, no statement is made ...
 const FEWEST_COMPARISONS: usize = 20;
 /// ... and more are not needed.
 const MOST_COMPARISONS: usize = 2_000;
-/// Neighbours must be the more alike in at least this share of the comparisons. By chance it is a half.
+/// The neighbour must be more similar in at least this share of the comparisons. By chance it is a half.
 const ALIKE_SHARE: f64 = 0.7;
 /// Side of the small versions that are compared.
 const SIDE: usize = 8;
 
-/// How alike the pictures of files are whose names count on.
+/// How alike files with consecutive numbers are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SequenceLikeness {
-    /// Comparisons of a neighbour in number with another picture of the class.
+    /// Number of comparisons of a neighbour with another image of the class.
     pub n_compared: usize,
-    /// Share of them in which the neighbour was the more alike, 0-1; a half where names say nothing.
+    /// Share of them in which the neighbour was more similar, 0-1; about a half if names mean nothing.
     pub neighbour_more_alike: f64,
 }
 
 impl SequenceLikeness {
-    /// Whether neighbours are alike so often that the names are those of sequences.
+    /// Whether neighbours are similar so often that the names are those of sequences.
     pub fn shows_sequences(&self) -> bool {
         self.neighbour_more_alike >= ALIKE_SHARE
     }
@@ -54,7 +54,7 @@ struct Numbered {
     position: usize,
 }
 
-/// The files of each class and beginning of a name, by number.
+/// The files of each class and name prefix, by number.
 type Names = BTreeMap<(u32, String), Vec<Numbered>>;
 
 pub(super) fn find(pictures: &Pictures<'_>) -> Sequences {
@@ -100,7 +100,7 @@ fn names(pictures: &Pictures<'_>) -> Names {
     names
 }
 
-/// Compares neighbours with others of their class; `None` when there are too few.
+/// Compares neighbours with other images of their class; `None` if there are too few.
 fn likeness(pictures: &Pictures<'_>, names: &Names) -> Option<SequenceLikeness> {
     let mut of_class: BTreeMap<u32, Vec<(&str, &Numbered)>> = BTreeMap::new();
     for ((label, beginning), files) in names {
@@ -150,7 +150,7 @@ fn small_version(pictures: &Pictures<'_>, position: usize) -> Option<Vec<f32>> {
     centred_unit(&plane.shrink(SIDE, SIDE).values)
 }
 
-/// The pictures of validation and test whose neighbour in number is in an earlier split.
+/// The images of validation and test whose neighbour in number is in an earlier split.
 fn cut(pictures: &Pictures<'_>, names: &Names) -> Vec<Finding> {
     let split = |file: &Numbered| pictures.places[file.position].split;
     let mut findings = Vec::new();
@@ -159,7 +159,7 @@ fn cut(pictures: &Pictures<'_>, names: &Names) -> Vec<Finding> {
             if split(file) == SplitName::Train {
                 continue;
             }
-            // The list is sorted by number: neighbours stand next to each other.
+            // The list is sorted by number, so neighbours are adjacent.
             let near = |other: &&Numbered| other.number.abs_diff(file.number) <= FARTHEST;
             let before = files[..place].iter().rev().take_while(near);
             let after = files[place + 1..].iter().take_while(near);

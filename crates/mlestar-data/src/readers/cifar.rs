@@ -1,8 +1,8 @@
 //! The binary versions of CIFAR-10 and CIFAR-100.
 //!
-//! A file is a row of records: one label byte (CIFAR-10), or one coarse and one fine label byte
-//! (CIFAR-100), then 3,072 pixel bytes: the red, green and blue planes of a 32 x 32 picture, each
-//! row by row. A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, and
+//! A file is a sequence of records: one label byte (CIFAR-10), or one coarse and one fine label byte
+//! (CIFAR-100), then 3,072 pixel bytes: the red, green and blue planes of a 32 x 32 image, each row by row.
+//! Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, and
 //! <https://www.cs.toronto.edu/~kriz/cifar.html>.
 
 use std::fs;
@@ -12,13 +12,13 @@ use std::sync::Arc;
 use crate::error::{DataError, Result};
 use crate::image_set::{ImageSet, Origin};
 
-/// Height and width of every picture.
+/// Height and width of every image.
 pub const SIDE: usize = 32;
 
 /// Bytes of a record's pixels.
 pub const PIXEL_BYTES: usize = 3 * SIDE * SIDE;
 
-/// Which of the two sets.
+/// Which of the two datasets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CifarKind {
     /// 10 classes; five training batches and one test batch.
@@ -27,7 +27,7 @@ pub enum CifarKind {
     Cifar100,
 }
 
-/// The files of a set, found and known to exist.
+/// The files of a set that were found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CifarFiles {
     /// The folder that they are in.
@@ -36,7 +36,7 @@ pub struct CifarFiles {
     pub train: Vec<PathBuf>,
     /// The test file.
     pub test: PathBuf,
-    /// The class names, one a line.
+    /// The class names, one per line.
     pub class_names: PathBuf,
 }
 
@@ -50,12 +50,12 @@ impl CifarFiles {
     }
 }
 
-/// A set as it is on disk.
+/// A set as stored on disk.
 #[derive(Debug, Clone)]
 pub struct CifarData {
-    /// The training pictures, in file order.
+    /// The training images, in file order.
     pub train: ImageSet,
-    /// The test pictures, in file order.
+    /// The test images, in file order.
     pub test: ImageSet,
 }
 
@@ -122,13 +122,13 @@ impl CifarKind {
     /// Finds the set's files in `folder`, or in the official archive's folder inside it.
     ///
     /// # Errors
-    /// When the folder or one of the files is not there.
+    /// If the folder or one of the files does not exist.
     pub fn files(self, folder: &Path) -> Result<CifarFiles> {
         let metadata = fs::metadata(folder).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => DataError::no_folder(
                 folder,
                 format!(
-                    "give the folder that holds {}, or fetch the data set",
+                    "give the folder that holds {}, or fetch the dataset",
                     self.test_name()
                 ),
             ),
@@ -177,7 +177,7 @@ impl CifarKind {
             {
                 "this folder holds the Python version: fetch the binary version".to_string()
             } else {
-                "fetch the data set again, or give the folder that holds the files".to_string()
+                "fetch the dataset again, or give the folder that holds the files".to_string()
             },
         })
     }
@@ -193,7 +193,7 @@ impl CifarKind {
     /// Reads the class names.
     ///
     /// # Errors
-    /// When the file cannot be read or does not hold one name for each class.
+    /// If the file cannot be read or does not hold one name for each class.
     pub fn read_class_names(self, path: &Path) -> Result<Arc<[String]>> {
         let text = fs::read_to_string(path).map_err(|e| DataError::read(path, e))?;
         let names: Vec<String> = text
@@ -209,13 +209,13 @@ impl CifarKind {
             return Err(DataError::Layout {
                 path: path.to_owned(),
                 problem: format!(
-                    "it holds {} class names, {} of them different, but {} has {}",
+                    "it holds {} class names, of which {} are different, but {} has {}",
                     names.len(),
                     sorted.len(),
                     self.title(),
                     self.n_classes()
                 ),
-                remedy: "fetch the data set again, or check that the source setting is right"
+                remedy: "fetch the dataset again, or check that the source setting is right"
                     .to_string(),
             });
         }
@@ -232,7 +232,7 @@ impl CifarKind {
         Ok(bytes)
     }
 
-    /// Checks that `bytes` are whole records with labels in range; `path` is named in errors.
+    /// Checks that `bytes` are whole records with labels in range; errors name `path`.
     ///
     /// # Errors
     /// When they are empty, end inside a record, or hold a label out of range.
@@ -322,7 +322,7 @@ mod tests {
         }
         assert!(
             check(CifarKind::Cifar10, &[0; 5000])
-                .contains("5000 bytes, which is 1 whole records of 3073 bytes and 1927 bytes over")
+                .contains("5000 bytes, which is 1 whole records of 3073 bytes and 1927 more bytes")
         );
     }
 

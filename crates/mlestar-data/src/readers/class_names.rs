@@ -1,11 +1,11 @@
-//! Class names from folder names: one Unicode form, and an order that people expect.
+//! Class names from folder names: normalised Unicode, in natural order.
 
 use std::cmp::Ordering;
 
 use unicode_normalization::UnicodeNormalization;
 
-/// A name in composed form (NFC). The same word may be written composed or decomposed, and file systems
-/// differ in which of the two they keep; both are one class.
+/// A name in composed form (NFC). A name can be written composed or decomposed, and file systems differ in
+/// which form they keep; both mean the same class.
 ///
 /// ```
 /// use mlestar_data::readers::class_names::composed;
@@ -15,7 +15,7 @@ pub fn composed(name: &str) -> String {
     name.nfc().collect()
 }
 
-/// The natural order of names: numbers in them by value (2 before 10), everything else by code points.
+/// The natural order of names: numbers by value (2 before 10), everything else by code points.
 ///
 /// ```
 /// use mlestar_data::readers::class_names::natural_order;
@@ -42,7 +42,7 @@ pub fn natural_order(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// The digits or the other characters that a name begins with, and what is left.
+/// The digits or the other characters at the start of a name, and the rest.
 fn first_part(name: &str) -> (&str, &str) {
     let is_number = name.starts_with(|c: char| c.is_ascii_digit());
     let end = name

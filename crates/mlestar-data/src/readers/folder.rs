@@ -1,15 +1,15 @@
-//! A folder of images, one folder a class.
+//! A folder of images, one folder per class.
 //!
-//! Two layouts are read. With splits: `train/<class>/*`, `test/<class>/*`, and optionally
-//! `val/<class>/*` (or `valid/`, or `validation/`). Without: `<class>/*`, which is then split. A
-//! folder has splits when it holds a folder `train` or `test` that itself holds folders.
+//! There are two layouts. With splits: `train/<class>/*`, `test/<class>/*`, and optionally `val/<class>/*` (or
+//! `valid/`, or `validation/`). Without: `<class>/*`, which is then split. A folder has splits if it holds a
+//! folder `train` or `test` that itself holds folders.
 //!
-//! Images in folders inside a class folder are of that class. Without splits a class folder must hold
-//! images directly, or the folder could be a level above the classes. What systems and programs leave,
-//! hidden files, special files and files of other types are skipped; a link is followed once, and a file
-//! is read once. What is skipped is listed with the reason.
+//! Images in folders inside a class folder belong to that class. Without splits, a class folder must hold
+//! images directly; otherwise the data folder might be one level above the classes. Files left by systems and
+//! programs, hidden files, special files and files of other types are skipped. A link is followed once, and a
+//! file is read once. Everything skipped is listed with the reason.
 //!
-//! Classes are in natural order (2 before 10) of their composed Unicode form; images are ordered by name,
+//! Classes are sorted in natural order (2 before 10) of their composed Unicode form; images are sorted by name,
 //! byte by byte. The order does not depend on the machine.
 
 use std::collections::BTreeMap;
@@ -29,19 +29,19 @@ use super::{name, picture};
 use crate::error::{DataError, Result};
 use crate::image_set::{ImageSet, Origin};
 
-/// How many skipped files are listed; the rest are counted.
+/// Limit of the list of skipped files; the rest are only counted.
 pub const MAX_SKIPPED_LISTED: usize = 100;
 
 /// The largest side, in pixels, that [`choose_size`] chooses.
 pub const MAX_CHOSEN_SIDE: usize = 64;
 
-/// How many pictures are looked at to choose a size, evenly spaced over all of them.
+/// Number of images that decide the size, evenly spaced over all images.
 const N_PROBED: usize = 1024;
 
 /// The names of the validation folder.
 const VALIDATION_NAMES: [&str; 3] = ["val", "valid", "validation"];
 
-/// A picture that was found but not yet read.
+/// An image that was found but not yet read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The file, relative to the data folder.
@@ -50,33 +50,33 @@ pub struct Entry {
     pub label: u32,
 }
 
-/// What a folder holds.
+/// The contents of a folder.
 #[derive(Debug, Clone)]
 pub struct Listing {
     /// The data folder.
     pub root: PathBuf,
     /// The class names, composed (NFC), in natural order.
     pub classes: Arc<[String]>,
-    /// The pictures of `train/`, or all pictures when there are no splits.
+    /// The images of `train/`, or all images if there are no splits.
     pub train: Vec<Entry>,
-    /// The pictures of the validation folder, if there is one.
+    /// The images of the validation folder, if there is one.
     pub validation: Option<Vec<Entry>>,
-    /// The pictures of `test/`, if there is one.
+    /// The images of `test/`, if there is one.
     pub test: Option<Vec<Entry>>,
     /// Names of the split folders; empty for the layout without splits.
     pub split_folders: Vec<String>,
-    /// Number of pictures that lie in folders inside class folders.
+    /// Number of images in folders inside class folders.
     pub n_nested: usize,
     /// Number of files and folders that were not read.
     pub n_skipped: usize,
-    /// How many there are for each kind of reason, the commonest first.
+    /// The number of skipped entries for each kind of reason, most frequent first.
     pub skipped_counts: Vec<SkippedCount>,
-    /// The first of them (at most [`MAX_SKIPPED_LISTED`]), sorted.
+    /// The first skipped entries (at most [`MAX_SKIPPED_LISTED`]), sorted.
     pub skipped: Vec<Skipped>,
 }
 
 impl Listing {
-    /// The pictures of all splits: train, then validation, then test.
+    /// The images of all splits: train, then validation, then test.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.train
             .iter()
@@ -85,38 +85,38 @@ impl Listing {
     }
 }
 
-/// A size that pictures had, and how many had it.
+/// An image size and its frequency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SizeCount {
     /// Height in pixels.
     pub height: u32,
     /// Width in pixels.
     pub width: u32,
-    /// Number of pictures.
+    /// Number of images.
     pub n: usize,
 }
 
-/// What had to be done to the pictures to bring them into one form.
+/// How images were converted to a common form.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conversions {
-    /// Pictures that were scaled or cropped.
+    /// Images that were scaled or cropped.
     pub n_resized: usize,
-    /// Grey pictures that were given three equal channels.
+    /// Grey images that were converted to three equal channels.
     pub n_grey: usize,
-    /// Pictures with an alpha channel, which were laid on the background.
+    /// Images with an alpha channel, which were placed on the background.
     pub n_alpha: usize,
-    /// Pictures with more than 8 bits a channel, which were rounded to 8.
+    /// Images with more than 8 bits per channel, which were rounded to 8.
     pub n_deep: usize,
-    /// JPEG files without their end marker, which lack nothing else.
+    /// JPEG files that lack only their end marker.
     pub n_without_end_marker: usize,
     /// Number of different sizes.
     pub n_sizes: usize,
-    /// The commonest ten sizes, commonest first.
+    /// The ten most frequent sizes, most frequent first.
     pub sizes: Vec<SizeCount>,
 }
 
-/// How large the images of a set were before they were brought to one size. Sizes are `[height, width]` in
-/// pixels, upright; they are ordered by their number of pixels.
+/// The original sizes of the images of a set. Sizes are `[height, width]` in pixels, upright, ordered by their
+/// number of pixels.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSizes {
@@ -130,14 +130,14 @@ pub struct FileSizes {
     pub largest: [u32; 2],
     /// Number of different sizes.
     pub n_sizes: usize,
-    /// Images that had another size than the one they were brought to.
+    /// Number of images whose size differed from the common size.
     pub n_resized: usize,
-    /// Images that were made larger, because they did not cover that size.
+    /// Number of images that were enlarged because they did not cover the common size.
     pub n_enlarged: usize,
 }
 
 impl FileSizes {
-    /// Of a set whose `n` images all have the size that is used. A size beyond 32 bits is cut off there.
+    /// The sizes of a set whose `n` images all have the common size. Sizes beyond 32 bits are cut off.
     pub fn uniform(height: usize, width: usize, n: usize) -> Self {
         let size = [height, width].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
         Self {
@@ -150,7 +150,7 @@ impl FileSizes {
         }
     }
 
-    /// Of images that were brought to `to`, `[height, width]`; of none, all zero.
+    /// The sizes of images that are resized to `to`, `[height, width]`; all zero without images.
     fn of(mut sizes: Vec<[u32; 2]>, to: [usize; 2]) -> Self {
         sizes.sort_unstable_by_key(|&[height, width]| {
             (u64::from(height) * u64::from(width), height, width)
@@ -177,12 +177,12 @@ impl FileSizes {
     }
 }
 
-/// Finds the pictures of a folder, without reading them.
+/// Finds the images of a folder, without reading them.
 ///
 /// # Errors
-/// When the folder is missing, unreadable or not a folder; when it holds no pictures, or fewer
-/// than two classes; when a class folder of `train/` holds none; when a class of another split is not in
-/// `train/`; when there are two validation folders.
+/// If the folder is missing, unreadable or not a folder; if it holds no images, or fewer than two classes; if a
+/// class folder of `train/` holds none; if a class of another split is not in `train/`; if there are two
+/// validation folders.
 pub fn scan(root: &Path) -> Result<Listing> {
     let mut walk = Walk::new(root);
     let top = walk.open(root)?;
@@ -209,7 +209,7 @@ pub fn scan(root: &Path) -> Result<Listing> {
     listing(walk, found)
 }
 
-/// The images of the splits, with their labels, before links are looked at.
+/// The images of the splits, with their labels, before links are resolved.
 #[derive(Default)]
 struct Scanned {
     classes: Vec<String>,
@@ -246,7 +246,7 @@ fn listing(mut walk: Walk<'_>, scanned: Scanned) -> Result<Listing> {
         if part.as_ref().is_some_and(Vec::is_empty) {
             return Err(DataError::NoPictures {
                 path: root.join(folder),
-                detail: "all that it holds are links to images that are read under other names; give it images of \
+                detail: "it holds only links to images that are read under other names; give it images of \
                          its own, or remove it"
                     .to_string(),
             });
@@ -275,7 +275,7 @@ fn listing(mut walk: Walk<'_>, scanned: Scanned) -> Result<Listing> {
     })
 }
 
-/// The folders of the train, validation and test split; empty where there is none.
+/// The folders of the train, validation and test split; empty if there is none.
 fn split_names(split_folders: &[String]) -> [&str; 3] {
     let find = |is_it: &dyn Fn(&str) -> bool| {
         let mut names = split_folders.iter().map(String::as_str);
@@ -316,7 +316,7 @@ fn scan_splits(walk: &mut Walk<'_>, top: &Content) -> Result<Scanned> {
         return Err(DataError::MissingPath {
             path: train,
             what: "the folder has a test split, but no training split".to_string(),
-            remedy: "add train/, or move the class folders of test/ up, to have them split"
+            remedy: "add train/, or move the class folders of test/ up, so that they are split"
                 .to_string(),
         });
     }
@@ -380,13 +380,13 @@ fn open_split(walk: &mut Walk<'_>, folder: &Path) -> Result<Content> {
     }
 }
 
-/// A class and its folders: one, or one a Unicode form of its name.
+/// A class and its folders: one for each Unicode form of its name.
 struct ClassFolders {
     name: String,
     folders: Vec<OsString>,
 }
 
-/// The classes that the folders in `parent` stand for, in natural order.
+/// The classes of the folders in `parent`, in natural order.
 fn class_folders(parent: &Path, folders: &[OsString]) -> Result<Vec<ClassFolders>> {
     let mut classes: Vec<ClassFolders> = Vec::new();
     for folder in folders {
@@ -413,8 +413,8 @@ fn class_folders(parent: &Path, folders: &[OsString]) -> Result<Vec<ClassFolders
     Ok(classes)
 }
 
-/// The images of the classes of the training split, or of all images where there are no splits. Then
-/// (`directly`) each class folder must hold images itself.
+/// The images of the classes of the training split, or of all images if there are no splits. In that case
+/// (`directly`), each class folder must hold images itself.
 fn read_train_classes(
     walk: &mut Walk<'_>,
     parent: &Path,
@@ -452,7 +452,7 @@ fn read_train_classes(
 fn only_nested(path: &Path) -> DataError {
     DataError::Layout {
         path: path.to_owned(),
-        problem: "it would be a class, but all its images are in folders inside it, which could be the classes"
+        problem: "it looks like a class, but all its images are in folders inside it, which could be the classes"
             .to_string(),
         remedy: "give the folder that holds the class folders; call split folders train, val and test; or move the \
                  images up"
@@ -460,8 +460,8 @@ fn only_nested(path: &Path) -> DataError {
     }
 }
 
-/// The images of the validation or test split. A class without images there is no error, whether it has
-/// a folder or not; a folder of a class that `train` does not have is one.
+/// The images of the validation or test split. A class may have no images there, with or without a folder. A
+/// folder of a class that `train` does not have is an error.
 fn read_other_split(
     walk: &mut Walk<'_>,
     parent: &Path,
@@ -495,7 +495,7 @@ fn read_other_split(
     if images.is_empty() {
         return Err(DataError::NoPictures {
             path: parent.to_owned(),
-            detail: "its class folders are empty; put images there, or remove the folder to have the split made"
+            detail: "its class folders are empty; put images there, or remove the folder so that the split is made"
                 .to_string(),
         });
     }
@@ -504,12 +504,12 @@ fn read_other_split(
 
 fn no_class_folders(path: &Path, content: &Content) -> DataError {
     let detail = if content.images.is_empty() {
-        "there are no class folders in it; give a folder with one folder of pictures for each class, or with \
+        "there are no class folders in it; give a folder with one folder of images for each class, or with \
          train/ and test/ that have them"
             .to_string()
     } else {
         format!(
-            "its {} picture(s) are not in class folders; make a folder for each class, named as the class, and move them there",
+            "its {} image(s) are not in class folders; make a folder for each class, named as the class, and move them there",
             content.images.len()
         )
     };
@@ -519,10 +519,9 @@ fn no_class_folders(path: &Path, content: &Content) -> DataError {
     }
 }
 
-/// Chooses the size that the images are brought to when none is set: a square whose side is the lower
-/// median of their shorter sides, so that most of them are not made larger, but at most
-/// [`MAX_CHOSEN_SIDE`]. Up to 1,024 evenly spaced images are looked at; those that cannot be read do not
-/// count.
+/// Chooses the common size of the images if none is configured: a square whose side is the lower median of
+/// their shorter sides, so that most images are not enlarged, but at most [`MAX_CHOSEN_SIDE`]. It reads the
+/// sizes of up to 1,024 evenly spaced images; unreadable ones do not count.
 pub fn choose_size(listing: &Listing) -> [usize; 2] {
     let entries: Vec<&Entry> = listing.entries().collect();
     let step = entries.len().div_ceil(N_PROBED).max(1);
@@ -542,27 +541,27 @@ pub fn choose_size(listing: &Listing) -> [usize; 2] {
     [side; 2]
 }
 
-/// Images that were read, and those that could not be.
+/// The images that were read, and those that could not be.
 #[derive(Debug)]
 pub struct Images {
-    /// One image an entry, in their order; those that could not be read are black.
+    /// One image per entry, in the same order; unreadable ones are black.
     pub set: ImageSet,
-    /// Which of the entries were read, ascending.
+    /// The indices of the entries that were read, ascending.
     pub readable: Vec<usize>,
-    /// The others, in the order of the entries, each with the reason.
+    /// The other entries, in order, each with the reason.
     pub unreadable: Vec<Skipped>,
-    /// What had to be converted.
+    /// How images were converted.
     pub conversions: Conversions,
-    /// How large they were before.
+    /// Their original sizes.
     pub file_sizes: FileSizes,
 }
 
-/// Reads pictures and brings them to `size`, `[height, width]`, by [`Preparation`]; transparent ones
-/// are laid on `background`. They are decoded in parallel; the order is that of `entries`. One that cannot
-/// be read is listed with the reason.
+/// Reads images and resizes them to `size`, `[height, width]`, by [`Preparation`]; transparent ones are placed
+/// on `background`. Images are decoded in parallel; the order is that of `entries`. Unreadable images are
+/// listed with the reason.
 ///
 /// # Errors
-/// When the pictures do not fit into memory.
+/// If the images do not fit into memory.
 pub fn read(
     listing: &Listing,
     entries: &[&Entry],
@@ -620,10 +619,10 @@ fn allocate(n: usize, picture_bytes: usize, size: [usize; 2]) -> Result<Vec<u8>>
     Ok(pixels)
 }
 
-/// What to do when the images of a folder do not fit into memory.
+/// The remedy if the images of a folder do not fit into memory.
 pub(crate) const TOO_LARGE_REMEDY: &str = "set a smaller data.image_size, or a data.subset";
 
-/// What was noticed about a picture as it was read.
+/// Properties of an image noticed while reading it.
 struct Seen {
     size: [u32; 2],
     was_grey: bool,

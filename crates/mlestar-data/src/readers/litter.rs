@@ -1,8 +1,8 @@
-//! Files and folders that systems and programs leave beside images.
+//! Files and folders that systems and programs leave among images.
 
 use std::ffi::OsStr;
 
-/// Names, in lower case, of what macOS, Windows, Synology, QNAP and file systems leave.
+/// Names, in lower case, that macOS, Windows, Synology, QNAP and file systems leave.
 const NAMES: [&str; 12] = [
     "@eadir",
     "@tmp",
@@ -18,7 +18,7 @@ const NAMES: [&str; 12] = [
     "icon\r",
 ];
 
-/// Beginnings, in lower case, of hidden names of the same kind.
+/// Prefixes, in lower case, of hidden names of the same kind.
 const HIDDEN_BEGINNINGS: [&str; 7] = [
     "._",
     ".ds_store",
@@ -29,8 +29,8 @@ const HIDDEN_BEGINNINGS: [&str; 7] = [
     ".fseventsd",
 ];
 
-/// Whether a file or folder of this name was left by a system or a program, and is neither an image nor
-/// a class. The case of the name does not matter.
+/// Whether a file or folder with this name was left by a system or a program and is neither an image nor a
+/// class. Case does not matter.
 ///
 /// ```
 /// use mlestar_data::readers::litter::is_litter;

@@ -1,8 +1,8 @@
-//! Readers of the formats that pictures come in.
+//! Readers for the supported image formats.
 //!
-//! Nothing is left out silently: a set that is smaller than it looks makes every figure that is computed from
-//! it wrong. A file that cannot be read is listed with the reason, and beyond a share that the config sets
-//! the set is refused.
+//! Nothing is left out silently: if a set is smaller than it looks, all its figures are wrong. An unreadable
+//! file is listed with the reason. If the share of unreadable files exceeds the configured limit, the set is
+//! refused.
 
 pub mod cifar;
 pub mod class_names;

@@ -1,10 +1,10 @@
-//! Names of files in a form that can be shown, written to JSON and read back.
+//! File names in a form that can be shown, written to JSON and read back.
 
 use std::path::{Component, Path, PathBuf};
 
-/// A path in a form that can be printed: parts joined by slashes on every platform, so that reports are
-/// the same everywhere; bytes that are not UTF-8 as `\\xe9`, a backslash as `\\\\`. Two different paths stay
-/// different.
+/// A printable form of a path: parts joined by slashes on every platform, so that reports are the same
+/// everywhere; bytes that are not UTF-8 as `\\xe9`, a backslash as `\\\\`. Different paths have different
+/// forms.
 ///
 /// ```
 /// use mlestar_data::readers::name::{original, shown};
@@ -52,7 +52,7 @@ fn escape(bytes: &[u8], text: &mut String) {
     }
 }
 
-/// The path that [`shown`] was given. A text that it cannot have made is taken as it is.
+/// The path that [`shown`] was given. A text that it cannot have produced is used unchanged.
 pub fn original(text: &str) -> PathBuf {
     match unescape(text) {
         Some(bytes) => path_from(bytes).unwrap_or_else(|| text.into()),
@@ -97,7 +97,7 @@ fn path_from(bytes: Vec<u8>) -> Option<PathBuf> {
     String::from_utf8(bytes).ok().map(PathBuf::from)
 }
 
-/// A path as a JSON string, by [`shown`] and [`original`]: serde's own form refuses what is not UTF-8.
+/// A path as a JSON string, by [`shown`] and [`original`]: serde's own form rejects paths that are not UTF-8.
 pub(crate) mod as_text {
     use serde::{Deserialize, Deserializer, Serializer};
     use std::path::{Path, PathBuf};
@@ -119,7 +119,7 @@ mod tests {
     use std::os::unix::ffi::OsStringExt;
 
     fn name() -> impl Strategy<Value = OsString> {
-        // Backslashes, letters that look like escapes, and any byte but the two that no name may hold.
+        // Backslashes, letters that look like escapes, and any byte except the two that no name may hold.
         let byte = prop_oneof![Just(b'\\'), Just(b'x'), Just(b'e'), Just(b'9'), 1_u8..=255];
         prop::collection::vec(byte.prop_filter("no slash", |b| *b != b'/'), 1..8)
             .prop_map(OsString::from_vec)

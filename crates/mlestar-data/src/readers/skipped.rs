@@ -1,38 +1,38 @@
-//! What was found in a folder and not read, and why.
+//! Files and folders that were skipped, and the reasons.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A file or folder that was not read.
+/// A skipped file or folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// The file or folder, relative to the data folder, in the form of [`shown`](super::name::shown).
     pub path: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// How many files and folders were not read for one kind of reason.
+/// The number of skipped files and folders for one kind of reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedCount {
-    /// What they are, such as "left by the system".
+    /// The kind, such as "left by the system".
     pub what: String,
-    /// How many.
+    /// The number.
     pub n: usize,
 }
 
-/// Why a file or folder is not read.
+/// The reason for skipping a file or folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reason {
     /// A system or a program left it there.
     Litter,
     /// Its name begins with a dot.
     Hidden,
-    /// Its extension is not an image's; the extension, lower case.
+    /// Its extension (given here in lower case) is not an image's.
     OtherType(String),
-    /// It is a FIFO, a socket or a device: opening it could wait for ever.
+    /// It is a FIFO, a socket or a device: opening it could block forever.
     Special,
     /// An image beside the class folders.
     OutsideClasses,
@@ -44,7 +44,7 @@ pub(super) enum Reason {
     EmptyClass,
     /// A link to a file or folder that is read under another name.
     LinkToRead(String),
-    /// A link that leads nowhere.
+    /// A link without a target.
     Dangling,
 }
 
@@ -53,7 +53,9 @@ impl fmt::Display for Reason {
         match self {
             Self::Litter => f.write_str("left by the system or a program"),
             Self::Hidden => f.write_str("hidden"),
-            Self::OtherType(_) => f.write_str("its extension is none of png, jpg, jpeg, webp, bmp"),
+            Self::OtherType(_) => {
+                f.write_str("its extension is not one of png, jpg, jpeg, webp, bmp")
+            }
             Self::Special => {
                 f.write_str("a FIFO, a socket or a device, which is never opened: remove it")
             }
@@ -61,8 +63,10 @@ impl fmt::Display for Reason {
             Self::OutsideSplits => f.write_str("an image outside the split folders"),
             Self::BesideSplits => f.write_str("a folder beside the split folders"),
             Self::EmptyClass => f.write_str("a class folder without images"),
-            Self::LinkToRead(other) => write!(f, "a link to {other}, which is read already"),
-            Self::Dangling => f.write_str("a link that leads nowhere: mend or delete it"),
+            Self::LinkToRead(other) => write!(f, "a link to {other}, which is read anyway"),
+            Self::Dangling => {
+                f.write_str("a link whose target does not exist: repair or delete it")
+            }
         }
     }
 }
@@ -77,13 +81,13 @@ impl Reason {
             Self::OutsideClasses | Self::OutsideSplits => "images outside the class folders",
             Self::BesideSplits => "folders beside the split folders",
             Self::EmptyClass => "class folders without images",
-            Self::LinkToRead(_) => "links to what is read already",
-            Self::Dangling => "links that lead nowhere",
+            Self::LinkToRead(_) => "links to files that are read anyway",
+            Self::Dangling => "links without a target",
         }
     }
 }
 
-/// How many are skipped for each kind of reason, the commonest first.
+/// The number of skipped entries for each kind of reason, most frequent first.
 pub(super) fn count<'a>(reasons: impl Iterator<Item = &'a Reason>) -> Vec<SkippedCount> {
     let mut groups: BTreeMap<&str, (usize, BTreeMap<&str, usize>)> = BTreeMap::new();
     for reason in reasons {
@@ -107,7 +111,7 @@ pub(super) fn count<'a>(reasons: impl Iterator<Item = &'a Reason>) -> Vec<Skippe
     counts
 }
 
-/// The commonest extensions, which tell whether images of an unknown format are among the files.
+/// The most frequent extensions; they show whether there are images of an unknown format.
 fn commonest(extensions: &BTreeMap<&str, usize>) -> String {
     const MOST_NAMED: usize = 5;
     let mut sorted: Vec<(&str, usize)> = extensions.iter().map(|(e, n)| (*e, *n)).collect();

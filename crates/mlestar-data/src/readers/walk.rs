@@ -1,4 +1,4 @@
-//! A walk over a data folder: what lies where, what is skipped, and where links lead.
+//! Walks a data folder: lists its contents, skips files and resolves links.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -10,41 +10,41 @@ use super::skipped::Reason;
 use super::{name, picture};
 use crate::error::{DataError, Result};
 
-/// Folders inside folders are followed to this depth.
+/// The maximum depth of folders inside folders.
 const MAX_DEPTH: usize = 64;
 
-/// What lies directly in a folder and may be read; both lists are sorted by name.
+/// The readable contents of a folder; both lists are sorted by name.
 #[derive(Default)]
 pub(super) struct Content {
     /// The names of the folders.
     pub folders: Vec<std::ffi::OsString>,
-    /// The images, by their extension.
+    /// The images, recognised by their extension.
     pub images: Vec<Found>,
 }
 
-/// An image file that was found.
+/// An image file.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub path: PathBuf,
-    /// Whether it, or a folder that it is in, is a link.
+    /// Whether it is a link or lies in a linked folder.
     pub is_linked: bool,
 }
 
-/// The images of a class folder, with those in the folders inside it.
+/// The images of a class folder, including those in folders inside it.
 #[derive(Default)]
 pub(super) struct Tree {
     pub images: Vec<Found>,
     /// How many of them are not directly in the class folder.
     pub n_nested: usize,
-    /// How many files and folders of it were skipped.
+    /// How many of its files and folders were skipped.
     pub n_skipped: usize,
 }
 
-/// A walk over the folder `root`, which collects what is skipped.
+/// A walk over the folder `root`, which records what is skipped.
 pub(super) struct Walk<'a> {
     pub root: &'a Path,
     pub skipped: Vec<(PathBuf, Reason)>,
-    /// Where links to folders led, so that none is followed twice.
+    /// The targets of followed links to folders, so that none is followed twice.
     followed: HashSet<PathBuf>,
 }
 
@@ -57,20 +57,21 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Leaves out a file or folder, named by its whole path.
+    /// Skips a file or folder, given by its whole path.
     pub fn skip(&mut self, path: &Path, reason: Reason) {
         self.skipped.push((relative(self.root, path), reason));
     }
 
-    /// Leaves out images.
+    /// Skips images.
     pub fn skip_images(&mut self, images: &[Found], reason: &Reason) {
         for found in images {
             self.skip(&found.path, reason.clone());
         }
     }
 
-    /// Lists a folder. Hidden files, litter, special files and what is no image are skipped; a link
-    /// without an extension that leads nowhere is listed as a folder, since it may stand for a class.
+    /// Lists a folder. Hidden files, litter, special files and other files without an image extension are
+    /// skipped. A link without an extension and without a target is listed as a folder, because it may stand
+    /// for a class.
     pub fn open(&mut self, folder: &Path) -> Result<Content> {
         let mut content = Content::default();
         for entry in read_folder(folder)? {
@@ -151,7 +152,7 @@ impl<'a> Walk<'a> {
         below_root.into_iter().any(Path::is_symlink)
     }
 
-    /// Whether a link to a folder is followed: once, and not into a folder that it is in.
+    /// Whether to follow a link to a folder: once, and not into a folder that contains it.
     fn follow(&mut self, link: &Path) -> Result<bool> {
         let target = fs::canonicalize(link).map_err(|e| DataError::read(link, e))?;
         let parent = link.parent().unwrap_or(link);
@@ -164,7 +165,7 @@ impl<'a> Walk<'a> {
         Ok(true)
     }
 
-    /// A link's target in the form of a report: relative to the data folder where it is inside.
+    /// A link's target in the form of a report: relative to the data folder if it is inside.
     fn shown_target(&self, target: &Path) -> String {
         let root = fs::canonicalize(self.root).unwrap_or_else(|_| self.root.to_owned());
         match target.strip_prefix(&root) {
@@ -174,8 +175,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Leaves out the links among `images` that lead to a file which is among them anyway, or to which an
-    /// earlier link among them leads.
+    /// Skips the links among `images` whose target is among them, or is also the target of an earlier link.
     pub fn without_repeats(&mut self, images: &[&Found]) -> Vec<bool> {
         let mut keep = vec![true; images.len()];
         if !images.iter().any(|found| found.is_linked) {
@@ -188,7 +188,7 @@ impl<'a> Walk<'a> {
             .map(|found| root.join(relative(self.root, &found.path)))
             .collect();
         for (keep, found) in keep.iter_mut().zip(images) {
-            // A link that leads nowhere stays, to be reported as an image that cannot be read.
+            // A link without a target stays and is reported as an image that cannot be read.
             if found.is_linked
                 && let Ok(target) = fs::canonicalize(&found.path)
                 && !read.insert(target.clone())
@@ -218,7 +218,7 @@ fn read_folder(folder: &Path) -> Result<fs::ReadDir> {
 fn too_deep(path: &Path) -> DataError {
     DataError::Layout {
         path: path.to_owned(),
-        problem: format!("it is more than {MAX_DEPTH} folders inside its class folder"),
+        problem: format!("it is more than {MAX_DEPTH} folders deep inside its class folder"),
         remedy: "move its images up".to_string(),
     }
 }

@@ -1,12 +1,12 @@
-//! Small descriptions of pictures for simple classifiers: mean colours on a coarse grid.
+//! Simple features of images: mean colours on a coarse grid.
 
 use crate::ImageSet;
 use rayon::prelude::*;
 
-/// The grid has this many cells a side, or as many as the picture has pixels when it is smaller.
+/// Cells per side of the grid; fewer if the image has fewer pixels.
 const GRID_SIDE: usize = 8;
 
-/// One row of mean colours a picture, values in 0-1.
+/// One row of mean colours per image, values in 0-1.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Features {
     /// Row-major: `n` rows of `dimension` values, ordered channel, grid row, grid column.
@@ -17,7 +17,7 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// The features of the pictures of `set` at `indices`; `mirrored` swaps left and right first.
+    /// The features of the images of `set` at `indices`; `mirrored` swaps left and right first.
     pub(super) fn of(set: &ImageSet, indices: &[usize], mirrored: bool) -> Self {
         let grid = [set.height().min(GRID_SIDE), set.width().min(GRID_SIDE)];
         let rows: Vec<Vec<f32>> = indices
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn mirroring_swaps_columns_and_uneven_cells_cover_every_pixel() {
-        // 1 x 16 pixels: two pixels a cell.
+        // 1 x 16 pixels: two pixels per cell.
         let plane: Vec<u8> = (0..16).collect();
         let pixels = [plane.clone(), plane.clone(), plane].concat();
         let plain = Features::of(&set(1, 16, pixels.clone()), &[0], false);

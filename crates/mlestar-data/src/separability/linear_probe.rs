@@ -1,11 +1,11 @@
-//! A linear classifier fitted in closed form: ridge regression on one-hot targets.
+//! A linear classifier with a closed-form solution: ridge regression on one-hot targets.
 
 use super::features::Features;
 use rayon::prelude::*;
 
-/// Added to the diagonal, as a share of the number of pictures; features are standardised.
+/// Added to the diagonal, as a share of the number of images; features are standardised.
 const RIDGE: f64 = 1e-3;
-/// Rows that one partial sum covers. Fixed, so that the result does not depend on threads.
+/// Number of rows in one partial sum. Fixed, so that the result does not depend on threads.
 const ROWS_A_PART: usize = 512;
 
 /// Scores are `weights * standardised features + bias`; the largest wins.
@@ -18,7 +18,7 @@ pub(super) struct LinearProbe {
 }
 
 impl LinearProbe {
-    /// Fits the probe; `None` without pictures.
+    /// Fits the probe; `None` without images.
     pub(super) fn fit(features: &Features, n_classes: usize) -> Option<Self> {
         if features.len() == 0 {
             return None;
@@ -72,7 +72,7 @@ impl LinearProbe {
         scaled.chain([1.0]).collect()
     }
 
-    /// The lower triangle of `XᵀX`, and `XᵀY` one row a class.
+    /// The lower triangle of `XᵀX`, and `XᵀY` with one row per class.
     fn normal_equations(&self, features: &Features, n_classes: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
         let size = features.dimension() + 1;
         let starts: Vec<usize> = (0..features.len()).step_by(ROWS_A_PART).collect();
@@ -109,7 +109,7 @@ fn add_scaled(sum: &mut [f64], values: &[f64], factor: f64) {
     }
 }
 
-/// Mean and 1/std of each feature; a constant feature gets 0, which takes it out.
+/// Mean and 1/std of each feature; a constant feature gets 0, which removes it.
 fn standardisation(features: &Features) -> (Vec<f64>, Vec<f64>) {
     let n = features.len() as f64;
     let mut mean = vec![0.0; features.dimension()];
@@ -153,7 +153,7 @@ fn cholesky(matrix: &mut [f64], size: usize) -> Option<()> {
             };
             let rest = matrix[row * size + column] - products;
             matrix[row * size + column] = if column == row {
-                // A comparison that NaN fails.
+                // A comparison that is false for NaN.
                 if rest > 0.0 { rest.sqrt() } else { return None }
             } else {
                 rest / matrix[column * size + column]

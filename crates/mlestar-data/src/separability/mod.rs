@@ -1,5 +1,5 @@
-//! How far colour and layout alone tell the classes apart: simple classifiers that are fitted to
-//! training pictures and judged on validation pictures.
+//! Measures how well colour and layout alone separate the classes: simple classifiers are fitted to training
+//! images and evaluated on validation images.
 
 mod features;
 mod linear_probe;
@@ -12,57 +12,57 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The most training pictures that are looked at.
+/// Maximum number of training images used.
 const MOST_REFERENCES: usize = 10_000;
-/// The most validation pictures that are classified.
+/// Maximum number of validation images classified.
 const MOST_QUERIES: usize = 2_000;
-/// Neighbours that vote.
+/// Number of neighbours that vote.
 const NEIGHBOURS: usize = 5;
-/// Pairs of classes that are listed.
+/// Number of class pairs that are listed.
 const LISTED_PAIRS: usize = 5;
 
-/// What simple classifiers reach on mean colours over a coarse grid. All accuracies are fractions
-/// of the validation pictures that were classified.
+/// Results of simple classifiers on mean colours over a coarse grid. All accuracies are fractions of the
+/// classified validation images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Separability {
     /// Rows and columns of the grid of mean colours.
     pub grid: [usize; 2],
-    /// Values a picture: 3 x rows x columns.
+    /// Values per image: 3 x rows x columns.
     pub n_features: usize,
-    /// Training pictures that the classifiers know.
+    /// Number of training images used.
     pub n_references: usize,
-    /// Validation pictures that were classified.
+    /// Number of validation images classified.
     pub n_queries: usize,
-    /// Accuracy of always naming the class that is most frequent in training.
+    /// Accuracy of always predicting the most frequent training class.
     pub majority_accuracy: f64,
     /// Accuracy of the class with the nearest mean.
     pub centroid_accuracy: f64,
     /// Accuracy of a vote of the nearest neighbours.
     pub neighbour_accuracy: f64,
-    /// How many neighbours vote.
+    /// Number of neighbours that vote.
     pub n_neighbours: usize,
     /// Accuracy of a linear classifier (ridge regression).
     pub linear_accuracy: f64,
-    /// Accuracy of the same linear classifier on mirrored pictures.
+    /// Accuracy of the same linear classifier on mirrored images.
     pub linear_accuracy_mirrored: f64,
     /// Share of the variance of the features that lies between the classes' means, 0-1.
     pub between_class_share: f64,
-    /// Mean over all pairs of classes of the fraction of their pictures that the neighbours confuse.
+    /// Mean over all pairs of classes of the fraction of their images that the neighbours confuse.
     pub mean_pair_confusion: f64,
     /// The pairs that the neighbours confuse most, worst first.
     pub confused_pairs: Vec<PairConfusion>,
 }
 
-/// Two classes and how often the nearest neighbours take one for the other.
+/// Two classes and how often the nearest neighbours confuse them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PairConfusion {
     /// The two classes.
     pub classes: [String; 2],
-    /// Pictures of one that were taken for the other.
+    /// Images of one class that were classified as the other.
     pub n_confused: u64,
-    /// Pictures of both.
+    /// Images of both.
     pub n_pictures: u64,
     /// `n_confused / n_pictures`.
     pub fraction: f64,
@@ -78,7 +78,7 @@ impl Separability {
     }
 }
 
-/// Measures separability; `None` when a split is empty or the classes cannot be fitted.
+/// Measures separability; `None` if a split is empty or the classes cannot be fitted.
 #[must_use]
 pub fn measure(train: &ImageSet, validation: &ImageSet, seed: u64) -> Option<Separability> {
     let references = stratified_subset(train.labels(), MOST_REFERENCES.min(train.len()), seed);
@@ -132,7 +132,7 @@ fn majority(set: &ImageSet) -> u32 {
 }
 
 struct Centroids {
-    /// `None` for a class without pictures.
+    /// `None` for a class without images.
     means: Vec<Option<Vec<f64>>>,
     counts: Vec<usize>,
 }
@@ -209,7 +209,7 @@ fn squared_distance_to(mean: &[f64], row: &[f32]) -> f64 {
     differences.map(|difference| difference * difference).sum()
 }
 
-/// The majority of the nearest neighbours; among equal votes the class of the nearest of them.
+/// The majority of the nearest neighbours; if tied, the class of the nearest of them.
 fn vote_of_neighbours(known: &Features, asked: &Features) -> Vec<u32> {
     let classify = |query: usize| {
         // (distance, index), nearest first.
@@ -249,10 +249,10 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
     total
 }
 
-/// Every pair of classes that was confused, worst first (ties: in class order).
+/// Every confused pair of classes, worst first (ties: in class order).
 fn pair_confusions(predicted: &[u32], labels: &[u32], classes: &[String]) -> Vec<PairConfusion> {
     let mut counts = vec![0_u64; classes.len()];
-    // Only pairs that occur: of 10,000 classes there are 50 million.
+    // Only pairs that occur: 10,000 classes have 50 million pairs.
     let mut confused: BTreeMap<(u32, u32), u64> = BTreeMap::new();
     for (predicted, label) in predicted.iter().zip(labels) {
         counts[*label as usize] += 1;

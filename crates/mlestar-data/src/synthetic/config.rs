@@ -1,4 +1,4 @@
-//! What to generate.
+//! Settings of the synthetic set.
 
 use super::flaws::SplitCounts;
 use crate::DataError;
@@ -8,47 +8,47 @@ use serde::{Deserialize, Serialize};
 ///
 /// | key | default | range | meaning |
 /// |---|---|---|---|
-/// | `n_train` | 4000 | 10 to 1,000,000 | training pictures |
-/// | `n_validation` | 1000 | 10 to 1,000,000 | validation pictures |
-/// | `n_test` | 2000 | 10 to 1,000,000 | test pictures, balanced and without flaws |
+/// | `n_train` | 4000 | 10 to 1,000,000 | training images |
+/// | `n_validation` | 1000 | 10 to 1,000,000 | validation images |
+/// | `n_test` | 2000 | 10 to 1,000,000 | test images, balanced and without flaws |
 /// | `noise` | 0.05 | 0 to 0.5 | standard deviation of the pixel noise, pixels in 0-1 |
-/// | `clutter` | 4 | 0 to 32 | small things in the background of each picture |
-/// | `imbalance_ratio` | 1.5 | 1 to 10 | largest over smallest class, train and validation |
-/// | `exact_duplicates` | 12 | | pictures replaced by a copy of another of their split |
-/// | `near_duplicates` | 12 | | the same, slightly brighter or darker and with fresh noise |
-/// | `leaked` | 4 | | validation pictures replaced by a copy of a training picture |
-/// | `mislabelled` | 40 | | pictures with a wrong label |
-/// | `blank` | 8 | | pictures of one colour |
-/// | `over_dark` | 12 | | pictures at about a tenth of their brightness |
+/// | `clutter` | 4 | 0 to 32 | small things in the background of each image |
+/// | `imbalance_ratio` | 1.5 | 1 to 10 | ratio of largest to smallest class, train and validation |
+/// | `exact_duplicates` | 12 | | images replaced by a copy of another image of their split |
+/// | `near_duplicates` | 12 | | the same, slightly brighter or darker and with new noise |
+/// | `leaked` | 4 | | validation images replaced by a copy of a training image |
+/// | `mislabelled` | 40 | | images with a wrong label |
+/// | `blank` | 8 | | images of one colour |
+/// | `over_dark` | 12 | | images at about a tenth of their brightness |
 ///
-/// The flaws (other than `leaked`) are spread over train and validation in proportion to their
-/// sizes; they may touch at most half of either.
+/// The flaws (except `leaked`) are spread over train and validation in proportion to their sizes. At most half
+/// of the images of either split may be flawed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SyntheticConfig {
-    /// Training pictures.
+    /// Training images.
     pub n_train: usize,
-    /// Validation pictures.
+    /// Validation images.
     pub n_validation: usize,
-    /// Test pictures.
+    /// Test images.
     pub n_test: usize,
     /// Standard deviation of the pixel noise, of pixels in 0-1.
     pub noise: f64,
-    /// Small things in the background of each picture.
+    /// Small things in the background of each image.
     pub clutter: usize,
-    /// Pictures of the largest class over those of the smallest, in train and validation.
+    /// Ratio of the images of the largest and the smallest class, in train and validation.
     pub imbalance_ratio: f64,
-    /// Pictures replaced by a copy of another picture of their split.
+    /// Images replaced by a copy of another image of their split.
     pub exact_duplicates: usize,
-    /// Pictures replaced by a slightly changed copy of another picture of their split.
+    /// Images replaced by a slightly changed copy of another image of their split.
     pub near_duplicates: usize,
-    /// Validation pictures replaced by a copy of a training picture.
+    /// Validation images replaced by a copy of a training image.
     pub leaked: usize,
-    /// Pictures with a wrong label.
+    /// Images with a wrong label.
     pub mislabelled: usize,
-    /// Pictures of one colour.
+    /// Images of one colour.
     pub blank: usize,
-    /// Pictures at about a tenth of their brightness.
+    /// Images at about a tenth of their brightness.
     pub over_dark: usize,
 }
 
@@ -72,7 +72,7 @@ impl Default for SyntheticConfig {
 }
 
 impl SyntheticConfig {
-    /// The same set without any flaw: no planted pictures, balanced classes.
+    /// The same set without any flaw: no planted images, balanced classes.
     pub fn without_flaws(self) -> Self {
         Self {
             imbalance_ratio: 1.0,
@@ -89,7 +89,7 @@ impl SyntheticConfig {
     /// Checks every value against its range.
     ///
     /// # Errors
-    /// Names the key, its value and what is allowed.
+    /// The key, its value and the allowed range.
     pub fn check(&self) -> Result<(), DataError> {
         for (key, n) in [
             ("data.synthetic.n_train", self.n_train),
@@ -97,12 +97,12 @@ impl SyntheticConfig {
             ("data.synthetic.n_test", self.n_test),
         ] {
             if !(10..=1_000_000).contains(&n) {
-                let allowed = "10 (one a class) to 1000000 (all are held in memory)";
+                let allowed = "10 (one per class) to 1000000 (all are held in memory)";
                 return Err(DataError::invalid_setting(key, n, allowed));
             }
         }
         if !(0.0..=0.5).contains(&self.noise) {
-            let allowed = "0 to 0.5; 0.05 is learnable and not trivial";
+            let allowed = "0 to 0.5; 0.05 is learnable but not trivial";
             return Err(DataError::invalid_setting(
                 "data.synthetic.noise",
                 self.noise,
@@ -110,7 +110,7 @@ impl SyntheticConfig {
             ));
         }
         if self.clutter > 32 {
-            let allowed = "0 to 32; more would cover the whole picture";
+            let allowed = "0 to 32; more would cover the whole image";
             return Err(DataError::invalid_setting(
                 "data.synthetic.clutter",
                 self.clutter,
@@ -151,8 +151,8 @@ impl SyntheticConfig {
             if touched > n / 2 {
                 return Err(DataError::invalid_setting(
                     "data.synthetic",
-                    format!("a plan that touches {touched} of {n} pictures of a split with flaws"),
-                    "one that touches at most half of them; plant fewer flaws or generate more pictures",
+                    format!("a plan that touches {touched} of {n} images of a split with flaws"),
+                    "one that touches at most half of them; plant fewer flaws or generate more images",
                 ));
             }
         }

@@ -1,4 +1,4 @@
-//! The flaws that are planted in train and validation.
+//! The flaws planted in train and validation.
 
 use super::config::SyntheticConfig;
 use super::render::{bell, to_byte};
@@ -7,33 +7,33 @@ use crate::SplitName;
 use mlestar_random::Stream;
 use serde::{Deserialize, Serialize};
 
-/// What was done to a picture.
+/// The flaw of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum FlawKind {
-    /// Pixels and label are those of the earlier picture `source` of the same split.
+    /// Pixels and label are copied from the earlier image `source` of the same split.
     ExactDuplicate {
         /// Index of the original in the same split.
         source: usize,
     },
-    /// As `ExactDuplicate`, up to 6 % brighter or darker and with faint noise of its own.
+    /// Like `ExactDuplicate`, but up to 6 % brighter or darker and with its own faint noise.
     NearDuplicate {
         /// Index of the original in the same split.
         source: usize,
     },
-    /// A validation picture that is an exact copy of training picture `source`.
+    /// A validation image that is an exact copy of training image `source`.
     Leaked {
         /// Index of the original in the training split.
         source: usize,
     },
-    /// The label is another class than the figure that was drawn.
+    /// The label is not the class of the drawn figure.
     Mislabelled {
-        /// The label of what was drawn.
+        /// The class of the drawn figure.
         true_label: u32,
     },
-    /// One colour, give or take one grey level.
+    /// One colour, within one grey level.
     Blank,
-    /// Brightness between 6 % and 12 % of what was drawn.
+    /// Brightness between 6 % and 12 % of the original.
     OverDark,
 }
 
@@ -42,9 +42,9 @@ pub enum FlawKind {
 pub struct PlantedFlaw {
     /// Train or validation.
     pub split: SplitName,
-    /// Index of the flawed picture in its split.
+    /// Index of the flawed image in its split.
     pub index: usize,
-    /// What is wrong with it.
+    /// The kind of flaw.
     #[serde(flatten)]
     pub kind: FlawKind,
 }
@@ -61,7 +61,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Pictures that are changed or copied from.
+    /// Number of images that are changed or copied from.
     pub(super) fn n_touched(&self) -> usize {
         2 * (self.exact_duplicates + self.near_duplicates)
             + self.leaked
@@ -103,7 +103,7 @@ impl SplitCounts {
     }
 }
 
-/// Plants the flaws of `config`; no picture is touched twice, and originals of copies stay clean.
+/// Plants the flaws of `config`. No image is changed twice, and originals of copies stay clean.
 pub(super) fn plant(
     config: &SyntheticConfig,
     seed: u64,
@@ -148,7 +148,7 @@ fn shuffled_indices(seed: u64, draft: &Draft) -> Vec<usize> {
     indices
 }
 
-/// Plants all but the leaks, taking the pictures to touch from the end of `free`.
+/// Plants all flaws except the leaks; the images to change are taken from the end of `free`.
 fn plant_within(
     seed: u64,
     draft: &mut Draft,

@@ -1,13 +1,12 @@
-//! A procedural data set: ten shapes and textures, 32x32 RGB, with documented flaws.
+//! A procedural dataset: ten shapes and textures, 32x32 RGB, with documented flaws.
 //!
-//! Every picture holds one figure of its class at a random place, size, rotation and colour,
-//! lighter or darker than a background with a gradient and clutter, under noise. No pixel and no
-//! mean colour tells the class, so a linear model fails, while a small convolutional network
-//! learns it in a few passes.
+//! Every image holds one figure of its class at a random place, size, rotation and colour, lighter or darker
+//! than a background with a gradient and clutter, plus noise. No single pixel and no mean colour reveals the
+//! class, so a linear model fails, while a small convolutional network learns it in a few epochs.
 //!
-//! Train and validation carry a mild class imbalance and planted flaws (see [`FlawKind`]), all of
-//! them listed in [`SyntheticData::flaws`]; the test split is clean and balanced. Picture `i` of a
-//! split depends on the seed, the split and `i` alone.
+//! Train and validation have a mild class imbalance and planted flaws (see [`FlawKind`]), all listed in
+//! [`SyntheticData::flaws`]. The test split is clean and balanced. Image `i` of a split depends only on the
+//! seed, the split and `i`.
 //!
 //! ```
 //! use mlestar_data::synthetic::{SyntheticConfig, generate};
@@ -36,12 +35,12 @@ use mlestar_random::Stream;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// The generated splits and every flaw that was planted in them.
+/// The generated splits and all flaws planted in them.
 #[derive(Debug, Clone)]
 pub struct SyntheticData {
-    /// The pictures.
+    /// The images.
     pub splits: ImageSplits,
-    /// What is wrong with which picture, ordered by split and index.
+    /// All flaws, ordered by split and index.
     pub flaws: Vec<PlantedFlaw>,
 }
 
@@ -72,7 +71,7 @@ pub fn class_names() -> Arc<[String]> {
 /// Generates the three splits.
 ///
 /// # Errors
-/// When a value of `config` is out of range (see [`SyntheticConfig::check`]).
+/// If a value of `config` is out of range (see [`SyntheticConfig::check`]).
 pub fn generate(config: &SyntheticConfig, seed: u64) -> Result<SyntheticData, DataError> {
     config.check()?;
     let mut train = draw(config, seed, SplitName::Train, config.imbalance_ratio);
@@ -105,7 +104,7 @@ fn finish(draft: Draft, first_index: u64) -> Result<ImageSet, DataError> {
     )
 }
 
-/// The number that stands for a split in the keys of the random streams.
+/// The number of a split in the keys of the random streams.
 fn stream_epoch(split: SplitName) -> u64 {
     match split {
         SplitName::Train => 0,
@@ -143,8 +142,8 @@ fn draw(config: &SyntheticConfig, seed: u64, split: SplitName, imbalance_ratio: 
     }
 }
 
-/// Pictures per class: one each, and the rest in proportion to weights that fall linearly from
-/// `imbalance_ratio` for class 0 to 1 for the last, by largest remainder.
+/// Images per class: one each, and the rest by largest remainder in proportion to weights that fall linearly
+/// from `imbalance_ratio` for class 0 to 1 for the last class.
 fn class_counts(n: usize, imbalance_ratio: f64) -> Vec<usize> {
     let n_classes = shapes::CLASS_NAMES.len();
     let last = (n_classes - 1) as f64;

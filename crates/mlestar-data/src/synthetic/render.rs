@@ -1,15 +1,15 @@
-//! Draws one clean picture of a class.
+//! Draws one clean image of a class.
 
 use super::shapes;
 use mlestar_random::Stream;
 
-/// Height and width of a synthetic picture, in pixels.
+/// Height and width of a synthetic image, in pixels.
 pub(crate) const SIZE: usize = 32;
 /// Samples along each axis of a pixel, for soft edges.
 const SUPERSAMPLING: usize = 3;
 type Color = [f32; 3];
 
-/// Where a figure is and how it is turned and stretched.
+/// Position, rotation and scale of a figure.
 struct Placement {
     center: [f32; 2],
     /// Half extents along the figure's own two axes, in pixels.
@@ -19,7 +19,7 @@ struct Placement {
 }
 
 impl Placement {
-    /// The point (`x`, `y`) of the picture in the figure's own coordinates.
+    /// The point (`x`, `y`) of the image in the figure's own coordinates.
     fn local(&self, x: f32, y: f32) -> (f32, f32) {
         let (dx, dy) = (x - self.center[0], y - self.center[1]);
         let [cos, sin] = self.direction;
@@ -30,7 +30,7 @@ impl Placement {
     }
 }
 
-/// One picture in planar (CHW) order: a gradient, small clutter, the figure of `label` at a random
+/// One image in planar (CHW) order: a gradient, small clutter, the figure of `label` at a random
 /// place, size, rotation and colour, and noise with standard deviation `noise` (of pixels in 0-1).
 pub(super) fn picture(label: u32, noise: f32, n_clutter: usize, stream: &mut Stream) -> Vec<u8> {
     let mut canvas = vec![[0.0_f32; 3]; SIZE * SIZE];
@@ -119,7 +119,7 @@ fn paint_figure(canvas: &mut [Color], label: u32, background: Color, stream: &mu
     });
 }
 
-/// Lays `color` over the pixels in proportion to how much of each `is_inside` covers.
+/// Blends `color` into the pixels in proportion to the covered area of each.
 fn paint(
     canvas: &mut [Color],
     placement: &Placement,
@@ -155,7 +155,7 @@ fn blend(under: Color, over: Color, weight: f32) -> Color {
     std::array::from_fn(|c| under[c] + (over[c] - under[c]) * weight)
 }
 
-/// Adds noise, rounds, and turns the picture planar.
+/// Adds noise, rounds, and converts to planar order.
 fn to_bytes(canvas: &[Color], noise: f32, stream: &mut Stream) -> Vec<u8> {
     let mut bytes = vec![0_u8; 3 * SIZE * SIZE];
     for (channel, plane) in bytes.chunks_exact_mut(SIZE * SIZE).enumerate() {
@@ -166,13 +166,13 @@ fn to_bytes(canvas: &[Color], noise: f32, stream: &mut Stream) -> Vec<u8> {
     bytes
 }
 
-/// A value in 0-1 as a byte, rounded and cut off at the ends.
+/// A value in 0-1 as a byte, rounded and clamped.
 pub(super) fn to_byte(value: f32) -> u8 {
     (value * 255.0 + 0.5).clamp(0.0, 255.0) as u8
 }
 
-/// A bell-shaped number with mean 0 and variance 1: the sum of four random bytes, centred and
-/// scaled. It takes one draw and no logarithm, whose last bit differs between platforms.
+/// An approximately normal number with mean 0 and variance 1: the sum of four random bytes, centred and scaled.
+/// It needs one draw and no logarithm, whose last bit differs between platforms.
 pub(super) fn bell(stream: &mut Stream) -> f32 {
     let sum: u32 = stream
         .next_u32()

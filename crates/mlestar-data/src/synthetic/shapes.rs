@@ -1,7 +1,7 @@
-//! The ten shapes and textures, as inside tests on the plane.
+//! The ten shapes and textures, defined by inside tests on the plane.
 //!
-//! Only additions, multiplications, comparisons and square roots are used: they are exact by IEEE
-//! 754, so the same seed draws the same bytes on every platform (sines and cosines are not).
+//! Only additions, multiplications, comparisons and square roots are used. They are exact by IEEE 754, so the
+//! same seed draws the same bytes on every platform; sines and cosines are not exact.
 
 /// Names of the classes; the position is the label.
 pub(super) const CLASS_NAMES: [&str; 10] = [
@@ -17,7 +17,7 @@ pub(super) const CLASS_NAMES: [&str; 10] = [
     "dots",
 ];
 
-/// Distance from the centre, in units of the scale, beyond which no shape has a point.
+/// Radius, in units of the scale, that contains every shape.
 pub(super) const EXTENT: f32 = 1.5;
 
 /// Labels of the classes that are patches of a repeating pattern.
@@ -64,8 +64,8 @@ fn is_in_triangle(u: f32, v: f32) -> bool {
     -v < INRADIUS && 0.866_025_4 * u.abs() + 0.5 * v < INRADIUS
 }
 
-/// Five-pointed star with circumradius 1.25: a point is inside when it is on the inner side of at
-/// least four of the five lines through alternate corners.
+/// Five-pointed star with circumradius 1.25: a point is inside if it is on the inner side of at least four of
+/// the five lines through alternate corners.
 fn is_in_star(u: f32, v: f32) -> bool {
     const NORMALS: [(f32, f32); 5] = [
         (0.0, 1.0),
@@ -74,7 +74,7 @@ fn is_in_star(u: f32, v: f32) -> bool {
         (-0.587_785_25, -0.809_017),
         (-0.951_056_5, 0.309_017),
     ];
-    // Distance of those lines from the centre: 1.25 cos(72°); a little more makes the arms wider.
+    // Distance of those lines from the centre: 1.25 cos(72°), plus a little for wider arms.
     const LINE_DISTANCE: f32 = 0.43;
     let n_inner = NORMALS
         .iter()

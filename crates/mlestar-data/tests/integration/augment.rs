@@ -1,4 +1,4 @@
-//! Augmentation against a slow reference that follows the documentation pixel by pixel.
+//! Augmentation compared with a slow reference that follows the documentation pixel by pixel.
 
 use mlestar_data::augment::{AugmentationConfig, Augmenter, Draws, FlipMode, PaddingMode};
 use mlestar_data::normalization::{Normalization, normalize_into};
@@ -18,7 +18,7 @@ fn picture(height: usize, width: usize, seed: u64) -> Vec<u8> {
         .collect()
 }
 
-/// The documented result, in f64 and one operation after the other.
+/// The documented result, in f64, one operation after the other.
 struct Reference<'a> {
     config: &'a AugmentationConfig,
     draws: Draws,
@@ -32,7 +32,7 @@ impl Reference<'_> {
             let last = side as i64 - 1;
             match self.config.padding_mode {
                 PaddingMode::Zero => (0..=last).contains(&position).then_some(position as usize),
-                // To and fro between the borders.
+                // Back and forth between the borders.
                 PaddingMode::Reflect => {
                     let mut position = position;
                     while !(0..=last).contains(&position) {
@@ -57,7 +57,7 @@ impl Reference<'_> {
         }
     }
 
-    /// A pixel of the window, or of what surrounds it.
+    /// A pixel of the window or of its surroundings.
     fn cropped(&self, pixels: &[u8], [y, x]: [i64; 2]) -> [f64; 3] {
         let padding = self.config.random_crop_padding as i64;
         let x = if self.draws.flip {
@@ -70,8 +70,8 @@ impl Reference<'_> {
         [0, 1, 2].map(|c| self.padded(pixels, c, source_y, source_x))
     }
 
-    /// The window, turned and zoomed: a pixel that is shown at a distance and an angle from the centre lay at a
-    /// distance less the zoom and an angle less the turn.
+    /// The window, rotated and zoomed: the source of a pixel has its distance from the centre divided by the
+    /// zoom, and its angle reduced by the rotation.
     fn warped(&self, pixels: &[u8]) -> Vec<[f64; 3]> {
         let places = (0..self.height).flat_map(|y| (0..self.width).map(move |x| [y, x]));
         let center = [self.height, self.width].map(|side| (side as f64 - 1.0) / 2.0);
@@ -81,7 +81,7 @@ impl Reference<'_> {
             }
             let [y, x] = [0, 1].map(|axis| place[axis] as f64 - center[axis]);
             let distance = y.hypot(x) / f64::from(self.draws.zoom);
-            // Rows grow downwards: so this angle grows clockwise.
+            // Rows grow downwards, so this angle grows clockwise.
             let angle = y.atan2(x) - f64::from(self.draws.degrees).to_radians();
             let from = [
                 angle.sin() * distance + center[0],
@@ -184,7 +184,8 @@ proptest! {
         let mut out = vec![f32::NAN; pixels.len()];
         augmenter.apply(&pixels, seed, epoch, index, &mut out);
         let draws = augmenter.draws(seed, epoch, index);
-        // Where a pixel is read is computed in f32: so many roundings of it, times the steepest slope of a picture.
+        // Source positions are computed in f32: this many rounding errors, times the steepest slope of an
+        // image.
         let limit = if draws.warp { 1e-4 } else { 5e-6 };
         let expected = Reference { config: &config, draws, height, width }.apply(&pixels);
         for (value, expected) in out.iter().zip(&expected) {
@@ -237,7 +238,7 @@ fn alternating_flips_come_in_every_second_epoch_of_each_picture() {
     }
     // Five standard errors of a fair coin.
     assert!(n_first.abs_diff(500) < 80, "{n_first}");
-    // Everything else is drawn as without, and a probability of 0 is off.
+    // All other draws are the same as without flips, and a probability of 0 means off.
     let random = of(FlipMode::Random, 0.5);
     let off = of(FlipMode::Alternating, 0.0);
     for index in 0..100 {
@@ -295,7 +296,7 @@ fn draws_cover_their_ranges_and_change_with_every_part_of_the_key() {
     };
     assert!(near(range(|draws| draws.degrees), [-20.0, 20.0]));
     assert!(near(range(|draws| draws.zoom), [0.8, 1.25]));
-    // As often larger as smaller.
+    // Enlarged as often as reduced.
     let n_larger = draws.iter().filter(|draws| draws.zoom > 1.0).count();
     assert!(n_larger.abs_diff(1000) < 112, "{n_larger}");
     for (factor, half_width) in [(0, 0.4_f32), (1, 0.1), (2, 0.0)] {
@@ -420,7 +421,7 @@ fn a_quarter_turn_moves_every_pixel_and_blurs_none() {
     };
     assert!(!config.is_off(), "a loader would leave it out");
     let augmenter = Augmenter::new(&config, NORMALIZATION, side, side).unwrap();
-    // No draw is a quarter exactly: the nearest of many.
+    // No draw is exactly a quarter: the nearest of many.
     let off_by = |index: u64| (augmenter.draws(1, 0, index).degrees - 90.0).abs();
     let index = (0..20_000)
         .min_by(|a, b| off_by(*a).total_cmp(&off_by(*b)))
@@ -435,7 +436,7 @@ fn a_quarter_turn_moves_every_pixel_and_blurs_none() {
     for channel in 0..3 {
         for y in 0..side {
             for x in 0..side {
-                // Clockwise: what was on the left is on top.
+                // Clockwise: the left side moves to the top.
                 let was = [side - 1 - x, y];
                 let difference = at(&turned, channel, [y, x]) - at(&plain, channel, was);
                 assert!(difference.abs() < 0.03, "{difference} at {y}, {x}");

@@ -1,4 +1,4 @@
-//! CIFAR binary files, well formed and not.
+//! CIFAR binary files, valid and invalid.
 
 use std::collections::HashSet;
 use std::fs;
@@ -88,7 +88,7 @@ fn cifar100_has_the_fine_labels() {
         300,
         100,
     );
-    // The folder above the one that the archive unpacks to is found too.
+    // The folder above the unpacked archive is also accepted.
     let loaded = load(&DataConfig::new(SourceKind::Cifar100, folder.path()), 1).unwrap();
     let test = &loaded.splits.test;
     assert_eq!(test.n_classes(), 100);
@@ -100,7 +100,7 @@ fn cifar100_has_the_fine_labels() {
     assert_eq!(
         loaded.splits.validation.len(),
         100,
-        "every class keeps a validation picture"
+        "every class keeps a validation image"
     );
 }
 
@@ -130,11 +130,15 @@ fn a_subset_takes_test_pictures_in_proportion() {
     };
     refused(
         load(&with(201), 1),
-        &["a subset of 201 pictures", "has 200", "ask for at most 200"],
+        &[
+            "the requested subset has 201 images",
+            "has only 200",
+            "request at most 200",
+        ],
     );
     refused(
         load(&with(19), 1),
-        &["a subset of 19 pictures cannot hold", "ask for at least 20"],
+        &["a subset of 19 images cannot hold", "request at least 20"],
     );
 }
 
@@ -199,7 +203,9 @@ fn class_names_must_be_as_many_as_classes() {
     fs::write(folder.path().join("batches.meta.txt"), "cat\ndog\ncat\n").unwrap();
     refused(
         load10(folder.path()),
-        &["batches.meta.txt: it holds 3 class names, 2 of them different, but CIFAR-10 has 10"],
+        &[
+            "batches.meta.txt: it holds 3 class names, of which 2 are different, but CIFAR-10 has 10",
+        ],
     );
 }
 
@@ -208,10 +214,7 @@ fn other_folders_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     refused(
         load10(&folder.path().join("x")),
-        &[
-            "x is missing: there is no such folder",
-            "fetch the data set",
-        ],
+        &["x is missing: there is no such folder", "fetch the dataset"],
     );
     let file = folder.path().join("data_batch_1");
     fs::write(&file, b"pickle").unwrap();
@@ -235,7 +238,7 @@ fn a_tested_class_without_training_pictures_is_refused() {
     }
     refused(
         load10(folder.path()),
-        &["class class_009 has test pictures but no training pictures"],
+        &["class class_009 has test images but no training images"],
     );
 }
 
@@ -254,7 +257,7 @@ fn too_few_pictures_of_a_class_to_validate_are_refused() {
     refused(
         load10(folder.path()),
         &[
-            "class class_009 has 1 picture(s)",
+            "class class_009 has 1 image(s)",
             "a validation split needs at least 2",
         ],
     );

@@ -1,4 +1,4 @@
-//! Fetching from a server on this machine: whole, interrupted, wrong and hostile.
+//! Fetching from a server on this machine: complete, interrupted, wrong and hostile.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -20,17 +20,17 @@ use tar::{EntryType, Header};
 
 use crate::support::{cifar, refused};
 
-/// How the server behaves.
+/// The behaviour of the server.
 #[derive(Clone, Copy, PartialEq)]
 enum Behaviour {
     Normal,
-    /// Sends everything, whatever range is asked for.
+    /// Sends everything, whatever range is requested.
     IgnoresRange,
-    /// Ends each connection after so many bytes.
+    /// Ends each connection after this many bytes.
     Breaks(usize),
     /// Answers with a status and a short page.
     Status(u16),
-    /// Fails so many times, then behaves.
+    /// Fails this many times, then works.
     FailsFirst(usize),
     /// Accepts connections and closes them.
     Silent,
@@ -49,7 +49,7 @@ impl Server {
         let log = ranges.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // A client that goes away is one of the tests.
+                // A client that disconnects is one of the tests.
                 let _ = answer(stream, &content, behaviour, &log);
             }
         });
@@ -64,7 +64,7 @@ impl Server {
         }
     }
 
-    /// Where each request asked to begin.
+    /// The requested start of each request.
     fn ranges(&self) -> Vec<Option<usize>> {
         self.ranges.lock().unwrap().clone()
     }
@@ -136,7 +136,7 @@ fn gzip(tar: tar::Builder<Vec<u8>>) -> Vec<u8> {
     gzip.finish().unwrap()
 }
 
-/// A small CIFAR-10 in an archive as the official one is, with its manifest.
+/// A small CIFAR-10 in an archive like the official one, with its manifest.
 fn archive() -> (Vec<u8>, ArchiveManifest) {
     let folder = tempfile::tempdir().unwrap();
     cifar(folder.path(), CifarKind::Cifar10, 20, 20);
@@ -207,7 +207,7 @@ fn an_archive_is_downloaded_verified_and_unpacked() {
     let loaded = load(&DataConfig::new(SourceKind::Cifar10, &folder), 1).unwrap();
     assert_eq!(loaded.splits.test.len(), 20);
 
-    // What is there is not fetched again.
+    // An existing dataset is not fetched again.
     fetch(&manifest, into.path(), &server.options(), &mut |_| {}).unwrap();
     assert_eq!(server.ranges(), [None]);
     fs::remove_file(folder.join("test_batch.bin")).unwrap();
@@ -245,7 +245,7 @@ fn an_interrupted_download_is_continued() {
     );
 }
 
-/// The stop comes with the first bytes; the next call asks for the rest.
+/// The stop comes with the first bytes; the next call requests the rest.
 #[test]
 fn a_download_that_is_stopped_goes_on_where_it_was() {
     let (bytes, manifest) = archive();
@@ -263,7 +263,10 @@ fn a_download_that_is_stopped_goes_on_where_it_was() {
             stop.store(true, std::sync::atomic::Ordering::Release);
         }
     });
-    refused(stopped, &["stopped while", "the same command goes on"]);
+    refused(
+        stopped,
+        &["stopped while", "run the same command again to resume"],
+    );
     assert!(seen > 0);
     let left = names_in(folder.path());
     assert!(!left.is_empty(), "what was downloaded is kept");
@@ -328,7 +331,7 @@ fn passing_failures_are_tried_again() {
 fn offline_the_error_says_what_to_put_where() {
     let (bytes, manifest) = archive();
     let into = tempfile::tempdir().unwrap();
-    // A port that was just free and that nobody listens on.
+    // A port that was just free and on which nobody listens.
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -351,7 +354,7 @@ fn offline_the_error_says_what_to_put_where() {
         fetch(&manifest, into.path(), &options, &mut |_| {}),
         &expect,
     );
-    // Doing what it says helps.
+    // Following the message helps.
     fs::write(&place, &bytes).unwrap();
     fetch(&manifest, into.path(), &options, &mut |_| {}).unwrap();
 }
@@ -427,7 +430,7 @@ fn another_file_is_refused() {
     );
 }
 
-/// A tar entry with any name and kind, which the tar crate would not write by itself.
+/// A tar entry with any name and kind, including those the tar crate would not write.
 fn hostile(name: &str, kind: EntryType, link: &str, content: &[u8]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     let mut header = Header::new_gnu();
@@ -466,14 +469,11 @@ fn archives_cannot_leave_their_folder() {
     assert_eq!(unpacked(&file("./fine"), limits).unwrap(), ["fine"]);
     refused(
         unpacked(&file("../evil"), limits),
-        &[
-            "\"../evil\" leads out of its folder with ..",
-            "was not unpacked",
-        ],
+        &["\"../evil\" leaves its folder with ..", "was not unpacked"],
     );
     refused(
         unpacked(&file("a/../../../evil"), limits),
-        &["leads out of its folder"],
+        &["leaves its folder"],
     );
     refused(
         unpacked(&file("/tmp/evil"), limits),
@@ -481,12 +481,12 @@ fn archives_cannot_leave_their_folder() {
     );
     refused(
         unpacked(&file("C:\\evil"), limits),
-        &["does not belong in a file name"],
+        &["is not allowed in a file name"],
     );
     let special = |kind, link| hostile("x", kind, link, b"");
     refused(
         unpacked(&special(EntryType::Symlink, "/etc"), limits),
-        &["\"x\" is a Symlink, but only files and folders"],
+        &["\"x\" is a Symlink, but an archive may contain only files and folders"],
     );
     refused(
         unpacked(&special(EntryType::Link, "/etc/passwd"), limits),
@@ -517,11 +517,11 @@ fn archives_cannot_fill_the_disk_or_the_memory() {
         unpacked(&hostile("x", EntryType::Regular, "", &zeros), limits),
         &["holds more than 1000000 bytes"],
     );
-    // A name of many megabytes is content that is read before any entry is seen.
+    // A name of many megabytes is content that is read before any entry is visible.
     let name = vec![b'a'; 5_000_000];
     refused(
         unpacked(&hostile("x", EntryType::GNULongName, "", &name), limits),
-        &["far larger unpacked"],
+        &["unpacked size is far larger"],
     );
 
     let mut tar = tar::Builder::new(Vec::new());
@@ -554,7 +554,7 @@ fn damaged_archives_are_refused() {
         header.set_cksum();
         tar.append_data(&mut header, "same", &b"x"[..]).unwrap();
     }
-    refused(unpacked(&gzip(tar), limits), &["\"same\" is there twice"]);
+    refused(unpacked(&gzip(tar), limits), &["\"same\" occurs twice"]);
 }
 
 #[test]

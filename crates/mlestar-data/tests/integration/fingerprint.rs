@@ -1,4 +1,4 @@
-//! Fingerprints notice content and nothing else.
+//! Fingerprints detect content and nothing else.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -85,17 +85,17 @@ fn the_cache_is_used_and_never_believed_wrongly() {
     assert_eq!(written.matches("\"hash\"").count(), 42);
     assert_eq!(of(), first);
 
-    // That files are not read again shows when a hash in the cache is wrong.
+    // A wrong hash in the cache shows that files are not read again.
     let hash = &written[written.find("\"hash\":\"").unwrap() + 8..][..64];
     fs::write(&cache, written.replace(hash, &"0".repeat(64))).unwrap();
     assert_ne!(of(), first);
     fs::write(&cache, "{ torn").unwrap();
-    assert_eq!(of(), first, "a damaged cache is made anew");
+    assert_eq!(of(), first, "a damaged cache is rewritten");
 
     let file = data.join("train/cat/0001.png");
     set_time(&file, SystemTime::now() - Duration::from_secs(1800));
     assert_eq!(of(), first, "touched, but the same");
-    // The same size and an old time, but other bytes, changed in the same second as it was hashed.
+    // The same size and an old time, but other bytes, changed in the second of the hashing.
     set_time(&file, SystemTime::now());
     of();
     change_and_keep_size_and_time(&file);
@@ -111,7 +111,7 @@ fn change_and_keep_size_and_time(file: &Path) {
     set_time(file, time);
 }
 
-/// The time of change of a file's entry cannot be set, and a file put in another's place has another inode.
+/// The change time of a file's entry cannot be set, and a file that replaces another has another inode.
 #[cfg(unix)]
 #[test]
 fn an_edit_that_keeps_size_and_time_is_found() {
@@ -141,16 +141,16 @@ fn a_full_check_reads_every_file() {
     let config = DataConfig::new(SourceKind::Folder, &data);
     let of = |reread| fingerprint_with(&config, Some(&cache), reread).unwrap();
     let first = of(Reread::Changed);
-    // A wrong hash in the cache stands for a change that nothing but the content shows.
+    // A wrong hash in the cache simulates a change that only the content shows.
     let written = fs::read_to_string(&cache).unwrap();
     let hash = &written[written.find("\"hash\":\"").unwrap() + 8..][..64];
     fs::write(&cache, written.replace(hash, &"0".repeat(64))).unwrap();
     assert_ne!(of(Reread::Changed), first);
     assert_eq!(of(Reread::All), first);
-    assert_eq!(of(Reread::Changed), first, "the cache was made anew");
+    assert_eq!(of(Reread::Changed), first, "the cache was rewritten");
 }
 
-/// The fingerprint tells a file that cannot be opened from the same file when it can be.
+/// The fingerprint distinguishes a file that cannot be opened from the same readable file.
 #[cfg(unix)]
 #[test]
 fn a_file_that_becomes_readable_counts() {
@@ -168,7 +168,7 @@ fn a_file_that_becomes_readable_counts() {
     assert_ne!(of(), without);
 }
 
-/// Two names that differ in a byte which is not UTF-8, with equal sizes and times.
+/// Two names that differ in a byte that is not UTF-8, with equal sizes and times.
 #[cfg(target_os = "linux")]
 #[test]
 fn names_that_are_not_utf8_stay_apart() {

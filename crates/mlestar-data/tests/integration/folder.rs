@@ -1,4 +1,4 @@
-//! Folders of pictures, well formed and not.
+//! Folders of images, valid and invalid.
 
 use std::fs;
 use std::path::Path;
@@ -41,7 +41,7 @@ fn train_and_test_folders_are_read() {
     assert_eq!(loaded.source.conversions.n_resized, 0);
     assert_eq!(
         loaded.source.layout,
-        "one folder a class in each of train, test"
+        "one folder per class in each of train, test"
     );
 }
 
@@ -57,7 +57,7 @@ fn a_validation_folder_is_used_by_any_of_its_names() {
         assert_eq!(loaded.source.splits[1].made_from, format!("{name}/"));
         assert_eq!(
             loaded.source.notes,
-            ["the validation split has no picture of cat"]
+            ["the validation split has no image of cat"]
         );
         fs::create_dir(
             root.path()
@@ -74,7 +74,7 @@ fn a_validation_folder_is_used_by_any_of_its_names() {
 #[test]
 fn one_folder_of_classes_is_split() {
     let root = tempfile::tempdir().unwrap();
-    // A class may be called train, as long as it holds pictures and not folders.
+    // A class may be called train, as long as it holds images and not folders.
     pictures(root.path(), &["car", "train"], 20);
     let loaded = load_folder(root.path()).unwrap();
     let splits = &loaded.splits;
@@ -88,10 +88,10 @@ fn one_folder_of_classes_is_split() {
         .iter()
         .map(|s| s.made_from.as_str())
         .collect();
-    assert_eq!(made[2], "0.2 of all pictures, stratified by class");
+    assert_eq!(made[2], "0.2 of all images, stratified by class");
     assert_eq!(
         made[1],
-        "0.1 of all pictures that are not for testing, stratified by class"
+        "0.1 of all images outside the test split, stratified by class"
     );
 
     let config = DataConfig {
@@ -186,7 +186,7 @@ fn every_form_of_picture_is_brought_to_one() {
     assert_eq!(
         find("a/glass.webp"),
         [255; 3072],
-        "transparent pictures are laid on white"
+        "transparent images are laid on white"
     );
 }
 
@@ -248,7 +248,7 @@ fn what_is_no_picture_is_listed_as_skipped() {
         .iter()
         .map(|s| (s.path.as_str(), s.reason.as_str()))
         .collect();
-    let extension = "its extension is none of png, jpg, jpeg, webp, bmp";
+    let extension = "its extension is not one of png, jpg, jpeg, webp, bmp";
     let litter = "left by the system or a program";
     let expect = [
         ("README.md", extension),
@@ -288,9 +288,9 @@ fn too_many_unreadable_images_end_with_the_list_of_all() {
         "4 of 46 images cannot be read, but at most 1 may be left out (data.unreadable_share_max = 0.01):\n",
         "train/cat/cut.jpg: it is a truncated JPEG",
         "train/dog/empty.png: the file is empty",
-        "test/fox/text.png: its content is no picture; it begins with \"I am a text file\"",
-        "test/fox/vast.bmp: it has 40000 x 40000 pixels (height x width), but 1 to 32768 a side are supported",
-        "\nmend or delete them, or set data.unreadable_share_max to 0.09 to leave them out",
+        "test/fox/text.png: its content is no image; it begins with \"I am a text file\"",
+        "test/fox/vast.bmp: it has 40000 x 40000 pixels (height x width), but each side must have 1 to 32768",
+        "\nrepair or delete them, or set data.unreadable_share_max to 0.09 to leave them out",
     ];
     refused(load_folder(root.path()), &expect);
     for i in 0..20 {
@@ -338,12 +338,12 @@ fn class_folders_are_checked() {
     fs::create_dir_all(root.path().join("train/empty")).unwrap();
     refused(
         load_folder(root.path()),
-        &["empty holds no picture;", "or delete the folder"],
+        &["empty holds no image;", "or delete the folder"],
     );
     fs::write(root.path().join("train/empty/notes.txt"), b"x").unwrap();
     refused(
         load_folder(root.path()),
-        &["empty holds no picture, only 1 other file(s)"],
+        &["empty holds no image, only 1 other file(s)"],
     );
     fs::remove_dir_all(root.path().join("train/empty")).unwrap();
 
@@ -379,12 +379,12 @@ fn folders_without_pictures_are_refused() {
     let root = tempfile::tempdir().unwrap();
     refused(
         load_folder(root.path()),
-        &["holds no pictures: there are no class folders in it"],
+        &["holds no images: there are no class folders in it"],
     );
     picture(1, 8, 8).save(root.path().join("a.png")).unwrap();
     refused(
         load_folder(root.path()),
-        &["holds no pictures: its 1 picture(s) are not in class folders"],
+        &["holds no images: its 1 image(s) are not in class folders"],
     );
     fs::write(root.path().join("test_batch.bin"), b"x").unwrap();
     refused(
@@ -411,7 +411,7 @@ fn too_few_pictures_to_split_are_refused() {
     pictures(root.path(), &["dog"], 2);
     refused(
         load_folder(root.path()),
-        &["class dog has 2 picture(s), but splitting off a test split needs at least 3"],
+        &["class dog has 2 image(s), but splitting off a test split needs at least 3"],
     );
     pictures(root.path(), &["dog"], 3);
     let splits = load_folder(root.path()).unwrap().splits;
@@ -433,7 +433,7 @@ fn links_that_lead_nowhere_are_named() {
     symlink("loop", root.path().join("train/loop")).unwrap();
     refused(
         load_folder(root.path()),
-        &["train/loop: it is a link that leads nowhere; mend the link or delete it"],
+        &["train/loop: it is a link whose target does not exist; repair or delete the link"],
     );
     fs::remove_file(root.path().join("train/loop")).unwrap();
     symlink("nowhere.png", root.path().join("train/cat/gone.png")).unwrap();
@@ -443,17 +443,17 @@ fn links_that_lead_nowhere_are_named() {
     assert_eq!(gone.path, "train/cat/gone.png");
     assert_eq!(
         gone.reason,
-        "it is a link that leads nowhere: mend or delete it"
+        "it is a link whose target does not exist: repair or delete it"
     );
     assert_eq!(source.skipped[0].path, "train/cat/more");
     assert_eq!(
         source.skipped[0].reason,
-        "a link that leads nowhere: mend or delete it"
+        "a link whose target does not exist: repair or delete it"
     );
     assert_eq!(source.usage(), "42 of 43 images are used; 1 cannot be read");
 }
 
-/// What a user without special rights sees.
+/// The view of a user without special rights.
 #[cfg(unix)]
 #[test]
 fn folders_without_permission_are_errors() {
@@ -477,7 +477,7 @@ fn random_bytes(seed: u64, n: usize) -> Vec<u8> {
     (0..n).map(|_| stream.next_u32() as u8).collect()
 }
 
-/// A valid picture in which a few bytes are changed: gets further into decoders than noise does.
+/// A valid image with a few changed bytes, which gets further into decoders than noise.
 fn mangled(format: ImageFormat, seed: u64) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     DynamicImage::from(picture(3, 24, 17))
@@ -493,7 +493,7 @@ fn mangled(format: ImageFormat, seed: u64) -> Vec<u8> {
 }
 
 fn must_not_panic(root: &Path) {
-    // Whether it is an error depends on the bytes; the message must be there if it is.
+    // Whether it is an error depends on the bytes; if it is, there must be a message.
     if let Err(error) = load_folder(root) {
         assert!(error.to_string().contains("be read"), "{error}");
     }
@@ -527,7 +527,7 @@ proptest! {
     }
 }
 
-/// Two classes of four scenes with three frames each, beside two pictures whose names hold no number.
+/// Two classes of four scenes with three frames each, and two images without a number in their names.
 #[test]
 fn frames_of_a_scene_are_on_one_side_of_a_split() {
     let root = tempfile::tempdir().unwrap();
@@ -569,6 +569,6 @@ fn frames_of_a_scene_are_on_one_side_of_a_split() {
     assert!(!whole.values().any(is_cut), "{whole:?}");
     assert_eq!(
         notes,
-        ["images that belong together by their name are on one side of every split that was made"]
+        ["images that belong together (by name) are in the same split"]
     );
 }

@@ -1,4 +1,4 @@
-//! The loader: order, resumption, and that threads change nothing.
+//! The loader: order, resumption, and independence of threads.
 
 use mlestar_data::augment::AugmentationConfig;
 use mlestar_data::loader::{Batch, Loader, LoaderConfig};
@@ -131,7 +131,7 @@ fn shrunk_batches_are_the_same_pictures_made_smaller() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains(&format!("1 to {height}, that of the pictures")),
+        error.contains(&format!("1 to {height}, that of the images")),
         "{error}"
     );
 }
@@ -216,7 +216,7 @@ fn settings_that_give_no_batch_are_refused() {
         ..LoaderConfig::default()
     };
     for (n, config, expected) in [
-        (0, base.clone(), "at least one picture"),
+        (0, base.clone(), "at least one image"),
         (
             5,
             LoaderConfig {

@@ -1,4 +1,4 @@
-//! The crate from outside: files on disk, a server on this machine, whole data sets.
+//! The crate from outside: files on disk, a server on this machine, whole datasets.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // a test fails by panicking
 
 mod augment;

@@ -1,4 +1,4 @@
-//! Folders as they are found: damaged files, litter, links, odd names, classes that are not everywhere.
+//! Realistic folders: damaged files, litter, links, odd names, classes missing from splits.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn origins(loaded: &LoadedData) -> Vec<String> {
     all.collect()
 }
 
-/// Five damaged files of 47: cut at the end marker, cut, empty, a web page, a flipped byte.
+/// Five damaged files of 47: truncated at the end marker, truncated, empty, a web page, a flipped byte.
 fn damage(root: &Path) {
     let folder = root.join("train/dog");
     let jpeg = encoded(50, ImageFormat::Jpeg);
@@ -85,7 +85,7 @@ fn damaged_files_are_left_out_with_their_reasons_below_a_share() {
     for (found, expect) in unreadable.iter().zip([
         "train/dog/x1.jpg: it is a truncated JPEG",
         "train/dog/x2.jpg: the file is empty",
-        "train/dog/x3.jpg: its content is no picture; it begins with \"<!DOCTYPE html><\"",
+        "train/dog/x3.jpg: its content is no image; it begins with \"<!DOCTYPE html><\"",
         "train/dog/x4.png: it is damaged: ",
     ]) {
         assert!(found.starts_with(expect), "{found}");
@@ -96,7 +96,7 @@ fn damaged_files_are_left_out_with_their_reasons_below_a_share() {
             .iter()
             .any(|note| note.starts_with("1 JPEG file(s) lack their end marker"))
     );
-    // The others are where they are without the damaged files, but for those that would be chosen.
+    // The other images have the same positions as without the damaged files, except for the sampled ones.
     assert_eq!(loaded.splits.test.class_counts(), [4; 3]);
 }
 
@@ -231,7 +231,7 @@ fn images_in_folders_inside_class_folders_are_used_and_said() {
     );
 }
 
-/// Without split folders, class folders that hold folders only could be a level above the classes.
+/// Without split folders, class folders that hold only folders could be one level above the classes.
 #[test]
 fn folders_that_could_be_a_level_above_the_classes_are_refused() {
     let root = tempfile::tempdir().unwrap();
@@ -241,7 +241,7 @@ fn folders_that_could_be_a_level_above_the_classes_are_refused() {
     refused(
         load_folder(root.path()),
         &[
-            "testing: it would be a class, but all its images are in folders inside it",
+            "testing: it looks like a class, but all its images are in folders inside it",
             "call split folders",
         ],
     );
@@ -324,7 +324,7 @@ mod unix {
         );
         assert_eq!(
             loaded.source.skipped[1].reason,
-            "a link to train/cat/0001.png, which is read already"
+            "a link to train/cat/0001.png, which is read anyway"
         );
     }
 
@@ -335,9 +335,7 @@ mod unix {
         symlink("test", root.path().join("val")).unwrap();
         refused(
             load_folder(root.path()),
-            &[
-                "val holds no pictures: all that it holds are links to images that are read under other names",
-            ],
+            &["val holds no images: it holds only links to images that are read under other names"],
         );
     }
 
@@ -348,7 +346,7 @@ mod unix {
         for (seed, name) in [(70, &b"caf\xe9.png"[..]), (71, b"caf\xe8.png")] {
             let path = root.path().join("test/cat").join(OsStr::from_bytes(name));
             if fs::write(path, encoded(seed, ImageFormat::Png)).is_err() {
-                return; // This file system holds UTF-8 names only.
+                return; // This file system holds only UTF-8 names.
             }
         }
         let loaded = load_folder(root.path()).unwrap();
@@ -405,8 +403,8 @@ fn a_class_that_is_missing_or_empty_beside_train_means_the_same() {
         assert_eq!(
             loaded.source.notes,
             [
-                "the validation split has no picture of bee",
-                "the test split has no picture of bee"
+                "the validation split has no image of bee",
+                "the test split has no image of bee"
             ]
         );
     }
@@ -461,6 +459,6 @@ fn a_subset_that_is_too_large_is_found_before_any_image_is_read() {
     };
     refused(
         load(&config, 1),
-        &["a subset of 1000 pictures was asked for", "has 30"],
+        &["the requested subset has 1000 images", "has only 30"],
     );
 }

@@ -1,4 +1,4 @@
-//! The quality check and the description: planted flaws are found, clean pictures are left alone.
+//! The quality check and the description: planted flaws are found, clean images are not reported.
 
 use mlestar_data::describe::describe;
 use mlestar_data::quality::{
@@ -140,7 +140,7 @@ fn set(n_classes: usize, side: usize, pixels: Vec<u8>, labels: Vec<u32>) -> Imag
     ImageSet::new(classes(n_classes), side, side, pixels, labels, origins).unwrap()
 }
 
-/// Pictures with two straight edges, nearly level for label 0 and nearly upright for label 1.
+/// Images with two straight edges, nearly horizontal for label 0 and nearly vertical for label 1.
 fn edges(labels: &[u32], seed: u64) -> ImageSet {
     let mut pixels = Vec::new();
     for (index, label) in labels.iter().enumerate() {
@@ -161,7 +161,7 @@ fn edges(labels: &[u32], seed: u64) -> ImageSet {
     set(2, 32, pixels, labels.to_vec())
 }
 
-/// `set` with the label of `index` turned from 0 to 1 or back.
+/// `set` with the label of `index` swapped between 0 and 1.
 fn with_wrong_label(source: &ImageSet, index: usize) -> ImageSet {
     let pixels = (0..source.len())
         .flat_map(|index| source.pixels(index).to_vec())
@@ -233,7 +233,7 @@ fn a_copy_with_another_label_or_in_another_split_says_so() {
     assert_eq!((conflict.split, conflict.index), (SplitName::Train, 2));
     assert_eq!(
         conflict.detail,
-        "the same bytes as synthetic#0 of train, which is labelled class 0 instead"
+        "the same bytes as synthetic#0 of train, which has the label class 0"
     );
     let leak = report.of(FindingKind::Leakage).next().unwrap();
     assert_eq!((leak.split, leak.index), (SplitName::Test, 0));
@@ -247,7 +247,7 @@ fn a_copy_with_another_label_or_in_another_split_says_so() {
     }
 }
 
-/// Of copies in several classes, each is told about its own class and about the other one.
+/// Copies in several classes are each reported for their own class and for the other one.
 #[test]
 fn a_copy_of_its_own_class_and_of_another_is_both() {
     let base = edges(&[0], 5);
@@ -274,7 +274,7 @@ fn a_copy_of_its_own_class_and_of_another_is_both() {
     assert_eq!(leak.detail, "the same bytes as synthetic#1 of train");
 }
 
-/// Strokes as on a clock's display, white on black, moved, turned and of different brightness and width.
+/// Strokes as on a clock's display, white on black, shifted, rotated and of different brightness and width.
 fn strokes(class: u32, stream: &mut Stream) -> Vec<u8> {
     // Top, upper left, upper right, middle, lower left, lower right, bottom.
     const SEGMENTS: [[f32; 4]; 7] = [
@@ -313,7 +313,7 @@ fn strokes(class: u32, stream: &mut Stream) -> Vec<u8> {
     plane.repeat(3)
 }
 
-/// On the flat ground of digits a grey level of noise must not decide what is a copy.
+/// In the flat areas of digits, noise of one grey level must not decide what is a copy.
 #[test]
 fn planted_copies_among_digits_are_found_and_digits_of_one_class_are_no_copies() {
     let mut stream = Stream::new(4, "digits", 0, 0);
@@ -356,7 +356,7 @@ fn planted_copies_among_digits_are_found_and_digits_of_one_class_are_no_copies()
     assert!(n_planted >= 9, "{n_planted} of 10: {copies:?}");
     let n_others = copies.len() - n_planted;
     assert!(n_others * 50 < splits.train.len(), "{n_others} others");
-    // That they are dark is said once, of the set.
+    // That they are dark is reported once, for the set.
     assert_eq!(report.count(FindingKind::OverDark), 0);
     let about_dark: Vec<&String> = report
         .notes
@@ -366,7 +366,7 @@ fn planted_copies_among_digits_are_found_and_digits_of_one_class_are_no_copies()
     assert_eq!(about_dark.len(), 1, "{:?}", report.notes);
 }
 
-/// Names and pictures of scenes of six frames each; `alike` frames show their scene and others noise of their own.
+/// Names and images of scenes of six frames each; `alike` frames show their scene, others only noise.
 fn scenes(alike: bool) -> ImageSplits {
     let mut splits: [(Vec<u8>, Vec<u32>, Vec<Origin>); 3] = Default::default();
     for scene in 0..12_u64 {
@@ -422,7 +422,7 @@ fn sequences_that_the_split_cuts_are_found_where_their_frames_are_alike() {
             .any(|note| note.contains("taken for sequences"))
     );
 
-    // Numbers alone say nothing: most data sets count their files.
+    // Numbers alone mean nothing: most datasets number their files.
     let report = check(&scenes(false));
     assert_eq!(report.count(FindingKind::CutSequence), 0);
     let likeness = report.sequences.unwrap();
@@ -539,7 +539,7 @@ fn large_sets_are_sampled_and_the_report_says_so() {
         report
             .notes
             .iter()
-            .any(|note| note.contains("at most 10 a class")),
+            .any(|note| note.contains("at most 10 per class")),
         "{:?}",
         report.notes
     );

@@ -1,4 +1,4 @@
-//! Subsets that are written read back.
+//! Written subsets are read back.
 
 use std::fs;
 use std::path::Path;
@@ -148,7 +148,7 @@ fn a_subset_that_is_stopped_leaves_nothing() {
     let stop = std::sync::atomic::AtomicBool::new(true);
     refused(
         write_subset_until(&config, 12, 5, &to, &stop),
-        &["stopped while", "the same command goes on"],
+        &["stopped while", "run the same command again to resume"],
     );
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     assert_eq!(write_subset(&config, 12, 5, &to).unwrap().n_train, 12);
@@ -162,11 +162,11 @@ fn impossible_subsets_are_refused_and_leave_nothing() {
     let config = DataConfig::new(SourceKind::Folder, &from);
     refused(
         write_subset(&config, 31, 1, &to),
-        &["a subset of 31 pictures", "has 30"],
+        &["subset has 31 images", "has only 30"],
     );
     refused(
         write_subset(&config, 5, 1, &to),
-        &["a subset of 5 pictures cannot hold", "ask for at least 6"],
+        &["a subset of 5 images cannot hold", "request at least 6"],
     );
     refused(
         write_subset(&DataConfig::default(), 5, 1, &to),
@@ -174,12 +174,15 @@ fn impossible_subsets_are_refused_and_leave_nothing() {
     );
     refused(
         write_subset(&config, 10, 1, &from),
-        &["from: the subset would be written there", "delete this one"],
+        &[
+            "from: the subset cannot be written there",
+            "delete this one",
+        ],
     );
     fs::write(&to, b"a file").unwrap();
     refused(
         write_subset(&config, 10, 1, &to),
-        &["to: the subset would be written there"],
+        &["to: the subset cannot be written there"],
     );
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
 }

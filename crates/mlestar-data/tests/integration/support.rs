@@ -1,4 +1,4 @@
-//! Small data sets on disk.
+//! Small datasets on disk.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use image::{Rgb, RgbImage};
 use mlestar_data::readers::cifar::CifarKind;
 use mlestar_data::{DataConfig, DataError, LoadedData, SourceKind, load};
 
-/// Records with pixels that tell the file and the record apart; `labels` are the class bytes.
+/// Records whose pixels identify the file and the record; `labels` are the class bytes.
 pub fn records(kind: CifarKind, file: u8, labels: impl IntoIterator<Item = u8>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (i, label) in labels.into_iter().enumerate() {
@@ -21,7 +21,7 @@ pub fn records(kind: CifarKind, file: u8, labels: impl IntoIterator<Item = u8>) 
     bytes
 }
 
-/// A CIFAR folder with `per_file` records in each training file and `n_test` test records, labels in turn.
+/// A CIFAR folder with `per_file` records in each training file and `n_test` test records, with cyclic labels.
 pub fn cifar(folder: &Path, kind: CifarKind, per_file: usize, n_test: usize) {
     fs::create_dir_all(folder).unwrap();
     let k = kind.n_classes();
@@ -42,7 +42,7 @@ pub fn cifar(folder: &Path, kind: CifarKind, per_file: usize, n_test: usize) {
     .unwrap();
 }
 
-/// A picture whose pixels depend on `seed`.
+/// An image whose pixels depend on `seed`.
 pub fn picture(seed: u32, width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         Rgb([
@@ -53,7 +53,7 @@ pub fn picture(seed: u32, width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// Writes `n` 32 x 32 PNG pictures for each class into `folder/<class>/`.
+/// Writes `n` 32 x 32 PNG images for each class into `folder/<class>/`.
 pub fn pictures(folder: &Path, classes: &[&str], n: u32) {
     for (c, class) in (0..).zip(classes) {
         fs::create_dir_all(folder.join(class)).unwrap();
@@ -75,7 +75,7 @@ pub fn load_folder(root: &Path) -> Result<LoadedData, DataError> {
     load(&DataConfig::new(SourceKind::Folder, root), 1)
 }
 
-/// The data set is refused with a message of one line (or a list) that holds every one of `expect`.
+/// The dataset is rejected with a message of one line (or a list) that contains every one of `expect`.
 #[track_caller]
 pub fn refused(result: Result<impl Sized, DataError>, expect: &[&str]) {
     let message = result.err().expect("this must be an error").to_string();

@@ -1,4 +1,4 @@
-//! The procedural set: determinism, planted flaws, and that it is hard for linear models.
+//! The procedural set: deterministic, with planted flaws, and hard for linear models.
 
 use mlestar_data::synthetic::{FlawKind, SyntheticConfig, SyntheticData, generate};
 use mlestar_data::{DataConfig, ImageSet, SplitName};
@@ -69,7 +69,7 @@ fn every_flaw_is_as_documented_and_nothing_else_is_touched() {
         .iter()
         .map(|flaw| (flaw.split, flaw.index))
         .collect();
-    assert_eq!(flawed.len(), data.flaws.len(), "a picture is flawed twice");
+    assert_eq!(flawed.len(), data.flaws.len(), "an image is flawed twice");
     for (split, set) in data.splits.named() {
         for index in 0..set.len() {
             let original = set_of(&clean, split);
@@ -214,14 +214,14 @@ fn values_out_of_range_are_refused_with_their_key() {
                 mislabelled: 400,
                 ..base.clone()
             },
-            "plant fewer flaws or generate more pictures",
+            "plant fewer flaws or generate more images",
         ),
         (
             SyntheticConfig {
                 leaked: 76,
                 ..base.clone()
             },
-            "of 150 pictures of a split",
+            "of 150 images of a split",
         ),
     ] {
         let message = generate(&config, 1).unwrap_err().to_string();

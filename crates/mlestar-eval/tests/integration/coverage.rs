@@ -1,4 +1,4 @@
-//! How often intervals hold the true value, by simulation.
+//! How often intervals contain the true value, by simulation.
 //!
 //! `cargo run --release -p mlestar-examples --example coverage` prints the table of `docs/intervals.md`.
 
@@ -6,7 +6,7 @@ use crate::simulation::*;
 
 #[test]
 fn intervals_hold_the_truth_about_as_often_as_they_say() {
-    // Two standard errors of 300 rounds are 0.025; of few samples coverage jumps from count to count.
+    // Two standard errors of 300 rounds are 0.025; with few samples, coverage jumps from count to count.
     for (scenario, least) in [
         (alike(2, 50, 0.9), 0.90),
         (alike(2, 50, 0.99), 0.88),

@@ -22,14 +22,14 @@ fn rows(value: &Value) -> Vec<Vec<f64>> {
     value.as_array().unwrap().iter().map(floats).collect()
 }
 
-/// From a mean over all classes to one over the classes with a sample.
+/// Converts a mean over all classes to one over the classes with a sample.
 fn of_present(matrix: &ConfusionMatrix) -> f64 {
     let classes = 0..matrix.n_classes();
     let n_present = classes.filter(|&class| matrix.support(class) > 0).count();
     matrix.n_classes() as f64 / n_present as f64
 }
 
-/// `null` stands for undefined.
+/// `null` means undefined.
 fn optional_floats(value: &Value) -> Vec<Option<f64>> {
     value
         .as_array()
@@ -180,7 +180,8 @@ fn precision_recall_f1_and_averages() {
             (averages.micro_average, "micro"),
             (averages.weighted_average, "weighted"),
         ] {
-            // scikit-learn was asked for all classes; an absent class adds 0 to its sums there and none to the count here.
+            // scikit-learn computed all classes; an absent class adds 0 to its sums there and does not count
+            // here.
             let scale = match key {
                 "macro" => of_present(&matrix),
                 _ => 1.0,
@@ -403,7 +404,7 @@ fn mcnemar_p_values() {
         let [both, only_a, only_b, neither] = [0, 1, 2, 3].map(|index| row[index] as u64);
         let comparison = mcnemar_from_counts(both, only_a, only_b, neither, 0.95).unwrap();
         close(&format!("{row:?}"), comparison.p_value, row[4]);
-        // Small p-values must be right as ratios too.
+        // Small p-values must also agree as ratios.
         assert!(
             (comparison.p_value / row[4] - 1.0).abs() < 1e-9,
             "{row:?}: {}",
@@ -426,7 +427,7 @@ fn paired_difference_intervals() {
 fn normal_quantiles() {
     for row in rows(&statistics()["normal_quantile"]) {
         let found = normal_quantile(row[0]);
-        // Two good algorithms differ by some units in the last place, also where the quantile is near 0.
+        // Two good algorithms differ by some units in the last place, even if the quantile is near 0.
         assert!(
             (found - row[1]).abs() <= 1e-14 * row[1].abs().max(1e-2),
             "{row:?}: {found}"

@@ -1,4 +1,4 @@
-//! Comparison with the definitions, computed the slow and obvious way.
+//! Comparison with the definitions, computed in a slow and obvious way.
 
 use mlestar_eval::*;
 use proptest::collection::vec;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::strategies::{binary, predictions};
 
-/// Share of (positive, negative) pairs in which the positive scores higher, a draw counting half.
+/// Share of (positive, negative) pairs in which the positive scores higher, where a tie counts half.
 fn auc_by_pairs(truth: &[bool], scores: &[f64]) -> Option<f64> {
     let (mut wins, mut pairs) = (0.0, 0.0);
     for (&positive, &score) in truth.iter().zip(scores).filter(|(positive, _)| **positive) {
@@ -23,7 +23,7 @@ fn auc_by_pairs(truth: &[bool], scores: &[f64]) -> Option<f64> {
     (pairs > 0.0).then(|| wins / pairs)
 }
 
-/// Precision and recall when samples with a score of at least `threshold` are called positive.
+/// Precision and recall if samples with a score of at least `threshold` are predicted as positive.
 fn precision_recall_at(truth: &[bool], scores: &[f64], threshold: f64) -> (f64, f64) {
     let called = scores.iter().filter(|&&score| score >= threshold).count() as f64;
     let positives = truth.iter().filter(|&&positive| positive).count() as f64;

@@ -1,4 +1,4 @@
-//! What holds for all predictions.
+//! Properties of all predictions.
 
 use mlestar_eval::*;
 use proptest::collection::vec;
@@ -121,7 +121,7 @@ proptest! {
             prop_assert!(exact <= 0.0);
             prop_assert!((exact - clipped).abs() < 1e-9 || clipped < -36.0);
         }
-        // What probabilities keep apart, log-odds rank alike.
+        // Log-odds rank distinguishable probabilities in the same way.
         for class in 0..k {
             let (_, odds) = predictions.one_vs_rest(class).unwrap();
             for i in 0..n {

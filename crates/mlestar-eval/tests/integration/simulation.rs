@@ -1,4 +1,4 @@
-//! Classifiers that are simulated, to see how often intervals hold the true value.
+//! Simulated classifiers that show how often intervals contain the true value.
 
 use mlestar_eval::*;
 
@@ -25,7 +25,8 @@ impl SplitMix64 {
     }
 }
 
-/// A classifier with a recall for each class, whose mistakes go to all other classes alike, and a set of images.
+/// A classifier with a recall for each class, whose mistakes are spread evenly over all other classes, and a
+/// set of images.
 pub struct Scenario {
     pub name: String,
     pub supports: Vec<u64>,
@@ -52,7 +53,8 @@ pub fn rare(support: u64, recall: f64, of_others: f64) -> Scenario {
     }
 }
 
-/// Ten classes from 300 samples down to 3, of which the smaller half has the recall and the others are always right.
+/// Ten classes from 300 samples down to 3; the smaller half has the given recall and the others are always
+/// correct.
 pub fn falling(recall: f64, of_others: f64) -> Scenario {
     let supports: Vec<u64> = (0..10)
         .map(|class| (300.0 * 0.01f64.powf(f64::from(class) / 9.0)).round() as u64)
@@ -116,7 +118,8 @@ impl Scenario {
         ]
     }
 
-    /// Of each metric, then of the worst class's recall: how often its interval holds the truth, and its mean width.
+    /// For each metric, then for the worst class's recall: how often its interval contains the truth, and its
+    /// mean width.
     pub fn coverage(&self, rounds: u64) -> Vec<(f64, f64)> {
         let mut truth = self.truth().to_vec();
         truth.push(self.recalls.iter().copied().fold(1.0, f64::min));

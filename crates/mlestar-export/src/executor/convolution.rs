@@ -7,17 +7,17 @@ use crate::graph::{BufferShape, Convolution, Linear};
 
 /// Side of the tiles that Winograd's algorithm computes.
 const TILE: usize = 4;
-/// Tiles of a picture from which on Winograd's algorithm is used.
+/// Minimum number of tiles of an image for Winograd's algorithm.
 ///
-/// Its weights take four times the memory of the kernel's, and a picture alone reads them for its own
-/// tiles. With one tile that costs more than it saves: the reference network took 2.4 ms instead of
-/// 1.4 ms for one picture when its 256 channels of 4x4 pixels were computed this way, for 1200 instead
-/// of 1010 pictures a second in batches of 128 (two cores of an AMD EPYC with AVX2, medians of at
-/// least 8 batches and 300 single pictures, 2026-11-24). Choosing by the size of the batch would give
-/// both, but a picture would then get other bits alone than in a batch.
+/// Its weights take four times the memory of the kernel's, and a single image reads them all for its own tiles.
+/// With one tile that costs more than it saves: with its 256 channels of 4x4 pixels computed this way, the
+/// reference network took 2.4 ms instead of 1.4 ms for one image, but reached 1200 instead of 1010 images per
+/// second in batches of 128 (two cores of an AMD EPYC with AVX2, medians of at least 8 batches and 300 single
+/// images, 2026-11-24). Choosing by batch size would give both speeds, but an image would then get different
+/// bits alone than in a batch.
 const LEAST_TILES: usize = 4;
 
-/// A convolution with its weights in the order in which they are used.
+/// A convolution with its weights in the order of use.
 pub(super) struct PreparedConvolution {
     packed: PackedConv2d,
     bias: Vec<f32>,
@@ -25,7 +25,7 @@ pub(super) struct PreparedConvolution {
 }
 
 impl PreparedConvolution {
-    /// `convolution` must have passed the graph's checks for pictures of `input`'s shape.
+    /// `convolution` must have passed the graph's checks for images of `input`'s shape.
     pub(super) fn new(convolution: &Convolution, input: BufferShape) -> Self {
         let [channels_out, channels_in, height, width] = convolution.weight_shape;
         let shape = Conv2dShape {
@@ -48,12 +48,12 @@ impl PreparedConvolution {
         }
     }
 
-    /// Bytes of the weights as they are laid out, the bias included.
+    /// Bytes of the weights as laid out, including the bias.
     pub(super) fn bytes(&self) -> usize {
         let shape = self.packed.shape();
         let [height, width] = shape.kernel;
         let weights = shape.channels_out * shape.channels_in * height * width;
-        // Winograd's weights take four times the memory of the kernel's, which is kept beside them.
+        // Winograd's weights take four times the memory of the kernel's, and both are kept.
         let copies = match algorithm(shape) {
             Algorithm::Winograd => 5,
             _ => 1,
@@ -77,11 +77,11 @@ impl PreparedConvolution {
         Self::new(&convolution, [inputs, 1, 1])
     }
 
-    /// Computes `output` (all of it) for the `n` pictures in `input`; `add` has `output`'s shape.
+    /// Computes `output` (all of it) for the `n` images in `input`; `add` has `output`'s shape.
     ///
     /// # Panics
     ///
-    /// When a slice is not of the length of `n` pictures.
+    /// If the length of a slice does not match `n` images.
     pub(super) fn run(&self, n: usize, input: &[f32], add: Option<&[f32]>, output: &mut [f32]) {
         let epilogue = Epilogue {
             bias: Some(&self.bias),
@@ -95,7 +95,7 @@ impl PreparedConvolution {
     }
 }
 
-/// The faster algorithm for pictures that come one at a time or many together.
+/// The faster algorithm for the number of tiles of an image.
 fn algorithm(shape: &Conv2dShape) -> Algorithm {
     let [height, width] = shape.output();
     match height.div_ceil(TILE) * width.div_ceil(TILE) >= LEAST_TILES {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::graph::{BufferShape, Convolution};
 
-/// A convolution in groups of channels, of which the depthwise one is the extreme.
+/// A convolution in groups of channels, such as a depthwise one.
 pub(super) struct GroupedConvolution {
     /// Channels, height and width.
     input: BufferShape,
@@ -26,7 +26,7 @@ pub(super) struct GroupedConvolution {
 }
 
 impl GroupedConvolution {
-    /// `convolution` must have passed the graph's checks for pictures of `input`'s shape.
+    /// `convolution` must have passed the graph's checks for images of `input`'s shape.
     pub(super) fn new(convolution: &Convolution, input: BufferShape) -> Self {
         let [channels_out, channels_in, height, width] = convolution.weight_shape;
         let (padding, stride) = (convolution.padding, convolution.stride);
@@ -56,7 +56,7 @@ impl GroupedConvolution {
         (self.weights.len() + self.bias.len()) * size_of::<f32>()
     }
 
-    /// Computes `output` (all of it) for the pictures in `input`; `add` has `output`'s shape.
+    /// Computes `output` (all of it) for the images in `input`; `add` has `output`'s shape.
     pub(super) fn run(&self, input: &[f32], add: Option<&[f32]>, output: &mut [f32]) {
         let picture: usize = self.input.iter().product();
         let pictures = input.len() / picture;
@@ -109,7 +109,7 @@ impl GroupedConvolution {
         }
     }
 
-    /// The taps along `axis` that are inside the input where the output is at `index`.
+    /// The taps along `axis` that are inside the input for the output at `index`.
     fn taps(&self, axis: usize, index: usize) -> Range<usize> {
         let begin = index * self.stride[axis];
         let end = (self.input[1 + axis] + self.padding[axis]).saturating_sub(begin);

@@ -1,4 +1,4 @@
-//! Runs a frozen model on raw pictures.
+//! Runs a frozen model on raw images.
 
 mod convolution;
 mod grouped;
@@ -17,19 +17,17 @@ use crate::graph::{BufferShape, Layer};
 use mlestar_kernels::{MaxPoolShape, activate, global_average_pool, max_pool};
 use mlestar_model::Activation;
 
-/// Pictures for each thread that go through the network together: enough to fill the blocks of small
-/// layers, few enough for the last-level cache. (On two threads 16 to 128 pictures a slice are equally
-/// fast.)
+/// Images per thread that pass through the network together: enough to fill the blocks of small layers, few
+/// enough for the last-level cache. (On two threads, 16 to 128 images per slice are equally fast.)
 const PICTURES_PER_THREAD: usize = 16;
-/// Most activation values that a slice may need (64 MiB as `f32`).
+/// Maximum number of activation values in a slice (64 MiB as `f32`).
 const SLICE_ACTIVATIONS: usize = 1 << 24;
 
-/// A frozen model with its weights laid out for the CPU and scratch memory that is reused.
+/// A frozen model with its weights laid out for the CPU and reusable scratch memory.
 ///
-/// A picture's logits have the same bits alone or in a batch of any size, and on any number of
-/// threads. (Machines with different vector units may differ in the last bits.) Threads are those
-/// of the current rayon pool: they share every layer, by pixels and, where those are few, by output
-/// channels.
+/// The logits of an image have the same bits alone or in a batch of any size, and on any number of threads.
+/// (Machines with different vector units may differ in the last bits.) The threads of the current rayon pool
+/// share every layer, by pixels or, if there are few pixels, by output channels.
 ///
 /// ```
 /// use mlestar_export::Executor;
@@ -46,10 +44,10 @@ pub struct Executor {
     height: usize,
     width: usize,
     n_classes: usize,
-    /// The views of a picture besides itself.
+    /// The views of an image besides the unchanged one.
     other_views: Vec<Sources>,
     steps: Vec<Step>,
-    /// Values that one picture needs in each slot; slot 0 holds the normalised picture.
+    /// Number of values that one image needs in each slot; slot 0 holds the normalised image.
     slot_sizes: Vec<usize>,
     scratch: Pool<Vec<Vec<f32>>>,
 }
@@ -59,9 +57,9 @@ struct Step {
     input_slot: usize,
     add_slot: Option<usize>,
     output_slot: usize,
-    /// Values of one picture.
+    /// Values of one image.
     input_size: usize,
-    /// Values of one picture.
+    /// Values of one image.
     output_size: usize,
 }
 
@@ -69,7 +67,7 @@ enum Kernel {
     Convolution(Box<PreparedConvolution>),
     Grouped(Box<GroupedConvolution>),
     MaxPool(MaxPoolShape, Option<Activation>),
-    /// Number of channels and of pixels that are averaged.
+    /// Number of channels and number of pixels to average.
     AveragePool {
         channels: usize,
         pixels: usize,
@@ -130,14 +128,14 @@ impl Executor {
         self.n_classes
     }
 
-    /// Height and width of the pictures, in pixels.
+    /// Height and width of the images, in pixels.
     #[must_use]
     pub fn picture_size(&self) -> (usize, usize) {
         (self.height, self.width)
     }
 
-    /// Memory that `n` pictures at a time take, in bytes: the weights as they are laid out, the buffers between the
-    /// layers, the pictures and their logits. What the kernels need besides, for single tiles, is not in it.
+    /// Memory for `n` images at a time, in bytes: the weights as laid out, the buffers between the layers, the
+    /// images and their logits. It does not include the memory of the kernels for single tiles.
     #[must_use]
     pub fn memory_bytes(&self, n: usize) -> usize {
         let weights: usize = self
@@ -154,12 +152,12 @@ impl Executor {
         weights + (buffers + n * self.n_classes) * size_of::<f32>() + pictures
     }
 
-    /// Logits, row-major `[n, classes]`, of `n` pictures of interleaved RGB bytes
+    /// Logits, row-major `[n, classes]`, of `n` images of interleaved RGB bytes
     /// (`[n, height, width, 3]`).
     ///
     /// # Errors
     ///
-    /// [`ExportError::PixelCount`] when `pixels` is not of `n` pictures' length.
+    /// [`ExportError::PixelCount`] if the length of `pixels` does not match `n` images.
     pub fn logits(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>, ExportError> {
         let picture = self.height * self.width * 3;
         if picture.checked_mul(n) != Some(pixels.len()) {
@@ -176,7 +174,7 @@ impl Executor {
         let slices = logits
             .chunks_mut(slice * self.n_classes)
             .zip(pixels.chunks(slice * picture));
-        // One entry into the pool of threads instead of one a layer.
+        // Enters the thread pool once instead of once per layer.
         rayon::scope(|_| {
             let mut slots = self.scratch.take();
             for (logits, pixels) in slices {
@@ -187,7 +185,7 @@ impl Executor {
         Ok(logits)
     }
 
-    /// Pictures of a slice, so that `n` give slices of nearly equal length.
+    /// Images per slice, so that `n` images give slices of nearly equal length.
     fn slice_pictures(&self, n: usize) -> usize {
         let activations: usize = self.slot_sizes.iter().sum();
         let by_memory = SLICE_ACTIVATIONS / activations.max(1);
@@ -196,7 +194,7 @@ impl Executor {
         n.div_ceil(slices).max(1)
     }
 
-    /// Takes all views of some pictures through the network; `slots` is memory from an earlier slice.
+    /// Runs all views of some images through the network; `slots` is reused memory.
     fn run_slice(&self, pixels: &[u8], logits: &mut [f32], slots: &mut Vec<Vec<f32>>) {
         let n = logits.len() / self.n_classes;
         logits.copy_from_slice(self.run_steps(pixels, None, n, slots));
@@ -215,7 +213,7 @@ impl Executor {
         }
     }
 
-    /// The logits of `n` pictures, or of a view of them.
+    /// The logits of `n` images, or of a view of them.
     fn run_steps<'a>(
         &self,
         pixels: &[u8],
@@ -225,7 +223,7 @@ impl Executor {
     ) -> &'a [f32] {
         slots.resize_with(self.slot_sizes.len(), Vec::new);
         for (slot, size) in slots.iter_mut().zip(&self.slot_sizes) {
-            // They only grow: filling a shorter one with zeros again would be in vain.
+            // They only grow: filling a shorter one with zeros again would be a waste.
             slot.resize(slot.len().max(n * size), 0.0);
         }
         let input = &mut slots[0][..pixels.len()];
@@ -234,7 +232,7 @@ impl Executor {
             None => self.pixel_table.normalize(pixels, input),
         }
         for step in &self.steps {
-            // The output's slot is none of those that are read: see `assign_slots`.
+            // The output's slot is never one that is read: see `assign_slots`.
             let mut memory = std::mem::take(&mut slots[step.output_slot]);
             let output = &mut memory[..n * step.output_size];
             let input = &slots[step.input_slot][..n * step.input_size];
@@ -262,7 +260,7 @@ impl Executor {
             }
             slots[step.output_slot] = memory;
         }
-        // A graph ends with its linear layer, so that there is a last step.
+        // A graph ends with its linear layer, so there is a last operation.
         let last = self.steps.last().map_or(0, |step| step.output_slot);
         &slots[last][..n * self.n_classes]
     }

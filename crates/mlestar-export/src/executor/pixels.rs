@@ -1,17 +1,17 @@
-//! 8-bit pixels to the values that the network sees.
+//! Converts 8-bit pixels to the input values of the network.
 
 use mlestar_model::View;
 use rayon::prelude::*;
 
 use crate::graph::PixelNormalization;
 
-/// Pixels of one piece of work.
+/// Number of pixels in one task.
 const PIECE_PIXELS: usize = 4096;
 
 /// The network's input for each channel and pixel value.
 pub(super) struct PixelTable(Box<[[f32; 256]; 3]>);
 
-/// The rows and columns of a picture that a view of it shows.
+/// The source rows and columns of a view of an image.
 pub(super) struct Sources {
     rows: Vec<usize>,
     columns: Vec<usize>,
@@ -34,7 +34,7 @@ impl PixelTable {
         Self(Box::new(values))
     }
 
-    /// As [`normalize`](Self::normalize) for a view of the pictures.
+    /// As [`normalize`](Self::normalize) for a view of the images.
     pub(super) fn normalize_view(&self, pixels: &[u8], view: &Sources, values: &mut [f32]) {
         let [red, green, blue] = &*self.0;
         let (height, row_length) = (view.rows.len(), 3 * view.columns.len());

@@ -1,8 +1,8 @@
-//! Scratch memory that is handed out and taken back.
+//! A pool of reusable scratch memory.
 
 use std::sync::{Mutex, PoisonError};
 
-/// Values that are made on demand and reused.
+/// Values that are created on demand and reused.
 pub(super) struct Pool<T>(Mutex<Vec<T>>);
 
 impl<T: Default> Pool<T> {
@@ -12,7 +12,7 @@ impl<T: Default> Pool<T> {
 
     /// An unused value, or a new one.
     pub(super) fn take(&self) -> T {
-        // Scratch holds nothing that a panic elsewhere could have left half-done.
+        // Scratch memory contains nothing that a panic elsewhere could leave half-done.
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,4 +1,4 @@
-//! Which memory each buffer of the graph lives in.
+//! Assigns the buffers of the graph to memory slots.
 
 use crate::frozen::FrozenModel;
 use crate::graph::{Layer, Operation};
@@ -10,8 +10,8 @@ pub(super) fn added_buffer(operation: &Operation) -> Option<usize> {
     }
 }
 
-/// Gives every buffer a slot of memory; a slot is used again once its buffer has been read for
-/// the last time. An operation's output never shares a slot with what it reads.
+/// Assigns every buffer a slot of memory; a slot is reused after its buffer has been read for the last time.
+/// The output of an operation never shares a slot with its inputs.
 pub(super) fn assign_slots(model: &FrozenModel) -> (Vec<usize>, Vec<usize>) {
     let shapes = model.buffer_shapes();
     let mut last_read = vec![0; shapes.len()];
@@ -27,8 +27,8 @@ pub(super) fn assign_slots(model: &FrozenModel) -> (Vec<usize>, Vec<usize>) {
     let mut holders = vec![0];
     for index in 0..model.operations().len() {
         let buffer = index + 1;
-        // Free for this output: its holder was read last by an earlier operation. Among the free
-        // ones the best fit is that of the nearest size.
+        // A slot is free for this output if an earlier operation was the last to read its buffer. Of the free
+        // ones, the one with the closest size is used.
         let free = (0..holders.len())
             .filter(|&slot| last_read[holders[slot]] < index)
             .min_by_key(|&slot| slot_sizes[slot].abs_diff(size(buffer)));

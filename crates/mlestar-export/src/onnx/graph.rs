@@ -10,20 +10,20 @@ pub(crate) const INPUT: &str = "images";
 pub(crate) const LOGITS: &str = "logits";
 pub(crate) const PROBABILITIES: &str = "probabilities";
 pub(super) const NORMALIZED: &str = "normalization.output";
-/// The operator that makes mirror images, which nothing else in these graphs uses.
+/// The operator for mirror images, used for nothing else in these graphs.
 pub(super) const MIRROR: &str = "Slice";
-/// The operator that moves pictures, likewise.
+/// The operator for shifted images, used for nothing else in these graphs.
 pub(super) const SHIFT: &str = "Gather";
 pub(super) const MEAN: &str = "normalization.mean";
 pub(super) const STD: &str = "normalization.std";
-/// Name of the number of pictures, which is left open.
+/// Name of the symbolic dimension for the number of images.
 const BATCH: &str = "batch";
 
-/// The pictures, then each of the shifted ones, as one batch.
+/// The images and the shifted ones, as one batch.
 const WITH_SHIFTED: &str = "views.with_shifted";
-/// All of those, then their mirror images, as one batch.
+/// All of these and their mirror images, as one batch.
 const WITH_MIRRORED: &str = "views.with_mirrored";
-/// Logits of all views of all pictures.
+/// Logits of all views of all images.
 const ALL_LOGITS: &str = "views.logits";
 
 /// Operators that come before the first operation of the model.
@@ -34,7 +34,7 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
     let mut graph = Graph {
         name: "image_classifier".to_owned(),
         doc_string: format!(
-            "Classifies RGB pictures of {}x{} pixels (height x width) into {} classes. Normalisation \
+            "Classifies RGB images of {}x{} pixels (height x width) into {} classes. Normalisation \
              is part of the graph; batch norm is folded into the convolutions.",
             model.height(),
             model.width(),
@@ -44,7 +44,7 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
             INPUT,
             UINT8,
             &[model.height(), model.width(), 3],
-            "Interleaved 8-bit RGB pictures: [picture, row, column, channel].",
+            "Interleaved 8-bit RGB images: [image, row, column, channel].",
         )],
         ..Graph::default()
     };
@@ -89,7 +89,7 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
         }
     }
     if model.views().count() > 1 {
-        // The descriptions of the operations' values say `batch` rows, and now there are several times as many.
+        // The descriptions of the operations' values say `batch` rows, but there are several times as many.
         graph.values.truncate(described);
         add_mean_of_views(&mut graph, model);
     }
@@ -115,7 +115,7 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
     graph
 }
 
-/// What an operation reads and writes; `shape` is `[channels, height, width]` of what it writes.
+/// The input and output of an operation; `shape` is the `[channels, height, width]` of its output.
 struct Values {
     input: String,
     output: String,
@@ -135,7 +135,7 @@ pub(super) fn value_name(model: &FrozenModel, buffer: usize) -> String {
     }
 }
 
-/// The value that holds the views before any is mirrored.
+/// The value that holds the views before mirroring.
 fn unmirrored(model: &FrozenModel) -> &'static str {
     match model.views().shifted {
         true => WITH_SHIFTED,
@@ -143,7 +143,7 @@ fn unmirrored(model: &FrozenModel) -> &'static str {
     }
 }
 
-/// Joins the pictures and the shifted ones to one batch.
+/// Joins the images and the shifted ones to one batch.
 fn add_shifted(graph: &mut Graph, model: &FrozenModel) {
     let (height, width) = (model.height(), model.width());
     let mut joined = vec![NORMALIZED.to_owned()];
@@ -203,7 +203,7 @@ fn add_mirrored(graph: &mut Graph, model: &FrozenModel) {
     );
 }
 
-/// Several batches as one.
+/// Concatenates several batches into one.
 fn add_joined(graph: &mut Graph, inputs: &[String], output: &str) {
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     graph.nodes.push(Node {
@@ -212,7 +212,7 @@ fn add_joined(graph: &mut Graph, inputs: &[String], output: &str) {
     });
 }
 
-/// The mean of the logits of a picture's views.
+/// The mean of the logits of an image's views.
 fn add_mean_of_views(graph: &mut Graph, model: &FrozenModel) {
     let (shape, axes, grouped) = ("views.shape", "views.first_axis", "views.grouped");
     let sides = [to_int(model.views().count()), -1, to_int(model.n_classes())];
@@ -325,7 +325,7 @@ fn add_max_pool(
     add_chain(graph, first, None, activation, values);
 }
 
-/// A node without its output, then `Add` and the activation where the operation has them.
+/// A node without its output, followed by `Add` and the activation if the operation has them.
 fn add_chain(
     graph: &mut Graph,
     first: Node,
@@ -400,7 +400,7 @@ fn add_node(graph: &mut Graph, name: &str, operator: &str, inputs: &[&str], valu
         .push(info(&values.output, FLOAT, &values.shape, ""));
 }
 
-/// Adds weight and bias as initializers and gives their names.
+/// Adds weight and bias as initializers and returns their names.
 fn add_weights(
     graph: &mut Graph,
     name: &str,
@@ -444,7 +444,7 @@ fn integers(name: &str, values: &[i64]) -> Tensor {
     }
 }
 
-/// A value whose first dimension is the number of pictures.
+/// A value whose first dimension is the number of images.
 fn info(name: &str, element_type: i64, shape: &[usize], doc_string: &str) -> ValueInfo {
     let mut dimensions = vec![Dimension::Symbolic(BATCH.to_owned())];
     dimensions.extend(shape.iter().map(|&side| Dimension::Fixed(to_int(side))));

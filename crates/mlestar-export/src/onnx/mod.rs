@@ -1,6 +1,6 @@
 //! ONNX files, written and read without an ONNX library.
 //!
-//! The graph takes raw pictures and does everything else itself:
+//! The graph takes raw images and contains all preprocessing:
 //!
 //! | | name | type | shape |
 //! |---|---|---|---|
@@ -8,15 +8,15 @@
 //! | output | `logits` | float | `[batch, classes]` |
 //! | output | `probabilities` | float | `[batch, classes]`, rows sum to 1 |
 //!
-//! `batch` is symbolic: any number of pictures. The file uses operator set 18 (`Cast`, `Div`,
+//! `batch` is symbolic: any number of images. The file uses operator set 18 (`Cast`, `Div`,
 //! `Sub`, `Transpose`, `Conv`, `Add`, `Relu`, `MaxPool`, `GlobalAveragePool`, `Flatten`, `Gemm`, `Softmax`;
 //! with SiLU also `Sigmoid` and `Mul`; with averages over views also `Slice` or `Gather`, and `Concat`, `Reshape`,
 //! `ReduceMean`).
-//! Its metadata hold the class names (`classes`, a JSON list; position is index) and the
-//! normalisation (`normalization`, JSON; for information, as the graph contains it).
+//! Its metadata contain the class names (`classes`, a JSON list; position is index) and the normalisation
+//! (`normalization`, JSON; for information, because the graph contains it).
 //!
-//! [`read`] reads the files that [`write()`] writes, of this version of the format, and refuses
-//! every other ONNX file.
+//! [`read`] reads the files that [`write()`] writes, in this version of the format, and rejects every other
+//! ONNX file.
 //!
 //! ```
 //! use mlestar_export::onnx;
@@ -45,7 +45,7 @@ use crate::frozen::FrozenModel;
 
 /// Operator set of the files.
 pub const OPSET: i64 = 18;
-/// Version of the ONNX format; 8 came with operator set 18.
+/// Version of the ONNX format; 8 belongs to operator set 18.
 const IR_VERSION: i64 = 8;
 const CLASSES_KEY: &str = "classes";
 const NORMALIZATION_KEY: &str = "normalization";
@@ -57,10 +57,9 @@ pub fn to_bytes(model: &FrozenModel) -> Vec<u8> {
         ir_version: IR_VERSION,
         producer_name: env!("CARGO_PKG_NAME").to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-        doc_string:
-            "Picture classifier. Feed raw 8-bit RGB pictures as `images`; `metadata_props` \
+        doc_string: "Image classifier. Feed raw 8-bit RGB images as `images`; `metadata_props` \
                      has the class names."
-                .to_owned(),
+            .to_owned(),
         graph: graph::graph_of(model),
         opsets: vec![(String::new(), OPSET)],
         metadata: vec![
@@ -80,7 +79,7 @@ pub fn to_bytes(model: &FrozenModel) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// [`ExportError::Artifact`] when the file cannot be written.
+/// [`ExportError::Artifact`] if the file cannot be written.
 pub fn write(model: &FrozenModel, path: &Path) -> Result<(), ExportError> {
     Ok(write_atomically(path, &to_bytes(model))?)
 }
@@ -89,8 +88,7 @@ pub fn write(model: &FrozenModel, path: &Path) -> Result<(), ExportError> {
 ///
 /// # Errors
 ///
-/// [`ExportError::Read`] when the file cannot be read, [`ExportError::Malformed`] when it is not
-/// such a file.
+/// [`ExportError::Read`] if the file cannot be read, [`ExportError::Malformed`] if it is not such a file.
 pub fn read(path: &Path) -> Result<FrozenModel, ExportError> {
     from_bytes(&read_file(path)?).map_err(|reason| ExportError::malformed(path, reason))
 }
@@ -99,7 +97,7 @@ pub fn read(path: &Path) -> Result<FrozenModel, ExportError> {
 ///
 /// # Errors
 ///
-/// What is wrong with it, as text.
+/// What is wrong with the file, as text.
 pub fn from_bytes(bytes: &[u8]) -> Result<FrozenModel, String> {
     let model = proto::decode(bytes)?;
     if model.opsets != [(String::new(), OPSET)] || model.ir_version != IR_VERSION {

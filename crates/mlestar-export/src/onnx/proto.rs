@@ -1,7 +1,7 @@
-//! The messages of `onnx.proto` that this crate writes, with the fields that it fills.
+//! The messages of `onnx.proto` that this crate writes, with the fields that it uses.
 //!
-//! Reading refuses every other field: a file that says more than these types can hold is not one
-//! that this crate has written, and to ignore what it says could change what it computes.
+//! Reading rejects every other field: this crate did not write such a file, and ignoring a field could change
+//! the result.
 
 use super::wire::{Reader, Value, Writer};
 
@@ -53,7 +53,7 @@ pub(super) enum Attribute {
     Ints(Vec<i64>),
 }
 
-/// A tensor of `f32` or, where there are `integers`, of `i64`.
+/// A tensor of `f32`, or of `i64` if `integers` is not empty.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Tensor {
     pub name: String,
@@ -185,7 +185,7 @@ fn encode_value_info(writer: &mut Writer, info: &ValueInfo) {
     writer.string(3, &info.doc_string);
 }
 
-/// Calls `visit` for every field of `message`; `visit` answers `false` for one it does not know.
+/// Calls `visit` for every field of `message`; `visit` returns `false` for an unknown field.
 fn fields<'a>(
     name: &str,
     message: &'a [u8],

@@ -1,4 +1,4 @@
-//! From an ONNX graph that this crate wrote back to the frozen model.
+//! Converts an ONNX graph that this crate wrote back to the frozen model.
 
 use std::collections::HashMap;
 
@@ -11,8 +11,8 @@ use crate::graph::{Convolution, Layer, LayerWeights, Linear, Operation, PixelNor
 
 /// The model that `read` describes.
 ///
-/// The nodes are taken apart leniently; then the result is turned into a graph again and must equal
-/// what was read, so that nothing in the file can go unnoticed.
+/// The nodes are read leniently. Then the result is converted to a graph again and must equal the input, so
+/// that nothing in the file is ignored.
 pub(super) fn model_of(read: &Model) -> Result<FrozenModel, String> {
     let classes = classes_of(read)?;
     let [height, width] = picture_size(&read.graph)?;
@@ -73,7 +73,7 @@ fn picture_size(graph: &Graph) -> Result<[usize; 2], String> {
     match images.map(|images| images.dimensions.as_slice()) {
         Some([_, Dimension::Fixed(height), Dimension::Fixed(width), _]) => {
             let side = |side: i64| {
-                usize::try_from(side).map_err(|_| format!("a side of the pictures is {side}"))
+                usize::try_from(side).map_err(|_| format!("a side of the images is {side}"))
             };
             Ok([side(*height)?, side(*width)?])
         }
@@ -87,7 +87,7 @@ fn operations_of(
     graph: &Graph,
     tensors: &mut HashMap<&str, &Tensor>,
 ) -> Result<Vec<Operation>, String> {
-    // Buffers that hold each value so far; 0 is the normalised picture.
+    // The buffer of each value so far; 0 is the normalised image.
     let mut buffers: HashMap<&str, usize> = HashMap::from([(NORMALIZED, 0)]);
     let mut operations: Vec<Operation> = Vec::new();
     for node in graph.nodes.iter().skip(PREFIX.len()) {
@@ -98,7 +98,7 @@ fn operations_of(
             .inputs
             .first()
             .and_then(|input| buffers.get(input.as_str()).copied())
-            .ok_or_else(|| format!("node {:?} reads a value that is not there", node.name))?;
+            .ok_or_else(|| format!("node {:?} reads a value that does not exist", node.name))?;
         let layer = match node.operator.as_str() {
             "Conv" => Some(convolution_of(node, tensors)?),
             "MaxPool" => Some(Layer::MaxPool {
@@ -118,9 +118,9 @@ fn operations_of(
                 fuse_activation(node, operations.last_mut())?;
                 None
             }
-            // The second half of a SiLU; what it multiplies is checked when the graph is made again.
+            // The second half of a SiLU; its other factor is checked when the graph is created again.
             "Mul" => None,
-            // Around the operations; what they are is checked when the graph is made again.
+            // Nodes around the operations; they are checked when the graph is created again.
             "Flatten" | "Softmax" | MIRROR | SHIFT | "Concat" | "Reshape" | "ReduceMean" => None,
             other => return Err(format!("node {:?} has operator {other:?}", node.name)),
         };
@@ -140,7 +140,7 @@ fn operations_of(
     Ok(operations)
 }
 
-/// Makes `Relu`, or the `Sigmoid` of a SiLU, part of the operation before it.
+/// Merges `Relu`, or the `Sigmoid` of a SiLU, into the operation before it.
 fn fuse_activation(node: &Node, last: Option<&mut Operation>) -> Result<(), String> {
     let activation = match last.map(|operation| &mut operation.layer) {
         Some(Layer::Convolution(convolution)) => &mut convolution.activation,
@@ -159,7 +159,7 @@ fn fuse_activation(node: &Node, last: Option<&mut Operation>) -> Result<(), Stri
     Ok(())
 }
 
-/// Makes `Add` part of the convolution before it.
+/// Merges `Add` into the convolution before it.
 fn fuse_sum(
     node: &Node,
     last: Option<&mut Operation>,
@@ -179,8 +179,9 @@ fn fuse_sum(
         .inputs
         .get(1)
         .and_then(|input| buffers.get(input.as_str()));
-    convolution.add_from =
-        Some(*added.ok_or_else(|| format!("node {:?} adds a value that is not there", node.name))?);
+    convolution.add_from = Some(
+        *added.ok_or_else(|| format!("node {:?} adds a value that does not exist", node.name))?,
+    );
     Ok(())
 }
 
@@ -231,12 +232,12 @@ fn linear_of(node: &Node, tensors: &mut HashMap<&str, &Tensor>) -> Result<Layer,
     }))
 }
 
-/// The second and third input of `node`, which must be initializers; the second of `N` dimensions.
+/// The second and third input of `node`, which must be initializers; the second has `N` dimensions.
 fn weights_of<const N: usize>(
     node: &Node,
     tensors: &mut HashMap<&str, &Tensor>,
 ) -> Result<LayerWeights<N>, String> {
-    // Taken out of the map: many nodes that name one tensor would multiply the memory it needs.
+    // Removed from the map: if many nodes used one tensor, its copies would multiply the memory.
     let mut initializer = |index: usize| {
         node.inputs
             .get(index)

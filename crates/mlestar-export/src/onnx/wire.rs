@@ -1,5 +1,4 @@
-//! Protocol Buffers' wire format: the varint and length-delimited records of the messages that are
-//! written here.
+//! Protocol Buffers' wire format: the varint and length-delimited records of the messages used here.
 
 /// Writes fields to a growing message.
 #[derive(Default)]
@@ -24,7 +23,7 @@ impl Writer {
         self.varint(u64::from(field << 3 | wire_type));
     }
 
-    /// An `int32`, `int64` or enum; negative values take ten bytes, as the format has it.
+    /// An `int32`, `int64` or enum; negative values take ten bytes, as the format requires.
     pub(super) fn int(&mut self, field: u32, value: i64) {
         self.key(field, 0);
         self.varint(value.cast_unsigned());
@@ -36,7 +35,7 @@ impl Writer {
         self.bytes.extend_from_slice(value);
     }
 
-    /// Nothing is written for an empty string, which is what a missing one means.
+    /// An empty string is not written, because a missing one means the same.
     pub(super) fn string(&mut self, field: u32, value: &str) {
         if !value.is_empty() {
             self.bytes(field, value.as_bytes());
@@ -61,14 +60,14 @@ impl<'a> Value<'a> {
     pub(super) fn int(self) -> Result<i64, String> {
         match self {
             Value::Varint(value) => Ok(value.cast_signed()),
-            other => Err(format!("holds {} where an integer belongs", other.kind())),
+            other => Err(format!("holds {} instead of an integer", other.kind())),
         }
     }
 
     pub(super) fn bytes(self) -> Result<&'a [u8], String> {
         match self {
             Value::Bytes(bytes) => Ok(bytes),
-            other => Err(format!("holds {} where bytes belong", other.kind())),
+            other => Err(format!("holds {} instead of bytes", other.kind())),
         }
     }
 
@@ -86,7 +85,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// Reads the fields of one message in order. It allocates nothing and never reads past the end.
+/// Reads the fields of one message in order. It allocates nothing and never reads beyond the end.
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
 }

@@ -1,4 +1,4 @@
-//! The frozen model against the Burn model that it came from.
+//! The frozen model compared with its Burn model.
 
 use mlestar_export::{ExportError, FrozenModel, parity};
 use mlestar_model::{ModelConfig, Network};

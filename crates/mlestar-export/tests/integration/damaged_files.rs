@@ -1,4 +1,4 @@
-//! Damaged files give errors: never a panic, never another model in silence.
+//! Damaged files give errors: never a panic, never silently another model.
 
 use mlestar_export::{FrozenModel, onnx, safetensors_file};
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use crate::models::{AVERAGES, pooled_frozen, small_frozen};
 
 type Reader = fn(&[u8]) -> Result<FrozenModel, String>;
 
-/// A file, what it holds and what reads it.
+/// A file, its content and its reader.
 struct Case {
     bytes: Vec<u8>,
     model: FrozenModel,
@@ -74,8 +74,8 @@ proptest! {
             for (index, value) in &changes {
                 altered[index.index(bytes.len())] = *value;
             }
-            // A changed weight, class name or description is a valid file of another model, which
-            // only the hashes of a package can tell; what is read has to run.
+            // A changed weight, class name or description gives a valid file of another model, which only the
+            // hashes of a package can detect; a model that can be read must run.
             if let Ok(model) = read(&altered) {
                 prop_assert_eq!(model.operations().len(), expected.operations().len());
             }
@@ -93,7 +93,7 @@ proptest! {
             let mut altered = bytes.clone();
             altered.splice(start..bytes.len().min(start + removed), inserted.iter().copied());
             if altered.len() != bytes.len() {
-                // Another length breaks a length that encloses it, or the data's.
+                // Another length breaks an enclosing length or the data's.
                 let _ = read(&altered);
             }
         }
@@ -104,8 +104,8 @@ proptest! {
 fn every_truncation_is_refused() {
     for Case { bytes, model, read } in cases() {
         for length in 0..bytes.len() {
-            // An ONNX file without its last metadata is one that was never written whole: the
-            // class names, which are needed, come before the normalisation, which is not.
+            // An ONNX file without its last metadata was never written completely: the class names, which are
+            // needed, come before the normalisation, which is not.
             if let Ok(found) = read(&bytes[..length]) {
                 assert_eq!(found, model, "truncated to {length} of {}", bytes.len());
             }

@@ -1,4 +1,4 @@
-//! The executor against a naive convolution in `f64`, and its independence of batch and threads.
+//! The executor compared with a naive convolution in `f64`, and its independence of batch and threads.
 
 use mlestar_export::{
     Convolution, Executor, ExportError, FrozenModel, Layer, Operation, PixelNormalization,
@@ -336,7 +336,7 @@ fn averaging_takes_the_mean_over_the_views_of_a_picture() {
     let model = small_frozen(1);
     let (height, width, n) = (9, 7, 150);
     let pictures = random_pictures(2, n, height, width);
-    // What each pixel of a moved picture shows is counted from the border that it is moved over.
+    // The source of each pixel of a shifted image is counted from the border over which it is shifted.
     let reflected = |position: usize, offset: isize, side: usize| {
         let at = (position as isize + offset).unsigned_abs();
         at.min(2 * (side - 1) - at)
@@ -381,7 +381,7 @@ fn averaging_takes_the_mean_over_the_views_of_a_picture() {
             .collect();
         assert_eq!(bits(&found), bits(&alone));
     }
-    // A picture and its mirror image have the same two views.
+    // An image and its mirror image have the same two views.
     let averaging = model.clone().with_views(AVERAGES[0]);
     let [found, mirrored] = [false, true].map(|mirrored| view(0, mirrored));
     assert_eq!(
@@ -483,7 +483,7 @@ fn deep_sums_are_split_and_agree() {
         input,
         layer: Layer::Convolution(layer),
     };
-    // 520 channels are more than one part of a sum may have, 130 x 9 taps are several parts.
+    // 520 channels exceed one part of a sum, 130 x 9 taps are several parts.
     let mut operations = vec![
         conv(
             "a",
@@ -569,7 +569,7 @@ fn wrong_lengths_are_refused_with_both_sizes() {
     assert!(matches!(error, ExportError::PixelCount { .. }));
     assert_eq!(
         error.to_string(),
-        "2 pictures of 9x7 RGB pixels have 378 bytes, but 100 were given"
+        "2 images of 9x7 RGB pixels have 378 bytes, but 100 were given"
     );
     assert!(model.logits(&[0; 100], usize::MAX).is_err());
 }

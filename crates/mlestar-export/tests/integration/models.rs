@@ -1,4 +1,4 @@
-//! Models and pictures that the tests share.
+//! Models and images shared by the tests.
 
 use burn::tensor::{Device, Tensor};
 use mlestar_export::{Convolution, FrozenModel, Layer, Linear, Operation, PixelNormalization};
@@ -12,7 +12,7 @@ const RELU: Option<Activation> = Some(Activation::Relu);
 pub const MEAN: [f32; 3] = [0.4914, 0.4822, 0.4465];
 pub const STD: [f32; 3] = [0.2470, 0.2435, 0.2616];
 
-/// Every way to average over more than the picture itself.
+/// Every way to average over more than the unchanged image.
 pub const AVERAGES: [Views; 3] = [views(true, false), views(false, true), views(true, true)];
 
 const fn views(mirrored: bool, shifted: bool) -> Views {
@@ -246,7 +246,7 @@ pub fn burn_logits(model: &ImageClassifier, pictures: &[u8], n: usize, side: usi
     logits.into_data().try_to_vec::<f32>().unwrap()
 }
 
-/// The pictures as the Burn model takes them.
+/// The images in the form that the Burn model takes.
 pub fn burn_images(pictures: &[u8], [height, width]: [usize; 2]) -> Tensor<4> {
     let normalization = PixelNormalization {
         mean: MEAN,

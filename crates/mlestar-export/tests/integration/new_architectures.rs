@@ -1,4 +1,4 @@
-//! Architectures that no config names go from their description through training and counting to files.
+//! Architectures without a config go from their description through training and counting to files.
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -92,7 +92,7 @@ fn their_counts_are_those_of_the_model_and_of_the_frozen_graph() {
     }
 }
 
-/// Worked out by hand, for images of 25x27 pixels.
+/// Computed by hand, for images of 25x27 pixels.
 #[test]
 fn a_stem_with_a_max_pool_and_linear_bottlenecks_cost_what_they_cost() {
     let description = bottlenecks::residual_bottlenecks(Activation::Relu, SIDE);
@@ -156,7 +156,7 @@ fn every_parameter_is_trained_and_branches_can_be_left_out() {
             .filter(|tensor| !tensor.name.contains("running"));
         assert_eq!(gradients.len(), trained.count());
 
-        // The first of the last two blocks has no shortcut or is left out, the other one is.
+        // The first of the last two blocks has no shortcut or is skipped, the other one is.
         let before = model.state();
         let pass = TrainingPass {
             branch_factors: &[Some(1.0), Some(2.0), None],
@@ -184,11 +184,11 @@ fn what_cannot_be_built_is_refused_by_name() {
     };
     refused(
         &|blocks| blocks[1].branch[1].channels_in = 6,
-        "stages.0.0.conv2: it reads 6 channels of a map of 5",
+        "stages.0.0.conv2: it expects 6 input channels, but its input has 5",
     );
     refused(
         &|blocks| blocks[1].branch[1].groups = 2,
-        "stages.0.0.conv2: its channels do not make 2 groups",
+        "stages.0.0.conv2: its channels cannot be split into 2 groups",
     );
     refused(
         &|blocks| blocks[3].shortcut = Shortcut::Identity,
@@ -204,7 +204,7 @@ fn what_cannot_be_built_is_refused_by_name() {
     );
     refused(
         &|blocks| blocks[2] = blocks[1].clone(),
-        "stages.0.0.conv1: it is there twice",
+        "stages.0.0.conv1: it occurs twice",
     );
     let small = bottlenecks::residual_bottlenecks(Activation::Relu, 1);
     let error = small.check().unwrap_err().to_string();

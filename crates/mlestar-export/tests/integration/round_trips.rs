@@ -1,4 +1,4 @@
-//! Files read back as the model that was written.
+//! Files read back equal the model that was written.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ fn onnx_and_safetensors_give_back_the_identical_model() {
     }
 }
 
-/// Readers that know no other activation than ReLU refuse a file that has one, and read the others.
+/// Readers that know only ReLU reject a file with another activation, and read the others.
 #[test]
 fn only_other_activations_are_named_in_safetensors_files() {
     let text = |model: &FrozenModel| {

@@ -1,4 +1,4 @@
-//! What a human reads, for every way that a gate can come out.
+//! The messages for people, for every outcome of a gate.
 
 use mlestar_gates::{
     Criterion, Evidence, Limit, Measurement, RunVerdict, StageVerdict, Status, Unit, judge,

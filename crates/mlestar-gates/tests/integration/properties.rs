@@ -1,4 +1,4 @@
-//! What holds for every measurement and every limit.
+//! Properties of every measurement and every limit.
 
 use mlestar_gates::{
     Criterion, Evidence, ExitCode, Limit, Measurement, StageVerdict, Status, Unit, Verdict, judge,

@@ -1,4 +1,4 @@
-//! The forms that configs and artifacts have, and that broken figures survive them.
+//! The forms in configs and artifacts, and the survival of broken figures in them.
 
 use mlestar_gates::{Criterion, Evidence, Limit, Measurement, Status, Unit, Verdict, judge};
 

@@ -41,7 +41,7 @@ impl Backward<Flex, 2> for Convolution {
             let value = flex::weight_gradient(&shape, precision, &input, &gradient);
             grads.register::<Flex>(node.id, value);
         }
-        // The input is not needed any more; what the gradient takes may lie in its place.
+        // The input is not needed any more; the gradient's memory may replace it.
         drop(input);
         if let Some(node) = of_input {
             let value = flex::input_gradient(&shape, precision, &gradient, &weight);
@@ -53,7 +53,7 @@ impl Backward<Flex, 2> for Convolution {
 #[derive(Debug)]
 struct BatchNorm<const N: usize>;
 
-/// Parents are input, weight, bias and, as the fourth, the residual.
+/// Parents are input, weight, bias and optionally the residual.
 impl<const N: usize> Backward<Flex, N> for BatchNorm<N> {
     type State = (BatchNormInput, ChannelStatistics);
 

@@ -22,7 +22,7 @@ pub(super) fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
     }
 }
 
-/// Tensors that do not fit are an error of the program that called, reported as Burn reports its own.
+/// Tensors that do not fit are an error of the calling program, reported in the same way as by Burn.
 #[allow(clippy::panic)]
 #[track_caller]
 pub(super) fn refuse(reason: &str) -> ! {
@@ -37,7 +37,7 @@ pub(super) fn done<T>(result: Result<T, KernelError>) -> T {
     }
 }
 
-/// A tensor whose values lie one after the other.
+/// A tensor whose values are contiguous.
 pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.dtype() != DType::F32 {
         refuse(&format!("values are {:?}, but must be F32", tensor.dtype()));
@@ -70,7 +70,7 @@ pub(super) fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
     }
 }
 
-/// The sizes of a convolution, once its tensors fit.
+/// The sizes of a convolution, after checking that its tensors fit.
 pub(super) fn convolution_shape(
     input: &FlexTensor,
     weight: &FlexTensor,
@@ -79,7 +79,7 @@ pub(super) fn convolution_shape(
     let (input, weight) = (dims(input), dims(weight));
     if input[3] != weight[1] {
         refuse(&format!(
-            "input {input:?} has {} channels, but weight {weight:?} takes {}",
+            "input {input:?} has {} channels, but weight {weight:?} expects {}",
             input[3], weight[1]
         ));
     }
@@ -181,7 +181,7 @@ pub(super) fn weight_gradient(
     )
 }
 
-/// What a batch norm needs, contiguous.
+/// The inputs of a batch norm, contiguous.
 #[derive(Debug, Clone)]
 pub(super) struct BatchNormInput {
     pub input: FlexTensor,
@@ -220,7 +220,7 @@ pub(super) struct BatchNormBackward {
     pub residual: Option<FlexTensor>,
 }
 
-/// Gradients of what gave these statistics; the residual's where there was one.
+/// Gradients of the inputs that gave these statistics; the residual's if there was one.
 pub(super) fn batch_norm_gradients(
     batch: &BatchNormInput,
     statistics: &ChannelStatistics,
@@ -230,7 +230,7 @@ pub(super) fn batch_norm_gradients(
     let shape = dims::<4>(&batch.input);
     let channels = shape[3];
     let mut of_input = Buffer::new(input.len());
-    // Without an activation the gradient of the residual is that of the output.
+    // Without an activation, the gradient of the residual equals that of the output.
     let copies = batch.residual.is_some() && batch.activation.is_some();
     let mut of_residual = Buffer::new(if copies { input.len() } else { 0 });
     let activated = batch.activation.map(|activation| Activated {
@@ -295,7 +295,7 @@ pub(super) fn max_pool_shape(input: &FlexTensor, windows: Windows) -> MaxPoolSha
     }
 }
 
-/// With the places of the largest values where they are asked for.
+/// With the positions of the largest values if requested.
 pub(super) fn max_pool(
     shape: &MaxPoolShape,
     input: &FlexTensor,

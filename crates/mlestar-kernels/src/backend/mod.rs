@@ -1,7 +1,7 @@
 //! The kernels as operations on Burn's tensors.
 //!
-//! They run where [`available`] says so: on Burn's CPU backend `flex`, with or without gradients.
-//! Pictures are channels-last, `[n, height, width, channels]`, in every function here.
+//! They run on every device for which [`available`] is true: Burn's CPU backend `flex`, with or without
+//! gradients. Images are channels-last, `[n, height, width, channels]`, in every function here.
 
 mod autodiff;
 mod flex;
@@ -31,22 +31,22 @@ pub fn available(device: &Device) -> bool {
     }
 }
 
-/// Whether a tensor can be given to these operations: it lies on such a device and holds `f32`.
+/// Whether these operations accept a tensor: it is on such a device and holds `f32`.
 #[must_use]
 pub fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && available(&tensor.device())
 }
 
-/// Stride, padding and dilation of a convolution, and how exactly it is computed.
+/// Stride, padding and dilation of a convolution, and its precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv2dOptions {
-    /// Step of the kernel down and across.
+    /// Step of the kernel, vertical and horizontal.
     pub stride: [usize; 2],
-    /// Zeros above and below (equal), left and right (equal).
+    /// Zero padding, vertical and horizontal, equal on both sides.
     pub padding: [usize; 2],
     /// Distance between taps.
     pub dilation: [usize; 2],
-    /// What the factors of its products are rounded to, and those of its gradients.
+    /// Precision of the factors of its products and of its gradients.
     pub precision: Precision,
 }
 
@@ -70,8 +70,8 @@ impl Conv2dOptions {
 
 /// The operations of a backend. Call the functions of this module instead.
 ///
-/// As everywhere in Burn, tensors that do not fit each other are an error of the program: the
-/// operations panic with what does not fit.
+/// As everywhere in Burn, tensors that do not fit each other are an error of the program: the operations panic
+/// with a description.
 #[doc(hidden)]
 #[backend_extension(Flex, Autodiff)]
 pub trait KernelBackend: Backend {
@@ -108,7 +108,7 @@ pub trait KernelBackend: Backend {
 ///
 /// # Panics
 ///
-/// Where [`available`] is false or the sizes do not fit each other, as Burn's operations do.
+/// If [`available`] is false or the sizes do not fit each other, as in Burn's operations.
 #[must_use]
 pub fn conv2d(input: Tensor<4>, weight: Tensor<4>, options: Conv2dOptions) -> Tensor<4> {
     let output = <Dispatch as KernelBackend>::kernel_conv2d(
@@ -119,12 +119,12 @@ pub fn conv2d(input: Tensor<4>, weight: Tensor<4>, options: Conv2dOptions) -> Te
     Tensor::from_dispatch(output)
 }
 
-/// Convolution, bias, residual sum and activation, without gradients: for evaluation. All but an activation
-/// other than ReLU are one pass.
+/// Convolution, bias, residual sum and activation, without gradients: for evaluation. All of it is one pass,
+/// except for activations other than ReLU.
 ///
 /// # Panics
 ///
-/// Where the tensors do not lie on the plain `flex` device, or the sizes do not fit each other.
+/// If the tensors are not on the plain `flex` device, or the sizes do not fit each other.
 #[must_use]
 pub fn conv2d_fused(
     input: Tensor<4>,
@@ -144,20 +144,20 @@ pub fn conv2d_fused(
     ))
 }
 
-/// An activation by itself, without gradients: for evaluation.
+/// A separate activation, without gradients: for evaluation.
 ///
 /// # Panics
 ///
-/// Where the tensor does not lie on the plain `flex` device.
+/// If the tensor is not on the plain `flex` device.
 #[must_use]
 pub fn activate(input: Tensor<4>, activation: Activation) -> Tensor<4> {
     Tensor::from_primitive::<Flex>(flex::activate(flex::primitive(input), activation))
 }
 
-/// A batch norm's output with the statistics that it used.
+/// A batch norm's output, and the statistics it used.
 #[derive(Debug)]
 pub struct BatchNormOutput {
-    /// Of the input's shape.
+    /// Has the input's shape.
     pub output: Tensor<4>,
     /// Mean of each channel; no gradient flows through it.
     pub mean: Tensor<1>,
@@ -165,12 +165,12 @@ pub struct BatchNormOutput {
     pub variance: Tensor<1>,
 }
 
-/// Batch normalisation with the statistics of the batch, then the residual sum and the activation where
-/// they are asked for; differentiable in all tensors.
+/// Batch normalisation with the statistics of the batch, then the optional residual sum and activation;
+/// differentiable in all tensors.
 ///
 /// # Panics
 ///
-/// Where [`available`] is false or the sizes do not fit each other, as Burn's operations do.
+/// If [`available`] is false or the sizes do not fit each other, as in Burn's operations.
 #[must_use]
 pub fn batch_norm(
     input: Tensor<4>,
@@ -209,7 +209,7 @@ pub fn batch_norm(
 ///
 /// # Panics
 ///
-/// Where [`available`] is false.
+/// If [`available`] is false.
 #[must_use]
 pub fn average_pool(input: Tensor<4>) -> Tensor<2> {
     let output = <Dispatch as KernelBackend>::kernel_average_pool(input.into_dispatch());
@@ -223,7 +223,7 @@ pub struct Windows {
     pub side: usize,
     /// Pixels from one window to the next.
     pub stride: usize,
-    /// Pixels round the input that windows may cover.
+    /// Pixels around the input that windows may cover.
     pub padding: usize,
 }
 
@@ -244,7 +244,7 @@ impl Windows {
 ///
 /// # Panics
 ///
-/// Where [`available`] is false, or the windows are not those of a [`MaxPoolShape`](crate::MaxPoolShape).
+/// If [`available`] is false, or the windows do not form a valid [`MaxPoolShape`](crate::MaxPoolShape).
 #[must_use]
 pub fn max_pool(input: Tensor<4>, windows: Windows) -> Tensor<4> {
     let output = <Dispatch as KernelBackend>::kernel_max_pool(input.into_dispatch(), windows);

@@ -9,7 +9,7 @@ use burn_flex::FlexTensor;
 use super::flex::{contiguous, done, primitive, values};
 use crate::{AdamStep, LionStep, MuonStep, SgdStep};
 
-/// Mutable values of a tensor: its own memory where nobody else holds it, a copy otherwise.
+/// Mutable values of a tensor: its own memory if it is not shared, otherwise a copy.
 fn values_mut(tensor: &mut FlexTensor) -> &mut [f32] {
     let whole = |tensor: &FlexTensor| {
         let len = tensor.shape().num_elements();
@@ -29,7 +29,7 @@ fn values_mut(tensor: &mut FlexTensor) -> &mut [f32] {
 ///
 /// # Panics
 ///
-/// Where the tensors do not lie on the plain `flex` device or are not of one length.
+/// If the tensors are not on the plain `flex` device or differ in length.
 #[must_use]
 pub fn adam_step(
     step: &AdamStep,
@@ -56,7 +56,7 @@ pub fn adam_step(
 ///
 /// # Panics
 ///
-/// Where the tensors do not lie on the plain `flex` device or are not of one length.
+/// If the tensors are not on the plain `flex` device or differ in length.
 #[must_use]
 pub fn sgd_step(
     step: &SgdStep,
@@ -81,7 +81,7 @@ pub fn sgd_step(
 ///
 /// # Panics
 ///
-/// Where the tensors do not lie on the plain `flex` device or are not of one length.
+/// If the tensors are not on the plain `flex` device or differ in length.
 #[must_use]
 pub fn lion_step(
     step: &LionStep,
@@ -106,7 +106,7 @@ pub fn lion_step(
 ///
 /// # Panics
 ///
-/// Where the tensors do not lie on the plain `flex` device, are not of one length, or not whole rows.
+/// If the tensors are not on the plain `flex` device, differ in length, or do not hold whole rows.
 #[must_use]
 pub fn muon_step(
     step: &MuonStep,
@@ -133,7 +133,7 @@ pub fn muon_step(
 ///
 /// # Panics
 ///
-/// Where the tensor does not lie on the plain `flex` device.
+/// If the tensor is not on the plain `flex` device.
 #[must_use]
 pub fn sum_of_squares<const D: usize>(tensor: Tensor<D>) -> f64 {
     let tensor = contiguous(primitive(tensor));

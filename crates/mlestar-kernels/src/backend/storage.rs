@@ -1,4 +1,4 @@
-//! The memory of results, which goes back to the shelf of [`memory`](crate::memory) with its tensor.
+//! The memory of results, which returns to the shelf of [`memory`](crate::memory) with its tensor.
 
 use std::mem::MaybeUninit;
 
@@ -25,8 +25,8 @@ impl AllocationController for Storage {
         _policy: AccessPolicy,
     ) -> Result<&mut [MaybeUninit<u8>], AccessError> {
         let values = self.0.as_mut_slice();
-        // SAFETY: these are the bytes of the values. The caller writes nothing but initialised ones, and any
-        // are an `f32`.
+        // SAFETY: these are the bytes of the values. The caller writes only initialised ones, and all bit
+        // patterns are valid `f32`.
         Ok(unsafe {
             std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values))
         })
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_a_tensor_goes_to_the_next_one_of_its_size() {
-        // A size that no other test asks for.
+        // A size that no other test uses.
         let shape = [3, 7_001];
         let mut buffer = Buffer::new(shape.iter().product());
         buffer.as_mut_slice().fill(2.5);
@@ -71,7 +71,7 @@ mod tests {
         assert!(first.as_slice::<f32>().unwrap().iter().all(|&v| v == 2.5));
         let second = first.clone();
         drop(first);
-        // One of two is still in use.
+        // One of the two is still in use.
         assert_ne!(Buffer::new(3 * 7_001).as_slice().as_ptr(), address);
         drop(second);
         let both = [(); 2].map(|()| Buffer::new(3 * 7_001));
@@ -81,7 +81,7 @@ mod tests {
         );
     }
 
-    /// Unit tests take memory full of NaN, so that what a kernel leaves out would be seen.
+    /// Unit tests use memory full of NaN, so that values a kernel leaves out are detected.
     #[test]
     fn operations_write_all_of_their_results() {
         let device = Device::flex().autodiff();
@@ -92,8 +92,8 @@ mod tests {
             assert!(values.iter().all(|value| value.is_finite()), "{what}");
         };
         let host = |x: Tensor<4>| x.into_data().iter::<f32>().collect::<Vec<_>>();
-        // Odd sizes; channels for Winograd and blocks with a panel that is not full, and for the direct way; as many
-        // pictures as a matrix unit is used for.
+        // Odd sizes; channels for Winograd and blocks with an incomplete panel, and for the direct algorithm;
+        // enough images for a matrix unit.
         for (channels, stride, precision) in [
             ([16, 48], 1, Precision::F32),
             ([16, 48], 1, Precision::Bfloat16),

@@ -17,10 +17,10 @@ pub struct BatchNormGradients {
     pub bias: Vec<f32>,
 }
 
-/// The activation with which the forward pass ended, and what its input is computed from once more.
+/// The activation of the forward pass, and the values needed to compute its input again.
 #[derive(Debug, Clone, Copy)]
 pub struct Activated<'a> {
-    /// Which one.
+    /// The activation.
     pub activation: Activation,
     /// The bias of the forward pass.
     pub bias: &'a [f32],
@@ -28,12 +28,12 @@ pub struct Activated<'a> {
     pub residual: Option<&'a [f32]>,
 }
 
-/// What the forward pass left, and the gradient of its output.
+/// The results of the forward pass, and the gradient of its output.
 #[derive(Clone, Copy)]
 struct Saved<'a> {
     input: &'a [f32],
     mean: &'a [f32],
-    /// What centred inputs were multiplied with.
+    /// The factor of centred inputs.
     scale: &'a [f32],
     activated: Option<Activated<'a>>,
     output_gradient: &'a [f32],
@@ -42,11 +42,11 @@ struct Saved<'a> {
 /// Gradients of [`batch_norm_forward`](super::batch_norm_forward) with the statistics of `input`
 /// itself, which depend on it too.
 ///
-/// `residual_gradient`, where the forward pass added a residual, is set to that one's gradient.
+/// If the forward pass added a residual, `residual_gradient` is set to its gradient.
 ///
 /// # Errors
 ///
-/// [`KernelError`] when slices do not fit each other.
+/// [`KernelError`] if slices do not fit each other.
 #[allow(clippy::too_many_arguments)]
 pub fn batch_norm_backward(
     input: &[f32],
@@ -81,7 +81,8 @@ pub fn batch_norm_backward(
         activated,
         output_gradient,
     };
-    // The gradient before the activation is computed once: it is the residual's, or lies where the input's will.
+    // The gradient before the activation is computed once: it is the residual's, or is stored in place of the
+    // input's.
     let kept = match (&mut residual_gradient, activated) {
         (Some(gradient), _) => Some(&mut **gradient),
         (None, Some(_)) => Some(&mut *input_gradient),
@@ -121,7 +122,8 @@ pub fn batch_norm_backward(
     })
 }
 
-/// For each channel the sum of gradients, then that of gradients times centred inputs. `kept` is set to the gradients.
+/// For each channel, the sum of gradients, then that of gradients times centred inputs. `kept` is set to the
+/// gradients.
 fn sums(saved: Saved, channels: usize, kept: Option<&mut [f32]>) -> Vec<f64> {
     let piece_len = piece_pixels(channels) * channels;
     let pieces = saved.input.len().div_ceil(piece_len);
@@ -170,7 +172,7 @@ impl<'a> Saved<'a> {
     ///
     /// # Safety
     ///
-    /// `LANES` values must lie at `at`, and as many channels at `channel`.
+    /// There must be `LANES` values at `at`, and as many channels at `channel`.
     #[inline(always)]
     unsafe fn gradient<S: Simd>(&self, simd: S, at: usize, channel: usize) -> [S::Vector; 2] {
         // SAFETY: the caller's promise; every slice is as long as the input or the channels.
@@ -263,12 +265,12 @@ unsafe fn sum_piece<S: Simd, const VECTORS: usize>(
     }
 }
 
-/// Leads the gradient back to the values: `gate * g + slope * (x - mean) + shift`.
+/// Propagates the gradient to the values: `gate * g + slope * (x - mean) + shift`.
 #[derive(Clone, Copy)]
 struct Spread<'a> {
     input: &'a [f32],
     mean: &'a [f32],
-    /// Where it does not lie where the input's gradient will.
+    /// Set if it is not in the memory of the input's gradient.
     gradient: Option<&'a [f32]>,
     gate: &'a [f32],
     slope: &'a [f32],
@@ -325,7 +327,7 @@ impl Operation for SpreadPiece<'_> {
 impl Spread<'_> {
     /// # Safety
     ///
-    /// `LANES` values must lie at `at`, and as many channels at `channel`.
+    /// There must be `LANES` values at `at`, and as many channels at `channel`.
     #[inline(always)]
     unsafe fn lanes<S: Simd>(&self, simd: S, at: usize, channel: usize, target: Shared) {
         // SAFETY: the caller's promise; every slice is as long as the input or the channels.

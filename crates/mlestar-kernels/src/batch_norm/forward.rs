@@ -8,12 +8,12 @@ use crate::{
     simd::{Operation, Portable, Simd},
 };
 
-/// Sets `output` to `f((input - mean) / sqrt(variance + epsilon) * weight + bias + residual)`, with
-/// the residual and the activation `f` where they are asked for. Values are `[pixel, channel]`.
+/// Sets `output` to `f((input - mean) / sqrt(variance + epsilon) * weight + bias + residual)`, with an optional
+/// residual and activation `f`. Values are `[pixel, channel]`.
 ///
 /// # Errors
 ///
-/// [`KernelError`] when slices do not fit each other.
+/// [`KernelError`] if slices do not fit each other.
 #[allow(clippy::too_many_arguments)]
 pub fn batch_norm_forward(
     input: &[f32],
@@ -55,7 +55,7 @@ pub fn batch_norm_forward(
     Ok(())
 }
 
-/// What each channel's centred values are multiplied with.
+/// The factor of each channel's centred values.
 pub(super) fn scales(weight: &[f32], variance: &[f32], epsilon: f64) -> Vec<f32> {
     let channels = weight.iter().zip(variance);
     channels
@@ -99,7 +99,7 @@ impl Operation for Normalize<'_> {
 impl Normalize<'_> {
     /// # Safety
     ///
-    /// `LANES` values must lie at `at` of the input and at `channel` of the channels.
+    /// There must be `LANES` values at `at` of the input and at `channel` of the channels.
     #[inline(always)]
     unsafe fn lanes<S: Simd>(&self, simd: S, at: usize, channel: usize, output: Shared) {
         // SAFETY: the caller's promise; every slice is as long as the input or the channels.

@@ -1,8 +1,8 @@
 //! Batch normalisation over channels-last values, with an activation and a residual sum in the same pass.
 //!
-//! Ioffe and Szegedy 2015, <https://arxiv.org/abs/1502.03167>. All sums are taken over pieces of a fixed
-//! number of pixels that are then added up in 64 bits, so that neither the number of threads nor that of
-//! pixels costs digits.
+//! Ioffe and Szegedy 2015, <https://arxiv.org/abs/1502.03167>. All sums are computed over pieces of a fixed
+//! number of pixels, which are then added up in 64 bits. Neither the number of threads nor the number of pixels
+//! reduces the precision.
 
 mod backward;
 mod forward;
@@ -14,10 +14,10 @@ pub use statistics::{ChannelStatistics, channel_statistics};
 
 use crate::KernelError;
 
-/// Values of a piece: 64 KiB, which stays in the second-level cache between two passes.
+/// Values per piece: 64 KiB, which stays in the second-level cache between two passes.
 const PIECE_VALUES: usize = 16 << 10;
 
-/// Pixels of a piece.
+/// Pixels per piece.
 fn piece_pixels(channels: usize) -> usize {
     (PIECE_VALUES / channels.max(1)).max(1)
 }

@@ -16,11 +16,11 @@ pub struct ChannelStatistics {
     pub variance: Vec<f32>,
 }
 
-/// Mean and biased variance of each channel of `[pixel, channel]` values. Without pixels both are NaN.
+/// Mean and biased variance of each channel of `[pixel, channel]` values. Without pixels, both are NaN.
 ///
 /// # Errors
 ///
-/// [`KernelError::Shape`] when `values` are not whole pixels.
+/// [`KernelError::Shape`] if `values` does not hold whole pixels.
 ///
 /// ```
 /// let statistics = mlestar_kernels::channel_statistics(&[1.0, 10.0, 3.0, 10.0], 2)?;
@@ -50,7 +50,7 @@ pub fn channel_statistics(
     Ok(combine(values.len() / channels, channels, &partial))
 }
 
-/// Puts the pieces together (Chan, Golub and LeVeque 1979), in their order.
+/// Combines the pieces (Chan, Golub and LeVeque 1979), in order.
 fn combine(pixels: usize, channels: usize, partial: &[f32]) -> ChannelStatistics {
     let piece = piece_pixels(channels);
     let mut mean = Vec::with_capacity(channels);

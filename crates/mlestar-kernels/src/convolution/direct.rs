@@ -28,19 +28,19 @@ const BLOCK_PIXELS: usize = 16 * TILE_ROWS;
 struct Tap {
     /// Position in the kernel.
     index: usize,
-    /// Source pixel minus `step * grid position`, down and across.
+    /// Source pixel minus `step * grid position`, vertical and horizontal.
     offset: [isize; 2],
 }
 
-/// Result pixels that use the same taps. A forward convolution has one phase; the gradient of an input
-/// has `stride * stride`, because neighbouring pixels were seen by different taps.
+/// Result pixels that use the same taps. A forward convolution has one phase; the gradient of an input has
+/// `stride * stride`, because neighbouring pixels were read by different taps.
 #[derive(Debug)]
 struct Phase {
     /// Result pixel of grid position 0.
     start: [usize; 2],
     /// Result pixels from one grid position to the next.
     spacing: [usize; 2],
-    /// Grid positions down and across.
+    /// Number of grid positions, vertical and horizontal.
     grid: [usize; 2],
     /// Source pixels from one grid position to the next.
     step: [usize; 2],
@@ -51,18 +51,18 @@ struct Phase {
 /// A convolution, or the gradient of its input, with packed weights.
 #[derive(Debug)]
 pub(crate) struct Direct {
-    /// Height and width of what is read.
+    /// Height and width of the source.
     source: [usize; 2],
-    /// Height and width of what is written.
+    /// Height and width of the result.
     result: [usize; 2],
     summed: usize,
     results: usize,
     /// Columns of a panel: weights are packed for one instruction set.
     width: usize,
     phases: Vec<Phase>,
-    /// Rows are copied together where there are few channels.
+    /// Rows are copied together if there are few channels.
     patches: Option<Patches>,
-    /// What a tap over the edge sees.
+    /// Zeros, read by taps over the edge.
     zeros: Vec<f32>,
 }
 
@@ -129,7 +129,7 @@ impl Direct {
         }
     }
 
-    /// Computes the results of `n` pictures, all of them.
+    /// Computes the results of all `n` images.
     pub(crate) fn run<S: Simd>(
         &self,
         simd: S,
@@ -297,14 +297,6 @@ impl Operation for Piece<'_> {
 }
 
 impl Piece<'_> {
-    /// Picture, row and column of a pixel in the grid of the phase.
-    #[inline(always)]
-    fn place(&self, pixel: usize) -> (usize, [usize; 2]) {
-        let [height, width] = self.job.phase.grid;
-        let (row, x) = (pixel / width, pixel % width);
-        (row / height, [row % height, x])
-    }
-
     /// Writes down where each pixel's result lies.
     fn locate_targets(&self, scratch: &mut Scratch) {
         let Job {
@@ -315,13 +307,15 @@ impl Piece<'_> {
         } = *self.job;
         let [height, width] = direct.result;
         scratch.targets.clear();
-        for pixel in self.pixels.clone() {
-            let (picture, place) = self.place(pixel);
-            let [y, x]: [usize; 2] =
-                std::array::from_fn(|axis| phase.start[axis] + place[axis] * phase.spacing[axis]);
-            let pixel = (picture * height + y) * width + x;
-            scratch.targets.push(result.at(pixel * direct.results));
-        }
+        let places = Places::new(phase.grid);
+        let mut place = places.place(self.pixels.start);
+        scratch.targets.extend(self.pixels.clone().map(|_| {
+            let y = phase.start[0] + place.y * phase.spacing[0];
+            let x = phase.start[1] + place.x * phase.spacing[1];
+            let pixel = (place.picture * height + y) * width + x;
+            places.advance(&mut place);
+            result.at(pixel * direct.results)
+        }));
     }
 
     /// Writes down where the pixels lie that each tap sees.
@@ -336,22 +330,31 @@ impl Piece<'_> {
         let [height, width] = direct.source;
         let taps = &phase.taps;
         let groups = self.pixels.len().div_ceil(TILE_ROWS);
+        let mut pixel = self.pixels.start;
         scratch.sources.clear();
         scratch
             .sources
             .resize(groups * taps.len() * TILE_ROWS, zeros.as_ptr());
-        for (index, pixel) in self.pixels.clone().enumerate() {
-            let (picture, place) = self.place(pixel);
-            let group = index / TILE_ROWS * taps.len() * TILE_ROWS + index % TILE_ROWS;
-            for (tap_idx, tap) in taps.iter().enumerate() {
-                let [y, x]: [isize; 2] = std::array::from_fn(|axis| {
-                    (place[axis] * phase.step[axis]) as isize + tap.offset[axis]
-                });
-                if y >= 0 && x >= 0 && (y as usize) < height && (x as usize) < width {
-                    let pixel = (picture * height + y as usize) * width + x as usize;
-                    scratch.sources[group + tap_idx * TILE_ROWS] =
-                        source[pixel * direct.summed..][..direct.summed].as_ptr();
+        let places = Places::new(phase.grid);
+        let mut place = places.place(self.pixels.start);
+        // Pixels of a group stand side by side for each tap.
+        for group in scratch
+            .sources
+            .chunks_exact_mut(taps.len().max(1) * TILE_ROWS)
+        {
+            for row in 0..TILE_ROWS.min(self.pixels.end - pixel) {
+                let first = [place.y * phase.step[0], place.x * phase.step[1]];
+                for (sources, tap) in group.chunks_exact_mut(TILE_ROWS).zip(taps) {
+                    // A negative index wraps round to a large one, which fails the test below.
+                    let [y, x] =
+                        [0, 1].map(|axis| (first[axis] as isize + tap.offset[axis]) as usize);
+                    if y < height && x < width {
+                        let pixel = (place.picture * height + y) * width + x;
+                        sources[row] = source[pixel * direct.summed..][..direct.summed].as_ptr();
+                    }
                 }
+                places.advance(&mut place);
+                pixel += 1;
             }
         }
     }

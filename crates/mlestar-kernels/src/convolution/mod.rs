@@ -1,7 +1,7 @@
-//! 2-D convolution of channels-last pictures, with both gradients.
+//! 2-D convolution of channels-last images, with both gradients.
 //!
 //! Inputs and outputs are `[n, height, width, channels]`, weights
-//! `[channels_out, channels_in, kernel_height, kernel_width]` as PyTorch and Burn have them.
+//! `[channels_out, channels_in, kernel_height, kernel_width]` as in PyTorch and Burn.
 
 mod blocked;
 mod direct;
@@ -26,33 +26,34 @@ use direct::Direct;
 use weights::WeightView;
 use winograd::{Kernel, Winograd};
 
-/// How a convolution is computed.
+/// The algorithm of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// A product of gathered rows; every multiplication is made.
+    /// A product of gathered rows with every multiplication.
     Direct,
     /// Winograd's F(4x4, 3x3): a quarter of the multiplications, for 3x3 kernels of stride 1 and
     /// channel counts that are multiples of 16. Rounding errors are about four times as large.
     Winograd,
-    /// Winograd with the factors of its products rounded to bfloat16 and sums in `f32`. Where
-    /// [`Level::has_bfloat16`], it takes half to three quarters of the time (AMD EPYC) or about as long (Intel
-    /// Xeon, whose matrix unit this does not use), and longer elsewhere.
+    /// Winograd with the factors of its products rounded to bfloat16 and sums in `f32`. If
+    /// [`Level::has_bfloat16`], it takes half to three quarters of the time (AMD EPYC) or about the same (Intel
+    /// Xeon, whose matrix unit it does not use). Otherwise it is slower.
     WinogradBfloat16,
     /// Every multiplication, with factors rounded to bfloat16 and sums in `f32`, for channel counts that are
-    /// multiples of 16: the fastest where [`Level::has_matrix_unit`], and slow elsewhere. It computes groups of
-    /// 32 pictures: fewer take as long. Padding is left out: its zeros, times an infinity, are not NaN here.
+    /// multiples of 16. It is the fastest algorithm if [`Level::has_matrix_unit`], and slow otherwise. It
+    /// computes groups of 32 images: fewer take as long. Padding is skipped, so its zeros times an infinity do
+    /// not become NaN here.
     DirectBfloat16,
 }
 
-/// What the factors of a convolution's products are rounded to.
+/// The precision of the factors of a convolution's products.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Precision {
-    /// Nothing: 24 bits.
+    /// Not rounded: 24 bits.
     #[default]
     F32,
-    /// bfloat16, 8 bits, where that takes less time: with [`Algorithm::DirectBfloat16`] or
+    /// bfloat16, 8 bits, if that takes less time: with [`Algorithm::DirectBfloat16`] or
     /// [`Algorithm::WinogradBfloat16`].
     Bfloat16,
 }
@@ -87,7 +88,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether this algorithm can compute such a convolution.
+    /// Whether this algorithm can compute this convolution.
     #[must_use]
     pub fn applies(self, shape: &Conv2dShape) -> bool {
         match self {
@@ -105,13 +106,13 @@ impl Algorithm {
     }
 }
 
-/// What follows the sums of a convolution: `f(sum + bias + residual)`. A ReLU is taken in the same pass, other
-/// activations in one of their own.
+/// The operations after the sums of a convolution: `f(sum + bias + residual)`. A ReLU runs in the same pass,
+/// other activations in a separate one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Epilogue<'a> {
-    /// A value for each output channel.
+    /// One value per output channel.
     pub bias: Option<&'a [f32]>,
-    /// Added to the output; of its shape.
+    /// Added to the output; has the same shape.
     pub residual: Option<&'a [f32]>,
     /// The function `f`.
     pub activation: Option<Activation>,
@@ -122,7 +123,7 @@ impl Epilogue<'_> {
         self.activation == Some(Activation::Relu)
     }
 
-    /// What is not done where the sums are.
+    /// The operation that is not fused with the sums.
     fn finish(&self, output: &mut [f32]) {
         if let Some(activation) = self.activation.filter(|_| !self.is_relu()) {
             activate(activation, output);
@@ -135,7 +136,7 @@ impl Epilogue<'_> {
 pub struct PackedConv2d {
     shape: Conv2dShape,
     level: Level,
-    /// Kept for Winograd's tiles whose results are not finite; empty with other algorithms.
+    /// For Winograd's tiles whose results are not finite; empty for other algorithms.
     weight: Vec<f32>,
     packed: Packed,
 }
@@ -160,12 +161,12 @@ impl Packed {
 }
 
 impl PackedConv2d {
-    /// Packs `weight` for pictures of `shape` (of any number) with the current [`Level`].
+    /// Packs `weight` for images of `shape` (of any number) with the current [`Level`].
     ///
     /// # Errors
     ///
-    /// [`KernelError`] when the shape has no meaning, the algorithm does not apply to it, or `weight`
-    /// is not of its length.
+    /// [`KernelError`] if the shape is invalid, the algorithm does not apply to it, or `weight` has the wrong
+    /// length.
     pub fn new(
         shape: Conv2dShape,
         algorithm: Algorithm,
@@ -174,11 +175,11 @@ impl PackedConv2d {
         Self::with_level(shape, algorithm, weight, Level::current())
     }
 
-    /// As [`PackedConv2d::new`], with the instructions of `level`.
+    /// Like [`PackedConv2d::new`], with the instructions of `level`.
     ///
     /// # Errors
     ///
-    /// As [`PackedConv2d::new`].
+    /// As for [`PackedConv2d::new`].
     pub fn with_level(
         shape: Conv2dShape,
         algorithm: Algorithm,
@@ -204,17 +205,17 @@ impl PackedConv2d {
         })
     }
 
-    /// The shape that it was packed for.
+    /// The shape for which the weights were packed.
     #[must_use]
     pub fn shape(&self) -> &Conv2dShape {
         &self.shape
     }
 
-    /// Computes the output of `n` pictures, all of it.
+    /// Computes the complete output of `n` images.
     ///
     /// # Errors
     ///
-    /// [`KernelError::Length`] when a slice is not of its shape's length.
+    /// [`KernelError::Length`] if a slice does not have the length of its shape.
     pub fn run(
         &self,
         n: usize,
@@ -239,16 +240,16 @@ impl PackedConv2d {
     }
 }
 
-/// The output of a convolution, all of it.
+/// Computes the complete output of a convolution.
 ///
 /// # Errors
 ///
-/// [`KernelError`] when the shape has no meaning or a slice is not of its length.
+/// [`KernelError`] if the shape is invalid or a slice has the wrong length.
 ///
 /// ```
 /// use mlestar_kernels::{Conv2dShape, Epilogue, conv2d};
 ///
-/// // One picture of 2x2 pixels and 1 channel; a 1x1 kernel that doubles and negates.
+/// // One image of 2x2 pixels and 1 channel; a 1x1 kernel that doubles and negates.
 /// let shape = Conv2dShape::square(1, [2, 2], [1, 2], 1, 1, 0);
 /// let mut output = [0.0; 8];
 /// conv2d(&shape, &[1.0, 2.0, 3.0, 4.0], &[2.0, -1.0], Epilogue::default(), &mut output)?;
@@ -278,11 +279,11 @@ pub fn conv2d(
     )
 }
 
-/// As [`conv2d`], with given instructions and algorithm.
+/// Like [`conv2d`], with given instructions and algorithm.
 ///
 /// # Errors
 ///
-/// As [`conv2d`]; also when the algorithm does not apply to the shape.
+/// As for [`conv2d`]; also if the algorithm does not apply to the shape.
 pub fn conv2d_with(
     level: Level,
     algorithm: Algorithm,
@@ -314,11 +315,11 @@ pub fn conv2d_with(
     Ok(())
 }
 
-/// The gradient of a convolution's input, all of it, from that of its output.
+/// Computes the complete gradient of a convolution's input from that of its output.
 ///
 /// # Errors
 ///
-/// [`KernelError`] when the shape has no meaning or a slice is not of its length.
+/// [`KernelError`] if the shape is invalid or a slice has the wrong length.
 pub fn conv2d_input_gradient(
     shape: &Conv2dShape,
     output_gradient: &[f32],
@@ -336,11 +337,11 @@ pub fn conv2d_input_gradient(
     )
 }
 
-/// As [`conv2d_input_gradient`], with given instructions and algorithm.
+/// Like [`conv2d_input_gradient`], with given instructions and algorithm.
 ///
 /// # Errors
 ///
-/// As [`conv2d_input_gradient`]; also when the algorithm does not apply to the shape.
+/// As for [`conv2d_input_gradient`]; also if the algorithm does not apply to the shape.
 pub fn conv2d_input_gradient_with(
     level: Level,
     algorithm: Algorithm,
@@ -364,12 +365,12 @@ pub fn conv2d_input_gradient_with(
     Ok(())
 }
 
-/// The gradient of a convolution's weights, all of it, from its input and the gradient of its output.
-/// Its bits do not depend on the number of threads.
+/// Computes the complete gradient of a convolution's weights from its input and the gradient of its output. Its
+/// bits do not depend on the number of threads.
 ///
 /// # Errors
 ///
-/// [`KernelError`] when the shape has no meaning or a slice is not of its length.
+/// [`KernelError`] if the shape is invalid or a slice has the wrong length.
 pub fn conv2d_weight_gradient(
     shape: &Conv2dShape,
     input: &[f32],
@@ -387,11 +388,11 @@ pub fn conv2d_weight_gradient(
     )
 }
 
-/// As [`conv2d_weight_gradient`], with given instructions and algorithm.
+/// Like [`conv2d_weight_gradient`], with given instructions and algorithm.
 ///
 /// # Errors
 ///
-/// As [`conv2d_weight_gradient`]; also when the algorithm does not apply to the shape.
+/// As for [`conv2d_weight_gradient`]; also if the algorithm does not apply to the shape.
 pub fn conv2d_weight_gradient_with(
     level: Level,
     algorithm: Algorithm,
@@ -582,8 +583,8 @@ impl Operation for WeightGradient<'_> {
             }
         }
         let winograd = self.algorithm != Algorithm::Direct;
-        // An infinity or NaN has spread over all taps of a channel pair: tap by tap it stays where it
-        // belongs.
+        // An infinity or NaN has spread over all taps of a channel pair; computed tap by tap, it stays in its
+        // own taps.
         if winograd && weight_gradient.iter().all(|value| value.is_finite()) {
             return;
         }

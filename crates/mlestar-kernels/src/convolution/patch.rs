@@ -1,7 +1,9 @@
-//! Patches: what a kernel sees from one output pixel, copied into one row.
+//! Patches: the inputs of one output pixel, copied into one row.
 //!
-//! With few input channels (the first layer has 3) the pieces of a row are so short that following the
-//! pointers to them costs more than copying them together.
+//! With few input channels (the first layer has 3), the pieces of a row are so short that following pointers to
+//! them costs more than copying them together.
+
+use std::ops::Range;
 
 use super::Conv2dShape;
 
@@ -19,7 +21,7 @@ pub(super) struct Place {
     pub x: usize,
 }
 
-/// The output's pixels in their order.
+/// The output's pixels in order.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Places {
     output: [usize; 2],
@@ -57,12 +59,12 @@ impl Places {
 }
 
 impl Patches {
-    /// Fewer input channels than this are worth copying.
+    /// Copying pays off with fewer input channels than this.
     const MOST_CHANNELS: usize = 8;
-    /// Longest row.
+    /// Maximum length of a row.
     pub(super) const MOST_VALUES: usize = 128;
 
-    /// `None` where following pointers is better.
+    /// `None` if following pointers is faster.
     pub(super) fn of(shape: &Conv2dShape) -> Option<Self> {
         let worth = shape.taps() > 1
             && shape.channels_in < Self::MOST_CHANNELS
@@ -75,9 +77,27 @@ impl Patches {
         self.shape.taps() * self.shape.channels_in
     }
 
+    /// The rows of the kernel of which `columns` of a row of values hold a part.
+    pub(super) fn kernel_rows(&self, columns: &Range<usize>) -> Range<usize> {
+        let run = self.shape.kernel[1] * self.shape.channels_in;
+        columns.start / run..columns.end.div_ceil(run)
+    }
+
     /// Writes `[tap][channel]` values to `row`, zeros for the padding.
     #[inline(always)]
     pub(super) fn copy(&self, input: &[f32], place: Place, row: &mut [f32]) {
+        self.copy_rows(input, place, 0..self.shape.kernel[0], row);
+    }
+
+    /// As [`copy`](Self::copy), but only the values of these rows of the kernel.
+    #[inline(always)]
+    pub(super) fn copy_rows(
+        &self,
+        input: &[f32],
+        place: Place,
+        rows: Range<usize>,
+        row: &mut [f32],
+    ) {
         let shape = &self.shape;
         let [height, width] = shape.input;
         let channels = shape.channels_in;
@@ -85,7 +105,8 @@ impl Patches {
         let left = (place.x * shape.stride[1]) as isize - shape.padding[1] as isize;
         let inside =
             shape.dilation[1] == 1 && left >= 0 && left as usize + shape.kernel[1] <= width;
-        for (tap_y, values) in row.chunks_exact_mut(run).enumerate() {
+        let values = row[rows.start * run..rows.end * run].chunks_exact_mut(run);
+        for (tap_y, values) in rows.zip(values) {
             let y = place.y * shape.stride[0] + tap_y * shape.dilation[0];
             let Some(y) = y.checked_sub(shape.padding[0]).filter(|&y| y < height) else {
                 values.fill(0.0);
@@ -110,7 +131,7 @@ impl Patches {
     }
 }
 
-/// Copies a run; one of a 3x3 kernel on 3 channels without a call.
+/// Copies a run; a run of a 3x3 kernel on 3 channels needs no call.
 #[inline(always)]
 fn copy_run(from: &[f32], to: &mut [f32]) {
     match (from.as_array::<9>(), to.as_mut_array::<9>()) {

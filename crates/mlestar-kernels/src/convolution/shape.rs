@@ -1,9 +1,9 @@
 use crate::KernelError;
 
-/// Sizes of a 2-D convolution of one group over `[n, height, width, channels]`.
+/// Sizes of a 2-D convolution with one group over `[n, height, width, channels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Conv2dShape {
-    /// Pictures.
+    /// Images.
     pub n: usize,
     /// Height and width of the input, in pixels.
     pub input: [usize; 2],
@@ -13,9 +13,9 @@ pub struct Conv2dShape {
     pub channels_out: usize,
     /// Height and width of the kernel.
     pub kernel: [usize; 2],
-    /// Step of the kernel down and across.
+    /// Step of the kernel, vertical and horizontal.
     pub stride: [usize; 2],
-    /// Zeros above and below (equal), left and right (equal).
+    /// Zero padding, vertical and horizontal, equal on both sides.
     pub padding: [usize; 2],
     /// Distance between taps of the kernel; 1 for a dense kernel.
     pub dilation: [usize; 2],
@@ -74,7 +74,7 @@ impl Conv2dShape {
         self.channels_out * self.channels_in * self.taps()
     }
 
-    /// Multiply-adds of a direct convolution, taps over the edge included.
+    /// Multiply-adds of a direct convolution, including taps over the edge.
     #[must_use]
     pub fn multiply_adds(&self) -> u64 {
         let [height, width] = self.output();
@@ -85,12 +85,12 @@ impl Conv2dShape {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Refuses shapes without meaning.
+    /// Rejects invalid shapes.
     ///
     /// # Errors
     ///
-    /// [`KernelError::Shape`] when a kernel side, stride, dilation or channel count is 0, when the
-    /// kernel does not fit in the padded input, or when a size does not fit in memory.
+    /// [`KernelError::Shape`] if a kernel side, stride, dilation or channel count is 0, if the kernel does not
+    /// fit in the padded input, or if a size does not fit in memory.
     pub fn check(&self) -> Result<(), KernelError> {
         let refuse = |reason: String| {
             Err(KernelError::Shape {
@@ -100,7 +100,7 @@ impl Conv2dShape {
         };
         if self.channels_in == 0 || self.channels_out == 0 {
             return refuse(format!(
-                "{} channels in and {} out, but at least 1 is needed",
+                "{} input and {} output channels, but at least 1 of each is needed",
                 self.channels_in, self.channels_out
             ));
         }
@@ -128,7 +128,7 @@ impl Conv2dShape {
             let padded = self.input[axis] + 2 * self.padding[axis];
             if padded < reach {
                 return refuse(format!(
-                    "{name}: a kernel that reaches over {reach} pixels does not fit in {padded}"
+                    "{name}: a kernel that covers {reach} pixels does not fit in {padded}"
                 ));
             }
         }
@@ -144,7 +144,7 @@ impl Conv2dShape {
             && product(&[self.channels_in, self.channels_out, self.taps()]);
         match fits {
             true => Ok(()),
-            false => refuse("a tensor is larger than memory can be".to_owned()),
+            false => refuse("a tensor is larger than the address space".to_owned()),
         }
     }
 }
@@ -182,13 +182,13 @@ mod tests {
             ..good
         };
         for (shape, part) in [
-            (no_channels, "0 channels in"),
+            (no_channels, "0 input and "),
             (no_stride, "width: kernel 3, stride 0"),
             (
                 too_large,
-                "height: a kernel that reaches over 5 pixels does not fit in 4",
+                "height: a kernel that covers 5 pixels does not fit in 4",
             ),
-            (absurd, "larger than memory"),
+            (absurd, "larger than the address space"),
         ] {
             let message = shape.check().unwrap_err().to_string();
             assert!(message.contains(part), "{message}");

@@ -1,5 +1,5 @@
-//! The convolutions at every vector width, also those that this processor does not have, with the
-//! checks of `cfg(test)` in the innermost loops.
+//! The convolutions at every vector width, including those that this processor does not have, with the checks
+//! of `cfg(test)` in the innermost loops.
 
 use mlestar_random::Stream;
 
@@ -58,7 +58,7 @@ fn all<S: Simd>(simd: S, shape: &Conv2dShape, algorithm: Algorithm) -> [Vec<f32>
     results
 }
 
-/// The largest difference that is allowed for sums of `terms` products.
+/// The largest allowed difference for sums of `terms` products.
 fn tolerance(algorithm: Algorithm, terms: usize) -> f32 {
     match algorithm {
         Algorithm::Direct | Algorithm::Winograd => 2e-3,
@@ -98,8 +98,8 @@ fn every_width_gives_the_same_results() {
         Conv2dShape::square(2, [8, 9], [16, 33], 3, 2, 1),
         Conv2dShape::square(2, [8, 8], [5, 64], 1, 2, 0),
     ] {
-        // One lane, tap by tap, is as plain as it gets; it agrees with the definition in the
-        // integration tests' way.
+        // One lane, tap by tap, is the simplest computation; the integration tests compare it with the
+        // definition.
         let expected = all(Portable::<1>, &shape, Algorithm::Direct);
         for algorithm in Algorithm::ALL {
             if !algorithm.applies(&shape) {
@@ -130,7 +130,7 @@ fn every_width_gives_the_same_results() {
     }
 }
 
-/// What a matrix unit is used for, and what goes on without it.
+/// The cases for the matrix unit, and those computed without it.
 #[test]
 fn the_fastest_algorithm_is_that_of_shape_precision_and_level() {
     let shape = |n, channels, stride| Conv2dShape::square(n, [8, 8], channels, 3, stride, 1);

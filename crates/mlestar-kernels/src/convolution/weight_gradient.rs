@@ -1,5 +1,5 @@
-//! The gradient of the weights for any kernel: for each tap, the sum over pixels of the input pixel
-//! that it saw times the gradient of the output.
+//! The gradient of the weights for any kernel: for each tap, the sum over pixels of its input pixel times the
+//! gradient of the output.
 
 use std::ops::Range;
 
@@ -21,11 +21,11 @@ use crate::{
 
 /// Pixels whose output gradients are packed together.
 const CHUNK_PIXELS: usize = 2048;
-/// Pixels that are multiplied at a time: two panels of as many rows fit the first-level cache.
+/// Pixels multiplied at a time: two panels with this number of rows fit the first-level cache.
 const DEPTH_PIXELS: usize = 128;
 
-/// Sets `gradient`, `[channels_out][channels_in][height][width]`. Every sum is taken in the same order
-/// whatever the number of threads.
+/// Sets `gradient`, `[channels_out][channels_in][height][width]`. The order of every sum does not depend on the
+/// number of threads.
 pub(crate) fn weight_gradient<S: Simd>(
     simd: S,
     shape: &Conv2dShape,
@@ -94,7 +94,7 @@ fn pack_errors<S: Simd>(errors: &[f32], k: usize, target: &mut Buffer) {
         let real = width.min(k - first);
         for (pixel, values) in errors.chunks_exact(k).zip(values.chunks_exact_mut(width)) {
             let pixel = &pixel[first..first + real];
-            // The widest panel, whole, needs no call.
+            // Copying a whole widest panel needs no call.
             match (
                 pixel.as_array::<WIDEST_TILE>(),
                 values.as_mut_array::<WIDEST_TILE>(),
@@ -158,8 +158,7 @@ impl Operation for Piece<'_> {
                 };
                 let a = gathered.as_slice().as_ptr();
                 let b = errors[b..][..depth * width].as_ptr();
-                // SAFETY: both panels hold `depth` pixels; these rows of the sums are this piece's
-                // alone.
+                // SAFETY: both panels hold `depth` pixels; only this task writes these rows of the sums.
                 unsafe { outer::accumulate::<S, Single>(simd, a, b, depth, target) };
             }
         }
@@ -167,7 +166,7 @@ impl Operation for Piece<'_> {
 }
 
 impl Piece<'_> {
-    /// Copies what the taps and channels in `columns` saw at each output pixel from `first` on to
+    /// Copies the inputs of the taps and channels in `columns`, for each output pixel from `first` on, to
     /// `[pixel][PANEL_ROWS]`.
     #[inline(always)]
     fn gather(&self, first: usize, columns: Range<usize>, target: &mut [f32]) {
@@ -181,63 +180,83 @@ impl Piece<'_> {
         if let Some(patches) = Patches::of(shape) {
             const { assert!(Patches::MOST_VALUES.is_multiple_of(PANEL_ROWS)) };
             let mut patch = [0.0; Patches::MOST_VALUES];
+            let rows = patches.kernel_rows(&columns);
             for values in target.chunks_exact_mut(PANEL_ROWS) {
-                patches.copy(input, place, &mut patch[..patches.row_len()]);
-                // A whole panel, which takes no call: columns after the last are zeros that nobody asks for.
+                patches.copy_rows(input, place, rows.clone(), &mut patch);
+                // Copies a whole panel, which needs no call: columns after the last are unused zeros.
                 values.copy_from_slice(&patch[columns.start..][..PANEL_ROWS]);
                 places.advance(&mut place);
             }
             return;
         }
+        let (runs, n_runs) = runs(shape, columns);
         for values in target.chunks_exact_mut(PANEL_ROWS) {
-            copy_columns(shape, input, place, columns.clone(), values);
+            for run in &runs[..n_runs] {
+                run.copy(shape, input, place, values);
+            }
             places.advance(&mut place);
         }
     }
 }
 
-/// One run of channels for each tap.
-#[inline(always)]
-fn copy_columns(
-    shape: &Conv2dShape,
-    input: &[f32],
-    place: Place,
-    columns: Range<usize>,
-    values: &mut [f32],
-) {
-    let channels = shape.channels_in;
-    let mut column = columns.start;
-    while column < columns.end {
-        let (tap, channel) = (column / channels, column % channels);
-        let run = (channels - channel).min(columns.end - column);
-        let values = &mut values[column - columns.start..][..run];
-        match source_pixel(shape, place, tap) {
-            Some(pixel) => {
-                let from = &input[pixel * channels + channel..][..run];
-                // A whole panel is the rule, and needs no call.
-                match (
-                    from.as_array::<PANEL_ROWS>(),
-                    values.as_mut_array::<PANEL_ROWS>(),
-                ) {
-                    (Some(from), Some(values)) => *values = *from,
-                    _ => values.copy_from_slice(from),
-                }
-            }
-            None => values.fill(0.0),
-        }
-        column += run;
-    }
+/// Neighbouring columns of one tap: channels that lie side by side in the input.
+#[derive(Debug, Clone, Copy, Default)]
+struct Run {
+    /// The tap's pixel minus `stride * output pixel`, down and across.
+    offset: [isize; 2],
+    /// First channel.
+    channel: usize,
+    /// First column in the panel.
+    at: usize,
+    /// Number of columns.
+    len: usize,
 }
 
-/// The input pixel that `tap` sees from an output pixel; `None` in the padding.
-#[inline(always)]
-fn source_pixel(shape: &Conv2dShape, place: Place, tap: usize) -> Option<usize> {
-    let tap = [tap / shape.kernel[1], tap % shape.kernel[1]];
-    let at = |axis: usize, place: usize| {
-        (place * shape.stride[axis] + tap[axis] * shape.dilation[axis])
-            .checked_sub(shape.padding[axis])
-            .filter(|&at| at < shape.input[axis])
-    };
-    let (y, x) = (at(0, place.y)?, at(1, place.x)?);
-    Some((place.picture * shape.input[0] + y) * shape.input[1] + x)
+/// The runs of `columns`, and how many there are. Computed once per panel, so that no pixel pays for the divisions.
+fn runs(shape: &Conv2dShape, columns: Range<usize>) -> ([Run; PANEL_ROWS], usize) {
+    let channels = shape.channels_in;
+    let mut runs = [Run::default(); PANEL_ROWS];
+    let (mut column, mut count) = (columns.start, 0);
+    while column < columns.end {
+        let (tap, channel) = (column / channels, column % channels);
+        let tap = [tap / shape.kernel[1], tap % shape.kernel[1]];
+        let len = (channels - channel).min(columns.end - column);
+        runs[count] = Run {
+            offset: std::array::from_fn(|axis| {
+                (tap[axis] * shape.dilation[axis]) as isize - shape.padding[axis] as isize
+            }),
+            channel,
+            at: column - columns.start,
+            len,
+        };
+        column += len;
+        count += 1;
+    }
+    (runs, count)
+}
+
+impl Run {
+    /// Copies what the tap saw from `place` into its columns of a panel; zeros in the padding.
+    #[inline(always)]
+    fn copy(&self, shape: &Conv2dShape, input: &[f32], place: Place, panel: &mut [f32]) {
+        let values = &mut panel[self.at..][..self.len];
+        let [height, width] = shape.input;
+        // A negative index wraps round to a large one, which fails the test below.
+        let y = ((place.y * shape.stride[0]) as isize + self.offset[0]) as usize;
+        let x = ((place.x * shape.stride[1]) as isize + self.offset[1]) as usize;
+        if y >= height || x >= width {
+            values.fill(0.0);
+            return;
+        }
+        let pixel = (place.picture * height + y) * width + x;
+        let from = &input[pixel * shape.channels_in + self.channel..][..self.len];
+        // Usually the panel is whole, which needs no call.
+        match (
+            from.as_array::<PANEL_ROWS>(),
+            values.as_mut_array::<PANEL_ROWS>(),
+        ) {
+            (Some(from), Some(values)) => *values = *from,
+            _ => values.copy_from_slice(from),
+        }
+    }
 }

@@ -1,16 +1,16 @@
-//! Weights `[channels_out][channels_in][height][width]`, seen from either side of a convolution.
+//! Weights `[channels_out][channels_in][height][width]`, for the forward and the backward pass.
 
 use super::Conv2dShape;
 use crate::{matrix::tile_width, memory::Buffer, simd::Simd};
 
-/// The weights of a convolution, or of the one that leads its gradient back: there the channels change
-/// places.
+/// The weights of a convolution, or of the convolution that computes the gradient of its input, with input and
+/// output channels exchanged.
 #[derive(Clone, Copy)]
 pub(crate) struct WeightView<'a> {
     pub values: &'a [f32],
     /// Channels of the result.
     pub results: usize,
-    /// Channels that are summed over.
+    /// Channels of the sums.
     pub summed: usize,
     result_stride: usize,
     summed_stride: usize,

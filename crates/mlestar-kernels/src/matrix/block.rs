@@ -1,7 +1,7 @@
-//! Products of 32x32 blocks of bfloat16, summed in `f32`: what a processor's matrix unit computes.
+//! Products of 32x32 blocks of bfloat16, summed in `f32`, as computed by a processor's matrix unit.
 //!
-//! A cell is two bfloat16 (see [`Pairs`]), so that a row or column of 32 factors has 16. A block of factors is two
-//! tiles of 16 times 16 cells, one after the other:
+//! A cell is two bfloat16 (see [`Pairs`]), so a row or column of 32 factors has 16 cells. A block of factors
+//! consists of two tiles of 16 times 16 cells, one after the other:
 //!
 //! - of left factors `[half of the rows][16 rows][16 cells]`,
 //! - of right factors `[half of the columns][16 cells][16 columns]`.
@@ -20,7 +20,7 @@ pub(crate) const CELLS: usize = 2 * TILE_CELLS;
 /// Values of a block of sums.
 pub(crate) const SUMS: usize = SIDE * SIDE;
 
-/// Where the factors of a product begin.
+/// Start of the factors of a product.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Product {
@@ -28,23 +28,23 @@ pub(crate) struct Product {
     pub right: *const f32,
 }
 
-/// Products that are summed.
+/// The products to sum.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Products<'a> {
     pub list: &'a [Product],
-    /// Cells from where a [`Product`] points to the first block that is meant.
+    /// Cells from the address in [`Product`] to the first block.
     pub shift: [usize; 2],
-    /// Blocks that follow each other from there, and are multiplied in pairs.
+    /// Number of consecutive blocks that are multiplied in pairs.
     pub depth: usize,
 }
 
-/// A block of sums, in 32 rows of 32.
+/// A block of sums, 32 rows of 32.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target {
     pub start: *mut f32,
-    /// Values from one row to the next.
+    /// Distance between rows in values.
     pub row_stride: usize,
-    /// Whether products are added to what is there, or else replace it.
+    /// Whether to add products to the existing values or to replace them.
     pub add: bool,
 }
 
@@ -56,7 +56,7 @@ impl Sums {
     pub(crate) const ZERO: Self = Self([0.0; SUMS]);
 }
 
-/// Multiplies blocks: in a matrix unit where there is one, set up for as long as this lives.
+/// Multiplies blocks, in a matrix unit if there is one, which stays configured as long as this exists.
 pub(crate) struct Multiplier<S> {
     simd: S,
     unit: Option<MatrixUnit>,
@@ -73,8 +73,8 @@ impl<S: Simd> Multiplier<S> {
     ///
     /// # Safety
     ///
-    /// `depth` blocks must be readable at each of the places that `products` names; the rows of `target` must
-    /// be writable by nobody else, and hold values where they are added to.
+    /// `depth` blocks must be readable at each address in `products`. The rows of `target` must be writable by
+    /// this call only, and hold values if products are added to them.
     #[inline(always)]
     pub(crate) unsafe fn multiply(&mut self, products: Products, target: Target) {
         // SAFETY: the caller's promise.
@@ -92,12 +92,12 @@ const ROWS: usize = 8;
 
 /// # Safety
 ///
-/// As [`Multiplier::multiply`].
+/// As for [`Multiplier::multiply`].
 #[inline(always)]
 unsafe fn multiply<S: Simd>(simd: S, products: Products, target: Target) {
     for row in (0..SIDE).step_by(ROWS) {
         for column in (0..SIDE).step_by(S::LANES) {
-            // SAFETY: these rows and columns are some of the blocks'.
+            // SAFETY: these rows and columns belong to the blocks.
             unsafe { multiply_part(simd, products, [row, column], target) };
         }
     }
@@ -105,7 +105,7 @@ unsafe fn multiply<S: Simd>(simd: S, products: Products, target: Target) {
 
 /// # Safety
 ///
-/// As [`multiply`]; `ROWS` rows from `row` on and a vector of columns from `column` on.
+/// As for [`multiply`]; `ROWS` rows starting with `row` and a vector of columns starting with `column`.
 #[inline(always)]
 unsafe fn multiply_part<S: Simd>(
     simd: S,
@@ -120,7 +120,7 @@ unsafe fn multiply_part<S: Simd>(
         target.start.wrapping_add(row + column)
     };
     let mut sums = [simd.splat(0.0); ROWS];
-    // SAFETY: the offsets stay within the blocks, which the caller vouches for.
+    // SAFETY: the offsets stay within the blocks, as the caller promises.
     unsafe {
         if target.add {
             for (row, sum) in sums.iter_mut().enumerate() {

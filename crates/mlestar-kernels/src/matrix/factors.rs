@@ -1,10 +1,10 @@
-//! What the factors of a matrix product are stored as: cells of 32 bits, in slices of `f32`.
+//! The storage of a matrix product's factors: cells of 32 bits, in slices of `f32`.
 
 use crate::simd::Simd;
 
-/// How cells are multiplied. Sums are always `f32`.
+/// How to multiply cells. Sums are always `f32`.
 pub(crate) trait Factors: Copy + Send + Sync + std::fmt::Debug {
-    /// Consecutive factors of a sum that a cell holds.
+    /// Number of consecutive factors of a sum in a cell.
     const PER_CELL: usize;
 
     /// `c` plus the products of the factors in the cells of `a` and `b`.

@@ -1,4 +1,4 @@
-//! The matrix products that everything rests on, as tiles that stay in registers.
+//! Matrix products, the basis of all kernels, as tiles that stay in registers.
 //!
 //! - [`rows`]: rows, given by pointers, times packed weights: convolutions, and the product of each
 //!   Winograd position.
@@ -13,8 +13,8 @@ pub(crate) mod rows;
 use crate::simd::Simd;
 pub(crate) use factors::{Factors, Pairs, Single};
 
-/// Rows of a tile: with two vectors a row, 12 independent sums keep two multiply-add units busy over
-/// their latency of four or five cycles, and fit the 16 registers of AVX2.
+/// Rows of a tile: with two vectors per row, 12 independent sums keep two multiply-add units busy over their
+/// latency of four or five cycles, and fit the 16 registers of AVX2.
 pub(crate) const TILE_ROWS: usize = 6;
 
 /// Columns of a tile: output channels of one panel of packed weights.
@@ -25,8 +25,8 @@ pub(crate) const fn tile_width<S: Simd>() -> usize {
 /// Widest tile of any instruction set.
 pub(crate) const WIDEST_TILE: usize = 32;
 
-/// Calls `$tile::<S, F, ROWS, VECTORS>($arguments)` for 1 to [`TILE_ROWS`] rows and the vectors of a tile:
-/// sizes that the compiler must know.
+/// Calls `$tile::<S, F, ROWS, VECTORS>($arguments)` for 1 to [`TILE_ROWS`] rows and the vectors of a tile,
+/// because the compiler must know these sizes.
 macro_rules! call_tile {
     ($simd:ty, $factors:ty, $rows:expr, $tile:ident($($argument:expr),*)) => {
         if <$simd>::TILE_VECTORS == 2 {

@@ -1,20 +1,20 @@
 //! The sum over pixels of a column times a row, added to a matrix: `out += aᵀ b`.
 //!
 //! `a` and `b` are panels of cells (see [`Factors`]), of one or more pixels each: `[cell][PANEL_ROWS]` and
-//! `[cell][tile_width]`, so that both are read from front to back.
+//! `[cell][tile_width]`, so both are read sequentially.
 
 use super::{Factors, TILE_ROWS, WIDEST_TILE, call_tile, tile_width};
 use crate::simd::Simd;
 
-/// Rows of the result that one panel of `a` covers.
+/// Rows of the result for one panel of `a`.
 pub(crate) const PANEL_ROWS: usize = 16;
 
-/// Where the result goes.
+/// The destination of the result.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
     /// First row and column of this pair of panels.
     pub start: *mut f32,
-    /// Values from one row to the next.
+    /// Distance between rows in values.
     pub row_stride: usize,
     /// Rows to write, at most [`PANEL_ROWS`].
     pub rows: usize,
@@ -26,8 +26,8 @@ pub(crate) struct Target {
 ///
 /// # Safety
 ///
-/// `cells * PANEL_ROWS` cells must be readable at `a`, `cells * tile_width` at `b`; the rows and
-/// columns of `target` must be writable by nobody else.
+/// `cells * PANEL_ROWS` cells must be readable at `a`, `cells * tile_width` at `b`. The rows and columns of
+/// `target` must be writable by this call only.
 #[inline(always)]
 pub(crate) unsafe fn accumulate<S: Simd, F: Factors>(
     simd: S,
@@ -50,7 +50,7 @@ pub(crate) unsafe fn accumulate<S: Simd, F: Factors>(
 
 /// # Safety
 ///
-/// As [`accumulate`], with `ROWS` rows.
+/// As for [`accumulate`], with `ROWS` rows.
 #[inline(always)]
 unsafe fn tile<S: Simd, F: Factors, const ROWS: usize, const VECTORS: usize>(
     simd: S,
@@ -82,7 +82,7 @@ unsafe fn tile<S: Simd, F: Factors, const ROWS: usize, const VECTORS: usize>(
         if target.columns == VECTORS * S::LANES {
             for (v, sum) in sums.into_iter().enumerate() {
                 let place = start.wrapping_add(v * S::LANES);
-                // SAFETY: all columns of the tile are the target's.
+                // SAFETY: all columns of the tile are within the target.
                 unsafe { simd.store(place, simd.add(simd.load(place), sum)) };
             }
             continue;

@@ -1,30 +1,30 @@
-//! Rows given by pointers, times packed weights.
+//! Products of rows, given by pointers, and packed weights.
 //!
-//! A row consists of `taps` pieces of `depth` values that lie anywhere: the pixels that a kernel sees,
-//! or zeros where it reaches over the edge. Nothing is copied together first (Dukhan 2019, "The
-//! Indirect Convolution Algorithm", <https://arxiv.org/abs/1907.02129>).
+//! A row consists of `taps` pieces of `depth` values at any address: the pixels that a kernel reads, or zeros
+//! over the edge. No copy is needed (Dukhan 2019, "The Indirect Convolution Algorithm",
+//! <https://arxiv.org/abs/1907.02129>).
 
 use std::ops::Range;
 
 use super::{Factors, TILE_ROWS, WIDEST_TILE, call_tile, tile_width};
 use crate::{memory::check, simd::Simd};
 
-/// Weights `[panel][tap][depth][tile_width]`, a cell for each place (see [`Factors`]): the order in which
-/// they are used. Channels beyond the last are zeros.
+/// Weights `[panel][tap][depth][tile_width]` in the order of use, one cell per place (see [`Factors`]).
+/// Channels beyond the last are zeros.
 #[derive(Clone, Copy)]
 pub(crate) struct Panels<'a> {
     pub values: &'a [f32],
     pub taps: usize,
-    /// Cells of a piece.
+    /// Cells per piece.
     pub depth: usize,
-    /// Real output channels.
+    /// Number of real output channels.
     pub channels: usize,
 }
 
-/// What happens to the sums of a tile before they are stored.
+/// The operations on the sums of a tile before they are stored.
 #[derive(Clone, Copy)]
 pub(crate) struct Finish<'a> {
-    /// Added to every row; as long as there are channels.
+    /// Added to every row; one value per channel.
     pub bias: Option<&'a [f32]>,
     pub residual: Option<Residual<'a>>,
     /// Negative values become 0.
@@ -39,7 +39,7 @@ impl Finish<'_> {
     };
 }
 
-/// Values that are added to the output, place by place.
+/// Values that are added to the output, position by position.
 #[derive(Clone, Copy)]
 pub(crate) struct Residual<'a> {
     values: &'a [f32],
@@ -57,7 +57,7 @@ impl<'a> Residual<'a> {
         }
     }
 
-    /// What is added at `target`, a place of the output.
+    /// The values to add at `target`, an address in the output.
     #[inline(always)]
     pub(crate) fn at(self, target: *mut f32) -> *const f32 {
         let index = target.addr().wrapping_sub(self.output) / size_of::<f32>();
@@ -68,20 +68,19 @@ impl<'a> Residual<'a> {
 
 /// Rows in groups of [`TILE_ROWS`].
 pub(crate) struct Rows<'a> {
-    /// `[group][tap][row of the group]`, each the start of `depth` cells. The last group is filled
-    /// up with any readable pointers.
+    /// `[group][tap][row of the group]`, each the start of `depth` cells. The last group is filled with any
+    /// readable pointers.
     pub sources: &'a [*const f32],
-    /// Where the first output channel of each row goes.
+    /// Address of each row's first output channel.
     pub targets: &'a [*mut f32],
 }
 
-/// Multiplies `rows` with the panels in `range` and stores the results.
+/// Multiplies `rows` by the panels in `range` and stores the results.
 ///
 /// # Safety
 ///
-/// `depth` cells must be readable at every source; `channels` values must be writable at every
-/// target, by nobody else, and readable at its residual. `values` must hold whole panels up to the
-/// end of `range`.
+/// `depth` cells must be readable at every source. `channels` values must be writable at every target, by this
+/// call only, and readable at its residual. `values` must hold whole panels up to the end of `range`.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd, F: Factors>(
     simd: S,
@@ -116,14 +115,14 @@ pub(crate) unsafe fn multiply<S: Simd, F: Factors>(
 struct Store<'a> {
     /// First channel of the panel.
     channel: usize,
-    /// Real channels in the panel.
+    /// Number of real channels in the panel.
     channels: usize,
     finish: Finish<'a>,
 }
 
 /// # Safety
 ///
-/// As [`multiply`].
+/// As for [`multiply`].
 #[inline(always)]
 unsafe fn multiply_group<S: Simd, F: Factors>(
     simd: S,
@@ -146,7 +145,7 @@ unsafe fn multiply_group<S: Simd, F: Factors>(
 
 /// # Safety
 ///
-/// As [`multiply`]; `ROWS` targets.
+/// As for [`multiply`]; `ROWS` targets.
 #[inline(always)]
 unsafe fn tile<S: Simd, F: Factors, const ROWS: usize, const VECTORS: usize>(
     simd: S,
@@ -185,8 +184,7 @@ unsafe fn tile<S: Simd, F: Factors, const ROWS: usize, const VECTORS: usize>(
 
 /// # Safety
 ///
-/// `channels` values must be writable from the panel's first channel of `target` on, and readable at
-/// its residual.
+/// `channels` values must be writable at the panel's first channel of `target`, and readable at its residual.
 #[inline(always)]
 unsafe fn store_row<S: Simd, const VECTORS: usize>(
     simd: S,
@@ -203,7 +201,7 @@ unsafe fn store_row<S: Simd, const VECTORS: usize>(
     if channels == VECTORS * S::LANES {
         for (v, mut sum) in sums.into_iter().enumerate() {
             let target = target.wrapping_add(v * S::LANES);
-            // SAFETY: the panel is full, so that every lane is a channel.
+            // SAFETY: the panel is full, so every lane is a channel.
             unsafe {
                 if let Some(bias) = finish.bias {
                     check(channel + channels <= bias.len());

@@ -3,7 +3,7 @@ use super::{
     shelf::{self, Line},
 };
 
-/// `f32` values that start at a cache line, so that no vector load of packed values straddles two.
+/// `f32` values aligned to a cache line, so that no vector load of packed values crosses two lines.
 #[derive(Default)]
 pub(crate) struct Buffer {
     lines: Vec<Line>,
@@ -11,14 +11,14 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// `len` values; what they are is unspecified.
+    /// `len` values with unspecified contents.
     pub(crate) fn new(len: usize) -> Self {
         let mut buffer = Self {
             lines: shelf::take(len.div_ceil(Line::VALUES)),
             len,
         };
         if cfg!(any(test, debug_assertions)) {
-            // So that what a kernel leaves out is seen: here in unit tests, see `backend::storage`.
+            // Detects values that a kernel leaves out, here in unit tests; see `backend::storage`.
             buffer.as_mut_slice().fill(f32::NAN);
         }
         buffer
@@ -31,7 +31,7 @@ impl Buffer {
         buffer
     }
 
-    /// Makes room for `len` values; what they are is unspecified.
+    /// Makes room for `len` values with unspecified contents.
     pub(crate) fn resize(&mut self, len: usize) {
         let lines = len.div_ceil(Line::VALUES);
         if lines > self.lines.len() {

@@ -8,7 +8,7 @@ use std::cell::Cell;
 pub(crate) use buffer::Buffer;
 pub use shelf::release_memory;
 
-/// A check in an innermost loop: made in this crate's unit tests and in builds with debug assertions.
+/// A check in an innermost loop, enabled in this crate's unit tests and in builds with debug assertions.
 #[inline(always)]
 #[track_caller]
 pub(crate) fn check(holds: bool) {
@@ -17,7 +17,7 @@ pub(crate) fn check(holds: bool) {
     }
 }
 
-/// Scratch of a thread, kept from call to call.
+/// Scratch memory of a thread, kept between calls.
 #[derive(Default)]
 pub(crate) struct Scratch {
     pub first: Buffer,
@@ -30,11 +30,11 @@ thread_local! {
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
-/// The scratch of this thread, on loan: it goes back when this is dropped. A second loan meanwhile gets
-/// scratch of its own.
+/// The scratch memory of this thread, borrowed until this is dropped. A second borrow in the meantime gets its
+/// own.
 ///
 /// A value and not a closure's argument: the compiler gives a closure none of the instructions of the
-/// code around it.
+/// surrounding code.
 pub(crate) struct ScratchLoan(Option<Box<Scratch>>);
 
 impl ScratchLoan {
@@ -53,11 +53,11 @@ impl Drop for ScratchLoan {
     }
 }
 
-/// A pointer that threads write through, each at places of its own.
+/// A pointer through which threads write, each at its own positions.
 #[derive(Clone, Copy)]
 pub(crate) struct Shared(*mut f32, usize);
 
-// SAFETY: whoever dereferences the pointer vouches that no two threads write the same place.
+// SAFETY: code that dereferences the pointer ensures that no two threads write the same position.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
@@ -67,7 +67,7 @@ impl Shared {
         Self(values.as_mut_ptr(), values.len())
     }
 
-    /// Where value `index` lies. One past the end is allowed.
+    /// The address of value `index`. One past the end is allowed.
     #[inline(always)]
     pub(crate) fn at(self, index: usize) -> *mut f32 {
         check(index <= self.1);

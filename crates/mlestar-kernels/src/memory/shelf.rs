@@ -1,8 +1,8 @@
-//! Memory that was given back and waits for the next use.
+//! Memory that was returned and waits for its next use.
 //!
-//! A training asks for the same sizes in every step. Fresh memory would be mapped and cleared by the system
-//! page by page each time, and given back after it. What lies here is old results, initialised and of no
-//! meaning: whoever takes it writes all of it.
+//! A training allocates the same sizes in every step. The system would map and clear fresh memory page by page
+//! each time, and release it afterwards. Memory on the shelf holds old results: it is initialised but
+//! meaningless, and a new user must overwrite all of it.
 
 use std::{
     collections::BTreeMap,
@@ -20,26 +20,26 @@ impl Line {
     const ZERO: Self = Self([0.0; Self::VALUES]);
 }
 
-/// Less than so much, 64 KiB, comes from the allocator, which keeps such pieces itself.
+/// Smaller sizes than this, 64 KiB, come from the allocator, which caches such pieces itself.
 const LEAST_LINES: usize = 1024;
-/// What was not taken again in so many takings, those of many steps, is freed.
+/// Memory that was not reused within this many allocations, those of many steps, is freed.
 const PATIENCE: u64 = 2048;
-/// How often is looked for such pieces.
+/// How often to search for such memory.
 const SWEEP_EVERY: u64 = 256;
 
 static SHELF: Mutex<Shelf> = Mutex::new(Shelf::new());
 
 #[derive(Default)]
 struct Shelf {
-    /// Takings so far.
+    /// Number of allocations so far.
     clock: u64,
-    /// By the number of lines; the last one given back is taken first, since caches may still hold it.
+    /// Memory by number of lines; the last returned is used first, because caches may still hold it.
     pieces: BTreeMap<usize, Vec<Piece>>,
 }
 
 struct Piece {
     lines: Vec<Line>,
-    /// The clock when it was given back.
+    /// The allocation count when it was returned.
     since: u64,
 }
 
@@ -82,13 +82,13 @@ fn shelf() -> MutexGuard<'static, Shelf> {
     SHELF.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// So many lines; what is in them is unspecified.
+/// This many lines, with unspecified contents.
 pub(super) fn take(lines: usize) -> Vec<Line> {
     let kept = match lines >= LEAST_LINES {
         true => shelf().take(lines),
         false => None,
     };
-    // Outside the lock: this takes long.
+    // Outside the lock, because this takes long.
     kept.unwrap_or_else(|| vec![Line::ZERO; lines])
 }
 
@@ -98,10 +98,10 @@ pub(super) fn give_back(lines: Vec<Line>) {
     }
 }
 
-/// Frees the memory that was kept for the next results of the same sizes. Worth calling after a training; what is in
+/// Frees the memory that was kept for the next results of the same sizes. Worth calling after a training; memory in
 /// use is not touched.
 ///
-/// The kernels keep what tensors and intermediate values occupied, as long as it is asked for again.
+/// The kernels keep the memory of tensors and intermediate values as long as it is reused.
 pub fn release_memory() {
     let pieces = mem::take(&mut shelf().pieces);
     drop(pieces);

@@ -14,7 +14,7 @@ const ROWS: usize = 96;
 /// Side of the squares in which a band is mirrored, so that the lines written stay in the first-level cache.
 const SQUARE: usize = 16;
 
-/// As [`multiply_symmetric`](super::multiply_symmetric), with factors of 24 bits.
+/// Like [`multiply_symmetric`](super::multiply_symmetric), with factors of 24 bits.
 pub(super) fn multiply_symmetric(
     level: Level,
     left: &[f32],
@@ -56,8 +56,8 @@ pub(super) fn multiply_symmetric(
                         let place = (first + row) * side + first + column;
                         let value = products[row * columns + column]
                             + added.map_or(0.0, |added| added[place]);
-                        // SAFETY: both are within the result, and nobody else writes them: a value and its mirror
-                        // belong to the band of the smaller of their two indices.
+                        // SAFETY: both are within the result, and only this task writes them: a value and its
+                        // mirror belong to the band of the smaller of their two indices.
                         unsafe {
                             *out.at(place) = value;
                             *out.at((first + column) * side + first + row) = value;

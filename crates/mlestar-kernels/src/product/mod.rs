@@ -1,4 +1,4 @@
-//! The product of a matrix with another's transpose.
+//! The product of a matrix and another matrix's transpose.
 
 mod bands;
 mod split;
@@ -10,10 +10,10 @@ use crate::{
 };
 use split::SplitProduct;
 
-/// `out = left rightᵀ + added` with `left` of `[rows, summed]` and `right` of `[columns, summed]`: on all threads
-/// and in an order that does not depend on their number.
+/// `out = left rightᵀ + added` with `left` of `[rows, summed]` and `right` of `[columns, summed]`, computed on
+/// all threads in an order that does not depend on their number.
 ///
-/// In a matrix unit, where the sides are multiples of 32, factors count with 16 bits, and not with 24.
+/// In a matrix unit, if the sides are multiples of 32, factors have 16 bits instead of 24.
 pub(crate) fn multiply_transposed(
     level: Level,
     left: &[f32],
@@ -29,8 +29,8 @@ pub(crate) fn multiply_transposed(
     Ok(())
 }
 
-/// The same for a result of `side` rows and columns that is its own transpose, as is `added`: little more than half
-/// of it is computed, and the rest mirrored.
+/// The same for a result of `side` rows and columns that is its own transpose, as is `added`: slightly more
+/// than half of it is computed, and the rest is mirrored.
 pub(crate) fn multiply_symmetric(
     level: Level,
     left: &[f32],
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn products_are_those_of_f64_at_every_level() {
-        // Multiples of 32, and not.
+        // Multiples of 32, and others.
         for sizes in [[64, 96, 32], [33, 96, 32], [32, 9, 64], [1, 1, 1]] {
             let [rows, summed, columns] = sizes;
             let left = random("left", rows * summed);

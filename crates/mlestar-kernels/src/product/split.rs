@@ -1,5 +1,5 @@
-//! Products in a matrix unit: each factor is the sum of two of bfloat16, and the product of the two lower ones is left
-//! out, so that factors count with 16 bits.
+//! Products in a matrix unit: each factor is the sum of two bfloat16 values, and the product of the two lower
+//! parts is left out, so that factors effectively have 16 bits.
 
 use rayon::prelude::*;
 
@@ -16,7 +16,7 @@ pub(super) struct SplitProduct<'a> {
     pub sizes: [usize; 3],
     pub added: Option<&'a [f32]>,
     pub out: &'a mut [f32],
-    /// Whether the result is its own transpose: then its blocks below the diagonal are copied from those above.
+    /// Whether the result is its own transpose: its blocks below the diagonal are then copied from those above.
     pub symmetric: bool,
 }
 
@@ -70,7 +70,7 @@ struct MultiplyPair<'a> {
     right: &'a [f32],
     depth: usize,
     target: Target,
-    /// Where the transposed block goes as well, with rows as far apart.
+    /// Target of the transposed block, if any, with the same distance between rows.
     mirror: Option<*mut f32>,
 }
 
@@ -89,11 +89,11 @@ impl Operation for MultiplyPair<'_> {
             shift: [0, 0],
             depth: self.depth,
         };
-        // SAFETY: both sides hold `depth` upper blocks and as many lower ones; this block of the result is written
-        // here alone, and holds what is added where that is asked for.
+        // SAFETY: both sides hold `depth` upper blocks and as many lower ones. Only this task writes this block
+        // of the result, and the block holds the values to add if requested.
         unsafe { Multiplier::new(simd).multiply(products, self.target) };
         if let Some(mirror) = self.mirror {
-            // SAFETY: the block above is complete, and that below the diagonal is written here alone.
+            // SAFETY: the block above is complete, and only this task writes the one below the diagonal.
             unsafe { copy_transposed(simd, self.target.start, mirror, self.target.row_stride) };
         }
     }
@@ -103,13 +103,14 @@ impl Operation for MultiplyPair<'_> {
 ///
 /// # Safety
 ///
-/// Both must hold [`SIDE`] rows of as many values, each `row_stride` after the one before, and must not overlap.
+/// Both must hold [`SIDE`] rows of as many values, each `row_stride` after the previous one, and must not
+/// overlap.
 #[inline(always)]
 unsafe fn copy_transposed<S: Simd>(simd: S, from: *const f32, to: *mut f32, row_stride: usize) {
     let [mut tile, mut turned] = [[0.0; TILE_CELLS]; 2];
     for row in (0..SIDE).step_by(TILE) {
         for column in (0..SIDE).step_by(TILE) {
-            // SAFETY: rows of tiles within the blocks, which the caller vouches for.
+            // SAFETY: rows of tiles within the blocks, as the caller promises.
             unsafe {
                 for (line, values) in tile.chunks_exact_mut(TILE).enumerate() {
                     let from = from.add((row + line) * row_stride + column);
@@ -125,10 +126,10 @@ unsafe fn copy_transposed<S: Simd>(simd: S, from: *const f32, to: *mut f32, row_
     }
 }
 
-/// Rows of `summed` values as blocks of factors: right ones with `RIGHT`, else left ones.
+/// Converts rows of `summed` values to blocks of factors: right ones with `RIGHT`, otherwise left ones.
 fn split<S: Simd, const RIGHT: bool>(simd: S, values: &[f32], summed: usize) -> Buffer {
     let depth = summed / SIDE;
-    // As many bytes: a cell holds two values, and there are two parts of each.
+    // As many bytes: a cell holds two values, and each has two parts.
     let mut blocks = Buffer::new(values.len());
     blocks
         .as_mut_slice()
@@ -169,7 +170,7 @@ impl<const RIGHT: bool> Operation for Split<'_, RIGHT> {
                     let start = (half * TILE + row) * self.summed + block * SIDE;
                     let values = &self.values[start..][..SIDE];
                     for v in (0..SIDE).step_by(S::LANES) {
-                        // SAFETY: a row of a tile holds as many values of 16 bits as these of 32.
+                        // SAFETY: a row of a tile holds as many 16-bit values as there are 32-bit values here.
                         unsafe {
                             let values = simd.load(values.as_ptr().add(v));
                             let to = upper_rows[row * TILE..][..TILE].as_mut_ptr();
@@ -225,7 +226,7 @@ mod tests {
             symmetric,
         });
         let expected = expected(&left, &right, sizes, added.as_deref());
-        // A value that was not written is NaN, which `max` would pass over.
+        // An unwritten value is NaN, which `max` would ignore.
         assert!(out.iter().all(|value| value.is_finite()));
         let errors = out
             .iter()
@@ -234,8 +235,8 @@ mod tests {
         errors.fold(0.0, f64::max)
     }
 
-    /// Factors of 16 bits are off by 2^-17 at most, where those of bfloat16 would be by 2^-9. What is left out, the
-    /// product of the lower parts, is of 2^-18.
+    /// Factors of 16 bits have an error of at most 2^-17, bfloat16 ones of 2^-9. The omitted product of the
+    /// lower parts is about 2^-18.
     #[test]
     fn factors_count_with_sixteen_bits() {
         struct Error([usize; 3], bool, bool);

@@ -1,6 +1,6 @@
 //! The matrix unit of x86-64 (AMX): eight tiles of 16 rows of 64 bytes, and products of two of them.
 //!
-//! Rust has no stable intrinsics for it, so that this is assembly. The compiler itself does not use tiles.
+//! Rust has no stable intrinsics for it, so this is assembly. The compiler itself does not use tiles.
 
 use std::{
     arch::{asm, x86_64::__cpuid_count},
@@ -17,7 +17,7 @@ pub(super) fn is_available() -> bool {
     *AVAILABLE.get_or_init(|| has_instructions() && ask_system())
 }
 
-/// The unit of this thread with its tiles set up: that takes as long as some of the smaller products.
+/// The unit of this thread with its tiles configured, which takes as long as some of the smaller products.
 pub(crate) struct MatrixUnit {
     /// Registers belong to a thread.
     not_send: PhantomData<*mut ()>,
@@ -52,8 +52,8 @@ impl MatrixUnit {
         let row_bytes = target.row_stride * BYTES;
         let upper = target.start;
         let lower = upper.wrapping_add(TILE * target.row_stride);
-        // SAFETY: `new` has found these instructions and set the tiles up. They read whole blocks of factors and
-        // write one of sums, which the caller vouches for.
+        // SAFETY: `new` has detected these instructions and configured the tiles. They read whole blocks of
+        // factors and write one block of sums, as the caller promises.
         unsafe {
             if target.add {
                 asm!(
@@ -136,7 +136,7 @@ impl Drop for MatrixUnit {
 /// All eight tiles have 16 rows of 64 bytes.
 static CONFIG: Config = {
     let mut bytes = [0; 64];
-    // Palette 1, the one that there is.
+    // Palette 1, the only one.
     bytes[0] = 1;
     let mut tile = 0;
     while tile < 8 {
@@ -159,7 +159,7 @@ fn has_instructions() -> bool {
     }
 }
 
-/// Asks Linux for the state that tiles take. It refuses where it does not know them or may not save them.
+/// Asks Linux for the tile state. Linux refuses if it does not know tiles or cannot save them.
 #[cfg(target_os = "linux")]
 fn ask_system() -> bool {
     const ARCH_REQ_XCOMP_PERM: libc::c_ulong = 0x1023;
@@ -175,7 +175,7 @@ fn ask_system() -> bool {
     answer == 0
 }
 
-/// How other systems give leave is not tried.
+/// Other systems are not supported.
 #[cfg(not(target_os = "linux"))]
 fn ask_system() -> bool {
     false

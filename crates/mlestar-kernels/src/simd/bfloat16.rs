@@ -1,17 +1,17 @@
-//! bfloat16 without instructions for it. The upper half of an `f32` is one, so that a pair of them are
-//! two `f32` after a shift and a mask.
+//! bfloat16 without special instructions. The upper half of an `f32` is a bfloat16, so a pair becomes two `f32`
+//! by a shift and a mask.
 
 use super::Simd;
 
-/// Most lanes of a vector.
+/// Maximum number of lanes in a vector.
 const MOST: usize = 16;
 
-/// Rounds to the nearest bfloat16, of two as near the even one.
+/// Rounds to the nearest bfloat16, ties to even.
 #[inline(always)]
 fn round(value: f32) -> u16 {
     let bits = value.to_bits();
     if value.is_nan() {
-        // Cutting the lower half off could leave an infinity.
+        // Cutting off the lower half could turn a NaN into an infinity.
         return (bits >> 16) as u16 | 0x40;
     }
     ((bits + 0x7fff + ((bits >> 16) & 1)) >> 16) as u16

@@ -1,8 +1,7 @@
-//! Vectors of `f32`, as wide as the processor has them.
+//! Vectors of `f32`, as wide as the processor supports.
 //!
-//! A kernel is an [`Operation`] written once over [`Simd`]. [`Level::run`] compiles and runs it with
-//! the instructions of a level; which one is chosen when the program runs, so that one binary serves
-//! every processor.
+//! A kernel is an [`Operation`] written once over [`Simd`]. [`Level::run`] compiles and runs it with the
+//! instructions of a level, which is chosen at run time, so that one binary serves every processor.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -32,12 +31,12 @@ pub(crate) trait Operation {
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// A set of vector instructions. A value of such a type exists only where the processor has them.
+/// A set of vector instructions. A value of such a type exists only if the processor has them.
 pub(crate) trait Simd: Copy + Send + Sync {
     /// Values in a vector; a power of two, at most 16.
     const LANES: usize;
-    /// Vectors in a row of a matrix tile (see `matrix`): 2, or 4 where vectors are short and
-    /// registers many.
+    /// Vectors in a row of a matrix tile (see `matrix`): 2, or 4 if vectors are short and there are many
+    /// registers.
     const TILE_VECTORS: usize;
 
     type Vector: Copy;
@@ -59,28 +58,28 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     fn sqrt(self, a: Self::Vector) -> Self::Vector;
-    /// `a * b + c`, rounded once where the processor can.
+    /// `a * b + c`, rounded once if the processor supports it.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// `c - a * b`, rounded once where the processor can.
+    /// `c - a * b`, rounded once if the processor supports it.
     fn neg_mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// `value` in lanes where `gate` is above 0 or NaN, 0 in the others.
     fn gate(self, gate: Self::Vector, value: Self::Vector) -> Self::Vector;
-    /// `value * 2^exponent`, for whole exponents of -126 to 127.
+    /// `value * 2^exponent`, for integer exponents from -126 to 127.
     fn scale_by_power_of_two(self, value: Self::Vector, exponent: Self::Vector) -> Self::Vector;
 
-    /// Negative lanes become 0; NaN stays.
+    /// Negative lanes become 0; NaN stays NaN.
     #[inline(always)]
     fn relu(self, value: Self::Vector) -> Self::Vector {
         self.gate(value, value)
     }
 
-    /// Cells of two bfloat16 (see `matrix::Pairs`): those of `first` and `second`, rounded.
+    /// Cells of two bfloat16 (see `matrix::Pairs`): the rounded values of `first` and `second`.
     #[inline(always)]
     fn pack_pairs(self, first: Self::Vector, second: Self::Vector) -> Self::Vector {
         bfloat16::pack_pairs(self, first, second)
     }
 
-    /// Stores the values one after the other as bfloat16.
+    /// Stores the values as consecutive bfloat16.
     ///
     /// # Safety
     ///
@@ -91,14 +90,14 @@ pub(crate) trait Simd: Copy + Send + Sync {
         unsafe { bfloat16::store_rounded(self, target, vector) }
     }
 
-    /// `c` plus both products of the pairs in the cells of `a` and `b`. How often that is rounded, and
-    /// whether subnormal values count, depends on the processor.
+    /// `c` plus both products of the pairs in the cells of `a` and `b`. How often that is rounded, and whether
+    /// subnormal values count as 0, depends on the processor.
     #[inline(always)]
     fn mul_add_pairs(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         bfloat16::mul_add_pairs(self, a, b, c)
     }
 
-    /// The matrix unit of this thread (see `matrix::block`), where there is one.
+    /// The matrix unit of this thread (see `matrix::block`), if there is one.
     #[inline(always)]
     fn matrix_unit(self) -> Option<MatrixUnit> {
         None
@@ -126,11 +125,11 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn vectorize<O: Operation>(self, operation: O) -> O::Output;
 }
 
-/// Which vector instructions the kernels use.
+/// The vector instructions that the kernels use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Level {
-    /// As [`Avx512`](Self::Avx512), with products of bfloat16 in the matrix unit: AMX (x86-64, on Linux).
+    /// Like [`Avx512`](Self::Avx512), with products of bfloat16 in the matrix unit: AMX (x86-64, on Linux).
     Amx,
     /// 16 lanes: AVX-512F (x86-64).
     Avx512,
@@ -138,17 +137,17 @@ pub enum Level {
     Avx2,
     /// 4 lanes: NEON (64-bit Arm).
     Neon,
-    /// Plain Rust, for every processor; the compiler makes of it what it can.
+    /// Plain Rust, for every processor, vectorised by the compiler.
     Portable,
 }
 
 impl Level {
-    /// Environment variable that picks a level below the best one: `amx`, `avx512`, `avx2`, `neon` or
+    /// Environment variable that selects a level below the best one: `amx`, `avx512`, `avx2`, `neon` or
     /// `portable`.
     pub const VARIABLE: &'static str = "MLESTAR_SIMD";
 
-    /// The level that the kernels use: the best that this processor has, unless
-    /// [`Level::VARIABLE`] names a lower one. A name that is unknown or not to be had here is ignored.
+    /// The level that the kernels use: the best one of this processor, unless [`Level::VARIABLE`] names a lower
+    /// one. Unknown or unavailable names are ignored.
     #[must_use]
     pub fn current() -> Self {
         static CURRENT: OnceLock<Level> = OnceLock::new();
@@ -158,13 +157,13 @@ impl Level {
         })
     }
 
-    /// The level of that name, or else the first of those that are there.
+    /// The level of that name, otherwise the first available one.
     fn choose(name: &str, available: &[Self]) -> Self {
         let named = available.iter().find(|level| level.name() == name);
         *named.or(available.first()).unwrap_or(&Self::Portable)
     }
 
-    /// Every level that this processor has, the best first.
+    /// Every level that this processor has, best first.
     #[must_use]
     pub fn available() -> Vec<Self> {
         let all = [
@@ -179,7 +178,7 @@ impl Level {
             .collect()
     }
 
-    /// The name that [`Level::VARIABLE`] takes.
+    /// The name of the level in [`Level::VARIABLE`].
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -207,8 +206,8 @@ impl Level {
         }
     }
 
-    /// Whether this level's products of bfloat16 take the processor's instructions for them (AVX-512 BF16).
-    /// Otherwise they take longer than those of `f32`; how much is gained with them depends on the processor.
+    /// Whether this level's products of bfloat16 use the processor's instructions for them (AVX-512 BF16).
+    /// Otherwise they are slower than those of `f32`; the gain with them depends on the processor.
     #[must_use]
     pub fn has_bfloat16(self) -> bool {
         match self {
@@ -218,14 +217,14 @@ impl Level {
         }
     }
 
-    /// Whether this level's products of bfloat16 can be computed in a matrix unit (AMX).
+    /// Whether this level's products of bfloat16 can use a matrix unit (AMX).
     #[must_use]
     pub fn has_matrix_unit(self) -> bool {
         self == Self::Amx && self.is_available()
     }
 
-    /// As [`run`](Self::run), for an operation with products of bfloat16: with instructions for them where
-    /// the processor has some.
+    /// Like [`run`](Self::run), for an operation with products of bfloat16; uses the processor's instructions
+    /// for them if it has any.
     #[inline]
     pub(crate) fn run_with_bfloat16<O: Operation>(self, operation: O) -> O::Output {
         #[cfg(target_arch = "x86_64")]
@@ -242,7 +241,7 @@ impl Level {
         self.run(operation)
     }
 
-    /// Runs `operation` with the instructions of this level, or portably where they do not exist.
+    /// Runs `operation` with the instructions of this level, or portably if they do not exist.
     #[inline]
     pub(crate) fn run<O: Operation>(self, operation: O) -> O::Output {
         match self {
@@ -275,10 +274,10 @@ mod tests {
         let available = [Level::Avx2, Level::Portable];
         assert_eq!(Level::choose("portable", &available), Level::Portable);
         assert_eq!(Level::choose("", &available), Level::Avx2);
-        // Neither exists here: unknown, and not on this processor.
+        // Neither exists here: one is unknown, the other is not on this processor.
         assert_eq!(Level::choose("fastest", &available), Level::Avx2);
         assert_eq!(Level::choose("amx", &available), Level::Avx2);
-        // Without the matrix unit, where there is one.
+        // Without the matrix unit, if there is one.
         let available = [Level::Amx, Level::Avx512, Level::Portable];
         assert_eq!(Level::choose("avx512", &available), Level::Avx512);
         assert_eq!(Level::choose("", &available), Level::Amx);

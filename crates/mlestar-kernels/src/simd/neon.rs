@@ -1,5 +1,5 @@
-//! Every 64-bit Arm processor that Rust's targets name has NEON, so that the intrinsics can be called
-//! anywhere. Loads and stores rest on the promise of their caller.
+//! Every 64-bit Arm processor that Rust's targets name has NEON, so the intrinsics can be called anywhere.
+//! Loads and stores rely on the promise of their caller.
 
 use std::arch::aarch64::*;
 

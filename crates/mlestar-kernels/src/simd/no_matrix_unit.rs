@@ -1,4 +1,4 @@
-//! Processors whose matrix unit, if they have one, is not used.
+//! Processors whose matrix unit, if any, is not used.
 
 use crate::matrix::block::{Products, Target};
 

@@ -1,6 +1,6 @@
-//! Every `unsafe` block here calls an intrinsic of AVX2 and FMA, or of AVX-512F: a value of the type
-//! is made by `detect` alone, which asks the processor for them. Loads and stores rest on the promise
-//! of their caller as well.
+//! Every `unsafe` block here calls an intrinsic of AVX2 and FMA, or of AVX-512F. Only `detect` creates a value
+//! of the type, after it has checked that the processor has them. Loads and stores also rely on the promise of
+//! their caller.
 
 use std::{arch::x86_64::*, mem::transmute};
 
@@ -10,7 +10,7 @@ use super::{
     bfloat16,
 };
 
-/// Where the values of two vectors of 32 lie one after the other, their order in pairs.
+/// The order in pairs of the values of two consecutive vectors of 32.
 const INTERLEAVED: [i16; 32] = {
     let mut order = [0; 32];
     let mut lane = 0;
@@ -133,14 +133,14 @@ impl Simd for Avx2 {
 /// 16 lanes; AVX-512F, and with `BFLOAT16` its instructions for bfloat16.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Avx512<const BFLOAT16: bool> {
-    /// Whether products of blocks are made in the matrix unit.
+    /// Whether the matrix unit computes products of blocks.
     has_matrix_unit: bool,
 }
 
 impl<const BFLOAT16: bool> Avx512<BFLOAT16> {
     #[inline]
     pub(crate) fn detect() -> Option<Self> {
-        // AVX2 and FMA come with every AVX-512 processor; asking costs nothing.
+        // Every AVX-512 processor has AVX2 and FMA; checking costs nothing.
         let has = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma");
@@ -151,7 +151,7 @@ impl<const BFLOAT16: bool> Avx512<BFLOAT16> {
         })
     }
 
-    /// As [`detect`](Self::detect), with a matrix unit as well.
+    /// Like [`detect`](Self::detect), with a matrix unit as well.
     #[inline]
     pub(crate) fn detect_with_matrix_unit() -> Option<Self> {
         (Self::detect().is_some() && amx::is_available()).then_some(Self {

@@ -212,14 +212,14 @@ proptest! {
     }
 }
 
-/// More pixels than fit in a piece, far from zero: the variance keeps its digits.
+/// More pixels than fit in a piece, far from zero: the variance keeps its precision.
 #[test]
 fn a_large_mean_costs_the_variance_no_digits() {
     check(&case(5, 20_000, 9, 100.0, false, None), 100.0);
     let case = case(5, 20_000, 9, 1000.0, false, None);
     let ChannelStatistics { variance, .. } = channel_statistics(&case.input, 9).unwrap();
     let expected = reference(&case);
-    // An input of 1000 is itself known to 6e-5 only.
+    // An input of 1000 is itself only precise to 6e-5.
     assert!(largest_error(&variance, &expected.variance, 1.0) < 2e-4);
 }
 
@@ -289,7 +289,7 @@ fn slices_that_do_not_fit_are_refused() {
     assert_eq!(error, "residual holds 4 values, but its shape needs 6");
 }
 
-/// The pieces are added up in one order.
+/// The pieces are added up in a fixed order.
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
     let case = case(9, 5000, 33, 0.0, true, Some(Activation::Relu));

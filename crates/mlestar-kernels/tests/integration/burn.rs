@@ -1,4 +1,4 @@
-//! The operations on tensors against Burn's own, with their gradients.
+//! The operations on tensors compared with Burn's own, with their gradients.
 
 use burn::tensor::{
     Device, Tensor, TensorData,
@@ -83,8 +83,8 @@ proptest! {
         channels in 1_usize..=33, window in 1_usize..=4, stride in 1_usize..=4, pads: bool,
     ) {
         let device = Device::flex().autodiff();
-        // No two values are equal: a gradient goes to the first of the largest here, which Burn leaves
-        // open.
+        // No two values are equal: here a gradient goes to the first of the largest, which Burn does not
+        // specify.
         let x = tensor(seed, "x", [n, channels, size[0], size[1]], &device).require_grad();
         let padding = if pads { window / 2 } else { 0 };
         let options = MaxPoolOptions::new([window; 2]).with_stride([stride; 2]);
@@ -95,7 +95,7 @@ proptest! {
         let found = kernels::max_pool(last(x.clone()), windows).permute([0, 3, 1, 2]);
         let ours = (found.clone() * errors).sum().backward();
         close(found, expected, 1e-9, "output");
-        // Gradients of windows that overlap add up, in another order.
+        // Gradients of overlapping windows are added in another order.
         close(x.grad(&ours).unwrap(), x.grad(&gradients).unwrap(), 1e-5, "input");
     }
 
@@ -193,7 +193,7 @@ fn the_fused_convolution_is_burns_operations_one_after_the_other() {
 #[test]
 fn the_precision_is_that_of_output_and_gradients() {
     let device = Device::flex().autodiff();
-    // As many pictures as a matrix unit is used for.
+    // As many images as a matrix unit is used for.
     let shape = Conv2dShape::square(13, [5, 7], [16, 32], 3, 1, 1);
     let [x, weight, errors] = [
         random(1, "x", shape.input_len()),
@@ -246,7 +246,7 @@ fn the_precision_is_that_of_output_and_gradients() {
     }
 }
 
-/// A constant input (the pictures of the first layer) takes no gradient, and costs none.
+/// A constant input (the images of the first layer) gets no gradient and costs none.
 #[test]
 fn inputs_without_gradient_get_none() {
     let device = Device::flex().autodiff();
@@ -266,7 +266,7 @@ fn inputs_without_gradient_get_none() {
 }
 
 #[test]
-#[should_panic(expected = "input [1, 8, 8, 3] has 3 channels, but weight [4, 2, 3, 3] takes 2")]
+#[should_panic(expected = "input [1, 8, 8, 3] has 3 channels, but weight [4, 2, 3, 3] expects 2")]
 fn tensors_that_do_not_fit_are_an_error_of_the_program() {
     let device = Device::flex();
     let options = Conv2dOptions {

@@ -210,11 +210,11 @@ fn root_mean_square(found: &[f32], expected: &[f64], scale: f64) -> f64 {
     (squares.sum::<f64>() / found.len() as f64).sqrt()
 }
 
-/// Products of bfloat16 are off by so much of the results' deviation, and not by less: then they would not have
-/// been rounded. With half of the channels left out it would be seven tenths.
+/// Products of bfloat16 deviate by this share of the results' deviation, and not by much less: otherwise they
+/// would not have been rounded. With half of the channels left out it would be seven tenths.
 #[test]
 fn products_of_bfloat16_are_off_by_their_rounding() {
-    // Winograd's transforms make the roundings of its factors about five times as large.
+    // Winograd's transforms make the rounding errors of its factors about five times as large.
     check_rounding(Algorithm::WinogradBfloat16, 0.005..0.02);
     check_rounding(Algorithm::DirectBfloat16, 0.001..0.004);
 }
@@ -272,7 +272,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         ([5, 33], 2, Algorithm::Direct),
         ([16, 64], 2, Algorithm::Direct),
     ] {
-        // More pictures than a block has rows.
+        // More images than a block has rows.
         let shape = Conv2dShape::square(37, [12, 9], channels, 3, stride, 1);
         let input = random(3, "input", shape.input_len());
         let weight = random(3, "weight", shape.weight_len());

@@ -46,12 +46,12 @@ fn weight_of(index: usize) -> f64 {
 /// Inputs with four dimensions, then those with one, as tensors, and the output.
 type Forward<'a> = dyn Fn(&[Values], &Device) -> (Vec<Tensor<4>>, Vec<Tensor<1>>, Tensor<4>) + 'a;
 
-/// Compares the gradients of all inputs of `forward` with central differences of step `h` at random
-/// places, 12 of each input. With `relu`, places where the step carries an output over the corner are
-/// passed over: there the difference is no derivative.
+/// Compares the gradients of all inputs of `forward` with central differences of step `h` at random positions,
+/// 12 of each input. With `relu`, positions at which the step crosses the kink are skipped, because the
+/// difference is no derivative there.
 fn check(inputs: &[Values], forward: &Forward<'_>, h: f32, tolerance: f64, relu: bool) {
     let plain = Device::flex();
-    // The measure, and which outputs the ReLU lets through.
+    // The measured function, and the outputs that the ReLU passes.
     let measured = |inputs: &[Values]| -> (f64, Vec<bool>) {
         let (_, _, output) = forward(inputs, &plain);
         let values: Vec<f32> = output.into_data().iter::<f32>().collect();
@@ -129,7 +129,7 @@ fn check(inputs: &[Values], forward: &Forward<'_>, h: f32, tolerance: f64, relu:
 #[test]
 fn of_convolutions() {
     // Batch, height, width, channels in, channels out, kernel, stride: direct, first layer, Winograd,
-    // odd sizes, a single picture.
+    // odd sizes, a single image.
     for [n, height, width, channels, out, kernel, stride] in [
         [2, 8, 8, 3, 8, 3, 1],
         [1, 9, 7, 5, 6, 3, 2],

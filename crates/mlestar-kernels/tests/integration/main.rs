@@ -1,4 +1,4 @@
-//! The kernels against references in 64 bits, over random shapes and at every level of instructions.
+//! The kernels compared with references in 64 bits, over random shapes and at every level of instructions.
 
 // Clippy's exemption for tests does not reach their helper functions.
 #![allow(clippy::unwrap_used)]

@@ -1,4 +1,4 @@
-//! Max pooling against its definition, in the ugly cases too.
+//! Max pooling compared with its definition, including the difficult cases.
 
 use mlestar_kernels::{KernelError, MaxPoolShape, max_pool, max_pool_backward};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Muon against its formula in f64.
+//! Muon compared with its formula in f64.
 
 use mlestar_kernels::{
     MuonStep, NEWTON_SCHULZ_COEFFICIENTS, NEWTON_SCHULZ_EPSILON, NEWTON_SCHULZ_ROUNDS, muon_step,
@@ -36,7 +36,7 @@ fn combine(a: f64, x: &Matrix, b: f64, y: &Matrix) -> Matrix {
     x.iter().zip(y).map(row).collect()
 }
 
-/// The iteration as its authors write it down, in f64.
+/// The iteration as published by its authors, in f64.
 fn reference(values: &[f64], rows: usize) -> Vec<f64> {
     let [a, b, c] = NEWTON_SCHULZ_COEFFICIENTS;
     let mut x = matrix(values, rows);
@@ -92,7 +92,7 @@ proptest! {
     }
 }
 
-/// Rows whose sizes span eight decades: the smallest directions are beneath the rounding of `A`.
+/// Rows whose sizes span eight decades: the smallest directions are below the rounding of `A`.
 #[test]
 fn small_singular_values_do_no_harm() {
     for (rows, columns) in [(64, 64), (64, 576), (96, 40), (128, 160), (130, 150)] {
@@ -107,7 +107,7 @@ fn small_singular_values_do_no_harm() {
     }
 }
 
-/// Singular values that are not tiny come to lie near 1: `X Xᵀ` is near the identity.
+/// Singular values that are not tiny end near 1: `X Xᵀ` is near the identity.
 #[test]
 fn the_result_is_nearly_orthogonal() {
     for (rows, columns) in [(16, 144), (64, 32), (48, 576)] {

@@ -1,4 +1,4 @@
-//! Optimizer steps against their formulas in f64.
+//! Optimizer steps compared with their formulas in f64.
 
 use mlestar_kernels::{AdamStep, LionStep, SgdStep, adam_step, lion_step, sgd_step};
 
@@ -98,7 +98,7 @@ fn sgd_follows_its_formula() {
     }
 }
 
-/// Where the direction is nearly 0 its sign is a matter of rounding; such values are set back.
+/// If the direction is nearly 0, rounding determines its sign; such values are reset.
 #[test]
 fn lion_follows_its_formula() {
     for len in [1, 1003, 70_000] {

@@ -1,4 +1,4 @@
-//! The definitions, written out in f64, and random inputs.
+//! The definitions, computed in f64, and random inputs.
 
 use mlestar_kernels::Conv2dShape;
 use mlestar_random::Stream;
@@ -8,8 +8,8 @@ pub fn random(seed: u64, what: &str, len: usize) -> Vec<f32> {
     (0..len).map(|_| stream.normal() as f32).collect()
 }
 
-/// Calls `visit(output pixel, input pixel, tap)` for every pair that a convolution joins; the input
-/// pixel is `None` in the padding.
+/// Calls `visit(output pixel, input pixel, tap)` for every pair that a convolution connects; the input pixel is
+/// `None` in the padding.
 fn pairs(shape: &Conv2dShape, mut visit: impl FnMut(usize, Option<usize>, usize)) {
     let [height, width] = shape.output();
     for picture in 0..shape.n {

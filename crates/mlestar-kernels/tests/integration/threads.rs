@@ -1,11 +1,11 @@
-//! However the work is shared out, the bits are the same.
+//! The bits do not depend on how the work is distributed.
 
 use mlestar_kernels::{Activation, Algorithm, Conv2dShape, Epilogue, Level, PackedConv2d};
 
 use crate::reference::random;
 
 fn bits(values: &[f32]) -> Vec<u32> {
-    // One NaN is as good as another.
+    // All NaN are equivalent.
     let bits = |value: &f32| {
         if value.is_nan() {
             u32::MAX

@@ -1,4 +1,4 @@
-//! The architectures. Each has a file of its own, which turns a config into blocks.
+//! The architectures. Each has its own file, which turns a config into blocks.
 
 mod plain_cnn;
 mod pooled_residual_cnn;
@@ -7,15 +7,15 @@ mod residual_cnn;
 use crate::description::{BlockDescription, Description, Shortcut, UnitDescription};
 use crate::{Activation, Architecture, ModelConfig};
 
-/// What an architecture is.
+/// The properties of an architecture.
 struct Family {
-    /// In words.
+    /// Its name in words.
     name: &'static str,
-    /// What makes maps smaller, in words.
+    /// What reduces the size of feature maps, in words.
     reduced_by: &'static str,
-    /// Whether it has blocks whose branch can be left out.
+    /// Whether it has residual branches that can be skipped.
     has_shortcuts: bool,
-    /// The blocks of a config whose values are in their ranges.
+    /// The blocks of a config whose values are within their ranges.
     blocks: fn(&ModelConfig) -> Vec<BlockDescription>,
 }
 
@@ -28,13 +28,13 @@ impl Architecture {
         }
     }
 
-    /// In words, e.g. `residual CNN`.
+    /// The name in words, e.g. `residual CNN`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.family().name
     }
 
-    /// What makes feature maps smaller, in words: `stride` or `max pool`.
+    /// What reduces the size of feature maps, in words: `stride` or `max pool`.
     #[must_use]
     pub fn reduced_by(self) -> &'static str {
         self.family().reduced_by
@@ -46,7 +46,7 @@ impl Architecture {
 }
 
 impl ModelConfig {
-    /// The blocks of the network; every value must be in its range.
+    /// The blocks of the network; every value must be within its range.
     pub(crate) fn blocks(&self) -> Vec<BlockDescription> {
         (self.architecture.family().blocks)(self)
     }
@@ -86,15 +86,15 @@ fn stem_and_stages(
     blocks
 }
 
-/// Where a block stands and what the config says of it.
+/// The position of a block and its settings in the config.
 struct Place {
     name: String,
     stage: usize,
-    /// In its stage.
+    /// Position in its stage.
     index: usize,
     channels_in: usize,
     channels_out: usize,
-    /// That of the stage for its first block, else 1.
+    /// The stride of the stage for its first block, else 1.
     stride: usize,
     activation: Activation,
 }
@@ -109,7 +109,7 @@ impl Place {
         }
     }
 
-    /// The block's input, through a 1x1 convolution where its shape changes.
+    /// The block's input, through a 1x1 convolution if its shape changes.
     fn shortcut(&self) -> Shortcut {
         let channels = [self.channels_in, self.channels_out];
         if self.stride == 1 && channels[0] == channels[1] {

@@ -1,4 +1,4 @@
-//! Blocks of two convolutions with a max pool where a residual CNN has a stride:
+//! Blocks of two convolutions, with a max pool where a residual CNN has a stride:
 //! `f(bn2(conv2(f(bn1(max_pool(conv1(x)))))))`.
 
 use super::{Family, Place, stem_and_stages};

@@ -1,5 +1,5 @@
-//! A plain CNN in whose stages all blocks but the first add their input. The first has changed size and
-//! channels, so that the others need no convolution for that.
+//! A plain CNN in which all blocks of a stage except the first add their input. The first block changes size
+//! and channels, so the others need no projection.
 
 use super::{Family, Place, plain_cnn, stem_and_stages};
 use crate::description::{BlockDescription, Shortcut};

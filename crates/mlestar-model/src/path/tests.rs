@@ -15,7 +15,7 @@ use crate::{
 #[path = "../../tests/shared/bottlenecks.rs"]
 mod bottlenecks;
 
-/// Gradient descent by hand.
+/// Gradient descent without an optimizer.
 struct Descent(GradientsParams);
 
 impl ModuleMapper for Descent {
@@ -70,7 +70,7 @@ fn described(architecture: Architecture, activation: Activation) -> Description 
     config.check(3, 12, 10).unwrap().description()
 }
 
-/// Losses of some training steps, then evaluation logits, one way.
+/// Losses of some training steps, then evaluation logits, computed in one way.
 fn train(description: &Description, way: Way) -> (Vec<f32>, Vec<f32>) {
     let device = Device::flex().autodiff();
     let mut model = ImageClassifier::new(description, 3, &device);
@@ -128,8 +128,8 @@ fn compare(description: &Description) {
     let (burn_losses, burn_logits) = train(description, Way::Burn);
     let (losses, logits) = train(description, Way::Kernels);
     assert!(losses[11] < 0.8 * losses[0], "{losses:?}");
-    // Rounding differs, and a ReLU that opens one way and not the other makes more of it from step
-    // to step.
+    // Rounding differs, and a ReLU that is active in only one of the ways increases the difference from step to
+    // step.
     for (step, (found, expected)) in losses.iter().zip(&burn_losses).enumerate() {
         let limit = if step < 4 { 1e-4 } else { 1e-2 };
         assert!(
@@ -142,7 +142,7 @@ fn compare(description: &Description) {
     }
 }
 
-/// Filters in multiples of 16 and enough pictures: the matrix unit's case where there is one.
+/// Filters in multiples of 16 and enough images: the case of the matrix unit, if there is one.
 #[test]
 fn factors_of_16_bits_change_logits_by_little() {
     let device = Device::flex();
@@ -175,7 +175,7 @@ fn factors_of_16_bits_change_logits_by_little() {
     }
 }
 
-/// The kernels have no groups: such a convolution goes through Burn and comes back.
+/// The kernels do not support groups: such a convolution uses Burn's operations.
 #[test]
 fn grouped_convolutions_fall_back_to_burn() {
     for device in [Device::flex(), Device::flex().autodiff()] {

@@ -32,7 +32,7 @@ fn check_on(device: &Device, spec: &ModelSpec, n: usize) {
             "{height}x{width}: {found} and {expected}"
         );
     }
-    // Logits that are all alike would make the comparison empty.
+    // Equal logits would make the comparison meaningless.
     let spread = expected
         .iter()
         .fold(0.0_f64, |a, &b| a.max((b - expected[0]).abs()));
@@ -145,7 +145,7 @@ fn averaging_is_the_mean_over_the_views() {
                 "{found} is one view's"
             );
         }
-        // Training looks at the picture alone.
+        // Training uses only the unchanged image.
         let [a, b] = [&plain, &averaging]
             .map(|m| to_vec(m.forward_train_with(images.clone(), TrainingPass::default())));
         assert_eq!(a, b);

@@ -72,14 +72,14 @@ fn the_seed_decides_every_bit() {
         tensor(&first, "stem.conv.weight"),
         tensor(&other, "stem.conv.weight")
     );
-    // Tensors of the same shape draw from streams of their own.
+    // Tensors of the same shape have their own streams.
     assert_ne!(
         tensor(&first, "stages.1.0.conv2.weight").values,
         tensor(&first, "stages.1.1.conv2.weight").values
     );
 }
 
-/// A change of the initial weights changes every result that anyone has recorded.
+/// A change of the initial weights would change every recorded result.
 #[test]
 fn the_first_weights_of_a_seed_never_change() {
     let state = tiny_spec(8, 8).init(0, &Device::flex()).state();

@@ -57,7 +57,7 @@ impl Network {
         }
     }
 
-    /// Logits of one picture, `[3, height, width]`.
+    /// Logits of one image, `[3, height, width]`.
     pub fn logits(&self, pixels: &[f32], height: usize, width: usize) -> Vec<f64> {
         let mut x = Map::zeros(3, height, width);
         x.values = pixels.iter().map(|&v| f64::from(v)).collect();

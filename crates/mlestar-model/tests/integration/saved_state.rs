@@ -56,7 +56,7 @@ fn names_and_shapes_are_those_of_pytorch() {
 fn another_model_s_state_is_refused_with_the_tensor_s_name() {
     assert_eq!(
         refused(|state| state.retain(|tensor| tensor.name != "head.bias")),
-        "the saved state has no tensor `head.bias`, which the model needs: it is of another model"
+        "the saved state has no tensor `head.bias`, which the model needs: it belongs to another model"
     );
     assert_eq!(
         refused(|state| state[0].shape = vec![4, 27]),
@@ -64,7 +64,7 @@ fn another_model_s_state_is_refused_with_the_tensor_s_name() {
     );
     assert_eq!(
         refused(|state| state[0].name = "conv.weight".to_owned()),
-        "the saved state has no tensor `stem.conv.weight`, which the model needs: it is of another \
+        "the saved state has no tensor `stem.conv.weight`, which the model needs: it belongs to another \
          model"
     );
     assert_eq!(
@@ -73,12 +73,12 @@ fn another_model_s_state_is_refused_with_the_tensor_s_name() {
             extra.name = "stem.conv.bias".to_owned();
             state.push(extra);
         }),
-        "the saved state has the tensor `stem.conv.bias`, which the model does not have: it is of \
+        "the saved state has the tensor `stem.conv.bias`, which the model does not have: it belongs to \
          another model"
     );
     assert_eq!(
         refused(|state| state.push(state[3].clone())),
-        "the saved state has the tensor `stem.bn.running_mean`, which it already had"
+        "the saved state has the tensor `stem.bn.running_mean`, which occurs twice"
     );
 }
 

@@ -41,7 +41,7 @@ fn the_reference_has_exactly_2_786_506_parameters() {
     );
 }
 
-/// Worked out by hand from the shapes.
+/// Computed by hand from the shapes.
 #[test]
 fn the_reference_s_operations_and_bytes() {
     let summary = ModelConfig::reference()
@@ -69,14 +69,14 @@ fn the_reference_s_operations_and_bytes() {
         summary.inference_activation_bytes_per_image,
         2 * 64 * 1024 * 4
     );
-    // The stem keeps three maps of 64x32x32 and the picture; a block with a shortcut seven maps of
+    // The stem keeps three maps of 64x32x32 and the image; a block with a shortcut seven maps of
     // its output's shape, one without six.
     let kept = 3 * 1024 + 3 * 64 * 1024 + 13 * (64 * 256 + 128 * 64 + 256 * 16) + 3 * 256 + 10;
     assert_eq!(summary.training_activation_bytes_per_image, 4 * kept);
     assert_eq!(summary.weight_bytes, 4 * 2_786_506);
 }
 
-/// Compares every convolution of the summary with the shape that the module really computes.
+/// Compares every convolution of the summary with the shape that the module actually computes.
 fn check_against_module(spec: &ModelSpec) {
     let device = Device::flex();
     let model = spec.init(0, &device);

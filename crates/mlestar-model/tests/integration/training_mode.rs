@@ -129,7 +129,7 @@ fn a_single_value_a_channel_trains_without_nan() {
     let device = Device::flex().autodiff();
     let spec = tiny_spec(2, 2);
     let model = spec.init(0, &device);
-    // The last stage sees one pixel of one picture.
+    // The last stage sees one pixel of one image.
     let logits = model.forward_train_with(
         random_images(1, [1, 3, 2, 2], &device),
         TrainingPass::default(),
@@ -174,8 +174,8 @@ fn the_mask_drops_features() {
     assert_eq!(logits, [bias, bias].concat());
 }
 
-/// Two blocks: the first is left out, the second's branch is doubled. Worked out from the parts: without
-/// its branch the first block is the ReLU of its shortcut.
+/// Two blocks: the first is skipped, the second's branch is doubled. Computed from the parts: without its
+/// branch, the first block is the ReLU of its shortcut.
 #[test]
 fn a_branch_left_out_changes_nothing_of_its_own_and_a_factor_multiplies() {
     let device = Device::flex().autodiff();
@@ -186,7 +186,7 @@ fn a_branch_left_out_changes_nothing_of_its_own_and_a_factor_multiplies() {
     let before = model.state();
     let none = vec![None; blocks];
     let left_out = to_vec(model.forward_train_with(images(), branches(&none)));
-    // The running statistics of the branches have not moved, those of the stem have.
+    // The running statistics of the branches have not changed, those of the stem have.
     for (before, after) in before.iter().zip(&model.state()) {
         let in_branch = before.name.contains(".bn1.") || before.name.contains(".bn2.");
         if before.name.contains("running") {
@@ -200,7 +200,7 @@ fn a_branch_left_out_changes_nothing_of_its_own_and_a_factor_multiplies() {
         whole
     );
     assert_ne!(left_out, whole);
-    // A factor that is next to nothing is next to leaving out; one just off 1 next to the whole.
+    // A factor near 0 is close to skipping; one near 1 is close to the whole branch.
     let close = |factor: f64, expected: &[f32]| {
         let factors = vec![Some(factor); blocks];
         let found = to_vec(model.forward_train_with(images(), branches(&factors)));

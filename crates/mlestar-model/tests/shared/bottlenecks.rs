@@ -1,4 +1,4 @@
-//! Two architectures that no config names, each described here and nowhere else. Tests take them all the way.
+//! Two architectures without a config, described only here. Tests use them from training to export.
 
 use super::{
     Activation, BlockDescription, Description, MaxPool, PoolPosition, Shortcut, UnitDescription,

@@ -1,17 +1,17 @@
 use maud::{Markup, html};
 use mlestar_gates::Status;
 
-/// What a status means to the reader. It chooses a colour and a sign, so that the meaning does
-/// not rest on colour alone.
+/// The meaning of a status. It determines a colour and a sign, so that the meaning does not depend on colour
+/// alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// Met, finished, as it should be.
+    /// Met, finished, as expected.
     Good,
     /// Failed.
     Bad,
-    /// Undecided, stale or in need of a look.
+    /// Undecided, stale or worth a look.
     Caution,
-    /// Under way, or of interest.
+    /// Running, or for information.
     Info,
     /// Absent or not started.
     Neutral,
@@ -44,7 +44,7 @@ impl Tone {
 pub struct Badge {
     /// The word.
     pub text: String,
-    /// What it means.
+    /// Its meaning.
     pub tone: Tone,
 }
 
@@ -57,27 +57,27 @@ impl Badge {
         }
     }
 
-    /// A badge that says that something is as it should be.
+    /// A badge for something that is as expected.
     pub fn good(text: impl Into<String>) -> Self {
         Self::new(text, Tone::Good)
     }
 
-    /// A badge that says that something failed.
+    /// A badge for something that failed.
     pub fn bad(text: impl Into<String>) -> Self {
         Self::new(text, Tone::Bad)
     }
 
-    /// A badge that asks for a look.
+    /// A badge for something worth a look.
     pub fn caution(text: impl Into<String>) -> Self {
         Self::new(text, Tone::Caution)
     }
 
-    /// A badge that informs.
+    /// A badge for information.
     pub fn info(text: impl Into<String>) -> Self {
         Self::new(text, Tone::Info)
     }
 
-    /// A badge for what is absent or not started.
+    /// A badge for something absent or not started.
     pub fn neutral(text: impl Into<String>) -> Self {
         Self::new(text, Tone::Neutral)
     }

@@ -7,7 +7,7 @@ use super::Tone;
 pub enum CalloutKind {
     /// Worth knowing.
     Info,
-    /// Worth a look before the result is relied on.
+    /// Worth a look before relying on the result.
     Warning,
     /// The result cannot be relied on.
     Failure,
@@ -20,7 +20,7 @@ pub struct Callout {
     pub kind: CalloutKind,
     /// A few words in bold.
     pub title: String,
-    /// What is the matter and what to do.
+    /// The problem and what to do.
     pub text: String,
 }
 

@@ -7,7 +7,7 @@ use crate::charts::Svg;
 pub struct ChartFigure {
     /// The chart.
     pub svg: Svg,
-    /// What to see in it; may be empty.
+    /// What the chart shows; may be empty.
     pub caption: String,
 }
 
@@ -20,7 +20,7 @@ impl ChartFigure {
         }
     }
 
-    /// Says what to see in the chart.
+    /// Sets the caption: what the chart shows.
     pub fn caption(mut self, caption: impl Into<String>) -> Self {
         self.caption = caption.into();
         self

@@ -1,11 +1,11 @@
 use maud::{Markup, html};
 
-/// Text in a fixed-width font, with its line breaks and blanks kept.
+/// Text in a fixed-width font, with its line breaks and spaces kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code {
     /// The text.
     pub text: String,
-    /// What it is; may be empty.
+    /// What the text is; may be empty.
     pub caption: String,
 }
 

@@ -5,15 +5,15 @@ use super::Badge;
 /// A card with one number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFigure {
-    /// What the number is.
+    /// The name of the figure.
     pub label: String,
     /// The number as text, see [`format`](crate::format).
     pub value: String,
     /// Its unit; may be empty.
     pub unit: String,
-    /// Its interval, limit or basis, in small letters; may be empty.
+    /// Its interval, limit or basis, in small print; may be empty.
     pub interval: String,
-    /// What to think of it.
+    /// Its rating.
     pub badge: Option<Badge>,
 }
 
@@ -41,7 +41,7 @@ impl KeyFigure {
         self
     }
 
-    /// What to think of the value.
+    /// The rating of the value.
     pub fn badge(mut self, badge: impl Into<Badge>) -> Self {
         self.badge = Some(badge.into());
         self

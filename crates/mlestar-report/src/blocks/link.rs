@@ -51,7 +51,7 @@ pub(crate) fn render_list(links: &[Link]) -> Markup {
     }
 }
 
-/// The value of `href` for a path or a web address; `None` for what must not become a link.
+/// The value of `href` for a path or a web address; `None` for anything that must not become a link.
 pub(crate) fn href(path: &str) -> Option<String> {
     if path.is_empty() || path.starts_with("//") {
         return None;
@@ -62,7 +62,7 @@ pub(crate) fn href(path: &str) -> Option<String> {
     if let Some(anchor) = path.strip_prefix('#') {
         return Some(format!("#{}", percent_encode(anchor)));
     }
-    // A colon in the first segment would make a scheme of it; "./" in front says that it is none.
+    // A colon in the first segment would make it a scheme; a leading "./" prevents that.
     let first_segment = path.split('/').next().unwrap_or_default();
     if let Some((scheme, _)) = first_segment.split_once(':') {
         let is_scheme = scheme

@@ -1,4 +1,4 @@
-//! What a section is made of: one file for each kind of block, holding its type and its markup.
+//! The blocks of a section: one file for each kind, with its type and its markup.
 
 mod badge;
 mod callout;
@@ -33,7 +33,7 @@ use crate::charts::Svg;
 /// Most kinds convert with `into()`: `Section::new("Data").block(table)`.
 #[derive(Debug, Clone)]
 pub enum Block {
-    /// A heading below the section's own.
+    /// A heading below the section's heading.
     Heading(String),
     /// A paragraph of plain text.
     Paragraph(String),
@@ -47,7 +47,7 @@ pub enum Block {
     Chart(ChartFigure),
     /// Thumbnails with captions.
     Pictures(PictureGrid),
-    /// What the gates decided, one table for each stage.
+    /// The verdicts of the gates, one table for each stage.
     Verdicts(Vec<StageVerdict>),
     /// A remark that must not be overlooked.
     Callout(Callout),
@@ -57,9 +57,9 @@ pub enum Block {
     Stages(Vec<StageStep>),
     /// Links to other files of the run.
     Links(Vec<Link>),
-    /// Terms and what they mean or are.
+    /// Terms and their meanings or values.
     Definitions(Vec<Definition>),
-    /// Blocks side by side on a wide screen, one above the other on a narrow one.
+    /// Blocks side by side on a wide screen, stacked on a narrow one.
     Columns(Vec<Block>),
 }
 
@@ -69,7 +69,7 @@ impl Block {
         Self::Paragraph(text.into())
     }
 
-    /// A heading below the section's own.
+    /// A heading below the section's heading.
     pub fn heading(text: impl Into<String>) -> Self {
         Self::Heading(text.into())
     }

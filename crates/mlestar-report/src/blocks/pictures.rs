@@ -2,26 +2,26 @@ use maud::{Markup, html};
 
 use crate::format;
 
-/// One picture of a [`PictureGrid`].
+/// One image of a [`PictureGrid`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
-    /// `data:image/...;base64,...`, see [`thumbnail`](crate::thumbnail). Anything else is not
-    /// shown, so that a page never asks for another file.
+    /// `data:image/...;base64,...`, see [`thumbnail`](crate::thumbnail). Anything else is not shown, so that a
+    /// page never requests another file.
     pub data_uri: String,
-    /// What the picture shows, for readers who do not see it.
+    /// A description of the image for readers who cannot see it.
     pub alt: String,
-    /// Where it is from, or what was done to it; may be empty.
+    /// Its origin, or what was done to it; may be empty.
     pub caption: String,
-    /// The class that it has.
+    /// The class of its label.
     pub truth: Option<String>,
-    /// The class that was predicted.
+    /// The predicted class.
     pub predicted: Option<String>,
-    /// Probability (0 to 1) given to the predicted class.
+    /// Probability (0 to 1) of the predicted class.
     pub confidence: Option<f64>,
 }
 
 impl Picture {
-    /// A picture with its text alternative.
+    /// An image with its text alternative.
     pub fn new(data_uri: impl Into<String>, alt: impl Into<String>) -> Self {
         Self {
             data_uri: data_uri.into(),
@@ -33,25 +33,25 @@ impl Picture {
         }
     }
 
-    /// Where the picture is from, or what was done to it.
+    /// The origin of the image, or what was done to it.
     pub fn caption(mut self, caption: impl Into<String>) -> Self {
         self.caption = caption.into();
         self
     }
 
-    /// The class that the picture has.
+    /// The class of its label.
     pub fn truth(mut self, class: impl Into<String>) -> Self {
         self.truth = Some(class.into());
         self
     }
 
-    /// The class that was predicted.
+    /// The predicted class.
     pub fn predicted(mut self, class: impl Into<String>) -> Self {
         self.predicted = Some(class.into());
         self
     }
 
-    /// Probability (0 to 1) given to the predicted class.
+    /// Probability (0 to 1) of the predicted class.
     pub fn confidence(mut self, probability: f64) -> Self {
         self.confidence = Some(probability);
         self
@@ -67,11 +67,11 @@ impl Picture {
         html! {
             li class="picture" {
                 @if self.data_uri.starts_with("data:image/") {
-                    // What is stored pixel by pixel is shown so.
+                    // Images stored pixel by pixel are shown that way.
                     img class=[self.data_uri.starts_with("data:image/png").then_some("pixels")]
                         src=(self.data_uri) alt=(self.alt) loading="lazy";
                 } @else {
-                    span class="no-picture" role="img" aria-label=(self.alt) { "no picture" }
+                    span class="no-picture" role="img" aria-label=(self.alt) { "no image" }
                 }
                 @if let Some(truth) = &self.truth {
                     span class="truth" title=(truth) { (truth) }
@@ -97,14 +97,14 @@ impl Picture {
 /// Thumbnails with captions, in rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PictureGrid {
-    /// What the pictures have in common.
+    /// What the images have in common.
     pub caption: String,
-    /// The pictures, in reading order.
+    /// The images, in reading order.
     pub pictures: Vec<Picture>,
 }
 
 impl PictureGrid {
-    /// A grid without pictures.
+    /// A grid without images.
     pub fn new(caption: impl Into<String>) -> Self {
         Self {
             caption: caption.into(),
@@ -112,13 +112,13 @@ impl PictureGrid {
         }
     }
 
-    /// Adds a picture.
+    /// Adds an image.
     pub fn picture(mut self, picture: Picture) -> Self {
         self.pictures.push(picture);
         self
     }
 
-    /// Adds pictures.
+    /// Adds images.
     pub fn pictures(mut self, pictures: impl IntoIterator<Item = Picture>) -> Self {
         self.pictures.extend(pictures);
         self
@@ -129,7 +129,7 @@ impl PictureGrid {
             figure class="card pictures" {
                 @if !self.caption.is_empty() { figcaption { (self.caption) } }
                 @if self.pictures.is_empty() {
-                    p class="muted" { "No pictures." }
+                    p class="muted" { "No images." }
                 } @else {
                     ul { @for picture in &self.pictures { (picture.render()) } }
                 }

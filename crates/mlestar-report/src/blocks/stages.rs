@@ -11,9 +11,9 @@ pub struct StageStep {
     pub name: String,
     /// Its status.
     pub badge: Badge,
-    /// A few words: how long it took, why it did not run; may be empty.
+    /// A short note: how long it took, why it did not run; may be empty.
     pub note: String,
-    /// Path of its page, relative to this one.
+    /// Path of its page, relative to this page.
     pub href: Option<String>,
 }
 
@@ -29,13 +29,13 @@ impl StageStep {
         }
     }
 
-    /// A few words about the step.
+    /// A short note on the step.
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
         self
     }
 
-    /// Path of the step's page, relative to this one; the rules are those of [`Link`](super::Link).
+    /// Path of the step's page, relative to this page; the rules are those of [`Link`](super::Link).
     pub fn href(mut self, path: impl Into<String>) -> Self {
         self.href = Some(path.into());
         self

@@ -3,23 +3,23 @@ use maud::{Markup, html};
 use super::{Badge, Link, Tone};
 use crate::format;
 
-/// On which side of a column its cells stand.
+/// The alignment of a column's cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
     /// Text.
     Left,
-    /// Numbers, which then line up by their digits.
+    /// Numbers, aligned by their digits.
     Right,
 }
 
-/// The head of a column.
+/// The header of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Its title.
     pub title: String,
     /// The unit of its numbers; may be empty.
     pub unit: String,
-    /// Where its cells stand.
+    /// The alignment of its cells.
     pub align: Align,
 }
 
@@ -52,7 +52,7 @@ pub enum Cell {
     Code(String),
     /// A status.
     Badge(Badge),
-    /// A figure and what was made of it.
+    /// A figure and its rating.
     Judged(String, Badge),
     /// A link.
     Link(Link),
@@ -95,7 +95,7 @@ impl From<Link> for Cell {
 pub struct Row {
     /// One cell for each column; missing ones are left empty.
     pub cells: Vec<Cell>,
-    /// The tone of its background, if it is to stand out.
+    /// The tone of its background, if it is highlighted.
     pub highlight: Option<Tone>,
 }
 
@@ -108,20 +108,20 @@ impl Row {
         }
     }
 
-    /// Makes the row stand out.
+    /// Highlights the row.
     pub fn highlight(mut self, tone: Tone) -> Self {
         self.highlight = Some(tone);
         self
     }
 }
 
-/// More rows than this are not shown, which the table then says.
+/// Rows beyond this number are not shown; the table then says so.
 const MOST_ROWS: usize = 1000;
 
-/// A text of more letters than this is a sentence, not a name or a number.
+/// A text with more characters than this is a sentence, not a name or a number.
 const SENTENCE: usize = 24;
 
-/// A table with a caption and a head. Of more than 1,000 rows the first are shown.
+/// A table with a caption and a header. Of more than 1,000 rows, the first are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// What the table shows.
@@ -163,7 +163,7 @@ impl Table {
         self
     }
 
-    /// Puts a remark below the table.
+    /// Adds a remark below the table.
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
         self
@@ -200,8 +200,8 @@ impl Table {
         }
     }
 
-    /// Whether a cell holds so much text that a narrow page would break it into a column of single words: there each
-    /// row becomes a card.
+    /// Whether a cell holds so much text that a narrow page would break it into a column of single words: each
+    /// row then becomes a card.
     fn has_sentences(&self) -> bool {
         let mut cells = self.rows.iter().take(MOST_ROWS).flat_map(|row| &row.cells);
         cells.any(|cell| match cell {
@@ -213,7 +213,7 @@ impl Table {
         })
     }
 
-    /// What a narrow page writes before a cell, where the column has no head.
+    /// The label that a narrow page writes before a cell, because columns have no header there.
     fn label(&self, index: usize) -> Option<&str> {
         let column = self.columns.get(index)?;
         (!column.title.is_empty()).then_some(column.title.as_str())

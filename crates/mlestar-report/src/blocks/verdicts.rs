@@ -7,7 +7,7 @@ use crate::format;
 /// Files that a finding names; a criterion on everything that a stage left rests on hundreds.
 const MOST_FILES: usize = 4;
 
-/// For each stage what is not met and what to do about it; what is met lies folded below.
+/// For each stage, the unmet criteria and what to do about them; the met ones are folded below.
 pub(crate) fn render(stages: &[StageVerdict]) -> Markup {
     html! {
         @if stages.is_empty() { p class="muted" { "No gates were judged." } }
@@ -142,7 +142,7 @@ fn limit_text(limit: &Limit, unit: &Unit) -> String {
 
 fn margin_text(margin: Option<f64>, unit: &Unit) -> String {
     match margin {
-        // Whether a condition holds is no matter of degree.
+        // A yes/no figure has no margin.
         _ if *unit == Unit::Flag => format::MISSING.to_string(),
         Some(margin) if margin > 0.0 => format!("+{}", value_text(margin, unit)),
         Some(margin) => value_text(margin, unit),
@@ -177,7 +177,7 @@ mod tests {
         )
     }
 
-    /// What fails stands open and first; what passes is folded.
+    /// Unmet criteria come first and open; met ones are folded.
     #[test]
     fn what_is_met_is_folded_and_what_is_not_stands_on_top() {
         let of = |values: &[f64]| {

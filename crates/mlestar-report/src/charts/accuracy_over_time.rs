@@ -8,22 +8,22 @@ use crate::drawing::{
 
 const CHART: &str = "accuracy over time";
 const PLOT_HEIGHT: f64 = 330.0;
-/// Discs on more points than this would hide a curve.
+/// With markers on more points than this, a curve could not be seen.
 const MOST_DISCS: usize = 60;
-/// Lines closer than this, in pixels, would have names that cover each other.
+/// Lines closer than this, in pixels, would have overlapping names.
 const LABEL_HEIGHT: f64 = 13.0;
 const LABEL_SIZE: f64 = 11.5;
 
-/// How the accuracy of one training rose.
+/// The accuracy of one training over time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AccuracyCurve<'a> {
-    /// Minutes since the training began.
+    /// Minutes since the start of the training.
     pub minutes: &'a [f64],
-    /// The accuracy (0 to 1) at each of them.
+    /// The accuracy (0 to 1) at each time.
     pub accuracies: &'a [f64],
 }
 
-/// Trainings that belong together, such as those that differ in their seed alone: one colour.
+/// Trainings that belong together, such as those that differ only in their seed: one colour.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AccuracyGroup<'a> {
     /// Its name.
@@ -32,22 +32,22 @@ pub struct AccuracyGroup<'a> {
     pub curves: &'a [AccuracyCurve<'a>],
 }
 
-/// Accuracies of several trainings over the time that they took.
+/// Accuracies of several trainings over time.
 #[derive(Debug, Clone, Copy)]
 pub struct AccuracyOverTime<'a> {
     /// The title of the chart.
     pub title: &'a str,
     /// Trainings, by colour.
     pub groups: &'a [AccuracyGroup<'a>],
-    /// Accuracies to compare with.
+    /// Accuracies for comparison.
     pub levels: &'a [f64],
 }
 
-/// Draws how far trainings came in how much time.
+/// Draws the accuracy of trainings over time.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when a curve has not as many accuracies as times,
-/// [`ReportError::TooMany`] above 400 curves or levels.
+/// [`ReportError::LengthMismatch`] if a curve does not have one accuracy per time, [`ReportError::TooMany`]
+/// above 400 curves or levels.
 pub fn accuracy_over_time(spec: &AccuracyOverTime<'_>) -> Result<Svg, ReportError> {
     let n_curves = spec.groups.iter().map(|group| group.curves.len()).sum();
     check_count(CHART, "curves", n_curves, MAX_ITEMS)?;
@@ -75,7 +75,7 @@ pub fn accuracy_over_time(spec: &AccuracyOverTime<'_>) -> Result<Svg, ReportErro
         right: WIDE_WIDTH - 30.0,
         bottom: top + PLOT_HEIGHT,
     };
-    // Names of levels stand beside the plot: within it, the curve that goes on longest would cross them.
+    // The names of levels are beside the plot: inside it, the longest curve would cross them.
     let named = scales(spec, area).map_or_else(Vec::new, |(_, y)| named_levels(spec, &y));
     let widths = named.iter().map(|(_, name)| text_width(name, LABEL_SIZE));
     area.right -= widths.fold(0.0, f64::max);
@@ -141,8 +141,7 @@ fn levels(spec: &AccuracyOverTime<'_>) -> impl Iterator<Item = f64> {
         .filter(|level| level.is_finite())
 }
 
-/// Levels and what is written beside them. The highest of levels that lie close together names them all, so
-/// that no name covers another.
+/// Levels and their labels. The highest of several close levels names them all, so that labels do not overlap.
 fn named_levels(spec: &AccuracyOverTime<'_>, y: &Scale) -> Vec<(f64, String)> {
     let mut levels: Vec<f64> = levels(spec).collect();
     levels.sort_by(|a, b| b.total_cmp(a));
@@ -221,7 +220,7 @@ mod tests {
         ] {
             assert!(svg.contains(text), "{text}");
         }
-        // Eight values that are finite, two of which have no neighbour to be joined to and get a dot for it.
+        // Eight finite values; two of them have no neighbour to connect to and get a dot.
         assert_eq!(svg.matches("<circle ").count(), 10);
     }
 

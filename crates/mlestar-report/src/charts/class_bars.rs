@@ -10,25 +10,25 @@ const CHART: &str = "class bars";
 pub struct ClassBars<'a> {
     /// The title of the chart.
     pub title: &'a str,
-    /// What the values are, with their unit: `recall (fraction)`.
+    /// The quantity, with its unit: `recall (fraction)`.
     pub value_label: &'a str,
     /// The names of the classes.
     pub classes: &'a [String],
-    /// One value for each class; NaN where it is undefined.
+    /// One value for each class; NaN if it is undefined.
     pub values: &'a [f64],
     /// Lower and upper end of the interval of each value.
     pub intervals: Option<&'a [[f64; 2]]>,
-    /// The smallest value that is good enough; bars below it have another colour.
+    /// The smallest acceptable value; bars below it have another colour.
     pub limit: Option<f64>,
-    /// The range of the value axis. From the values, and always with 0, when absent.
+    /// The range of the value axis. By default it covers the values and 0.
     pub range: Option<[f64; 2]>,
 }
 
-/// Draws one bar for each class with a whisker for its interval; of more than 400 classes the lowest, as its title
-/// then says.
+/// Draws one bar for each class with a whisker for its interval. Of more than 400 classes it shows the lowest,
+/// and the title says so.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when there is not one value (and interval) for each class.
+/// [`ReportError::LengthMismatch`] if there is not one value (and interval) for each class.
 pub fn class_bars(spec: &ClassBars<'_>) -> Result<Svg, ReportError> {
     let n_classes = spec.classes.len();
     let expected = (n_classes, "one for each class");

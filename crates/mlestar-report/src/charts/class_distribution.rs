@@ -4,7 +4,7 @@ use crate::{ReportError, format};
 
 const CHART: &str = "class distribution";
 
-/// How many pictures of each class one split has.
+/// The number of images of each class in one split.
 #[derive(Debug, Clone, Copy)]
 pub struct CountSeries<'a> {
     /// Name of the split: `train`.
@@ -13,29 +13,29 @@ pub struct CountSeries<'a> {
     pub counts: &'a [u64],
 }
 
-/// How many pictures each class has, in one split or several.
+/// The number of images of each class, in one or several splits.
 #[derive(Debug, Clone, Copy)]
 pub struct ClassDistribution<'a> {
     /// The title of the chart.
     pub title: &'a str,
     /// The names of the classes, in the order of the counts.
     pub classes: &'a [String],
-    /// The splits, drawn one behind the other in each bar.
+    /// The splits, drawn one after the other in each bar.
     pub series: &'a [CountSeries<'a>],
 }
 
-/// Draws one bar for each class, made of the counts of all splits, with their sum at its end; of more than 400
-/// classes the smallest, as its title then says.
+/// Draws one bar for each class, made of the counts of all splits, with their sum at its end. Of more than 400
+/// classes it shows the smallest, and the title says so.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when a series has not one count for each class.
+/// [`ReportError::LengthMismatch`] if a series does not have one count for each class.
 ///
 /// ```
 /// use mlestar_report::charts::{ClassDistribution, CountSeries, class_distribution};
 ///
 /// let classes = ["cat".to_string(), "dog".to_string()];
 /// let svg = class_distribution(&ClassDistribution {
-///     title: "Pictures in each class",
+///     title: "Images in each class",
 ///     classes: &classes,
 ///     series: &[CountSeries { label: "train", counts: &[4500, 4480] }],
 /// })?;
@@ -77,10 +77,10 @@ pub fn class_distribution(spec: &ClassDistribution<'_>) -> Result<Svg, ReportErr
     Ok(BarRows {
         title: &title,
         description: format!(
-            "Bars of the number of pictures in each of {n_classes} classes ({}): from {smallest} to {largest}.",
+            "Bars of the number of images in each of {n_classes} classes ({}): from {smallest} to {largest}.",
             names.join(", ")
         ),
-        value_label: "pictures",
+        value_label: "images",
         legend: if spec.series.len() > 1 {
             names
                 .iter()

@@ -7,18 +7,18 @@ use crate::{ReportError, format};
 
 const CHART: &str = "confusion matrix";
 const MAX_CLASSES: usize = 250;
-/// Up to this many classes, cells are large enough for their numbers.
+/// Up to this number of classes, cells are large enough for their numbers.
 const MAX_CLASSES_WITH_NUMBERS: usize = 20;
-/// More cells than this do not say what they are when the reader points at them: the page would be huge.
+/// With more cells than this, cells have no tooltips: the page would be huge.
 const MOST_TITLED_CELLS: usize = 4000;
 const COLOUR_BAR_ROOM: f64 = 70.0;
 
 /// What a cell of the matrix shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CellValue {
-    /// Pictures.
+    /// Images.
     Counts,
-    /// Pictures divided by the pictures of the true class (the row), 0 to 1.
+    /// Images divided by the images of the true class (the row), 0 to 1.
     RowFractions,
 }
 
@@ -35,14 +35,14 @@ pub struct ConfusionMatrixChart<'a> {
     pub cells: CellValue,
 }
 
-/// Draws the matrix: true classes from top to bottom, predicted ones from left to right.
+/// Draws the matrix: true classes from top to bottom, predicted classes from left to right.
 ///
-/// The colour follows the square root of the value, so that the few mistakes of a good classifier
-/// can be seen beside its many hits. Up to 20 classes the cells hold their numbers.
+/// The colour follows the square root of the value, so that the few mistakes of a good classifier are visible
+/// beside its many hits. Up to 20 classes, the cells show their numbers.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when there is not a count for each pair of classes,
-/// [`ReportError::TooMany`] above 250 classes.
+/// [`ReportError::LengthMismatch`] if there is not one count for each pair of classes, [`ReportError::TooMany`]
+/// above 250 classes.
 ///
 /// ```
 /// use mlestar_report::charts::{CellValue, ConfusionMatrixChart, confusion_matrix};
@@ -87,11 +87,11 @@ struct Layout {
     cell: f64,
     width: f64,
     header: Header,
-    /// The names of the predicted classes stand upright.
+    /// The names of the predicted classes are written vertically.
     upright: bool,
     names_height: f64,
     font_size: f64,
-    /// Every so many classes have their name written.
+    /// Every this many classes, a name is written.
     stride: usize,
 }
 
@@ -102,7 +102,7 @@ impl Layout {
             1..=4 => 68.0,
             5..=10 => 34.0,
             11..=20 => 32.0,
-            // Whole quarters of a pixel keep the grid even.
+            // Multiples of a quarter of a pixel keep the grid even.
             _ => ((800.0 / n_classes as f64) * 4.0).floor().max(10.0) / 4.0,
         };
         let font_size = if n_classes > 20 { 11.5 } else { 12.0 };
@@ -114,7 +114,7 @@ impl Layout {
         let side = cell * n_classes as f64;
         // A small matrix still has room for the title and the names of the axes.
         let side_room = side.max(260.0);
-        // Numbers in the cells say more than a bar of colours.
+        // With numbers in the cells, no colour bar is needed.
         let bar = if with_numbers(n_classes) {
             12.0
         } else {
@@ -169,7 +169,7 @@ fn draw_cells(canvas: &mut Canvas, spec: &ConfusionMatrixChart<'_>, layout: &Lay
     let with_numbers = with_numbers(n_classes);
     let n_filled = spec.counts.iter().filter(|count| **count > 0).count();
     let titled = with_numbers || n_filled <= MOST_TITLED_CELLS;
-    // Empty cells, most of a large matrix, are this one rectangle.
+    // This rectangle draws the empty cells, which are most of a large matrix.
     canvas.rectangle(
         (area.left, area.top),
         (area.right, area.bottom),
@@ -224,7 +224,7 @@ impl Cell {
             layout.area.top + self.truth as f64 * layout.cell,
         );
         let with_numbers = with_numbers(spec.classes.len());
-        // The lines between the cells show the background, as long as there is room for lines.
+        // The lines between the cells show the background, if there is room for lines.
         let line = if with_numbers { 0.5 } else { 0.0 };
         let to = (from.0 + layout.cell - line, from.1 + layout.cell - line);
         canvas.rectangle((from.0 + line, from.1 + line), to, colour, 1.0);
@@ -244,7 +244,7 @@ fn cell_text(cells: CellValue, value: f64) -> String {
     match cells {
         CellValue::Counts if value >= 1e6 => short_number(value),
         CellValue::Counts => format::number(value, 0),
-        // "0.00" would deny a mistake that was made.
+        // "0.00" would hide a mistake.
         CellValue::RowFractions if value > 0.0 && value < 0.005 => "<.01".to_string(),
         CellValue::RowFractions => format::number(value, 2),
     }
@@ -289,7 +289,7 @@ fn draw_colour_bar(canvas: &mut Canvas, spec: &ConfusionMatrixChart<'_>, layout:
     for step in (0..STEPS).rev() {
         let middle = (step as f64 + 0.5) / STEPS as f64;
         let top = at((step + 1) as f64 / STEPS as f64);
-        // Each step reaches down to the end and the next one covers it: no seams between them.
+        // Each step reaches to the end and the next one covers it, so there are no seams.
         canvas.rectangle((left, top), (left + 12.0, at(0.0)), viridis(middle), 1.0);
     }
     let largest = largest_value(spec);
@@ -309,7 +309,7 @@ fn draw_colour_bar(canvas: &mut Canvas, spec: &ConfusionMatrixChart<'_>, layout:
         );
     }
     let words = match spec.cells {
-        CellValue::Counts => "pictures",
+        CellValue::Counts => "images",
         CellValue::RowFractions => "of row",
     };
     let look = TextLook::new(11.5, Anchor::Start).muted();
@@ -335,7 +335,7 @@ fn description(spec: &ConfusionMatrixChart<'_>) -> String {
             )
         });
     format!(
-        "Confusion matrix of {n_classes} classes: {hits} of {total} pictures on the diagonal.{worst}"
+        "Confusion matrix of {n_classes} classes: {hits} of {total} images on the diagonal.{worst}"
     )
 }
 
@@ -383,7 +383,7 @@ mod tests {
             })
             .collect();
         let svg = draw(100, &counts, CellValue::Counts).unwrap();
-        // The colour bar names the largest count; the hundred cells that have it do not.
+        // The colour bar shows the largest count; the hundred cells with that count do not.
         assert_eq!(svg.as_str().matches(">98,765<").count(), 1);
         assert!(svg.as_str().len() < 600_000, "{}", svg.as_str().len());
     }

@@ -8,7 +8,7 @@ use crate::drawing::short_number;
 
 const CHART: &str = "gradient norm";
 
-/// The norm of all gradients together at each step.
+/// The global gradient norm at each step.
 #[derive(Debug, Clone, Copy)]
 pub struct GradientNormChart<'a> {
     /// The title of the chart.
@@ -17,18 +17,18 @@ pub struct GradientNormChart<'a> {
     pub steps: &'a [f64],
     /// The norm at each step, before clipping.
     pub norms: &'a [f64],
-    /// The norm that longer gradients are shortened to.
+    /// The norm to which longer gradients are clipped.
     pub clipped_to: Option<f64>,
-    /// Steps to look at.
+    /// Steps to mark.
     pub marks: &'a [TrainingMark<'a>],
 }
 
-/// Draws the norm of every step, thin, and the moving average of its logarithm, thick, by powers of ten.
-/// Norms that are 0 are left out.
+/// Draws the norm of every step as a thin line and the moving average of its logarithm as a thick line, on a
+/// logarithmic axis. Norms of 0 are left out.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when there is not one norm for each step, [`ReportError::TooMany`]
-/// above 200 marks.
+/// [`ReportError::LengthMismatch`] if there is not one norm for each step, [`ReportError::TooMany`] above 200
+/// marks.
 pub fn gradient_norm(spec: &GradientNormChart<'_>) -> Result<Svg, ReportError> {
     check(CHART, spec.steps, &[("norms", spec.norms)], spec.marks)?;
     let smooth = smoothed_log(spec.norms);

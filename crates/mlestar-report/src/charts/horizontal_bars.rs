@@ -9,28 +9,28 @@ const CHART: &str = "horizontal bars";
 pub struct HorizontalBar<'a> {
     /// Its name.
     pub label: &'a str,
-    /// Its length; NaN where it is undefined.
+    /// Its length; NaN if it is undefined.
     pub value: f64,
     /// Lower and upper end of the interval of the value.
     pub interval: Option<[f64; 2]>,
-    /// Words after the value; may be empty.
+    /// Text after the value; may be empty.
     pub note: &'a str,
 }
 
-/// Values of named things: importances, latencies, sizes.
+/// Values of named items: importances, latencies, sizes.
 #[derive(Debug, Clone, Copy)]
 pub struct HorizontalBars<'a> {
     /// The title of the chart.
     pub title: &'a str,
-    /// What the values are, with their unit: `latency (ms)`.
+    /// The quantity, with its unit: `latency (ms)`.
     pub value_label: &'a str,
     /// The bars, from the top.
     pub bars: &'a [HorizontalBar<'a>],
-    /// The largest value that is good enough; bars above it have another colour.
+    /// The largest acceptable value; bars above it have another colour.
     pub limit: Option<f64>,
 }
 
-/// Draws one bar for each thing, in the order given.
+/// Draws one bar for each item, in the given order.
 ///
 /// # Errors
 /// [`ReportError::TooMany`] above 400 bars.

@@ -7,32 +7,32 @@ use crate::drawing::{
 
 const CHART: &str = "learning curves";
 const PLOT_HEIGHT: f64 = 170.0;
-/// From the loss to the accuracy below it, in pixels.
+/// Distance between the loss and the accuracy below it, in pixels.
 const GAP: f64 = 74.0;
 
-/// Loss and accuracy of each epoch, on training and on validation pictures.
+/// Loss and accuracy of each epoch, on training and on validation images.
 #[derive(Debug, Clone, Copy)]
 pub struct LearningCurves<'a> {
     /// The title of the chart.
     pub title: &'a str,
     /// The numbers of the epochs.
     pub epochs: &'a [f64],
-    /// Mean loss over the training pictures as the training saw them.
+    /// Mean loss over the training images as the network saw them.
     pub train_loss: &'a [f64],
-    /// Mean loss over the validation pictures; `None` after an epoch without a validation.
+    /// Mean loss over the validation images; `None` after an epoch without a validation.
     pub validation_loss: &'a [Option<f64>],
-    /// Accuracy (0 to 1) on the training pictures.
+    /// Accuracy (0 to 1) on the training images.
     pub train_accuracy: &'a [f64],
-    /// Accuracy (0 to 1) on the validation pictures; `None` after an epoch without a validation.
+    /// Accuracy (0 to 1) on the validation images; `None` after an epoch without a validation.
     pub validation_accuracy: &'a [Option<f64>],
     /// The epoch whose weights were kept; marked in both panels.
     pub best_epoch: Option<f64>,
 }
 
-/// Draws the loss over the epochs and the accuracy below it, so that a narrow page has room for both.
+/// Draws the loss over the epochs and the accuracy below it, so that both fit on a narrow page.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when a curve has not one value for each epoch.
+/// [`ReportError::LengthMismatch`] if a curve does not have one value for each epoch.
 pub fn learning_curves(spec: &LearningCurves<'_>) -> Result<Svg, ReportError> {
     let expected = (spec.epochs.len(), "one for each epoch");
     for (what, length) in [
@@ -65,7 +65,7 @@ pub fn learning_curves(spec: &LearningCurves<'_>) -> Result<Svg, ReportError> {
     Ok(draw_svg(spec.title, &description(spec), size, |canvas| {
         header.draw(canvas);
         let loss = Panel {
-            label: "loss (mean over pictures)",
+            label: "loss (mean over images)",
             train: spec.train_loss,
             validation: spec.validation_loss,
             is_fraction: false,
@@ -138,7 +138,7 @@ impl Panel<'_> {
             .zip(validation)
             .filter_map(|(epoch, value)| Some((epoch, value?)));
         draw_curve(canvas, (&x, &y), validated.clone(), stroke(1));
-        // Where there are epochs between them, dots tell what was measured.
+        // If there are epochs between validations, dots mark the measured ones.
         if self.validation.iter().any(Option::is_none) {
             for (epoch, value) in validated.clone().filter(|(_, value)| value.is_finite()) {
                 canvas.disc((x.at(epoch), y.at(value)), 3.0, series_colour(1), 1.0);
@@ -173,7 +173,7 @@ impl Panel<'_> {
     }
 }
 
-/// The best epoch with its figures, which would lie on the curves if they stood in the panels.
+/// The best epoch with its figures, which would overlap the curves inside the panels.
 fn best_words(spec: &LearningCurves<'_>, epoch: f64) -> String {
     let number = short_number(epoch);
     match spec.epochs.iter().position(|&other| other == epoch) {
@@ -232,8 +232,8 @@ mod tests {
         }
     }
 
-    /// Where an epoch was not validated, the line goes on to the next that was; where a loss is not a number, it
-    /// breaks off.
+    /// If an epoch was not validated, the line continues to the next validated one; if a loss is not finite, it
+    /// breaks.
     #[test]
     fn validations_are_joined_over_the_epochs_between_them() {
         let lines = |missing| {
@@ -248,7 +248,7 @@ mod tests {
             };
             let svg = learning_curves(&spec).unwrap();
             assert!(svg.as_str().contains("validation accuracy 0.4"));
-            // A dot for each validation of a panel that lacks some.
+            // A dot for each validation of a panel in which some are missing.
             let dots = 2 + if missing.is_none() { 4 } else { 0 };
             assert_eq!(svg.as_str().matches("<circle ").count(), dots);
             svg.as_str().matches("<polyline ").count()

@@ -6,19 +6,18 @@ use crate::ReportError;
 pub struct LearningRateChart<'a> {
     /// The title of the chart.
     pub title: &'a str,
-    /// When: epochs or steps.
+    /// The positions: epochs or steps.
     pub positions: &'a [f64],
-    /// What the positions are: `epoch`, `step`.
+    /// The name of the positions: `epoch`, `step`.
     pub position_label: &'a str,
     /// The learning rate at each position.
     pub learning_rates: &'a [f64],
 }
 
-/// Draws the schedule of the learning rate, with its values by powers of ten when they span more
-/// than three of them.
+/// Draws the learning rate over time, on a logarithmic axis if it spans more than three powers of ten.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when there is not one learning rate for each position.
+/// [`ReportError::LengthMismatch`] if there is not one learning rate for each position.
 pub fn learning_rate(spec: &LearningRateChart<'_>) -> Result<Svg, ReportError> {
     let finite = || {
         spec.learning_rates

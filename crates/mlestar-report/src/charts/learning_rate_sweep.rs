@@ -7,15 +7,15 @@ use crate::drawing::{
 
 const CHART: &str = "learning rate sweep";
 const PLOT_HEIGHT: f64 = 340.0;
-/// The share of the raw losses, from the lowest, that the vertical axis is made for.
+/// The vertical axis covers this share of the raw losses, from the lowest.
 const RAW_SHARE: f64 = 0.9;
-/// Dashes tell the marks apart without colour; in pixels on and off.
+/// Dashes distinguish the marks without colour; pixels on and off.
 const MARK_DASHES: [&[f64]; 3] = [&[6.0, 3.0], &[2.0, 3.0], &[9.0, 3.0, 2.0, 3.0]];
 
-/// A learning rate that a [`LearningRateSweep`] points at.
+/// A learning rate that a [`LearningRateSweep`] marks.
 #[derive(Debug, Clone, Copy)]
 pub struct SweepMark<'a> {
-    /// Why it is worth a look.
+    /// Why it is marked.
     pub label: &'a str,
     /// The learning rate.
     pub learning_rate: f64,
@@ -36,15 +36,14 @@ pub struct LearningRateSweep<'a> {
     pub marks: &'a [SweepMark<'a>],
 }
 
-/// Draws raw and smoothed loss over the learning rate by powers of ten, with the marks as upright
-/// lines.
+/// Draws raw and smoothed loss over the learning rate on a logarithmic axis, with the marks as vertical lines.
 ///
-/// The vertical axis is made for the smoothed losses and nine tenths of the raw ones; raw losses above
-/// it are drawn at its upper end.
+/// The vertical axis covers the smoothed losses and nine tenths of the raw ones; higher raw losses are drawn at
+/// its upper end.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when there is not one loss and one smoothed loss for each learning
-/// rate, [`ReportError::TooMany`] above ten marks.
+/// [`ReportError::LengthMismatch`] if there is not one loss and one smoothed loss for each learning rate,
+/// [`ReportError::TooMany`] above ten marks.
 pub fn learning_rate_sweep(spec: &LearningRateSweep<'_>) -> Result<Svg, ReportError> {
     let expected = (spec.learning_rates.len(), "one for each learning rate");
     check_length(CHART, "losses", spec.losses.len(), expected)?;

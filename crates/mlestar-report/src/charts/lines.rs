@@ -7,7 +7,7 @@ use crate::drawing::{
 
 const CHART: &str = "line chart";
 const PLOT_HEIGHT: f64 = 250.0;
-/// Marks on more points than this would hide the line.
+/// Markers on more points than this would hide the line.
 const MAX_MARKED_POINTS: usize = 60;
 
 /// One line of a [`LineChart`].
@@ -26,26 +26,26 @@ pub struct LineSeries<'a> {
 pub struct LineChart<'a> {
     /// The title of the chart.
     pub title: &'a str,
-    /// What the positions are, with their unit.
+    /// The positions, with their unit.
     pub x_label: &'a str,
-    /// What the values are, with their unit.
+    /// The quantity, with its unit.
     pub y_label: &'a str,
-    /// Positions by powers of ten; those not above 0 are left out.
+    /// Logarithmic positions; those not above 0 are left out.
     pub x_log: bool,
-    /// Values by powers of ten; those not above 0 are left out.
+    /// Logarithmic values; those not above 0 are left out.
     pub y_log: bool,
     /// The lines.
     pub series: &'a [LineSeries<'a>],
-    /// Marks each point, as long as there are no more than 60 of them in a line.
+    /// Marks each point, if a line has at most 60 of them.
     pub markers: bool,
-    /// A level to compare the values with.
+    /// A level for comparison.
     pub y_limit: Option<f64>,
 }
 
 /// Draws lines over a common axis.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when a line has not as many values as positions,
+/// [`ReportError::LengthMismatch`] if a line does not have as many values as positions,
 /// [`ReportError::TooMany`] above 400 lines.
 pub fn lines(spec: &LineChart<'_>) -> Result<Svg, ReportError> {
     check_count(CHART, "series", spec.series.len(), MAX_ITEMS)?;
@@ -163,8 +163,8 @@ mod tests {
     fn spec<'a>(series: &'a [LineSeries<'a>]) -> LineChart<'a> {
         LineChart {
             title: "Throughput",
-            x_label: "batch size (pictures)",
-            y_label: "pictures/s",
+            x_label: "batch size (images)",
+            y_label: "images/s",
             x_log: true,
             y_log: false,
             series,

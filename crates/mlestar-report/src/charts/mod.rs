@@ -1,12 +1,12 @@
-//! Charts as SVG: one file for each kind, one function for each, plain slices in.
+//! Charts as SVG: one file and one function for each kind, with plain slices as input.
 //!
-//! Every function takes a specification and returns an [`Svg`]. Values that are not finite mean
-//! "undefined" and are left out; with nothing left the chart says "no data". Slices that belong
-//! together must have the same length: otherwise the error names the one that has not.
+//! Every function takes a specification and returns an [`Svg`]. Values that are not finite mean "undefined" and
+//! are left out; if none remain, the chart says "no data". Slices that belong together must have the same
+//! length: otherwise the error names the one that differs.
 //!
-//! Series are told apart by the colours of Okabe and Ito, which hold for the common kinds of
-//! colour blindness, and by dashes when there are more than six; heat maps use viridis. Axes and
-//! text take the colour of the text around the chart, so that it can be read on light and dark.
+//! Series are distinguished by the colours of Okabe and Ito, which suit the common kinds of colour blindness,
+//! and by dashes if there are more than six; heat maps use viridis. Axes and text have the colour of the
+//! surrounding text, so that they are readable on light and dark.
 
 mod accuracy_over_time;
 mod class_bars;
@@ -56,13 +56,13 @@ pub use trials::{TrialPoint, TrialState, TrialsChart, trials};
 
 use crate::ReportError;
 
-/// The most bars or series that any chart takes. Of more classes than this, a chart shows the lowest.
+/// Maximum number of bars or series in a chart. Of more classes than this, a chart shows the lowest.
 const MAX_ITEMS: usize = 400;
 
-/// More curves of classes than this are drawn without telling them apart.
+/// More curves of classes than this are drawn without distinguishing them.
 const MAX_NAMED_CURVES: usize = 10;
 
-/// Of many classes, the ones with the lowest values in the order that they had, and the title, which then says so.
+/// Of many classes, those with the lowest values in their original order, and the title, which then says so.
 /// Values that are not finite come last.
 fn lowest_of_many(title: &str, values: &[f64]) -> (Vec<usize>, String) {
     let mut chosen: Vec<usize> = (0..values.len()).collect();

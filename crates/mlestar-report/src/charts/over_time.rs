@@ -1,4 +1,4 @@
-//! What the charts over the steps or epochs of a training share: panels of traces, marks and limits.
+//! Common parts of the charts over the steps or epochs of a training: panels of traces, marks and limits.
 
 use super::{Svg, check_count, check_length};
 use crate::ReportError;
@@ -12,24 +12,24 @@ const PLOT_HEIGHT: f64 = 230.0;
 const LABEL_SIZE: f64 = 11.5;
 /// Pixels.
 const LONGEST_LABEL: f64 = 36.0;
-/// More marks than these would hide the curves.
+/// More marks than this would hide the curves.
 const MOST_MARKS: usize = 200;
 
-/// A position in a training that a reader should see, such as a jump of the loss.
+/// A marked position in a training, such as a jump of the loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingMark<'a> {
-    /// The step or epoch, as the chart's positions.
+    /// The step or epoch, in the chart's positions.
     pub at: f64,
-    /// A few letters above the plot, such as the number of a finding.
+    /// A short label above the plot, such as the number of a finding.
     pub label: &'a str,
 }
 
-/// How the values are laid out.
+/// The scale of the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Values {
     /// Linear, with 0 on the axis.
     FromZero,
-    /// By powers of ten; what is not above 0 is left out.
+    /// Logarithmic; values not above 0 are left out.
     Log,
 }
 
@@ -37,7 +37,7 @@ pub(super) enum Values {
 pub(super) struct Trace<'a> {
     pub values: &'a [f64],
     pub stroke: Stroke,
-    /// Very many points are drawn as their extremes in each pixel.
+    /// If there are very many points, only the extremes in each pixel are drawn.
     pub is_dense: bool,
 }
 
@@ -49,11 +49,11 @@ pub(super) struct Panel<'a> {
     pub values: Values,
     pub traces: Vec<Trace<'a>>,
     pub marks: &'a [TrainingMark<'a>],
-    /// A level to compare with; the legend says what it is.
+    /// A level for comparison; the legend explains it.
     pub limit: Option<f64>,
 }
 
-/// A chart of one panel or of several beside each other.
+/// A chart of one panel or of several side by side.
 pub(super) struct Chart<'a> {
     pub title: &'a str,
     pub description: String,
@@ -66,7 +66,7 @@ pub(super) fn raw_stroke() -> Stroke {
     Stroke::new(series_colour(0), 0.75).opacity(0.4)
 }
 
-/// The stroke of what matters.
+/// The stroke of the main curve.
 pub(super) fn main_stroke(index: usize) -> Stroke {
     Stroke::new(series_colour(index), 2.0)
 }
@@ -76,12 +76,12 @@ fn mark_stroke() -> Stroke {
     Stroke::new(series_colour(1), 1.25).dash(&[3.0, 3.0])
 }
 
-/// The stroke of levels to compare with.
+/// The stroke of levels for comparison.
 fn limit_stroke() -> Stroke {
     Stroke::new(INK, 1.25).opacity(0.7).dash(&[6.0, 4.0])
 }
 
-/// The legend entry of a level to compare with.
+/// The legend entry of a level for comparison.
 pub(super) fn limit_entry(words: String) -> LegendEntry {
     LegendEntry::new(words, Mark::Line(limit_stroke()))
 }
@@ -91,7 +91,7 @@ pub(super) fn mark_entry(marks: &[TrainingMark<'_>]) -> Option<LegendEntry> {
     (!marks.is_empty()).then(|| LegendEntry::new("finding", Mark::Line(mark_stroke())))
 }
 
-/// Checks that there is one value for each position and not too many marks.
+/// Checks that there is one value for each position and that there are not too many marks.
 pub(super) fn check(
     kind: &'static str,
     positions: &[f64],
@@ -144,7 +144,7 @@ impl Panel<'_> {
             };
             draw_curve(canvas, (&x, &y), points, trace.stroke);
         }
-        // The last trace is what the others explain.
+        // The last trace is the main one.
         if let Some(trace) = self.traces.last() {
             draw_spots(canvas, (&x, &y), self.drawable(trace), self.value_label);
         }
@@ -193,7 +193,7 @@ impl Panel<'_> {
         Some((x, y))
     }
 
-    /// Labels that would touch the one before them are left out; the lines stay.
+    /// Labels that would touch the previous one are left out; their lines stay.
     fn draw_marks(&self, canvas: &mut Canvas, area: Area, x: &Scale) {
         let inside = |mark: &&TrainingMark<'_>| mark.at >= x.low() && mark.at <= x.high();
         let mut marks: Vec<_> = self.marks.iter().filter(inside).collect();
@@ -222,8 +222,8 @@ impl Panel<'_> {
     }
 }
 
-/// At most two points for each pixel: the lowest and the highest value there, in their order. A run of
-/// values that cannot be drawn stays a gap where it fills a pixel.
+/// At most two points for each pixel: its lowest and highest value, in order. A run of values that cannot be
+/// drawn stays a gap if it fills a pixel.
 fn extremes(points: Vec<(f64, f64)>, low: f64, high: f64, width: f64) -> Vec<(f64, f64)> {
     if points.len() as f64 <= 2.0 * width {
         return points;
@@ -252,12 +252,12 @@ fn extremes(points: Vec<(f64, f64)>, low: f64, high: f64, width: f64) -> Vec<(f6
     kept
 }
 
-/// A moving average whose weights fall exponentially, over about a fiftieth of the values; values that are
-/// not finite are passed over and are gaps in it.
+/// A moving average with exponentially falling weights, over about a fiftieth of the values. Values that are
+/// not finite are skipped and become gaps.
 pub(super) fn smoothed(values: &[f64]) -> Vec<f64> {
     let span = (values.len() as f64 / 50.0).max(5.0);
     let keep = 1.0 - 1.0 / span;
-    // It begins at the mean of the first values, not at the first one alone.
+    // It starts at the mean of the first values, not at the first one alone.
     let first: Vec<f64> = values
         .iter()
         .copied()
@@ -279,8 +279,8 @@ pub(super) fn smoothed(values: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// As [`smoothed`], of the logarithms: a single value that is far above the others does not lift it for
-/// long. Values that are not above 0 are passed over.
+/// Like [`smoothed`], for the logarithms: a single value far above the others does not raise it for long.
+/// Values not above 0 are skipped.
 pub(super) fn smoothed_log(values: &[f64]) -> Vec<f64> {
     let logs: Vec<f64> = values
         .iter()
@@ -313,12 +313,12 @@ pub(super) fn marked_at(marks: &[TrainingMark<'_>]) -> String {
     format!(", marked at {}", places.join(", "))
 }
 
-/// The stroke of a reference level or a planned course.
+/// The stroke of a reference level or a planned curve.
 pub(super) fn reference_stroke() -> Stroke {
     Stroke::new(INK, 1.25).opacity(0.55)
 }
 
-/// The values of every step, thin, under their moving average.
+/// The values of every step as a thin line, below their moving average.
 pub(super) fn raw_and_smooth<'a>(raw: &'a [f64], smooth: &'a [f64]) -> Vec<Trace<'a>> {
     let trace = |values, stroke| Trace {
         values,

@@ -8,26 +8,26 @@ use crate::drawing::{LegendEntry, Mark};
 
 const CHART: &str = "overfitting gap";
 
-/// How much worse a network is on validation pictures than on training pictures.
+/// How much worse a network is on validation images than on training images.
 #[derive(Debug, Clone, Copy)]
 pub struct OverfittingGapChart<'a> {
     /// The title of the chart.
     pub title: &'a str,
     /// The numbers of the epochs.
     pub epochs: &'a [f64],
-    /// Validation loss less training loss of each epoch, in nats.
+    /// Validation loss minus training loss of each epoch, in nats.
     pub loss_gap: &'a [f64],
-    /// Training accuracy less validation accuracy of each epoch, as a fraction.
+    /// Training accuracy minus validation accuracy of each epoch, as a fraction.
     pub accuracy_gap: &'a [f64],
-    /// Epochs to look at.
+    /// Epochs to mark.
     pub marks: &'a [TrainingMark<'a>],
 }
 
-/// Draws both gaps beside each other; above 0 the training pictures are the easier ones.
+/// Draws both gaps side by side; above 0, the network is better on the training images.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when there is not one gap for each epoch, [`ReportError::TooMany`]
-/// above 200 marks.
+/// [`ReportError::LengthMismatch`] if there is not one gap for each epoch, [`ReportError::TooMany`] above 200
+/// marks.
 pub fn overfitting_gap(spec: &OverfittingGapChart<'_>) -> Result<Svg, ReportError> {
     let columns = [
         ("loss_gap", spec.loss_gap),

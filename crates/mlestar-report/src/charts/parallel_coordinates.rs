@@ -7,11 +7,11 @@ use crate::{ReportError, format};
 
 const CHART: &str = "parallel coordinates";
 const SIDE: f64 = 34.0;
-/// From one axis to the next, in pixels.
+/// Distance between two axes, in pixels.
 const PITCH: f64 = 66.0;
 const LABEL_SIZE: f64 = 12.0;
 const TICK_SIZE: f64 = 11.5;
-/// Values that are further apart than this factor are spread by powers of ten.
+/// Values that span more than this factor have a logarithmic axis.
 const WIDE: f64 = 30.0;
 
 /// One setting that differs between trials.
@@ -30,11 +30,11 @@ pub struct ParallelCoordinates<'a> {
     pub title: &'a str,
     /// The settings, from the top.
     pub axes: &'a [ParallelAxis<'a>],
-    /// What the results are, with their unit.
+    /// The quantity of the results, with its unit.
     pub value_label: &'a str,
     /// The number of each trial.
     pub numbers: &'a [u64],
-    /// The result of each trial, larger is better; NaN for one without a result, which is not drawn.
+    /// The result of each trial, larger is better; NaN for a trial without a result, which is not drawn.
     pub values: &'a [f64],
 }
 
@@ -42,7 +42,7 @@ pub struct ParallelCoordinates<'a> {
 /// for them, and each trial as a line from the top to the bottom: the better, the more it stands out. Of more than 400 trials the best are drawn.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when an axis or the numbers have not one value for each trial,
+/// [`ReportError::LengthMismatch`] if an axis or the numbers do not have one value for each trial,
 /// [`ReportError::TooMany`] above 400 settings.
 pub fn parallel_coordinates(spec: &ParallelCoordinates<'_>) -> Result<Svg, ReportError> {
     check_count(CHART, "settings", spec.axes.len(), MAX_ITEMS)?;
@@ -74,7 +74,7 @@ pub fn parallel_coordinates(spec: &ParallelCoordinates<'_>) -> Result<Svg, Repor
             let bottom = area.top + 100.0;
             return draw_no_data(canvas, Area { bottom, ..area });
         };
-        // The best one last, over the others.
+        // The best one is last, on top of the others.
         for (rank, &trial) in trials.iter().enumerate().rev() {
             let share = 1.0 - rank as f64 / trials.len() as f64;
             let corners: Vec<(f64, f64)> = scales
@@ -99,7 +99,7 @@ fn stroke(share: f64, best: bool) -> Stroke {
     }
 }
 
-/// The trials with a result, the best first; of very many the best.
+/// The trials with a result, best first; of very many, only the best.
 fn shown_trials(spec: &ParallelCoordinates<'_>) -> Vec<usize> {
     let all = 0..spec.values.len();
     let mut trials: Vec<usize> = all
@@ -110,12 +110,12 @@ fn shown_trials(spec: &ParallelCoordinates<'_>) -> Vec<usize> {
     trials
 }
 
-/// One axis as it is drawn.
+/// One axis as drawn.
 struct DrawnAxis<'a> {
     label: &'a str,
-    /// Where each trial stands; NaN where it has no place.
+    /// The position of each trial; NaN if it has none.
     places: Vec<f64>,
-    /// Words below the axis and where.
+    /// Labels below the axis and their positions.
     ticks: Vec<(f64, String)>,
 }
 
@@ -143,7 +143,7 @@ impl DrawnAxis<'_> {
     }
 }
 
-/// The axes of the settings and of the result; `None` without a trial to draw.
+/// The axes of the settings and of the result; `None` if there is no trial to draw.
 fn scales<'a>(
     spec: &ParallelCoordinates<'a>,
     trials: &[usize],

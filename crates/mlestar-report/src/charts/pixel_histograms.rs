@@ -8,7 +8,7 @@ use crate::drawing::{
 const CHART: &str = "pixel histograms";
 const PLOT_HEIGHT: f64 = 220.0;
 
-/// How often each pixel value occurs in each colour channel.
+/// The frequency of each pixel value in each colour channel.
 #[derive(Debug, Clone, Copy)]
 pub struct PixelHistograms<'a> {
     /// The title of the chart.
@@ -21,16 +21,16 @@ pub struct PixelHistograms<'a> {
     pub blue: &'a [u64],
 }
 
-/// Draws the three histograms over each other, each as the fraction of its channel's pixels.
+/// Draws the three histograms on top of each other, each as the fraction of its channel's pixels.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when the channels have different numbers of bins.
+/// [`ReportError::LengthMismatch`] if the channels have different numbers of bins.
 pub fn pixel_histograms(spec: &PixelHistograms<'_>) -> Result<Svg, ReportError> {
     let n_bins = spec.red.len();
     let expected = (n_bins, "as many bins as the red channel");
     check_length(CHART, "green", spec.green.len(), expected)?;
     check_length(CHART, "blue", spec.blue.len(), expected)?;
-    // The palette's vermilion, green and blue stand for the channels.
+    // The palette's vermilion, green and blue represent the channels.
     let channels: [(&str, &[u64], Rgb); 3] = [
         ("red", spec.red, series_colour(1)),
         ("green", spec.green, series_colour(2)),
@@ -64,7 +64,7 @@ pub fn pixel_histograms(spec: &PixelHistograms<'_>) -> Result<Svg, ReportError> 
         let y = Scale::rounded(Range::new(0.0, range.high), area.bottom, area.top, 4);
         let mut x_axis = Axis::new(x, "pixel value (0 to 255)", 8);
         for tick in &mut x_axis.ticks {
-            // Values end at 255; the tick at 256 would name one that does not exist.
+            // Values end at 255; a tick at 256 would show a value that does not exist.
             tick.value = tick.value.min(255.0);
         }
         draw_axes(

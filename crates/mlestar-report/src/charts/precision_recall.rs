@@ -13,7 +13,7 @@ pub struct PrecisionRecallCurve<'a> {
     pub recall: &'a [f64],
     /// Precision (0 to 1) at each recall.
     pub precision: &'a [f64],
-    /// Average precision; `None` when it is undefined.
+    /// Average precision; `None` if it is undefined.
     pub average_precision: Option<f64>,
 }
 
@@ -28,11 +28,12 @@ pub struct PrecisionRecallCurves<'a> {
     pub macro_average: Option<PrecisionRecallCurve<'a>>,
 }
 
-/// Draws the curves with the average precision of each in the legend. Of more than ten classes,
-/// only the three with the smallest one are named; the others are drawn thin and grey. Of more than 400 classes the lowest are drawn.
+/// Draws the curves with the average precision of each in the legend. Of more than ten classes, only the three
+/// with the smallest one are named; the others are thin and grey. Of more than 400 classes, the lowest are
+/// drawn.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when a curve has not one precision for each recall.
+/// [`ReportError::LengthMismatch`] if a curve does not have one precision for each recall.
 pub fn precision_recall_curves(spec: &PrecisionRecallCurves<'_>) -> Result<Svg, ReportError> {
     let scores: Vec<f64> = spec
         .classes

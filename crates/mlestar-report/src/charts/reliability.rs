@@ -11,22 +11,22 @@ const PLOT_HEIGHT: f64 = 220.0;
 const COUNTS_HEIGHT: f64 = 66.0;
 const GAP: f64 = 52.0;
 
-/// The pictures whose confidence is in one interval.
+/// The images whose confidence is in one interval.
 #[derive(Debug, Clone, Copy)]
 pub struct ReliabilityBin {
     /// Lower end of the interval (0 to 1).
     pub low: f64,
     /// Upper end of the interval (0 to 1).
     pub high: f64,
-    /// Mean confidence of the pictures; NaN when there are none.
+    /// Mean confidence of the images; NaN if there are none.
     pub mean_confidence: f64,
-    /// Fraction of the pictures that are classified right; NaN when there are none.
+    /// Fraction of the images that are classified correctly; NaN if there are none.
     pub accuracy: f64,
-    /// Number of pictures.
+    /// Number of images.
     pub count: u64,
 }
 
-/// How far confidence can be taken for the chance to be right.
+/// How well the confidence of a classifier matches its accuracy.
 #[derive(Debug, Clone, Copy)]
 pub struct ReliabilityDiagram<'a> {
     /// The title of the chart.
@@ -37,8 +37,8 @@ pub struct ReliabilityDiagram<'a> {
     pub expected_calibration_error: Option<f64>,
 }
 
-/// Draws the accuracy of each interval of confidence as a bar and its mean confidence as a mark
-/// (of a perfectly calibrated classifier both are the same), and the number of pictures below.
+/// Draws the accuracy of each interval of confidence as a bar and its mean confidence as a mark (for a
+/// perfectly calibrated classifier both are equal), and the number of images below.
 ///
 /// # Errors
 /// [`ReportError::TooMany`] above 400 bins.
@@ -94,7 +94,7 @@ fn draw_accuracies(canvas: &mut Canvas, area: Area, bins: &[ReliabilityBin]) {
     let unit = Range::new(0.0, 1.0);
     let x = Scale::linear(unit, area.left, area.right);
     let y = Scale::linear(unit, area.bottom, area.top);
-    // The counts below share the axis and carry its title.
+    // The counts below share the axis and show its title.
     let x_axis = Axis::new(x, "", 5);
     draw_axes(
         canvas,
@@ -137,7 +137,7 @@ fn draw_counts(canvas: &mut Canvas, area: Area, bins: &[ReliabilityBin]) {
     let range = Range::new(0.0, largest as f64);
     let y = Scale::rounded(range, area.bottom, area.top, 3);
     let x_axis = Axis::new(x, "confidence (probability of the predicted class)", 5);
-    draw_axes(canvas, area, &x_axis, &Axis::whole(y, "pictures", 3));
+    draw_axes(canvas, area, &x_axis, &Axis::whole(y, "images", 3));
     for bin in bins.iter().filter(|bin| bin.count > 0) {
         let (left, right) = (x.at(bin.low) + 1.0, x.at(bin.high) - 1.0);
         let top = y.at(bin.count as f64);
@@ -150,7 +150,7 @@ fn draw_counts(canvas: &mut Canvas, area: Area, bins: &[ReliabilityBin]) {
 fn description(spec: &ReliabilityDiagram<'_>) -> String {
     let total: u128 = spec.bins.iter().map(|bin| u128::from(bin.count)).sum();
     format!(
-        "Accuracy over confidence of {total} pictures in {} bins. Expected calibration error: {}.",
+        "Accuracy over confidence of {total} images in {} bins. Expected calibration error: {}.",
         spec.bins.len(),
         format::optional(spec.expected_calibration_error, 4)
     )
@@ -177,7 +177,7 @@ mod tests {
         .unwrap();
         assert!(svg.as_str().contains("expected calibration error 0.1000"));
         let drawn = svg.as_str().matches("<rect ").count();
-        // The square of the legend; accuracy and count of the bin that has pictures.
+        // The square of the legend; accuracy and count of the bin that has images.
         assert_eq!(drawn, 3);
     }
 

@@ -8,7 +8,7 @@ use crate::format;
 
 const CHART: &str = "roc curves";
 const PLOT_HEIGHT: f64 = 380.0;
-/// Of many classes, these few with the smallest areas are named.
+/// Of many classes, this number with the smallest areas are named.
 const NAMED_OF_MANY: usize = 3;
 
 /// The receiver operating characteristic of one class against the others.
@@ -20,7 +20,7 @@ pub struct RocCurve<'a> {
     pub false_positive_rate: &'a [f64],
     /// True positive rates (0 to 1).
     pub true_positive_rate: &'a [f64],
-    /// Area under the curve; `None` when it is undefined.
+    /// Area under the curve; `None` if it is undefined.
     pub auc: Option<f64>,
 }
 
@@ -35,11 +35,11 @@ pub struct RocCurves<'a> {
     pub macro_average: Option<RocCurve<'a>>,
 }
 
-/// Draws the curves with the area under each in the legend. Of more than ten classes, only the
-/// three with the smallest areas are named; the others are drawn thin and grey. Of more than 400 classes the lowest are drawn.
+/// Draws the curves with the area under each in the legend. Of more than ten classes, only the three with the
+/// smallest areas are named; the others are thin and grey. Of more than 400 classes, the lowest are drawn.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when a curve has not as many true as false positive rates.
+/// [`ReportError::LengthMismatch`] if a curve does not have as many true as false positive rates.
 pub fn roc_curves(spec: &RocCurves<'_>) -> Result<Svg, ReportError> {
     let scores: Vec<f64> = spec
         .classes
@@ -134,7 +134,7 @@ impl UnitSquare<'_> {
                 let stroke = Stroke::new(INK, 1.0).opacity(0.45).dash(&[3.0, 4.0]);
                 canvas.line((area.left, area.bottom), (area.right, area.top), stroke);
             }
-            // Grey curves first, so that the named ones lie over them.
+            // Grey curves first, so that the named ones are on top.
             for wanted in [false, true] {
                 for (curve, (stroke, named)) in self.curves.iter().zip(&looks) {
                     if *named == wanted {

@@ -15,15 +15,15 @@ pub struct StepLearningRateChart<'a> {
     pub steps: &'a [f64],
     /// The learning rate of each step.
     pub learning_rates: &'a [f64],
-    /// Steps to look at.
+    /// Steps to mark.
     pub marks: &'a [TrainingMark<'a>],
 }
 
-/// Draws the learning rate as it was, step by step.
+/// Draws the actual learning rate of each step.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when there is not one rate for each step, [`ReportError::TooMany`]
-/// above 200 marks.
+/// [`ReportError::LengthMismatch`] if there is not one rate for each step, [`ReportError::TooMany`] above 200
+/// marks.
 pub fn step_learning_rate(spec: &StepLearningRateChart<'_>) -> Result<Svg, ReportError> {
     let columns = [("learning_rates", spec.learning_rates)];
     check(CHART, spec.steps, &columns, spec.marks)?;

@@ -6,7 +6,7 @@ use super::{Svg, TrainingMark};
 use crate::ReportError;
 
 const CHART: &str = "loss of each step";
-/// Losses that span more than this factor are drawn by powers of ten.
+/// Losses that span more than this factor have a logarithmic axis.
 const WIDE: f64 = 20.0;
 
 /// The training loss of each step.
@@ -16,18 +16,18 @@ pub struct StepLossChart<'a> {
     pub title: &'a str,
     /// The numbers of the steps.
     pub steps: &'a [f64],
-    /// The mean loss of each step's pictures, in nats.
+    /// The mean loss of each step's images, in nats.
     pub losses: &'a [f64],
-    /// Steps to look at.
+    /// Steps to mark.
     pub marks: &'a [TrainingMark<'a>],
 }
 
-/// Draws the loss of every step, thin, and its moving average, thick; by powers of ten where the average
-/// spans more than a factor of 20.
+/// Draws the loss of every step as a thin line and its moving average as a thick line, on a logarithmic axis if
+/// the average spans more than a factor of 20.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when there is not one loss for each step, [`ReportError::TooMany`]
-/// above 200 marks.
+/// [`ReportError::LengthMismatch`] if there is not one loss for each step, [`ReportError::TooMany`] above 200
+/// marks.
 pub fn step_loss(spec: &StepLossChart<'_>) -> Result<Svg, ReportError> {
     check(CHART, spec.steps, &[("losses", spec.losses)], spec.marks)?;
     let finite = || spec.losses.iter().copied().filter(|loss| loss.is_finite());

@@ -4,15 +4,13 @@ use maud::html;
 
 use crate::drawing::{HALF_WIDTH, clean};
 
-/// No text of a chart is shown smaller than this, in pixels, however narrow the page is.
+/// Minimum size of shown text in a chart, in pixels, however narrow the page is.
 pub(crate) const SMALLEST_TEXT: f64 = 9.05;
 
-/// A chart: the markup of one `<svg>` element, with a title and a description for readers who do
-/// not see it.
+/// A chart: the markup of one `<svg>` element, with a title and a description for readers who cannot see it.
 ///
-/// It can stand in an HTML page and is a valid SVG file of its own. Only the functions of
-/// [`charts`](crate::charts) make one, so that what a page takes in unescaped is always drawn by
-/// this crate.
+/// It can be part of an HTML page and is also a valid SVG file. Only the functions of [`charts`](crate::charts)
+/// create one, so unescaped markup in a page always comes from this crate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Svg {
     title: String,
@@ -20,7 +18,7 @@ pub struct Svg {
 }
 
 impl Svg {
-    /// `size` and `smallest_text`, the size of the smallest letters in `content`, are in pixels.
+    /// `size` and `smallest_text`, the size of the smallest text in `content`, are in pixels.
     pub(crate) fn new(
         title: &str,
         description: &str,
@@ -34,9 +32,9 @@ impl Svg {
         } else {
             "wide"
         };
-        // A narrow chart alone on a wide page may grow, but not to the size of a poster.
+        // A narrow chart alone on a wide page may grow, but not without limit.
         let largest = size.0.max((1.3 * size.0).min(1.3 * HALF_WIDTH)).round();
-        // A chart that does not fit scrolls in its own box rather than become illegible.
+        // A chart that does not fit scrolls in its own box, so that it stays readable.
         let smallest = (size.0 * SMALLEST_TEXT / smallest_text).ceil();
         let markup = html! {
             svg xmlns="http://www.w3.org/2000/svg" class=(class) role="img" aria-label=(title)

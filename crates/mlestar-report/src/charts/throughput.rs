@@ -8,24 +8,24 @@ use mlestar_eval::median;
 
 const CHART: &str = "throughput";
 
-/// Training pictures a second in each epoch.
+/// Training images per second in each epoch.
 #[derive(Debug, Clone, Copy)]
 pub struct ThroughputChart<'a> {
     /// The title of the chart.
     pub title: &'a str,
     /// The numbers of the epochs.
     pub epochs: &'a [f64],
-    /// Training pictures a second in each epoch.
+    /// Training images per second in each epoch.
     pub images_per_second: &'a [f64],
-    /// Epochs to look at.
+    /// Epochs to mark.
     pub marks: &'a [TrainingMark<'a>],
 }
 
-/// Draws the speed of each epoch on an axis that begins at 0, with its median as a level.
+/// Draws the speed of each epoch on an axis that starts at 0, with its median as a level.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] when there is not one speed for each epoch, [`ReportError::TooMany`]
-/// above 200 marks.
+/// [`ReportError::LengthMismatch`] if there is not one speed for each epoch, [`ReportError::TooMany`] above 200
+/// marks.
 pub fn throughput(spec: &ThroughputChart<'_>) -> Result<Svg, ReportError> {
     let columns = [("images_per_second", spec.images_per_second)];
     check(CHART, spec.epochs, &columns, spec.marks)?;
@@ -37,7 +37,7 @@ pub fn throughput(spec: &ThroughputChart<'_>) -> Result<Svg, ReportError> {
         format!(", between {low} and {high}")
     });
     let description = format!(
-        "Training pictures a second in {} epochs{spread}{}.",
+        "Training images per second in {} epochs{spread}{}.",
         spec.epochs.len(),
         marked_at(spec.marks)
     );
@@ -51,7 +51,7 @@ pub fn throughput(spec: &ThroughputChart<'_>) -> Result<Svg, ReportError> {
             .collect(),
         panels: vec![Panel {
             position_label: "epoch",
-            value_label: "training speed (pictures/s)",
+            value_label: "training speed (images/s)",
             positions: spec.epochs,
             values: Values::FromZero,
             traces: vec![Trace {
@@ -83,7 +83,7 @@ mod tests {
         })
         .unwrap()
         .into_string();
-        for text in [">0<", "median 240", "(pictures/s)", "marked at 3"] {
+        for text in [">0<", "median 240", "(images/s)", "marked at 3"] {
             assert!(svg.contains(text), "{text}");
         }
     }

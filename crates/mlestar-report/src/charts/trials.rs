@@ -13,7 +13,7 @@ const PLOT_HEIGHT: f64 = 250.0;
 pub enum TrialState {
     /// It ran to its end.
     Complete,
-    /// It was stopped because others were better at the same point.
+    /// It was pruned because others were better at the same step.
     Pruned,
     /// It has no value.
     Failed,
@@ -24,7 +24,7 @@ pub enum TrialState {
 pub struct TrialPoint {
     /// Its number.
     pub number: u64,
-    /// What it reached; NaN when it failed.
+    /// Its result; NaN if it failed.
     pub value: f64,
     /// How it ended.
     pub state: TrialState,
@@ -35,13 +35,13 @@ pub struct TrialPoint {
 pub struct TrialsChart<'a> {
     /// The title of the chart.
     pub title: &'a str,
-    /// What the values are, with their unit.
+    /// The quantity of the values, with its unit.
     pub value_label: &'a str,
     /// The trials.
     pub trials: &'a [TrialPoint],
-    /// Larger values are better.
+    /// Whether larger values are better.
     pub maximize: bool,
-    /// The value to compare the trials with.
+    /// The value for comparison.
     pub baseline: Option<f64>,
 }
 
@@ -101,7 +101,7 @@ fn draw_trials(canvas: &mut Canvas, area: Area, spec: &TrialsChart<'_>, ordered:
     }
     let numbers = Range::of(ordered.iter().map(|trial| trial.number as f64));
     let numbers = numbers.unwrap_or(Range::new(0.0, 0.0));
-    // Half a trial of room keeps the first and the last mark inside.
+    // Half a trial of space keeps the first and the last mark inside.
     let x_range = Range::new(numbers.low - 0.5, numbers.high + 0.5);
     let x = Scale::linear(x_range, area.left, area.right);
     let y = Scale::rounded(y_range, area.bottom, area.top, 5);

@@ -7,7 +7,7 @@ use super::text::{text_width, truncate};
 const TICK_SIZE: f64 = 11.5;
 const LABEL_SIZE: f64 = 12.0;
 
-/// The rectangle that data is drawn in, in pixels.
+/// The rectangle for the data, in pixels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Area {
     pub left: f64,
@@ -43,7 +43,7 @@ impl<'a> Axis<'a> {
         }
     }
 
-    /// An axis for what is counted.
+    /// An axis for counts.
     pub(crate) fn whole(scale: Scale, label: &'a str, ticks: usize) -> Self {
         let ticks = scale.whole_ticks(ticks);
         Self {
@@ -54,8 +54,8 @@ impl<'a> Axis<'a> {
     }
 }
 
-/// Draws grid lines, tick labels and titles. The title of the vertical axis stands above it, where
-/// it is read without tilting the head.
+/// Draws grid lines, tick labels and titles. The title of the vertical axis is above it, where it can be read
+/// without tilting the head.
 pub(crate) fn draw_axes(canvas: &mut Canvas, area: Area, x: &Axis<'_>, y: &Axis<'_>) {
     let grid = Stroke::new(INK, 1.0).opacity(0.11);
     for tick in &y.ticks {
@@ -84,7 +84,7 @@ pub(crate) fn draw_axes(canvas: &mut Canvas, area: Area, x: &Axis<'_>, y: &Axis<
     )
 }
 
-/// Labels that would touch the one before them are left out.
+/// Labels that would touch the previous one are left out.
 fn draw_x_ticks(canvas: &mut Canvas, area: Area, x: &Axis<'_>) {
     let mark = Stroke::new(INK, 1.0).opacity(0.45);
     let mut free_from = f64::NEG_INFINITY;
@@ -101,14 +101,14 @@ fn draw_x_ticks(canvas: &mut Canvas, area: Area, x: &Axis<'_>) {
     }
 }
 
-/// Whether the scales have a place for a point.
+/// Whether the scales can show a point.
 pub(super) fn is_drawable((x_scale, y_scale): (&Scale, &Scale), (x, y): (f64, f64)) -> bool {
     let positive = |scale: &Scale, value: f64| !scale.is_log() || value > 0.0;
     x.is_finite() && y.is_finite() && positive(x_scale, x) && positive(y_scale, y)
 }
 
-/// Draws a line through the points that are finite; it breaks where one is not, and a point
-/// without a neighbour becomes a dot.
+/// Draws a line through the finite points. It breaks at other points, and a point without a neighbour becomes a
+/// dot.
 pub(crate) fn draw_curve(
     canvas: &mut Canvas,
     (x_scale, y_scale): (&Scale, &Scale),
@@ -132,7 +132,7 @@ pub(crate) fn draw_curve(
     }
 }
 
-/// Draws a dashed level line with its words at its right end.
+/// Draws a dashed level line with its label at the right end.
 pub(crate) fn draw_limit(canvas: &mut Canvas, area: Area, y: f64, words: &str) {
     draw_limit_line(canvas, area, y);
     // Above the line, unless that is outside the area.
@@ -141,7 +141,7 @@ pub(crate) fn draw_limit(canvas: &mut Canvas, area: Area, y: f64, words: &str) {
     canvas.text(words, (area.right - 2.0, at), look)
 }
 
-/// The line of a limit without its words.
+/// The line of a limit without its label.
 pub(crate) fn draw_limit_line(canvas: &mut Canvas, area: Area, y: f64) {
     let stroke = Stroke::new(INK, 1.25).opacity(0.7).dash(&[6.0, 4.0]);
     canvas.line((area.left, y), (area.right, y), stroke)

@@ -7,7 +7,7 @@ use super::text::{text_width, truncate};
 use crate::charts::Svg;
 use crate::format;
 
-/// More rows than this are split over panels beside each other.
+/// More rows than this are split over panels side by side.
 const ROWS_OF_ONE_PANEL: usize = 34;
 const PANELS: usize = 3;
 const PANEL_GAP: f64 = 26.0;
@@ -31,7 +31,7 @@ pub(crate) struct BarRow {
 }
 
 impl BarRow {
-    /// Where the bar ends; `None` when it has nothing to draw.
+    /// The end of the bar; `None` if there is nothing to draw.
     fn end(&self) -> Option<f64> {
         let lengths = self.segments.iter().map(|segment| segment.length);
         let finite: Vec<f64> = lengths.filter(|length| length.is_finite()).collect();
@@ -45,7 +45,7 @@ impl BarRow {
     }
 }
 
-/// Horizontal bars, one for each class or thing; many of them are split over three panels.
+/// Horizontal bars, one for each class or item; many of them are split over three panels.
 pub(crate) struct BarRows<'a> {
     pub title: &'a str,
     pub description: String,
@@ -54,11 +54,11 @@ pub(crate) struct BarRows<'a> {
     pub rows: Vec<BarRow>,
     /// A vertical line at this value.
     pub limit: Option<f64>,
-    /// The range of the value axis; from the bars when absent.
+    /// The range of the value axis; by default it covers the bars.
     pub range: Option<[f64; 2]>,
 }
 
-/// Sizes that all panels share, in pixels.
+/// Sizes common to all panels, in pixels.
 struct Layout {
     panels: usize,
     rows_of_panel: usize,
@@ -140,7 +140,7 @@ impl BarRows<'_> {
         }
     }
 
-    /// The range of the axis, which holds 0 unless the caller says otherwise.
+    /// The range of the axis, which contains 0 unless the caller sets a range.
     fn value_range(&self) -> Option<Range> {
         let ends = self.rows.iter().filter_map(BarRow::end);
         let intervals = self.rows.iter().filter_map(BarRow::drawable_interval);
@@ -217,7 +217,7 @@ fn draw_row(
     canvas.text(&value, (area.right + 8.0, middle), look);
 }
 
-/// A row in words, unshortened.
+/// A row in words, not shortened.
 fn row_words(row: &BarRow) -> String {
     match row.drawable_interval() {
         Some([low, high]) => format!(

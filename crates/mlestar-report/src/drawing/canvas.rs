@@ -4,12 +4,12 @@ use super::palette::{INK, Rgb};
 use super::text::clean;
 use crate::charts::Svg;
 
-/// Width of a chart that fits beside another one, in pixels. Its text can still be read on a telephone.
+/// Width of a chart that fits beside another one, in pixels. Its text is readable on a phone.
 pub(crate) const HALF_WIDTH: f64 = 440.0;
-/// Width of a chart that takes the whole page, in pixels.
+/// Width of a chart that fills the page, in pixels.
 pub(crate) const WIDE_WIDTH: f64 = 1040.0;
 
-/// Half the side of a spot, in pixels: a pointer need not be exact.
+/// Half the side of a hover area, in pixels: the pointer need not be exact.
 const SPOT: f64 = 6.0;
 
 /// How a line is drawn.
@@ -45,7 +45,7 @@ impl Stroke {
     }
 }
 
-/// Which point of a text its position names.
+/// Which point of a text its position refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Anchor {
     Start,
@@ -63,7 +63,7 @@ pub(crate) struct TextLook {
     pub opacity: f64,
     pub bold: bool,
     pub anchor: Anchor,
-    /// Reads from the bottom up.
+    /// Written vertically, from bottom to top.
     pub upwards: bool,
 }
 
@@ -79,7 +79,7 @@ impl TextLook {
         }
     }
 
-    /// For what explains and should not draw the eye.
+    /// For explanations that should not attract attention.
     pub(crate) fn muted(mut self) -> Self {
         self.opacity = 0.68;
         self
@@ -110,7 +110,7 @@ pub(crate) struct Canvas {
     smallest_text: f64,
 }
 
-/// Runs `draw` on a canvas and wraps what it drew into an SVG with a title and a description.
+/// Runs `draw` on a canvas and wraps the drawing in an SVG with a title and a description.
 pub(crate) fn draw_svg(
     title: &str,
     description: &str,
@@ -131,11 +131,11 @@ pub(crate) fn draw_svg(
     )
 }
 
-/// A length or a position with two decimals, which is finer than a screen. What is not finite or far outside is
-/// pulled in: renderers compute in 32 bits.
+/// A length or a position with two decimals, which is finer than a screen. Values that are not finite or far
+/// outside are clamped, because renderers compute in 32 bits.
 fn pixels(value: f64) -> f64 {
     let value = if value.is_nan() { 0.0 } else { value };
-    // Adding 0 makes 0 of -0, which would be written with its sign.
+    // Adding 0 turns -0 into 0, so that no sign is written.
     (value.clamp(-1e6, 1e6) * 100.0).round() / 100.0 + 0.0
 }
 
@@ -187,7 +187,7 @@ impl Stroke {
 }
 
 impl Canvas {
-    /// What `draw` draws says `title` when the reader points at it.
+    /// Gives everything drawn by `draw` the tooltip `title`.
     pub(crate) fn titled(&mut self, title: &str, draw: impl FnOnce(&mut Self)) {
         self.add(&html! { (PreEscaped("<g>")) title { (clean(title)) } }.into_string());
         draw(self);
@@ -234,7 +234,7 @@ impl Canvas {
         self.circle(centre, radius, &stroke.attributes());
     }
 
-    /// An unseen spot that says `title` when the reader points at it.
+    /// An invisible hover area with the tooltip `title`.
     pub(crate) fn spot(&mut self, centre: (f64, f64), title: &str) {
         let (left, top) = (centre.0 - SPOT, centre.1 - SPOT);
         let (right, bottom) = (centre.0 + SPOT, centre.1 + SPOT);
@@ -250,7 +250,7 @@ impl Canvas {
         ));
     }
 
-    /// A text in one line; `at` is its middle in the vertical direction.
+    /// A text in one line; `at` is its vertical middle.
     pub(crate) fn text(&mut self, text: &str, at: (f64, f64), look: TextLook) {
         self.smallest_text = self.smallest_text.min(look.size);
         // Half the height of a capital letter.

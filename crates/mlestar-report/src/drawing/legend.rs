@@ -10,7 +10,7 @@ const MARK_GAP: f64 = 6.0;
 const ENTRY_GAP: f64 = 16.0;
 const SIDE: f64 = 12.0;
 
-/// What stands before the words of a legend entry.
+/// The symbol before the words of a legend entry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mark {
     None,
@@ -48,7 +48,7 @@ impl LegendEntry {
     }
 }
 
-/// The title of a chart, in two lines at most, and its legend below it, in as many rows as it needs.
+/// The title of a chart, in at most two lines, and its legend below it, in as many rows as needed.
 pub(crate) struct Header {
     title: Vec<String>,
     placed: Vec<(LegendEntry, f64, usize)>,
@@ -101,7 +101,7 @@ impl Header {
     }
 }
 
-/// A title in one line, or in two where it is too long; what does not fit into these is cut.
+/// A title in one line, or in two if it is too long; the rest is cut off.
 fn two_lines(title: &str, width: f64) -> Vec<String> {
     // Bold letters are wider.
     let size = TITLE_SIZE * 1.06;

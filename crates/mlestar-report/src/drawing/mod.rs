@@ -1,6 +1,6 @@
-//! What the charts are drawn with: a canvas that writes SVG, scales, axes, legends.
+//! The drawing tools of the charts: a canvas that writes SVG, scales, axes, legends.
 //!
-//! Charts are laid out by the estimates of [`text`], so that no font has to be found on the machine.
+//! Charts are laid out with the estimates of [`text`], so that no font is needed on the machine.
 
 mod axes;
 mod bar_rows;

@@ -1,12 +1,12 @@
 /// Red, green and blue, 0 to 255.
 pub(crate) type Rgb = (u8, u8, u8);
 
-/// Stands for the text colour of the page; the canvas writes `currentColor` for it, so that axes
-/// and labels follow the reader's light or dark setting.
+/// The text colour of the page. The canvas writes `currentColor` for it, so that axes and labels follow the
+/// reader's light or dark setting.
 pub(crate) const INK: Rgb = (1, 2, 3);
 
-/// The palette of Okabe and Ito (2008, "Color Universal Design"), which readers with the common
-/// kinds of colour blindness can tell apart. Its yellow is left out: it vanishes on white.
+/// The palette of Okabe and Ito (2008, "Color Universal Design"), which readers with the common kinds of colour
+/// blindness can distinguish. Its yellow is left out, because it is invisible on white.
 const OKABE_ITO: [Rgb; 6] = [
     (0x00, 0x72, 0xB2), // blue
     (0xD5, 0x5E, 0x00), // vermilion
@@ -29,12 +29,12 @@ pub(crate) fn series_dash(index: usize) -> &'static [f64] {
     DASHES[(index / OKABE_ITO.len()) % DASHES.len()]
 }
 
-/// The colour of bars that need no telling apart.
+/// The colour of bars that need not be distinguished.
 pub(crate) fn bar_colour() -> Rgb {
     OKABE_ITO[0]
 }
 
-/// Eight of the 256 colours of matplotlib's viridis, at equal distances.
+/// Eight of the 256 colours of matplotlib's viridis, equally spaced.
 const VIRIDIS: [Rgb; 8] = [
     (0x44, 0x01, 0x54),
     (0x46, 0x32, 0x7E),
@@ -63,7 +63,7 @@ pub(crate) fn viridis(fraction: f64) -> Rgb {
 
 /// Black or white, whichever has the higher contrast on `background` (WCAG 2 relative luminance).
 pub(crate) fn contrast_text(background: Rgb) -> Rgb {
-    // Both contrasts are equal at this luminance: (1.05 / 0.05) has its geometric mean there.
+    // Both contrasts are equal at this luminance, the geometric mean for (1.05 / 0.05).
     const EQUAL_CONTRAST: f64 = 0.179;
     if relative_luminance(background) > EQUAL_CONTRAST {
         (0, 0, 0)

@@ -1,6 +1,6 @@
 use super::text::short_number;
 
-/// The lowest and the highest value of what is drawn along an axis; both finite.
+/// The lowest and the highest value along an axis; both finite.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Range {
     pub low: f64,
@@ -12,7 +12,7 @@ impl Range {
         Self { low, high }
     }
 
-    /// The range of the finite values; `None` when there are none.
+    /// The range of the finite values; `None` if there are none.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut range: Option<Self> = None;
         for value in values.into_iter().filter(|value| value.is_finite()) {
@@ -55,7 +55,7 @@ impl Scale {
     /// A linear scale: `range.low` is drawn at `from`, `range.high` at `to`.
     pub(crate) fn linear(range: Range, from: f64, to: f64) -> Self {
         let (mut low, mut high) = (range.low, range.high);
-        // A range without extent, or too small to be told apart, gets one around its value.
+        // A range without extent, or too small to be visible, is widened around its value.
         let magnitude = low.abs().max(high.abs());
         if high / 2.0 - low / 2.0 <= magnitude * 1e-12 {
             let pad = if magnitude > 1e-300 {
@@ -75,7 +75,7 @@ impl Scale {
         }
     }
 
-    /// A linear scale that begins and ends at a round number.
+    /// A linear scale that starts and ends at a round number.
     pub(crate) fn rounded(range: Range, from: f64, to: f64, ticks: usize) -> Self {
         let mut scale = Self::linear(range, from, to);
         let step = scale.step(ticks);
@@ -89,7 +89,7 @@ impl Scale {
         scale
     }
 
-    /// A scale by powers of ten. Needs a range above 0; another one falls back to a linear scale.
+    /// A logarithmic scale. Needs a range above 0; otherwise a linear scale is used.
     pub(crate) fn log(range: Range, from: f64, to: f64) -> Self {
         if range.low <= 0.0 || !range.high.is_finite() {
             return Self::linear(range, from, to);
@@ -108,7 +108,7 @@ impl Scale {
         }
     }
 
-    /// A scale by powers of ten that begins and ends at 1, 2 or 5 times one of them.
+    /// A logarithmic scale that starts and ends at 1, 2 or 5 times a power of ten.
     pub(crate) fn rounded_log(range: Range, from: f64, to: f64) -> Self {
         let mut scale = Self::log(range, from, to);
         if scale.log {
@@ -184,7 +184,7 @@ impl Scale {
         for index in 0..=(4 * wanted.max(2)) {
             let multiple = first + index as f64;
             let value = multiple * step;
-            // Beside very large numbers a step may vanish.
+            // Compared with very large numbers, a step may vanish.
             if multiple > last || ticks.last().is_some_and(|tick| tick.value >= value) {
                 break;
             }
@@ -196,7 +196,7 @@ impl Scale {
         ticks
     }
 
-    /// Ticks for what is counted: whole numbers only.
+    /// Ticks for counts: integers only.
     pub(crate) fn whole_ticks(&self, wanted: usize) -> Vec<Tick> {
         let mut ticks = self.ticks(wanted);
         ticks.retain(|tick| tick.value.fract() == 0.0);

@@ -1,12 +1,12 @@
-/// A distance in pixels that nobody sees.
+/// An invisible distance in pixels.
 const TOLERANCE: f64 = 0.2;
 
-/// More points than this are thinned to the extremes of each quarter of a pixel first.
+/// More points than this are first reduced to the extremes of each quarter of a pixel.
 const MANY_POINTS: usize = 4000;
 
-/// Fewer points that draw the same line: no point moves the line by more than a fifth of a pixel.
+/// Fewer points that draw the same line: the line moves by at most a fifth of a pixel.
 ///
-/// A curve over ten thousand pictures has ten thousand steps, of which a page shows hundreds.
+/// A curve over ten thousand images has ten thousand steps, of which a page can show hundreds.
 pub(crate) fn simplify(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let thinned = if points.len() > MANY_POINTS {
         thin_columns(points)

@@ -3,10 +3,10 @@ use super::canvas::Canvas;
 use super::scale::Scale;
 use crate::format;
 
-/// A curve tells so many of its values at most: more could not be told apart with a pointer.
+/// Maximum number of values of a curve with tooltips: more could not be selected with a pointer.
 const MOST_SPOTS: usize = 60;
 
-/// Lays unseen spots over the points of a curve; each says its values when the reader points at it.
+/// Puts invisible hover areas over the points of a curve; each shows its values as a tooltip.
 pub(crate) fn draw_spots(
     canvas: &mut Canvas,
     (x_scale, y_scale): (&Scale, &Scale),

@@ -1,7 +1,7 @@
 /// The width of a text in pixels, estimated from the letter widths of wide sans-serif fonts.
 ///
-/// Charts are laid out without knowing the reader's font, so the estimate is for a wide one
-/// (DejaVu Sans, Verdana); in others a little room is left.
+/// Charts are laid out without knowing the reader's font, so the estimate is for a wide one (DejaVu Sans,
+/// Verdana); other fonts leave some space.
 pub(crate) fn text_width(text: &str, size: f64) -> f64 {
     text.chars().map(letter_width).sum::<f64>() * size
 }
@@ -41,9 +41,8 @@ pub(crate) fn truncate(text: &str, width: f64, size: f64) -> String {
     kept
 }
 
-/// `text` without what has no place in one line of a chart: line breaks and tabs become blanks,
-/// other control characters (which XML forbids) and marks that reverse the direction of the text
-/// around them become U+FFFD.
+/// `text` without characters that do not fit into one line of a chart: line breaks and tabs become spaces,
+/// other control characters (which XML forbids) and marks that reverse the text direction become U+FFFD.
 pub(crate) fn clean(text: &str) -> String {
     text.chars()
         .map(|letter| match letter {
@@ -56,7 +55,7 @@ pub(crate) fn clean(text: &str) -> String {
         .collect()
 }
 
-/// A number in as few letters as tell it: `0.87`, `12`, `3,400`, `1.2e7`, `2.5e-5`.
+/// A number in as few characters as possible: `0.87`, `12`, `3,400`, `1.2e7`, `2.5e-5`.
 pub(crate) fn short_number(value: f64) -> String {
     let magnitude = value.abs();
     if !value.is_finite() {

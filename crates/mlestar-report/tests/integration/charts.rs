@@ -303,7 +303,7 @@ fn every_chart_is_well_formed_and_describes_itself() {
     }
 }
 
-/// A reader points at a bar, a point or a cell and sees its value, without a script.
+/// The value of a bar, a point or a cell is shown when a reader points at it, without a script.
 #[test]
 fn marks_tell_their_values() {
     for svg in every_chart(&names(4), &plain_values(4), "A title") {
@@ -315,8 +315,8 @@ fn marks_tell_their_values() {
     }
 }
 
-/// On a page of 390 pixels a chart has about 350: where it is scaled down to these, or to the width below which it
-/// scrolls, its letters are still legible.
+/// On a page of 390 pixels a chart has about 350: if it is scaled down to these, or to the width below which it
+/// scrolls, its text is still legible.
 #[test]
 fn text_is_legible_however_narrow_the_page_is() {
     for n in [2, 10, 21, 100] {
@@ -407,11 +407,11 @@ fn axes_say_what_they_show_and_in_which_unit() {
         .map(ToString::to_string)
         .collect();
     for label in [
-        "pictures",
+        "images",
         "recall (fraction)",
         "predicted class →",
         "← true class",
-        "loss (mean over pictures)",
+        "loss (mean over images)",
         "accuracy (fraction)",
         "epoch",
         "learning rate",
@@ -428,7 +428,7 @@ fn axes_say_what_they_show_and_in_which_unit() {
         "step",
         "training loss (nats)",
         "norm of all gradients (powers of ten)",
-        "training speed (pictures/s)",
+        "training speed (images/s)",
         "validation loss less training loss (nats)",
         "training accuracy less validation accuracy (fraction)",
     ] {

@@ -1,4 +1,4 @@
-//! Class names and file names are written by others: nothing in them becomes markup.
+//! Others choose class names and file names: nothing in them becomes markup.
 
 use mlestar_gates::{Criterion, Evidence, Limit, StageVerdict, Unit, judge};
 use mlestar_report::{
@@ -125,11 +125,7 @@ fn hostile_addresses_become_no_links() {
             let href = link.attribute("href").unwrap();
             assert!(href.starts_with('#'), "{href}");
         }
-        assert_eq!(
-            document.named("img").count(),
-            0,
-            "no picture from {hostile}"
-        );
+        assert_eq!(document.named("img").count(), 0, "no image from {hostile}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pages and charts, looked at from outside: well-formed, self-contained, accessible, never panicking.
+//! Pages and charts from outside: well-formed, self-contained, accessible, never panicking.
 
 // The helpers of tests stand outside of test functions.
 #![allow(clippy::expect_used, clippy::unwrap_used)]

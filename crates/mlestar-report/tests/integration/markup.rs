@@ -16,11 +16,11 @@ impl Element {
     }
 }
 
-/// What was found in a document.
+/// The contents of a document.
 #[derive(Debug, Default)]
 pub struct Document {
     pub elements: Vec<Element>,
-    /// All text outside of tags, unescaped, each piece with the element it stands in.
+    /// All text outside of tags, unescaped, each piece with its element.
     pub texts: Vec<(String, String)>,
 }
 
@@ -36,13 +36,13 @@ impl Document {
     }
 }
 
-/// Elements of HTML that have no end.
+/// HTML elements without an end tag.
 const VOID: [&str; 4] = ["meta", "link", "img", "br"];
 
-/// The only comments of a page: what stands between them is filled in later.
+/// The only comments of a page: the text between them is filled in later.
 const MARKS: [&str; 2] = ["!-- verdict -->", "!-- /verdict -->"];
 
-/// Parses HTML or SVG as this crate writes it.
+/// Parses HTML or SVG as written by this crate.
 pub fn parse(markup: &str) -> Result<Document, String> {
     let mut document = Document::default();
     let mut open: Vec<String> = Vec::new();

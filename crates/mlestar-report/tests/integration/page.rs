@@ -1,4 +1,4 @@
-//! A page with every kind of block: its snapshot, and what holds for every page.
+//! A page with every kind of block: its snapshot, and properties of every page.
 
 use mlestar_gates::{Criterion, Evidence, Limit, Measurement, StageVerdict, Unit, judge};
 use mlestar_report::charts::{ClassBars, class_bars};
@@ -59,7 +59,7 @@ fn gate() -> StageVerdict {
             ),
         ],
     };
-    // The words of the messages are the business of another crate.
+    // Another crate tests the words of the messages.
     for verdict in &mut stage.verdicts {
         verdict.message = format!("message of {}", verdict.criterion.id);
     }
@@ -121,7 +121,7 @@ fn page_with_everything() -> Page {
                             .highlight(Tone::Bad),
                         )
                         .row(Row::new([Cell::Code("dog".to_string()), Cell::Empty]))
-                        .note("Of the test pictures.")
+                        .note("Of the test images.")
                         .into(),
                 ]))
                 .block(
@@ -148,8 +148,8 @@ fn page_with_everything() -> Page {
         .footer("The end.")
 }
 
-/// Line breaks between tags make differences readable; the style sheet and the shapes of charts
-/// have tests of their own.
+/// Line breaks between tags make differences readable; the style sheet and the shapes of charts have their own
+/// tests.
 fn normalised(html: &str) -> String {
     let cut = |text: &str, from: &str, to: &str, with: &str| {
         let start = text.find(from).unwrap() + from.len();
@@ -338,7 +338,7 @@ fn empty_blocks_are_still_a_page() {
         });
     let html = Page::new("").section(section).render();
     let document = parse(&html).unwrap();
-    assert!(document.has_text("No pictures."));
+    assert!(document.has_text("No images."));
     assert!(document.has_text("This stage has no criteria."));
     assert!(parse(&Page::default().render()).is_ok());
 }

@@ -1,4 +1,4 @@
-//! Whatever numbers and texts come in: no panic, well-formed markup, nothing outside the picture.
+//! Whatever the numbers and texts: no panic, well-formed markup, nothing outside the image.
 
 use mlestar_report::{format, thumbnail};
 use proptest::collection::vec;

@@ -1,16 +1,16 @@
-//! The loss is no number any more, or rose and stayed high.
+//! The loss is not finite, or it rose and stayed high.
 
 use super::robust::{block_medians, lowest, median};
 use super::suggest::{clipping, learning_rate, short, warm_up};
 use super::{Finding, Kind, Record, Severity};
 
-/// The loss has diverged when it ends above its lowest level by this factor ...
+/// The loss has diverged when it ends this many times above its lowest level ...
 const FACTOR: f64 = 1.5;
-/// ... and by this share of what it was at the beginning.
+/// ... and the rise is at least this share of the initial loss.
 const SHARE: f64 = 0.25;
-/// The level of the loss is the median of a twentieth of the steps.
+/// A level of the loss is the median over one twentieth of the steps.
 const BLOCKS: usize = 20;
-/// Fewer steps or epochs than these have no level.
+/// With fewer steps or epochs than this, no level is computed.
 const FEWEST_STEPS: usize = 100;
 const FEWEST_EPOCHS: usize = 3;
 
@@ -22,14 +22,19 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
     let norms: Vec<f64> = record.steps.iter().map(|step| step.gradient_norm).collect();
     let is_early = finding.epochs.first().is_some_and(|&epoch| epoch <= 2);
     let warmed = is_early
-        .then(|| warm_up(record, "it happened before the weights had settled"))
+        .then(|| {
+            warm_up(
+                record,
+                "it happened in the first epochs, while the weights still change fast",
+            )
+        })
         .flatten();
     Some(
         finding
             .suggest(learning_rate(
                 record,
                 1.0 / 3.0,
-                "the steps are too long to stay in a valley",
+                "the steps are too large, so the loss rises instead of falling",
             ))
             .suggest(clipping(record, median(&norms)))
             .suggest(warmed),
@@ -53,7 +58,7 @@ fn not_finite_step(record: &Record<'_>) -> Option<Finding> {
     };
     let before = match at.checked_sub(1).map(|before| &record.steps[before]) {
         Some(last) => format!(
-            "; the step before had loss {} and gradient norm {}",
+            "; the step before had a loss of {} and a gradient norm of {}",
             short(last.loss),
             short(last.gradient_norm)
         ),
@@ -89,7 +94,7 @@ fn not_finite_epoch(record: &Record<'_>) -> Option<Finding> {
     Some(problem(statement).at_epochs([epoch.epoch]))
 }
 
-/// The lowest level and the last one, if the last is too high.
+/// The lowest and the last level, if the last one is too high.
 fn risen(levels: &[f64], last: f64, record: &Record<'_>) -> Option<(f64, f64)> {
     let low = lowest(levels)?;
     let initial = record.initial_loss()?;
@@ -104,13 +109,12 @@ fn risen_in_steps(record: &Record<'_>) -> Option<Finding> {
     let n_last = (losses.len() / (2 * BLOCKS)).max(10);
     let last = median(&losses[losses.len() - n_last..])?;
     let (low, last) = risen(&block_medians(&losses, BLOCKS), last, record)?;
-    // It began where the loss was last near its lowest level.
+    // The rise began where the loss was last near its lowest level.
     let limit = low + 0.25 * (last - low);
     let at = losses.iter().rposition(|loss| *loss <= limit).unwrap_or(0);
     let step = &record.steps[at];
     let statement = format!(
-        "The loss rose from {} to {} (median of the last {n_last} steps) and did not come back; it was \
-         last near its lowest level at step {} (epoch {}).",
+        "The loss rose from {} to {} (median of the last {n_last} steps) and did not fall again; it was last near its lowest level at step {} (epoch {}).",
         short(low),
         short(last),
         step.step,
@@ -158,7 +162,7 @@ mod tests {
             (Severity::Problem, vec![701])
         );
         assert!(
-            finding.statement.contains("the step before had loss"),
+            finding.statement.contains("the step before had a loss"),
             "{}",
             finding.statement
         );
@@ -178,7 +182,10 @@ mod tests {
             finding.statement
         );
         assert!(finding.steps[0] as usize <= n / 2 && finding.steps[0] as usize > n / 3);
-        assert!(!kinds(&record).contains(&Kind::LossSpikes), "told twice");
+        assert!(
+            !kinds(&record).contains(&Kind::LossSpikes),
+            "reported twice"
+        );
         let first = &finding.suggestions[0];
         assert_eq!(
             first.to_string(),

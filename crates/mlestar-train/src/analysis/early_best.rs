@@ -1,4 +1,4 @@
-//! The best epoch came long before the end.
+//! The best epoch came long before the end of the training.
 
 use super::robust::median;
 use super::suggest::set;
@@ -6,11 +6,11 @@ use super::{Finding, Kind, Record, Severity};
 use crate::config::ScheduleKind;
 
 const FEWEST_EPOCHS: usize = 10;
-/// A best epoch within this share of the epochs is early ...
+/// The best epoch is early if it is within this share of the epochs ...
 const EARLY: f64 = 0.4;
-/// ... if the accuracy of the last epochs is lower by more than noise.
+/// ... and the accuracy of the last epochs is lower by more than this, which exceeds noise.
 const LOWER: f64 = 0.005;
-/// Earlier than this, and lower by this, is worth a warning.
+/// An even earlier best epoch with an even larger drop is a warning.
 const VERY_EARLY: f64 = 0.2;
 const MUCH_LOWER: f64 = 0.02;
 const LAST: usize = 3;
@@ -26,7 +26,7 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
         .iter()
         .enumerate()
         .filter(|(_, value)| value.is_finite());
-    // Of equal epochs the first: the rest brought nothing.
+    // The first of several equally good epochs: the later ones improved nothing.
     let (best, &highest) = finite.rev().max_by(|a, b| a.1.total_cmp(b.1))?;
     let now = median(&accuracy[n - LAST..])?;
     let share = (best + 1) as f64 / n as f64;
@@ -42,7 +42,7 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
     let last = record.epochs.last()?.epoch;
     let statement = format!(
         "The best of {last} epochs is epoch {epoch} with a validation accuracy of {highest:.4}; the last \
-         {LAST} have {now:.4} (median). Its weights are the ones that are kept: {} epochs brought nothing.",
+         {LAST} have {now:.4} (median). The training keeps the weights of epoch {epoch}: the {} epochs after it improved nothing.",
         last - epoch
     );
     let training = record.settings.training;
@@ -52,13 +52,14 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
             "training.early_stopping.patience",
             (last / 5).max(3),
             None,
-            "training then ends soon after the accuracy has stopped rising",
+            "the training then ends soon after the accuracy stops rising",
         ),
     };
     let shorter = (training.schedule.kind != ScheduleKind::Constant)
         .then(|| {
             let epochs = (2 * epoch).max(5);
-            let reason = "the learning rate then comes down where the best epoch was";
+            let reason =
+                "the learning rate is then already lower when the training reaches the best epoch";
             set("training.epochs", epochs, Some(training.epochs), reason)
         })
         .flatten()
@@ -89,7 +90,9 @@ mod tests {
             (Severity::Warning, vec![4])
         );
         assert!(
-            finding.statement.contains("16 epochs brought nothing"),
+            finding
+                .statement
+                .contains("16 epochs after it improved nothing"),
             "{}",
             finding.statement
         );
@@ -120,7 +123,9 @@ mod tests {
         let finding = found(&record, Kind::EarlyBest);
         assert_eq!(finding.epochs, [6]);
         assert!(
-            finding.statement.contains("34 epochs brought nothing"),
+            finding
+                .statement
+                .contains("34 epochs after it improved nothing"),
             "{}",
             finding.statement
         );

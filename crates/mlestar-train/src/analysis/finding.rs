@@ -1,21 +1,21 @@
 use serde::{Deserialize, Serialize};
 
-/// What was found about a training.
+/// One observation about a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
-    /// What kind of thing it is.
+    /// The kind of finding.
     pub kind: Kind,
-    /// How grave it is.
+    /// How serious it is.
     pub severity: Severity,
-    /// What was measured, with the values, the epochs and the steps.
+    /// What was measured, with values, epochs and steps.
     pub statement: String,
-    /// The epochs (from 1) at which it shows, the first of them first; some of them when there are very
-    /// many, none when it is about the whole training.
+    /// The affected epochs, counted from 1, in order. The list is shortened if there are very many, and empty
+    /// if the finding concerns the whole training.
     pub epochs: Vec<usize>,
-    /// The steps (from 1, over the whole training) at which it shows; as `epochs`.
+    /// The affected steps, counted from 1 over the whole training. Shortened like `epochs`.
     pub steps: Vec<u64>,
-    /// Changes of the config that speak to it, the most promising first.
+    /// Config changes that may help, the most promising first.
     pub suggestions: Vec<Suggestion>,
 }
 
@@ -26,34 +26,34 @@ pub struct Finding {
 pub enum Kind {
     /// The loss is not finite, or rose and stayed high.
     Divergence,
-    /// The loss of single steps jumped and came back.
+    /// The loss of single steps jumped and fell again.
     LossSpikes,
     /// The gradient norm grew by orders of magnitude.
     GradientExplosion,
     /// The gradient norm of single steps jumped.
     GradientSpikes,
-    /// The gradient norm is so small that nothing is learned, while the loss is high.
+    /// The gradient norm is so small that the network learns nothing although the loss is high.
     GradientVanishing,
-    /// Clipping shortens nearly every gradient.
+    /// Gradient clipping shortens nearly every gradient.
     GradientClipped,
-    /// Neither loss nor accuracy has changed for long, at a rate that still allows change.
+    /// Loss and accuracy have not changed for long, although the learning rate would still allow it.
     Plateau,
-    /// The validation loss is many times what guessing costs.
+    /// The validation loss is many times the loss of random guessing.
     WildValidation,
     /// The validation loss rises while the training loss falls.
     Overfitting,
-    /// The training ended before it had learned what it could.
+    /// The training ended before the network had learned what it could.
     Underfitting,
-    /// Epochs trained slower than those before.
+    /// Epochs ran slower than the epochs before.
     ThroughputDrop,
-    /// Steps waited for their pictures.
+    /// Steps waited for their images.
     SlowLoader,
     /// The best epoch came long before the end.
     EarlyBest,
 }
 
 impl Kind {
-    /// Its name in a few words, such as `loss spikes`.
+    /// A short name, such as `loss spikes`.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -68,19 +68,19 @@ impl Kind {
             Self::Overfitting => "overfitting",
             Self::Underfitting => "underfitting",
             Self::ThroughputDrop => "throughput drop",
-            Self::SlowLoader => "waiting for pictures",
+            Self::SlowLoader => "waiting for images",
             Self::EarlyBest => "early best epoch",
         }
     }
 }
 
-/// How grave a finding is.
+/// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Worth knowing; the result is good all the same.
+    /// Worth knowing; the result is still good.
     Note,
-    /// The result is probably worse, or took longer, than it had to.
+    /// The result is probably worse, or took longer, than necessary.
     Warning,
     /// The result cannot be relied on.
     Problem,
@@ -98,7 +98,7 @@ impl Severity {
     }
 }
 
-/// A change of one key of the config.
+/// A change of one config key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Suggestion {
@@ -106,20 +106,20 @@ pub struct Suggestion {
     pub key: String,
     /// The value to try, as TOML.
     pub value: String,
-    /// The value that the training ran with, as TOML; `None` where the key was left out.
+    /// The value that the training used, as TOML; `None` if the config did not set the key.
     pub configured: Option<String>,
-    /// Why.
+    /// The reason for the change.
     pub reason: String,
 }
 
 impl std::fmt::Display for Suggestion {
-    /// `key=value`, as `--set` takes it.
+    /// `key=value`, in the form that `--set` accepts.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}={}", self.key, self.value)
     }
 }
 
-/// Findings name at most so many places.
+/// A finding lists at most this many epochs or steps.
 const MOST_PLACES: usize = 20;
 
 impl Finding {

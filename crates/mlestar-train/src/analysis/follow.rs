@@ -1,4 +1,4 @@
-//! Reads a log on as it grows.
+//! Reads a growing log incrementally.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,26 +10,26 @@ use serde::de::DeserializeOwned;
 use super::reader::{History, METRICS_FILE, STEPS_FILE, extend_in_order, parse_lines, read_error};
 use crate::{EpochRecord, StepRecord};
 
-/// Reads the lines that were appended to a file of JSON lines since it was last asked, so that following a
-/// training of 100,000 steps does not read all of them every second.
+/// Reads the lines appended to a JSON lines file since the last call. Following a training of 100,000 steps
+/// does not have to reread the whole file every second.
 ///
-/// A file that was replaced or cut, as a resumed training does, is read from its beginning again.
+/// If the file was replaced or truncated, as a resumed training does, it is read again from the start.
 #[derive(Debug)]
 pub struct Follower {
     path: PathBuf,
-    /// The bytes read so far end here, behind a newline.
+    /// Number of bytes read so far. Always ends right after a newline.
     offset: u64,
     n_lines: usize,
-    /// The last bytes before `offset`: where they are others, it is another file.
+    /// The last bytes before `offset`. If they differ, the file has been replaced.
     tail: Vec<u8>,
 }
 
-/// What came since the last look.
+/// The result of one read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct News<T> {
     /// The new records.
     pub records: Vec<T>,
-    /// Whether they begin anew: those of earlier looks no longer count.
+    /// Whether the records start over. If true, discard the records of earlier reads.
     pub is_anew: bool,
 }
 
@@ -47,19 +47,19 @@ impl Follower {
         }
     }
 
-    /// The file that is followed.
+    /// The followed file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The records of the lines that were finished since the last call; values that are not finite are
-    /// NaN, as in [`read_epochs`](super::read_epochs). An absent file has none.
+    /// The records of all lines completed since the last call. Values that are not finite become NaN, as in
+    /// [`read_epochs`](super::read_epochs). A file that does not exist yields no records.
     ///
     /// # Errors
     ///
-    /// [`ArtifactError::Read`], or [`ArtifactError::Invalid`] with the number of the first line that cannot
-    /// be understood.
+    /// [`ArtifactError::Read`], or [`ArtifactError::Invalid`] with the number of the first line that cannot be
+    /// parsed.
     pub fn read<T: DeserializeOwned>(&mut self) -> Result<News<T>, ArtifactError> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
@@ -97,7 +97,7 @@ impl Follower {
         })
     }
 
-    /// Forgets what was read; true if that was anything.
+    /// Forgets everything read so far. Returns true if there was anything to forget.
     fn restart(&mut self) -> bool {
         let had_read = self.offset > 0;
         (self.offset, self.n_lines) = (0, 0);
@@ -118,7 +118,7 @@ impl Follower {
     }
 }
 
-/// Follows what a training records, both files.
+/// Follows both files that a training writes.
 #[derive(Debug)]
 pub struct HistoryFollower {
     metrics: Follower,
@@ -137,13 +137,13 @@ impl HistoryFollower {
         }
     }
 
-    /// What has been recorded up to the last [`read`](Self::read).
+    /// Everything recorded up to the last [`read`](Self::read).
     #[must_use]
     pub fn history(&self) -> &History {
         &self.history
     }
 
-    /// Reads on; true if the history has changed.
+    /// Reads new records. Returns true if the history has changed.
     ///
     /// # Errors
     ///
@@ -199,7 +199,7 @@ mod tests {
         fs::write(&path, line(&steps[0]) + &line(&steps[1])).unwrap();
         check(&steps[..2], false);
         check(&[], false);
-        // A line in two pieces.
+        // One line written in two pieces.
         let text = line(&steps[2]);
         let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(&text.as_bytes()[..10]).unwrap();
@@ -207,7 +207,7 @@ mod tests {
         file.write_all(&text.as_bytes()[10..]).unwrap();
         file.write_all(line(&steps[3]).as_bytes()).unwrap();
         check(&steps[2..4], false);
-        // Cut and written on, as by a resumed training; the new file is longer than the old one.
+        // Truncated, then appended to, as by a resumed training. The new file is longer than the old one.
         let others: String = steps[10..30].iter().map(line).collect();
         fs::write(&path, line(&steps[0]) + &others).unwrap();
         let expected: Vec<StepRecord> = steps[..1].iter().chain(&steps[10..30]).copied().collect();
@@ -234,7 +234,7 @@ mod tests {
         fs::write(&path, lines(&record.steps[..60])).unwrap();
         assert!(follower.read().unwrap());
         assert!(!follower.read().unwrap());
-        // The steps after the last finished epoch are trained again.
+        // A resumed training repeats the steps after the last finished epoch.
         let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(lines(&record.steps[50..70]).as_bytes())
             .unwrap();

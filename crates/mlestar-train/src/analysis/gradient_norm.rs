@@ -1,33 +1,33 @@
-//! The norm of all gradients together: grows, jumps, vanishes, or is always clipped.
+//! The global gradient norm grows, jumps, vanishes, or is always clipped.
 
 use super::loss_spikes::unique;
 use super::robust::{SpikeLimits, block_medians, highest_level, lowest, median, spikes};
 use super::suggest::{clipping, learning_rate, set, short, two_digits};
 use super::{Finding, Kind, Record, Severity};
 
-/// Norms vary more from step to step than losses do.
+/// Norms vary more from step to step than losses do, so the limit is higher.
 const SPIKES: SpikeLimits = SpikeLimits {
     deviations: 8.0,
     factor: 5.0,
 };
-/// More jumps than one in so many steps, or one that is so many times the usual, are worth a warning.
+/// A warning needs more than one jump per this many steps, or one jump this many times above the median.
 const STEPS_PER_SPIKE: usize = 500;
 const LARGE_SPIKE: f64 = 50.0;
 
-/// The level of the norm is the median of a tenth of the training.
+/// A level of the norm is the median over one tenth of the training.
 const BLOCKS: usize = 10;
 const FEWEST_STEPS: usize = 100;
 const FEWEST_EPOCHS: usize = 5;
-/// Norms that end so many times above their lowest level have exploded; while a network learns its
-/// training pictures by heart they fall, and rise a few times before that.
+/// Norms that end this many times above their lowest level have exploded. Norms fall while a network memorises
+/// its training images, and may rise a few times before that.
 const EXPLOSION: f64 = 20.0;
-/// And so many times above where they began, so that a dip on the way is not taken for it.
+/// They must also end this many times above their first level, so that a temporary dip does not count.
 const EXPLOSION_OVER_FIRST: f64 = 5.0;
-/// Norms that end so far below their highest level have vanished, if the loss has not.
+/// Norms that end this far below their highest level have vanished, unless the loss has vanished too.
 const VANISHING: f64 = 1e-3;
-/// A loss above this share of what it was at the beginning has not been learned away.
+/// The loss is still high if it is above this share of the initial loss.
 const UNLEARNED: f64 = 0.5;
-/// Clipping that shortens more than this share of the gradients is a second learning rate.
+/// If clipping shortens more than this share of the gradients, it acts as a second learning rate.
 const ALWAYS_CLIPPED: f64 = 0.9;
 
 pub(super) fn find(record: &Record<'_>, has_diverged: bool) -> Vec<Finding> {
@@ -40,7 +40,7 @@ pub(super) fn find(record: &Record<'_>, has_diverged: bool) -> Vec<Finding> {
         .collect()
 }
 
-/// Levels of the norm over the training, the first first.
+/// Levels of the norm over the training, in order.
 fn levels(record: &Record<'_>) -> Option<Vec<f64>> {
     let values = norms(record);
     let levels = if record.steps.is_empty() {
@@ -66,8 +66,7 @@ fn exploding(record: &Record<'_>) -> Option<Finding> {
         return None;
     }
     let statement = format!(
-        "The gradient norm grew from {} (its lowest level, median of a tenth of the training) to {} at \
-         the end; it began at {}.",
+        "The gradient norm grew from {} (its lowest level, median of a tenth of the training) to {} at the end; the first level was {}.",
         short(low),
         short(last),
         short(first)
@@ -78,7 +77,7 @@ fn exploding(record: &Record<'_>) -> Option<Finding> {
             .suggest(learning_rate(
                 record,
                 1.0 / 3.0,
-                "weights that grow make gradients grow",
+                "a lower rate slows the growth of the weights, and large weights cause large gradients",
             ))
             .suggest(more_weight_decay(record)),
     )
@@ -94,7 +93,7 @@ fn more_weight_decay(record: &Record<'_>) -> Option<super::Suggestion> {
         "training.optimizer.weight_decay",
         value,
         Some(configured),
-        "it keeps the weights from growing",
+        "weight decay keeps the weights small",
     )
 }
 
@@ -112,8 +111,7 @@ fn vanishing(record: &Record<'_>) -> Option<Finding> {
         return None;
     }
     let statement = format!(
-        "The gradient norm fell from {} to {} while the loss is still {}, after {} at the beginning: \
-         nothing is learned any more.",
+        "The gradient norm fell from {} to {}, but the loss is still {} (initially {}): the network has stopped learning.",
         short(high),
         short(last),
         short(last_loss),
@@ -125,9 +123,9 @@ fn vanishing(record: &Record<'_>) -> Option<Finding> {
         3.0
     };
     let reason = if factor < 1.0 {
-        "too high a rate pushes ReLU units to where their gradient is 0, and they stay there"
+        "too high a rate drives ReLU units into the range where their gradient is 0, and they stay there"
     } else {
-        "so small gradients need longer steps"
+        "such small gradients need a higher rate"
     };
     Some(
         Finding::new(Kind::GradientVanishing, Severity::Problem, statement)
@@ -144,7 +142,7 @@ fn spiking(record: &Record<'_>) -> Option<Finding> {
     let is_clipped = record.settings.training.max_gradient_norm.is_some();
     let is_grave = found.len() > 1 && found.len() * STEPS_PER_SPIKE > norms.len()
         || largest.height > LARGE_SPIKE * largest.before;
-    // A clipped gradient has done no harm.
+    // A clipped gradient does no harm.
     let severity = match is_grave && !is_clipped {
         true => Severity::Warning,
         false => Severity::Note,
@@ -159,8 +157,7 @@ fn spiking(record: &Record<'_>) -> Option<Finding> {
         None => String::new(),
     };
     let statement = format!(
-        "The gradient norm jumped {times} in {} steps, most at step {} (epoch {}): {} after a median of \
-         {}{clipping_words}.",
+        "The gradient norm jumped {times} in {} steps, most at step {} (epoch {}): to {} from a median of {}{clipping_words}.",
         norms.len(),
         peak.step,
         peak.epoch,
@@ -190,7 +187,7 @@ fn clipped(record: &Record<'_>) -> Option<Finding> {
     }
     let statement = format!(
         "{:.0}% of the gradients are longer than training.max_gradient_norm = {} (their median is {}): \
-         clipping works as a lower learning rate.",
+         clipping acts like a lower learning rate.",
         100.0 * share,
         short(limit),
         short(usual)
@@ -199,7 +196,7 @@ fn clipped(record: &Record<'_>) -> Option<Finding> {
         "training.max_gradient_norm",
         two_digits(2.0 * usual),
         Some(limit),
-        "twice the usual norm, so that only unusual gradients are shortened",
+        "twice the median norm, so that clipping shortens only unusual gradients",
     );
     Some(
         Finding::new(Kind::GradientClipped, Severity::Note, statement)
@@ -222,7 +219,7 @@ mod tests {
         let finding = found(&record, Kind::GradientExplosion);
         assert_eq!(finding.severity, Severity::Problem);
         assert_eq!(finding.suggestions[0].key, "training.max_gradient_norm");
-        // And from epochs alone.
+        // The same from epochs alone.
         record.steps.clear();
         for (index, epoch) in record.epochs.iter_mut().enumerate() {
             epoch.gradient_norm_mean = 1.6_f64.powi(index as i32);

@@ -1,19 +1,19 @@
-//! The loss of single steps jumps and comes back.
+//! The loss of single steps jumps and falls again.
 
 use super::robust::{Spike, SpikeLimits, highest_level, spikes};
 use super::suggest::{clipping, learning_rate, short, warm_up};
 use super::{Finding, Kind, Record, Severity, Suggestion};
 
-/// Six deviations of a logarithm that is about normal: noise alone passes them once in 1e9 steps. The
-/// factor is for records that hardly vary.
+/// Six standard deviations of the log loss, which is roughly normal: noise alone exceeds them once in 1e9
+/// steps. The factor is for records that hardly vary.
 const LIMITS: SpikeLimits = SpikeLimits {
     deviations: 6.0,
     factor: 1.5,
 };
-/// A jump by less than this share of the loss at the beginning does no harm, however unusual it is where
-/// the loss is near 0.
+/// A jump by less than this share of the initial loss does no harm, even if it is unusual where the loss is
+/// near 0.
 const RELEVANT_SHARE: f64 = 0.1;
-/// More jumps than one in so many steps are a habit.
+/// More than one jump per this many steps is a recurring problem.
 const STEPS_PER_SPIKE: usize = 2000;
 
 pub(super) fn find(record: &Record<'_>, has_diverged: bool) -> Option<Finding> {
@@ -24,7 +24,7 @@ pub(super) fn find(record: &Record<'_>, has_diverged: bool) -> Option<Finding> {
     let relevant = RELEVANT_SHARE * record.initial_loss()?;
     let mut found = spikes(&losses, LIMITS);
     found.retain(|spike| spike.height - spike.before > relevant);
-    // A loss that did not come back by the end is the divergence's to tell.
+    // The divergence finding reports a loss that stayed high until the end.
     found.retain(|spike| spike.recovered_after.is_some() || !has_diverged);
     let largest = *found
         .iter()
@@ -57,14 +57,13 @@ fn statement(record: &Record<'_>, found: &[Spike], largest: &Spike) -> String {
     };
     let peak = &record.steps[largest.peak];
     let end = match largest.recovered_after {
-        Some(1) => "the next step was usual again".to_owned(),
-        Some(n) => format!("it was back after {n} steps"),
-        None => "it has not come back since".to_owned(),
+        Some(1) => "the next step was normal again".to_owned(),
+        Some(n) => format!("it was normal again after {n} steps"),
+        None => "it has stayed high since".to_owned(),
     };
     let which = if found.len() == 1 { "At" } else { "Most at" };
     format!(
-        "The loss jumped {times} in {} steps. {which} step {} (epoch {}, learning rate {}): {} after a \
-         median of {}; {end}.",
+        "The loss jumped {times} in {} steps. {which} step {} (epoch {}, learning rate {}): to {} from a median of {}; {end}.",
         record.steps.len(),
         peak.step,
         peak.epoch,
@@ -76,7 +75,7 @@ fn statement(record: &Record<'_>, found: &[Spike], largest: &Spike) -> String {
 
 fn suggestions(record: &Record<'_>, found: &[Spike]) -> Vec<Suggestion> {
     let norms: Vec<f64> = record.steps.iter().map(|step| step.gradient_norm).collect();
-    // In the first tenth the weights still change fast, and a lower rate for that time is enough.
+    // In the first tenth the weights still change fast, so a lower rate during that time is enough.
     let early = found
         .iter()
         .all(|spike| spike.first * 10 < record.steps.len());
@@ -84,7 +83,7 @@ fn suggestions(record: &Record<'_>, found: &[Spike]) -> Vec<Suggestion> {
         .then(|| {
             warm_up(
                 record,
-                "all jumps are at the beginning, where a full rate is too much for fresh weights",
+                "all jumps are at the beginning, where the full rate is too high for untrained weights",
             )
         })
         .flatten();
@@ -92,7 +91,7 @@ fn suggestions(record: &Record<'_>, found: &[Spike]) -> Vec<Suggestion> {
         learning_rate(
             record,
             0.5,
-            "smaller steps do not leave the valley that they are in",
+            "smaller steps make jumps of the loss less likely",
         )
     });
     warmed
@@ -102,7 +101,7 @@ fn suggestions(record: &Record<'_>, found: &[Spike]) -> Vec<Suggestion> {
         .collect()
 }
 
-/// Without steps, an epoch whose loss stands out between its neighbours.
+/// Without step records: an epoch whose loss is far above its neighbours.
 fn in_epochs(record: &Record<'_>) -> Option<Finding> {
     let losses = record.column(|epoch| epoch.train_loss);
     let relevant = RELEVANT_SHARE * record.initial_loss()?;
@@ -117,7 +116,7 @@ fn in_epochs(record: &Record<'_>) -> Option<Finding> {
         .collect();
     let &first = found.first()?;
     let statement = format!(
-        "The training loss of epoch {} stands out: {} between {} and {}.",
+        "The training loss of epoch {} is far above its neighbours: {} between {} and {}.",
         record.epochs[first].epoch,
         short(losses[first]),
         short(losses[first - 1]),
@@ -128,7 +127,11 @@ fn in_epochs(record: &Record<'_>) -> Option<Finding> {
         Finding::new(Kind::LossSpikes, Severity::Warning, statement)
             .at_epochs(found.iter().map(|&index| record.epochs[index].epoch))
             .suggest(clipping(record, highest_level(&norms)))
-            .suggest(learning_rate(record, 0.5, "smaller steps are steadier")),
+            .suggest(learning_rate(
+                record,
+                0.5,
+                "smaller steps make jumps of the loss less likely",
+            )),
     )
 }
 
@@ -155,12 +158,12 @@ mod tests {
         assert_eq!(finding.steps, [at as u64 + 1]);
         assert_eq!(finding.epochs, [record.steps[at].epoch]);
         assert!(
-            finding.statement.contains("9.00 after a median of"),
+            finding.statement.contains("to 9.00 from a median of"),
             "{}",
             finding.statement
         );
         assert!(
-            finding.statement.contains("back after 2 steps"),
+            finding.statement.contains("normal again after 2 steps"),
             "{}",
             finding.statement
         );

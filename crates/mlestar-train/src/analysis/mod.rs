@@ -1,20 +1,19 @@
-//! What the record of a training tells about the training, and what to change.
+//! Analyses the records of a training and suggests config changes.
 //!
-//! [`analyse`] looks at the epochs and steps that a training has recorded, one file a kind of finding:
-//! jumps of the loss, the gradient norm, divergence, a wild validation loss, plateaus, overfitting, underfitting, drops in speed,
-//! steps that wait for pictures, and a best epoch long before the end. It computes on what it is given and
-//! reads nothing.
-//! [`read_history`] reads what a training left, or is still writing; [`Follower`] reads on as lines are
-//! appended.
+//! [`analyse`] examines the recorded epochs and steps. Each kind of finding has its own file: loss spikes,
+//! gradient norm, divergence, wild validation loss, plateaus, overfitting, underfitting, drops in speed, steps
+//! that wait for images, and an early best epoch. It works on the data it is given and reads no files.
+//! [`read_history`] reads the records of a finished or running training; [`Follower`] reads new records as they
+//! are appended.
 //!
-//! The limits are meant to leave an ordinary training without a finding. They stand, with the reason for
-//! each, at the top of the file that uses them.
+//! The limits are chosen so that an ordinary training has no finding. Each limit stands at the top of the file
+//! that uses it, with its reason.
 //!
 //! ```
 //! use mlestar_train::analysis::{Kind, Settings, analyse};
 //! use mlestar_train::{StepRecord, TrainingConfig};
 //!
-//! // A loss that falls until step 120 and is not a number from then on.
+//! // The loss falls until step 120 and is NaN from then on.
 //! let steps: Vec<StepRecord> = (1..=130_u32)
 //!     .map(|step| StepRecord {
 //!         step: u64::from(step),
@@ -58,14 +57,14 @@ pub use reader::{History, METRICS_FILE, STEPS_FILE, read_epochs, read_history, r
 use crate::config::TrainingConfig;
 use crate::{EpochRecord, StepRecord};
 
-/// The settings that a training ran with, as far as they are known.
+/// The settings of a training, as far as they are known.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings<'a> {
     /// The `[training]` section.
     pub training: &'a TrainingConfig,
-    /// The `[augmentation]` section; without it nothing is suggested about augmentation.
+    /// The `[augmentation]` section. Without it, no change of the augmentation is suggested.
     pub augmentation: Option<&'a AugmentationConfig>,
-    /// The `[model]` section; without it nothing is suggested about the network.
+    /// The `[model]` section. Without it, no change of the network is suggested.
     pub model: Option<&'a ModelConfig>,
 }
 
@@ -81,10 +80,10 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// Judges a training by what it has recorded so far. The gravest findings come first.
+/// Analyses everything a training has recorded so far. The most serious findings come first.
 ///
-/// Either record may be empty or hold values that are not finite: what cannot be judged is not found.
-/// `epochs` and `steps` are expected in the order in which they were trained.
+/// Either record may be empty or hold values that are not finite; findings that need the missing data are
+/// skipped. `epochs` and `steps` must be in the order in which they were trained.
 #[must_use]
 pub fn analyse(
     epochs: &[EpochRecord],
@@ -102,12 +101,13 @@ pub fn analyse(
     findings.extend(loss_spikes::find(&record, has_diverged));
     findings.extend(gradient_norm::find(&record, has_diverged));
     let wild = wild_validation::find(&record);
-    // A rate far too high looks like overfitting, and the remedies of overfitting do not help against it.
+    // A learning rate that is far too high looks like overfitting, but the remedies for overfitting do not
+    // help.
     if wild.is_none() {
         findings.extend(overfitting::find(&record));
     }
     findings.extend(wild);
-    // What a diverged training looks like otherwise follows from its having diverged.
+    // A diverged training shows other findings too, but they are consequences of the divergence.
     if !has_diverged {
         findings.extend(plateau::find(&record));
         findings.extend(underfitting::find(&record));
@@ -119,14 +119,14 @@ pub fn analyse(
     findings
 }
 
-/// What the files of the findings look at.
+/// The input of the analysis files.
 pub(super) struct Record<'a> {
     epochs: &'a [EpochRecord],
     steps: &'a [StepRecord],
     settings: &'a Settings<'a>,
 }
 
-/// An epoch with its validation.
+/// A validated epoch.
 #[derive(Clone, Copy)]
 pub(super) struct Validated<'a> {
     epoch: &'a EpochRecord,
@@ -139,7 +139,7 @@ impl Record<'_> {
         self.epochs.iter().map(field).collect()
     }
 
-    /// The epochs that were validated.
+    /// The epochs with a validation.
     fn validated(&self) -> Vec<Validated<'_>> {
         let epochs = self.epochs.iter();
         epochs
@@ -153,8 +153,8 @@ impl Record<'_> {
             .collect()
     }
 
-    /// What the loss was at the beginning, the measure of what a change of the loss is worth: the median
-    /// of the first steps, else the first epoch's.
+    /// The initial loss, against which changes of the loss are measured: the median of the first steps, or else
+    /// the loss of the first epoch.
     fn initial_loss(&self) -> Option<f64> {
         const FIRST_STEPS: usize = 20;
         let first: Vec<f64> = self
@@ -169,7 +169,7 @@ impl Record<'_> {
         })
     }
 
-    /// The highest learning rate seen and the last one; `None` when none is known or all are 0.
+    /// The highest and the last learning rate; `None` if none is known or all are 0.
     fn rates(&self) -> Option<(f64, f64)> {
         let rates: Vec<f64> = if self.steps.is_empty() {
             self.column(|epoch| epoch.learning_rate)
@@ -184,7 +184,7 @@ impl Record<'_> {
             .map(|last| (highest, last))
     }
 
-    /// Whether all epochs that were asked for have been trained.
+    /// Whether all configured epochs have been trained.
     fn is_complete(&self) -> bool {
         self.epochs.len() >= self.settings.training.epochs
     }
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn ordinary_trainings_have_no_finding() {
         for seed in 0..12 {
-            // Batches of different sizes have noise of different sizes.
+            // The noise of a batch depends on its size.
             for noise in [0.03, 0.1, 0.3] {
                 nothing_found(&Simulation {
                     seed,

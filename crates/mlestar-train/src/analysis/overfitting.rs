@@ -4,23 +4,23 @@ use super::robust::median;
 use super::suggest::{set, short, two_digits};
 use super::{Finding, Kind, Record, Severity, Suggestion, Validated};
 
-/// The end is the median of so many epochs.
+/// The final figures are medians over this many epochs.
 const LAST: usize = 3;
 const FEWEST_EPOCHS: usize = 6;
 /// The validation loss has risen when it ends above its lowest value by this factor ...
 const RISE: f64 = 1.05;
-/// ... and by this share of the loss at the beginning, so that noise near 0 is none ...
+/// ... and by this share of the initial loss, so that noise near 0 does not count ...
 const RISE_SHARE: f64 = 0.02;
-/// ... while the training loss fell below what it was then by this factor.
+/// ... while the training loss fell by this factor in the same time.
 const FALL: f64 = 0.97;
-/// A rise by this factor, or a loss of accuracy of so much, is worth a warning.
+/// A rise by this factor, or a drop in accuracy by this much, is a warning.
 const LARGE_RISE: f64 = 1.2;
 const ACCURACY_LOST: f64 = 0.005;
-/// Training accuracy so far above validation accuracy is overfitting whatever the losses do, if the gap
-/// has grown by `GAP_GROWTH` since the first third.
+/// A training accuracy this far above the validation accuracy is overfitting whatever the losses do, provided
+/// that the gap has grown by `GAP_GROWTH` since the first third.
 const WIDE_GAP: f64 = 0.15;
 const GAP_GROWTH: f64 = 0.05;
-/// More changes at once say nothing about any of them.
+/// More changes at once would tell nothing about any of them.
 const MOST_SUGGESTIONS: usize = 4;
 
 pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
@@ -31,7 +31,7 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
     rising_loss(record, &validated).or_else(|| wide_gap(record, &validated))
 }
 
-/// The median of the last epochs.
+/// The median over the last epochs.
 fn end(values: &[f64]) -> Option<f64> {
     median(&values[values.len().saturating_sub(LAST)..])
 }
@@ -67,8 +67,7 @@ fn rising_loss(record: &Record<'_>, validated: &[Validated<'_>]) -> Option<Findi
     let epoch = validated[best].epoch.epoch;
     let statement = format!(
         "Since epoch {epoch} the validation loss rose from {} to {} while the training loss fell from {} \
-         to {} (medians of the last {LAST} validations): their gap grew from {} to {}. The validation accuracy \
-         is {accuracy_now:.4} now and was {highest:.4} at best.",
+         to {} (medians of the last {LAST} validations); the gap between them grew from {} to {}. The validation accuracy is {accuracy_now:.4}; its highest value was {highest:.4}.",
         short(low),
         short(now),
         short(train[best]),
@@ -92,8 +91,7 @@ fn wide_gap(record: &Record<'_>, validated: &[Validated<'_>]) -> Option<Finding>
         return None;
     }
     let statement = format!(
-        "The training accuracy ends {now:.4} above the validation accuracy; in the first third of the \
-         epochs it was {early:.4} (medians)."
+        "The training accuracy ends {now:.4} above the validation accuracy; in the first third of the epochs the gap was {early:.4} (medians)."
     );
     Some(Finding::new(Kind::Overfitting, Severity::Warning, statement).suggest(suggestions(record)))
 }
@@ -106,7 +104,7 @@ fn suggestions(record: &Record<'_>) -> Vec<Suggestion> {
                 "augmentation.horizontal_flip_probability",
                 0.5,
                 Some(augmentation.horizontal_flip_probability),
-                "twice the pictures, where a mirrored picture keeps its class",
+                "doubles the training images, if a mirrored image keeps its class",
             ));
         }
         if augmentation.random_crop_padding == 0 {
@@ -114,7 +112,7 @@ fn suggestions(record: &Record<'_>) -> Vec<Suggestion> {
                 "augmentation.random_crop_padding",
                 4,
                 Some(0),
-                "where an object stands in the picture then tells nothing; 4 is usual for 32 x 32",
+                "the network then cannot rely on the position of an object; 4 is usual for 32 x 32",
             ));
         }
     }
@@ -125,7 +123,7 @@ fn suggestions(record: &Record<'_>) -> Vec<Suggestion> {
             "model.dropout",
             two_digits((model.dropout + 0.2).min(0.5)),
             Some(model.dropout),
-            "the last layer can rely on single features less",
+            "the last layer then relies less on single features",
         ));
     }
     let training = record.settings.training;
@@ -136,7 +134,7 @@ fn suggestions(record: &Record<'_>) -> Vec<Suggestion> {
             "training.optimizer.weight_decay",
             more,
             Some(decay),
-            "smaller weights learn fewer pictures by heart",
+            "smaller weights memorise fewer images",
         ));
     }
     if training.label_smoothing == 0.0 {
@@ -144,7 +142,7 @@ fn suggestions(record: &Record<'_>) -> Vec<Suggestion> {
             "training.label_smoothing",
             0.1,
             Some(0.0),
-            "the loss no longer asks for certainty",
+            "the loss then no longer rewards overconfidence",
         ));
     }
     found.truncate(MOST_SUGGESTIONS);

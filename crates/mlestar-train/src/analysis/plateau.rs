@@ -1,4 +1,5 @@
-//! Nothing has changed for long, at a rate that still allows change, or the rate allows none.
+//! Loss and accuracy have not changed for long: although the learning rate would still allow it, or because it
+//! is too low.
 
 use super::robust::{lowest, median};
 use super::suggest::{learning_rate, set, short};
@@ -6,20 +7,20 @@ use super::{Finding, Kind, Record, Severity, Suggestion};
 use crate::config::ScheduleKind;
 
 const FEWEST_EPOCHS: usize = 10;
-/// So large a share of the epochs, and so many of them at least, without change is a plateau.
+/// A plateau is this share of the epochs without change, and at least this many epochs.
 const SHARE: f64 = 0.3;
 const FEWEST_FLAT: usize = 5;
-/// The validation loss has improved when it fell below its lowest by this factor ...
+/// The validation loss has improved when it fell below its lowest value by this factor ...
 const LOSS_PROGRESS: f64 = 0.995;
-/// ... the validation accuracy when it rose above its highest by so much ...
+/// ... the validation accuracy when it rose above its highest value by this much ...
 const ACCURACY_PROGRESS: f64 = 0.002;
-/// ... and the training loss moves when its median falls by this factor.
+/// ... and the training loss when its median fell by this factor.
 const TRAIN_PROGRESS: f64 = 0.98;
-/// Who knows nearly all training pictures has learned what there is.
+/// A network that classifies this share of the training images correctly has nothing left to learn.
 const LEARNED: f64 = 0.98;
-/// A training whose loss is still above this share of the first has not begun to learn: underfitting.
+/// A loss still above this share of the initial loss has not begun to fall: that is underfitting.
 const NOT_BEGUN: f64 = 0.9;
-/// A rate below this share of the highest hardly changes the weights.
+/// A rate below this share of the highest one hardly changes the weights.
 const NEAR_ZERO: f64 = 0.02;
 
 pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
@@ -38,20 +39,19 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
     let all_small = rates[start..]
         .iter()
         .all(|rate| *rate < NEAR_ZERO * highest);
-    // With a schedule that ends at 0 the last epochs change nothing: that is how it ends.
+    // A schedule that ends at 0 changes nothing in the last epochs. That is intended.
     let ends_at_zero = rates.last().is_some_and(|last| *last < NEAR_ZERO * highest);
     if ends_at_zero && !all_small {
         return None;
     }
     let figures = format!(
-        "In the last {n_flat} epochs, from epoch {first} on, neither the losses nor the validation \
-         accuracy improved (training loss {}, validation accuracy {:.4})",
+        "In the last {n_flat} epochs, since epoch {first}, neither the losses nor the validation accuracy improved (training loss {}, validation accuracy {:.4})",
         short(record.epochs[n - 1].train_loss),
         record.validated().last()?.accuracy,
     );
     let finding = if all_small {
         let statement = format!(
-            "{figures}: the learning rate was at most {} then, {:.1}% of the highest.",
+            "{figures}: the learning rate was at most {} in these epochs, {:.1}% of the highest.",
             short(rates[start]),
             100.0 * rates[start] / highest
         );
@@ -64,9 +64,9 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
     Some(finding.at_epochs([first]))
 }
 
-/// Whether nothing improved from the epoch with index `start` on; `None` where that cannot be told.
+/// Whether nothing improved since the epoch with index `start`; `None` if that cannot be determined.
 fn is_flat(record: &Record<'_>, start: usize) -> Option<bool> {
-    // What was not validated is no number, and such are passed over.
+    // Epochs without validation are NaN, and `lowest` skips NaN.
     let validation = record.column(|epoch| epoch.validation_loss.unwrap_or(f64::NAN));
     let accuracy = record.column(|epoch| -epoch.validation_accuracy.unwrap_or(f64::NAN));
     let train = &record.column(|epoch| epoch.train_loss)[start..];
@@ -90,24 +90,25 @@ fn lower_rate(record: &Record<'_>) -> Vec<Suggestion> {
     let kind = record.settings.training.schedule.kind;
     let cosine = (kind == ScheduleKind::Constant)
         .then(|| {
-            let reason = "a rate that falls goes down where a constant one jumps from side to side";
+            let reason =
+                "a falling rate reduces the loss where a constant one only makes it oscillate";
             set("training.schedule.kind", "cosine", Some("constant"), reason)
         })
         .flatten();
     let slower = learning_rate(
         record,
         1.0 / 3.0,
-        "smaller steps go down where these do not",
+        "smaller steps can reduce the loss where these only make it oscillate",
     );
     cosine.into_iter().chain(slower).collect()
 }
 
-/// The schedule was over long before the training.
+/// The schedule ended long before the training.
 fn after_the_schedule(record: &Record<'_>) -> Option<Suggestion> {
     let training = record.settings.training;
     let horizon = training.schedule.t_max_epochs?;
     let key = "training.schedule.t_max_epochs";
-    let reason = "the rate then falls over the whole training";
+    let reason = "the rate then falls during the whole training";
     set(key, training.epochs as f64, Some(horizon), reason)
 }
 

@@ -1,4 +1,4 @@
-//! Reads what a training has recorded, or is recording.
+//! Reads the records of a finished or running training.
 
 use std::fs;
 use std::path::Path;
@@ -10,22 +10,22 @@ use serde_json::{Map, Value};
 
 use crate::{EpochRecord, StepRecord};
 
-/// The file with one [`EpochRecord`] a line.
+/// The file with one [`EpochRecord`] per line.
 pub const METRICS_FILE: &str = "metrics.jsonl";
-/// The file with one [`StepRecord`] a line, beside the other.
+/// The file with one [`StepRecord`] per line, beside the other.
 pub const STEPS_FILE: &str = "steps.jsonl";
 
-/// What a training has recorded.
+/// The records of a training.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct History {
     /// Its epochs, in order.
     pub epochs: Vec<EpochRecord>,
-    /// Its steps, in order; empty where none were recorded.
+    /// Its steps, in order; empty if none were recorded.
     pub steps: Vec<StepRecord>,
 }
 
 impl History {
-    /// Whether nothing has been recorded.
+    /// Whether there are no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.epochs.is_empty() && self.steps.is_empty()
@@ -36,13 +36,13 @@ impl History {
 ///
 /// # Errors
 ///
-/// [`ArtifactError::Missing`] when neither file is there; otherwise as [`read_epochs`].
+/// [`ArtifactError::Missing`] if neither file exists; otherwise as for [`read_epochs`].
 pub fn read_history(folder: &Path) -> Result<History, ArtifactError> {
     let epochs = read_epochs(folder);
     let steps = read_steps(folder)?;
     match epochs {
         Ok(epochs) => Ok(History { epochs, steps }),
-        // The first epoch may still be under way.
+        // The first epoch may still be running.
         Err(error) if error.is_missing() && !steps.is_empty() => Ok(History {
             epochs: Vec::new(),
             steps,
@@ -53,14 +53,14 @@ pub fn read_history(folder: &Path) -> Result<History, ArtifactError> {
 
 /// Reads `metrics.jsonl` in `folder`.
 ///
-/// A last line that is cut off is passed over: whoever writes it has not finished. A number that is
-/// `null`, which is how JSON writes what is not finite, is read as NaN. Where a training was resumed and
-/// epochs were trained twice, the later record of an epoch counts.
+/// An incomplete last line is skipped, because its writer has not finished it. `null`, the JSON form of a
+/// number that is not finite, is read as NaN. If a training was resumed and repeated epochs, the later record
+/// of an epoch counts.
 ///
 /// # Errors
 ///
-/// [`ArtifactError::Missing`], [`ArtifactError::Read`], or [`ArtifactError::Invalid`] with the file and
-/// the number of the first line that cannot be understood.
+/// [`ArtifactError::Missing`], [`ArtifactError::Read`], or [`ArtifactError::Invalid`] with the file and the
+/// number of the first line that cannot be parsed.
 pub fn read_epochs(folder: &Path) -> Result<Vec<EpochRecord>, ArtifactError> {
     let records = read_lines(&folder.join(METRICS_FILE))?;
     Ok(without_repeats(records, |record: &EpochRecord| {
@@ -68,11 +68,11 @@ pub fn read_epochs(folder: &Path) -> Result<Vec<EpochRecord>, ArtifactError> {
     }))
 }
 
-/// Reads `steps.jsonl` in `folder` as [`read_epochs`] does; without the file there are no steps.
+/// Reads `steps.jsonl` in `folder` as [`read_epochs`] does. If the file is missing, there are no steps.
 ///
 /// # Errors
 ///
-/// As [`read_epochs`], but for a missing file.
+/// As for [`read_epochs`], except for a missing file.
 pub fn read_steps(folder: &Path) -> Result<Vec<StepRecord>, ArtifactError> {
     match read_lines(&folder.join(STEPS_FILE)) {
         Ok(records) => Ok(without_repeats(records, |record: &StepRecord| record.step)),
@@ -87,8 +87,8 @@ fn without_repeats<T>(records: Vec<T>, number: impl Fn(&T) -> u64) -> Vec<T> {
     kept
 }
 
-/// Appends records. A number that does not exceed the one before it begins a repetition: what it repeats
-/// is dropped.
+/// Appends records. A record whose number is not above the one before it starts a repetition and replaces the
+/// records it repeats.
 pub(super) fn extend_in_order<T>(known: &mut Vec<T>, records: Vec<T>, number: impl Fn(&T) -> u64) {
     for record in records {
         while known
@@ -104,7 +104,7 @@ pub(super) fn extend_in_order<T>(known: &mut Vec<T>, records: Vec<T>, number: im
 fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ArtifactError> {
     let bytes = fs::read(path).map_err(|source| read_error(path, source))?;
     let (records, whole) = parse_lines(path, &bytes, 0)?;
-    // The last piece may be a whole record whose newline is missing.
+    // The last piece may be a complete record without its newline.
     let last = parse_line(&bytes[whole..]).ok().flatten();
     Ok(records.into_iter().chain(last).collect())
 }
@@ -117,8 +117,8 @@ pub(super) fn read_error(path: &Path, source: std::io::Error) -> ArtifactError {
     }
 }
 
-/// The records of the lines that end in a newline, and how many bytes those lines have. Messages count
-/// the lines from the one after `n_before`.
+/// The records of the lines that end in a newline, and the total length of these lines in bytes. Error messages
+/// count lines from the one after `n_before`.
 pub(super) fn parse_lines<T: DeserializeOwned>(
     path: &Path,
     bytes: &[u8],
@@ -156,7 +156,7 @@ fn parse_line<T: DeserializeOwned>(line: &[u8]) -> Result<Option<T>, serde_json:
     T::deserialize(MapDeserializer::new(fields)).map(Some)
 }
 
-/// A value that reads `null` as NaN.
+/// A number; `null` is read as NaN.
 struct Field(Value);
 
 impl<'de> IntoDeserializer<'de, serde_json::Error> for Field {

@@ -1,18 +1,18 @@
-//! Statistics that a few wild values do not move.
+//! Statistics that a few outliers do not change.
 
-/// The median of the finite values; `None` when there are none.
+/// The median of the finite values; `None` if there are none.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     mlestar_eval::median(&finite)
 }
 
-/// The medians of `n_blocks` parts of about equal length; parts without a finite value are left out.
+/// The medians of `n_blocks` blocks of roughly equal length. Blocks without a finite value are left out.
 pub(super) fn block_medians(values: &[f64], n_blocks: usize) -> Vec<f64> {
     let length = values.len().div_ceil(n_blocks.max(1)).max(1);
     values.chunks(length).filter_map(median).collect()
 }
 
-/// The highest median of a tenth of the values: what is usual where they are highest.
+/// The highest median over one tenth of the values: the normal level where the values are highest.
 pub(super) fn highest_level(values: &[f64]) -> Option<f64> {
     block_medians(values, 10).into_iter().max_by(f64::total_cmp)
 }
@@ -23,41 +23,41 @@ pub(super) fn lowest(values: &[f64]) -> Option<f64> {
     finite.min_by(f64::total_cmp)
 }
 
-/// A value far above those before it.
+/// A value far above the values before it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Spike {
-    /// The index of the first value that is too high.
+    /// Index of the first value that is too high.
     pub first: usize,
-    /// The index of the highest one.
+    /// Index of the highest value.
     pub peak: usize,
     /// The highest value.
     pub height: f64,
     /// The median of the values before the first.
     pub before: f64,
-    /// How many values later it was over; `None` if it was not within `WINDOW` values, or by the end.
+    /// After how many values the spike was over; `None` if it lasted longer than `WINDOW` values or until the
+    /// end.
     pub recovered_after: Option<usize>,
 }
 
-/// What is far above the values before it.
+/// The limits that make a value a spike.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SpikeLimits {
-    /// Above the median by so many standard deviations, estimated from the median absolute deviation.
+    /// Above the median by this many standard deviations, estimated from the median absolute deviation.
     pub deviations: f64,
-    /// And by at least this factor.
+    /// Also above the median by at least this factor.
     pub factor: f64,
 }
 
-/// So many values before a value say what is usual there.
+/// The window of values before a value that defines the normal level.
 const WINDOW: usize = 100;
-/// Fewer than so many say nothing.
+/// A window with fewer values is not used.
 const FEWEST: usize = 20;
-/// For normally distributed values the standard deviation is so many times the median absolute
-/// deviation.
+/// For normally distributed values, the standard deviation is this many times the median absolute deviation.
 const MAD_TO_DEVIATION: f64 = 1.4826;
 
-/// Values far above the median of those before them, on a logarithmic scale: losses and norms vary by
-/// factors, and one scale then fits the beginning and the end of a training. Values that are not
-/// positive and finite are passed over.
+/// Finds values far above the median of those before them, on a logarithmic scale. Losses and norms vary by
+/// factors, and on this scale the same limits fit the beginning and the end of a training. Values that are not
+/// positive and finite are skipped.
 pub(super) fn spikes(values: &[f64], limits: SpikeLimits) -> Vec<Spike> {
     let mut window = Window::default();
     let mut found: Vec<Spike> = Vec::new();
@@ -81,7 +81,7 @@ pub(super) fn spikes(values: &[f64], limits: SpikeLimits) -> Vec<Spike> {
             if is_over || is_new_level {
                 found.extend(open.take());
             }
-            // What is usual is not learned from a spike.
+            // A spike does not enter the window, so it does not change the normal level.
             continue;
         }
         let log = value.ln();
@@ -125,7 +125,7 @@ impl Window {
         self.by_size.insert(at, value);
     }
 
-    /// Of at least one value.
+    /// Requires at least one value.
     fn median(&self) -> f64 {
         let n = self.by_size.len();
         match n {

@@ -1,13 +1,13 @@
-//! Steps that waited for their pictures.
+//! Steps that waited for their images.
 
 use super::suggest::short;
 use super::{Finding, Kind, Record, Severity};
 
-/// Waiting for less than this share of the training is nothing.
+/// Waiting for less than this share of the training is no finding.
 const WORTH_KNOWING: f64 = 0.05;
-/// Waiting for more is worth a warning.
+/// Waiting for more than this share is a warning.
 const LONG: f64 = 0.2;
-/// A shorter training is at the mercy of its first batch.
+/// In a shorter training, the first batch dominates the figures.
 const SHORTEST_SECONDS: f64 = 2.0;
 
 pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
@@ -25,7 +25,7 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
         }
     }
     let share = waited / seconds;
-    // The steps must have taken some time as well.
+    // The steps themselves must also have taken some time.
     if !(seconds >= SHORTEST_SECONDS && (WORTH_KNOWING..1.0).contains(&share)) {
         return None;
     }
@@ -34,9 +34,7 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
         false => Severity::Note,
     };
     let statement = format!(
-        "Steps waited {waited:.0} of {seconds:.0} s ({:.0}%) for pictures: they could have trained {} \
-         pictures/s and got {}. More threads (--threads) make batches faster where processors are free; on a \
-         GPU, training.picture_memory = \"device\" makes them there.",
+        "Steps waited {waited:.0} of {seconds:.0} s ({:.0}%) for images: they could train {} images/s but received {}. More threads (--threads) prepare batches faster if processors are idle; on a GPU, training.picture_memory = \"device\" prepares them there.",
         100.0 * share,
         short(images / (seconds - waited)),
         short(images / seconds),
@@ -65,15 +63,14 @@ mod tests {
         assert_eq!(finding.severity, Severity::Note);
         assert!(
             finding.statement.starts_with(
-                "Steps waited 100 of 500 s (20%) for pictures: they could have trained 312 pictures/s \
-                 and got 250."
+                "Steps waited 100 of 500 s (20%) for images: they could train 312 images/s but received 250."
             ),
             "{}",
             finding.statement
         );
         record.epochs[0].loader_wait_seconds = 6.0;
         assert_eq!(found(&record, Kind::SlowLoader).severity, Severity::Warning);
-        // An epoch whose figures are not numbers does not hide the others.
+        // An epoch without finite figures does not hide the other epochs.
         record.epochs[0].loader_wait_seconds = f64::NAN;
         assert_eq!(found(&record, Kind::SlowLoader).severity, Severity::Note);
     }

@@ -1,12 +1,11 @@
-//! Changes of single keys: each leaves the key's range alone and is absent where it would change
-//! nothing.
+//! Changes of single keys. A change that would leave the key's range or change nothing is not suggested.
 
 use std::fmt::Debug;
 
 use super::{Record, Suggestion};
 use crate::config::{OptimizerKind, ScheduleKind};
 
-/// Any key; `None` where the value is the configured one.
+/// A change of any key; `None` if the key already has the value.
 pub(super) fn set<T: Debug + PartialEq>(
     key: &str,
     value: T,
@@ -16,7 +15,7 @@ pub(super) fn set<T: Debug + PartialEq>(
     if configured.as_ref() == Some(&value) {
         return None;
     }
-    // Rust writes numbers and booleans as TOML does.
+    // Rust formats numbers and booleans as TOML does.
     Some(Suggestion {
         key: key.to_owned(),
         value: format!("{value:?}"),
@@ -25,7 +24,7 @@ pub(super) fn set<T: Debug + PartialEq>(
     })
 }
 
-/// The learning rate, times `factor`.
+/// The learning rate multiplied by `factor`.
 pub(super) fn learning_rate(record: &Record<'_>, factor: f64, reason: &str) -> Option<Suggestion> {
     const HIGHEST: f64 = 10.0;
     let configured = record.settings.training.optimizer.learning_rate;
@@ -37,26 +36,25 @@ pub(super) fn learning_rate(record: &Record<'_>, factor: f64, reason: &str) -> O
     set(key, value, Some(configured), reason)
 }
 
-/// Clipping at twice the usual norm, where nothing is clipped yet.
+/// Clipping at twice the usual norm, if the training does not clip yet.
 pub(super) fn clipping(record: &Record<'_>, usual_norm: Option<f64>) -> Option<Suggestion> {
     if record.settings.training.max_gradient_norm.is_some() {
         return None;
     }
-    // Twice the norm must be a number too.
+    // Twice the norm must still be finite.
     let usual = usual_norm.filter(|norm| *norm > 0.0 && *norm < f64::MAX / 4.0);
     let value = two_digits(usual.map_or(1.0, |norm| 2.0 * norm));
     let reason = match usual {
         Some(norm) => format!(
-            "gradients longer than twice the usual norm of {} are shortened, the others are left \
-             alone",
+            "clipping shortens only the gradients longer than twice the usual norm of {}",
             short(norm)
         ),
-        None => "single long gradients then cannot throw the weights off".to_owned(),
+        None => "a single large gradient then cannot ruin the weights".to_owned(),
     };
     set("training.max_gradient_norm", value, None, reason)
 }
 
-/// A warm-up, where the schedule allows one and has none.
+/// A warm-up, if the schedule allows one and has none.
 pub(super) fn warm_up(record: &Record<'_>, reason: &str) -> Option<Suggestion> {
     let training = record.settings.training;
     let schedule = &training.schedule;
@@ -73,7 +71,7 @@ pub(super) fn warm_up(record: &Record<'_>, reason: &str) -> Option<Suggestion> {
     set(key, value, Some(schedule.warmup_epochs), reason)
 }
 
-/// Whether the configured rate is high for the update rule, by the usual recipes.
+/// Whether the configured rate is high for the update rule, by common recipes.
 pub(super) fn is_rate_high(record: &Record<'_>) -> bool {
     let optimizer = &record.settings.training.optimizer;
     let usual = match optimizer.kind {
@@ -83,9 +81,9 @@ pub(super) fn is_rate_high(record: &Record<'_>) -> bool {
     optimizer.learning_rate > usual
 }
 
-/// Rounded to two significant digits: finer settings promise what nobody measured.
+/// Rounded to two significant digits: more digits would suggest a precision that nobody measured.
 pub(super) fn two_digits(value: f64) -> f64 {
-    // Parsed from its own decimal form, so that it is written as short as it is meant.
+    // Parsed from its own decimal form, so that it prints in its shortest form.
     format!("{value:.1e}").parse().unwrap_or(value)
 }
 

@@ -1,4 +1,4 @@
-//! Histories made for tests.
+//! Simulated histories for tests.
 
 use super::{Finding, Kind, Settings, analyse};
 use crate::config::TrainingConfig;
@@ -6,11 +6,11 @@ use crate::schedule::Schedule;
 use crate::{EpochRecord, StepRecord};
 use mlestar_random::Stream;
 
-/// An ordinary training: losses fall, accuracies rise, with noise from step to step.
+/// An ordinary training: losses fall and accuracies rise, with noise from step to step.
 pub(super) struct Simulation {
     pub seed: u64,
     pub epochs: usize,
-    /// 0 for a training that kept no record of its steps.
+    /// 0 for a training without step records.
     pub steps_per_epoch: usize,
     /// Standard deviation of the logarithm of a step's loss.
     pub noise: f64,
@@ -94,7 +94,7 @@ fn loss_at(progress: f64) -> f64 {
 struct Noise(Stream);
 
 impl Noise {
-    /// A factor whose logarithm is normal.
+    /// A factor with a normally distributed logarithm.
     fn factor(&mut self, deviation: f64) -> f64 {
         (deviation * self.0.normal()).exp()
     }
@@ -111,7 +111,7 @@ pub(super) fn kinds(record: &Record) -> Vec<Kind> {
         .collect()
 }
 
-/// The one finding of this kind.
+/// The only finding of this kind.
 pub(super) fn found(record: &Record, kind: Kind) -> Finding {
     let mut findings = findings(record);
     findings.retain(|finding| finding.kind == kind);

@@ -1,4 +1,4 @@
-//! Epochs that trained slower than those before.
+//! Epochs that ran slower than the epochs before.
 
 use super::robust::median;
 use super::suggest::short;
@@ -6,21 +6,21 @@ use super::{Finding, Kind, Record, Severity};
 
 /// An epoch is slow below this share of the usual speed.
 const SLOW: f64 = 0.7;
-/// The usual speed is the median of the last so many epochs that were not slow, and of so many at least.
+/// The usual speed is the median of this many previous epochs that were not slow; it needs at least this many.
 const MOST_USUAL: usize = 8;
 const FEWEST_USUAL: usize = 2;
-/// Shorter epochs are at the mercy of whatever else the machine does for a moment.
+/// Other work on the machine dominates the speed of shorter epochs.
 const SHORTEST_SECONDS: f64 = 2.0;
-/// A loss of more than this share of the time is worth a warning.
+/// Losing more than this share of the time is a warning.
 const TIME_LOST: f64 = 0.1;
 
 pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
     let mut usual: Vec<f64> = Vec::new();
-    // Index, speed and usual speed of the slow epochs.
+    // Index, speed and usual speed of each slow epoch.
     let mut slow: Vec<(usize, f64, f64)> = Vec::new();
     let (mut seconds, mut seconds_lost) = (0.0, 0.0);
     for (index, epoch) in record.epochs.iter().enumerate() {
-        // As if all pictures were of full size.
+        // As if all images had full size.
         let speed = epoch.images_per_second * epoch.picture_area;
         if !(speed.is_finite() && speed > 0.0 && epoch.seconds.is_finite()) {
             continue;
@@ -47,9 +47,8 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
         n => format!("; {n} of {} epochs were slow", record.epochs.len()),
     };
     let statement = format!(
-        "Epoch {} trained {} pictures/s after a median of {}, {:.0}% fewer{others}. That cost {:.0} of {:.0} \
-         s. Something else may have used the machine, memory may have run short, or the \
-         processor may have been throttled.",
+        "Epoch {} trained {} images/s after a median of {}, {:.0}% fewer{others}. That cost {:.0} of {:.0} \
+         s. Possible causes: another program used the machine, memory ran short, or the processor was throttled.",
         record.epochs[index].epoch,
         short(speed),
         short(before),
@@ -78,7 +77,7 @@ mod tests {
         assert!(
             finding
                 .statement
-                .contains("trained 100 pictures/s after a median of 2")
+                .contains("trained 100 images/s after a median of 2")
         );
         for epoch in &mut record.epochs[9..] {
             epoch.images_per_second = 100.0;

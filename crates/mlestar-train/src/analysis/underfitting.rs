@@ -1,22 +1,22 @@
-//! The training ended before it had learned what it could, or never began to learn.
+//! The training ended before the network had learned what it could, or the loss hardly fell.
 
 use super::suggest::{is_rate_high, learning_rate, set, short, two_digits};
 use super::{Finding, Kind, Record, Severity, Suggestion};
 
 const FEWEST_EPOCHS: usize = 5;
-/// A loss that ends above this share of what it was at the beginning has hardly been learned from.
+/// A loss that ends above this share of the initial loss has hardly fallen.
 const HARDLY_LEARNED: f64 = 0.9;
-/// The end is this share of the epochs.
+/// The end of the training is this share of the epochs.
 const END_SHARE: f64 = 0.2;
-/// The training accuracy still rises when it gained more than this in the end ...
+/// The training accuracy still rises if it gained more than this at the end ...
 const STILL_RISING: f64 = 0.01;
-/// ... and by more than this it rises fast.
+/// ... and it rises fast if it gained more than this.
 const RISING_FAST: f64 = 0.03;
-/// Above this training accuracy there is little left to learn.
+/// Above this training accuracy, little is left to learn.
 const NEARLY_ALL: f64 = 0.95;
-/// Below this one there is much.
+/// Below this training accuracy, much is left to learn.
 const LITTLE: f64 = 0.7;
-/// A validation accuracy so far below the training accuracy speaks against training for longer.
+/// If the validation accuracy is this far below the training accuracy, a longer training would not help.
 const OVERFITTING_GAP: f64 = 0.05;
 
 pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
@@ -33,8 +33,7 @@ fn hardly_learned(record: &Record<'_>) -> Option<Finding> {
         return None;
     }
     let statement = format!(
-        "After {} epochs the training loss is {}, hardly below the {} of the beginning; training accuracy \
-         {:.4}.",
+        "After {} epochs the training loss is {}, hardly below the initial {}; the training accuracy is {:.4}.",
         record.epochs.len(),
         short(last.train_loss),
         short(initial),
@@ -44,9 +43,9 @@ fn hardly_learned(record: &Record<'_>) -> Option<Finding> {
         true => learning_rate(
             record,
             0.1,
-            "at so high a rate every step undoes the one before",
+            "at such a high rate, each step undoes the one before",
         ),
-        false => learning_rate(record, 5.0, "at so low a rate the weights hardly move"),
+        false => learning_rate(record, 5.0, "at such a low rate, the weights hardly change"),
     };
     Some(
         Finding::new(Kind::Underfitting, Severity::Problem, statement)
@@ -63,7 +62,7 @@ fn still_rising(record: &Record<'_>) -> Option<Finding> {
     let n_end = ((END_SHARE * n as f64).round() as usize).max(2);
     let (then, last) = (&record.epochs[n - 1 - n_end], &record.epochs[n - 1]);
     let gain = last.train_accuracy - then.train_accuracy;
-    // The last epoch is always validated.
+    // The last epoch always has a validation.
     let validation_accuracy = last.validation_accuracy?;
     let is_room = last.train_accuracy < NEARLY_ALL
         && validation_accuracy >= last.train_accuracy - OVERFITTING_GAP;
@@ -83,8 +82,7 @@ fn still_rising(record: &Record<'_>) -> Option<Finding> {
         None => String::new(),
     };
     let statement = format!(
-        "The training accuracy still rose when the training ended: from {:.4} to {:.4} in the last {n_end} \
-         of {n} epochs, with a validation accuracy of {:.4}{rate}.",
+        "The training accuracy was still rising at the end: from {:.4} to {:.4} in the last {n_end} of {n} epochs; the validation accuracy is {:.4}{rate}.",
         then.train_accuracy, last.train_accuracy, validation_accuracy
     );
     let factor = if gain > RISING_FAST { 2.0 } else { 1.5 };
@@ -94,7 +92,7 @@ fn still_rising(record: &Record<'_>) -> Option<Finding> {
         "training.epochs",
         epochs,
         Some(configured),
-        "what still rises has more to give; the schedule stretches with the epochs",
+        "the accuracy was still rising; the schedule adapts to the number of epochs",
     );
     Some(
         Finding::new(Kind::Underfitting, severity, statement)
@@ -112,8 +110,7 @@ fn less_dropout(record: &Record<'_>) -> Option<Suggestion> {
     if model.dropout < MUCH || !is_held_back {
         return None;
     }
-    let reason =
-        "pictures are classified better without dropout than with it: there is too much of it";
+    let reason = "validation, which runs without dropout, is more accurate than training: dropout is too high";
     set(
         "model.dropout",
         two_digits(model.dropout / 2.0),
@@ -144,7 +141,7 @@ mod tests {
             finding.statement
         );
         assert_eq!(finding.suggestions[0].to_string(), "training.epochs=40");
-        // A training that goes on has not ended too early.
+        // An unfinished training has not ended too early.
         record.config.epochs = 50;
         assert!(kinds(&record).is_empty(), "{:?}", kinds(&record));
     }

@@ -1,20 +1,20 @@
-//! The validation loss is far above what guessing costs: no overfitting, the steps are too long.
+//! The validation loss is far above the loss of guessing. That is not overfitting: the steps are too large.
 
 use super::robust::median;
 use super::suggest::{learning_rate, short};
 use super::{Finding, Kind, Record, Severity};
 
-/// The end is the median of so many validations.
+/// The final loss is the median over this many validations.
 const LAST: usize = 3;
-/// Overfitting ends at a few times the loss of guessing; so many times it are logits that have run away.
+/// Overfitting ends at a few times the loss of guessing; this many times means exploding logits.
 const TIMES: f64 = 20.0;
-/// The loss of guessing among 1,000 classes, where the first step is not known.
+/// The loss of guessing among 1,000 classes, used if the first step is not known.
 const GUESSING: f64 = 6.9;
 
 pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
     let losses: Vec<f64> = record.validated().iter().map(|at| at.loss).collect();
     let now = median(&losses[losses.len().saturating_sub(LAST)..])?;
-    // Before the first update the network guesses: about the logarithm of the number of classes.
+    // Before the first update the network guesses: the loss is about the logarithm of the number of classes.
     let first = record.steps.first().map(|step| step.loss);
     let guessing = first
         .filter(|loss| loss.is_finite() && *loss > 0.0)
@@ -23,9 +23,7 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
         return None;
     }
     let statement = format!(
-        "The validation loss ends at {}, {:.0} times the loss of guessing ({}): the network is sure of wrong \
-         answers beyond all measure. The learning rate is the first thing to rule out; this is not how \
-         overfitting looks.",
+        "The validation loss ends at {}, {:.0} times the loss of guessing ({}): the network gives wrong answers with extreme confidence. First check the learning rate; this is not a sign of overfitting.",
         short(now),
         now / guessing,
         short(guessing),
@@ -34,7 +32,7 @@ pub(super) fn find(record: &Record<'_>) -> Option<Finding> {
         Finding::new(Kind::WildValidation, Severity::Problem, statement).suggest(learning_rate(
             record,
             0.1,
-            "steps that are far too long throw the weights about",
+            "steps that are far too large make the weights useless",
         )),
     )
 }

@@ -1,4 +1,4 @@
-//! Batches for training steps: made by the loader's threads, or on the device that trains.
+//! Batches for training steps, prepared by the loader's threads or on the training device.
 
 mod resident;
 
@@ -11,11 +11,11 @@ use mlestar_kernels::backend as kernels;
 use crate::{PictureMemory, TrainError, device::catching_out_of_memory, mix::Mixture};
 use resident::{AreaMeans, ResidentPictures};
 
-/// With [`PictureMemory::Auto`], a device holds no more than this of them.
+/// Limit of the device memory for images with [`PictureMemory::Auto`].
 const MOST_RESIDENT_BYTES: usize = 1 << 30;
 
-/// Pictures of a step, `[n, 3, height, width]`, augmented and normalised.
-#[allow(clippy::large_enum_variant)] // There is one a step.
+/// Images of a step, `[n, 3, height, width]`, augmented and normalised.
+#[allow(clippy::large_enum_variant)] // There is one per step.
 pub(crate) enum Pictures {
     Host(Vec<f32>),
     Device(Tensor<4>),
@@ -33,14 +33,14 @@ impl Pictures {
     }
 }
 
-/// Pictures and labels of one step.
+/// Images and labels of one step.
 pub(crate) struct StepBatch {
     pub pictures: Pictures,
     /// Labels, `[n]`.
     pub labels: Vec<u32>,
-    /// Index of every picture in the set, `[n]`.
+    /// Index of every image in the set, `[n]`.
     pub indices: Vec<usize>,
-    /// Height and width of the pictures.
+    /// Height and width of the images.
     pub size: [usize; 2],
 }
 
@@ -55,7 +55,7 @@ impl From<Batch> for StepBatch {
     }
 }
 
-/// Makes the batches of a training.
+/// Prepares the batches of a training.
 pub(crate) struct BatchSource {
     loader: Loader,
     resident: Option<Arc<ResidentPictures>>,
@@ -66,7 +66,7 @@ impl BatchSource {
     ///
     /// # Errors
     ///
-    /// When the device is to hold the pictures and fails; where it is free not to, they stay on the host.
+    /// If the device must hold the images and fails. If it need not hold them, they stay on the host instead.
     pub(crate) fn new(
         loader: Loader,
         memory: PictureMemory,
@@ -89,7 +89,7 @@ impl BatchSource {
         self.loader.batches_per_epoch()
     }
 
-    /// Whether the pictures are in the memory of the device that trains.
+    /// Whether the images are in the memory of the training device.
     pub(crate) fn is_resident(&self) -> bool {
         self.resident.is_some()
     }
@@ -103,7 +103,7 @@ impl BatchSource {
         Ok(self.loader.shrunk_to(size)?.epoch(epoch as u64).next())
     }
 
-    /// The batches of `epoch` from `first` on, with pictures of `size`, height and width.
+    /// The batches of `epoch` starting with `first`, with images of `size` (height and width).
     pub(crate) fn epoch_from(
         &self,
         epoch: usize,
@@ -130,7 +130,7 @@ impl BatchSource {
     }
 }
 
-/// Whether the device is to hold pictures that take `bytes` there.
+/// Whether the device is to hold images that take `bytes` there.
 fn is_resident(memory: PictureMemory, is_cpu: bool, bytes: usize) -> bool {
     match memory {
         PictureMemory::Host => false,
@@ -139,7 +139,7 @@ fn is_resident(memory: PictureMemory, is_cpu: bool, bytes: usize) -> bool {
     }
 }
 
-/// What `upload` gives; none where memory is short and the host will do.
+/// The result of `upload`; `None` if memory is short and the images may stay on the host.
 fn uploaded<T>(
     memory: PictureMemory,
     upload: impl FnOnce() -> Result<T, TrainError>,

@@ -1,4 +1,4 @@
-//! Pictures in the memory of a device, and their augmentation there.
+//! Stores and augments images in the memory of a device.
 
 mod warp;
 
@@ -12,23 +12,23 @@ use mlestar_data::{
 
 use crate::TrainError;
 
-/// No buffer is larger, for the least that a WebGPU device can bind is 128 MiB.
+/// Limit of a buffer's size: the minimum that every WebGPU device can bind is 128 MiB.
 const MOST_BYTES_AT_ONCE: usize = 120 << 20;
 
-/// Red, green and blue of a pixel in the bytes of an integer.
+/// Red, green and blue of a pixel, packed into the bytes of an integer.
 const BYTES_PER_PIXEL: usize = size_of::<i32>();
 
-/// The pictures of a set on a device. In operations of Burn, which every backend has, it does what
-/// [`Augmenter::apply`](mlestar_data::augment::Augmenter::apply) does on the host, to the bit but for
-/// the rounding of warps, brightness, contrast, saturation and area means.
+/// The images of a set on a device. Using only Burn operations, which every backend has, it does what
+/// [`Augmenter::apply`](mlestar_data::augment::Augmenter::apply) does on the host. The results are equal to the
+/// bit, except for rounding in warps, brightness, contrast, saturation and area means.
 pub(super) struct ResidentPictures {
-    /// `[n, height * width + 1]` each: a pixel's red in the lowest byte, then green, then blue; the last
-    /// pixel of every picture is black, what padding shows.
+    /// `[n, height * width + 1]` each: a pixel's red in the lowest byte, then green, then blue. The last pixel
+    /// of every image is black; padding uses it.
     chunks: Vec<Tensor<2, Int>>,
     pictures_per_chunk: usize,
-    /// `[3 * 256]`, the normalised value of every byte of each channel.
+    /// `[3 * 256]`: the normalised value of every byte of each channel.
     normalized: Tensor<1>,
-    /// `[256]`, every byte as a value in [0, 1].
+    /// `[256]`: every byte as a value in [0, 1].
     levels: Tensor<1>,
     normalization: Normalization,
     size: [usize; 2],
@@ -36,7 +36,7 @@ pub(super) struct ResidentPictures {
 }
 
 impl ResidentPictures {
-    /// What the pictures of `set` take on a device.
+    /// Bytes that the images of `set` take on a device.
     pub(super) fn bytes(set: &ImageSet) -> usize {
         set.len() * picture_bytes(set)
     }
@@ -49,7 +49,7 @@ impl ResidentPictures {
         Self::in_chunks(set, normalization, device, MOST_BYTES_AT_ONCE)
     }
 
-    /// With at most `most_bytes` a chunk, but at least one picture.
+    /// With at most `most_bytes` per chunk, but at least one image.
     pub(super) fn in_chunks(
         set: &ImageSet,
         normalization: &Normalization,
@@ -77,9 +77,9 @@ impl ResidentPictures {
             size: [set.height(), set.width()],
             device: device.clone(),
         };
-        // That there is room for them is found out now.
+        // Fails now if the memory does not suffice.
         device.sync().map_err(|error| TrainError::Device {
-            action: "copying the training pictures",
+            action: "copying the training images",
             message: error.to_string(),
         })?;
         Ok(resident)
@@ -89,8 +89,8 @@ impl ResidentPictures {
         &self.device
     }
 
-    /// The pictures of a batch, `[n, 3, height, width]`, augmented, normalised and, where there are
-    /// `means`, made smaller.
+    /// The images of a batch, `[n, 3, height, width]`, augmented, normalised and, if `means` is given, resized
+    /// to a smaller size.
     pub(super) fn images(&self, plan: &BatchPlan, means: Option<&AreaMeans>) -> Tensor<4> {
         let n = plan.views.len();
         let [height, width] = self.size;
@@ -128,14 +128,14 @@ impl ResidentPictures {
         }
     }
 
-    /// The pictures with these indices, `[n, height * width + 1]`.
+    /// The images with these indices, `[n, height * width + 1]`.
     fn pictures(&self, indices: &[usize]) -> Tensor<2, Int> {
         if let [all] = self.chunks.as_slice() {
             return all
                 .clone()
                 .select(0, self.integers(indices.iter().copied()));
         }
-        // From each chunk those that it has, one chunk after the other; then into the batch's order.
+        // Takes the images of one chunk after the other, then restores the order of the batch.
         let mut order: Vec<usize> = (0..indices.len()).collect();
         order.sort_by_key(|&position| indices[position] / self.pictures_per_chunk);
         let parts = order.chunk_by(|&a, &b| {
@@ -154,7 +154,7 @@ impl ResidentPictures {
         sorted.select(0, self.integers(places.into_iter()))
     }
 
-    /// Which pixel of its picture each pixel of a batch shows, `[n, height * width]`.
+    /// For each pixel of a batch, the index of the source pixel in its image, `[n, height * width]`.
     fn positions(&self, views: &[PictureView]) -> Tensor<2, Int> {
         let [height, width] = self.size;
         let black = height * width;
@@ -165,12 +165,12 @@ impl ResidentPictures {
         let columns = columns.slice_dim(1, margin..margin + width);
         let rows: Tensor<3, Int> = rows.reshape([n, height, 1]);
         let positions = rows + columns.reshape([n, 1, width]);
-        // What is black in either direction lies at or beyond the black pixel.
+        // A black pixel in either direction has an index at or beyond the black pixel.
         positions.clamp_max(black as i32).reshape([n, black])
     }
 
-    /// Where the row begins that each row of a batch and of the margin around it shows, and the column that each
-    /// column shows, `[n, side + 2 * margin]` each; that of the black pixel where it is black.
+    /// For each row of a batch and of its margin, the start of the source row, and for each column the source
+    /// column; `[n, side + 2 * margin]` each. The index of the black pixel if it is black.
     fn sources(&self, views: &[PictureView]) -> [Tensor<2, Int>; 2] {
         let [height, width] = self.size;
         let black = height * width;
@@ -210,7 +210,8 @@ impl ResidentPictures {
         })
     }
 
-    /// Brightness, contrast, saturation and normalisation of red, green and blue in [0, 1], `[n, pixels]` each.
+    /// Applies brightness, contrast, saturation and normalisation to red, green and blue in [0, 1],
+    /// `[n, pixels]` each.
     fn jittered(&self, levels: [Tensor<2>; 3], factors: &[[f32; 3]]) -> [Tensor<2>; 3] {
         let [n, _] = levels[0].dims();
         let column = |of: &dyn Fn(&[f32; 3]) -> f32| {
@@ -256,10 +257,9 @@ impl ResidentPictures {
     }
 }
 
-/// How a device makes pictures smaller.
+/// Resizes images to a smaller size on a device.
 pub(super) struct AreaMeans {
-    /// For rows, then columns: the first, second and so on that each one of the result takes of the
-    /// source, and its share.
+    /// For rows, then columns: the first, second and further source index of each result, with its share.
     terms: [Vec<(Tensor<1, Int>, Tensor<1>)>; 2],
 }
 
@@ -268,7 +268,7 @@ impl AreaMeans {
         let terms = spans.map(|spans| {
             let most = spans.iter().map(|span| span.shares.len()).max();
             let term = |number: usize| {
-                // A span with fewer terms takes its first again, with no share.
+                // A span with fewer terms repeats its first one with share 0.
                 let share = |span: &AreaSpan| span.shares.get(number).copied().unwrap_or(0.0);
                 let source = |span: &AreaSpan| match number < span.shares.len() {
                     true => span.first + number,
@@ -305,7 +305,7 @@ fn picture_bytes(set: &ImageSet) -> usize {
     (set.height() * set.width() + 1) * BYTES_PER_PIXEL
 }
 
-/// The pixels of a planar picture, and a black one.
+/// The pixels of a planar image, followed by a black one.
 fn packed(planes: &[u8]) -> impl Iterator<Item = i32> {
     let area = planes.len() / ImageSet::CHANNELS;
     let (red, rest) = planes.split_at(area);

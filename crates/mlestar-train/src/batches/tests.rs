@@ -46,7 +46,7 @@ fn loader(set: &Arc<ImageSet>, augmentation: &AugmentationConfig, batch_size: us
     .unwrap()
 }
 
-/// The largest difference between what a device makes of batches and what the host makes.
+/// The largest difference between batches prepared on a device and on the host.
 fn difference(loader: &Loader, resident: &ResidentPictures, epoch: u64) -> f32 {
     let means = loader
         .area_spans()

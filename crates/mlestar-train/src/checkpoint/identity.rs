@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::config::TrainingConfig;
 
-/// Everything that decides a training's result, apart from the device.
+/// Everything that determines the result of a training, apart from the device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingIdentity {
     /// Seed of all random choices.
@@ -23,32 +23,33 @@ pub struct TrainingIdentity {
     pub augmentation: AugmentationConfig,
     /// The normalisation.
     pub normalization: Normalization,
-    /// Hash of the file whose weights it begins with.
+    /// Hash of the file with the initial weights.
     #[serde(default)]
     pub initial_weights: Option<ContentHash>,
-    /// Hashes of the weights of the networks that it learns from.
+    /// Hashes of the teachers' weights.
     #[serde(default)]
     pub teachers: Vec<ContentHash>,
-    /// Hash of the training pictures, their labels and the class names.
+    /// Hash of the training images, their labels and the class names.
     pub train: ContentHash,
-    /// Hash of the validation pictures, their labels and the class names.
+    /// Hash of the validation images, their labels and the class names.
     pub validation: ContentHash,
 }
 
 impl TrainingIdentity {
-    /// The architecture, where the network is one of `mlestar-model`.
+    /// The architecture, if the network is one of `mlestar-model`.
     ///
     /// # Errors
     ///
-    /// Why the description is none of theirs, in words.
+    /// The reason, in words, why the description is none of `mlestar-model`.
     pub fn spec(&self) -> Result<ModelSpec, String> {
         ModelSpec::deserialize(&self.model)
-            .map_err(|error| format!("its network is none of mlestar-model: {error}"))
+            .map_err(|error| format!("its network is not one of mlestar-model: {error}"))
     }
 
-    /// What differs in a way that makes it another training, as `key: value here, value there`.
+    /// The differences that make it another training, as `key: value here, value there`.
     ///
-    /// What [`TrainingConfig::extends`] lets pass does not matter: such a training can be resumed to go on for longer.
+    /// Differences that [`TrainingConfig::extends`] allows are ignored: such a training can be resumed and
+    /// extended.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut differences = Vec::new();
@@ -108,8 +109,8 @@ pub(crate) fn hash_of_state(state: &[NamedTensor]) -> ContentHash {
     ContentHash::of_bytes(&bytes)
 }
 
-/// A hash of everything in `set` that training depends on: pixels, labels, sizes and the names of the classes, not where
-/// pictures come from.
+/// A hash of everything in `set` that training depends on: pixels, labels, sizes and the names of the classes,
+/// but not where the images come from.
 #[must_use]
 pub fn hash_of_set(set: &ImageSet) -> ContentHash {
     let per_picture = ImageSet::CHANNELS * set.height() * set.width();

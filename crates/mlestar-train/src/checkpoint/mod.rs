@@ -1,21 +1,20 @@
-//! Checkpoints: everything that a training needs to go on as if it had never stopped.
+//! Checkpoints: everything a training needs to resume as if it had never stopped.
 //!
-//! A checkpoint is a folder with
+//! A checkpoint is a folder with these files:
 //!
-//! - `model.safetensors`: parameters and running statistics (f32, the names of
-//!   [`ImageClassifier::state`]) as they are validated: averaged where the training averages,
-//! - `training_model.safetensors`: the newest ones, where those are averages,
-//! - `best_model.safetensors`: those of the best epoch so far, unless that is this epoch,
+//! - `model.safetensors`: parameters and running statistics (f32, the names of [`ImageClassifier::state`]) of
+//!   the model that is validated; averages if the training averages weights,
+//! - `training_model.safetensors`: the newest weights, if `model.safetensors` holds averages,
+//! - `best_model.safetensors`: the weights of the best epoch so far, unless that is this epoch,
 //! - `optimizer.safetensors`: the optimizer's moments,
 //! - `checkpoint.json`: a [`CheckpointRecord`] with the hashes of the other files.
 //!
-//! A checkpoint stands after a finished epoch or, if [`CheckpointRecord::position`] says so, within the
-//! next one. Random choices need no state of their own: they derive from the seed, the epoch and the
-//! step.
+//! A checkpoint holds the state after a finished epoch or, if [`CheckpointRecord::position`] is set, within the
+//! next one. Random choices need no state of their own: they are derived from the seed, the epoch and the step.
 //!
-//! Folders are written beside their place and renamed into it; a crash leaves the old or the new
-//! one. `last` moves to `previous` first, any other folder to a hidden name, from which a resumed
-//! training brings it back if the new one did not get into its place.
+//! A folder is written under a temporary name and renamed, so a crash leaves the old or the new one. First,
+//! `last` is renamed to `previous`, and any other folder to a hidden name. If the new folder did not reach its
+//! place, a resumed training restores the old one.
 
 mod identity;
 mod tensors;
@@ -39,18 +38,18 @@ use crate::{EpochRecord, Remedy, TrainError, history::Progress};
 /// `checkpoint.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointRecord {
-    /// Epochs finished; 0 is the initial state.
+    /// Number of finished epochs; 0 is the initial state.
     pub epoch: usize,
-    /// Where within the epoch after those it stands; `None` is its beginning.
+    /// Position within the next epoch; `None` is its beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<EpochPosition>,
-    /// Optimizer steps taken.
+    /// Number of optimizer steps.
     pub optimizer_steps: u64,
-    /// What every finished epoch gave.
+    /// The record of every finished epoch.
     pub history: Vec<EpochRecord>,
     /// The best epoch and the state of early stopping.
     pub progress: Progress,
-    /// What was done about accidents so far.
+    /// The remedies so far.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<Remedy>,
     /// What the training depends on.
@@ -65,47 +64,47 @@ impl Artifact for CheckpointRecord {
 }
 
 impl CheckpointRecord {
-    /// Steps of the epoch after the finished ones that are in the checkpoint.
+    /// Steps of the unfinished epoch that the checkpoint contains.
     #[must_use]
     pub fn steps_into_epoch(&self) -> usize {
         self.position.as_ref().map_or(0, |position| position.steps)
     }
 
-    /// Whether the best model is another than the checkpoint's.
+    /// Whether the best model differs from the checkpoint's model.
     pub(crate) fn best_is_other(&self) -> bool {
         let best = self.progress.best.as_ref();
         best.is_some_and(|best| best.epoch != self.epoch || self.position.is_some())
     }
 }
 
-/// A place within an epoch, with what its steps gave so far.
+/// A position within an epoch, with the results of its steps so far.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochPosition {
-    /// Steps of the epoch that were taken.
+    /// Steps of the epoch so far.
     pub steps: usize,
-    /// Pictures seen in them.
+    /// Images seen in them.
     pub images: usize,
-    /// Sum of the loss over these pictures.
+    /// Sum of the loss over these images.
     pub loss_sum: f64,
-    /// Pictures of them classified correctly as they were seen.
+    /// How many of them were classified correctly, as the network saw them.
     pub correct: f64,
     /// Sum of the gradient norms of the steps.
     pub gradient_norm_sum: f64,
     /// Seconds that the steps took.
     pub seconds: f64,
-    /// Seconds of these spent waiting for pictures.
+    /// Seconds of these spent waiting for images.
     pub loader_wait_seconds: f64,
 }
 
 /// A checkpoint in memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// What `checkpoint.json` says; `files` is filled in by [`save`].
+    /// Contents of `checkpoint.json`; [`save`] fills in `files`.
     pub record: CheckpointRecord,
-    /// The model at this point, as it is validated.
+    /// The model at this point that is validated.
     pub model: Vec<NamedTensor>,
-    /// The model that training goes on with, if `model` is an average.
+    /// The model that the training continues to update, if `model` is an average.
     pub training_model: Option<Vec<NamedTensor>>,
     /// The model of the best epoch, if that is an earlier one.
     pub best_model: Option<Vec<NamedTensor>>,
@@ -121,29 +120,29 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// The checkpoint of the last finished epoch.
 pub(crate) const LAST: &str = "last";
-/// The one that `last` was before.
+/// The checkpoint that `last` replaced.
 pub(crate) const PREVIOUS: &str = "previous";
 /// The checkpoint of the best epoch.
 pub(crate) const BEST: &str = "best";
-/// Checkpoints that are kept for good: `epoch-0010` and so on.
+/// Checkpoints that are kept permanently: `epoch-0010` and so on.
 pub(crate) const EPOCH_PREFIX: &str = "epoch-";
 
 impl Checkpoint {
-    /// The weights of the best epoch; of the initial state before any epoch has ended.
+    /// The weights of the best epoch; before the end of the first epoch, the initial weights.
     #[must_use]
     pub fn best_state(&self) -> &[NamedTensor] {
         self.best_model.as_deref().unwrap_or(&self.model)
     }
 
-    /// The weights that training goes on with.
+    /// The weights that the training updates.
     #[must_use]
     pub fn training_state(&self) -> &[NamedTensor] {
         self.training_model.as_deref().unwrap_or(&self.model)
     }
 }
 
-/// Writes a checkpoint as the folder `folder`, replacing what is there. If the folder is called
-/// `last`, the one it replaces is kept as `previous` beside it.
+/// Writes a checkpoint to `folder` and replaces an existing one. If the folder is called `last`, the one it
+/// replaces is kept beside it as `previous`.
 ///
 /// # Errors
 ///
@@ -154,7 +153,7 @@ pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<(), TrainError> {
     fs::create_dir_all(&staging).map_err(TrainError::io("creating", &staging))?;
     let written = write_files(&staging, checkpoint).and_then(|()| put_in_place(&staging, folder));
     if written.is_err() {
-        // The first error is the one worth reporting.
+        // Report the first error.
         let _ = fs::remove_dir_all(&staging);
     }
     written
@@ -209,7 +208,7 @@ fn beside(folder: &Path, suffix: &str) -> PathBuf {
     folder.with_file_name(format!(".{name}.{suffix}"))
 }
 
-/// Clears away what a process left that was killed while it saved a checkpoint in `folder`.
+/// Removes what a process left behind that was killed while it saved a checkpoint in `folder`.
 pub(crate) fn recover(folder: &Path) -> Result<(), TrainError> {
     for hidden in names_in(folder)? {
         let Some((name, suffix)) = hidden
@@ -231,7 +230,7 @@ pub(crate) fn recover(folder: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// The names of what is in `folder`; none if it is absent.
+/// The names of the entries of `folder`; none if it does not exist.
 fn names_in(folder: &Path) -> Result<Vec<String>, TrainError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -280,11 +279,11 @@ pub fn load(folder: &Path) -> Result<Checkpoint, TrainError> {
     })
 }
 
-/// Checks every file of a checkpoint against its hash, without building anything of it.
+/// Checks every file of a checkpoint against its hash without loading the model.
 ///
 /// # Errors
 ///
-/// As [`load`].
+/// As for [`load`].
 pub fn verify(folder: &Path) -> Result<CheckpointRecord, TrainError> {
     let record = read_record(folder)?;
     for name in record.files.keys() {
@@ -293,12 +292,12 @@ pub fn verify(folder: &Path) -> Result<CheckpointRecord, TrainError> {
     Ok(record)
 }
 
-/// The model of a checkpoint, on `device`; of its files only the weights are read and checked.
+/// The model of a checkpoint, on `device`. Only the record and the weights are read and checked.
 ///
 /// # Errors
 ///
-/// As [`load`] for the record and the weights, and [`TrainError::Model`] when the weights are not those of the recorded
-/// architecture.
+/// As for [`load`], for the record and the weights; [`TrainError::Model`] if the weights do not fit the
+/// recorded architecture.
 pub fn load_model(folder: &Path, device: &Device) -> Result<ImageClassifier, TrainError> {
     let record = read_record(folder)?;
     let bytes = read_checked(folder, &record, MODEL)?;
@@ -311,18 +310,17 @@ pub fn load_model(folder: &Path, device: &Device) -> Result<ImageClassifier, Tra
     Ok(spec.init(0, device).load_state(&state, device)?)
 }
 
-/// Where the weights of a checkpoint stand.
+/// The path of a checkpoint's weights.
 pub(crate) fn weights_file(folder: &Path) -> PathBuf {
     folder.join(MODEL)
 }
 
-/// The model whose weights stand in `file`, a `model.safetensors` taken out of its checkpoint, on
-/// `device`.
+/// The model with the weights in `file`, a `model.safetensors` outside its checkpoint, on `device`.
 ///
 /// # Errors
 ///
-/// [`TrainError::DamagedCheckpoint`] when the file cannot be read or is no safetensors file of 32-bit
-/// floats; [`TrainError::Model`] when the weights are not those of `spec`.
+/// [`TrainError::DamagedCheckpoint`] if the file cannot be read or is no safetensors file of 32-bit floats;
+/// [`TrainError::Model`] if the weights do not fit `spec`.
 pub fn load_weights(
     file: &Path,
     spec: &ModelSpec,
@@ -333,16 +331,16 @@ pub fn load_weights(
     Ok(spec.init(0, device).load_state(&state, device)?)
 }
 
-/// The tensors of a `model.safetensors`, or why there are none.
+/// The tensors of a `model.safetensors`, or why they cannot be read.
 pub(crate) fn read_weights(file: &Path) -> Result<Vec<NamedTensor>, String> {
     let bytes = fs::read(file).map_err(|error| format!("it cannot be read ({error})"))?;
     tensors::from_bytes(&bytes)
 }
 
-/// Reads what the checkpoint in `folder` says of itself, without its weights.
+/// Reads the record of the checkpoint in `folder`, without its weights.
 ///
 /// # Errors
-/// [`TrainError::DamagedCheckpoint`] when its record is missing, cannot be read or contradicts itself.
+/// [`TrainError::DamagedCheckpoint`] if the record is missing, cannot be read or contradicts itself.
 pub fn read_record(folder: &Path) -> Result<CheckpointRecord, TrainError> {
     let path = folder.join(RECORD);
     let record: CheckpointRecord =
@@ -388,13 +386,13 @@ fn damaged(folder: &Path, reason: String) -> TrainError {
     }
 }
 
-/// The folders in `folder` that may be checkpoints, the newest first; among equals `last`.
+/// The folders in `folder` that may be checkpoints, newest first; of equally new ones, `last` comes first.
 pub(crate) fn candidates(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
     let mut found = Vec::new();
     for name in names_in(folder)? {
         if is_checkpoint_name(&name) {
             let path = folder.join(&name);
-            // A record that cannot be read sorts first, so that its refusal is reported.
+            // An unreadable record sorts first, so that it is reported.
             let age = read_record(&path).map_or((usize::MAX, 0), |record| {
                 (record.epoch, record.steps_into_epoch())
             });
@@ -423,7 +421,7 @@ pub(crate) fn retain_newest(folder: &Path, kept: usize) -> Result<(), TrainError
     Ok(())
 }
 
-/// Removes the checkpoints that an earlier training left in `folder`.
+/// Removes the checkpoints of an earlier training in `folder`.
 pub(crate) fn clear(folder: &Path) -> Result<(), TrainError> {
     for path in candidates(folder)? {
         remove_folder(&path)?;

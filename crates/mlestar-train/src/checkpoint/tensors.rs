@@ -36,7 +36,7 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Vec<NamedTensor>, String> {
             values,
         });
     }
-    // The file's own order is a detail of the format.
+    // The order within the file is a detail of the format.
     state.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(state)
 }

@@ -7,13 +7,14 @@ use serde::{
 
 use crate::TrainError;
 
-/// Key `class_weights`: how much the pictures of each class count in the loss.
+/// Key `class_weights`: how much the images of each class count in the loss.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClassWeights {
-    /// Written `"balanced"`: inversely to the number of training pictures, `n / (k n_c)` for class `c`
-    /// of `k` classes, so that every class weighs the same and the mean weight of a picture is 1.
+    /// Written `"balanced"`: the weights are inversely proportional to the number of training images,
+    /// `n / (k n_c)` for class `c` of `k` classes. Every class then has the same total weight, and the mean weight of
+    /// an image is 1.
     Balanced,
-    /// Written as a list of numbers: a weight for each class, in the order of the classes.
+    /// Written as a list of numbers: one weight per class, in the order of the classes.
     List(Vec<f64>),
 }
 
@@ -35,12 +36,12 @@ impl ClassWeights {
         Err(TrainError::out_of_range("class_weights", self, limit))
     }
 
-    /// A weight for each of `n_classes` classes, given the labels of all training pictures.
+    /// A weight for each of `n_classes` classes, given the labels of all training images.
     ///
     /// # Errors
     ///
-    /// [`TrainError::OutOfRange`] when a list is not of that length, or a class that is to be balanced
-    /// has no pictures.
+    /// [`TrainError::OutOfRange`] if a list does not have that length, or if a class has no images and the
+    /// weights are to be balanced.
     pub fn resolve(&self, labels: &[u32], n_classes: usize) -> Result<Vec<f64>, TrainError> {
         match self {
             Self::List(weights) if weights.len() == n_classes => Ok(weights.clone()),
@@ -61,7 +62,7 @@ impl ClassWeights {
                 if let Some(class) = counts.iter().position(|&count| count == 0) {
                     let limit = format!(
                         "a list of {n_classes} numbers here, because class {class} (from 0) has no \
-                         training pictures"
+                         training images"
                     );
                     return Err(TrainError::out_of_range("class_weights", self, limit));
                 }
@@ -72,7 +73,7 @@ impl ClassWeights {
     }
 }
 
-/// As it is written in a config.
+/// In the form in which a config contains it.
 impl fmt::Display for ClassWeights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -176,7 +177,7 @@ mod tests {
         assert_eq!(
             message(ClassWeights::Balanced),
             "class_weights = \"balanced\" is out of range: it must be a list of 3 numbers here, \
-             because class 1 (from 0) has no training pictures"
+             because class 1 (from 0) has no training images"
         );
         assert_eq!(
             message(ClassWeights::List(vec![1.0, 2.5])),

@@ -4,29 +4,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-/// Section `[training.distillation]`; present, the network learns from what trained networks make of the pictures as well
-/// as from the labels (knowledge distillation; Hinton et al. 2015, <https://arxiv.org/abs/1503.02531>).
+/// Section `[training.distillation]`. If present, the network learns from the predictions of trained networks
+/// as well as from the labels (knowledge distillation; Hinton et al. 2015, <https://arxiv.org/abs/1503.02531>).
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
-/// | `teachers` | none | checkpoints; their probabilities are averaged | 1 to 16 folders |
+/// | `teachers` | none | checkpoints of the teachers; their probabilities are averaged | 1 to 16 folders |
 /// | `weight` | 0.7 | share of the loss that compares with the teachers; the rest compares with the labels | 0 < w <= 1 |
-/// | `temperature` | 3 | what the logits of both are divided by for it | 0.1 to 100 |
+/// | `temperature` | 3 | divisor of the logits of teachers and network in this comparison | 0.1 to 100 |
 ///
-/// With `p` the mean of the teachers' softmax and `q` the network's, both of logits divided by the temperature `T`, the
-/// loss is `(1 - w) loss(labels) + w T^2 sum p (ln p - ln q)`, the second a mean over pictures. The teachers see the
-/// pictures as the network does, augmented and mixed, each as it is alone (no averages over moved or mirrored ones), as if
-/// deployed: running statistics, no dropout. They are not asked about pictures that
-/// [`progressive_resizing`](crate::TrainingConfig::progressive_resizing) made smaller; there the labels are all.
+/// Let `p` be the mean of the teachers' softmax and `q` the network's softmax, both of logits divided by the
+/// temperature `T`. The loss is `(1 - w) loss(labels) + w T^2 sum p (ln p - ln q)`, where the second term is a
+/// mean over images. The teachers see the same augmented and mixed images as the network, each as a single
+/// view. They run as in deployment: running statistics, no dropout. They are not used for images that
+/// [`progressive_resizing`](crate::TrainingConfig::progressive_resizing) made smaller; for these, only the
+/// labels count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DistillationConfig {
-    /// Folders of checkpoints of networks for the same classes and size of pictures; any
-    /// architecture will do.
+    /// Checkpoint folders of networks for the same classes and image size; any architecture is allowed.
     pub teachers: Vec<PathBuf>,
     /// Share of the loss that compares with the teachers.
     pub weight: f64,
-    /// What logits are divided by before they are compared.
+    /// Divisor of the logits in this comparison.
     pub temperature: f64,
 }
 

@@ -3,16 +3,16 @@ use serde::{Deserialize, Serialize};
 use super::{MAX_EPOCHS, fraction, in_range};
 use crate::TrainError;
 
-/// Section `[training.early_stopping]`; leaving it out switches early stopping off.
+/// Section `[training.early_stopping]`. Without it, early stopping is off.
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
-/// | `patience` | 10 | epochs without progress after which training stops | 1 to 100000 |
-/// | `min_delta` | 0 | progress is a validation accuracy higher by more than this | 0 <= d < 1 |
+/// | `patience` | 10 | the training stops after this many epochs without progress | 1 to 100000 |
+/// | `min_delta` | 0 | progress is a validation accuracy that is higher by more than this | 0 <= d < 1 |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EarlyStoppingConfig {
-    /// Epochs without progress after which training stops, at the end of one that was validated.
+    /// The training stops after this many epochs without progress, at the end of a validated epoch.
     pub patience: usize,
     /// Progress is a validation accuracy (0-1) that is higher by more than this.
     pub min_delta: f64,

@@ -2,12 +2,12 @@ use super::TrainingConfig;
 use crate::ScheduleKind;
 
 impl TrainingConfig {
-    /// Whether a training under `before` is the beginning of one under `self`, so that its checkpoints can be gone on
-    /// with: every step is the same, and there are at least as many epochs and at least as much patience.
+    /// Whether a training with `self` can resume the checkpoints of a training with `before`. Every step must
+    /// be the same, and `self` must have at least as many epochs and at least as much patience.
     ///
-    /// How often checkpoints are written, how many are kept, the limit of time and what is done about accidents do
-    /// not matter; neither does where the file of initial weights or of a teacher lies, for its content is compared
-    /// elsewhere.
+    /// Some keys do not matter: how often checkpoints are written, how many are kept, the time limit, and the
+    /// recovery. The paths of the initial weights and of teachers do not matter either, because their contents
+    /// are compared elsewhere.
     ///
     /// ```
     /// use mlestar_train::{ScheduleKind, TrainingConfig};
@@ -25,9 +25,9 @@ impl TrainingConfig {
             early.map_or(usize::MAX, |early| early.patience)
         };
         let min_delta = |config: &Self| config.early_stopping.as_ref().map(|early| early.min_delta);
-        // Without early stopping nothing was compared with its smallest step.
+        // Without early stopping, `min_delta` was not used.
         let same_progress = self.early_stopping.is_none() || min_delta(self) == min_delta(before);
-        // The last epoch is always validated: the longer training must validate it too.
+        // The last epoch is always validated, so the longer training must validate it too.
         let same_validations = self.epochs == before.epochs
             || before
                 .epochs
@@ -39,8 +39,8 @@ impl TrainingConfig {
             && same_validations
     }
 
-    /// This config with one value for all that changes no step, so that two trainings whose configs are equal in this
-    /// form take the same steps for as long as both go on.
+    /// This config with fixed values for all keys that change no step. Two trainings whose configs are equal in
+    /// this form take the same steps, as far as both run.
     pub(crate) fn deciding_steps(&self) -> Self {
         let mut own = self.clone();
         own.checkpoint_every_epochs = 0;
@@ -60,7 +60,7 @@ impl TrainingConfig {
             ScheduleKind::Constant | ScheduleKind::Step | ScheduleKind::Plateau => None,
             _ => Some(schedule.horizon_epochs(own.epochs)),
         };
-        // Smaller pictures come by fractions of the epochs.
+        // The sizes of smaller images depend on fractions of the epochs.
         if own.progressive_resizing.is_empty() {
             own.epochs = 1;
         }

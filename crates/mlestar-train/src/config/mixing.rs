@@ -2,15 +2,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-/// Section `[training.mixing]`: training batches whose pictures are mixed with one another.
+/// Section `[training.mixing]`: mixes the images of a training batch with one another.
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
-/// | `mixup_alpha` | 0 | mixup (blended pictures): shares are drawn from Beta(a, a); 0 is off | 0, or 0.001 to 100 |
-/// | `cutmix_alpha` | 0 | CutMix (a box of another picture): likewise | 0, or 0.001 to 100 |
+/// | `mixup_alpha` | 0 | mixup (blended images): the shares are drawn from Beta(a, a); 0 is off | 0, or 0.001 to 100 |
+/// | `cutmix_alpha` | 0 | CutMix (a box from another image): the shares are drawn from Beta(a, a); 0 is off |
+/// 0, or 0.001 to 100 |
 /// | `probability` | 1 | share of the batches that are mixed | 0 to 1 |
 ///
-/// With both on, a fair coin decides for each batch.
+/// If both are on, a fair coin decides for each batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MixingConfig {
@@ -23,7 +24,7 @@ pub struct MixingConfig {
 }
 
 impl Default for MixingConfig {
-    /// Off; a method that is switched on is applied to every batch.
+    /// Off; if a method is switched on, it is applied to every batch.
     fn default() -> Self {
         Self {
             mixup_alpha: 0.0,

@@ -33,45 +33,45 @@ pub use spec::TrainingSpec;
 
 use crate::TrainError;
 
-/// How to train, as a user writes it.
+/// The training settings, as a user writes them.
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
 /// | `epochs` | 100 | passes over the training set | 1 to 100000 |
-/// | `batch_size` | 128 | pictures a step | 1 to 65536 |
+/// | `batch_size` | 128 | images per step | 1 to 65536 |
 /// | `accumulation_steps` | 1 | parts in which a batch is computed, to save memory | 1 to the batch size |
 /// | `optimizer` | Adam, 0.001 | see [`OptimizerConfig`] | |
 /// | `schedule` | cosine | see [`ScheduleConfig`] | |
 /// | `early_stopping` | off | stop for lack of progress, see [`EarlyStoppingConfig`] | |
 /// | `label_smoothing` | 0 | share of the target spread over all classes | 0 <= a < 1 |
 /// | `class_weights` | none | how much each class counts in the loss, see [`ClassWeights`] | `"balanced"`, or a number above 0 for each class |
-/// | `focal_gamma` | none | focal loss: how much less easy pictures count | 0 < g <= 10; without label smoothing |
+/// | `focal_gamma` | none | focal loss: how much less easy images count | 0 < g <= 10; without label smoothing |
 /// | `mixing` | off | mixup and CutMix, see [`MixingConfig`] | |
-/// | `progressive_resizing` | none | smaller pictures in the first epochs, see [`ProgressiveResizing`] | at most 16 entries |
-/// | `initial_weights` | none | a checkpoint's `model.safetensors`, whose weights training begins with; its head may be of another shape, and then begins anew | a path |
-/// | `picture_memory` | `"auto"` | where the training pictures are kept and augmented, see [`PictureMemory`] | `"auto"`, `"host"`, `"device"` |
-/// | `precision` | `"f32"` | what the factors of convolutions are rounded to, see [`PrecisionChoice`] | `"f32"`, `"bf16"`, `"auto"` |
-/// | `max_gradient_norm` | none | longest allowed norm of all gradients together | above 0 |
+/// | `progressive_resizing` | none | smaller images in the first epochs, see [`ProgressiveResizing`] | at most 16 entries |
+/// | `initial_weights` | none | a checkpoint's `model.safetensors` with the initial weights; a head of another shape starts with random weights | a path |
+/// | `picture_memory` | `"auto"` | where the training images are kept and augmented, see [`PictureMemory`] | `"auto"`, `"host"`, `"device"` |
+/// | `precision` | `"f32"` | precision of the factors of convolutions, see [`PrecisionChoice`] | `"f32"`, `"bf16"`, `"auto"` |
+/// | `max_gradient_norm` | none | limit of the global gradient norm | above 0 |
 /// | `ema` | off | averaged weights, see [`EmaConfig`] | |
-/// | `distillation` | off | learning from trained networks, see [`DistillationConfig`] | |
-/// | `checkpoint_every_epochs` | 10 | how often a checkpoint is kept; 0 never | 0 to 100000 |
-/// | `keep_checkpoints` | 3 | how many of these are kept, the newest; 0 keeps all | 0 to 100000 |
-/// | `checkpoint_every_minutes` | 10 | how often `last` is renewed within an epoch; 0 never | 0 to 100000 |
-/// | `histograms_every_epochs` | 1 | how often distributions go to TensorBoard; 0 never | 0 to 100000 |
-/// | `validate_every_epochs` | 1 | how often an epoch is validated; the last one is always | 1 to 100000 |
-/// | `evaluation_batch_size` | 256 | pictures at once in validation | 1 to 65536 |
-/// | `max_minutes` | none | training ends well after so long | above 0 |
-/// | `overfit_batches` | 0 | only this many batches of the training set are used, and the model is validated on them: a network that learns cannot fail to learn them by heart; 0 uses all | 0 to 100000 |
+/// | `distillation` | off | learn from trained networks, see [`DistillationConfig`] | |
+/// | `checkpoint_every_epochs` | 10 | epochs between checkpoints that are kept; 0 keeps none | 0 to 100000 |
+/// | `keep_checkpoints` | 3 | how many of these to keep, newest first; 0 keeps all | 0 to 100000 |
+/// | `checkpoint_every_minutes` | 10 | minutes between saves of `last` within an epoch; 0 never saves there | 0 to 100000 |
+/// | `histograms_every_epochs` | 1 | epochs between histograms for TensorBoard; 0 writes none | 0 to 100000 |
+/// | `validate_every_epochs` | 1 | epochs between validations; the last epoch is always validated | 1 to 100000 |
+/// | `evaluation_batch_size` | 256 | batch size of the validation | 1 to 65536 |
+/// | `max_minutes` | none | the training ends regularly after this time | above 0 |
+/// | `overfit_batches` | 0 | use only this many training batches, and validate on them: a network that can learn at all memorises them; 0 uses all | 0 to 100000 |
 /// | `recovery` | 2 attempts | see [`RecoveryConfig`] | |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
     /// Passes over the training set.
     pub epochs: usize,
-    /// Pictures in a training step.
+    /// Images in a training step.
     pub batch_size: usize,
-    /// Parts in which a batch is computed. Their gradients add up to the batch's; only batch
-    /// normalisation sees the difference.
+    /// Parts in which a batch is computed. Their gradients add up to the gradient of the batch; only batch
+    /// normalisation differs.
     pub accumulation_steps: usize,
     /// The update rule.
     pub optimizer: OptimizerConfig,
@@ -81,48 +81,48 @@ pub struct TrainingConfig {
     pub early_stopping: Option<EarlyStoppingConfig>,
     /// Share of the target that is spread evenly over all classes.
     pub label_smoothing: f64,
-    /// How much the pictures of each class count in the loss; `None` is the same for all.
+    /// How much the images of each class count in the loss; `None` weighs all classes equally.
     pub class_weights: Option<ClassWeights>,
     /// Exponent of the focal loss (Lin et al. 2017, <https://arxiv.org/abs/1708.02002>); `None` is
     /// cross-entropy.
     pub focal_gamma: Option<f64>,
-    /// Batches whose pictures are mixed with one another.
+    /// Mixing of the images of a batch.
     pub mixing: MixingConfig,
-    /// Smaller pictures in the first epochs, in order.
+    /// Smaller images in the first epochs, in order.
     pub progressive_resizing: Vec<ProgressiveResizing>,
-    /// The `model.safetensors` of a checkpoint whose weights and running statistics training begins with, in place of
-    /// random ones. The networks may differ in the head, which then has its random weights.
+    /// A checkpoint's `model.safetensors` with the initial weights and running statistics. The networks may
+    /// differ in the head, which then keeps its random weights.
     pub initial_weights: Option<PathBuf>,
-    /// Where the training pictures are kept and augmented.
+    /// Where the training images are kept and augmented.
     pub picture_memory: PictureMemory,
-    /// How exactly convolutions are computed.
+    /// The precision of convolutions.
     pub precision: PrecisionChoice,
-    /// Longest allowed Euclidean norm of all gradients together; longer ones are shortened to it.
+    /// Limit of the global gradient norm; longer gradients are scaled down to it.
     pub max_gradient_norm: Option<f64>,
-    /// Averaged weights for validation and everything after it; `None` uses the newest.
+    /// Averaged weights for validation and everything after it; `None` uses the newest weights.
     pub ema: Option<EmaConfig>,
-    /// Trained networks that are learnt from as well; `None` learns from labels alone.
+    /// Trained networks to learn from in addition to the labels; `None` uses the labels only.
     pub distillation: Option<DistillationConfig>,
-    /// Every so many epochs a checkpoint is kept, besides the last and the best one.
+    /// A checkpoint is kept every this many epochs, besides the last and the best one.
     pub checkpoint_every_epochs: usize,
-    /// How many of these are kept, the newest; 0 keeps all.
+    /// How many of these checkpoints to keep, newest first; 0 keeps all.
     pub keep_checkpoints: usize,
-    /// After so many minutes since the last one, `last` is renewed in the middle of an epoch.
+    /// `last` is saved again within an epoch after this many minutes.
     pub checkpoint_every_minutes: f64,
-    /// After every so many epochs the distributions of weights and gradients, and the confusion matrix
-    /// where the epoch is validated, go into the event file.
+    /// Every this many epochs, the histograms of weights and gradients are written to the event file, and the
+    /// confusion matrix if the epoch is validated.
     pub histograms_every_epochs: usize,
-    /// Every so many epochs, and after the last one, the model is validated. Only a validated epoch can be
-    /// the best one, stop the training early or lower the rate of a plateau.
+    /// The model is validated every this many epochs, and after the last one. Only a validated epoch can be the
+    /// best one, stop the training early or lower the rate of a plateau.
     pub validate_every_epochs: usize,
-    /// Pictures at once in validation.
+    /// Batch size of the validation.
     pub evaluation_batch_size: usize,
-    /// Minutes of training and validation after which the running epoch is cut short, validated and
-    /// the last.
+    /// Limit in minutes of training and validation. The running epoch is then cut short, validated, and is the
+    /// last.
     pub max_minutes: Option<f64>,
     /// Batches of the training set that are used for both training and validation; 0 uses all.
     pub overfit_batches: usize,
-    /// What is done about a loss that is not finite and about exhausted memory.
+    /// The remedies for a loss that is not finite and for exhausted memory.
     pub recovery: RecoveryConfig,
 }
 
@@ -166,13 +166,13 @@ const MAX_MINUTES: f64 = 100_000.0;
 const MAX_FOCAL_GAMMA: f64 = 10.0;
 
 impl TrainingConfig {
-    /// Whether `epoch`, from 1, is followed by a validation where nothing ends the training before its time.
+    /// Whether a validation follows `epoch` (from 1), unless something ends the training earlier.
     #[must_use]
     pub fn validates(&self, epoch: usize) -> bool {
         epoch == self.epochs || epoch.is_multiple_of(self.validate_every_epochs.max(1))
     }
 
-    /// How many epochs after `epoch`, from 1, are validated.
+    /// How many epochs after `epoch` (from 1) are validated.
     #[must_use]
     pub fn validations_after(&self, epoch: usize) -> usize {
         (epoch + 1..=self.epochs)
@@ -180,7 +180,7 @@ impl TrainingConfig {
             .count()
     }
 
-    /// Pictures that an epoch draws from, of a training set of `n`: fewer with `overfit_batches`.
+    /// Number of images, of a training set of `n`, that the epochs use: fewer with `overfit_batches`.
     fn pictures_in_use(&self, n: usize) -> usize {
         match self.overfit_batches {
             0 => n,
@@ -188,8 +188,8 @@ impl TrainingConfig {
         }
     }
 
-    /// Steps of an epoch on a training set of `n` pictures. An incomplete last batch is left out unless it is the only
-    /// one.
+    /// Steps of an epoch on a training set of `n` images. An incomplete last batch is left out unless it is the
+    /// only one.
     #[must_use]
     pub fn steps_per_epoch(&self, n: usize) -> usize {
         let n = self.pictures_in_use(n);
@@ -199,8 +199,8 @@ impl TrainingConfig {
         }
     }
 
-    /// Pictures of a training set of `n` that an epoch does not see, those of its incomplete last batch: others in
-    /// every epoch.
+    /// Number of images, of a training set of `n`, that an epoch leaves out because its last batch is
+    /// incomplete. They differ in every epoch.
     #[must_use]
     pub fn left_out_per_epoch(&self, n: usize) -> usize {
         let n = self.pictures_in_use(n);
@@ -210,16 +210,16 @@ impl TrainingConfig {
         }
     }
 
-    /// Whether the incomplete last batch of an epoch on `n` pictures is left out.
+    /// Whether the incomplete last batch of an epoch on `n` images is left out.
     pub(crate) fn drops_last(&self, n: usize) -> bool {
         n > self.batch_size
     }
 
-    /// The same, known to be within all ranges.
+    /// The checked config: all values are within their ranges.
     ///
     /// # Errors
     ///
-    /// [`TrainError::OutOfRange`] with the key, the value and what is allowed.
+    /// [`TrainError::OutOfRange`] with the key, the value and the allowed range.
     pub fn check(&self) -> Result<TrainingSpec, TrainError> {
         self.check_values()?;
         Ok(TrainingSpec::unchecked(self.clone()))
@@ -305,22 +305,22 @@ impl TrainingConfig {
             .map_or(Ok(()), EarlyStoppingConfig::check)
     }
 
-    /// Height and width of the training pictures in `epoch` (from 1), of pictures that are `full` pixels
-    /// high and wide.
+    /// Height and width of the training images in `epoch` (from 1), if the full size is `full`.
     #[must_use]
     pub fn picture_size(&self, epoch: usize, full: [usize; 2]) -> [usize; 2] {
         progressive_resizing::scaled(full, self.picture_scale(epoch))
     }
 
-    /// Area of a training picture in `epoch` (from 1) as a fraction of the full one, above 0 and at most 1.
-    /// A convolution costs about that much less; [`StepCosts`](crate::StepCosts) tells what a step does.
+    /// Area of a training image in `epoch` (from 1) as a fraction of the full area, above 0 and at most 1. The
+    /// cost of a convolution is roughly proportional to it; [`StepCosts`](crate::StepCosts) gives the cost of a
+    /// step.
     #[must_use]
     pub fn picture_area(&self, epoch: usize) -> f64 {
         self.picture_scale(epoch).powi(2)
     }
 
-    /// Who is learnt from besides the labels; nobody with `overfit_batches`, since what is to be learnt by heart must not
-    /// be contradicted.
+    /// The distillation settings in effect; none with `overfit_batches`, because teachers would contradict the
+    /// labels that are to be memorised.
     #[must_use]
     pub fn teaching(&self) -> Option<&DistillationConfig> {
         self.distillation
@@ -331,7 +331,7 @@ impl TrainingConfig {
     fn picture_scale(&self, epoch: usize) -> f64 {
         match self.overfit_batches {
             0 => ProgressiveResizing::scale_at(&self.progressive_resizing, epoch, self.epochs),
-            // What is to be learnt by heart must look the same every time.
+            // Images that are to be memorised must look the same every time.
             _ => 1.0,
         }
     }
@@ -344,7 +344,7 @@ impl TrainingConfig {
             format!("above 0 and at most {MAX_FOCAL_GAMMA} (leave it out for cross-entropy)")
         } else if self.label_smoothing > 0.0 {
             format!(
-                "left out with label_smoothing = {}: the focal loss has one label a picture",
+                "left out with label_smoothing = {}: the focal loss allows only one label per image",
                 self.label_smoothing
             )
         } else {
@@ -477,8 +477,7 @@ mod tests {
         }
         refused(
             "focal_gamma = 2.0\nlabel_smoothing = 0.1",
-            "focal_gamma = 2 is out of range: it must be left out with label_smoothing = 0.1: the focal \
-             loss has one label a picture",
+            "focal_gamma = 2 is out of range: it must be left out with label_smoothing = 0.1: the focal loss allows only one label per image",
         );
         let alpha = "is out of range: it must be 0 (off) or 0.001 to 100; 0.2 is usual for mixup, 1 for \
                      CutMix";
@@ -521,8 +520,8 @@ mod tests {
         );
         refused(
             "schedule = { kind = \"step\", milestones = [2], step_epochs = 3 }",
-            "schedule.step_epochs = 3 is out of range: it must be left out where milestones are given: \
-             the rate follows one of the two",
+            "schedule.step_epochs = 3 is out of range: it must be left out if milestones are given: \
+             the rate follows only one of the two",
         );
         refused(
             "schedule.milestones = [3.0, 2.5]",

@@ -3,7 +3,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::fraction;
 use crate::TrainError;
 
-/// The update rules; formulas as in PyTorch's `torch.optim` where it has them.
+/// The update rules; the formulas are PyTorch's (`torch.optim`) if it has the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -14,15 +14,15 @@ pub enum OptimizerKind {
     /// Adam with decoupled weight decay (Loshchilov and Hutter 2017,
     /// <https://arxiv.org/abs/1711.05101>).
     AdamW,
-    /// Stochastic gradient descent with momentum; weight decay as with Adam.
+    /// Stochastic gradient descent with momentum; weight decay as in Adam.
     Sgd,
-    /// Every value moves by the sign of its momentum (Chen et al. 2023,
-    /// <https://arxiv.org/abs/2302.06675>); weight decay is decoupled. Usual are a rate three to ten
-    /// times lower than AdamW's and a decay as much higher.
+    /// Every value moves by the sign of its momentum (Chen et al. 2023, <https://arxiv.org/abs/2302.06675>);
+    /// weight decay is decoupled. Usually, the rate is three to ten times lower than AdamW's and the decay
+    /// higher by the same factor.
     Lion,
-    /// Nesterov momentum whose direction is made orthogonal, for the filters of all convolutions but
-    /// the first (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon>); everything else
-    /// takes AdamW. Weight decay is decoupled. Usual are a rate of 0.02 and a momentum of 0.95.
+    /// Nesterov momentum with an orthogonalised direction, for the filters of all convolutions except the first
+    /// (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon>). All other parameters use AdamW.
+    /// Weight decay is decoupled. Usual values are a rate of 0.02 and a momentum of 0.95.
     Muon,
 }
 
@@ -33,13 +33,12 @@ pub enum Decay {
     /// Every parameter.
     #[default]
     All,
-    /// Filters of convolutions and weights of linear layers; neither biases nor what batch norm scales
-    /// and shifts by.
+    /// Filters of convolutions and weights of linear layers, but not biases or the parameters of batch norm.
     Weights,
 }
 
 impl Decay {
-    /// Whether a parameter of so many dimensions decays.
+    /// Whether a parameter with this many dimensions decays.
     pub(crate) fn applies(self, dimensions: usize) -> bool {
         self == Self::All || dimensions > 1
     }
@@ -49,16 +48,16 @@ impl Decay {
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
-/// | `kind` | `"adam"` | the rule | `"adam"`, `"adamw"`, `"sgd"`, `"lion"`, `"muon"` |
-/// | `learning_rate` | 0.001 | the schedule's highest rate | 0 < r <= 10 |
-/// | `weight_decay` | 0.0001 | L2 penalty (Adam, SGD) or decay of the parameter itself | 0 to 1 |
-/// | `decay` | `"all"` | what decays | `"all"`, `"weights"` |
+/// | `kind` | `"adam"` | the update rule | `"adam"`, `"adamw"`, `"sgd"`, `"lion"`, `"muon"` |
+/// | `learning_rate` | 0.001 | the highest rate of the schedule | 0 < r <= 10 |
+/// | `weight_decay` | 0.0001 | L2 penalty (Adam, SGD) or decoupled decay | 0 to 1 |
+/// | `decay` | `"all"` | which parameters decay | `"all"`, `"weights"` |
 /// | `momentum` | 0.9 | momentum of SGD and Muon | 0 <= m < 1 |
-/// | `nesterov` | false | SGD looks ahead (Muon always does) | needs momentum |
+/// | `nesterov` | false | Nesterov momentum for SGD (Muon always uses it) | needs momentum |
 /// | `beta1` | 0.9 | decay of Adam's first moment; Lion's share of the momentum in a step | 0 <= b < 1 |
 /// | `beta2` | 0.999, Lion 0.99 | decay of Adam's second moment or of Lion's momentum | 0 <= b < 1 |
 /// | `epsilon` | 1e-8 | added to Adam's denominator | 0 < e <= 1 |
-/// | `auxiliary_learning_rate` | 0.001 | Muon: highest rate of AdamW, which takes the first convolution, biases, batch norms and the head | 0 < r <= 10 |
+/// | `auxiliary_learning_rate` | 0.001 | Muon: highest rate of AdamW, which updates the first convolution, biases, batch norms and the head | 0 < r <= 10 |
 ///
 /// With Muon, AdamW uses `beta1`, `beta2`, `epsilon` and `weight_decay`, and its rate follows the same
 /// schedule.
@@ -69,7 +68,7 @@ pub struct OptimizerConfig {
     pub kind: OptimizerKind,
     /// The highest learning rate of the schedule.
     pub learning_rate: f64,
-    /// L2 penalty or decay.
+    /// L2 penalty or decoupled decay.
     pub weight_decay: f64,
     /// Which parameters decay.
     pub decay: Decay,
@@ -79,12 +78,12 @@ pub struct OptimizerConfig {
     pub nesterov: bool,
     /// Decay of Adam's first moment, or the share of the momentum in Lion's step.
     pub beta1: f64,
-    /// Decay of Adam's second moment or of Lion's momentum; `None` is the rule's usual value, see
+    /// Decay of Adam's second moment or of Lion's momentum; `None` is the usual value of the rule, see
     /// [`OptimizerConfig::beta2`].
     pub beta2: Option<f64>,
     /// Added to Adam's denominator.
     pub epsilon: f64,
-    /// The highest learning rate of what Muon leaves to AdamW.
+    /// The highest learning rate of the parameters that Muon leaves to AdamW.
     pub auxiliary_learning_rate: f64,
 }
 
@@ -105,7 +104,7 @@ impl Default for OptimizerConfig {
     }
 }
 
-/// Through the derived functions that `remote` makes.
+/// Uses the derived functions that `remote` generates.
 impl Serialize for OptimizerConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Self::serialize(self, serializer)
@@ -113,8 +112,8 @@ impl Serialize for OptimizerConfig {
 }
 
 impl<'de> Deserialize<'de> for OptimizerConfig {
-    /// A `beta2` that is the rule's usual value is as good as none: two ways to write one training must
-    /// be equal, or a checkpoint that was written with the value would be refused without it.
+    /// A `beta2` with the rule's usual value equals a missing one. Otherwise one training could be written in
+    /// two ways, and a checkpoint written with the value would be rejected without it.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut config = Self::deserialize(deserializer)?;
         if config.beta2 == Some(config.usual_beta2()) {
@@ -127,8 +126,8 @@ impl<'de> Deserialize<'de> for OptimizerConfig {
 const MAX_LEARNING_RATE: f64 = 10.0;
 
 impl OptimizerConfig {
-    /// Decay of Adam's second moment or of Lion's momentum: the configured one, or else 0.999, with
-    /// Lion 0.99.
+    /// Decay of Adam's second moment or of Lion's momentum: the configured value, otherwise 0.999, for Lion
+    /// 0.99.
     #[must_use]
     pub fn beta2(&self) -> f64 {
         self.beta2.unwrap_or_else(|| self.usual_beta2())
@@ -195,7 +194,7 @@ mod tests {
         assert_eq!(parsed("kind = 'lion'\nbeta2 = 0.98").beta2(), 0.98);
     }
 
-    /// Records of trainings were once written with the value.
+    /// Older records of trainings contain the value.
     #[test]
     fn the_usual_beta2_written_out_is_the_same_config() {
         assert_eq!(parsed("beta2 = 0.999"), OptimizerConfig::default());

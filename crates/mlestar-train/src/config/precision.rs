@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "burn")]
 use crate::TrainError;
 
-/// How exactly training computes convolutions, `training.precision`. Evaluation always takes 32 bits.
+/// The precision of convolutions in training, `training.precision`. Evaluation always uses 32 bits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PrecisionChoice {
-    /// With 32-bit floating point.
+    /// 32-bit floating point.
     #[default]
     F32,
-    /// With factors of 16 bits, see [`Precision::Bf16`](mlestar_model::Precision::Bf16); on the CPU only. A processor without instructions
-    /// for them takes longer than with `f32`.
+    /// Factors with 16 bits, see [`Precision::Bf16`](mlestar_model::Precision::Bf16); on the CPU only. A
+    /// processor without instructions for them is slower than with `f32`.
     Bf16,
-    /// `bf16` on a CPU with instructions for it (AVX-512 BF16, with or without AMX), else `f32`.
+    /// `bf16` on a CPU with instructions for it (AVX-512 BF16, with or without AMX), otherwise `f32`.
     Auto,
 }
 
 #[cfg(feature = "burn")]
 impl PrecisionChoice {
-    /// What it comes to on `device`.
+    /// The precision that this choice means on `device`.
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl PrecisionChoice {
         self.with(backend::available(device), Level::current().has_bfloat16())
     }
 
-    /// `has_kernels`: whether the device is a CPU; `is_fast`: whether that has the instructions.
+    /// `has_kernels`: whether the device is a CPU; `is_fast`: whether that CPU has the instructions.
     fn with(self, has_kernels: bool, is_fast: bool) -> Result<Precision, TrainError> {
         match self {
             Self::F32 => Ok(Precision::F32),
@@ -42,7 +42,7 @@ impl PrecisionChoice {
             Self::Bf16 => Err(TrainError::out_of_range(
                 "precision",
                 "bf16",
-                "\"f32\" or \"auto\" on a GPU: bfloat16 is for the CPU",
+                "\"f32\" or \"auto\" on a GPU: bfloat16 works only on the CPU",
             )),
             Self::Auto if has_kernels && is_fast => Ok(Precision::Bf16),
             Self::Auto => Ok(Precision::F32),
@@ -76,7 +76,7 @@ mod tests {
         let refused = PrecisionChoice::Bf16.with(false, true).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "precision = bf16 is out of range: it must be \"f32\" or \"auto\" on a GPU: bfloat16 is for the CPU"
+            "precision = bf16 is out of range: it must be \"f32\" or \"auto\" on a GPU: bfloat16 works only on the CPU"
         );
     }
 }

@@ -4,38 +4,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-/// Epochs with smaller pictures, an entry of `training.progressive_resizing`.
+/// Epochs with smaller images, an entry of `training.progressive_resizing`.
 ///
 /// | key | meaning | range |
 /// |---|---|---|
-/// | `until_fraction` | the epochs up to this fraction of all of them | above 0 and below 1, and more than that of the entry before |
-/// | `scale` | sides of the pictures, as a fraction of what they are | 0.1 to 1 |
+/// | `until_fraction` | applies until this fraction of all epochs | above 0 and below 1, and above that of the previous entry |
+/// | `scale` | height and width of the images, as a fraction of their full size | 0.1 to 1 |
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProgressiveResizing {
-    /// Fraction of the epochs after which this is over. The last epoch always has pictures of full size.
+    /// Fraction of the epochs until which this entry applies. The last epoch always has images of full size.
     pub until_fraction: f64,
     /// Factor of height and width.
     pub scale: f64,
 }
 
 const UNTIL_KEY: &str = "progressive_resizing.until_fraction";
-/// Entries of `training.progressive_resizing`, at most.
+/// Maximum number of entries of `training.progressive_resizing`.
 const MAX_ENTRIES: usize = 16;
 const SCALES: RangeInclusive<f64> = 0.1..=1.0;
-/// So that 0.3 of 10 epochs are 3.
+/// Ensures that 0.3 of 10 epochs is 3.
 const ROUNDING: f64 = 1e-9;
 
 impl ProgressiveResizing {
     pub(crate) const SCALE_KEY: &str = "progressive_resizing.scale";
 
-    /// The factor of the sides in `epoch` (from 1) of `epochs`.
+    /// The factor of height and width in `epoch` (from 1) of `epochs`.
     pub(super) fn scale_at(entries: &[Self], epoch: usize, epochs: usize) -> f64 {
         let holds = |entry: &&Self| epoch as f64 <= entry.until_fraction * epochs as f64 + ROUNDING;
         entries.iter().find(holds).map_or(1.0, |entry| entry.scale)
     }
 
-    /// Height and width of pictures of the size `full` while this holds, at least one pixel.
+    /// Height and width of images while this entry applies, at least one pixel, if the full size is `full`.
     #[must_use]
     pub fn size_of(&self, full: [usize; 2]) -> [usize; 2] {
         scaled(full, self.scale)
@@ -71,7 +71,7 @@ impl ProgressiveResizing {
     }
 }
 
-/// The size `[height, width]` of pictures of the size `full`, at least one pixel.
+/// The scaled size `[height, width]`, at least one pixel, of images whose full size is `full`.
 pub(super) fn scaled(full: [usize; 2], scale: f64) -> [usize; 2] {
     full.map(|side| ((side as f64 * scale).round() as usize).max(1))
 }

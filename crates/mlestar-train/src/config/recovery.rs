@@ -3,19 +3,18 @@ use serde::{Deserialize, Serialize};
 use super::in_range;
 use crate::TrainError;
 
-/// Section `[training.recovery]`: what is done when the loss is no longer a number or the device's
-/// memory does not suffice.
+/// Section `[training.recovery]`: the remedies if the loss is not finite or the device is out of memory.
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
-/// | `attempts` | 2 | returns to the last good checkpoint, of either kind; 0 stops at once | 0 to 100 |
-/// | `rate_factor` | 0.5 | the learning rate is multiplied by it after a loss that is not finite | 0 < f <= 1 |
+/// | `attempts` | 2 | how often to return to the last good checkpoint, for each kind of failure; 0 stops at once | 0 to 100 |
+/// | `rate_factor` | 0.5 | factor of the learning rate after a loss that is not finite | 0 < f <= 1 |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RecoveryConfig {
-    /// Returns to the last good checkpoint, at most.
+    /// How often to return to the last good checkpoint.
     pub attempts: usize,
-    /// Factor of the learning rate after each return for a loss that is not finite.
+    /// Factor of the learning rate after each loss that is not finite.
     pub rate_factor: f64,
 }
 

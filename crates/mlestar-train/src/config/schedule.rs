@@ -14,22 +14,22 @@ pub enum ScheduleKind {
     /// <https://arxiv.org/abs/1608.03983>, without restarts).
     #[default]
     Cosine,
-    /// Up and down again, both along half a cosine, as PyTorch's `OneCycleLR` (Smith and Topin 2017,
-    /// <https://arxiv.org/abs/1708.07120>); momentum stays as it is.
+    /// Up and down again, both along half a cosine, as in PyTorch's `OneCycleLR` (Smith and Topin 2017,
+    /// <https://arxiv.org/abs/1708.07120>); the momentum does not change.
     OneCycle,
-    /// From the highest rate down along a line, as PyTorch's `LinearLR`.
+    /// From the highest rate down along a line, as in PyTorch's `LinearLR`.
     Linear,
     /// Up along a line and down along another.
     Triangular,
-    /// Multiplied by `gamma` after certain epochs, as PyTorch's `MultiStepLR` and `StepLR`.
+    /// Multiplied by `gamma` after certain epochs, as in PyTorch's `MultiStepLR` and `StepLR`.
     Step,
-    /// Multiplied by a factor whenever validation makes no progress, as PyTorch's
-    /// `ReduceLROnPlateau`; see [`PlateauConfig`].
+    /// Multiplied by a factor if the validation makes no progress, as in PyTorch's `ReduceLROnPlateau`; see
+    /// [`PlateauConfig`].
     Plateau,
 }
 
 impl ScheduleKind {
-    /// Whether it rises by itself at the beginning and so takes no warm-up.
+    /// Whether the shape itself rises at the beginning, so that no warm-up is allowed.
     fn rises(self) -> bool {
         matches!(self, Self::OneCycle | Self::Triangular)
     }
@@ -40,23 +40,23 @@ impl ScheduleKind {
 /// | key | default | meaning | range |
 /// |---|---|---|---|
 /// | `kind` | `"cosine"` | the shape | `"constant"`, `"cosine"`, `"one-cycle"`, `"linear"`, `"triangular"`, `"step"`, `"plateau"` |
-/// | `warmup_epochs` | 0 | the rate first rises linearly for so long | below the epochs; 0 with one-cycle and triangular |
-/// | `t_max_epochs` | `epochs` | when the final rate is reached; it is kept afterwards | above 0 |
+/// | `warmup_epochs` | 0 | duration of a linear rise at the beginning | below the epochs; 0 with one-cycle and triangular |
+/// | `t_max_epochs` | `epochs` | when the rate reaches its final value, which it then keeps | above 0 |
 /// | `final_fraction` | 0 | final rate / highest rate | 0 to 1 |
 /// | `start_fraction` | 0.04 | one-cycle, triangular: first rate / highest rate | 0 < f <= 1 |
 /// | `peak_fraction` | 0.3 | one-cycle, triangular: share of the steps that rise | 0 < f < 1 |
 /// | `milestones` | none | step: epochs after which the rate is multiplied | above 0, rising |
-/// | `step_epochs` | none | step: multiply after every so many epochs instead | above 0 |
-/// | `gamma` | 0.1 | step: what the rate is multiplied by | 0 < g < 1 |
+/// | `step_epochs` | none | step: alternatively, multiply every this many epochs | above 0 |
+/// | `gamma` | 0.1 | step: factor of the rate | 0 < g < 1 |
 /// | `plateau` | | plateau: see [`PlateauConfig`] | |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleConfig {
     /// The shape.
     pub kind: ScheduleKind,
-    /// Epochs of linear rise at the beginning, fractions allowed.
+    /// Epochs of linear rise at the beginning; may be fractional.
     pub warmup_epochs: f64,
-    /// Epochs after which the final rate is reached; `None` means at the end of training.
+    /// Epochs after which the final rate is reached; `None` means at the end of the training.
     pub t_max_epochs: Option<f64>,
     /// Final rate as a fraction of the highest one.
     pub final_fraction: f64,
@@ -64,13 +64,13 @@ pub struct ScheduleConfig {
     pub start_fraction: f64,
     /// Fraction of the steps in which the one-cycle and triangular shapes rise.
     pub peak_fraction: f64,
-    /// Epochs after which the step shape multiplies the rate, fractions allowed.
+    /// Epochs after which the step shape multiplies the rate; may be fractional.
     pub milestones: Vec<f64>,
-    /// Epochs from one multiplication of the step shape to the next, fractions allowed.
+    /// Epochs between two multiplications of the step shape; may be fractional.
     pub step_epochs: Option<f64>,
-    /// What the step shape multiplies the rate by.
+    /// The factor of the step shape.
     pub gamma: f64,
-    /// What the plateau shape watches and does.
+    /// Settings of the plateau shape.
     pub plateau: PlateauConfig,
 }
 
@@ -91,7 +91,7 @@ impl Default for ScheduleConfig {
     }
 }
 
-/// What the plateau shape watches.
+/// The figure that the plateau shape monitors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Monitor {
@@ -106,19 +106,19 @@ pub enum Monitor {
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
-/// | `monitor` | `"validation-loss"` | what is watched | `"validation-loss"`, `"validation-accuracy"` |
-/// | `factor` | 0.1 | what the rate is multiplied by | 0 < f < 1 |
-/// | `patience` | 10 | epochs without progress that are let pass; the next one lowers the rate | 0 to 100000 |
-/// | `threshold` | 0.0001 | progress is better than the best so far by this share of it | 0 <= t < 1 |
+/// | `monitor` | `"validation-loss"` | the monitored figure | `"validation-loss"`, `"validation-accuracy"` |
+/// | `factor` | 0.1 | factor of the rate | 0 < f < 1 |
+/// | `patience` | 10 | epochs without progress before the next one lowers the rate | 0 to 100000 |
+/// | `threshold` | 0.0001 | progress must be better than the best value by this share of it | 0 <= t < 1 |
 /// | `min_fraction` | 0 | lowest rate / highest rate | 0 to 1 |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlateauConfig {
-    /// What is watched.
+    /// The monitored figure.
     pub monitor: Monitor,
-    /// What the rate is multiplied by.
+    /// Factor of the rate.
     pub factor: f64,
-    /// Epochs without progress that are let pass.
+    /// Epochs without progress before the next one lowers the rate.
     pub patience: usize,
     /// How much better than the best an epoch must be, as a share of the best.
     pub threshold: f64,
@@ -127,7 +127,7 @@ pub struct PlateauConfig {
 }
 
 impl Default for PlateauConfig {
-    /// PyTorch's values.
+    /// PyTorch's defaults.
     fn default() -> Self {
         Self {
             monitor: Monitor::ValidationLoss,
@@ -208,7 +208,7 @@ impl ScheduleConfig {
             (ScheduleKind::Step, false, Some(epochs)) => refuse(
                 "schedule.step_epochs",
                 epochs,
-                "left out where milestones are given: the rate follows one of the two",
+                "left out if milestones are given: the rate follows only one of the two",
             ),
             _ => Ok(()),
         }

@@ -2,7 +2,7 @@ use std::ops::Deref;
 
 use super::TrainingConfig;
 
-/// Settings of a training that are within their ranges; made by [`TrainingConfig::check`].
+/// Training settings that are within their ranges; created by [`TrainingConfig::check`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingSpec(TrainingConfig);
 
@@ -13,7 +13,7 @@ impl TrainingSpec {
 }
 
 impl Default for TrainingSpec {
-    /// The default settings, which a test holds to be within all ranges.
+    /// The default settings. A test checks that they are within all ranges.
     fn default() -> Self {
         Self(TrainingConfig::default())
     }

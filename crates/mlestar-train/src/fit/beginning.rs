@@ -1,4 +1,4 @@
-//! Where a training begins: initial weights or a checkpoint.
+//! The initial state of a training: initial weights or a checkpoint.
 
 use std::{
     fs,
@@ -60,8 +60,7 @@ pub(super) fn fresh<M: Network>(
     })
 }
 
-/// The newest checkpoint that belongs to this training and is whole, and its path; `None` if there
-/// are none at all.
+/// The newest intact checkpoint of this training, and its path; `None` if there are no checkpoints.
 pub(super) fn newest<M: Network>(
     checkpoints: &Path,
     network: &M,
@@ -111,7 +110,7 @@ fn begin_from<M: Network>(
             differences: differences.join(", "),
         });
     }
-    // The files are as they were written, but what they hold may still not fit the record.
+    // The files are unchanged, but their contents may still not fit the record.
     let unusable = |error: TrainError| TrainError::DamagedCheckpoint {
         path: path.to_owned(),
         reason: error.to_string(),
@@ -143,7 +142,7 @@ fn begin_from<M: Network>(
     })
 }
 
-/// Later epochs that a resumed training repeats must not be in the log twice.
+/// A resumed training repeats later epochs; they must not be in the log twice.
 pub(super) fn rewrite_metrics(path: &Path, history: &[EpochRecord]) -> Result<(), TrainError> {
     write_atomically(path, b"")?;
     for record in history {
@@ -152,7 +151,7 @@ pub(super) fn rewrite_metrics(path: &Path, history: &[EpochRecord]) -> Result<()
     Ok(())
 }
 
-/// Removes what an earlier training left in the folders for checkpoints and event files.
+/// Removes what an earlier training left in the folders of checkpoints and event files.
 pub(super) fn remove_earlier_results(
     checkpoints: &Path,
     event_files: &Path,

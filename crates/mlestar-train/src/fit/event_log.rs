@@ -1,4 +1,4 @@
-//! What a training shows in TensorBoard.
+//! What a training writes for TensorBoard.
 
 use std::path::Path;
 
@@ -15,33 +15,33 @@ use crate::{
     },
 };
 
-/// More classes than this make no readable confusion matrix.
+/// With more classes than this, a confusion matrix is unreadable.
 const MOST_CLASSES: usize = 100;
-/// Sample pictures of the first batch.
+/// Number of sample images from the first batch.
 const SAMPLES: usize = 36;
 
-/// The event file of a training. Everything stands at the optimizer step (from 1) after which it was
-/// found.
+/// The event file of a training. Each value is logged at the optimizer step (from 1) after which it was
+/// measured.
 pub(super) struct EventLog {
     writer: EventWriter,
 }
 
 impl EventLog {
-    /// A new file in `folder`; `steps` were taken before.
+    /// A new file in `folder`; `steps` steps have been taken before.
     pub(super) fn create(folder: &Path, steps: u64) -> Result<Self, TrainError> {
         Ok(Self {
             writer: EventWriter::create(folder, steps + 1)?,
         })
     }
 
-    /// What is trained, and pictures of the first batch as the network sees them.
+    /// Logs the settings of the training, and images of the first batch as the network sees them.
     pub(super) fn begin<M: Network>(
         &mut self,
         setup: &TrainingSetup<'_, M>,
         first: Option<&Batch>,
     ) -> Result<(), TrainError> {
         let mut settings = Vec::new();
-        // Of a specification the settings; what else it says is said of the images.
+        // Logs only the settings of a model specification; its other fields describe the images.
         let network = setup.network.description();
         flatten(
             "model",
@@ -101,7 +101,7 @@ impl EventLog {
         self.writer.scalars(step, &scalars)
     }
 
-    /// The distribution of every tensor's values, under `kind`.
+    /// Logs the distribution of every tensor's values, under `kind`.
     pub(super) fn histograms(
         &mut self,
         step: u64,
@@ -116,7 +116,7 @@ impl EventLog {
         Ok(())
     }
 
-    /// The confusion matrix of the validation set, from logits `n x k`.
+    /// Logs the confusion matrix of the validation set, from logits `n x k`.
     pub(super) fn confusion(
         &mut self,
         step: u64,
@@ -136,7 +136,7 @@ impl EventLog {
             .picture(step, "validation/confusion_matrix", &picture)
     }
 
-    /// The training is over, by itself or not.
+    /// Ends the log, however the training ended.
     pub(super) fn end(&mut self, is_done: bool) -> Result<(), TrainError> {
         self.writer.hparams_end(match is_done {
             true => HparamStatus::Success,
@@ -145,7 +145,7 @@ impl EventLog {
     }
 }
 
-/// The pictures of a batch, as 8-bit pictures again.
+/// The images of a batch, converted back to 8 bits.
 fn samples(batch: &Batch, normalization: &Normalization) -> Result<RgbPicture, TrainError> {
     let area = batch.height * batch.width;
     let pictures: Vec<Vec<u8>> = batch
@@ -159,7 +159,7 @@ fn samples(batch: &Batch, normalization: &Normalization) -> Result<RgbPicture, T
                     let channel = index / area;
                     let value = f64::from(*value) * f64::from(normalization.std[channel])
                         + f64::from(normalization.mean[channel]);
-                    // A cast of what is out of range, or NaN, saturates.
+                    // The cast saturates values out of range, and turns NaN into 0.
                     (value * 255.0).round() as u8
                 })
                 .collect()
@@ -169,7 +169,7 @@ fn samples(batch: &Batch, normalization: &Normalization) -> Result<RgbPicture, T
     RgbPicture::gallery(&pictures, (batch.height, batch.width))
 }
 
-/// The settings in `value` with their dotted keys. What has no JSON form has no settings.
+/// The settings in `value` with their dotted keys; none if it has no JSON form.
 fn flatten(
     key: &str,
     value: &Result<Value, serde_json::Error>,

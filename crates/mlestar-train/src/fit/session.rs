@@ -1,15 +1,21 @@
-//! The state of a running training and what is done with it.
+//! The state of a running training and the operations on it.
 
 mod recovery;
 
 use std::{fs, path::PathBuf, sync::Arc, time::Instant};
 
+use burn::tensor::Device;
 use mlestar_artifact::{ContentHash, append_json_line};
 use mlestar_data::ImageSet;
 use mlestar_model::{NamedTensor, Network};
 use mlestar_random::Stream;
 
-use super::{FirstStep, FitOutcome, FitRequest, beginning, event_log::EventLog, step_log::StepLog};
+use super::{
+    FirstStep, FitOutcome, FitRequest,
+    beginning::{self, Beginning},
+    event_log::EventLog,
+    step_log::StepLog,
+};
 use crate::{
     EpochRecord, Observer, PlateauState, Remedy, ScheduleKind, StepCosts, StepProgress, StopReason,
     TrainError, TrainEvent, TrainingSetup,
@@ -35,7 +41,7 @@ const TENSORBOARD: &str = "tensorboard";
 pub(super) struct Session<'a, M> {
     request: &'a FitRequest<'a, M>,
     machinery: Machinery,
-    /// What is trained on: the request's set, or a few batches of it.
+    /// The training images: the request's set, or a few batches of it.
     train: Arc<ImageSet>,
     validation: Arc<ImageSet>,
     steps_per_epoch: usize,
@@ -43,7 +49,7 @@ pub(super) struct Session<'a, M> {
     identity: TrainingIdentity,
     plateau: PlateauState,
     events: EventLog,
-    /// Gradients of the epoch's last step, where they are to be logged.
+    /// Gradients of the epoch's last step, if they are to be logged.
     gradients: Vec<NamedTensor>,
     step_log: StepLog,
     model: M,
@@ -51,9 +57,10 @@ pub(super) struct Session<'a, M> {
     optimizer: Optimizer,
     history: Vec<EpochRecord>,
     progress: Progress,
-    /// Where in the running epoch the model stands; the default between epochs.
+    /// The position of the model within the running epoch; the default value between epochs.
     position: EpochPosition,
-    /// Weights of the best epoch, on the host; before any was validated, those of where this call began.
+    /// Weights of the best epoch, on the host; before the first validation, the weights at the start of this
+    /// call.
     best_state: Vec<NamedTensor>,
     remedies: Vec<Remedy>,
     last_saved: Instant,
@@ -70,14 +77,8 @@ impl<'a, M: Network> Session<'a, M> {
         let began = Instant::now();
         let setup = &request.setup;
         let training: &TrainingConfig = &setup.training;
-        let (train, validation) = match training.overfit_batches {
-            0 => (Arc::clone(&setup.train), Arc::clone(&request.validation)),
-            batches => {
-                let few = few_batches(setup, batches)?;
-                (Arc::clone(&few), few)
-            }
-        };
-        // What is to be learnt by heart must look the same every time.
+        let (train, validation) = sets(request)?;
+        // Images that are to be memorised must look the same every time.
         let is_augmented = training.overfit_batches == 0;
         let augmentation = is_augmented.then(|| setup.augmentation.clone());
         let machinery = setup.machinery(&train, augmentation)?;
@@ -88,31 +89,8 @@ impl<'a, M: Network> Session<'a, M> {
                 observer.event(&event);
             }
         }
-        let checkpoints = request.output.join(CHECKPOINTS);
         let event_files = request.output.join(TENSORBOARD);
-        fs::create_dir_all(&checkpoints).map_err(TrainError::io("creating", &checkpoints))?;
-        checkpoint::recover(&checkpoints)?;
-
-        let device = &machinery.autodiff;
-        let resumed = match request.resume {
-            true => beginning::newest(&checkpoints, &setup.network, &identity, device, observer)?,
-            false => None,
-        };
-        // A stop in the first epoch must leave something to resume from, and a folder that cannot be
-        // written is found out now. `last` is behind where the process was killed after it had saved
-        // `best`, and would stay behind if that was the last epoch.
-        let is_last_due = resumed.as_ref().is_none_or(|(_, path)| {
-            ![checkpoint::LAST, checkpoint::PREVIOUS]
-                .iter()
-                .any(|name| path.ends_with(name))
-        });
-        let begin = match resumed {
-            Some((begin, _)) => begin,
-            None => {
-                beginning::remove_earlier_results(&checkpoints, &event_files)?;
-                beginning::fresh(setup, device, observer)?
-            }
-        };
+        let (begin, is_last_due) = begin(request, &identity, &machinery.autodiff, observer)?;
         let steps = begin.optimizer.steps();
         beginning::rewrite_metrics(&request.output.join(METRICS_FILE), &begin.history)?;
         let mut session = Self {
@@ -148,35 +126,39 @@ impl<'a, M: Network> Session<'a, M> {
         if is_last_due {
             session.save(checkpoint::LAST, &session.checkpoint()?, observer)?;
         }
-        if steps == 0 {
-            let first = session
-                .machinery
-                .batches
-                .sample(1, session.picture_size(1))?;
-            session.events.begin(setup, first.as_ref())?;
-        }
-        observer.event(&TrainEvent::Started {
-            first_epoch: session.history.len() + 1,
-            epochs: training.epochs,
-            steps: steps_per_epoch,
-            train_images: session.train.len(),
-            validation_images: session.validation.len(),
-            pictures_on_device: session.machinery.batches.is_resident(),
-        });
+        session.announce_start(observer)?;
         Ok(session)
     }
 
-    /// Height and width of the training pictures in `epoch`, from 1.
+    /// Logs what is trained, where the training begins, and sends the first event.
+    fn announce_start(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        if self.optimizer.steps() == 0 {
+            let size = self.picture_size(1);
+            let first = self.machinery.batches.sample(1, size)?;
+            self.events.begin(&self.request.setup, first.as_ref())?;
+        }
+        observer.event(&TrainEvent::Started {
+            first_epoch: self.history.len() + 1,
+            epochs: self.request.setup.training.epochs,
+            steps: self.steps_per_epoch,
+            train_images: self.train.len(),
+            validation_images: self.validation.len(),
+            pictures_on_device: self.machinery.batches.is_resident(),
+        });
+        Ok(())
+    }
+
+    /// Height and width of the training images in `epoch`, from 1.
     fn picture_size(&self, epoch: usize) -> [usize; 2] {
         let full = [self.train.height(), self.train.width()];
         self.request.setup.training.picture_size(epoch, full)
     }
 
-    /// Why there is nothing left to do, if so.
+    /// Why the training is complete, if it is.
     pub(super) fn finished(&self) -> Option<StopReason> {
         let waited = self.progress.epochs_without_progress;
         let between_epochs = self.position.steps == 0;
-        // An epoch that was not validated is no reason to stop.
+        // An epoch without validation is no reason to stop.
         let is_judged = self.history.last().is_some_and(EpochRecord::is_validated);
         match &self.request.setup.training.early_stopping {
             _ if self.history.len() >= self.request.setup.training.epochs => {
@@ -200,14 +182,14 @@ impl<'a, M: Network> Session<'a, M> {
         self.history.iter().map(seconds).sum()
     }
 
-    /// Seconds until the time is up for an epoch that begins now; infinite without a limit.
+    /// Seconds until the time limit for an epoch that begins now; infinite without a limit.
     fn seconds_left(&self) -> f64 {
         let minutes = self.request.setup.training.max_minutes;
         minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0) - self.finished_seconds()
     }
 
-    /// Trains, validates and records one epoch, or what is left of it. False if it was broken off
-    /// because of the stop signal; what was done is then in `last`.
+    /// Trains, validates and records one epoch, or the rest of it. Returns false if the stop signal interrupted
+    /// it; `last` then holds what was done.
     pub(super) fn train_epoch(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
         let epoch = self.history.len() + 1;
         let Some(totals) = self.train_steps(epoch, observer)? else {
@@ -318,14 +300,14 @@ impl<'a, M: Network> Session<'a, M> {
         Ok(Some(meter.totals))
     }
 
-    /// The rate of step `step`, counted from 0, after all remedies.
+    /// The learning rate of step `step`, counted from 0, after all remedies.
     fn learning_rate(&self, step: u64) -> f64 {
         self.schedule.learning_rate(step)
             * self.plateau.factor
             * Remedy::rate_factor(&self.remedies)
     }
 
-    /// One step on `batch`; its results are still on the device.
+    /// Takes one step on `batch`; its results are still on the device.
     fn step(
         &mut self,
         batch: StepBatch,
@@ -341,7 +323,7 @@ impl<'a, M: Network> Session<'a, M> {
         let [lowered, smaller] = Remedy::counts(&self.remedies);
         if faults.strikes(faults.out_of_memory_at_step, smaller, step + 1) {
             return Err(TrainError::OutOfMemory {
-                message: "out of memory, as faults.out_of_memory_at_step asked for".into(),
+                message: "out of memory (injected fault, faults.out_of_memory_at_step)".into(),
             });
         }
         let parts = Remedy::accumulation_steps(&self.remedies, setup.training.accumulation_steps);
@@ -359,7 +341,7 @@ impl<'a, M: Network> Session<'a, M> {
         catching_out_of_memory(|| Ok(context.run(model, optimizer, input)))
     }
 
-    /// Waits for the results of all steps so far and passes them on.
+    /// Waits for the results of all steps so far and reports them.
     fn read(
         &mut self,
         meter: &mut Meter,
@@ -381,7 +363,7 @@ impl<'a, M: Network> Session<'a, M> {
         let position = &totals.position;
         let validations = training.validations_after(epoch - 1) as f64;
         let costs = StepCosts::of_epochs(&self.history).or(self.request.step_costs);
-        // In steps of this epoch.
+        // Position in steps of this epoch.
         let steps_left = (self.steps_per_epoch - position.steps) as f64
             + costs.unwrap_or_default().epochs_after(training, epoch) * self.steps_per_epoch as f64;
         let validated = self.history.iter().rfind(|record| record.is_validated());
@@ -408,7 +390,7 @@ impl<'a, M: Network> Session<'a, M> {
         }
     }
 
-    /// The model that is validated: averaged weights, if there are any.
+    /// The model to validate: the averaged weights, if there are any.
     fn evaluated(&self) -> &M {
         self.ema.as_ref().map_or(&self.model, Ema::model)
     }
@@ -498,13 +480,13 @@ impl<'a, M: Network> Session<'a, M> {
         Ok(())
     }
 
-    /// Whether the running epoch is one after which distributions are logged.
+    /// Whether distributions are logged after the running epoch.
     fn logs_histograms(&self) -> bool {
         let every = self.request.setup.training.histograms_every_epochs;
         every > 0 && (self.history.len() + 1).is_multiple_of(every)
     }
 
-    /// The state as it is now.
+    /// The state at this moment.
     fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
         let epoch = self.history.len();
         let record = CheckpointRecord {
@@ -594,7 +576,7 @@ impl<'a, M: Network> Session<'a, M> {
     }
 }
 
-/// What a schedule with a plateau has come to.
+/// The state of the plateau schedule after `history`; the default for other schedules.
 fn plateau_after(training: &TrainingConfig, history: &[EpochRecord]) -> PlateauState {
     let schedule = &training.schedule;
     match schedule.kind {
@@ -603,7 +585,44 @@ fn plateau_after(training: &TrainingConfig, history: &[EpochRecord]) -> PlateauS
     }
 }
 
-/// A random choice of as many pictures of the training set as `batches` batches hold.
+/// The training and validation images; with `overfit_batches` the same few for both.
+fn sets<M>(request: &FitRequest<'_, M>) -> Result<(Arc<ImageSet>, Arc<ImageSet>), TrainError> {
+    let setup = &request.setup;
+    match setup.training.overfit_batches {
+        0 => Ok((Arc::clone(&setup.train), Arc::clone(&request.validation))),
+        batches => {
+            let few = few_batches(setup, batches)?;
+            Ok((Arc::clone(&few), few))
+        }
+    }
+}
+
+/// Where the training begins, and whether `last` must be saved before the first step: so that a stop in the first epoch
+/// leaves a checkpoint to resume from, and a folder that cannot be written is reported immediately. If the process was
+/// killed right after it saved `best`, `last` is older, and would stay so if that was the last epoch.
+fn begin<M: Network>(
+    request: &FitRequest<'_, M>,
+    identity: &TrainingIdentity,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<(Beginning<M>, bool), TrainError> {
+    let setup = &request.setup;
+    let checkpoints = request.output.join(CHECKPOINTS);
+    fs::create_dir_all(&checkpoints).map_err(TrainError::io("creating", &checkpoints))?;
+    checkpoint::recover(&checkpoints)?;
+    let resumed = match request.resume {
+        true => beginning::newest(&checkpoints, &setup.network, identity, device, observer)?,
+        false => None,
+    };
+    if let Some((begin, path)) = resumed {
+        let newest = [checkpoint::LAST, checkpoint::PREVIOUS];
+        return Ok((begin, !newest.iter().any(|name| path.ends_with(name))));
+    }
+    beginning::remove_earlier_results(&checkpoints, &request.output.join(TENSORBOARD))?;
+    Ok((beginning::fresh(setup, device, observer)?, true))
+}
+
+/// A random choice of as many training images as `batches` batches hold.
 fn few_batches<M>(
     setup: &TrainingSetup<'_, M>,
     batches: usize,
@@ -639,8 +658,8 @@ fn identity_of<M: Network>(request: &FitRequest<'_, M>) -> Result<TrainingIdenti
     })
 }
 
-/// A ReLU turns NaN into 0, so that neither the loss nor the logits need to show a weight that is not
-/// finite.
+/// Checks that all weights are finite. A ReLU turns NaN into 0, so the loss and the logits can be finite
+/// although a weight is not.
 fn check_finite(epoch: usize, state: &[NamedTensor]) -> Result<(), TrainError> {
     let is_finite = |tensor: &&NamedTensor| tensor.values.iter().all(|value| value.is_finite());
     match state.iter().find(|tensor| !is_finite(tensor)) {

@@ -8,19 +8,18 @@ use mlestar_artifact::write_atomically;
 
 use crate::{StepRecord, TrainError};
 
-/// `steps.jsonl`: one line a step, in the order of the steps.
+/// `steps.jsonl`: one line per step, in the order of the steps.
 pub(super) struct StepLog {
     path: PathBuf,
     file: File,
 }
 
 impl StepLog {
-    /// Opens the log and keeps its first `steps` steps; what a later, given up part of the training
-    /// wrote is removed.
+    /// Opens the log and keeps its first `steps` steps. Later lines, from a discarded part of the training, are
+    /// removed.
     ///
-    /// Lines are not forced to disk, so that a loss of power can leave fewer than `steps`, or lines that
-    /// cannot be read, which are dropped: the file is a view of the training, and must not stand in the way
-    /// of going on.
+    /// Lines are not forced to disk, so after a power loss there may be fewer than `steps`, or unreadable
+    /// lines, which are dropped. The file is only a view of the training and must never prevent resuming.
     pub(super) fn open(path: &Path, steps: u64) -> Result<Self, TrainError> {
         let mut kept = Vec::new();
         if steps > 0 && path.exists() {

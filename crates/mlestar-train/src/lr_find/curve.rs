@@ -1,24 +1,25 @@
-//! The curve of a sweep: smoothing, when to stop, what to read from it.
+//! The curve of a sweep: smoothing, when to stop, and how to read it.
 
 use serde::{Deserialize, Serialize};
 
-/// Weight of what was before in the smoothed loss.
+/// Weight of the earlier losses in the smoothed loss.
 const BETA: f64 = 0.98;
-/// A smoothed loss above so many times the lowest one has diverged.
+/// A smoothed loss this many times above the lowest one has diverged.
 const DIVERGED: f64 = 4.0;
-/// The first tenth of a curve is left aside: its smoothed losses are means of few batches.
+/// The first tenth of a curve is ignored, because its smoothed losses are means of few batches.
 const LEFT_OUT_AT_START: usize = 10;
-/// The last points of a sweep that diverged are left aside.
+/// The last points of a sweep that diverged are ignored.
 const LEFT_OUT_AT_END: usize = 5;
-/// In the first third of a sweep nothing has been learnt yet.
+/// In the first third of a sweep, the network has not learned anything yet.
 const EARLY: usize = 3;
-/// A tenth of a sweep, but no fewer steps than five, is a stretch whose mean loss is looked at.
+/// Mean losses are computed over windows of a tenth of the sweep, but at least five steps.
 const STRETCH: usize = 10;
 const SHORTEST_STRETCH: usize = 5;
-/// So many standard errors of a stretch below guessing are learning. At their lowest, nine sweeps over noise stayed 0.7
-/// to 3.9 standard errors above guessing; twelve over what can be learnt came to at least 2.6 below.
+/// A window this many standard errors below guessing means that the network learns. At their lowest, nine
+/// sweeps over noise stayed 0.7 to 3.9 standard errors above guessing; twelve sweeps over learnable data came
+/// to at least 2.6 below.
 const SURE: f64 = 2.0;
-/// The distance of a suggestion from the rate with the lowest loss, which is where learning stops.
+/// Factor between a suggestion and the rate with the lowest loss, at which learning stops.
 const BELOW_MINIMUM: f64 = 10.0;
 
 /// One step of a sweep.
@@ -28,36 +29,36 @@ pub struct SweepPoint {
     pub step: usize,
     /// Learning rate of the step.
     pub learning_rate: f64,
-    /// Loss of the batch, before its update.
+    /// Loss of the batch before the update.
     pub loss: f64,
-    /// Exponentially smoothed loss, corrected for its beginning at 0.
+    /// Exponentially smoothed loss, corrected for its start at 0.
     pub smoothed_loss: f64,
 }
 
-/// Learning rates read from the smoothed curve over the logarithm of the rate. All are `None` when nothing was learnt
-/// ([`LrFindOutcome::guessing`](super::LrFindOutcome::guessing)), the smoothed loss did not fall, or there are too few
-/// points.
+/// Learning rates read from the smoothed curve over the logarithm of the rate. All are `None` if nothing was
+/// learned ([`LrFindOutcome::guessing`](super::LrFindOutcome::guessing)), if the smoothed loss did not fall, or
+/// if there are too few points.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Suggestions {
-    /// The middle of the longest stretch of falling loss: between the first and the last point of the
-    /// longest descending subsequence of the curve, of equally long ones the one that begins last. The
-    /// rule is fastai's default.
+    /// The middle of the longest stretch of falling loss: between the first and the last point of the longest
+    /// descending subsequence of the curve. Of several equally long ones, the last counts. This is fastai's
+    /// default rule.
     pub valley: Option<f64>,
-    /// Where the loss falls fastest.
+    /// The rate at which the loss falls fastest.
     pub steepest: Option<f64>,
-    /// A tenth of the rate with the lowest loss, but not below the first rate that was read.
+    /// A tenth of the rate with the lowest loss, but not below the first rate of the curve.
     pub minimum_tenth: Option<f64>,
 }
 
 impl Suggestions {
-    /// The one to start with: the valley's.
+    /// The recommended rate: the valley's.
     #[must_use]
     pub fn suggested(&self) -> Option<f64> {
         self.valley
     }
 }
 
-/// A curve under construction.
+/// A curve to which points are added.
 #[derive(Debug, Default)]
 pub(super) struct Curve {
     points: Vec<SweepPoint>,
@@ -97,11 +98,11 @@ impl Curve {
     }
 }
 
-/// Whether in some stretch of a sweep the loss was clearly below that of guessing, or, where that is not known, of the
-/// steps whose rates are too low to learn.
+/// Whether the loss of some window of a sweep was clearly below the loss of guessing. If that is not known, the
+/// steps with rates too low to learn are used instead.
 ///
-/// A network falls to the loss of guessing from whatever its initial weights give, also where there is nothing to
-/// learn. The losses are taken as they are: smoothed ones lag behind by half of such a sweep.
+/// From its initial weights, a network falls to the loss of guessing even if there is nothing to learn. The raw
+/// losses are used, because smoothed ones lag behind by half of such a window.
 fn has_learnt(points: &[SweepPoint], guessing: Option<f64>) -> bool {
     let losses: Vec<f64> = points.iter().map(|point| point.loss).collect();
     let early = &losses[..losses.len() / EARLY];
@@ -120,7 +121,7 @@ fn has_learnt(points: &[SweepPoint], guessing: Option<f64>) -> bool {
     lowest < guessing.unwrap_or(usual) - SURE * deviation / (stretch as f64).sqrt()
 }
 
-/// Reads the suggestions from the points of a sweep, of which the loss of guessing may be known.
+/// Reads the suggestions from the points of a sweep, given the loss of guessing if it is known.
 pub(super) fn suggest(
     points: &[SweepPoint],
     has_diverged: bool,
@@ -150,7 +151,7 @@ pub(super) fn suggest(
     }
 }
 
-/// The rate at the beginning of the steepest fall between two neighbours.
+/// The rate at the start of the steepest fall between two neighbours.
 fn steepest(points: &[SweepPoint]) -> Option<f64> {
     let slope = |pair: &[SweepPoint]| {
         (pair[1].smoothed_loss - pair[0].smoothed_loss)
@@ -165,7 +166,7 @@ fn steepest(points: &[SweepPoint]) -> Option<f64> {
 
 /// The rate in the middle between the ends of the longest descending subsequence.
 fn valley(points: &[SweepPoint]) -> Option<f64> {
-    // Of the descending subsequences that end at a point, the greatest (length, beginning).
+    // Of the descending subsequences that end at a point, the largest (length, start).
     let mut best: Vec<(usize, usize)> = Vec::with_capacity(points.len());
     for (end, point) in points.iter().enumerate() {
         let longest = best
@@ -246,12 +247,12 @@ mod tests {
         // From 1.4 to 0.9.
         is(found.steepest, rate(22));
         is(found.minimum_tenth, rate(29) / 10.0);
-        // From the last of the flat part, 2.0 at 19, to 0.505 at 29.
+        // From the last flat point, 2.0 at 19, to 0.505 at 29.
         is(found.valley, rate(24));
         assert_eq!(found.suggested(), found.valley);
     }
 
-    /// A network that begins above the loss of guessing falls to it without having learnt anything.
+    /// A network that starts above the loss of guessing falls to it without learning anything.
     #[test]
     fn a_fall_to_the_loss_of_guessing_suggests_nothing() {
         let noise = |index: usize| 0.02 * ((index * 7919 % 13) as f64 / 6.0 - 1.0);

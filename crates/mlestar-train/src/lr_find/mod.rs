@@ -1,5 +1,5 @@
-//! Finding a learning rate before a training: a sweep over learning rates on batches of the training
-//! set (Smith 2015, <https://arxiv.org/abs/1506.01186>).
+//! Finds a learning rate before a training: a sweep over learning rates on batches of the training set (Smith
+//! 2015, <https://arxiv.org/abs/1506.01186>).
 
 mod curve;
 mod options;
@@ -28,24 +28,24 @@ pub enum SweepEnd {
     Interrupted,
 }
 
-/// What a sweep found.
+/// The result of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LrFindOutcome {
     /// Learning rates worth trying.
     pub suggestions: Suggestions,
-    /// Why it ended.
+    /// Why the sweep ended.
     pub ended: SweepEnd,
     /// Every step with a finite loss, in order.
     pub points: Vec<SweepPoint>,
-    /// The loss of answering the same for every picture; none where a training has teachers.
+    /// The loss of one constant answer for every image; `None` if the training has teachers.
     pub guessing: Option<f64>,
 }
 
-/// Trains a model of its own from its initial weights, each step with a higher learning rate, and reads
-/// from the losses which rates are worth trying.
+/// Trains its own model from the initial weights, with a higher learning rate in each step, and reads from the
+/// losses which rates are worth trying.
 ///
-/// The sweep ends early when the smoothed loss exceeds four times its lowest value or a loss is not
-/// finite. Nothing is written. On the CPU the same request gives the same bits.
+/// The sweep ends early if the smoothed loss exceeds four times its lowest value or a loss is not finite.
+/// Nothing is written. On the CPU the same request gives the same bits.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -81,8 +81,8 @@ pub struct LrFindOutcome {
 ///
 /// # Errors
 ///
-/// [`TrainError`]: an option or setting out of range, an empty set or one that does not fit the model, or
-/// a failing device.
+/// [`TrainError`]: an option or setting out of range, an empty set or one that does not fit the model, or a
+/// failing device.
 pub fn find_learning_rate<M: Network>(
     setup: TrainingSetup<'_, M>,
     options: &LrFindOptions,

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{TrainError, config::OptimizerKind};
 
-/// How a sweep of learning rates goes.
+/// The settings of a sweep over learning rates.
 ///
 /// | field | default | meaning | range |
 /// |---|---|---|---|
@@ -19,7 +19,7 @@ pub struct LrFindOptions {
     pub highest: f64,
 }
 
-/// Fewer steps give no curve to read.
+/// With fewer steps, the curve cannot be read.
 const MIN_STEPS: usize = 20;
 const MAX_STEPS: usize = 10_000;
 /// The highest rate that a training accepts.
@@ -28,14 +28,14 @@ const MAX_LEARNING_RATE: f64 = 10.0;
 const MIN_RATIO: f64 = 10.0;
 
 impl LrFindOptions {
-    /// A sweep over the rates among which those of this optimizer lie.
+    /// A sweep over the range in which useful rates of this optimizer lie.
     #[must_use]
     pub fn for_optimizer(kind: OptimizerKind) -> Self {
         let (lowest, highest) = match kind {
             OptimizerKind::Sgd => (1e-5, 10.0),
-            // Its steps are of one length, whatever the gradient's.
+            // Its steps have a fixed length, whatever the gradient.
             OptimizerKind::Muon => (1e-4, 10.0),
-            // Adam divides by the size of the gradient: useful rates are lower.
+            // Adam divides by the size of the gradient, so useful rates are lower.
             _ => (1e-6, 1.0),
         };
         Self {
@@ -49,7 +49,7 @@ impl LrFindOptions {
     ///
     /// # Errors
     ///
-    /// [`TrainError::OutOfRange`] with the field, the value and what is allowed.
+    /// [`TrainError::OutOfRange`] with the field, the value and the allowed range.
     pub fn check(&self) -> Result<(), TrainError> {
         if !(MIN_STEPS..=MAX_STEPS).contains(&self.steps) {
             let limit = format!("{MIN_STEPS} to {MAX_STEPS}");
@@ -70,7 +70,7 @@ impl LrFindOptions {
         Ok(())
     }
 
-    /// The rate of step `step`, from 0: from step to step it grows by the same factor.
+    /// The rate of step `step`, from 0: each step multiplies it by the same factor.
     #[must_use]
     pub fn learning_rate(&self, step: usize) -> f64 {
         let last = self.steps.saturating_sub(1).max(1);

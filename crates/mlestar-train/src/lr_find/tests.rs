@@ -1,4 +1,4 @@
-//! Sweeps on synthetic pictures.
+//! Sweeps on synthetic images.
 
 use std::sync::Arc;
 
@@ -111,7 +111,7 @@ fn a_sweep_suggests_rates_within_itself_and_repeats_to_the_bit() {
     let early = smoothed.skip(6).fold(f64::MIN, f64::max);
     assert!(
         lowest < 0.98 * early,
-        "nothing was learnt: {lowest} and {early}"
+        "nothing was learned: {lowest} and {early}"
     );
 
     setup.threads = 3;
@@ -124,7 +124,7 @@ fn a_sweep_suggests_rates_within_itself_and_repeats_to_the_bit() {
     );
 }
 
-/// The labels have nothing to do with the pictures. The loss falls all the same: to that of guessing.
+/// The labels do not depend on the images. The loss still falls: to the loss of guessing.
 #[test]
 fn labels_that_cannot_be_learnt_suggest_nothing() {
     let mut setup = Setup::new(OptimizerKind::Adam);
@@ -152,8 +152,8 @@ fn labels_that_cannot_be_learnt_suggest_nothing() {
     assert_eq!(outcome.suggestions, Suggestions::default());
 }
 
-/// The loss of the first step is that of the initial weights, and so is that of the second where the
-/// first rate is next to nothing.
+/// The loss of the first step is that of the initial weights. The second step has the same loss if the first
+/// rate is almost 0.
 #[test]
 fn a_sweep_begins_at_the_initial_weights() {
     let mut setup = Setup::new(OptimizerKind::Sgd);
@@ -176,7 +176,7 @@ fn a_sweep_begins_at_the_initial_weights() {
 #[test]
 fn a_sweep_that_diverges_ends_early() {
     let mut setup = Setup::new(OptimizerKind::Sgd);
-    // Each step multiplies the weights by 1 - rate * decay: beyond a rate of 2 they grow.
+    // Each step multiplies the weights by 1 - rate * decay: above a rate of 2 they grow.
     setup.training.optimizer.weight_decay = 1.0;
     let outcome = setup.find(&options(200, 1e-4, 10.0), &mut |_| ()).unwrap();
     assert!(
@@ -244,6 +244,6 @@ fn what_cannot_be_swept_is_refused_before_the_first_step() {
     refused(
         &other,
         &good,
-        "the training set is empty; it needs at least one picture",
+        "the training set is empty; it needs at least one image",
     );
 }

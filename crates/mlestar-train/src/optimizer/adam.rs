@@ -1,4 +1,4 @@
-//! Adam and AdamW, as PyTorch's.
+//! Adam and AdamW, as in PyTorch.
 
 use burn::tensor::Tensor;
 use mlestar_kernels::{AdamStep, backend as kernels};

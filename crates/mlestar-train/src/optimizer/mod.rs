@@ -1,11 +1,11 @@
 //! The update rules.
 //!
-//! They follow PyTorch's formulas (or those of a rule's authors) with coefficients in f64 and keep their
-//! state by parameter name. Burn's own optimizers are not used because their coefficients are f32
-//! (`1 - 0.999` is then off by 1.3e-5), their defaults differ (Adam's epsilon is 1e-5, momentum is
-//! dampened by 0.1) and their records name parameters by numbers that are new in every process.
+//! They follow the formulas of PyTorch (or of a rule's authors) with coefficients in f64 and store their state
+//! by parameter name. Burn's own optimizers are not used for three reasons: their coefficients are f32
+//! (`1 - 0.999` is then off by 1.3e-5), their defaults differ (Adam's epsilon is 1e-5, momentum is dampened by 0.1),
+//! and their records identify parameters by numbers that change with every process.
 //!
-//! Every rule is there twice: as one pass of the CPU kernels, and in Burn's operations for other devices.
+//! Every rule has two implementations: one pass of the CPU kernels, and Burn operations for other devices.
 
 mod adam;
 mod lion;
@@ -27,11 +27,11 @@ use crate::{
     config::{OptimizerConfig, OptimizerKind},
 };
 
-/// Changes parameters by their gradients. Its state belongs to one model's training.
+/// Updates parameters with their gradients. Its state belongs to one training of one model.
 #[derive(Debug, Clone)]
 pub struct Optimizer {
     config: OptimizerConfig,
-    /// Steps taken so far.
+    /// Number of steps so far.
     steps: u64,
     moments: BTreeMap<String, Moments>,
 }
@@ -46,7 +46,7 @@ struct Moments {
 }
 
 impl Moments {
-    /// Of a rule with one average.
+    /// The state of a rule with one average.
     fn first(first: Tensor<1>) -> Self {
         Self {
             first,
@@ -62,13 +62,13 @@ struct Change {
 }
 
 impl Change {
-    /// What averages begin with.
+    /// The initial averages.
     fn zeros(&self) -> Tensor<1> {
         Tensor::zeros(self.parameter.shape(), &self.parameter.device())
     }
 }
 
-/// What happens to one parameter in one step.
+/// The update of one parameter in one step.
 enum Rule {
     Adam(AdamStep),
     Sgd(SgdStep),
@@ -80,7 +80,7 @@ const FIRST_SUFFIX: &str = ".first_moment";
 const SECOND_SUFFIX: &str = ".second_moment";
 
 impl Optimizer {
-    /// An optimizer without history. The configuration is expected to be checked.
+    /// A new optimizer without history. The configuration must have been checked.
     #[must_use]
     pub fn new(config: OptimizerConfig) -> Self {
         Self {
@@ -90,9 +90,9 @@ impl Optimizer {
         }
     }
 
-    /// One step: `model` with every parameter that has a gradient changed.
+    /// Takes one step: returns `model` with every parameter updated that has a gradient.
     ///
-    /// Gradients are multiplied by `gradient_scale`, a tensor `[1]`, first (see
+    /// Gradients are first multiplied by `gradient_scale`, a tensor `[1]` (see
     /// [`GradientNorm::clip_factor`](crate::GradientNorm::clip_factor)).
     #[must_use]
     pub fn step<M: Module>(
@@ -113,13 +113,13 @@ impl Optimizer {
         model.map(&mut updater)
     }
 
-    /// Steps taken so far.
+    /// Number of steps so far.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// All moments, on the host, by parameter name with `.first_moment` or `.second_moment`.
+    /// All moments, on the host, named by parameter with the suffix `.first_moment` or `.second_moment`.
     #[must_use]
     pub fn state(&self) -> Vec<NamedTensor> {
         let named = |name: &str, suffix: &str, tensor: &Tensor<1>| {
@@ -140,11 +140,11 @@ impl Optimizer {
         tensors
     }
 
-    /// The optimizer as it was after `steps` steps, from [`Optimizer::state`].
+    /// Restores the optimizer after `steps` steps from [`Optimizer::state`].
     ///
     /// # Errors
     ///
-    /// [`TrainError::OptimizerState`] when the state is not one of this kind of optimizer.
+    /// [`TrainError::OptimizerState`] if the state does not belong to this kind of optimizer.
     pub fn restore(
         config: OptimizerConfig,
         steps: u64,
@@ -179,18 +179,20 @@ impl Optimizer {
         let needs_second = match optimizer.config.kind {
             OptimizerKind::Adam | OptimizerKind::AdamW => Some(true),
             OptimizerKind::Sgd | OptimizerKind::Lion => Some(false),
-            // It depends on the parameter.
+            // Depends on the parameter.
             OptimizerKind::Muon => None,
         };
         for (name, moments) in &optimizer.moments {
             if needs_second.is_some_and(|needed| moments.second.is_some() != needed) {
-                return refuse(format!("the moments of `{name}` are of another optimizer"));
+                return refuse(format!(
+                    "the moments of `{name}` belong to another optimizer"
+                ));
             }
         }
         Ok(optimizer)
     }
 
-    /// How a parameter of this shape is changed at this rate.
+    /// The update rule of a parameter with this shape and rate.
     fn rule(&self, shape: &[usize], rate: f64) -> Rule {
         let config = &self.config;
         let weight_decay = match config.decay.applies(shape.len()) {
@@ -216,7 +218,7 @@ impl Optimizer {
                 momentum: config.momentum,
                 nesterov: config.nesterov,
                 weight_decay,
-                // Known where the momentum is.
+                // Computed where the momentum is known.
                 first: false,
             }),
             OptimizerKind::Lion => Rule::Lion(LionStep {
@@ -243,7 +245,7 @@ impl Optimizer {
         }
     }
 
-    /// A parameter of the given shape after the step, flat, in one pass by the CPU kernels.
+    /// A parameter of the given shape after the step, flat, computed in one pass by the CPU kernels.
     fn update_by_kernel(
         &mut self,
         name: &str,
@@ -264,7 +266,7 @@ impl Optimizer {
         parameter
     }
 
-    /// A parameter of the given shape after the step, flat, by Burn's operations.
+    /// A parameter of the given shape after the step, flat, computed by Burn's operations.
     fn update_by_burn(
         &mut self,
         name: &str,

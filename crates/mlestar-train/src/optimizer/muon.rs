@@ -9,10 +9,10 @@ use mlestar_model::ModelSpec;
 
 use super::{Change, Moments};
 
-/// Rows of the matrix that Muon sees in a parameter of this shape; `None` where it leaves it to AdamW.
+/// Rows of the matrix that Muon makes of a parameter with this shape; `None` if AdamW updates the parameter.
 ///
-/// It takes filters `[out, in, height, width]`, as `out` rows, unless they look at the channels of a
-/// picture, or at one channel each: neither is a map between features.
+/// Muon updates filters `[out, in, height, width]` as `out` rows. It skips filters that read the channels of an
+/// image, or one channel each: neither maps features to features.
 pub(super) fn rows(shape: &[usize]) -> Option<usize> {
     match *shape {
         [out, channels, _, _] if channels > ModelSpec::CHANNELS => Some(out),
@@ -60,7 +60,7 @@ pub(super) fn by_burn(
     (parameter, Some(Moments::first(buffer)))
 }
 
-/// As [`mlestar_kernels::orthogonalize`], by Burn's operations.
+/// Same as [`mlestar_kernels::orthogonalize`], with Burn's operations.
 fn orthogonalize(matrix: Tensor<2>) -> Tensor<2> {
     let [rows, columns] = matrix.dims();
     let is_tall = rows > columns;
@@ -96,7 +96,7 @@ mod tests {
     fn muon_takes_the_filters_between_features() {
         assert_eq!(rows(&[32, 16, 3, 3]), Some(32));
         assert_eq!(rows(&[32, 16, 1, 1]), Some(32));
-        // The first convolution, one filter a channel, the head, a bias.
+        // The first convolution, one filter per channel, the head, a bias.
         for shape in [&[64, 3, 3, 3][..], &[64, 1, 3, 3], &[10, 256], &[10]] {
             assert_eq!(rows(shape), None, "{shape:?}");
         }

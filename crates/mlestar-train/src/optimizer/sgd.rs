@@ -1,4 +1,4 @@
-//! Stochastic gradient descent with momentum, as PyTorch's `SGD`.
+//! Stochastic gradient descent with momentum, as in PyTorch's `SGD`.
 
 use burn::tensor::Tensor;
 use mlestar_kernels::{SgdStep, backend as kernels};
@@ -21,7 +21,7 @@ pub(super) fn by_kernel(
         gradient,
     } = change;
     let [parameter, buffer] = kernels::sgd_step(&step, scale, gradient, parameter, buffer);
-    // Plain gradient descent has no state.
+    // Gradient descent without momentum has no state.
     let moments = (step.momentum != 0.0).then(|| Moments::first(buffer));
     (parameter, moments)
 }

@@ -3,7 +3,7 @@ use mlestar_random::Stream;
 use super::*;
 use crate::config::Decay;
 
-/// A hidden convolution, so that Muon takes it as a matrix of more columns than rows.
+/// A hidden convolution, which Muon treats as a matrix with more columns than rows.
 const WIDE: [usize; 4] = [10, 4, 5, 5];
 const TALL: [usize; 4] = [60, 4, 3, 3];
 
@@ -45,8 +45,7 @@ fn every_rule() -> Vec<OptimizerConfig> {
     .into()
 }
 
-/// The CPU takes the kernels and every other device Burn's operations: they must not drift apart,
-/// in parameters or in what a checkpoint holds.
+/// The CPU uses the kernels, every other device Burn's operations. Parameters and checkpoints must agree.
 #[test]
 fn both_ways_of_a_step_agree() {
     for config in every_rule() {
@@ -87,7 +86,7 @@ fn both_ways_of_a_step_agree() {
     }
 }
 
-/// An optimizer that was saved and restored in between goes on with the same bits, by either way.
+/// An optimizer that was saved and restored continues with the same bits, in either implementation.
 #[test]
 fn a_restored_optimizer_gives_the_same_bits() {
     for config in every_rule() {
@@ -125,7 +124,7 @@ fn a_restored_optimizer_gives_the_same_bits() {
     }
 }
 
-/// The state of Lion has one average, as SGD's; Muon's has one for filters and two for the rest.
+/// The state of Lion has one average, like SGD's; Muon's has one for filters and two for the rest.
 #[test]
 fn the_state_of_every_rule_has_its_moments() {
     let names = |kind| {
@@ -160,7 +159,7 @@ fn the_state_of_every_rule_has_its_moments() {
     );
 }
 
-/// What Muon leaves to AdamW moves at its own rate, which follows the schedule.
+/// The parameters that Muon leaves to AdamW use their own rate, which follows the schedule.
 #[test]
 fn muon_gives_the_rest_to_adamw_at_its_own_rate() {
     let moved = |config: OptimizerConfig, rate: f64| {
@@ -182,12 +181,12 @@ fn muon_gives_the_rest_to_adamw_at_its_own_rate() {
         kind: OptimizerKind::AdamW,
         ..OptimizerConfig::default()
     };
-    // Half way down the schedule.
+    // Halfway through the schedule.
     let difference = largest_difference(&moved(muon, 0.01), &moved(adamw, 0.002));
     assert!(difference < 1e-7, "{difference}");
 }
 
-/// With a gradient of zeros nothing moves but by decay.
+/// With a gradient of zeros, only weight decay changes a parameter.
 #[test]
 fn decay_of_weights_spares_biases() {
     for config in every_rule() {

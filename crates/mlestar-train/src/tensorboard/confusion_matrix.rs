@@ -1,28 +1,28 @@
-//! A confusion matrix as a picture.
+//! Draws a confusion matrix as an image.
 
 use super::RgbPicture;
 use super::letters::{self, Direction};
 use crate::TrainError;
 
-/// The most classes: their cells and names fill the largest picture.
+/// Maximum number of classes: their cells and names fill the largest image.
 const MAX_CLASSES: usize = 480;
-/// A name is cut after so many letters.
+/// Names are cut after this many letters.
 const LONGEST_NAME: usize = 16;
-/// Between letters and what they name, in pixels.
+/// Distance between letters and what they label, in pixels.
 const GAP: usize = 4;
 /// What rows and columns are.
 const LEGEND: &str = "row: true, column: predicted";
 /// Sides of a cell, in pixels.
 const SMALLEST_CELL: usize = 8;
 const LARGEST_CELL: usize = 48;
-/// A picture of few classes is about so wide, in pixels.
+/// Approximate width of an image with few classes, in pixels.
 const WANTED_SIDE: usize = 640;
 
-/// The colour of the row of a class without pictures, which is no colour of the ramp.
+/// The colour of the row of a class without images; it does not occur in the colour scale.
 const EMPTY: u8 = 0xc8;
 
-/// Eight of the 256 colours of matplotlib's viridis, at equal distances. Its brightness rises all the
-/// way, so that it can be read with every kind of colour blindness and in grey.
+/// Eight of the 256 colours of matplotlib's viridis, equally spaced. Its brightness rises monotonically, so it
+/// is readable with every kind of colour blindness and in grey.
 const VIRIDIS: [[u8; 3]; 8] = [
     [0x44, 0x01, 0x54],
     [0x46, 0x32, 0x7e],
@@ -34,19 +34,19 @@ const VIRIDIS: [[u8; 3]; 8] = [
     [0xfd, 0xe7, 0x25],
 ];
 
-/// Draws the counts of a confusion matrix: a row a true class from the top, a column a predicted class from the left, a
-/// square of at least 8 x 8 pixels a cell, the names of the classes beside the rows and above the columns. A name is cut
-/// after 16 letters; letters outside of ASCII are boxes.
+/// Draws the counts of a confusion matrix: one row per true class from the top, one column per predicted class
+/// from the left, a square of at least 8 x 8 pixels per cell, the class names beside the rows and above the
+/// columns. Names are cut after 16 letters; letters outside of ASCII are boxes.
 ///
-/// The colour (viridis, from dark to bright) is the square root of the cell's share of its row: with the share itself, a
-/// confusion of one image in twenty could not be told from none. The row of a class without images is grey.
+/// The colour (viridis, from dark to bright) is the square root of the cell's share of its row: with the share
+/// itself, a confusion of one image in twenty would look like none. The row of a class without images is grey.
 ///
 /// ```
 /// use mlestar_train::tensorboard::confusion_matrix_picture;
 ///
 /// let classes = ["cat".to_owned(), "dog".to_owned()];
 /// let picture = confusion_matrix_picture(&[90, 10, 0, 50], &classes)?;
-/// // No image of the second class was taken for the first.
+/// // No image of the second class was predicted as the first.
 /// let (first_column, second_row) = (picture.width() - 2 * 48, picture.height() - 48);
 /// assert_eq!(picture.pixel(first_column, second_row), Some([0x44, 0x01, 0x54]));
 /// # Ok::<(), mlestar_train::TrainError>(())
@@ -54,7 +54,7 @@ const VIRIDIS: [[u8; 3]; 8] = [
 ///
 /// # Errors
 ///
-/// [`TrainError::OutOfRange`] when there are 0 or more than 480 classes, or not one count for each pair of them.
+/// [`TrainError::OutOfRange`] if there are 0 or more than 480 classes, or not one count for each pair of them.
 pub fn confusion_matrix_picture(
     counts: &[u32],
     classes: &[String],
@@ -68,7 +68,7 @@ pub fn confusion_matrix_picture(
     let names = (longest.max().unwrap_or(0) * letters::ADVANCE + GAP) * scale;
     let legend = letters::HEIGHT + 2 * GAP;
     let (left, top) = (GAP + names, legend + names);
-    // At the right, so that a small matrix has room for the legend at its left.
+    // On the right, so that a small matrix has room for the legend on its left.
     let width = (left + matrix.width()).max(LEGEND.len() * letters::ADVANCE + 2 * GAP);
     let left = width - matrix.width();
     let mut picture = RgbPicture::filled(width, top + matrix.height(), 0xff)?;
@@ -76,7 +76,7 @@ pub fn confusion_matrix_picture(
     letters::write(&mut picture, (GAP, GAP), LEGEND, Direction::Right, 1);
     for (index, name) in classes.iter().enumerate() {
         let name: String = name.chars().take(LONGEST_NAME).collect();
-        // Letters stand in the middle of their cell.
+        // Letters are in the middle of their cell.
         let offset = index * cell + (cell - letters::HEIGHT * scale) / 2;
         let begin = left - (name.chars().count() * letters::ADVANCE + GAP) * scale;
         letters::write(
@@ -98,7 +98,7 @@ pub fn confusion_matrix_picture(
     Ok(picture)
 }
 
-/// The cells alone.
+/// Draws only the cells.
 fn matrix(counts: &[u32], n_classes: usize) -> Result<RgbPicture, TrainError> {
     if !(1..=MAX_CLASSES).contains(&n_classes) {
         let limit = format!("1 to {MAX_CLASSES}");
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Of three channels to whole numbers, in brightness.
+    /// Interpolates three channels to integers, in brightness.
     const ROUNDING: f64 = 1.0;
 
     fn brightness(pixel: [u8; 3]) -> f64 {
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(picture.pixel(0, 95), Some([EMPTY; 3]));
     }
 
-    /// Names stand where nothing else is dark, and each class has its own.
+    /// Names are where nothing else is dark, and each class has its own name.
     #[test]
     fn rows_and_columns_are_named_within_the_picture() {
         for n in [1, 2, 10, 100, MAX_CLASSES] {

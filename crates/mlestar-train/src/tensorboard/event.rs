@@ -1,8 +1,8 @@
-//! The message `Event`, the envelope of all others.
+//! The message `Event`, which contains all others.
 
 use super::protobuf::Message;
 
-/// `Event { wall_time, file_version }`, the first of every file.
+/// `Event { wall_time, file_version }`, the first message of every file.
 pub(super) fn file_version(wall_time: f64) -> Vec<u8> {
     Message::new()
         .double(1, wall_time)
@@ -20,8 +20,7 @@ pub(super) fn session_start(wall_time: f64, step: u64) -> Vec<u8> {
         .into_bytes()
 }
 
-/// `Event { wall_time, step, summary: Summary { value: [..] } }`, each of `values` a
-/// `Summary.Value`.
+/// `Event { wall_time, step, summary: Summary { value: [..] } }`, where each of `values` is a `Summary.Value`.
 pub(super) fn summary(wall_time: f64, step: u64, values: &[Message]) -> Vec<u8> {
     let summary = values
         .iter()
@@ -33,8 +32,8 @@ pub(super) fn summary(wall_time: f64, step: u64, values: &[Message]) -> Vec<u8> 
         .into_bytes()
 }
 
-/// `SummaryMetadata { plugin_data: PluginData { plugin_name, content } }`, which says who shows a
-/// value.
+/// `SummaryMetadata { plugin_data: PluginData { plugin_name, content } }`, which determines the plugin that
+/// shows a value.
 pub(super) fn plugin_metadata(name: &str, content: &Message) -> Message {
     let data = Message::new().bytes(1, name).message(2, content);
     Message::new().message(1, &data)
@@ -44,7 +43,7 @@ pub(super) fn plugin_metadata(name: &str, content: &Message) -> Message {
 mod tests {
     use super::*;
 
-    /// Written out from the message definitions.
+    /// Encoded by hand from the message definitions.
     #[test]
     fn events_have_these_bytes() {
         let time = 1.0_f64.to_le_bytes();

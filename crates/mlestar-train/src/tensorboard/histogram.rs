@@ -1,13 +1,13 @@
-//! How values are distributed.
+//! Histograms of values.
 
 use std::sync::LazyLock;
 
 use super::protobuf::Message;
 
-/// Counts of values in buckets of exponential width, as TensorFlow's histograms have them: their
-/// limits are 0 and plus and minus 1e-12, 1.1e-12, 1.21e-12 and so on up to 1e20.
+/// Counts of values in buckets of exponential width, like TensorFlow's histograms: the limits are 0 and plus
+/// and minus 1e-12, 1.1e-12, 1.21e-12 and so on up to 1e20.
 ///
-/// Values that are not finite are counted apart and are in no bucket, nor in any other figure.
+/// Values that are not finite are counted separately; they are in no bucket and no other figure.
 ///
 /// ```
 /// use mlestar_train::tensorboard::HistogramSummary;
@@ -19,7 +19,7 @@ use super::protobuf::Message;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistogramSummary {
-    /// One count a limit of [`LIMITS`].
+    /// One count per limit in [`LIMITS`].
     counts: Vec<u64>,
     n: u64,
     n_not_finite: u64,
@@ -29,7 +29,7 @@ pub struct HistogramSummary {
     sum_squares: f64,
 }
 
-/// Upper ends of the buckets, which they do not contain, ascending.
+/// Upper ends of the buckets (excluded), ascending.
 static LIMITS: LazyLock<Vec<f64>> = LazyLock::new(|| {
     let mut positive = Vec::new();
     let mut limit = 1e-12;
@@ -60,7 +60,7 @@ impl Default for HistogramSummary {
 }
 
 impl HistogramSummary {
-    /// The histogram of no values.
+    /// An empty histogram.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -76,7 +76,7 @@ impl HistogramSummary {
         histogram
     }
 
-    /// Counts one more value.
+    /// Adds one value.
     pub fn add(&mut self, value: f64) {
         if !value.is_finite() {
             self.n_not_finite += 1;
@@ -128,8 +128,8 @@ impl HistogramSummary {
         self.sum_squares
     }
 
-    /// Upper limit and count of each bucket, ascending; neighbouring empty buckets are one. There is
-    /// always a bucket.
+    /// Upper limit and count of each bucket, ascending; neighbouring empty buckets are merged. There is always
+    /// at least one bucket.
     #[must_use]
     pub fn buckets(&self) -> Vec<(f64, u64)> {
         let mut buckets: Vec<(f64, u64)> = Vec::new();
@@ -166,8 +166,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Written out from the message definition: one value, in the bucket between the limits
-    /// 1e-12 * 1.1^n on both sides of 1, and the empty ones beside it.
+    /// Encoded by hand from the message definition: one value, in the bucket between the limits 1e-12 * 1.1^n
+    /// on both sides of 1, and the empty ones beside it.
     #[test]
     fn a_histogram_has_these_bytes() {
         let mut above = 1e-12;

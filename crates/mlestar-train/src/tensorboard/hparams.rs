@@ -1,6 +1,6 @@
-//! Settings of a training beside what it reached, for TensorBoard's HParams tab.
+//! Settings of a training with its results, for TensorBoard's HParams tab.
 //!
-//! The plugin reads three summaries without a value of their own; everything is in their metadata.
+//! The plugin reads three summaries without a value; everything is in their metadata.
 
 use super::{event::plugin_metadata, protobuf::Message};
 use crate::TrainError;
@@ -41,14 +41,14 @@ impl From<bool> for HparamValue {
 /// How a training ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HparamStatus {
-    /// It did what it should.
+    /// It completed.
     Success,
     /// It failed or was interrupted.
     Failure,
 }
 
 impl HparamValue {
-    /// The number in the enum `DataType` of the plugin.
+    /// The number in the plugin's enum `DataType`.
     fn data_type(&self) -> u64 {
         match self {
             Self::Text(_) => 1,
@@ -67,7 +67,7 @@ impl HparamValue {
     }
 }
 
-/// Names must be there once, and numbers finite: the plugin sends them on as JSON.
+/// Checks that names occur once and numbers are finite, because the plugin sends them on as JSON.
 pub(super) fn check(values: &[(&str, HparamValue)], metrics: &[&str]) -> Result<(), TrainError> {
     let refuse = |name: &str, reason: &'static str| {
         Err(TrainError::Hparam {
@@ -80,7 +80,7 @@ pub(super) fn check(values: &[(&str, HparamValue)], metrics: &[&str]) -> Result<
             return refuse(name, "a setting needs a name");
         }
         if values[..index].iter().any(|(earlier, _)| earlier == name) {
-            return refuse(name, "its name is there twice");
+            return refuse(name, "its name occurs twice");
         }
         if matches!(value, HparamValue::Number(number) if !number.is_finite()) {
             return refuse(name, "its value is not a finite number");
@@ -92,8 +92,7 @@ pub(super) fn check(values: &[(&str, HparamValue)], metrics: &[&str]) -> Result<
     }
 }
 
-/// `Experiment { time_created_secs, hparam_infos, metric_infos }`: which settings and which scalars
-/// the tab shows.
+/// `Experiment { time_created_secs, hparam_infos, metric_infos }`: the settings and scalars that the tab shows.
 pub(super) fn experiment(
     wall_time: f64,
     values: &[(&str, HparamValue)],
@@ -130,8 +129,8 @@ pub(super) fn session_end(wall_time: f64, status: HparamStatus) -> Message {
     summary(SESSION_END, 4, &end)
 }
 
-/// `Summary.Value { tag, metadata }` with a `HParamsPluginData` of version 0, which need not be
-/// written, whose `field` is `data`.
+/// `Summary.Value { tag, metadata }` with a `HParamsPluginData` whose `field` is `data`. Its version 0 is the
+/// default and is not written.
 fn summary(tag: &str, field: u64, data: &Message) -> Message {
     let content = Message::new().message(field, data);
     Message::new()
@@ -143,7 +142,7 @@ fn summary(tag: &str, field: u64, data: &Message) -> Message {
 mod tests {
     use super::*;
 
-    /// What is in the metadata of a summary: its last bytes.
+    /// The metadata content of a summary: its last bytes.
     fn assert_content(message: Message, tag: &str, content: &[u8]) {
         let found = message.into_bytes();
         let plugin = [
@@ -164,7 +163,7 @@ mod tests {
         assert_eq!(found, expected, "{tag}");
     }
 
-    /// Written out from the message definitions.
+    /// Encoded by hand from the message definitions.
     #[test]
     fn an_experiment_has_these_bytes() {
         let content = [
@@ -219,7 +218,7 @@ mod tests {
         refused(
             &[("lr", one.clone()), ("lr", one.clone())],
             &[],
-            "the setting `lr` cannot be logged: its name is there twice",
+            "the setting `lr` cannot be logged: its name occurs twice",
         );
         refused(
             &[("", one.clone())],

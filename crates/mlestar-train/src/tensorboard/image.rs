@@ -1,4 +1,4 @@
-//! Pictures, as PNG files.
+//! Images as PNG files.
 
 use super::protobuf::Message;
 use crate::TrainError;
@@ -6,7 +6,7 @@ use crate::TrainError;
 /// The first bytes of every PNG file: the signature, then the length and the name of its first chunk.
 const PNG_START: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR";
 
-/// RGB of the values that `Summary.Image.colorspace` may have.
+/// RGB, one of the possible values of `Summary.Image.colorspace`.
 const RGB: u64 = 3;
 
 /// `Summary.Value { tag, image: Summary.Image { height, width, colorspace, encoded_image_string } }`.
@@ -19,7 +19,7 @@ pub(super) fn value(tag: &str, width: u32, height: u32, png: &[u8]) -> Message {
     Message::new().bytes(1, tag).message(4, &image)
 }
 
-/// That `png` begins as a PNG file of this size does.
+/// Checks that `png` starts like a PNG file of this size.
 pub(super) fn check(tag: &str, width: u32, height: u32, png: &[u8]) -> Result<(), TrainError> {
     let refuse = |reason: String| {
         Err(TrainError::Picture {
@@ -52,7 +52,7 @@ pub(super) fn check(tag: &str, width: u32, height: u32, png: &[u8]) -> Result<()
 mod tests {
     use super::*;
 
-    /// Written out from the message definitions.
+    /// Encoded by hand from the message definitions.
     #[test]
     fn an_image_has_these_bytes() {
         let expected = [
@@ -75,15 +75,15 @@ mod tests {
         for (bytes, expected) in [
             (
                 &b"GIF89a"[..],
-                "the picture `i` cannot be logged: the bytes are not a PNG file",
+                "the image `i` cannot be logged: the bytes are not a PNG file",
             ),
             (
                 &png[..20],
-                "the picture `i` cannot be logged: the PNG file ends within its header",
+                "the image `i` cannot be logged: the PNG file ends within its header",
             ),
             (
                 &png,
-                "the picture `i` cannot be logged: the PNG file is 256 pixels wide and 7 high, not 7 \
+                "the image `i` cannot be logged: the PNG file is 256 pixels wide and 7 high, not 7 \
                  and 256",
             ),
         ] {

@@ -1,15 +1,15 @@
-//! Letters of 5 x 8 pixels, for names inside a picture.
+//! Letters of 5 x 8 pixels, for names inside an image.
 
 use super::RgbPicture;
 
-/// From one letter to the next, in pixels.
+/// Distance between two letters, in pixels.
 pub(super) const ADVANCE: usize = 6;
 /// The height of a letter, in pixels.
 pub(super) const HEIGHT: usize = 8;
-/// What stands for a letter that is not here: a box.
+/// The placeholder for unknown letters: a box.
 const UNKNOWN: [u8; 5] = [0x7f, 0x41, 0x41, 0x41, 0x7f];
 
-/// The columns of each letter from the blank to the tilde, as small displays have them; the lowest bit is the top row.
+/// The columns of each letter from the space to the tilde, as on small displays; the lowest bit is the top row.
 const LETTERS: [[u8; 5]; 95] = [
     [0x00, 0x00, 0x00, 0x00, 0x00],
     [0x00, 0x00, 0x5f, 0x00, 0x00],
@@ -115,17 +115,17 @@ fn columns(letter: char) -> [u8; 5] {
     found.copied().unwrap_or(UNKNOWN)
 }
 
-/// Which way a text runs.
+/// The direction of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
-    /// To the right; it begins at its upper left corner.
+    /// To the right; starts at its upper left corner.
     Right,
-    /// Upwards, read with the head to the left; it begins at its lower left corner.
+    /// Upwards, read with the head tilted left; starts at its lower left corner.
     Up,
 }
 
-/// Writes `text` into a picture in a dark colour, every pixel of a letter enlarged to `scale` x `scale`; what lies
-/// outside of the picture is left out.
+/// Writes `text` into an image in a dark colour, with every pixel of a letter enlarged to `scale` x `scale`;
+/// anything outside of the image is left out.
 pub(super) fn write(
     picture: &mut RgbPicture,
     (left, top): (usize, usize),
@@ -156,7 +156,7 @@ pub(super) fn write(
 mod tests {
     use super::*;
 
-    /// The picture as text, a line a row.
+    /// The image as text, one line per row.
     fn drawn(text: &str, direction: Direction, (width, height): (usize, usize)) -> String {
         let mut picture = RgbPicture::filled(width, height, 0xff).unwrap();
         let at = match direction {
@@ -198,7 +198,7 @@ mod tests {
         let box_ = drawn("é", Direction::Right, (5, 8));
         assert_eq!(box_, drawn("漢", Direction::Right, (5, 8)));
         assert!(box_.starts_with("#####\n#...#"));
-        // What has no room is left out.
+        // Text without room is left out.
         drawn("a long name", Direction::Right, (7, 3));
         drawn("a long name", Direction::Up, (3, 7));
     }

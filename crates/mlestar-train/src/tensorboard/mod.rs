@@ -1,8 +1,8 @@
-//! Event files that TensorBoard reads.
+//! Writes event files for TensorBoard.
 //!
-//! An event file is a sequence of TFRecords (`record`), each holding one `Event` message of
-//! TensorFlow's protocol buffers. The messages are encoded by hand, one file a kind; only the fields
-//! that TensorBoard needs are written.
+//! An event file is a sequence of TFRecords (`record`), each holding one `Event` message of TensorFlow's
+//! protocol buffers. The messages are encoded by hand, one file for each kind; only the fields that TensorBoard
+//! needs are written.
 
 mod confusion_matrix;
 mod event;
@@ -53,18 +53,18 @@ pub struct EventWriter {
     file: File,
 }
 
-/// Makes the names of files that one process writes in one second differ.
+/// Distinguishes the names of files that one process writes in one second.
 static FILES: AtomicU32 = AtomicU32::new(0);
 
 impl EventWriter {
     /// Creates `folder` if needed and a new file `events.out.tfevents.*` in it.
     ///
-    /// Readers forget what older files in the folder say about `first_step` and later steps, so that
-    /// a training that goes on from an earlier state overwrites what it repeats.
+    /// Readers discard what older files in the folder contain about `first_step` and later steps, so a resumed
+    /// training overwrites the steps that it repeats.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Io`] naming the file or folder.
+    /// [`TrainError::Io`] with the file or folder.
     pub fn create(folder: &Path, first_step: u64) -> Result<Self, TrainError> {
         fs::create_dir_all(folder).map_err(TrainError::io("creating", folder))?;
         let name = format!(
@@ -84,11 +84,11 @@ impl EventWriter {
         Ok(writer)
     }
 
-    /// Appends the values of `step`, as one event. TensorBoard keeps f32.
+    /// Appends the values of `step` as one event. TensorBoard stores f32.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Io`] naming the file.
+    /// [`TrainError::Io`] with the file.
     pub fn scalars(&mut self, step: u64, values: &[(&str, f64)]) -> Result<(), TrainError> {
         let values: Vec<_> = values
             .iter()
@@ -99,12 +99,12 @@ impl EventWriter {
 
     /// Appends a histogram.
     ///
-    /// TensorBoard has no place in a histogram for values that are not finite: where there are some,
-    /// their number is appended as the scalar `<tag>/not_finite`.
+    /// TensorBoard's histograms cannot contain values that are not finite: if there are any, their number is
+    /// appended as the scalar `<tag>/not_finite`.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Io`] naming the file.
+    /// [`TrainError::Io`] with the file.
     pub fn histogram(
         &mut self,
         step: u64,
@@ -119,12 +119,11 @@ impl EventWriter {
         self.append_summary(step, &values)
     }
 
-    /// Appends a picture that is encoded as PNG and has this many pixels.
+    /// Appends an image that is encoded as PNG and has this many pixels.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Picture`] when `png` is no PNG file of this size, [`TrainError::Io`] naming the
-    /// file.
+    /// [`TrainError::Picture`] if `png` is no PNG file of this size, [`TrainError::Io`] with the file.
     pub fn image(
         &mut self,
         step: u64,
@@ -137,29 +136,29 @@ impl EventWriter {
         self.append_summary(step, &[image::value(tag, width, height, png)])
     }
 
-    /// Appends a picture.
+    /// Appends an image.
     ///
     /// # Errors
     ///
-    /// As [`EventWriter::image`].
+    /// As for [`EventWriter::image`].
     pub fn picture(
         &mut self,
         step: u64,
         tag: &str,
         picture: &RgbPicture,
     ) -> Result<(), TrainError> {
-        // No side of a picture is above 4096 pixels.
+        // No side of an image exceeds 4096 pixels.
         let (width, height) = (picture.width() as u32, picture.height() as u32);
         self.image(step, tag, width, height, &picture.to_png()?)
     }
 
-    /// Appends pictures of a set as one picture: as many columns as rows or one more, a margin around
-    /// each, small pictures enlarged so that the longer side has about 64 pixels.
+    /// Appends images of a set as one image: as many columns as rows or one more, a margin around each, and
+    /// small images enlarged so that the longer side has about 64 pixels.
     ///
     /// # Errors
     ///
-    /// [`TrainError::OutOfRange`] when `indices` is empty, one is not below the size of the set, or
-    /// they are too many for a picture of 4096 x 4096 pixels; [`TrainError::Io`] naming the file.
+    /// [`TrainError::OutOfRange`] if `indices` is empty, contains an index not below the size of the set, or is
+    /// too long for an image of 4096 x 4096 pixels; [`TrainError::Io`] with the file.
     pub fn images(
         &mut self,
         step: u64,
@@ -168,7 +167,7 @@ impl EventWriter {
         indices: &[usize],
     ) -> Result<(), TrainError> {
         if let Some(index) = indices.iter().find(|index| **index >= set.len()) {
-            let limit = format!("below {}, the number of pictures", set.len());
+            let limit = format!("below {}, the number of images", set.len());
             return Err(TrainError::out_of_range("index", index, limit));
         }
         let pictures: Vec<&[u8]> = indices.iter().map(|&index| set.pixels(index)).collect();
@@ -180,17 +179,17 @@ impl EventWriter {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Io`] naming the file.
+    /// [`TrainError::Io`] with the file.
     pub fn text(&mut self, step: u64, tag: &str, markdown: &str) -> Result<(), TrainError> {
         self.append_summary(step, &[text::value(tag, markdown)])
     }
 
-    /// Appends the settings of a training that went well, and which scalars tell how well, for the
-    /// HParams tab: [`EventWriter::hparams_start`] and [`EventWriter::hparams_end`] at once.
+    /// Appends the settings of a completed training and the scalars that measure its result, for the HParams
+    /// tab: combines [`EventWriter::hparams_start`] and [`EventWriter::hparams_end`].
     ///
     /// # Errors
     ///
-    /// As [`EventWriter::hparams_start`].
+    /// As for [`EventWriter::hparams_start`].
     pub fn hparams(
         &mut self,
         values: &[(&str, HparamValue)],
@@ -200,16 +199,16 @@ impl EventWriter {
         self.hparams_end(HparamStatus::Success)
     }
 
-    /// Appends the settings of a training that begins, and the tags of the scalars of this folder that
-    /// tell how well it does.
+    /// Appends the settings of a training that starts, and the tags of the scalars in this folder that measure
+    /// its result.
     ///
-    /// The tab takes the list of settings and metrics from any one run, so runs that are to be compared
-    /// should name the same ones.
+    /// The tab takes the list of settings and metrics from any one training, so trainings to be compared should
+    /// name the same ones.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Hparam`] when a name is empty or there twice, or a number is not finite;
-    /// [`TrainError::Io`] naming the file.
+    /// [`TrainError::Hparam`] if a name is empty or occurs twice, or a number is not finite; [`TrainError::Io`]
+    /// with the file.
     pub fn hparams_start(
         &mut self,
         values: &[(&str, HparamValue)],
@@ -221,11 +220,11 @@ impl EventWriter {
         self.append_summary(0, &[hparams::session_start(time, values)])
     }
 
-    /// Appends how the training whose settings were appended has ended.
+    /// Appends how the training ended whose settings were appended.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Io`] naming the file.
+    /// [`TrainError::Io`] with the file.
     pub fn hparams_end(&mut self, status: HparamStatus) -> Result<(), TrainError> {
         self.append_summary(0, &[hparams::session_end(wall_time_seconds(), status)])
     }
@@ -258,7 +257,7 @@ impl EventWriter {
 }
 
 fn wall_time_seconds() -> f64 {
-    // A clock before 1970 is worth no error.
+    // A clock before 1970 is not worth an error.
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0.0, |elapsed| elapsed.as_secs_f64())

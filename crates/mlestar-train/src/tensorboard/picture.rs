@@ -1,4 +1,4 @@
-//! Pictures in memory, to be logged.
+//! Images in memory for logging.
 
 use image::{ImageFormat, RgbImage};
 use std::io::Cursor;
@@ -7,29 +7,29 @@ use crate::TrainError;
 
 /// The longest side, in pixels.
 const MAX_SIDE: usize = 4096;
-/// The colour between the pictures of a grid.
+/// The colour between the images of a grid.
 const MARGIN_COLOUR: u8 = 0xff;
 
-/// An 8-bit RGB picture.
+/// An 8-bit RGB image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RgbPicture {
     width: usize,
     height: usize,
-    /// Red, green and blue of each pixel next to each other, row by row.
+    /// Red, green and blue of each pixel, interleaved, row by row.
     pixels: Vec<u8>,
 }
 
-/// White pixels around the pictures of a gallery.
+/// White pixels around the images of a gallery.
 const MARGIN: usize = 2;
-/// A gallery enlarges pictures whose longer side is below so many pixels, by a whole number.
+/// A gallery enlarges images whose longer side is below this many pixels, by an integer factor.
 const SMALL_SIDE: usize = 64;
 
 impl RgbPicture {
-    /// A picture of one grey.
+    /// A uniformly grey image.
     ///
     /// # Errors
     ///
-    /// [`TrainError::OutOfRange`] when a side is not 1 to 4096 pixels.
+    /// [`TrainError::OutOfRange`] if a side is not 1 to 4096 pixels.
     pub(super) fn filled(width: usize, height: usize, grey: u8) -> Result<Self, TrainError> {
         for (key, side) in [("width", width), ("height", height)] {
             if !(1..=MAX_SIDE).contains(&side) {
@@ -44,10 +44,10 @@ impl RgbPicture {
         })
     }
 
-    /// Pictures beside and below each other, `columns` in a row, with `margin` white pixels around
-    /// each, every pixel enlarged to `scale` x `scale`.
+    /// Images in a grid, `columns` per row, with `margin` white pixels around each, every pixel enlarged to
+    /// `scale` x `scale`.
     ///
-    /// `pictures` are planar, `[3, height, width]`, as [`ImageSet::pixels`] gives them.
+    /// `pictures` are planar, `[3, height, width]`, as returned by [`ImageSet::pixels`].
     ///
     /// ```
     /// use mlestar_train::tensorboard::RgbPicture;
@@ -60,8 +60,8 @@ impl RgbPicture {
     ///
     /// # Errors
     ///
-    /// [`TrainError::OutOfRange`] when there is no picture, one has another size, a size, `columns` or
-    /// `scale` is 0, or a side of the grid is above 4096 pixels.
+    /// [`TrainError::OutOfRange`] if there is no image, one has another size, a size, `columns` or `scale` is
+    /// 0, or a side of the grid exceeds 4096 pixels.
     ///
     /// [`ImageSet::pixels`]: mlestar_data::ImageSet::pixels
     pub fn grid(
@@ -86,14 +86,14 @@ impl RgbPicture {
         if let Some(picture) = pictures.iter().find(|picture| picture.len() != expected) {
             let limit = format!("{expected}, which is 3 x {height} x {width}");
             return Err(TrainError::out_of_range(
-                "bytes of a picture",
+                "bytes of an image",
                 picture.len(),
                 limit,
             ));
         }
         let columns = columns.min(pictures.len());
         let rows = pictures.len().div_ceil(columns);
-        // One pitch is a picture and the margin before it.
+        // One pitch is an image and the margin before it.
         let pitch = |side: usize| side.saturating_mul(scale).saturating_add(margin);
         let (pitch_x, pitch_y) = (pitch(width), pitch(height));
         let side = |n: usize, pitch: usize| n.saturating_mul(pitch).saturating_add(margin);
@@ -111,11 +111,11 @@ impl RgbPicture {
         Ok(grid)
     }
 
-    /// Pictures in a grid that is about square, as [`RgbPicture::grid`], small ones enlarged.
+    /// Images in a roughly square grid, like [`RgbPicture::grid`], with small images enlarged.
     ///
     /// # Errors
     ///
-    /// As [`RgbPicture::grid`].
+    /// As for [`RgbPicture::grid`].
     pub fn gallery(
         pictures: &[&[u8]],
         (height, width): (usize, usize),
@@ -125,7 +125,7 @@ impl RgbPicture {
         Self::grid(pictures, (height, width), columns.max(1), MARGIN, scale)
     }
 
-    /// Paints a square whose upper left corner is at `(x, y)` and which lies within the picture.
+    /// Paints a square with its upper left corner at `(x, y)`, which must lie within the image.
     pub(super) fn fill(&mut self, (x, y): (usize, usize), side: usize, colour: [u8; 3]) {
         for row in y..y + side {
             let start = 3 * (row * self.width + x);
@@ -135,7 +135,7 @@ impl RgbPicture {
         }
     }
 
-    /// Lays another picture, which has room there, over this one.
+    /// Draws another image, which must fit, over this one.
     pub(super) fn paste(&mut self, other: &Self, (x, y): (usize, usize)) {
         for (row, pixels) in other.pixels.chunks_exact(3 * other.width).enumerate() {
             let start = 3 * ((y + row) * self.width + x);
@@ -165,11 +165,11 @@ impl RgbPicture {
         self.pixels.get(start..start + 3)?.try_into().ok()
     }
 
-    /// The picture as a PNG file.
+    /// The image as a PNG file.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Picture`] when the encoder fails.
+    /// [`TrainError::Picture`] if the encoder fails.
     pub fn to_png(&self) -> Result<Vec<u8>, TrainError> {
         let refuse = |reason: String| TrainError::Picture {
             tag: String::new(),
@@ -259,7 +259,7 @@ mod tests {
             (2, 3),
             1,
             1,
-            "bytes of a picture = 12 is out of range: it must be 18, which is 3 x 2 x 3",
+            "bytes of an image = 12 is out of range: it must be 18, which is 3 x 2 x 3",
         );
         refused(
             &one,

@@ -1,5 +1,5 @@
-//! The wire format of protocol buffers: a field is a tag (number and wire type) and a value. Fields
-//! with their default value may be left out; the order of fields is free.
+//! The wire format of protocol buffers: a field is a tag (number and wire type) and a value. Fields with their
+//! default value may be left out, and the order of fields is arbitrary.
 
 const VARINT: u64 = 0;
 const FIXED64: u64 = 1;
@@ -68,7 +68,7 @@ impl Message {
     }
 }
 
-/// Seven bits a byte, lowest first, the top bit set on all but the last.
+/// Seven bits per byte, lowest first; the top bit is set on all except the last.
 fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value as u8 & 0x7f) | 0x80);

@@ -11,7 +11,7 @@ pub(super) fn frame(data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// CRC-32C rotated right by 15 bits plus a constant, so that data that contains CRCs is safe.
+/// CRC-32C rotated right by 15 bits plus a constant, so that data may itself contain CRCs.
 fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
         .rotate_right(15)
@@ -22,8 +22,8 @@ fn masked_crc(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// The first record of every event file, bytes as TensorFlow writes them: length 24 and its
-    /// masked checksum.
+    /// The first record of every event file, with the same bytes as TensorFlow's: length 24 and its masked
+    /// checksum.
     #[test]
     fn framing_is_tensorflow_s() {
         let mut event = vec![0x09, 0, 0, 0, 0, 0, 0, 0, 0, 0x1a, 13];

@@ -2,7 +2,7 @@
 
 use super::protobuf::Message;
 
-/// `Summary.Value { tag, simple_value }`. The format keeps f32.
+/// `Summary.Value { tag, simple_value }`. The format stores f32.
 pub(super) fn value(tag: &str, number: f64) -> Message {
     Message::new().bytes(1, tag).float(2, number as f32)
 }
@@ -12,7 +12,7 @@ mod tests {
     use super::*;
     use crate::tensorboard::event;
 
-    /// Written out from the message definitions.
+    /// Encoded by hand from the message definitions.
     #[test]
     fn a_scalar_event_has_these_bytes() {
         let found = event::summary(1.0, 300, &[value("a", 0.5)]);

@@ -5,8 +5,7 @@ use super::{event::plugin_metadata, protobuf::Message};
 /// `DT_STRING` of the enum `DataType`.
 const STRING: u64 = 7;
 
-/// `Summary.Value { tag, tensor, metadata }`, the tensor one string, the metadata for the plugin
-/// `text`.
+/// `Summary.Value { tag, tensor, metadata }`: the tensor is one string, the metadata select the plugin `text`.
 pub(super) fn value(tag: &str, markdown: &str) -> Message {
     let one = Message::new().number(1, 1);
     let shape = Message::new().message(2, &one);
@@ -25,7 +24,7 @@ pub(super) fn value(tag: &str, markdown: &str) -> Message {
 mod tests {
     use super::*;
 
-    /// Written out from the message definitions.
+    /// Encoded by hand from the message definitions.
     #[test]
     fn a_text_has_these_bytes() {
         let expected = [

@@ -1,11 +1,11 @@
-//! A batch in parts.
+//! Batches computed in parts.
 
 use mlestar_train::ClassWeights;
 
 use crate::Setup;
 
-/// Batch normalisation sees the statistics of each part, so the sums must agree only where these are
-/// those of the batch: with each picture as often in every part.
+/// Batch normalisation uses the statistics of each part. The sums therefore agree only if these equal those of
+/// the batch: if each part contains each image equally often.
 #[test]
 fn equal_parts_give_the_gradient_of_the_batch() {
     let mut whole = Setup::new(2);
@@ -17,7 +17,7 @@ fn equal_parts_give_the_gradient_of_the_batch() {
             .unwrap()
     };
     whole.augmentation = mlestar_data::augment::AugmentationConfig::default();
-    // Sixteen times the same picture.
+    // Sixteen times the same image.
     let base = crate::pictures(5, 1);
     whole.train = std::sync::Arc::new(base.select(&[0; 16]).unwrap());
     whole.validation = crate::pictures(2, 30);

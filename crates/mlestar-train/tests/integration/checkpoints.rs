@@ -15,8 +15,8 @@ fn checkpoint_names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Resumes a finished training of three epochs after something was done to its checkpoints; gives
-/// the folder's name that it went on from and the reasons why others were refused.
+/// Resumes a finished training of three epochs after its checkpoints were changed. Returns the name of the
+/// folder from which it resumed and the reasons why others were rejected.
 fn resume_after(damage: impl FnOnce(&Path)) -> (Option<String>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let mut setup = Setup::new(3);
@@ -91,7 +91,7 @@ fn a_truncated_file_is_refused_and_the_checkpoint_before_used() {
         let path = folder.join("last/optimizer.safetensors");
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        // Of the same epoch: they would do as well.
+        // They are of the same epoch and would do as well.
         fs::remove_dir_all(folder.join("best")).unwrap();
     });
     assert_eq!(resumed.as_deref(), Some("previous"));
@@ -137,7 +137,10 @@ fn if_all_are_damaged_every_reason_is_given() {
     });
     assert_eq!(resumed, None);
     let last = reasons.last().unwrap();
-    assert!(last.starts_with("no checkpoint in "), "{last}");
+    assert!(
+        last.starts_with("cannot resume from any checkpoint in "),
+        "{last}"
+    );
     assert_eq!(last.matches("is damaged").count(), 4, "{last}");
 }
 
@@ -154,7 +157,7 @@ fn another_training_s_checkpoint_is_refused_with_what_differs() {
     };
     let message = refused(&|setup| setup.seed = 7);
     assert!(
-        message.contains("of another training: seed is 7 here and 42 there"),
+        message.contains("belongs to another training: seed is 7 here and 42 there"),
         "{message}"
     );
     let message = refused(&|setup| setup.training.optimizer.weight_decay = 0.0);

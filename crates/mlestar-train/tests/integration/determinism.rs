@@ -36,7 +36,7 @@ fn when_results_are_read_does_not_matter() {
     let mut setup = Setup::new(2);
     setup.training.optimizer.kind = OptimizerKind::Sgd;
     let quick = setup.fit(folder.path()).unwrap();
-    // An observer that takes its time makes every step's result be read on its own.
+    // With a slow observer, the result of every step is read separately.
     let mut steps = 0;
     let slow = setup
         .fit_observed(folder.path(), &mut |event| {
@@ -104,7 +104,7 @@ fn bfloat16_learns_as_well_and_gives_the_same_bits_on_any_number_of_threads() {
     assert_eq!(one.precision, Precision::Bf16);
     assert_eq!(bits(&one.history), bits(&three.history));
     assert_eq!(one.best_model.state(), three.best_model.state());
-    // Another way to the same place.
+    // Another path to the same folder.
     assert_ne!(bits(&one.history), bits(&exact.history));
     let loss = |outcome: &crate::Outcome, epoch: usize| outcome.history[epoch].train_loss;
     assert!(loss(&exact, 5) < 0.8 * loss(&exact, 0));

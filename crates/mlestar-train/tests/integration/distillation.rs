@@ -11,7 +11,7 @@ use mlestar_train::{DistillationConfig, ProgressiveResizing, TrainEvent};
 
 use crate::{CLASSES, SIDE, Setup, bits, pictures, plain_spec};
 
-/// A training, and where the checkpoint of its best epoch lies.
+/// A training, and the path of the checkpoint of its best epoch.
 fn teacher(setup: &Setup, folder: &Path) -> PathBuf {
     setup.fit(folder).unwrap();
     folder.join("checkpoints/best")
@@ -25,7 +25,7 @@ fn from_alone(teachers: Vec<PathBuf>) -> Option<DistillationConfig> {
     })
 }
 
-/// The same pictures, each with the label after its own.
+/// The same images, with each label replaced by the next one.
 fn mislabelled(set: &ImageSet) -> Arc<ImageSet> {
     let indices: Vec<usize> = (0..set.len()).collect();
     let mut pixels = Vec::new();
@@ -40,7 +40,7 @@ fn mislabelled(set: &ImageSet) -> Arc<ImageSet> {
     Arc::new(ImageSet::new(classes, SIDE, SIDE, pixels, labels, origins).unwrap())
 }
 
-/// Of another architecture, with another normalisation, from pictures whose labels are all wrong.
+/// A teacher with another architecture and normalisation, trained on images whose labels are all wrong.
 #[test]
 fn a_network_learns_what_its_teachers_know_and_the_labels_do_not() {
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
@@ -72,7 +72,7 @@ fn a_network_learns_what_its_teachers_know_and_the_labels_do_not() {
         let mut events = Vec::new();
         let by_teachers = accuracy(&student, &mut events);
         assert!(by_teachers > 0.9, "{by_teachers}");
-        // They have none of those labels right.
+        // They predict none of those labels correctly.
         assert_eq!(events.len(), teachers.len());
         for (event, teacher) in events.iter().zip(teachers) {
             let TrainEvent::Teacher { path, correct, of } = event else {
@@ -141,7 +141,7 @@ fn networks_that_cannot_teach_are_refused() {
         let named = format!("the teacher {} cannot be used: ", teacher.display());
         assert!(message.starts_with(&named), "{message}");
         assert!(
-            message.ends_with("of networks for the same classes and size of pictures"),
+            message.ends_with("of networks for the same classes and size of images"),
             "{message}"
         );
         message
@@ -160,7 +160,7 @@ fn networks_that_cannot_teach_are_refused() {
         assert!(record.contains(from), "{record}");
         fs::write(copy.join("checkpoint.json"), record.replace(from, to)).unwrap();
     };
-    // Its head has another shape then, but that is not the reason that helps.
+    // Its head then has another shape too, but that reason would not help the user.
     write_copy("\"n_classes\": 3", "\"n_classes\": 5");
     let message = refused(&setup, &copy);
     assert!(
@@ -170,11 +170,11 @@ fn networks_that_cannot_teach_are_refused() {
     write_copy("\"height\": 8", "\"height\": 16");
     let message = refused(&setup, &copy);
     assert!(
-        message.contains("pictures of the height and width [16, 8], not [8, 8]"),
+        message.contains("images of the height and width [16, 8], not [8, 8]"),
         "{message}"
     );
 
-    // The optimizer's state is nothing to a teacher; its weights must be whole.
+    // A teacher needs no optimizer state, but its weights must be intact.
     write_copy("", "");
     fs::remove_file(copy.join("optimizer.safetensors")).unwrap();
     let mut taught = setup.clone();
@@ -201,7 +201,7 @@ fn a_training_by_other_teachers_is_not_gone_on_with() {
     setup.training.distillation = from_alone(vec![one.clone()]);
     setup.fit(&output).unwrap();
     setup.resume = true;
-    // Wherever it lies.
+    // Independent of its path.
     let moved = folder.path().join("moved");
     fs::rename(&one, &moved).unwrap();
     setup.training.distillation = from_alone(vec![moved]);

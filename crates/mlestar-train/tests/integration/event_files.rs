@@ -1,4 +1,4 @@
-//! Reads event files back with code of its own.
+//! Reads event files back with independent code.
 
 use mlestar_model::Network as _;
 use std::{fs, path::Path};
@@ -109,7 +109,7 @@ fn values(folder: &Path) -> (Vec<(u64, String, f32)>, Vec<String>) {
             panic!("no step in {event:?}");
         };
         let Some(Value::Bytes(summary)) = get(&event, 5) else {
-            // The session log, which says where the file begins.
+            // The session log marks the start of the file.
             assert_eq!(get(&event, 7), Some(&Value::Bytes(&[8, 1])));
             continue;
         };
@@ -121,7 +121,7 @@ fn values(folder: &Path) -> (Vec<(u64, String, f32)>, Vec<String>) {
             };
             let tag = String::from_utf8(tag.to_vec()).unwrap();
             let Some(Value::Bytes(number)) = get(&value, 2) else {
-                // A picture, a histogram or the settings.
+                // An image, a histogram or the settings.
                 others.push(tag);
                 continue;
             };
@@ -182,7 +182,7 @@ fn a_training_logs_every_step_and_every_epoch() {
         ] {
             expected.push((step.step, tag.to_owned(), value as f32));
         }
-        // Four steps an epoch; its figures stand at its last.
+        // Four steps per epoch; the figures of an epoch are at its last step.
         if step.step % 4 != 0 {
             continue;
         }

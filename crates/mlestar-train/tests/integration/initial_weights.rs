@@ -1,4 +1,4 @@
-//! Trainings that begin with the weights of another.
+//! Trainings with the weights of another training.
 
 use mlestar_model::Network as _;
 use std::{collections::BTreeMap, fs, path::Path};
@@ -123,7 +123,7 @@ fn weights_of_another_network_are_refused() {
     refused(None);
     let mut state = own.clone();
     let stem = state.remove(0);
-    let expected = format!("it has no `{}`", stem.name);
+    let expected = format!("the file has no `{}`", stem.name);
     assert!(refused(Some(&state)).contains(&expected));
     let mut state = own.clone();
     state[0].shape = vec![state[0].values.len()];
@@ -152,7 +152,7 @@ fn a_training_that_began_otherwise_is_not_gone_on_with() {
     let output = folder.path().join("training");
     setup.fit(&output).unwrap();
     setup.resume = true;
-    // Wherever it lies, and whatever it is called.
+    // Independent of its path and name.
     let moved = folder.path().join("moved.safetensors");
     fs::rename(&file, &moved).unwrap();
     setup.training.initial_weights = Some(moved.clone());

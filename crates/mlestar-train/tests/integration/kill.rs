@@ -1,5 +1,4 @@
-//! A training that is killed over and over, at random moments, must end with the bits of one that was
-//! left alone.
+//! A training that is killed repeatedly, at random moments, must end with the same bits as an undisturbed one.
 
 use mlestar_model::Network as _;
 use std::{
@@ -13,9 +12,9 @@ use mlestar_train::{EmaConfig, checkpoint};
 
 use crate::{Setup, bits};
 
-/// Names the folder of the training in the process that is to be killed.
+/// Passes the folder of the training to the process that is to be killed.
 const FOLDER: &str = "MLESTAR_KILL_TEST_FOLDER";
-/// Names the step before which it is to kill itself, if it is to.
+/// Passes the step before which the process kills itself, if it should.
 const STEP: &str = "MLESTAR_KILL_TEST_STEP";
 
 fn setup() -> Setup {
@@ -26,7 +25,7 @@ fn setup() -> Setup {
     setup
 }
 
-/// Not a test of its own: what the killed process does.
+/// Not a test of its own, but the code of the killed process.
 #[test]
 fn trains_where_the_other_test_says() {
     if let Some(folder) = std::env::var_os(FOLDER) {
@@ -46,7 +45,7 @@ fn child(folder: &Path) -> Command {
     command
 }
 
-/// Starts the training in `folder` and kills it after `patience`; true if it was done before.
+/// Starts the training in `folder` and kills it after `patience`; true if it finished before.
 fn runs_to_its_end(folder: &Path, patience: Duration) -> bool {
     let mut child = child(folder).spawn().unwrap();
     std::thread::sleep(patience);
@@ -65,7 +64,7 @@ fn a_training_killed_at_random_moments_ends_with_the_same_bits() {
     let straight = setup().fit(straight_folder.path()).unwrap();
 
     let folder = tempfile::tempdir().unwrap();
-    // Other moments in every run of the test; a failure says which.
+    // The moments differ in every run of the test; a failure prints them.
     let seed = u64::from(std::process::id());
     let mut draws = Stream::new(seed, "moments to kill", 0, 0);
     let mut kills = 0;

@@ -46,7 +46,7 @@ fn events_tell_the_whole_story() {
         Some(&TrainEvent::Started {
             first_epoch: 1,
             epochs: 2,
-            // 70 pictures in batches of 16: the last 6 are left out.
+            // 70 images in batches of 16: the last 6 are left out.
             steps: 4,
             train_images: 70,
             validation_images: 30,
@@ -87,7 +87,7 @@ fn events_tell_the_whole_story() {
         })
         .collect();
     assert_eq!(epochs, outcome.history);
-    // The clipped norm is recorded as it was before clipping.
+    // The norm is recorded before clipping.
     assert!(
         outcome
             .history

@@ -36,7 +36,7 @@ fn time_is_up(validate_every_epochs: usize) {
     assert!(said && outcome.best_epoch > 0);
     assert!(outcome.history.last().unwrap().is_validated());
     assert!(started.elapsed() < Duration::from_secs(60));
-    // Resumed, it has nothing left to do.
+    // When resumed, it has nothing left to do.
     setup.resume = true;
     let again = setup.fit(folder.path()).unwrap();
     assert_eq!(again.stopped, StopReason::TimeUp);
@@ -75,7 +75,7 @@ fn pictures_grow_over_the_epochs() {
     let areas: Vec<f64> = outcome.history.iter().map(|r| r.picture_area).collect();
     assert_eq!(areas, [0.25, 0.5625, 1.0, 1.0]);
 
-    // The second stage would be left with pictures of 1 x 1.
+    // The second stage would be left with images of 1 x 1.
     setup.spec = {
         let mut config = setup.spec.config().clone();
         config.stages.push(config.stages[0].clone());
@@ -88,8 +88,8 @@ fn pictures_grow_over_the_epochs() {
     assert_eq!(
         error.to_string(),
         "progressive_resizing.scale = 0.25 is out of range: it must be enough for the network: \
-         stages[1].stride = 2 does not fit: the pictures of 2x2 pixels are only 1x1 when they get there; \
-         lower the stride, drop a stage or use larger pictures"
+         stages[1].stride = 2 does not fit: the images of 2x2 pixels are only 1x1 at this layer; \
+         lower the stride, drop a stage or use larger images"
     );
 }
 
@@ -114,7 +114,7 @@ fn the_time_left_counts_epochs_by_what_their_steps_take() {
             .unwrap();
         assert!(seen.iter().map(|step| step.epoch).eq(1..=4), "{seen:?}");
         for (before, step) in seen.iter().enumerate() {
-            // Once epochs of two kinds have ended, they tell.
+            // Once epochs with two sizes have ended, they determine the costs.
             let costs = match before {
                 0 | 1 => step_costs.unwrap_or_default(),
                 _ => StepCosts::of_epochs(&outcome.history[..before]).unwrap(),

@@ -36,7 +36,7 @@ type Outcome = FitOutcome<ImageClassifier>;
 const SIDE: usize = 8;
 const CLASSES: usize = 3;
 
-/// Pictures whose class is the brightest channel, under noise.
+/// Images whose class is the brightest channel, under noise.
 fn pictures(seed: u64, n: usize) -> Arc<ImageSet> {
     let mut draws = Stream::new(seed, "test pictures", 0, 0);
     let mut pixels = Vec::new();

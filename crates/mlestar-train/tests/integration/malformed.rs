@@ -11,7 +11,7 @@ fn refused(change: impl FnOnce(&mut Setup)) -> String {
     let mut setup = Setup::new(1);
     change(&mut setup);
     let message = setup.fit(folder.path()).unwrap_err().to_string();
-    // Nothing is begun.
+    // Nothing is started.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{message}");
     message
 }
@@ -42,13 +42,13 @@ fn sets_that_do_not_fit_are_refused() {
     let empty = || Arc::new(pictures(1, 3).select(&[]).unwrap());
     assert_eq!(
         refused(|setup| setup.train = empty()),
-        "the training set is empty; it needs at least one picture"
+        "the training set is empty; it needs at least one image"
     );
     assert_eq!(
         refused(|setup| setup.validation = empty()),
-        "the validation set is empty; it needs at least one picture"
+        "the validation set is empty; it needs at least one image"
     );
-    // A label that the model has no output for can only come with more classes.
+    // A label without an output of the model can only come with more classes.
     assert_eq!(
         refused(|setup| {
             let classes = (0..4).map(|c| format!("class {c}")).collect();

@@ -1,5 +1,5 @@
-//! The update rules against plain f64 loops written from PyTorch's documentation, on a linear
-//! regression (whose gradient is known in closed form).
+//! The update rules compared with plain f64 loops written from PyTorch's documentation, on a linear regression
+//! (whose gradient is known in closed form).
 
 use burn::{
     module::{Module, Param},
@@ -245,7 +245,7 @@ fn a_state_of_another_optimizer_is_refused() {
     let gradients = GradientsParams::from_grads(loss.backward(), &module);
     let before: Vec<f32> = module.bias.val().into_data().iter::<f32>().collect();
     let module = adam.step(module, gradients, 0.01, None);
-    // Without a gradient a parameter stays.
+    // A parameter without a gradient does not change.
     let after: Vec<f32> = module.bias.val().into_data().iter::<f32>().collect();
     assert_eq!(before, after);
 
@@ -261,7 +261,7 @@ fn a_state_of_another_optimizer_is_refused() {
     assert_eq!(restore(OptimizerKind::Adam, &state), Ok(1));
     assert_eq!(
         restore(OptimizerKind::Sgd, &state).unwrap_err(),
-        "the optimizer's saved state cannot be used: the moments of `weight` are of another \
+        "the optimizer's saved state cannot be used: the moments of `weight` belong to another \
          optimizer"
     );
     assert_eq!(

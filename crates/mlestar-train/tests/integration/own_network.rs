@@ -1,4 +1,4 @@
-//! A network that is not of this project, made of Burn's own layers, trains as ours do.
+//! A network from outside this project, made of Burn's own layers, trains like ours.
 
 use burn::{
     module::Module,
@@ -35,7 +35,7 @@ impl Own {
             dropout: DropoutConfig::new(0.3).init(),
             linear: LinearConfig::new(channels * SIDE * SIDE, CLASSES).init(&device),
         };
-        // Burn draws weights when they are first looked at.
+        // Burn draws weights when they are first read.
         let _ = own.state();
         own
     }
@@ -62,7 +62,7 @@ fn train(setup: &Setup, network: &Own, output: &std::path::Path) -> FitOutcome<O
         .unwrap()
 }
 
-/// These tests share Burn's generator, which is one for the process.
+/// These tests share Burn's generator; there is one per process.
 static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 fn alone() -> std::sync::MutexGuard<'static, ()> {
@@ -126,7 +126,7 @@ fn it_learns_and_leaves_what_ours_leave() {
     }
     let refused = checkpoint::load_model(&best_folder, &Device::flex()).unwrap_err();
     assert!(
-        refused.to_string().contains("none of mlestar-model"),
+        refused.to_string().contains("not one of mlestar-model"),
         "{refused}"
     );
 }
@@ -210,7 +210,7 @@ fn a_network_for_other_classes_or_images_is_refused_before_the_first_step() {
         .unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the network cannot take images of 8x8 pixels: it panicked at one"
+        "the network does not accept images of 8x8 pixels: it panicked on a test image"
     );
     assert!(!folder.path().join("checkpoints").exists());
 }

@@ -1,4 +1,4 @@
-//! Accidents on purpose, and what is done about them.
+//! Injected faults and their remedies.
 
 use std::path::Path;
 
@@ -48,7 +48,7 @@ fn a_loss_that_is_not_finite_goes_back_and_lowers_the_rate() {
     assert!(cause.contains("loss NaN"), "{cause}");
     assert_eq!(pictures.len(), 16);
     assert!(largest_gradients.iter().any(|(_, norm)| norm.is_none()));
-    // The rate of every later step is half of what it would have been, and no step is there twice.
+    // The rate of every later step is halved, and no step occurs twice.
     let mut undisturbed = setup.clone();
     undisturbed.faults = Faults::default();
     let other = tempfile::tempdir().unwrap();
@@ -60,7 +60,7 @@ fn a_loss_that_is_not_finite_goes_back_and_lowers_the_rate() {
         assert_eq!(found.learning_rate, expected.learning_rate * factor);
         assert_eq!(found.step, expected.step);
     }
-    // A resumed training knows of it.
+    // A resumed training knows the remedy.
     let last = load(&folder.path().join("checkpoints/last")).unwrap();
     assert_eq!(last.record.remedies, outcome.remedies);
 }
@@ -83,7 +83,7 @@ fn attempts_are_bounded() {
         "{error}"
     );
     assert_eq!(remedies, 3);
-    // What was good is still there.
+    // The good checkpoints are still there.
     assert_eq!(
         load(&folder.path().join("checkpoints/last"))
             .unwrap()
@@ -111,7 +111,7 @@ fn exhausted_memory_makes_the_parts_smaller_and_keeps_the_batch() {
         })
         .collect();
     assert_eq!(parts, [2, 4]);
-    // As if it had been configured so from the first step.
+    // The same as if it had been configured this way from the first step.
     let mut configured = Setup::new(2);
     configured.training.accumulation_steps = 4;
     let expected = configured.fit(tempfile::tempdir().unwrap().path()).unwrap();

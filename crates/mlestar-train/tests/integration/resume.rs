@@ -17,7 +17,7 @@ fn interrupt(setup: &Setup, folder: &Path, epoch: usize) -> usize {
     let stop = setup.stop.clone();
     let outcome = setup
         .fit_observed(folder, &mut |event| {
-            // The epoch before has ended: the next step is the first one of `epoch`.
+            // The previous epoch has ended: the next step is the first one of `epoch`.
             let due = match event {
                 TrainEvent::Started { first_epoch, .. } => *first_epoch == epoch,
                 TrainEvent::Checkpoint {
@@ -65,11 +65,11 @@ fn check_same_bits(setup: &Setup) {
     assert_eq!(bits(&resumed.history), bits(&straight.history));
     assert_eq!(resumed.best_epoch, straight.best_epoch);
     assert_eq!(resumed.best_model.state(), straight.best_model.state());
-    // Model, optimizer, best model and early stopping, as they would be resumed from again.
+    // Model, optimizer, best model and early stopping, as a further resume would find them.
     let last =
         |folder: &Path| without_times(checkpoint::load(&folder.join("checkpoints/last")).unwrap());
     assert_eq!(last(folder.path()), last(straight_folder.path()));
-    // The log has every epoch once.
+    // The log contains every epoch once.
     let log: Vec<EpochRecord> =
         mlestar_artifact::read_json_lines(&folder.path().join("metrics.jsonl")).unwrap();
     assert_eq!(log, resumed.history);
@@ -142,8 +142,7 @@ fn a_resumed_muon_training_gives_the_same_bits() {
     check_same_bits(&setup);
 }
 
-/// Every step is saved; the training is stopped after the one that is `step` steps into `epoch`, of
-/// which the checkpoint then tells.
+/// Every step is saved; the training is stopped after step `step` of `epoch`, as the checkpoint records.
 fn interrupt_within(setup: &Setup, folder: &Path, epoch: usize, step: usize) {
     let mut setup = setup.clone();
     setup.stop = StopSignal::new();
@@ -191,7 +190,7 @@ fn check_same_bits_within_epochs(mut setup: Setup) {
         checkpoint.record.files.clear();
     }
     assert_eq!(resumed_last, straight_last);
-    // So has the log of the steps every step once.
+    // The log of the steps contains every step once.
     let steps = |folder: &Path| -> Vec<StepRecord> {
         mlestar_artifact::read_json_lines(&folder.join("steps.jsonl")).unwrap()
     };
@@ -206,7 +205,7 @@ fn a_training_resumed_within_epochs_gives_the_same_bits() {
     check_same_bits_within_epochs(Setup::new(4));
 }
 
-/// Mixed pictures, weighted classes, blocks left out, a plateau, Muon: all that has a state or draws.
+/// Mixed images, weighted classes, skipped blocks, a plateau, Muon: everything with a state or random draws.
 #[test]
 fn so_does_one_with_everything_else() {
     let mut setup = Setup::new(4);

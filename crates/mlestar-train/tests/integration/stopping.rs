@@ -21,7 +21,7 @@ fn only_validated_epochs_are_judged_and_the_last_is_validated() {
     let epochs: Vec<usize> = outcome.history.iter().filter_map(validated).collect();
     assert_eq!(epochs, [3, 6, 7]);
     assert!(epochs.contains(&outcome.best_epoch));
-    // The weights do not depend on how often they are looked at.
+    // The weights do not depend on how often they are validated.
     setup.training.validate_every_epochs = 1;
     let other = tempfile::tempdir().unwrap();
     let often = setup.fit(other.path()).unwrap();
@@ -90,7 +90,7 @@ fn training_stops_when_the_accuracy_no_longer_rises() {
         .fold(0.0, f64::max);
     let best = &outcome.history[outcome.best_epoch - 1];
     assert_eq!(best.validation_accuracy, Some(highest));
-    // None of the last three epochs is above the highest before them.
+    // None of the last three epochs exceeds the highest before them.
     let (before, last) = outcome.history.split_at(epochs - 3);
     let before = before
         .iter()
@@ -121,7 +121,7 @@ fn a_signal_before_the_start_leaves_the_initial_state() {
     assert_eq!(mlestar_train::checkpoint::verify(&last).unwrap().epoch, 0);
 }
 
-/// Pictures that are too large for f32 once normalised.
+/// Images that are too large for f32 once normalised.
 #[test]
 fn a_loss_or_gradient_that_is_not_finite_names_the_step_and_its_pictures() {
     let folder = tempfile::tempdir().unwrap();
@@ -151,7 +151,7 @@ fn a_loss_or_gradient_that_is_not_finite_names_the_step_and_its_pictures() {
     let loader = Loader::new(setup.train.clone(), None, crate::normalization(), config).unwrap();
     assert_eq!(indices, loader.order(1)[..16]);
     assert!(
-        message.contains(&format!("pictures {indices:?}")),
+        message.contains(&format!("images {indices:?}")),
         "{message}"
     );
     let last = folder.path().join("checkpoints/last");
@@ -171,7 +171,7 @@ fn divergence_is_an_error_and_keeps_the_checkpoints() {
     setup.training.max_gradient_norm = None;
     let error = setup.fit(folder.path()).unwrap_err();
     let message = error.to_string();
-    // Which of these is seen first depends on how the numbers overflow.
+    // The overflow of the numbers determines which of these is detected first.
     let expected = matches!(
         error,
         TrainError::NonFinite { .. }

@@ -7,7 +7,7 @@ use mlestar_train::{
 
 use crate::{SIDE, Setup, pictures};
 
-/// Two epochs with everything that a step can have.
+/// Two epochs with every option of a step.
 fn setup() -> Setup {
     let mut setup = Setup::new(2);
     setup.training.schedule = ScheduleConfig {
@@ -52,7 +52,7 @@ fn they_are_those_of_a_training() {
     }
 }
 
-/// Of three epochs the second has small pictures.
+/// Of three epochs the second has small images.
 #[test]
 fn resized_pictures_are_those_of_a_training() {
     let device = Device::flex();
@@ -87,7 +87,7 @@ fn resized_pictures_are_those_of_a_training() {
     let message = steps.resize([SIDE + 1, SIDE]).unwrap_err().to_string();
     assert!(message.contains("height"), "{message}");
     assert!(steps.resize([SIDE, 0]).is_err());
-    // What was refused changed nothing.
+    // The rejected call changed nothing.
     assert!(steps.take(rate, false).unwrap().loss.is_finite());
 }
 

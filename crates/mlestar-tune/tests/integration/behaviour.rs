@@ -1,4 +1,4 @@
-//! Pruning, failures, stopping, logs and things to try first.
+//! Pruning, failures, stopping, logs and sets to try first.
 
 use std::fs;
 
@@ -158,7 +158,7 @@ fn trials_below_the_median_are_pruned_after_startup_and_warmup() {
     };
     let mut reports = Vec::new();
     let mut objective = |trial: &mut mlestar_tune::Trial<'_>| {
-        // Trials 0 to 3 do ever better; from 4 on they do badly at every step.
+        // Trials 0 to 3 improve; from 4 on they are bad at every step.
         let level = if trial.number() < 4 {
             trial.number() as f64
         } else {
@@ -288,13 +288,13 @@ fn a_damaged_line_costs_its_trial_and_no_other() {
         assert_eq!(again, whole);
         assert_eq!(fs::read_to_string(&log).unwrap(), text);
     }
-    // A line that is gone altogether.
+    // A line that is missing completely.
     fs::write(&log, [&lines[..1], &lines[2..]].concat().join("\n") + "\n").unwrap();
     let error = report_of_log(&config(6).space, 6, &log).unwrap_err();
     assert!(
         error
             .to_string()
-            .contains("trial 2 stands where trial 1 belongs"),
+            .contains("trial 2 is at the position of trial 1"),
         "{error}"
     );
     assert_eq!(run(&config(6), 5, &log, &mut smooth), whole);
@@ -331,7 +331,7 @@ fn trials_are_carried_over_only_to_the_same_study() {
         ..config(5)
     };
     assert_eq!(carry_over(&config(5), 6, &from, &to, &[]).unwrap(), 0);
-    let other = objective("other pictures");
+    let other = objective("other images");
     assert_eq!(carry_over(&other, 5, &from, &to, &[]).unwrap(), 0);
     assert!(!to.exists());
     assert_eq!(carry_over(&config(5), 5, &from, &to, &[]).unwrap(), 3);

@@ -47,7 +47,7 @@ pub fn smooth(trial: &mut Trial<'_>) -> Result<f64, TrialError> {
     Ok(1.0 - rate * rate - 0.1 * layers * layers)
 }
 
-/// Runs a study without things to try first and without looking at events.
+/// Runs a study without sets to try first and without observing events.
 pub fn run(
     config: &StudyConfig,
     seed: u64,

@@ -1,4 +1,4 @@
-//! What must hold for every space, seed and length.
+//! Properties of every space, seed and length.
 
 use mlestar_tune::{ParameterSpace, ParameterValue, Sampler, SearchSpace, StudyConfig, TrialError};
 use proptest::prelude::*;
@@ -48,7 +48,7 @@ fn config(trials: usize) -> impl Strategy<Value = StudyConfig> {
         })
 }
 
-/// A deterministic objective of any set of numeric parameters, with a failure now and then.
+/// A deterministic objective of any set of numeric parameters, with occasional failures.
 fn objective(trial: &mut mlestar_tune::Trial<'_>) -> Result<f64, TrialError> {
     let keys: Vec<String> = trial.parameters().keys().cloned().collect();
     let mut sum = 0.0;

@@ -1,4 +1,4 @@
-//! What can be checked only when the data are there.
+//! Checks of the config that need the data.
 
 use super::{Config, ConfigError};
 use mlestar_data::ImageSet;
@@ -8,7 +8,7 @@ use mlestar_train::ClassWeights;
 const MOST_LISTED: usize = 12;
 
 impl Config {
-    /// Whether the settings fit the training pictures: their size, and how many classes there are.
+    /// Checks the settings against the training images: their size and their number of classes.
     ///
     /// # Errors
     /// Names the key, its value, what the data have and what to do.
@@ -88,7 +88,7 @@ mod tests {
                 &all[..2],
                 [
                     "training.class_weights",
-                    "class 2 (from 0) has no training pictures",
+                    "class 2 (from 0) has no training images",
                 ],
             ),
             (

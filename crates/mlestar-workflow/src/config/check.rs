@@ -1,4 +1,4 @@
-//! Ranges, and what the sections must say together.
+//! Checks of ranges, and of sections that depend on each other.
 
 use std::fmt::Display;
 
@@ -77,8 +77,8 @@ fn check_data_and_model(raw: &RawConfig, document: &Document<'_>) -> Result<(), 
         .map_err(|error| invalid("training", error.to_string()))
 }
 
-/// What is known of the pictures before they are read. Where a folder decides, the checks of its stage
-/// know more; these must not refuse what could be right.
+/// What is known about the images before they are read. For a folder, later checks know more; these must not refuse
+/// settings that could be right.
 struct AssumedPictures {
     n_classes: usize,
     height: usize,
@@ -105,7 +105,7 @@ impl AssumedPictures {
     }
 }
 
-/// Puts the section before a key that another crate named without it, and finds its line.
+/// Adds the section to a key that another crate named without it, and finds its line.
 fn invalid(document: &Document<'_>, section: &str, message: String) -> ConfigError {
     let message = match message.starts_with(&format!("{section}.")) {
         true => message,
@@ -259,8 +259,8 @@ fn check_refinement(raw: &RawConfig, document: &Document<'_>) -> Result<(), Conf
     })
 }
 
-/// Every key of the space must be one of the config, and every value that the search may suggest must be
-/// one that the config accepts.
+/// Every key of the space must be a key of the config, and the config must accept every value that the search may
+/// suggest.
 fn check_space(config: &Config, document: &Document<'_>) -> Result<(), ConfigError> {
     for (key, space) in config.refinement.space.iter() {
         let path = ["refinement", "space", key].map(str::to_owned);
@@ -308,8 +308,8 @@ fn extremes(space: &ParameterSpace) -> Vec<ParameterValue> {
     }
 }
 
-/// Whether the config is right with one more key set. Searches and returns are not followed: they are
-/// what is being checked.
+/// Whether the config is valid with one more key set. Search spaces and returns are not followed: they are what is
+/// being checked.
 fn try_override(config: &Config, set: &Override) -> Result<(), ConfigError> {
     let text = config.to_toml()?;
     let overrides = std::slice::from_ref(set);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 pub struct DeploymentConfig {
     /// How speed and memory are measured.
     pub benchmark: BenchmarkConfig,
-    /// How far the exported model may be from the trained one.
+    /// How much the exported model may differ from the trained one.
     pub parity: ParityConfig,
 }
 
@@ -14,12 +14,12 @@ pub struct DeploymentConfig {
 ///
 /// | key | default | purpose | range |
 /// |---|---|---|---|
-/// | `latency_runs` | 100 | single pictures timed for the latency | 10 to 100,000 |
+/// | `latency_runs` | 100 | single images timed for the latency | 10 to 100,000 |
 /// | `throughput_batch_sizes` | 1, 8, 32, 128 | batch sizes whose throughput is measured | 1 to 16 sizes of 1 to 4,096 |
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BenchmarkConfig {
-    /// Single pictures timed for the latency.
+    /// Single images timed for the latency.
     pub latency_runs: usize,
     /// Batch sizes whose throughput is measured.
     pub throughput_batch_sizes: Vec<usize>,

@@ -39,7 +39,7 @@ impl<'a> Document<'a> {
         })
     }
 
-    /// Stands for a config that was not read from a text.
+    /// For a config that was not read from a text.
     pub(super) fn nameless() -> Document<'static> {
         Document {
             text: "",

@@ -1,10 +1,10 @@
-//! Keys that change nothing in the trials of a search, given the rest of the config.
+//! Keys that have no effect on the trials of a search, given the rest of the config.
 
 use super::Config;
 use mlestar_train::{OptimizerKind, ScheduleKind};
 use serde::Serialize;
 
-/// Keys that say how a training is watched, kept or fed, and not what it learns.
+/// Keys that control how a training is watched, saved or supplied with data, but not what it learns.
 const BESIDE_LEARNING: [&str; 6] = [
     "training.checkpoint_every_epochs",
     "training.checkpoint_every_minutes",
@@ -17,20 +17,20 @@ const BESIDE_LEARNING: [&str; 6] = [
 /// Why `key` has no effect on the trials of the search; `None` where it has one.
 pub(super) fn without_effect(config: &Config, key: &str) -> Option<String> {
     if BESIDE_LEARNING.contains(&key) {
-        return Some("it does not change what is learned".into());
+        return Some("it does not change what the model learns".into());
     }
     if key == "training.epochs" {
         return Some("`refinement.epochs_per_trial` is the length of every trial".into());
     }
     if key.starts_with("training.recovery.") {
-        return Some("trials are not rescued".into());
+        return Some("trials apply no remedies".into());
     }
     of_optimizer(config, key)
         .or_else(|| of_schedule(config, key))
         .or_else(|| of_mixing(config, key))
 }
 
-/// Whether the search also sets `key`, so that no single value of it decides.
+/// Whether the search also sets `key`, so no single value decides.
 fn is_searched(config: &Config, key: &str) -> bool {
     config
         .refinement
@@ -67,7 +67,7 @@ fn of_schedule(config: &Config, key: &str) -> Option<String> {
     read_by_others(config, "training.schedule.kind", kind, kinds)
 }
 
-/// Why a key has no effect that only `kinds` read, where `decides` is `kind`.
+/// Why a key that only `kinds` read has no effect when `decides` is `kind`.
 fn read_by_others<T: PartialEq + Serialize>(
     config: &Config,
     decides: &str,

@@ -12,10 +12,10 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// The config that a run recorded about itself cannot be used.
+    /// The config that a run recorded cannot be used.
     #[error(
-        "{problem}; this is the config that the run recorded about itself. Name the project's config with --config FILE: \
-         `mlestar run` then writes it anew"
+        "{problem}; this is the config that the run recorded. Name the project's config with --config FILE; \
+        `mlestar run` then writes it again"
     )]
     Recorded {
         /// Which file, and what is wrong with it.

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 /// | key | default | purpose | range |
 /// |---|---|---|---|
 /// | `confidence` | 0.95 | confidence of every interval in reports and gates | above 0, below 1 |
-/// | `batch_size` | 256 | pictures predicted at once | 1 to 65,536 |
+/// | `batch_size` | 256 | images predicted at once | 1 to 65,536 |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationConfig {
     /// Confidence of every interval in reports and gates.
     pub confidence: f64,
-    /// Pictures predicted at once; it changes speed and memory.
+    /// Images predicted at once; it changes speed and memory.
     pub batch_size: usize,
 }
 

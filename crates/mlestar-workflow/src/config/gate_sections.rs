@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Stage;
 
-/// Section `[gates]`: one section a stage, by the stage's stem.
+/// Section `[gates]`: one section per stage, named by the stage's stem.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GatesConfig {
@@ -48,7 +48,7 @@ impl GatesConfig {
         set.unwrap_or_else(|| OnFailure::where_absent(stage))
     }
 
-    /// The same gates with every `on_failure` said.
+    /// The same gates with every `on_failure` filled in.
     pub(super) fn resolved(mut self) -> Self {
         for (stage, section) in [
             (Stage::SituationAnalysis, &mut self.situation_analysis),
@@ -76,7 +76,7 @@ impl GatesConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GateSection {
-    /// What an unmet gate leads to; see [`GatesConfig::on_failure`] for where it is absent.
+    /// What an unmet gate leads to; [`GatesConfig::on_failure`] gives the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
     /// Settings of single criteria, by id; the others keep their defaults.
@@ -120,7 +120,8 @@ impl<'de> Visitor<'de> for CriterionVisitor {
     fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
         if value {
             Err(E::custom(
-                "true says nothing: leave the criterion out to keep its default, or give a limit such as { at_least = 0.8 }",
+                "true has no meaning here: leave the criterion out to keep its default, or give a limit \
+                such as { at_least = 0.8 }",
             ))
         } else {
             Ok(CriterionSetting::Off)
@@ -163,7 +164,7 @@ impl OnFailure {
 pub struct ReturnTo {
     /// The stage to run again, this one or an earlier one.
     pub return_to: Stage,
-    /// How often at most, 1 to 10.
+    /// The most returns, 1 to 10.
     #[serde(default = "one")]
     pub max_returns: u32,
     /// Keys of the config that are set before the stage is run again.

@@ -1,9 +1,8 @@
-//! The config of a project: one TOML file, one section a part of the work.
+//! The config of a project: one TOML file, with one section per part of the work.
 //!
-//! [`RawConfig`] is what a file may say; [`Config`] is a [`RawConfig`] that was checked, and cannot be
-//! changed except through another check. Unknown keys, wrong types and values out of range are refused
-//! with the file, the line and the dotted key. Relative paths in a config are relative to the current
-//! folder.
+//! [`RawConfig`] holds what a file may say. [`Config`] is a checked [`RawConfig`]; every change of it goes through
+//! another check. Unknown keys, wrong types and values out of range are refused with the file, the line and the
+//! dotted key. Relative paths in a config are relative to the current folder.
 //!
 //! ```
 //! use mlestar_workflow::config::{Config, Override};
@@ -70,21 +69,21 @@ pub struct RawConfig {
     pub seed: u64,
     /// Name and purpose of the project.
     pub project: ProjectConfig,
-    /// Where the pictures come from.
+    /// Where the images come from.
     pub data: DataConfig,
-    /// Random changes to training pictures.
+    /// Random changes to training images.
     pub augmentation: AugmentationConfig,
     /// The architecture.
     pub model: ModelConfig,
     /// Optimizer, schedule, length.
     pub training: TrainingConfig,
-    /// Accidents to be had on purpose in the training of stage 4.
+    /// The injected faults of the training of stage 4.
     pub faults: Faults,
-    /// What is to be reached.
+    /// Targets, constraints and quality requirements.
     pub task: TaskConfig,
     /// How the model is evaluated.
     pub evaluation: EvaluationConfig,
-    /// How a better model is searched.
+    /// The search for a better model.
     pub refinement: RefinementConfig,
     /// How the package is measured.
     pub deployment: DeploymentConfig,
@@ -107,7 +106,7 @@ impl Deref for Config {
 }
 
 impl Default for Config {
-    /// What an empty file says: the synthetic pictures, the reference model and the reference recipe.
+    /// The config of an empty file: the synthetic images, the reference model and the reference recipe.
     fn default() -> Self {
         Self::resolved(RawConfig::default())
     }
@@ -127,18 +126,18 @@ impl Config {
         Self::parse(&text, &path.display().to_string(), overrides)
     }
 
-    /// Reads the config that a run recorded about itself, which is whole: every section is there.
+    /// Reads the config that a run recorded. It is complete: every section is there.
     ///
     /// # Errors
     ///
-    /// As [`Config::load`]; [`ConfigError::Recorded`] when the file itself is damaged or cut off.
+    /// As [`Config::load`]; [`ConfigError::Recorded`] when the file itself is damaged or truncated.
     pub fn load_recorded(path: &Path, overrides: &[Override]) -> Result<Self, ConfigError> {
         let damaged = |problem: String| ConfigError::Recorded { problem };
         let text = std::fs::read_to_string(path)
             .map_err(|error| damaged(format!("cannot read {}: {error}", path.display())))?;
         let name = path.display().to_string();
         Self::parse(&text, &name, &[]).map_err(|error| damaged(error.to_string()))?;
-        // Every key has a default, so that what is cut off would read as something else.
+        // Every key has a default, so a truncated file would read as another config.
         let table: toml::Table = text
             .parse()
             .map_err(|error: toml::de::Error| damaged(format!("{name}: {error}")))?;
@@ -148,7 +147,7 @@ impl Config {
             .is_some();
         if !has_its_end {
             let problem =
-                format!("{name} is cut off: its last section, [gates.deployment], is not there");
+                format!("{name} is truncated: its last section, [gates.deployment], is missing");
             return Err(damaged(problem));
         }
         Self::parse(&text, &name, overrides)
@@ -171,7 +170,7 @@ impl Config {
         Ok(Self::resolved(sections))
     }
 
-    /// Checks a config that was put together in a program.
+    /// Checks a config that a program built.
     ///
     /// # Errors
     ///
@@ -192,13 +191,13 @@ impl Config {
         Ok(Self::resolved(sections))
     }
 
-    /// What depends on the stage is filled in, so that the resolved config says it.
+    /// Defaults that depend on the stage are filled in, so the resolved config shows them.
     fn resolved(mut sections: RawConfig) -> Self {
         sections.gates = sections.gates.resolved();
         Self { sections }
     }
 
-    /// This config with some keys set to other values, checked anew.
+    /// This config with some keys set to other values, checked again.
     ///
     /// # Errors
     ///
@@ -207,8 +206,8 @@ impl Config {
         Self::parse(&self.to_toml()?, "config", overrides)
     }
 
-    /// This config with the parameters of a trial. Whether every value of the search space would go with them is not
-    /// asked: the other values are for other trials.
+    /// This config with the parameters of a trial. The other values of the search space are not checked: they belong
+    /// to other trials.
     ///
     /// # Errors
     ///
@@ -251,11 +250,10 @@ impl Config {
         })
     }
 
-    /// What decides whether work that rests on a section is still good: the section's values, keys sorted.
+    /// The values of a section, keys sorted. They decide whether work that depends on the section is still valid.
     ///
-    /// `data.path` is left out: the content of the data counts, not where it is. So is
-    /// `faults.kill_at_step`, after which a training goes on as if nothing had been. An unknown section is
-    /// `null`.
+    /// `data.path` is left out: the content of the data counts, not its place. `faults.kill_at_step` is left out,
+    /// too: a training resumes after it as if nothing had happened. An unknown section is `null`.
     pub fn section_hash_input(&self, section: &str) -> serde_json::Value {
         let mut value = serde_json::to_value(&self.sections).unwrap_or_default();
         let mut found = value

@@ -4,8 +4,8 @@ use super::ConfigError;
 
 /// One key set to another value, as `--set training.epochs=3`.
 ///
-/// The value is TOML; what is not TOML is taken as a string, so that words need no quotes. Numbers among
-/// the key's parts count into arrays: `model.stages.0.channels=32`.
+/// The value is TOML. Text that is not TOML is taken as a string, so words need no quotes. Numbers in the key are
+/// indices of lists: `model.stages.0.channels=32`.
 ///
 /// ```
 /// use mlestar_workflow::config::Override;
@@ -81,7 +81,7 @@ impl Override {
         &self.path
     }
 
-    /// Sets the key in a document; tables that are missing on the way are made.
+    /// Sets the key in a document and creates missing tables.
     pub(super) fn apply(&self, document: &mut toml::Table) -> Result<(), ConfigError> {
         let (last, parents) = self
             .path

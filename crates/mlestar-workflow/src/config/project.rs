@@ -25,7 +25,7 @@ impl Default for ProjectConfig {
 }
 
 /// What [`is_folder_name`] asks for, in words.
-pub(super) const FOLDER_NAME_LIMITS: &str = "the name of one folder, for the run is written to runs/NAME: \
+pub(super) const FOLDER_NAME_LIMITS: &str = "the name of one folder, since the run is written to runs/NAME: \
     1 to 100 characters and at most 200 bytes, none of / \\ : * ? \" < > | or a control character; no space at \
     either end, no dot at the end; not . or .. or a name that Windows keeps for devices, such as CON. To write \
     a run somewhere else use --run";
@@ -33,7 +33,7 @@ pub(super) const FOLDER_NAME_LIMITS: &str = "the name of one folder, for the run
 /// Names of devices on Windows, with or without an extension.
 const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
 
-/// Whether a folder can have this name on every system, and is then inside the folder where it is made.
+/// Whether this is a valid name of a folder on every system and stays inside the parent folder.
 pub(super) fn is_folder_name(name: &str) -> bool {
     let is_forbidden = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
     (1..=100).contains(&name.chars().count())

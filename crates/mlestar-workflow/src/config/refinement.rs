@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 /// | `enabled` | true | whether to search; without it the final model is the baseline | true, false |
 /// | `trials` | 20 | trials, the baseline's included | 1 to 100,000 |
 /// | `sampler` | `"tpe"` | how parameters are chosen | `"tpe"`, `"random"` |
-/// | `pruner` | `"median"` | when a trial is given up | `"median"`, `"none"` |
+/// | `pruner` | `"median"` | when a trial is pruned | `"median"`, `"none"` |
 /// | `startup_trials` | 5 | random trials before the estimator is used, and complete ones before anything is pruned | 1 to 100,000 |
 /// | `warmup_epochs` | 2 | epochs of a trial before it may be pruned | 0 to 10,000 |
 /// | `epochs_per_trial` | 10 | length of a trial | 1 to 10,000 |
-/// | `train_fraction_per_trial` | 1 | share of the training pictures that a trial uses, by class | above 0, at most 1 |
+/// | `train_fraction_per_trial` | 1 | share of the training images that a trial uses, by class | above 0, at most 1 |
 /// | `final_epochs` | none | length of the final training; without it `training.epochs` | 1 to 10,000 |
 /// | `space` | [`RefinementConfig::space_for`] the optimizer | what is searched, by dotted key of `model`, `augmentation` or `training` | at least one |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct RefinementConfig {
     pub trials: usize,
     /// How parameters are chosen.
     pub sampler: Sampler,
-    /// When a trial is given up.
+    /// When a trial is pruned.
     pub pruner: Pruner,
     /// Random trials before the estimator is used, and complete ones before anything is pruned.
     pub startup_trials: usize,
@@ -33,12 +33,12 @@ pub struct RefinementConfig {
     pub warmup_epochs: u64,
     /// Length of a trial.
     pub epochs_per_trial: usize,
-    /// Share of the training pictures that a trial uses.
+    /// Share of the training images that a trial uses.
     pub train_fraction_per_trial: f64,
     /// Length of the final training; `training.epochs` when absent.
     pub final_epochs: Option<usize>,
-    /// What is searched. Naming a space replaces the whole default: in a file [`space_for`](Self::space_for) the
-    /// optimizer that it names, in a program that for Adam.
+    /// The search space. Setting it replaces the whole default. In a file the default is
+    /// [`space_for`](Self::space_for) the optimizer that the file names, in a program it is the space for Adam.
     pub space: SearchSpace,
 }
 
@@ -60,8 +60,8 @@ impl Default for RefinementConfig {
 }
 
 impl RefinementConfig {
-    /// What is searched unless a file says otherwise: batch size, dropout, and ranges of learning rate and weight
-    /// decay around what is usual for the optimizer.
+    /// The default search space: batch size, dropout, and ranges of learning rate and weight decay around the usual
+    /// values for the optimizer.
     ///
     /// | optimizer | learning rate | weight decay |
     /// |---|---|---|

@@ -2,13 +2,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Section `[task]`: what is to be reached, and within which constraints.
+/// Section `[task]`: the targets and constraints.
 ///
 /// | key | default | purpose | range |
 /// |---|---|---|---|
 /// | `problem_type` | `"multiclass_classification"` | the kind of problem | that one |
 /// | `target_variable` | `"class_label"` | what is predicted, for reports | not empty |
-/// | `primary` | accuracy 0.85 | the metric that decides, and its target on test pictures | 0 to 1 |
+/// | `primary` | accuracy 0.85 | the metric that decides, and its target on test images | 0 to 1 |
 /// | `secondary` | 0.83 each | further metrics and their targets; leave one out for no target | 0 to 1 |
 /// | `constraints` | see [`Constraints`] | time, size, latency, memory | |
 /// | `quality` | see [`Quality`] | what training and every class must reach | |
@@ -47,7 +47,7 @@ impl Default for TaskConfig {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ProblemType {
-    /// One of several classes for each picture.
+    /// One of several classes for each image.
     #[default]
     MulticlassClassification,
 }
@@ -56,16 +56,16 @@ pub enum ProblemType {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricName {
-    /// Share of pictures classified correctly.
+    /// Share of images classified correctly.
     #[default]
     Accuracy,
     /// Mean recall of the classes.
     BalancedAccuracy,
-    /// Precision, averaged over the classes by their number of pictures.
+    /// Precision, averaged over the classes by their number of images.
     PrecisionWeighted,
-    /// Recall, averaged over the classes by their number of pictures.
+    /// Recall, averaged over the classes by their number of images.
     RecallWeighted,
-    /// F1, averaged over the classes by their number of pictures.
+    /// F1, averaged over the classes by their number of images.
     F1Weighted,
 }
 
@@ -102,7 +102,7 @@ impl fmt::Display for MetricName {
     }
 }
 
-/// Section `[task.primary]`: a metric and the value it is to reach on test pictures.
+/// Section `[task.primary]`: a metric and the value it is to reach on test images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetricTarget {
@@ -125,7 +125,7 @@ impl Default for MetricTarget {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecondaryTargets {
-    /// Precision, weighted by the classes' numbers of pictures.
+    /// Precision, weighted by the classes' numbers of images.
     pub precision_weighted: f64,
     /// Recall, weighted likewise.
     pub recall_weighted: f64,
@@ -160,19 +160,21 @@ impl SecondaryTargets {
 /// | key | default | purpose | range |
 /// |---|---|---|---|
 /// | `training_time_seconds_max` | 14,400 (4 hours) | time of a training, its validations included: that of stage 4, and the final one of stage 6 | above 0 |
-/// | `model_bytes_max` | 50,000,000 | size of the exported model | at least 1 |
-/// | `inference_latency_ms_max` | 100 | time for one picture | above 0 |
+/// | `training_time_seconds_max` | 14,400 (4 hours) | training time, including validations: of stage 4 and of the
+/// final training of stage 6 | above 0 |
+/// | `memory_bytes_max` | 8,000,000,000 | peak memory of the training process, and of predicting with the package |
+/// at least 1 |
 /// | `memory_bytes_max` | 8,000,000,000 | peak memory of the process that trains, and of predicting with the package | at least 1 |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Constraints {
-    /// Time of a training, its validations included, in seconds: that of stage 4, and the final one of stage 6.
+    /// Training time, including validations, in seconds: of stage 4 and of the final training of stage 6.
     pub training_time_seconds_max: f64,
     /// Size of the exported model, in bytes.
     pub model_bytes_max: u64,
-    /// Time for one picture, in milliseconds.
+    /// Time for one image, in milliseconds.
     pub inference_latency_ms_max: f64,
-    /// Peak memory of the process that trains, and of predicting with the package, in bytes.
+    /// Peak memory of the training process, and of predicting with the package, in bytes.
     pub memory_bytes_max: u64,
 }
 
@@ -187,13 +189,13 @@ impl Default for Constraints {
     }
 }
 
-/// How far a model's decisions must be open to inspection.
+/// How open to inspection a model's decisions must be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interpretability {
     /// Aggregate figures.
     Low,
-    /// Per-class figures and the pictures that were got wrong.
+    /// Per-class figures and the misclassified images.
     #[default]
     Medium,
     /// Explanations of single predictions.
@@ -204,18 +206,18 @@ pub enum Interpretability {
 ///
 /// | key | default | purpose | range |
 /// |---|---|---|---|
-/// | `validation_accuracy_min` | 0.75 | accuracy on validation pictures after training | 0 to 1 |
-/// | `overfitting_gap_max` | 0.05 | training accuracy less validation accuracy | 0 to 1 |
-/// | `per_class_recall_min` | 0.70 | share of each class's test pictures that is recognised | 0 to 1 |
+/// | `validation_accuracy_min` | 0.75 | accuracy on validation images after training | 0 to 1 |
+/// | `overfitting_gap_max` | 0.05 | training accuracy minus validation accuracy | 0 to 1 |
+/// | `per_class_recall_min` | 0.70 | share of each class's test images that is recognised | 0 to 1 |
 /// | `interpretability` | `"medium"` | how far decisions must be open to inspection | `"low"`, `"medium"`, `"high"` |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quality {
-    /// Accuracy on validation pictures after training.
+    /// Accuracy on validation images after training.
     pub validation_accuracy_min: f64,
-    /// Training accuracy less validation accuracy.
+    /// Training accuracy minus validation accuracy.
     pub overfitting_gap_max: f64,
-    /// Share of each class's test pictures that is recognised.
+    /// Share of each class's test images that is recognised.
     pub per_class_recall_min: f64,
     /// How far decisions must be open to inspection.
     pub interpretability: Interpretability,

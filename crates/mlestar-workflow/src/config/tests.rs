@@ -51,7 +51,7 @@ fn wrong_types_name_what_was_expected() {
     insta::assert_snapshot!(error("[data]\nsource = 'mnist'"), @r#"project.toml, line 2: `data.source`: "mnist" is not valid; valid here: synthetic, cifar10, cifar100, folder"#);
     insta::assert_snapshot!(error("[gates.evaluation]\non_failure = 'contineu'"), @r#"project.toml, line 2: `gates.evaluation.on_failure`: "contineu" is not valid; did you mean `continue`?"#);
     insta::assert_snapshot!(error("[gates.evaluation]\non_failure = 3"), @r#"project.toml, line 2: `gates.evaluation.on_failure`: invalid type: integer `3`, expected "stop", "continue" or a table such as { return_to = "implementation" }"#);
-    insta::assert_snapshot!(error("[gates.evaluation.criteria]\naccuracy = true"), @"project.toml, line 2: `gates.evaluation.criteria.accuracy`: true says nothing: leave the criterion out to keep its default, or give a limit such as { at_least = 0.8 }");
+    insta::assert_snapshot!(error("[gates.evaluation.criteria]\naccuracy = true"), @"project.toml, line 2: `gates.evaluation.criteria.accuracy`: true has no meaning here: leave the criterion out to keep its default, or give a limit such as { at_least = 0.8 }");
     insta::assert_snapshot!(error("[gates.evaluation.criteria]\naccuracy = 0.8"), @"project.toml, line 2: `gates.evaluation.criteria.accuracy`: invalid type: floating point `0.8`, expected a limit such as { at_least = 0.8 }, or false to switch the criterion off");
     insta::assert_snapshot!(error("[gates.evaluation.criteria]\naccuracy = { at_least = 0.8, at_most = 0.9 }"), @"project.toml, line 2: `gates.evaluation.criteria.accuracy`: a limit needs exactly one of at_least, above, at_most and equals, but 2 were given; write for example { at_least = 0.85 }");
     insta::assert_snapshot!(error("[refinement.space.\"model.dropout\"]\ntype = 'flaot'\nlow = 0.1\nhigh = 0.2"), @r#"project.toml, line 2: `refinement.space."model.dropout".type`: "flaot" is not valid; did you mean `float`?"#);
@@ -71,11 +71,11 @@ fn values_out_of_range_name_value_and_limits() {
     insta::assert_snapshot!(error("[deployment.parity]\nmax_abs_difference = 0.0"), @"project.toml, line 2: `deployment.parity.max_abs_difference` is 0; it must be above 0 and at most 1");
     insta::assert_snapshot!(error("[refinement]\ntrials = 0"), @"project.toml, line 2: `refinement.trials` is 0; it must be 1 to 100000");
     insta::assert_snapshot!(error("[refinement]\ntrain_fraction_per_trial = 1.5"), @"project.toml, line 2: `refinement.train_fraction_per_trial` is 1.5; it must be above 0 and at most 1");
-    insta::assert_snapshot!(error("[project]\nname = ' '"), @r#"project.toml, line 2: `project.name` is " "; it must be the name of one folder, for the run is written to runs/NAME: 1 to 100 characters and at most 200 bytes, none of / \ : * ? " < > | or a control character; no space at either end, no dot at the end; not . or .. or a name that Windows keeps for devices, such as CON. To write a run somewhere else use --run"#);
+    insta::assert_snapshot!(error("[project]\nname = ' '"), @r#"project.toml, line 2: `project.name` is " "; it must be the name of one folder, since the run is written to runs/NAME: 1 to 100 characters and at most 200 bytes, none of / \ : * ? " < > | or a control character; no space at either end, no dot at the end; not . or .. or a name that Windows keeps for devices, such as CON. To write a run somewhere else use --run"#);
     insta::assert_snapshot!(error("[data]\nvalidation_fraction = 10"), @"project.toml, line 2: data.validation_fraction is 10, but must be above 0 and below 1; write 10% as 0.1");
     insta::assert_snapshot!(error("[data]\nsource = 'cifar10'"), @"project.toml, line 1: data.path is not set; the source cifar10 needs the folder of its files; name it with --data FOLDER");
     insta::assert_snapshot!(error("[model]\ndropout = 1.0"), @"project.toml, line 2: model.dropout = 1 is out of range: it must be at least 0 and below 1");
-    insta::assert_snapshot!(error("[augmentation]\nrandom_crop_padding = 40"), @"project.toml, line 2: augmentation.random_crop_padding is 40, but must be less than 32, the smaller side of the pictures; 4 is usual for 32 x 32");
+    insta::assert_snapshot!(error("[augmentation]\nrandom_crop_padding = 40"), @"project.toml, line 2: augmentation.random_crop_padding is 40, but must be less than 32, the smaller side of the images; 4 is usual for 32 x 32");
     insta::assert_snapshot!(error("[training]\nepochs = 0"), @"project.toml, line 2: training.epochs = 0 is out of range: it must be 1 to 100000");
 }
 
@@ -119,7 +119,7 @@ fn overrides_take_toml_and_bare_words() {
         "training.epochs = 3",
         "training.optimizer.kind=sgd",
         "data.source=folder",
-        "data.path=some folder/pictures",
+        "data.path=some folder/images",
         "project.description=\"quoted\"",
         "model.stages.0.channels=16",
         "refinement.space.\"model.dropout\".low=0.25",
@@ -133,7 +133,7 @@ fn overrides_take_toml_and_bare_words() {
     assert_eq!(set.training.epochs, 4, "the last one counts");
     assert_eq!(
         set.data.path.as_deref(),
-        Some(Path::new("some folder/pictures"))
+        Some(Path::new("some folder/images"))
     );
     assert_eq!(set.project.description, "quoted");
     assert_eq!(set.model.stages[0].channels, 16);

@@ -1,4 +1,4 @@
-//! Whether every parameter takes a gradient.
+//! Checks whether every parameter receives a gradient.
 
 use mlestar_model::{ImageClassifier, NamedTensor, Network, StateKind};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ impl GradientFigure {
     }
 }
 
-/// The gradient of every parameter of `model` that training changes, from those that a step kept.
+/// The gradient of every trainable parameter of `model`, from the gradients that a step kept.
 pub(super) fn figures(model: &ImageClassifier, gradients: &[NamedTensor]) -> Vec<GradientFigure> {
     let fixed = model.fixed_parameters();
     let trained = model.state().into_iter().filter(|tensor| {

@@ -1,7 +1,7 @@
-//! What model and training need, and what they cost on this machine: computed from the architecture, and measured in a
-//! few real steps.
+//! The resources that model and training need on this machine: computed from the architecture, and measured in a few
+//! real steps.
 //!
-//! Stage 2 asks whether the targets are feasible at that, stage 3 whether the architecture works and fits.
+//! Stage 2 asks whether the targets are feasible with them, stage 3 whether the architecture works and fits.
 
 mod gradients;
 mod resources;

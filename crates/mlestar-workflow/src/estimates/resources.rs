@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 
 /// Bytes of a value in f32.
 const F32_BYTES: u64 = 4;
-/// Batches that the loader makes ahead.
+/// Batches that the loader prepares ahead.
 const BATCHES_AHEAD: u64 = 4;
 
-/// Computed needs; figures of a picture are in f32.
+/// Computed needs; figures per image are in f32.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResourceFigures {
     /// Values that make up the model: weights and running statistics.
     pub parameters: u64,
-    /// Those that training changes by gradient.
+    /// The trainable ones among them.
     pub trainable: u64,
     /// All parameters in f32, in bytes.
     pub model_bytes: u64,
-    /// Floating-point operations of one pass of a picture; flip averaging predicts with two.
+    /// Floating-point operations of one forward pass of one image; flip averaging predicts with two.
     pub flops_per_image: u64,
-    /// Activations that must exist at one time to predict one picture, in bytes.
+    /// Activations that must exist at the same time to predict one image, in bytes.
     pub inference_activation_bytes_per_image: u64,
-    /// Activations that a training step keeps for each picture, in bytes.
+    /// Activations that a training step keeps for each image, in bytes.
     pub training_activation_bytes_per_image: u64,
-    /// Pictures a training step.
+    /// Images per training step.
     pub batch_size: usize,
     /// Activations of a training step, in bytes.
     pub activation_bytes: u64,
@@ -36,17 +36,17 @@ pub struct ResourceFigures {
     pub optimizer_bytes: u64,
     /// Copies of the weights: those of the best epoch and their average, in bytes.
     pub copy_bytes: u64,
-    /// Weights of the networks that are learnt from, and their activations of a batch, in bytes.
+    /// Weights of the teacher networks, and their activations for one batch, in bytes.
     #[serde(default)]
     pub teacher_bytes: u64,
-    /// Batches that are made ahead, in bytes.
+    /// Batches that are prepared ahead, in bytes.
     pub loader_bytes: u64,
-    /// All pictures of all splits as 8-bit values, in bytes.
+    /// All images of all splits as 8-bit values, in bytes.
     pub data_bytes: u64,
 }
 
 impl ResourceFigures {
-    /// The needs of training `spec`, with `teachers`, on a data set of `n_pictures` pictures.
+    /// The needs of training `spec`, with `teachers`, on a dataset of `n_pictures` images.
     pub fn of(
         spec: &ModelSpec,
         training: &TrainingConfig,
@@ -95,7 +95,7 @@ impl ResourceFigures {
     }
 
     /// Memory of training: data, batches, weights, their copies and those of teachers, gradients, moments and
-    /// activations, in bytes. The backend's work space comes on top.
+    /// activations, in bytes. The backend's workspace is not included.
     pub fn training_memory_bytes(&self) -> u64 {
         self.model_bytes
             + self.gradient_bytes
@@ -107,8 +107,8 @@ impl ResourceFigures {
             + self.data_bytes
     }
 
-    /// Operations of a whole training: a backward pass costs about twice a forward pass, and smaller pictures as
-    /// much less as their area is.
+    /// Operations of a whole training. A backward pass costs about twice a forward pass; the cost of an image is
+    /// proportional to its area.
     pub fn training_flops(&self, work: &TrainingWork, n_train: usize) -> f64 {
         let epochs = work.epochs as f64 * work.mean_picture_area;
         3.0 * self.flops_per_image as f64 * n_train as f64 * epochs

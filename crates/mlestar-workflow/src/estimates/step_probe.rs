@@ -1,7 +1,7 @@
 //! A few real training steps and predictions: what they cost, and whether they work.
 //!
-//! The steps are those of training itself ([`TrainingSteps`]), with pictures of full size; where some epochs have smaller
-//! ones, steps with the smallest are timed as well.
+//! The steps are those of training itself ([`TrainingSteps`]), with full-size images. Where some epochs have smaller
+//! images, steps with the smallest are timed as well.
 
 use super::{GradientFigure, SmallStepTiming, StepTiming, gradients};
 use crate::training;
@@ -17,26 +17,26 @@ use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// Steps before the clock counts: the first ones allocate memory and, on a GPU, choose kernels.
 const WARM_UP_STEPS: usize = 2;
-/// At least so many steps are measured ...
+/// At least this many steps are measured ...
 const FEWEST_STEPS: usize = 3;
-/// ... and at most so many ...
+/// ... and at most this many ...
 const MOST_STEPS: usize = 20;
 /// ... unless this much time has passed.
 const ENOUGH_SECONDS: f64 = 2.0;
-/// Of batches that the loader makes while nothing else runs, at least so many are measured ...
+/// At least this many batches of the loader are measured while nothing else runs ...
 const FEWEST_LOADED: usize = 4;
-/// ... and at most so many ...
+/// ... and at most this many ...
 const MOST_LOADED: usize = 200;
 /// ... unless this much time has passed.
 const ENOUGH_LOADED_SECONDS: f64 = 0.3;
-/// Predictions of one picture before the clock counts, and those that are measured.
+/// Predictions of one image before the clock counts, and those that are measured.
 const WARM_UP_PREDICTIONS: usize = 5;
 const MEASURED_PREDICTIONS: usize = 60;
 
 /// What the probe found.
 pub(crate) struct StepProbe {
     pub(crate) timing: StepTiming,
-    /// `[pictures, classes]` of the first forward pass.
+    /// `[images, classes]` of the first forward pass.
     pub(crate) output_shape: [usize; 2],
     /// Logits of the first forward pass that are not finite.
     pub(crate) n_not_finite_logits: usize,
@@ -45,7 +45,7 @@ pub(crate) struct StepProbe {
     pub(crate) gradients: Vec<GradientFigure>,
 }
 
-/// Takes a few steps with the configured model on training pictures.
+/// Takes a few steps with the configured model on training images.
 pub(crate) fn probe(
     context: &mut StageContext<'_>,
     spec: &ModelSpec,
@@ -98,8 +98,7 @@ pub(crate) fn probe(
     })
 }
 
-/// Shape and number of non-finite values of the logits that the untrained model gives for as many
-/// pictures as a batch has.
+/// Shape and number of non-finite values of the untrained model's logits for one batch of images.
 fn look_untrained(
     context: &StageContext<'_>,
     model: &ImageClassifier,
@@ -113,8 +112,8 @@ fn look_untrained(
     Ok(([batch_size, logits.len() / batch_size], n_not_finite))
 }
 
-/// Goes on training after the first step, adds the losses to `losses` and times the steps after the
-/// warm-up, in seconds: waiting for the batch, forward, backward, update.
+/// Trains after the first step, adds the losses to `losses` and times the steps after the warm-up, in seconds. A step
+/// waits for the batch and runs forward pass, backward pass and update.
 fn measure_steps(
     context: &mut StageContext<'_>,
     steps: &mut TrainingSteps<'_, ImageClassifier>,
@@ -143,13 +142,13 @@ fn measure_steps(
     }
 }
 
-/// Pictures a second that the loader makes, `size` pixels high and wide, while nothing else runs.
+/// Images per second that the loader delivers, `size` pixels high and wide, while nothing else runs.
 fn measure_loader(
     context: &StageContext<'_>,
     steps: &mut TrainingSteps<'_, ImageClassifier>,
     size: [usize; 2],
 ) -> Result<f64, WorkflowError> {
-    // An epoch of which nothing has been made ahead; its first batch has its threads started.
+    // A new epoch, with nothing prepared ahead. Its first batch starts the threads.
     steps.resize(size)?;
     steps.load()?;
     let clock = Instant::now();
@@ -165,7 +164,7 @@ fn measure_loader(
     Ok(images as f64 / clock.elapsed().as_secs_f64().max(1e-9))
 }
 
-/// Times steps with the smallest pictures that an epoch of the training has, of those that are `full` high and wide.
+/// Times steps with the smallest images of any epoch. Full-size images are `full` high and wide.
 fn measure_smallest(
     context: &mut StageContext<'_>,
     steps: &mut TrainingSteps<'_, ImageClassifier>,
@@ -186,8 +185,8 @@ fn measure_smallest(
     }))
 }
 
-/// Times of predicting one picture with the program that stage 7 deploys, in milliseconds, as stage 7 measures them.
-/// The weights are initial ones: what a prediction costs does not depend on them.
+/// Times of predicting one image with the program that stage 7 deploys, in milliseconds, measured as in stage 7. The
+/// weights are initial ones: they do not affect the cost.
 fn latencies(
     context: &StageContext<'_>,
     spec: &ModelSpec,
@@ -209,8 +208,7 @@ fn latencies(
     Ok(latencies_ms(&Predictor::new(frozen), &some, &options)?)
 }
 
-/// Seconds a picture when many are predicted in batches, as validation does. The first batch warms
-/// up.
+/// Seconds per image when many are predicted in batches, as in validation. The first batch warms up.
 fn throughput(
     context: &StageContext<'_>,
     model: &ImageClassifier,
@@ -249,7 +247,7 @@ fn logits_of(
     )?)
 }
 
-/// Memory that this process holds, in bytes; 0 where the system does not tell.
+/// Memory that this process holds, in bytes; 0 where the system does not report it.
 fn resident_bytes() -> u64 {
     let Ok(pid) = sysinfo::get_current_pid() else {
         return 0;

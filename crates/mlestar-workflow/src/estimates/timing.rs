@@ -1,41 +1,41 @@
-//! What steps and predictions cost, and what a whole training costs at that.
+//! The cost of steps and predictions, and of a whole training computed from it.
 
 use mlestar_eval::median;
 use mlestar_train::{StepCosts, TrainingConfig};
 use serde::{Deserialize, Serialize};
 
-/// A tenth of the pictures that an epoch does not see is a warning.
+/// Warn when an epoch leaves out a tenth of the images.
 const MUCH_LEFT_OUT: f64 = 0.1;
 
-/// What a few steps cost on this machine. Different in every run.
+/// The cost of a few steps on this machine. Differs from run to run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepTiming {
-    /// Pictures a step.
+    /// Images per step.
     pub batch_size: usize,
-    /// Steps that were taken before.
+    /// Warm-up steps before the measurement.
     pub n_warm_up_steps: usize,
     /// Time of each measured step, from fetching the batch to the updated weights, in seconds.
     pub step_seconds: Vec<f64>,
-    /// The same with the smallest pictures of the training; absent where all are of full size.
+    /// The same with the smallest images of the training; absent where all are of full size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smallest_pictures: Option<SmallStepTiming>,
-    /// Training pictures a second that the loader makes while nothing else runs.
+    /// Training images per second that the loader delivers while nothing else runs.
     pub loader_images_per_second: f64,
-    /// Time of predicting one picture with the program that is deployed, in milliseconds, several times: the frozen
-    /// network of `mlestar-export` on the CPU, with initial weights.
+    /// Times of predicting one image with the deployed program, in milliseconds: the frozen network of
+    /// `mlestar-export` on the CPU, with initial weights.
     pub latency_ms: Vec<f64>,
-    /// Time of predicting many pictures in batches, in seconds a picture.
+    /// Time of predicting many images in batches, in seconds per image.
     pub prediction_seconds_per_image: f64,
-    /// Memory of this process after the steps, in bytes; 0 where the system does not tell.
+    /// Memory of this process after the steps, in bytes; 0 where the system does not report it.
     pub resident_bytes: u64,
 }
 
-/// What steps with smaller pictures cost.
+/// The cost of steps with smaller images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SmallStepTiming {
-    /// Area of a picture as a fraction of the full one.
+    /// Area of an image as a fraction of the full one.
     pub picture_area: f64,
     /// Time of each measured step, in seconds.
     pub step_seconds: Vec<f64>,
@@ -54,7 +54,7 @@ impl StepTiming {
         median(&self.step_seconds).unwrap_or(f64::NAN)
     }
 
-    /// Training pictures a second of the steps.
+    /// Training images per second of the steps.
     pub fn step_images_per_second(&self) -> f64 {
         self.batch_size as f64 / self.median_step_seconds()
     }
@@ -70,7 +70,7 @@ impl StepTiming {
         [shortest, longest]
     }
 
-    /// What steps take beside those with pictures of full size; `None` where only these were measured.
+    /// The cost of steps with smaller images relative to full-size ones; `None` where only full size was measured.
     pub fn step_costs(&self) -> Option<StepCosts> {
         let small = self.smallest_pictures.as_ref()?;
         StepCosts::of_steps(&[
@@ -79,13 +79,13 @@ impl StepTiming {
         ])
     }
 
-    /// The median latency of one picture, in milliseconds.
+    /// The median latency of one image, in milliseconds.
     pub fn median_latency_ms(&self) -> f64 {
         median(&self.latency_ms).unwrap_or(f64::NAN)
     }
 
-    /// The 95th percentile of the latency of one picture, in milliseconds, which stage 7 is held to: the smallest
-    /// measured time that 95% of them do not exceed. NaN without values.
+    /// The 95th percentile of the latency of one image, in milliseconds, which the gate of stage 7 limits: the
+    /// smallest measured time that 95% of them do not exceed. NaN without values.
     pub fn p95_latency_ms(&self) -> f64 {
         let mut sorted = self.latency_ms.clone();
         sorted.sort_by(f64::total_cmp);
@@ -93,39 +93,39 @@ impl StepTiming {
         sorted.get(place.max(1) - 1).copied().unwrap_or(f64::NAN)
     }
 
-    /// The steps of all epochs and the passes over the validation pictures, when a step with pictures of full size takes
-    /// `step_seconds`, and others what [`StepTiming::step_costs`] says.
+    /// The time of the steps of all epochs and of the passes over the validation images, when a full-size step takes
+    /// `step_seconds` and smaller ones cost what [`StepTiming::step_costs`] says.
     pub fn training_seconds(&self, step_seconds: f64, work: &TrainingWork) -> f64 {
         let costs = self.step_costs().unwrap_or_default();
-        // Costs are a line over the area: their mean is that of the mean area.
+        // The cost is linear in the area, so the mean cost is the cost at the mean area.
         let epoch = work.steps_per_epoch as f64 * step_seconds * costs.of(work.mean_picture_area);
         let validation = work.n_validation as f64 * self.prediction_seconds_per_image;
         work.epochs as f64 * epoch + work.validations as f64 * validation
     }
 }
 
-/// How much a training has to do.
+/// The amount of work of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingWork {
     /// Epochs at most.
     pub epochs: usize,
-    /// Steps an epoch.
+    /// Steps per epoch.
     pub steps_per_epoch: usize,
-    /// Training pictures.
+    /// Training images.
     pub n_train: usize,
-    /// Training pictures that an epoch does not see, those of its incomplete last batch: others in every epoch.
+    /// Training images that an epoch leaves out: its incomplete last batch, with other images in every epoch.
     pub n_left_out: usize,
-    /// Area of a training picture as a fraction of the full one, the mean over the epochs.
+    /// Area of a training image as a fraction of the full one, the mean over the epochs.
     pub mean_picture_area: f64,
     /// Epochs that are validated, at most.
     pub validations: usize,
-    /// Pictures of a validation.
+    /// Images of a validation.
     pub n_validation: usize,
 }
 
 impl TrainingWork {
-    /// The work of training on `n_train` and validating on `n_validation` pictures.
+    /// The work of training on `n_train` and validating on `n_validation` images.
     pub fn new(training: &TrainingConfig, n_train: usize, n_validation: usize) -> Self {
         let areas = (1..=training.epochs).map(|epoch| training.picture_area(epoch));
         Self {
@@ -139,12 +139,12 @@ impl TrainingWork {
         }
     }
 
-    /// Whether an epoch does not see so much that it should be looked at.
+    /// Whether an epoch leaves out so many images that it needs attention.
     pub fn is_left_out_much(&self) -> bool {
         self.left_out_share() >= MUCH_LEFT_OUT
     }
 
-    /// Training pictures that an epoch does not see, as a share of all, 0-1.
+    /// Training images that an epoch leaves out, as a share of all, 0-1.
     pub fn left_out_share(&self) -> f64 {
         self.n_left_out as f64 / self.n_train.max(1) as f64
     }

@@ -9,6 +9,7 @@ use crate::stages::action_planning::{
 };
 use crate::stages::situation_analysis::{self, SituationAnalysis};
 use crate::stages::task_definition::{self, TaskSpec};
+use crate::words::counted;
 use crate::{RunFolder, Stage};
 use mlestar_data::SplitName;
 use mlestar_gates::Measurement;
@@ -94,7 +95,7 @@ fn architecture_check(reader: &ArtifactReader<'_>) -> Found<Measurement> {
         .map(|row| format!("{}: {}", row.title, row.method))
         .collect();
     let note = match failed.is_empty() {
-        true => format!("{n_passed} checks passed"),
+        true => format!("{} passed", counted(n_passed, "check")),
         false => format!("failed: {}", failed.join("; ")),
     };
     Ok(Measurement::flag(all_passed).noted(note))
@@ -131,12 +132,12 @@ fn training_memory(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let bytes = needs.training_memory_bytes() as f64;
     agree_with(
         PLAN,
-        "memory of training",
+        "training memory",
         plan.resources.training_memory_bytes() as f64,
         bytes,
     )?;
     Ok(Measurement::exact(bytes).noted(format!(
-        "batches of {}, data set in memory; without the backend's work space",
+        "batches of {}, dataset in memory; without the backend's workspace",
         needs.batch_size
     )))
 }
@@ -147,7 +148,7 @@ fn training_time(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let timing = &claimed.figures.timing;
     let seconds = |step: f64| timing.training_seconds(step, &plan.training_work);
     let estimate = seconds(timing.median_step_seconds());
-    let what = "estimated time of training";
+    let what = "estimated training time";
     agree_with(
         CHECK,
         what,
@@ -158,8 +159,8 @@ fn training_time(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let interval = [seconds(shortest), seconds(longest)];
     Ok(
         Measurement::with_interval(estimate, interval).noted(format!(
-            "{} measured steps on {}, shortest to longest",
-            timing.step_seconds.len(),
+            "{} on {}, shortest to longest",
+            counted(timing.step_seconds.len(), "measured step"),
             claimed.figures.device
         )),
     )
@@ -170,7 +171,7 @@ fn flops(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let flops = plan.architecture.model.summary().flops_per_image as f64;
     agree_with(
         PLAN,
-        "operations a picture",
+        "operations per image",
         plan.resources.flops_per_image as f64,
         flops,
     )?;

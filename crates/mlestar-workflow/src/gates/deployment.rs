@@ -6,6 +6,7 @@ use crate::stages::deployment::{
     BenchmarkArtifact, DOCS, Facts, LogitsRow, PACKAGE, ParityArtifact, documents, without_gates,
 };
 use crate::stages::refinement::{COMPARISON, FINAL_MODEL, FinalModel, PREDICTIONS, WEIGHTS};
+use crate::words::counted;
 use crate::{RunFolder, Stage};
 use burn::tensor::Device;
 use mlestar_eval::softmax_rows;
@@ -18,7 +19,8 @@ const STAGE: Stage = Stage::Deployment;
 const PARITY: &str = "parity.json";
 const BENCHMARK: &str = "benchmark.json";
 const LOGITS: &str = "logits.jsonl";
-/// Probabilities of the same model for the same picture differ by less: a GPU may have picked other kernels the next time.
+/// Probabilities of the same model for the same image differ by less. They can differ because a GPU may pick other
+/// kernels the next time.
 const SAME_ANSWER: f64 = 1e-3;
 
 /// Measures the criterion `id` of stage 7; `None` where it has no such criterion.
@@ -58,8 +60,8 @@ fn in_package(file: &str) -> String {
     format!("{PACKAGE}/{file}")
 }
 
-/// The weights of stage 6, frozen anew, are what both files of the package hold; what the manifest says of its origin is
-/// what stage 6 recorded.
+/// Both package files must hold the frozen weights of stage 6, and the manifest must give the origin that stage 6
+/// recorded.
 fn package_is_the_final_model(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let chosen: FinalModel = reader.artifact(Stage::Refinement, FINAL_MODEL)?;
     let weights = reader.path(Stage::Refinement, WEIGHTS)?;
@@ -78,7 +80,10 @@ fn package_is_the_final_model(reader: &ArtifactReader<'_>) -> Found<Measurement>
     let mut problems = Vec::new();
     for (file, model) in [(ONNX_FILE, &exported), (SAFETENSORS_FILE, &packed)] {
         if *model != frozen {
-            problems.push(format!("{file} is another model than {}", display(WEIGHTS)));
+            problems.push(format!(
+                "{file} holds another model than {}",
+                display(WEIGHTS)
+            ));
         }
     }
     for (key, expected) in [
@@ -99,7 +104,7 @@ fn package_is_the_final_model(reader: &ArtifactReader<'_>) -> Found<Measurement>
     let background = serde_json::to_value(manifest.preparation.background).unwrap_or_default();
     if section["background"] != background {
         problems.push(format!(
-            "{MANIFEST_FILE} lays transparent images on {background}, training on {}",
+            "{MANIFEST_FILE} puts transparent images on {background}, training on {}",
             section["background"]
         ));
     }
@@ -112,8 +117,8 @@ fn display(name: &str) -> String {
     RunFolder::display_name(Stage::Refinement, name)
 }
 
-/// The comparison, made anew from the raw rows, whose answers must be those that stage 6 recorded of the same model and
-/// pictures.
+/// Recomputes the comparison from the raw rows. Its predictions must be those that stage 6 recorded for the same
+/// model and images.
 fn recomputed(reader: &ArtifactReader<'_>) -> Found<parity::Parity> {
     let rows: Vec<LogitsRow> = reader.lines(STAGE, LOGITS)?;
     let n_classes = rows.first().map_or(0, |row| row.trained.len());
@@ -124,8 +129,9 @@ fn recomputed(reader: &ArtifactReader<'_>) -> Found<parity::Parity> {
     let answers = reader.predictions(Stage::Refinement, PREDICTIONS)?;
     if answers.len() != parity.n || answers.n_classes() != n_classes {
         let reason = format!(
-            "it is of {} pictures and {n_classes} classes, {} of {} and {}",
-            parity.n,
+            "it covers {} and {}, {} covers {} and {}",
+            counted(parity.n, "image"),
+            counted(n_classes, "class"),
             display(PREDICTIONS),
             answers.len(),
             answers.n_classes()
@@ -141,7 +147,7 @@ fn recomputed(reader: &ArtifactReader<'_>) -> Found<parity::Parity> {
     match (0..parity.n).find(|index| differs(*index)) {
         Some(index) => {
             let reason = format!(
-                "its row {} is another answer than that of {}",
+                "its row {} differs from that of {}",
                 index + 1,
                 display(PREDICTIONS)
             );
@@ -187,13 +193,17 @@ fn largest_difference(reader: &ArtifactReader<'_>) -> Found<Measurement> {
         let file = RunFolder::display_name(STAGE, PARITY);
         agree(file, what, claimed, recomputed)?;
     }
-    let note = format!("{} test pictures", parity.n);
+    let note = counted(parity.n, "test image");
     Ok(Measurement::exact(parity.max_abs_difference).noted(note))
 }
 
 fn same_class(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let parity = recomputed(reader)?;
-    let note = format!("{} of {} test pictures", parity.same_top1, parity.n);
+    let note = format!(
+        "{} of {}",
+        parity.same_top1,
+        counted(parity.n, "test image")
+    );
     Ok(Measurement::exact(parity.top1_agreement).noted(note))
 }
 
@@ -231,7 +241,7 @@ fn memory(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     Ok(Measurement::exact(memory.bytes() as f64).noted(note))
 }
 
-/// Each document, but for what it says of the gates, follows from what was recorded and measured: it is written anew and
+/// Each document, apart from the gates' verdicts, follows from records and measurements. It is written again and
 /// compared.
 fn documentation(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     let manifest = reader.path(STAGE, &in_package(MANIFEST_FILE))?;
@@ -259,7 +269,7 @@ fn documentation(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurem
     let n_good = n - others.len();
     let note = match others.is_empty() {
         true => format!("{n_good} of {n}"),
-        false => format!("{} say something else than was measured", others.join(", ")),
+        false => format!("not as measured: {}", others.join(", ")),
     };
     Ok(Measurement::exact(n_good as f64 / n as f64).noted(note))
 }

@@ -9,7 +9,7 @@ use mlestar_gates::{Evidence, Measurement};
 
 const STAGE: Stage = Stage::Evaluation;
 const PREDICTIONS: &str = "predictions.jsonl";
-/// The drawings that an evaluation leaves.
+/// The number of charts of an evaluation.
 const N_DRAWINGS: usize = 6;
 
 /// Measures the criterion `id` of stage 5; `None` where it has no such criterion.
@@ -47,7 +47,7 @@ fn analysis_complete(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     analysis_of(reader, STAGE, PREDICTIONS, "evaluation_report.html")
 }
 
-/// The share of an analysis's drawings that are there, once all that it says follows from the answers.
+/// The share of an analysis's charts that exist, once all its figures follow from the predictions.
 pub(super) fn analysis_of(
     reader: &ArtifactReader<'_>,
     stage: Stage,
@@ -72,7 +72,7 @@ pub(super) fn analysis_of(
     let n_there = drawings.len().min(N_DRAWINGS);
     Ok(
         Measurement::exact(n_there as f64 / N_DRAWINGS as f64).noted(format!(
-            "every figure follows from the answers; {n_there} of {N_DRAWINGS} drawings"
+            "every figure follows from the predictions; {n_there} of {N_DRAWINGS} charts"
         )),
     )
 }

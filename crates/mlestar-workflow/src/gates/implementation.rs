@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::metrics::first_of;
 use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
 use crate::training::{MEMORY, TrainingMemory};
+use crate::words::counted;
 use crate::{RunFolder, Stage};
 use burn::tensor::Device;
 use mlestar_eval::{Predictions, accuracy, difference_interval, wilson};
@@ -41,8 +42,7 @@ pub(super) fn measure(
     })
 }
 
-/// The time that the training whose files `stage` left in `folder` took; the file about it and the record of the epochs
-/// must agree.
+/// The time of the training whose files `stage` wrote to `folder`. Its file and the record of the epochs must agree.
 pub(super) fn time_of(
     reader: &ArtifactReader<'_>,
     stage: Stage,
@@ -76,10 +76,10 @@ pub(super) fn time_of(
     ] {
         agree(file.clone(), what, claimed, recomputed)?;
     }
-    Ok(Measurement::exact(timing.total_seconds()).noted(format!("{} epochs", epochs.len())))
+    Ok(Measurement::exact(timing.total_seconds()).noted(counted(epochs.len(), "epoch")))
 }
 
-/// The memory that the training whose files `stage` left in `folder` took at most.
+/// The peak memory of the training whose files `stage` wrote to `folder`.
 pub(super) fn memory_of(
     reader: &ArtifactReader<'_>,
     stage: Stage,
@@ -96,8 +96,8 @@ pub(super) fn memory_of(
     }
 }
 
-/// The epoch that a training keeps: the highest validation accuracy, among equals the lowest loss, among those the
-/// earliest.
+/// The epoch that a training keeps: the one with the highest validation accuracy; among equals the lowest loss, then
+/// the earliest.
 pub(super) fn best_epoch(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
     let score = |epoch: &EpochRecord| Some((epoch.validation_accuracy?, -epoch.validation_loss?));
     epochs
@@ -115,8 +115,10 @@ fn completed(reader: &ArtifactReader<'_>) -> Found<Measurement> {
         && (1..=summary.epochs_run).contains(&summary.best_epoch)
         && summary.validation_loss.is_finite();
     let note = format!(
-        "{} of {} epochs, best is {}",
-        summary.epochs_run, summary.epochs_planned, summary.best_epoch
+        "{} of {}, best is {}",
+        summary.epochs_run,
+        counted(summary.epochs_planned, "epoch"),
+        summary.best_epoch
     );
     Ok(Measurement::flag(is_whole).noted(note))
 }
@@ -148,7 +150,7 @@ fn validation_accuracy(reader: &ArtifactReader<'_>, config: &Config) -> Found<Me
         .map_err(|error| cannot_compute(VALIDATION, error))?;
     Ok(
         Measurement::proportion(value, [interval.low, interval.high], n)
-            .noted(format!("{n} validation pictures, Wilson interval")),
+            .noted(format!("{n} validation images, Wilson interval")),
     )
 }
 
@@ -181,7 +183,7 @@ fn overfitting_gap(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measur
     .map_err(|error| cannot_compute(TRAIN, error))?;
     Ok(
         Measurement::with_interval(gap, [interval.low, interval.high]).noted(format!(
-            "{n_train} training and {n_validation} validation pictures, Newcombe interval"
+            "{n_train} training and {n_validation} validation images, Newcombe interval"
         )),
     )
 }
@@ -193,8 +195,9 @@ fn classes_answered(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     Ok(share_answered(&train, &validation, &summary.classes))
 }
 
-/// The share of the classes of the training images that the model answers for any training or validation image. Few
-/// test images of a rare class decide nothing about it; that it is never answered, not even where it was learnt, does.
+/// The share of the classes of the training images that the model predicts for any training or validation image. Few
+/// test images of a rare class decide nothing about it. A class that is never predicted, even where it was learned,
+/// does.
 fn share_answered(
     train: &Predictions,
     validation: &Predictions,
@@ -232,7 +235,7 @@ fn checkpoints_readable(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     for needed in ["checkpoints/best", "checkpoints/last"] {
         if !folders.contains(&needed) {
             let file = RunFolder::display_name(STAGE, needed);
-            let reason = format!("stage {STAGE} has not left it");
+            let reason = format!("stage {STAGE} has not written it");
             return Err(Box::new(Evidence::missing(file, reason)));
         }
     }
@@ -253,13 +256,12 @@ fn checkpoints_readable(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     }
     let note = match problems.first() {
         Some(problem) => problem.clone(),
-        None => format!("{} checkpoints", folders.len()),
+        None => counted(folders.len(), "checkpoint"),
     };
     Ok(Measurement::exact(n_readable as f64 / folders.len() as f64).noted(note))
 }
 
-/// In what a checkpoint, whose files are whole, is not one of the training that the summary and the record of the epochs
-/// are about.
+/// How an intact checkpoint contradicts the summary of the training or the record of the epochs.
 fn problem_of_checkpoint(
     folder: &str,
     path: &Path,
@@ -269,10 +271,10 @@ fn problem_of_checkpoint(
 ) -> Option<String> {
     let identity = &record.identity;
     if identity.spec().as_ref() != Ok(&summary.model) {
-        return Some(format!("{folder} is of another model"));
+        return Some(format!("{folder} belongs to another model"));
     }
     if identity.seed != summary.seed || identity.normalization != summary.normalization {
-        return Some(format!("{folder} is of another training"));
+        return Some(format!("{folder} belongs to another training"));
     }
     if !epochs.starts_with(&record.history) {
         return Some(format!("{folder} records other epochs than {METRICS}"));
@@ -331,7 +333,7 @@ fn metrics_logged(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measure
         .count();
     let n_needed = summary.epochs_run.max(epochs.len()).max(1);
     Ok(Measurement::exact(n_good as f64 / n_needed as f64)
-        .noted(format!("{n_good} of {n_needed} epochs")))
+        .noted(format!("{n_good} of {}", counted(n_needed, "epoch"))))
 }
 
 /// What is wrong with the record of the steps. A power cut may have cost some, so they need not be gapless.
@@ -395,7 +397,7 @@ mod tests {
         let (status, note) = judged(&majority, &majority);
         assert_eq!(status, mlestar_gates::Status::Fail);
         assert_eq!(note, "1 of 2; never: bee");
-        // Answered once, and be it wrongly.
+        // Answered once, even if wrongly.
         let once = predictions(&[0, 0], &[0, 1]);
         let (status, note) = judged(&majority, &once);
         assert_eq!(

@@ -1,13 +1,13 @@
 //! The quality gates of the seven stages, judged from the artifacts on disk.
 //!
-//! A gate is a list of criteria, which the config has with their limits
-//! ([`RawConfig::criteria`](crate::config::RawConfig::criteria)): `[gates.<stage>]` first, then what `[task]` asks for.
-//! Each is measured from what its stage left, read through an [`ArtifactReader`], which refuses files that are not what
-//! the stage wrote; the figure is recomputed from the raw rows.
+//! A gate is a list of criteria. The config sets their limits
+//! ([`RawConfig::criteria`](crate::config::RawConfig::criteria)): `[gates.<stage>]` first, then `[task]`. Each
+//! criterion is measured from the artifacts of its stage, read through an [`ArtifactReader`], which refuses altered
+//! files. Figures are recomputed from the raw rows.
 //!
-//! Whether a stage is about what stands there now (`up_to_date`), whether its files are as it wrote them
-//! (`files_intact`) and whether its readings of the test split are on record (`test_readings`) is asked of every stage
-//! and does not depend on the config.
+//! Three criteria apply to every stage and do not depend on the config: whether the stage is up to date
+//! (`up_to_date`), whether its files are as it wrote them (`files_intact`), and whether its readings of the test
+//! split are on record (`test_readings`).
 
 mod reader;
 mod standing;
@@ -46,7 +46,7 @@ fn measure(
     }
 }
 
-/// Judges the gate of one stage from what stands in the run folder now.
+/// Judges the gate of one stage from the files in the run folder.
 pub fn judge_stage(
     stage: Stage,
     surroundings: &Surroundings,
@@ -61,7 +61,7 @@ pub fn judge_stage(
     }
 }
 
-/// The verdicts on what a stage found.
+/// The verdicts on the results of a stage.
 pub(crate) fn figures(
     stage: Stage,
     config: &Config,

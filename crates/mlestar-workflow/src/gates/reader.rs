@@ -1,4 +1,4 @@
-//! Reads artifacts for a gate, and only such as are what their stage wrote.
+//! Reads artifacts for a gate and refuses altered ones.
 
 use crate::inputs::{self, HowChanged, RecordedInput};
 use crate::manifest::{RunManifest, content_hash};
@@ -16,10 +16,10 @@ use std::rc::Rc;
 
 use crate::predictions::PredictionRow;
 
-/// What a check found, or the evidence that speaks against looking further.
+/// A measured value, or the evidence that ends the measurement.
 pub type Found<T> = Result<T, Box<Evidence>>;
 
-/// What the criteria of one gate have read: each file is hashed once, and large ones are parsed once.
+/// Caches what the criteria of one gate read: each file is hashed once, and large files are parsed once.
 #[derive(Default)]
 pub(crate) struct Seen {
     hashes: RefCell<BTreeMap<PathBuf, ContentHash>>,
@@ -31,7 +31,7 @@ pub(crate) struct Seen {
 pub struct RecordedPredictions {
     /// Labels and logits.
     pub predictions: Rc<Predictions>,
-    /// Where each picture comes from.
+    /// Where each image comes from.
     pub origins: Rc<[String]>,
 }
 
@@ -112,7 +112,7 @@ impl<'a> ArtifactReader<'a> {
             .map_err(|error| missing(&RunFolder::display_name(stage, name), &error))
     }
 
-    /// A file of predictions, one row a picture.
+    /// A file of predictions, one row per image.
     ///
     /// # Errors
     /// As [`ArtifactReader::artifact`]; [`Evidence::Missing`] when the rows are no predictions.
@@ -134,7 +134,7 @@ impl<'a> ArtifactReader<'a> {
         Ok(answers)
     }
 
-    /// As [`ArtifactReader::answers`], without where the pictures come from.
+    /// As [`ArtifactReader::answers`], without the origins of the images.
     ///
     /// # Errors
     /// As [`ArtifactReader::answers`].
@@ -156,7 +156,7 @@ impl<'a> ArtifactReader<'a> {
         })
     }
 
-    /// What `file` of `stage` says of its settings is what the config's section was when the stage ran.
+    /// Checks that the settings in `file` of `stage` are the config section that the stage ran with.
     ///
     /// # Errors
     /// As [`ArtifactReader::section`]; [`Evidence::Missing`] with the first key that differs.
@@ -179,14 +179,14 @@ impl<'a> ArtifactReader<'a> {
         match changes.first() {
             None => Ok(()),
             Some(change) => {
-                let reason = format!("it is of other settings than its stage ran with: {change}");
+                let reason =
+                    format!("its settings are not those that its stage ran with: {change}");
                 Err(Box::new(Evidence::missing(file, reason)))
             }
         }
     }
 
-    /// Whether `stage` wrote files whose names start with `prefix`, all of them unaltered and none
-    /// of them empty. Returns their names.
+    /// The names of the files of `stage` that start with `prefix`, after checking that none is altered or empty.
     ///
     /// # Errors
     /// As [`ArtifactReader::path`] for the first file that is not as it was written.
@@ -205,7 +205,7 @@ impl<'a> ArtifactReader<'a> {
             false => Ok(found),
             true => Err(Box::new(Evidence::missing(
                 RunFolder::display_name(stage, prefix),
-                format!("stage {stage} has not left it"),
+                format!("stage {stage} has not written it"),
             ))),
         }
     }

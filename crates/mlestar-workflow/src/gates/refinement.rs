@@ -12,6 +12,7 @@ use crate::stages::refinement::{
     COMPARISON, Choice, Comparison, FINAL_MODEL, FinalModel, ImprovementAnalysis, OPTIMIZED,
     PREDICTIONS, REPORT, Reason, STUDY, StudyArtifact, TRAINING, TRIALS, WEIGHTS,
 };
+use crate::words::counted;
 use crate::{RunFolder, Stage, metrics};
 use burn::tensor::Device;
 use mlestar_artifact::ContentHash;
@@ -75,7 +76,8 @@ fn search_completed(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measu
     optimized_config(reader, report)?;
     let n_ended = report.trials.len() - report.count(TrialState::Failed);
     let n = config.refinement.trials.max(report.trials.len());
-    Ok(Measurement::exact(n_ended as f64 / n as f64).noted(format!("{n_ended} of {n} trials")))
+    Ok(Measurement::exact(n_ended as f64 / n as f64)
+        .noted(format!("{n_ended} of {}", counted(n, "trial"))))
 }
 
 /// A trial's number as a figure; -1 where there is none.
@@ -101,8 +103,8 @@ fn optimized_config(
     Ok(config)
 }
 
-/// The weights are those that were chosen, they fit the network, and all that is said of their training is what its
-/// record says.
+/// Checks that the weights are the chosen ones, that they fit the network, and that what is said of their training
+/// matches its record.
 fn final_model(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let chosen: FinalModel = reader.artifact(STAGE, FINAL_MODEL)?;
     let baseline: TrainingSummary =
@@ -143,7 +145,7 @@ fn final_model(reader: &ArtifactReader<'_>) -> Found<Measurement> {
         .noted(problem.unwrap_or_else(|| chosen.reason.describe().into())))
 }
 
-/// The network and the settings that the record names are those of the checkpoint that the weights are from.
+/// Checks that the network and the settings of the record match the checkpoint that the weights are from.
 fn settings_of_the_training(
     reader: &ArtifactReader<'_>,
     chosen: &FinalModel,
@@ -165,13 +167,13 @@ fn settings_of_the_training(
         None => Ok(()),
         Some(difference) => {
             let name = RunFolder::display_name(stage, folder);
-            let reason = format!("it is of another training than {name}: {difference}");
+            let reason = format!("it belongs to another training than {name}: {difference}");
             Err(unusable(FINAL_MODEL, reason))
         }
     }
 }
 
-/// What the record of the final model says of its training is what the training left.
+/// Checks that the final model's record of its training matches the files of the training.
 fn final_training(
     reader: &ArtifactReader<'_>,
     chosen: &FinalModel,
@@ -239,7 +241,7 @@ fn final_training(
     Ok(())
 }
 
-/// In what the record of the final model contradicts itself or the baseline.
+/// How the record of the final model contradicts itself or the baseline.
 fn problem_of(
     chosen: &FinalModel,
     baseline: &TrainingSummary,
@@ -253,10 +255,10 @@ fn problem_of(
     };
     let is_refined = chosen.choice == Choice::Refined;
     if !is_consistent || is_refined != (chosen.reason == Reason::Better) {
-        return Some("the reason of the choice is not what the stage left".into());
+        return Some("the reason for the choice contradicts the files of the stage".into());
     }
     if is_refined && chosen.validation_accuracy < chosen.baseline_validation_accuracy {
-        return Some("the refined model is worse than the baseline on validation pictures".into());
+        return Some("the refined model is worse than the baseline on validation images".into());
     }
     if chosen.classes != baseline.classes || chosen.normalization != baseline.normalization {
         return Some("classes or normalization are not those of the training".into());
@@ -278,7 +280,7 @@ fn of_the_training(
     }
     let measured = figure(reader, Stage::Implementation, "")?;
     let note = format!(
-        "{}; the baseline's, nothing was trained again",
+        "{}; of the baseline, nothing was trained again",
         measured.note
     );
     Ok(measured.noted(note))
@@ -319,7 +321,7 @@ fn improvement(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measuremen
     if comparison.choice != chosen.choice {
         return Err(unusable(
             COMPARISON,
-            format!("it is of another choice than {FINAL_MODEL}"),
+            format!("it belongs to another choice than {FINAL_MODEL}"),
         ));
     }
     Ok(gain(&before, &after, &paired))
@@ -328,15 +330,16 @@ fn improvement(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measuremen
 /// The difference in accuracy: with an interval, unless both are the same model.
 fn gain(before: &Predictions, after: &Predictions, paired: &McNemar) -> Measurement {
     if after == before {
-        // No estimate: with every score of every picture the same, any other pictures give this difference too.
+        // Exact: when all scores of all images are the same, any other images give the same difference.
         return Measurement::exact(paired.difference)
-            .noted("the answers are the baseline's, bit for bit: the same model");
+            .noted("the predictions equal the baseline's, bit for bit: the same model");
     }
     let n = after.len();
     let p_value = format::probability(paired.p_value);
     let interval = [paired.interval.low, paired.interval.high];
     Measurement::proportion(paired.difference, interval, n as u64).noted(format!(
-        "paired over {n} test pictures, p-value {p_value} (McNemar, exact)"
+        "paired over {}, p-value {p_value} (McNemar, exact)",
+        counted(n, "test image")
     ))
 }
 
@@ -369,13 +372,13 @@ fn measured(metric: MetricName, predictions: &Predictions, config: &Config) -> F
         .map_err(|error| unusable(PREDICTIONS, error))
 }
 
-/// The evaluation of the final model is of these weights, and what it says follows from the answers.
+/// Checks that the final model's evaluation is of these weights and follows from the predictions.
 fn final_analysis(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let measured = analysis_of(reader, STAGE, PREDICTIONS, FINAL_REPORT)?;
     let chosen: FinalModel = reader.artifact(STAGE, FINAL_MODEL)?;
     let results: EvaluationResults = reader.artifact(STAGE, RESULTS)?;
     if results.model != chosen.weights {
-        let reason = format!("it is of other weights than {FINAL_MODEL}");
+        let reason = format!("it belongs to other weights than {FINAL_MODEL}");
         return Err(unusable(RESULTS, reason));
     }
     if results.summary.classes != chosen.classes {
@@ -413,7 +416,7 @@ mod tests {
     use super::*;
     use mlestar_gates::{Criterion, Limit, Status};
 
-    /// Answers for 200 pictures of two classes, the first `right` of which are right.
+    /// Answers for 200 images of two classes, the first `right` of which are right.
     fn predictions(right: usize, confidence: f64) -> Predictions {
         let probabilities = (0..200)
             .flat_map(|index| match index < right {

@@ -6,6 +6,7 @@ use crate::stages::situation_analysis::{
     ARTIFACT, Advice, Detection, PAGE, SituationAnalysis, detect_all, n_samples_shown,
     run_detectors, shown_classes,
 };
+use crate::words::counted;
 use crate::{RunFolder, Stage};
 use mlestar_gates::{Evidence, Measurement};
 
@@ -44,13 +45,13 @@ fn artifacts_complete(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let page = page(reader)?;
     let summary = &analysis.summary;
     let found = &analysis.measurements;
-    agree_count("number of pictures", summary.n_images, found.n_all())?;
+    agree_count("number of images", summary.n_images, found.n_all())?;
     agree_count("number of classes", summary.n_classes, found.classes.len())?;
     for split in &summary.splits {
         let counted: usize = split.classes.iter().map(|class| class.n_images).sum();
-        agree_count(&format!("{} pictures", split.name), split.n_images, counted)?;
+        agree_count(&format!("{} images", split.name), split.n_images, counted)?;
         agree_count(
-            &format!("{} pictures", split.name),
+            &format!("{} images", split.name),
             counted,
             found.n_pictures(split.name),
         )?;
@@ -84,13 +85,14 @@ fn artifacts_complete(reader: &ArtifactReader<'_>) -> Found<Measurement> {
         && page.contains("<svg");
     let n_images = summary.n_images;
     Ok(Measurement::flag(is_whole).noted(format!(
-        "{n_images} pictures in {} classes",
-        summary.n_classes
+        "{} in {}",
+        counted(n_images, "image"),
+        counted(summary.n_classes, "class")
     )))
 }
 
-/// How many challenges there are is a matter of the data; that each was looked for, and that those which are listed
-/// are those which the measurements show, is a matter of the stage.
+/// The number of challenges depends on the data. The stage must have looked for each one, and it must list exactly
+/// those that the measurements show.
 fn detectors_ran(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let analysis = analysis(reader)?;
     let derived = detect_all(&analysis.measurements);
@@ -122,7 +124,7 @@ fn detectors_ran(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let unmeasured: Vec<&str> = unmeasured.map(|found| found.id.as_str()).collect();
     let too_few = match unmeasured.is_empty() {
         true => String::new(),
-        false => format!("; too few pictures to measure {}", unmeasured.join(", ")),
+        false => format!("; too few images to measure {}", unmeasured.join(", ")),
     };
     Ok(
         Measurement::exact(n_recorded as f64 / detections.len() as f64).noted(format!(

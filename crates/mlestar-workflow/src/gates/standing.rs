@@ -1,9 +1,10 @@
-//! What every gate asks before its figures count: is the stage about what stands there now, are its files as it wrote
-//! them, and is every reading of the test split on record? These criteria cannot be switched off.
+//! The criteria that every gate checks before its figures count: is the stage up to date, are its files as it wrote
+//! them, and is every reading of the test split on record? They cannot be switched off.
 
 use super::Found;
 use crate::freshness::{Surroundings, outdated};
 use crate::manifest::{RunManifest, StageRecord, hash_folder};
+use crate::words::counted;
 use crate::{RunFolder, Stage, audit};
 use mlestar_artifact::ContentHash;
 use mlestar_gates::{Criterion, Evidence, Limit, Measurement, Unit, Verdict, judge};
@@ -19,14 +20,14 @@ pub(super) fn judge_standing(
     let mut verdicts = vec![
         verdict(
             "up_to_date",
-            "made from what stands there now",
+            "made from the current inputs",
             "Run the chain again: `mlestar run` reruns what is stale; `mlestar explain` says why it is.",
             up_to_date(stage, surroundings, run, manifest),
         ),
         verdict(
             "files_intact",
             "every file is as the stage wrote it",
-            "Restore the file, or run the chain again: the stage is made anew.",
+            "Restore the file, or run the chain again: the stage reruns.",
             files_intact(stage, run, manifest),
         ),
     ];
@@ -38,8 +39,8 @@ pub(super) fn judge_standing(
         verdicts.push(verdict(
             "test_readings",
             "readings of the test split are on record",
-            "Restore audit.jsonl. A rerun (--force) writes a new record, which cannot tell how often the test images \
-             were read before.",
+            "Restore audit.jsonl. A rerun (--force) writes a new record, but that cannot tell how often the \
+            test images were read before.",
             test_readings(stage, run, manifest),
         ));
     }
@@ -109,13 +110,13 @@ fn files_intact(stage: Stage, run: &RunFolder, manifest: &RunManifest) -> Found<
         first.get_or_insert(wrong);
     }
     match first {
-        None => Ok(Measurement::flag(true).noted(format!("{} files", record.outputs.len()))),
+        None => Ok(Measurement::flag(true).noted(counted(record.outputs.len(), "file"))),
         Some(Evidence::Missing { file, reason }) if n_wrong > 1 => {
             Err(Box::new(Evidence::missing(
                 file,
                 format!(
-                    "{reason}, and {} more files are not as they were",
-                    n_wrong - 1
+                    "{reason}; {} altered or missing",
+                    counted(n_wrong - 1, "more file")
                 ),
             )))
         }
@@ -123,7 +124,7 @@ fn files_intact(stage: Stage, run: &RunFolder, manifest: &RunManifest) -> Found<
     }
 }
 
-/// The log up to where it reached when the stage ended, unless it is not what it was.
+/// The log up to its length when the stage ended, after checking that this part is unaltered.
 fn test_readings(stage: Stage, run: &RunFolder, manifest: &RunManifest) -> Found<Measurement> {
     const FILE: &str = "audit.jsonl";
     let missing = |reason: String| Box::new(Evidence::missing(FILE, reason));
@@ -135,7 +136,7 @@ fn test_readings(stage: Stage, run: &RunFolder, manifest: &RunManifest) -> Found
     let length = usize::try_from(mark.bytes).unwrap_or(usize::MAX);
     let Some(then) = log.get(..length) else {
         return Err(missing(format!(
-            "{} of the {} bytes that it had when stage {stage} ended are gone",
+            "{} of the {} bytes that it had when stage {stage} ended are missing",
             mark.bytes - log.len() as u64,
             mark.bytes
         )));
@@ -159,7 +160,7 @@ fn test_readings(stage: Stage, run: &RunFolder, manifest: &RunManifest) -> Found
     }
     let last = readings.last().map_or("", String::as_str);
     Ok(Measurement::flag(true).noted(format!(
-        "{} by this stage since the run began, the last for: {last}",
+        "{} by this stage since the run started, the last for: {last}",
         readings.len()
     )))
 }

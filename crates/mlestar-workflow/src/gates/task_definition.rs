@@ -7,6 +7,7 @@ use crate::stages::task_definition::{
     Assessment, Feasibility, FeasibilityReport, FeasibilitySummary, REPORT, SPEC, Subject,
     TaskSpec, assess, is_at_risk, is_realistic,
 };
+use crate::words::counted;
 use crate::{RunFolder, Stage};
 use mlestar_data::SplitName;
 use mlestar_gates::Measurement;
@@ -88,13 +89,16 @@ fn measurable_targets(reader: &ArtifactReader<'_>) -> Found<Measurement> {
         .iter()
         .sum::<usize>();
     let file = RunFolder::display_name(STAGE, REPORT);
-    agree(file, "test pictures", data.n_test() as f64, n_test as f64)?;
-    // Averages over classes leave out a class without a test picture.
+    agree(file, "test images", data.n_test() as f64, n_test as f64)?;
+    // Averages over classes leave out a class without a test image.
     let has_pictures = n_test > 0 && data.test_class_counts.len() == spec.classes.len();
     let is_measurable = |target: f64| has_pictures && target > 0.0 && target <= 1.0;
     let absent = match analysis.measurements.classes_without(SplitName::Test).len() {
         0 => String::new(),
-        n => format!(", none of them of {n} of {} classes", spec.classes.len()),
+        n => format!(
+            ", without images of {n} of {}",
+            counted(spec.classes.len(), "class")
+        ),
     };
     let n_targets = spec.targets().count();
     let n_measurable = spec
@@ -103,12 +107,14 @@ fn measurable_targets(reader: &ArtifactReader<'_>) -> Found<Measurement> {
         .count();
     Ok(
         Measurement::exact(n_measurable as f64 / n_targets as f64).noted(format!(
-            "{n_measurable} of {n_targets} targets, on {n_test} test pictures{absent}"
+            "{n_measurable} of {}, on {}{absent}",
+            counted(n_targets, "target"),
+            counted(n_test, "test image")
         )),
     )
 }
 
-/// A target that is at risk counts as neither within reach nor out of it: it widens the interval.
+/// A target at risk counts as neither within reach nor out of reach: it widens the interval.
 fn realistic_targets(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let Derived { spec, report, .. } = derive(reader)?;
     let n_targets = spec.targets().count();
@@ -129,12 +135,12 @@ fn realistic_targets(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     }
     if !at_risk.is_empty() {
         notes.push(format!(
-            "at risk with so few training pictures: {}",
+            "at risk with so few training images: {}",
             at_risk.join(", ")
         ));
     }
     let note = match notes.is_empty() {
-        true => format!("{n_realistic} of {n_targets} targets"),
+        true => format!("{n_realistic} of {}", counted(n_targets, "target")),
         false => notes.join("; "),
     };
     let share = |n: usize| n as f64 / n_targets as f64;
@@ -164,7 +170,7 @@ fn feasible_constraints(reader: &ArtifactReader<'_>) -> Found<Measurement> {
         .map(|row| format!("{} is {}: {}", row.title, row.verdict.as_str(), row.reason))
         .collect();
     let note = match named.is_empty() {
-        true => format!("{n} constraints"),
+        true => counted(n as usize, "constraint"),
         false => named.join("; "),
     };
     let value = n_feasible / n;

@@ -28,7 +28,7 @@ pub const PAGE: &str = "lr_find.html";
 /// The key of the config that the result is for.
 pub const KEY: &str = "training.optimizer.learning_rate";
 
-/// What is to be swept, where, and with what.
+/// What to sweep, where, and with which settings.
 pub struct LrFindJob<'a> {
     /// The checked config: its data, model, augmentation, training and seed.
     pub config: &'a Config,
@@ -36,11 +36,11 @@ pub struct LrFindJob<'a> {
     pub run: &'a RunFolder,
     /// The device that computes.
     pub device: &'a Device,
-    /// Worker threads for loading and augmenting pictures.
+    /// Worker threads for loading and augmenting images.
     pub threads: usize,
     /// Which rates, and how many steps.
     pub options: LrFindOptions,
-    /// Asks for an early end.
+    /// Asks the sweep to stop early.
     pub stop: &'a StopSignal,
 }
 
@@ -53,19 +53,19 @@ pub struct LrFind {
     pub seed: u64,
     /// The update rule.
     pub optimizer: OptimizerKind,
-    /// Pictures in a step.
+    /// Images per step.
     pub batch_size: usize,
-    /// Values that are learnt.
+    /// Trainable values.
     pub parameters: u64,
     /// Which rates, and how many steps.
     pub options: LrFindOptions,
     /// Why the sweep ended.
     pub ended: SweepEnd,
-    /// The learning rate to start with, with two significant digits; none when nothing was learnt.
+    /// The learning rate to start with, with two significant digits; none when nothing was learned.
     pub suggested: Option<f64>,
-    /// What each rule says.
+    /// The rate that each rule suggests.
     pub suggestions: Suggestions,
-    /// The loss of answering the same for every picture, below which learning begins; none where there are teachers.
+    /// The loss of predicting the same for every image; learning starts below it. None where there are teachers.
     pub guessing: Option<f64>,
     /// The learning rate of the config, for comparison.
     pub configured: f64,
@@ -83,11 +83,12 @@ impl LrFind {
     pub fn why_none(&self) -> String {
         let below = match self.guessing {
             Some(guessing) => format!("clearly below that of guessing, {guessing:.3}"),
-            None => "clearly below where it began".into(),
+            None => "clearly below the first loss".into(),
         };
         format!(
-            "Nothing was learnt in this sweep: the mean loss of no stretch was {below}. Sweep over more steps or other \
-             rates (--steps, --lowest, --highest), and look whether the labels and the model fit the pictures."
+            "Nothing was learned in this sweep: no part of it had a mean loss {below}. Sweep over more \
+            steps or other rates (--steps, --lowest, --highest), and check whether the labels and the model \
+            fit the images."
         )
     }
 
@@ -98,8 +99,8 @@ impl LrFind {
     }
 }
 
-/// Sweeps and writes [`ARTIFACT`] and [`PAGE`]. The stages and what they left stay as they are, and the
-/// test pictures are not used.
+/// Sweeps and writes [`ARTIFACT`] and [`PAGE`]. The artifacts of the stages stay as they are, and the test images are
+/// not used.
 ///
 /// # Errors
 /// When the data cannot be read, an option is out of range, the device fails, or the run folder cannot
@@ -109,7 +110,7 @@ pub fn run(job: &LrFindJob<'_>, reporter: &mut dyn Reporter) -> Result<LrFind, W
     let _lock = job.run.lock()?;
     let config = job.config;
     let ImageSplits { train, .. } = crate::context::load_data(config)?.splits;
-    // As stage 1 has it.
+    // As in stage 1.
     let normalization = Normalization::from_description(&describe(&train))?;
     let train = Arc::new(train);
     let model = config

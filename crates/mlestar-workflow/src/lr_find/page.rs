@@ -73,13 +73,13 @@ fn curve(found: &LrFind) -> Result<Section, WorkflowError> {
         _ => "The sweep reached its highest rate.",
     };
     let caption = format!(
-        "One batch of training pictures a step, from the initial weights on. Losses of batches above the \
-         chart are drawn at its upper end. {end}"
+        "Each step trains on one batch of training images, starting from the initial weights. Losses above \
+        the chart are drawn at its upper edge. {end}"
     );
     Ok(Section::new("Curve").block(ChartFigure::new(chart).caption(caption)))
 }
 
-/// Each rule: its name, what it says, what it is.
+/// Each rule: its name, its rate and its meaning.
 fn rows(found: &LrFind) -> [(&'static str, Option<f64>, &'static str); 3] {
     let suggestions = &found.suggestions;
     [
@@ -102,7 +102,7 @@ fn rows(found: &LrFind) -> [(&'static str, Option<f64>, &'static str); 3] {
 }
 
 fn rules(found: &LrFind) -> Section {
-    let mut table = Table::new("What each rule says")
+    let mut table = Table::new("What each rule suggests")
         .column(Column::text("rule"))
         .column(Column::number("learning rate", ""))
         .column(Column::text("meaning"));
@@ -112,9 +112,9 @@ fn rules(found: &LrFind) -> Section {
     }
     Section::new("Rules")
         .intro(format!(
-            "All read the smoothed loss over the logarithm of the rate, without its first tenth. The value \
-             is for {KEY}, the highest rate of the schedule; where rules differ much, one between them is \
-             worth a try."
+            "All rules use the smoothed loss over the logarithm of the rate, without its first tenth. The \
+            value is for {KEY}, the highest rate of the schedule. Where the rules differ much, try a rate \
+            between them."
         ))
         .block(table)
 }

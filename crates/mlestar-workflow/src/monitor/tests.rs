@@ -103,7 +103,7 @@ fn a_training_is_followed_from_its_first_step_to_the_end_of_its_stage() {
     assert!(state.training.is_none() && !state.is_over);
     assert_eq!(state.unfinished_stage, Some(Stage::Implementation));
 
-    // Within the first epoch nothing tells how long an epoch is.
+    // Within the first epoch nothing shows how long an epoch is.
     folder.steps(BASELINE, 1, 3, 60);
     let training = monitor.look().unwrap().training.unwrap();
     assert_eq!(
@@ -119,7 +119,7 @@ fn a_training_is_followed_from_its_first_step_to_the_end_of_its_stage() {
         (None, None)
     );
 
-    // Four steps of 50 pictures in 20 seconds.
+    // Four steps of 50 images in 20 seconds.
     folder.steps(BASELINE, 4, 7, 40);
     let training = monitor.look().unwrap().training.unwrap();
     assert!((training.images_per_second.unwrap() - 10.0).abs() < 0.1);
@@ -134,7 +134,7 @@ fn a_training_is_followed_from_its_first_step_to_the_end_of_its_stage() {
     );
     assert_eq!(training.loss, Some(11.5));
     // A new epoch has a speed of its own after its second look; until then the last epoch's counts:
-    // 28 steps of 50 pictures at 100 a second, and 3 validations.
+    // 28 steps of 50 images at 100 per second, and 3 validations.
     assert_eq!(training.images_per_second, Some(100.0));
     assert!((training.seconds_left.unwrap() - (14.0 + 3.0)).abs() < 1e-9);
     assert_eq!(training.best_epoch.unwrap().epoch, 1);
@@ -149,7 +149,7 @@ fn a_training_is_followed_from_its_first_step_to_the_end_of_its_stage() {
     assert!(monitor.look().unwrap().is_over);
 }
 
-/// Three of four epochs have pictures of a quarter of the area.
+/// Three of four epochs have images of a quarter of the area.
 #[test]
 fn the_time_left_counts_that_later_pictures_are_larger() {
     let mut folder = Folder::new();

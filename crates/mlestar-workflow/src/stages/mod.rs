@@ -1,5 +1,5 @@
-//! The seven stages. Each takes typed inputs from its [`StageContext`] and leaves typed artifacts
-//! in its folder; none parses arguments or knows other paths.
+//! The seven stages. Each takes typed inputs from its [`StageContext`] and writes typed artifacts to its folder; none
+//! parses arguments or knows other paths.
 
 pub mod action_planning;
 pub mod deployment;
@@ -14,7 +14,7 @@ use crate::{Stage, StageContext, WorkflowError};
 /// Runs the stage that the context is for.
 ///
 /// # Errors
-/// Whatever keeps the stage from leaving its artifacts. An unmet gate does not.
+/// Any failure that keeps the stage from writing its artifacts. An unmet gate is not one.
 pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     match context.stage {
         Stage::SituationAnalysis => situation_analysis::run(context),

@@ -1,4 +1,4 @@
-//! The first screen of the summary: is it good enough, what is not, what now.
+//! The first screen of the summary: whether the result is good enough, what is not, and what to do.
 
 use crate::manifest::RunManifest;
 use crate::{RunFolder, Stage};
@@ -8,7 +8,7 @@ use mlestar_report::{Block, Code, KeyFigure, Section};
 /// Unmet criteria that the first screen has room for; the section on gates has all of them.
 const MOST_SHOWN: usize = 3;
 
-/// The section that stands first; its heading is the answer. `figures` are what the model is judged by.
+/// The first section; its heading is the answer. `figures` are what the model is judged by.
 pub(super) fn section(
     verdict: &RunVerdict,
     run: &RunFolder,
@@ -23,15 +23,15 @@ pub(super) fn section(
     }
     if !unmet.is_empty() {
         section = section
-            .block(Block::heading("What is not"))
+            .block(Block::heading("Not met"))
             .block(Block::list(lines(&unmet)));
     }
-    section = section.block(Block::heading("What now"));
+    section = section.block(Block::heading("What to do"));
     let blocks = what_now(run, &missing, &unmet);
     blocks.into_iter().fold(section, Section::block)
 }
 
-/// Stages that have not come to their end.
+/// Stages that have not finished.
 fn not_run(manifest: &RunManifest) -> Vec<Stage> {
     let stages = Stage::ALL.into_iter();
     stages
@@ -39,7 +39,7 @@ fn not_run(manifest: &RunManifest) -> Vec<Stage> {
         .collect()
 }
 
-/// The unmet criteria of the stages that have run, what has failed first.
+/// The unmet criteria of the stages that have run, failed ones first.
 fn unmet<'a>(verdict: &'a RunVerdict, manifest: &RunManifest) -> Vec<(Stage, &'a Verdict)> {
     let judged = Stage::ALL.into_iter().zip(&verdict.stages);
     let mut unmet: Vec<(Stage, &Verdict)> = judged
@@ -57,7 +57,7 @@ fn heading(verdict: &RunVerdict, missing: &[Stage], unmet: &[(Stage, &Verdict)])
         return format!("Not good enough: {}", counted(unmet.len(), total));
     }
     if has(Status::Stale) || has(Status::Missing) {
-        return format!("Not proven as it stands: {}", counted(unmet.len(), total));
+        return format!("Not proven: {}", counted(unmet.len(), total));
     }
     if !unmet.is_empty() {
         return format!("Not decided yet: {}", counted(unmet.len(), total));
@@ -90,7 +90,7 @@ fn lines(unmet: &[(Stage, &Verdict)]) -> Vec<String> {
     lines
 }
 
-/// What to change, and the command that goes on.
+/// What to change, and the command that resumes the run.
 fn what_now(run: &RunFolder, missing: &[Stage], unmet: &[(Stage, &Verdict)]) -> Vec<Block> {
     let mut remedies: Vec<&str> = Vec::new();
     for (_, verdict) in unmet {
@@ -100,19 +100,20 @@ fn what_now(run: &RunFolder, missing: &[Stage], unmet: &[(Stage, &Verdict)]) -> 
         }
     }
     if !remedies.is_empty() {
-        let after = "Then run again; only what changed runs:";
+        let after = "Then run again. Only stale stages run:";
         return vec![
             Block::list(remedies.into_iter().take(MOST_SHOWN)),
             Code::new("mlestar run").caption(after).into(),
         ];
     }
     if !missing.is_empty() {
-        let go_on = Code::new("mlestar run").caption("Go on where it stopped:");
+        let go_on = Code::new("mlestar run").caption("Resume where it stopped:");
         return vec![go_on.into()];
     }
     let name = run.root().file_name().unwrap_or_default();
     let command = format!("mlestar predict {} IMAGE", name.to_string_lossy());
-    let caption = "Ask the model; 7-deployment/docs/model-card.md says what it is good for:";
+    let caption =
+        "Predict with the model; 7-deployment/docs/model-card.md says what it is good for:";
     vec![Code::new(command).caption(caption).into()]
 }
 
@@ -200,7 +201,7 @@ mod tests {
         assert!(html.contains("and 4 more, below under Gates"), "{html}");
     }
 
-    /// What has not run lacks all its evidence; that is one fact, not a list.
+    /// A stage that has not run lacks all its evidence; that is one fact, not a list.
     #[test]
     fn stages_that_have_not_run_are_counted_and_not_listed() {
         let missing = |stage| match stage {

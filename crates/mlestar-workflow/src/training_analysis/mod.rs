@@ -1,8 +1,8 @@
-//! What the record of a training tells: `training_analysis.json` and a page beside it.
+//! What the record of a training shows: `training_analysis.json` and a page beside it.
 //!
-//! A finished stage vouches for every file in its folder, and a stage that is cut off and resumed for
-//! those that it finds there. So the analysis of a training that belongs to a run is written into the
-//! run's root, and beside the record only where no run vouches for it.
+//! A finished stage vouches for every file in its folder. A stage that is interrupted and resumed vouches for those
+//! that it finds there. So the analysis of a training that belongs to a run is written into the run's root, and
+//! beside the record only where no run vouches for it.
 
 mod page;
 mod place;
@@ -21,7 +21,7 @@ use mlestar_train::{EpochRecord, TrainingConfig};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// `training_analysis.json`: what a training has recorded so far, and what follows from it.
+/// `training_analysis.json`: what a training has recorded so far, and the findings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingAnalysis {
@@ -39,7 +39,7 @@ pub struct TrainingAnalysis {
     pub best_epoch: Option<usize>,
     /// Its validation accuracy.
     pub best_validation_accuracy: Option<f64>,
-    /// What was found, the gravest first.
+    /// The findings, the most severe first.
     pub findings: Vec<Finding>,
 }
 
@@ -102,7 +102,7 @@ impl TrainingSettings {
     }
 }
 
-/// What the newest checkpoint of the training in `folder` says that it belongs to.
+/// The identity that the newest checkpoint of the training in `folder` records.
 pub(crate) fn newest_identity(folder: &Path) -> Option<TrainingIdentity> {
     ["last", "previous", "best"].iter().find_map(|name| {
         let path = folder
@@ -126,8 +126,8 @@ pub fn best_epoch(epochs: &[EpochRecord]) -> Option<(&EpochRecord, f64)> {
         .max_by(|(_, a), (_, b)| a.total_cmp(b))
 }
 
-/// Analyses the training at `place`; `None` when it has recorded nothing yet. Settings that no checkpoint
-/// tells are taken from `config`.
+/// Analyses the training at `place`; `None` when it has recorded nothing yet. Settings that are in no checkpoint are
+/// taken from `config`.
 ///
 /// # Errors
 /// When its record is missing or cannot be understood; the message names the file and the line.
@@ -162,11 +162,11 @@ pub fn analyse_training(
 /// An analysis with what it rests on.
 #[derive(Clone, Debug)]
 pub struct AnalysedTraining {
-    /// What was found.
+    /// The findings.
     pub analysis: TrainingAnalysis,
     /// What the training recorded.
     pub history: History,
-    /// What it ran with.
+    /// The settings that it ran with.
     pub settings: TrainingSettings,
 }
 

@@ -2,6 +2,7 @@
 
 use super::{AnalysedTraining, SettingsSource, TrainingPlace};
 use crate::WorkflowError;
+use crate::words::counted;
 use mlestar_report::charts::{self, TrainingMark};
 use mlestar_report::{
     Badge, Block, Callout, ChartFigure, Code, Column, KeyFigure, Link, Page, Row, Section, Table,
@@ -23,7 +24,7 @@ pub(super) fn render(
         SettingsSource::Config => "the project's config",
     };
     let training = &analysed.settings.training;
-    let mut page = Page::new("Reading a training")
+    let mut page = Page::new("Training analysis")
         .project("MLE-Star")
         .subtitle(&analysis.training)
         .badge(badge(&analysis.findings))
@@ -49,8 +50,7 @@ pub(super) fn render(
 fn badge(findings: &[Finding]) -> Badge {
     let words = match findings.len() {
         0 => "nothing found".to_owned(),
-        1 => "1 finding".to_owned(),
-        n => format!("{n} findings"),
+        n => counted(n, "finding"),
     };
     match findings.iter().map(|finding| finding.severity).max() {
         None => Badge::good(words),
@@ -96,10 +96,10 @@ fn findings(findings: &[Finding]) -> Section {
     if findings.is_empty() {
         return section.block(Callout::info(
             "Nothing found",
-            "No jumps, no divergence, no plateau, no over- or underfitting, no drop in speed, no waiting for pictures.",
+            "No jumps, no divergence, no plateau, no over- or underfitting, no drop in speed, no waiting for images.",
         ));
     }
-    let intro = "The gravest first. Their numbers stand in the charts below where they show.";
+    let intro = "The most severe first. Their numbers mark the places in the charts below.";
     let numbered = findings.iter().enumerate();
     numbered.fold(section.intro(intro), |section, (index, finding)| {
         let title = format!("{}. {}", index + 1, finding.kind.title());
@@ -129,7 +129,7 @@ fn suggestions(number: usize, suggestions: &[Suggestion]) -> Code {
         })
         .collect();
     Code::new(lines.join("\n")).caption(format!(
-        "What to try about finding {number}, one change at a time"
+        "What to try for finding {number}, one change at a time"
     ))
 }
 
@@ -217,7 +217,7 @@ fn steps(analysed: &AnalysedTraining) -> Result<Section, WorkflowError> {
     })?;
     Ok(Section::new("Steps")
         .block(ChartFigure::new(loss).caption(
-            "The loss of augmented pictures, with dropout and label smoothing, before each step.",
+            "The loss of augmented images, with dropout and label smoothing, before each step.",
         ))
         .block(
             ChartFigure::new(norm).caption("The norm of all gradients together, before clipping."),
@@ -265,13 +265,12 @@ fn epochs(analysed: &AnalysedTraining) -> Result<Section, WorkflowError> {
     Ok(Section::new("Epochs")
         .block(ChartFigure::new(learning))
         .block(ChartFigure::new(gap).caption(
-            "Below 0 the validation pictures are the easier ones: they are seen whole and without \
-             dropout.",
+            "Below 0, the validation images are the easier ones: they are whole, and dropout is off.",
         ))
         .block(ChartFigure::new(speed).caption(speed_in_words(epochs))))
 }
 
-/// How far the loader kept pace, and what else a chart of the speed does not say.
+/// Whether the loader kept pace, and notes on the chart of the speed.
 fn speed_in_words(epochs: &[EpochRecord]) -> String {
     let sum = |field: fn(&EpochRecord) -> f64| epochs.iter().map(field).sum::<f64>();
     let images = sum(|epoch| epoch.images_per_second * epoch.seconds);
@@ -280,19 +279,19 @@ fn speed_in_words(epochs: &[EpochRecord]) -> String {
     let mut words = "Validation not counted.".to_owned();
     if seconds > waited && images.is_finite() {
         words += &format!(
-            " {:.1}% of the time steps waited for pictures: {} pictures/s on average, {} without the waiting.",
+            " {:.1}% of the time steps waited for images: {} images/s on average, {} without waiting.",
             100.0 * waited / seconds,
             format::number(images / seconds, 0),
             format::number(images / (seconds - waited), 0),
         );
     }
     if epochs.iter().any(|epoch| epoch.picture_area < 1.0) {
-        words += " Epochs with smaller pictures train more of them a second.";
+        words += " Epochs with smaller images process more images per second.";
     }
     words
 }
 
-/// Longer trainings show every so many epochs, and the last.
+/// The table of a long training shows some epochs at equal distances, and the last.
 const MOST_ROWS: usize = 60;
 
 fn table(epochs: &[EpochRecord]) -> Section {
@@ -308,7 +307,7 @@ fn table(epochs: &[EpochRecord]) -> Section {
     .column(Column::number("validation loss", "nats"))
     .column(Column::number("validation accuracy", "fraction"))
     .column(Column::number("gradient norm", ""))
-    .column(Column::number("speed", "pictures/s"))
+    .column(Column::number("speed", "images/s"))
     .column(Column::number("time", "s"));
     for (index, epoch) in epochs.iter().enumerate() {
         if index % stride != 0 && index + 1 != epochs.len() {
@@ -332,10 +331,10 @@ fn table(epochs: &[EpochRecord]) -> Section {
 fn files(analysed: &AnalysedTraining, place: &TrainingPlace) -> Section {
     let mut links = Vec::new();
     if !analysed.history.epochs.is_empty() {
-        links.push(Link::new(METRICS_FILE, place.link(METRICS_FILE)).note("one line an epoch"));
+        links.push(Link::new(METRICS_FILE, place.link(METRICS_FILE)).note("one line per epoch"));
     }
     if !analysed.history.steps.is_empty() {
-        links.push(Link::new(STEPS_FILE, place.link(STEPS_FILE)).note("one line a step"));
+        links.push(Link::new(STEPS_FILE, place.link(STEPS_FILE)).note("one line per step"));
     }
     Section::new("Files").block(links)
 }

@@ -20,7 +20,7 @@ pub struct TrainingPlace {
 }
 
 const STEM: &str = "training_analysis";
-/// A training is at most so many folders below its run.
+/// A training is at most this many folders below its run.
 const DEEPEST: usize = 3;
 
 impl TrainingPlace {
@@ -41,7 +41,7 @@ impl TrainingPlace {
     fn in_run(folder: &Path, root: PathBuf, inside: &[String]) -> Self {
         let stage = inside.first().and_then(|name| name.parse().ok());
         let name = inside.join("/");
-        // The baseline is what one asks for; the others say which they are.
+        // The baseline has the plain name; the others say which they are.
         let output_stem = match stage {
             Some(Stage::Implementation) if inside.len() == 1 => STEM.to_owned(),
             _ => format!("{STEM}-{}", name.replace('/', "-").replace('.', "")),

@@ -82,7 +82,7 @@ fn an_analysis_is_written_read_back_and_drawn_with_its_marks() {
         "norm of all gradients",
         "marked at 640",
         "marked at 12",
-        "1.0% of the time steps waited for pictures",
+        "1.0% of the time steps waited for images",
         "training.label_smoothing",
         "href=\"steps.jsonl\"",
     ] {

@@ -1,4 +1,4 @@
-//! How the accuracy of one training rose, from its record or from a CSV file.
+//! The accuracy of one training over time, from its record or from a CSV file.
 
 use crate::WorkflowError;
 use crate::training_analysis::{find_trainings, newest_identity};
@@ -18,7 +18,7 @@ pub struct Curve {
     pub minutes: Vec<f64>,
     /// The accuracy (0-1) at each of them.
     pub accuracies: Vec<f64>,
-    /// What its checkpoint says that it was trained with; absent without one, and from a CSV file.
+    /// The settings in its checkpoint; absent without one, and for a CSV file.
     pub identity: Option<TrainingIdentity>,
 }
 

@@ -1,4 +1,4 @@
-//! Several trainings beside each other: how far they came in how much time, and what they were set to.
+//! Compares trainings: their accuracy over time, and their settings.
 //!
 //! Trainings with the same label form a group, such as one recipe with several seeds. A curve of another
 //! tool can join as a CSV file.
@@ -16,13 +16,13 @@ use mlestar_eval::median;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Accuracies that are looked for where none are named: the highest [`MOST_USUAL`] that any training reached.
+/// The default accuracies to look for: the highest [`MOST_USUAL`] that any training reached.
 pub const USUAL_LEVELS: [f64; 9] = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.96, 0.98];
 
-/// How many of [`USUAL_LEVELS`] are looked for, at most.
+/// How many of [`USUAL_LEVELS`] are looked for at most.
 pub const MOST_USUAL: usize = 4;
 
-/// `training_comparison.json`: trainings beside each other.
+/// `training_comparison.json`: a comparison of trainings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingComparison {
@@ -76,7 +76,7 @@ pub struct ComparedTraining {
     pub minutes_to_level: Vec<Option<f64>>,
 }
 
-/// Compares curves; `levels` may be empty, for the usual ones.
+/// Compares curves; `levels` may be empty, for the default ones.
 ///
 /// # Errors
 /// [`WorkflowError::Usage`] without a curve, or for a level that is no fraction.
@@ -88,7 +88,7 @@ pub fn compare(curves: &[Curve], levels: &[f64]) -> Result<TrainingComparison, W
     }
     if let Some(level) = levels.iter().find(|level| !(0.0..=1.0).contains(*level)) {
         return Err(WorkflowError::Usage(format!(
-            "--reach {level} is no accuracy: it must be 0 to 1, such as 0.9"
+            "--reach {level} is not an accuracy: it must be 0 to 1, such as 0.9"
         )));
     }
     let best = curves.iter().map(|curve| curve.best().1);

@@ -9,7 +9,7 @@ pub(super) fn render(
     comparison: &TrainingComparison,
     curves: &[Curve],
 ) -> Result<String, WorkflowError> {
-    let mut page = Page::new("Trainings beside each other")
+    let mut page = Page::new("Comparison of trainings")
         .project("MLE-Star")
         .section(chart(comparison, curves)?)
         .section(groups(comparison))
@@ -49,8 +49,8 @@ fn chart(comparison: &TrainingComparison, curves: &[Curve]) -> Result<Section, W
         levels: &comparison.levels,
     })?;
     Ok(Section::new("Curves").block(ChartFigure::new(svg).caption(
-        "A point an epoch: validation accuracy of trainings, and what a CSV file says of others. The \
-         time is that of training and validation, without what a program does before and after.",
+        "One point per epoch: the validation accuracy of trainings, and the values of CSV files. The time \
+        is that of training and validation only.",
     )))
 }
 
@@ -75,7 +75,7 @@ fn groups(comparison: &TrainingComparison) -> Section {
     for group in &comparison.groups {
         table = table.row(Row::new(cells(group)));
     }
-    let note = "Times are medians; absent where half of the trainings or more did not get there.";
+    let note = "Times are medians; absent where half of the trainings or more did not reach it.";
     Section::new("Groups").block(table.note(note))
 }
 

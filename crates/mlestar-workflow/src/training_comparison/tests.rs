@@ -165,7 +165,7 @@ fn what_cannot_be_compared_is_refused_with_file_and_line() {
     assert!(refused(Path::new("nowhere.csv")).contains("cannot be read"));
     for without_validation in [&[][..], &[f64::NAN]] {
         record(folder.path(), without_validation);
-        assert!(refused(folder.path()).contains("an epoch that has ended and been validated"));
+        assert!(refused(folder.path()).contains("a finished and validated epoch"));
     }
     assert!(compare(&[], &[]).is_err());
     record(folder.path(), &[0.5]);
@@ -173,6 +173,6 @@ fn what_cannot_be_compared_is_refused_with_file_and_line() {
     let message = compare(&[curve], &[f64::NAN]).unwrap_err().to_string();
     assert_eq!(
         message,
-        "--reach NaN is no accuracy: it must be 0 to 1, such as 0.9"
+        "--reach NaN is not an accuracy: it must be 0 to 1, such as 0.9"
     );
 }

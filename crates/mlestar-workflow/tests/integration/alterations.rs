@@ -1,4 +1,4 @@
-//! A number changed by hand turns exactly the gates red that rest on its file.
+//! A number changed by hand makes exactly those gates fail that depend on its file.
 
 use crate::{finished_run, tiny};
 use mlestar_gates::{Evidence, Status};
@@ -79,8 +79,8 @@ fn exactly_the_gates_that_rest_on_a_file_turn_red() {
     assert_eq!(judge(folder.path()), before);
 }
 
-/// Changes one digit, or a byte of a file without digits, in the last eighth: behind the part of a page that says what the
-/// gates said, which whoever judges fills in.
+/// Changes one digit, or a byte of a file without digits, in the last eighth: after the part of a page that holds the
+/// verdicts.
 fn change_a_digit(content: &[u8]) -> Vec<u8> {
     let mut content = content.to_vec();
     if content.is_empty() {
@@ -138,7 +138,7 @@ fn a_claim_that_the_rows_do_not_bear_out_is_a_contradiction() {
     document["validation_accuracy"] = 0.999.into();
     let forged = serde_json::to_vec_pretty(&document).unwrap();
     fs::write(&path, &forged).unwrap();
-    // Somebody who also fixes the manifest is caught by the rows.
+    // When the manifest is changed to match, the rows reveal the change.
     let mut manifest = RunManifest::read(&run).unwrap();
     let mut record = manifest.stage(Stage::Implementation).unwrap().clone();
     record.outputs.insert(

@@ -1,4 +1,4 @@
-//! A stage reruns when something that it depends on has changed, and only then.
+//! A stage reruns when one of its inputs has changed, and only then.
 
 use crate::{finished_run, run_in, stages_that_run, tiny};
 use mlestar_train::StopSignal;

@@ -1,4 +1,4 @@
-//! Somebody who changes a file and fixes the manifest as well is caught by what the file contradicts.
+//! A changed file is detected by the files that it contradicts, even when the manifest is changed to match.
 
 use crate::{finished_run, tiny};
 use mlestar_artifact::ContentHash;
@@ -62,7 +62,7 @@ impl Forgery {
             .unwrap()
     }
 
-    /// The criterion is no longer met, and its message or the note of its measurement says `what`.
+    /// The criterion is no longer met, and its message or the note of its measurement contains `what`.
     fn assert_caught(&self, stage: Stage, id: &str, what: &str) {
         let verdict = self.verdict(stage, id);
         assert!(
@@ -325,7 +325,7 @@ fn documents_and_logits_must_say_what_was_measured() {
     rows[0]["exported"][0] = 99.0.into();
     let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
     run.write(stage, "logits.jsonl", text.as_bytes());
-    run.assert_caught(stage, "same_class", "its row 1 is another answer");
+    run.assert_caught(stage, "same_class", "its row 1 differs");
 
     for (pointer, value) in [
         ("/parity/same_top1", Value::from(1)),

@@ -1,4 +1,4 @@
-//! Runs whose training begins with the weights of another, or learns from it.
+//! Runs whose training starts from the weights of another, or learns from it.
 
 use crate::{finished_run, run_in, stages_that_run, tiny};
 use mlestar_gates::ExitCode;

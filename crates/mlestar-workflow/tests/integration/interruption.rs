@@ -1,4 +1,4 @@
-//! A run that is asked to stop saves what it has, and goes on to the same result.
+//! A run that is asked to stop saves its work, and resumes to the same result.
 
 use crate::{all_stages, finished_run, run_in, tiny};
 use burn::tensor::Device;
@@ -83,7 +83,7 @@ fn a_run_that_must_resume_does_not_begin_anew() {
     let folder = parent.path().join("run");
     let error = resume(&folder, &tiny(&[]), &mut ()).unwrap_err();
     assert!(
-        error.to_string().contains("holds no run to go on with"),
+        error.to_string().contains("holds no run to resume"),
         "{error}"
     );
     assert_eq!(error.exit_code(), ExitCode::MissingArtifact);
@@ -100,8 +100,10 @@ fn a_run_that_must_resume_does_not_begin_anew() {
     let error = resume(&folder, &other, &mut ()).unwrap_err();
     let message = error.to_string();
     assert!(
-        message
-            .contains("4 Implementation was cut off and cannot go on: training.optimizer.learning_rate 0.01 -> 0.0123"),
+        message.contains(
+            "4 Implementation was interrupted and cannot resume: training.optimizer.learning_rate \
+                0.01 -> 0.0123"
+        ),
         "{message}"
     );
     assert_eq!(error.exit_code(), ExitCode::Usage);

@@ -36,7 +36,7 @@ fn tiny(settings: &[&str]) -> Config {
     Config::parse(TINY, "tiny.toml", &overrides).unwrap()
 }
 
-/// Runs `config` in `folder` and returns what became of it and which stages ran.
+/// Runs `config` in `folder` and returns the outcome and the stages that ran.
 fn run_in(
     folder: &Path,
     config: &Config,

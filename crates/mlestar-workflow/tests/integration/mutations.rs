@@ -57,7 +57,7 @@ fn happen(way: &str, path: &Path, content: &[u8], other: &Path) -> bool {
             let mut edited = content.to_vec();
             match edited.len() {
                 0 => edited.push(b'0'),
-                // Behind the part of a page that says what the gates said, which whoever judges fills in.
+                // After the part of a page that holds the verdicts, which every judgement fills in.
                 n => edited[n - n.div_ceil(8)] ^= 1,
             }
             fs::write(path, edited).unwrap();

@@ -111,7 +111,7 @@ fn pages_show_numbers_as_people_write_them_and_are_small() {
     }
 }
 
-/// The page shows some; the list beside it names the file of every one, and the gates guard it.
+/// The page shows some. The list beside it names the file of every one, and the gates check it.
 #[test]
 fn findings_and_mistakes_are_listed_in_full_beside_their_pages() {
     let folder = finished_run();

@@ -1,4 +1,4 @@
-//! A run says how exactly its convolutions were computed.
+//! A run records how exactly its convolutions were computed.
 
 use crate::finished_run;
 use mlestar_model::Precision;

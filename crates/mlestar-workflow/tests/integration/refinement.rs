@@ -1,4 +1,4 @@
-//! What stage 6 does and leaves: the model that ships, the search that goes on, the baseline that is kept.
+//! What stage 6 does and writes: the final model, the search that resumes, the baseline that is kept.
 
 use crate::{finished_run, run_in, tiny};
 use mlestar_artifact::{ContentHash, read_artifact};
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The trainings that began.
+/// The trainings that started.
 #[derive(Default)]
 struct Trainings(BTreeSet<String>);
 
@@ -27,7 +27,7 @@ impl Reporter for Trainings {
     }
 }
 
-/// Runs on in a copy of the finished run and says what was trained.
+/// Runs again in a copy of the finished run and says what was trained.
 fn trained_by(folder: &Path, settings: &[&str]) -> BTreeSet<String> {
     let mut trainings = Trainings::default();
     run_in(folder, &tiny(settings), &StopSignal::new(), &mut trainings).unwrap();
@@ -81,10 +81,10 @@ fn the_model_that_ships_is_evaluated_like_the_baseline() {
     for part in [
         "Evaluation of the final model",
         "Every target",
-        "weighted F1 on the test pictures",
+        "weighted F1 on the test images",
         "size of the ONNX file",
-        "latency of one picture",
-        "time of the training",
+        "latency of one image",
+        "training time",
         "peak memory of the training",
         "Classes, side by side",
         "Most confused pairs",
@@ -186,12 +186,12 @@ fn a_longer_search_runs_only_the_trials_that_are_new() {
     };
     let longer = study(folder.path()).report;
     assert_eq!(longer.trials.len(), 3);
-    // Trials of another length, or of other pictures, are others.
+    // Trials of another length, or of other images, are others.
     let settings = ["refinement.trials=3", "refinement.epochs_per_trial=2"];
     assert!(trained_by(folder.path(), &settings).contains("trial 0"));
 }
 
-/// The search goes on in place, and what it finds is not what the final training of before was made with.
+/// The search resumes in place, and what it finds is not what the earlier final training was made with.
 #[test]
 fn a_longer_search_that_finds_other_settings_trains_with_those() {
     let folder = finished_run();

@@ -31,6 +31,6 @@ fn a_return_is_applied_recorded_bounded_and_remembered() {
     assert_eq!(returns, [["training.epochs = 3"]]);
     let metrics = std::fs::read_to_string(folder.path().join("4-implementation/metrics.jsonl"));
     assert_eq!(metrics.unwrap().lines().count(), 3);
-    // The second run starts from the remedy instead of failing its way there again.
+    // The second run starts from the remedy instead of failing again.
     assert!(stages_that_run(folder.path(), &returning()).is_empty());
 }

@@ -28,7 +28,7 @@ fn trials_report_the_epochs_that_were_validated() {
     assert_eq!(trials.len(), 2);
     for trial in trials {
         let reported: Vec<u64> = trial.intermediate.iter().map(|value| value.step).collect();
-        // The last epoch is always validated; a trial may be given up before.
+        // The last epoch is always validated; a trial may be pruned before.
         assert!(
             [2, 4, 5].starts_with(&reported) && !reported.is_empty(),
             "{reported:?}"

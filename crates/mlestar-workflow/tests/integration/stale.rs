@@ -1,4 +1,4 @@
-//! A verdict on what has changed since is no PASS.
+//! A verdict on inputs that have changed since is not PASS.
 
 use crate::{all_stages, finished_run, run_in, tiny};
 use burn::tensor::Device;
@@ -232,7 +232,7 @@ fn more_epochs_go_on_from_the_checkpoint_to_the_same_bits() {
     assert_eq!(epochs.0, [("baseline".into(), 3)]);
     run_stages(whole.path(), &settings(3), upto, &mut ()).unwrap();
     assert!(weights(longer.path()) == weights(whole.path()));
-    // Fewer cannot be taken back: the training begins anew.
+    // Fewer epochs cannot be taken back: the training restarts.
     let mut epochs = Epochs::default();
     run_stages(longer.path(), &settings(1), upto, &mut epochs).unwrap();
     assert_eq!(epochs.0, [("baseline".into(), 1)]);
@@ -309,6 +309,6 @@ fn a_cut_or_edited_audit_log_is_found_out() {
         Missing
     );
     assert_eq!(readings(&log), [Pass; 4]);
-    // A run that was only looked at is as it was.
+    // A run that was only inspected is unchanged.
     run_in(folder.path(), &tiny(&[]), &StopSignal::new(), &mut ()).unwrap();
 }

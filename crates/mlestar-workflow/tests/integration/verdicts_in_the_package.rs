@@ -1,4 +1,4 @@
-//! The package and its documents say what the gates said.
+//! The package and its documents hold the verdicts of the gates.
 
 use crate::{finished_run, tiny};
 use mlestar_artifact::read_artifact;

@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The arguments of the command line.
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
@@ -6,7 +6,7 @@ use mlestar_data::fetch::ArchiveManifest;
 use mlestar_workflow::Stage;
 use std::path::PathBuf;
 
-/// What `mlestar` can do.
+/// The commands of `mlestar`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the stages that are stale and judge their gates
@@ -17,48 +17,47 @@ pub enum Command {
     Status(ProjectOptions),
     /// Show which changed input made a stage stale
     Explain(ExplainOptions),
-    /// Judge the gates from what stands in the run folder
+    /// Judge the gates from the files in the run folder
     Validate(ValidateOptions),
     /// Write summary.html, one self-contained page about the run
     Summary(SummaryOptions),
-    /// Judge trainings by what they recorded: training_analysis.json and a page, with what to change
+    /// Analyse trainings: write training_analysis.json and a page, with findings and suggested changes
     ///
-    /// Looks for jumps of the loss, the gradient norm, divergence, plateaus, overfitting, underfitting,
-    /// drops in speed and an early best epoch. The files go into the run's folder (of a training outside of
-    /// a run, beside its record). Exit code 3 when no training has recorded anything.
+    /// Looks for jumps of the loss, the gradient norm, divergence, plateaus, overfitting, underfitting, drops in
+    /// speed and an early best epoch. The files go into the run's folder; those of a training outside a run go beside
+    /// its record. Exit code 3 when no training has recorded anything.
     AnalyzeTraining(AnalyzeTrainingOptions),
-    /// Put trainings beside each other: accuracy over time, minutes to an accuracy, settings that differ
+    /// Compare trainings: accuracy over time, minutes to an accuracy, settings that differ
     ///
-    /// Trainings with the same label form a group, such as the seeds of a recipe, with its mean and standard
-    /// error. A CSV file with the header seconds,accuracy stands for the training of another tool. Writes
+    /// Trainings with the same label form a group, such as the seeds of a recipe, with its mean and standard error. A
+    /// CSV file with the header seconds,accuracy stands for a training of another tool. Writes
     /// training_comparison.json and training_comparison.html.
     CompareTrainings(CompareTrainingsOptions),
     /// Follow the training of a run from another terminal
     ///
-    /// Shows epoch, step, loss, accuracy, learning rate, speed, time left, the machine's memory and what the
-    /// record shows so far; over itself in a terminal, as a line every few seconds elsewhere. Ends when the
-    /// stage of the training has ended, or on a signal such as Ctrl-C (exit code 6). Only reads. Exit code 3 when
-    /// there is no run.
+    /// Shows epoch, step, loss, accuracy, learning rate, speed, time left, the machine's memory and the findings so
+    /// far. A terminal shows it in place; elsewhere a line appears every few seconds. Ends when the stage of the
+    /// training ends, or on a signal such as Ctrl-C (exit code 6). Only reads. Exit code 3 when there is no run.
     Monitor(MonitorOptions),
     /// Check toolchain, backends, disk, memory, threads and data
     Doctor(ProjectOptions),
     /// Download and verify CIFAR-10 or CIFAR-100
     Fetch(FetchOptions),
-    /// Find a learning rate: train a few batches with rising rates and look at the loss
+    /// Find a learning rate: train on a few batches with rising rates and watch the loss
     LrFind(LrFindArguments),
-    /// Ask a trained model about images: photographs of any size, as training read them
+    /// Predict the classes of images of any size with a trained model
     ///
-    /// Decodes and resizes each file by the rule that the model's package records. A file that cannot be read is a row
-    /// with the reason; the others are answered, and the exit code is 1. A warning says when the gates of the run that
-    /// made the model are not met.
+    /// Decodes and resizes each file by the rule that the model's package records. A file that cannot be read gives a
+    /// row with the reason; the others are predicted, and the exit code is 1. A warning says when the gates of the
+    /// run that made the model are not met.
     Predict(PredictOptions),
     /// Write a smaller, stratified copy of the data
     Subset(SubsetOptions),
     /// Check the config and print it with every default filled in
     Config(ProjectOptions),
-    /// Look at a folder of data and write a config for it, mlestar.toml, which `run` uses where no other is named
+    /// Inspect a folder of data and write a config for it, mlestar.toml, which `run` uses by default
     Init(InitOptions),
-    /// List the runs of a folder, with their verdicts as the gates judge now
+    /// List the runs of a folder with their current verdicts
     Runs(RunsOptions),
     /// Print completions for a shell
     Completions(CompletionsOptions),
@@ -68,14 +67,14 @@ pub enum Command {
     Help(HelpOptions),
 }
 
-/// Which project, with which settings.
+/// The project and its settings.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ProjectOptions {
-    /// The project's config; without one, settings for what --data holds, mlestar.toml if there is one here, or the
+    /// The project's config; without one, settings for the data of --data, mlestar.toml if it exists here, or the
     /// built-in quick start
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The folder of the data (sets data.path); without a config its layout is recognised
+    /// The folder of the data (sets data.path); without a config its layout is detected
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Change a setting: --set training.epochs=3 (may be repeated)
@@ -98,17 +97,16 @@ pub struct ProjectOptions {
 /// Shortcuts for settings of a training.
 #[derive(Debug, Clone, Default, Args)]
 pub struct TrainingOptions {
-    /// End each training after so many minutes and evaluate what it has (sets training.max_minutes)
+    /// End each training after this many minutes and evaluate the result so far (sets training.max_minutes)
     #[arg(long, value_name = "M")]
     pub max_minutes: Option<f64>,
-    /// Train and validate on N batches only: a network that learns at all learns them by heart (sets
-    /// training.overfit_batches)
+    /// Train and validate on N batches only; a network that can learn memorises them (sets training.overfit_batches)
     #[arg(long, value_name = "N")]
     pub overfit_batches: Option<usize>,
-    /// See whether every stage runs at all, in a run folder of its own: each training is one epoch of two
-    /// batches, the search is one trial, the speed is measured ten times. Gates are judged and shown, but decide
-    /// neither whether the next stage runs nor the exit code. All pictures are still read, looked at and predicted
-    /// once; with many of them add --set data.subset=N
+    /// Check that every stage runs, in a run folder of its own: each training has one epoch of two batches, the
+    /// search has one trial, and speed is measured ten times. Gates are judged and shown, but decide neither whether
+    /// the next stage runs nor the exit code. All images are still read, analysed and predicted once; with many
+    /// images add --set data.subset=N
     #[arg(long)]
     pub fast_dev_run: bool,
 }
@@ -128,7 +126,7 @@ pub struct RunOptions {
     /// Run stages even when nothing has changed
     #[arg(long)]
     pub force: bool,
-    /// Insist on going on with what was cut off: an error, and nothing changes, where it would begin anew
+    /// Require that interrupted work resumes: where it would restart, end with an error and change nothing
     #[arg(long, conflicts_with = "force")]
     pub resume: bool,
 }
@@ -144,7 +142,7 @@ pub struct StageOptions {
     /// Run it even when nothing has changed
     #[arg(long)]
     pub force: bool,
-    /// Insist on going on with what was cut off: an error, and nothing changes, where it would begin anew
+    /// Require that interrupted work resumes: where it would restart, end with an error and change nothing
     #[arg(long, conflicts_with = "force")]
     pub resume: bool,
 }
@@ -167,7 +165,7 @@ pub struct ValidateOptions {
     /// All stages (the default)
     #[arg(long)]
     pub all: bool,
-    /// Read every image again, also those that seem unchanged since they were last read
+    /// Read every image again, even if it seems unchanged since it was last read
     #[arg(long)]
     pub full: bool,
     /// Where to write the report [default: validation_report.json in the run folder, for --all]
@@ -200,8 +198,8 @@ pub struct CompareTrainingsOptions {
     /// label the last part of its path is one
     #[arg(value_name = "[LABEL=]PATH", required = true)]
     pub trainings: Vec<String>,
-    /// An accuracy to look for; may be given more than once [default: the highest four of 0.5 to 0.98
-    /// that any came to]
+    /// An accuracy to look for; may be given more than once [default: the highest four of 0.5 to 0.98 that any
+    /// training reached]
     #[arg(long, value_name = "ACCURACY")]
     pub reach: Vec<f64>,
     /// The folder for the files
@@ -223,7 +221,7 @@ pub struct MonitorOptions {
 
 #[derive(Debug, Args)]
 pub struct FetchOptions {
-    /// The data set
+    /// The dataset
     #[arg(value_parser = PossibleValuesParser::new(ArchiveManifest::NAMES))]
     pub name: String,
     /// The folder that the archive is unpacked in
@@ -254,14 +252,14 @@ pub struct PredictOptions {
     /// A run, or the folder of a package; a plain name stands for runs/NAME
     #[arg(value_name = "RUN|PACKAGE")]
     pub model: PathBuf,
-    /// Image files, and folders, which are searched for images with the folders inside them; - reads an image, or names
-    /// of files and folders, one a line, from standard input
+    /// Image files, and folders, which are searched with their subfolders; - reads an image, or names of files and
+    /// folders, one per line, from standard input
     #[arg(value_name = "FILE|DIR|-", required = true)]
     pub inputs: Vec<PathBuf>,
-    /// How many classes a row names, most probable first
+    /// Number of classes in a row, most probable first
     #[arg(long, default_value_t = 3, value_name = "K")]
     pub top: usize,
-    /// A line an image for people, a JSON object a line, or CSV
+    /// One line per image for people, one JSON object per line, or CSV
     #[arg(long, value_enum, default_value_t = PredictFormat::Table)]
     pub format: PredictFormat,
     /// Where to write the rows [default: standard output]
@@ -272,7 +270,7 @@ pub struct PredictOptions {
     pub threads: Option<usize>,
 }
 
-/// How answers are written.
+/// The format of predictions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PredictFormat {
     Table,
@@ -284,7 +282,7 @@ pub enum PredictFormat {
 pub struct SubsetOptions {
     #[command(flatten)]
     pub project: ProjectOptions,
-    /// How many training and validation pictures to keep; the test split shrinks alike
+    /// How many training and validation images to keep; the test split shrinks in proportion
     #[arg(long)]
     pub size: usize,
     /// The folder to write
@@ -300,14 +298,14 @@ pub struct InitOptions {
     /// Where to write the config [default: mlestar.toml]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Write it even when there is one
+    /// Overwrite an existing file
     #[arg(long)]
     pub force: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct RunsOptions {
-    /// The folder that the runs are in
+    /// The folder that holds the runs
     #[arg(value_name = "DIR", default_value = "runs")]
     pub folder: PathBuf,
 }

@@ -11,8 +11,8 @@ pub enum Stream {
     Err,
 }
 
-/// `text`, whose first word is a verdict, in the verdict's colour where `stream` is a terminal and nothing speaks
-/// against it: `NO_COLOR` (<https://no-color.org>), `TERM=dumb`.
+/// `text`, whose first word is a verdict, in the verdict's colour. Only where `stream` is a terminal and neither
+/// `NO_COLOR` (<https://no-color.org>) nor `TERM=dumb` forbids it.
 pub fn verdict(text: &str, stream: Stream) -> String {
     let is_terminal = match stream {
         Stream::Out => std::io::stdout().is_terminal(),
@@ -35,7 +35,7 @@ fn painted(text: &str) -> String {
         .find(|c: char| !c.is_ascii_alphabetic())
         .unwrap_or(text.len());
     let (word, rest) = text.split_at(end);
-    // Green, red, yellow, magenta: also told apart by the word, for those who do not see the colour.
+    // Green, red, yellow, magenta. The word tells them apart too, for those who do not see the colour.
     let code = match word {
         "PASS" => "32",
         "FAIL" => "31",

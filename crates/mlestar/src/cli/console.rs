@@ -6,11 +6,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mlestar_gates::{StageVerdict, Status};
 use mlestar_train::{EpochRecord, TrainEvent};
 use mlestar_workflow::inputs::InputChange;
+use mlestar_workflow::words::counted;
 use mlestar_workflow::{Reporter, Stage};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// How often a plain line is written while something long goes on.
+/// How often a plain line is written during long work.
 const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How many changed settings are written out.
@@ -40,7 +41,7 @@ impl Console {
         }
     }
 
-    /// Shows with every training what `gauges` read.
+    /// Shows the readings of `gauges` with every training.
     pub fn with_gauges(self, gauges: Gauges) -> Self {
         Self {
             gauges: Some(gauges),
@@ -103,7 +104,7 @@ fn bar_style(template: &str) -> ProgressStyle {
 
 impl Reporter for Console {
     fn config_changed(&mut self, changes: &[InputChange]) {
-        self.line("the config is not the one that this run was made with:");
+        self.line("the config differs from the one that this run was made with:");
         for change in changes.iter().take(MOST_CHANGES) {
             self.line(&format!("    {change}"));
         }
@@ -147,18 +148,18 @@ impl Reporter for Console {
                 pictures_on_device: true,
                 ..
             } => self.line(&format!(
-                "    {label}: the device keeps and augments the training pictures"
+                "    {label}: the device keeps and augments the training images"
             )),
             TrainEvent::InitialWeights { path, begun_anew } => {
                 let head = match begun_anew.is_empty() {
                     true => "",
-                    false => "; its head has another shape and begins anew",
+                    false => "; its head has another shape and starts from random weights",
                 };
                 let path = path.display();
-                self.line(&format!("    {label} begins with the weights of {path}{head}"));
+                self.line(&format!("    {label} starts from the weights of {path}{head}"));
             }
             TrainEvent::Teacher { path, correct, of } => self.line(&format!(
-                "    {label} learns from {}, which has {correct} of {of} training pictures right",
+                "    {label} learns from {}, which classifies {correct} of {of} training images correctly",
                 path.display()
             )),
             TrainEvent::Step(step) => {
@@ -181,10 +182,10 @@ impl Reporter for Console {
                     0 => String::new(),
                     steps => format!(", step {steps} of the next"),
                 };
-                self.line(&format!("    {label} goes on after epoch {epoch}{steps}"));
+                self.line(&format!("    {label} resumes after epoch {epoch}{steps}"));
             }
             TrainEvent::CheckpointRefused { reason, .. } => {
-                self.line(&format!("    {label}: {reason}; trying the one before"));
+                self.line(&format!("    {label}: {reason}; trying the checkpoint before it"));
             }
             TrainEvent::Remedy(remedy) => self.line(&format!("    {label}: {remedy}")),
             TrainEvent::TimeUp { minutes } => self.line(&format!(
@@ -194,8 +195,8 @@ impl Reporter for Console {
                 best_epoch,
                 epochs_without_progress,
             } => self.line(&format!(
-                "    {label} stops early: no progress for {epochs_without_progress} epochs; the best \
-                 was epoch {best_epoch}"
+                "    {label} stops early: no progress for {}; the best was epoch {best_epoch}",
+                counted(*epochs_without_progress, "epoch")
             )),
             TrainEvent::Interrupted {
                 finished_epochs,
@@ -227,7 +228,7 @@ fn clock(seconds: f64) -> String {
 fn in_short(verdict: &StageVerdict) -> String {
     let counts = verdict.counts();
     match verdict.status() {
-        Status::Pass => format!("PASS ({} criteria)", counts.total()),
+        Status::Pass => format!("PASS ({})", counted(counts.total(), "criterion")),
         status => {
             let first = verdict.unmet().next();
             let message = first.map_or("", |verdict| verdict.message.as_str());
@@ -249,7 +250,7 @@ pub fn print_verdict(stage: Stage, verdict: &StageVerdict) {
     }
 }
 
-/// What is said of a finished epoch.
+/// The line about a finished epoch.
 fn epoch_line(label: &str, epoch: &EpochRecord) -> String {
     let validation = match (epoch.validation_loss, epoch.validation_accuracy) {
         (Some(loss), Some(accuracy)) => {

@@ -1,4 +1,4 @@
-//! What a training takes of the machine: memory of this process, and a graphics card's load.
+//! The load of a training on the machine: memory of this process, and the load of a graphics card.
 
 use mlestar_workflow::machine::process_memory_bytes;
 use std::process::{Command, Stdio};
@@ -23,7 +23,7 @@ struct GpuReading {
     memory_mebibytes: u64,
 }
 
-/// Reads in a thread of its own, so that nobody waits; ends when dropped.
+/// Reads in a thread of its own, so that nothing waits; ends when dropped.
 pub struct Gauges {
     newest: Arc<Mutex<Reading>>,
     /// Closing it ends the thread.
@@ -31,8 +31,8 @@ pub struct Gauges {
 }
 
 impl Gauges {
-    /// Begins to read. `nvidia_gpu` is the index of the card that computes, if one does; its figures are
-    /// those of `nvidia-smi`, and absent where there is none.
+    /// Starts reading. `nvidia_gpu` is the index of the card that computes, if one does. Its figures are those of
+    /// `nvidia-smi`, and absent where there is none.
     pub fn start(nvidia_gpu: Option<usize>) -> Self {
         let newest = Arc::new(Mutex::new(Reading::default()));
         let (alive, ended) = mpsc::sync_channel::<()>(0);
@@ -49,7 +49,7 @@ impl Gauges {
                 }
             }
         };
-        // Without the thread there is nothing to show, which is no reason to stop a training.
+        // Without the thread there is nothing to show. That is no reason to stop a training.
         let _ = std::thread::Builder::new()
             .name("gauges".to_owned())
             .spawn(read);

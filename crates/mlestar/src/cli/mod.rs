@@ -1,4 +1,4 @@
-//! The command line: `mlestar run`, `mlestar status` and the rest. A program of its own may take [`Command`] among its
+//! The command line: `mlestar run`, `mlestar status` and the rest. Another program may include [`Command`] among its
 //! commands and hand it to [`execute`].
 
 // First, since its macros replace std's in everything after it.
@@ -28,8 +28,8 @@ pub use project::set_threads;
 /// The whole command line of the running program, for `help`.
 static COMMANDS: OnceLock<clap::Command> = OnceLock::new();
 
-/// Parses the arguments of this process, executes what they ask for, says what went wrong and returns the exit code.
-/// `name` is how the program is called, such as `mlestar`: messages name its commands with it.
+/// Parses the arguments of this process, executes the command, prints errors and returns the exit code. `name` is the
+/// name of the program, such as `mlestar`; messages name its commands with it.
 pub fn main<A: Parser>(
     name: &'static str,
     execute: impl FnOnce(A) -> Result<ExitCode, WorkflowError>,
@@ -59,7 +59,7 @@ pub fn main<A: Parser>(
 /// Executes one command.
 ///
 /// # Errors
-/// Whatever keeps it from its result; a gate that is not met is no error but an exit code.
+/// Any failure of the command. An unmet gate is not one; it only sets the exit code.
 pub fn execute(command: Command) -> Result<ExitCode, WorkflowError> {
     match command {
         Command::Run(options) => commands::run::run(&options),

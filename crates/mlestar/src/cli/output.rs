@@ -1,9 +1,7 @@
-//! `println!` and its kin for when nobody reads any more, as after `mlestar status | head -1`: std's end the program
-//! with a panic then, also a training in its midst. These go on without a word, and the work and the exit code are what
-//! they would have been.
+//! `println!` and its kin for closed output, as after `mlestar status | head -1`. The macros of std then panic, even
+//! in the middle of a training. These ignore it: the work and the exit code stay the same.
 //!
-//! Texts name commands as `mlestar run`. Where the program is called otherwise, the user reads them as they are typed
-//! there.
+//! Texts name commands as `mlestar run`. If the program has another name, the user reads commands with that name.
 
 use super::wrap;
 use console::Term;
@@ -33,7 +31,7 @@ pub fn write_out(text: Arguments<'_>) {
     write_raw(fitted(text, &Term::stdout()).as_bytes());
 }
 
-/// Writes to standard output as it is: what is no text of ours, in which a name may look like a command.
+/// Writes to standard output unchanged: for text that is not ours, where a name may look like a command.
 pub(super) fn write_raw(bytes: &[u8]) {
     let _ = std::io::stdout().lock().write_all(bytes);
 }
@@ -58,7 +56,7 @@ fn is_command(word: &str) -> bool {
     commands.is_some_and(|commands| commands.find_subcommand(word).is_some())
 }
 
-/// `text` with the commands that it names as `name` has them.
+/// `text` with the commands in it named after the program `name`.
 fn as_typed(text: String, name: &str, is_command: impl Fn(&str) -> bool) -> String {
     if name == NAME_IN_TEXTS || !text.contains(NAME_IN_TEXTS) {
         return text;

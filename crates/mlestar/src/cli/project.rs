@@ -18,7 +18,7 @@ pub struct BuiltIn {
     pub text: &'static str,
 }
 
-/// The config that is used where it stands in the working folder and nothing else is named.
+/// The config that is used if it exists in the current folder and no other is named.
 pub const PROJECT_FILE: &str = "mlestar.toml";
 
 const QUICK_START: BuiltIn = BuiltIn {
@@ -47,8 +47,8 @@ pub struct Project {
     pub base: Option<String>,
 }
 
-/// Reads the config that the options name, with their settings applied. A command that looks at
-/// an existing run (`--run` without `--config`) takes the config that the run was made with.
+/// Reads the config that the options name, with their settings applied. A command that inspects an existing run
+/// (`--run` without `--config`) takes the config that the run was made with.
 pub fn open(options: &ProjectOptions) -> Result<Project, WorkflowError> {
     let named_run = options.run.as_deref().map(run_path);
     let recorded = named_run
@@ -83,7 +83,7 @@ pub fn open(options: &ProjectOptions) -> Result<Project, WorkflowError> {
     })
 }
 
-/// As [`open`], for a command that looks at a run: there must be one.
+/// As [`open`], for a command that inspects a run: there must be one.
 pub fn open_run(options: &ProjectOptions) -> Result<Project, WorkflowError> {
     open(options)?.with_run()
 }
@@ -108,7 +108,7 @@ pub fn base_for(
     let named = settings.iter().rfind(|set| set.key() == "data.source");
     let source = match named.map(|set| set.value().clone().try_into::<SourceKind>()) {
         Some(Ok(source)) => source,
-        // A word that is no source is refused with the config.
+        // A word that is no source is refused when the config is read.
         Some(Err(_)) => SourceKind::Folder,
         None => recognise(data)?,
     };
@@ -241,8 +241,8 @@ pub fn set_threads(asked: Option<usize>) -> Result<usize, WorkflowError> {
     Ok(threads)
 }
 
-/// What stands round a run, for a command that computes nothing: the device that `--device` names, else the one that
-/// the run was made on.
+/// The surroundings of a run, for a command that computes nothing: with the device that `--device` names, else the
+/// one that the run was made on.
 pub fn surroundings(
     options: &ProjectOptions,
     project: &Project,
@@ -287,7 +287,7 @@ mod tests {
     fn options_become_settings() {
         let options = ProjectOptions {
             seed: Some(3),
-            data: Some("C:\\it's pictures".into()),
+            data: Some("C:\\it's images".into()),
             settings: vec!["training.epochs=1".into()],
             ..ProjectOptions::default()
         };
@@ -299,7 +299,7 @@ mod tests {
         let expect = [
             ("training.epochs", toml::Value::Integer(1)),
             ("seed", toml::Value::Integer(3)),
-            ("data.path", "C:\\it's pictures".into()),
+            ("data.path", "C:\\it's images".into()),
         ];
         assert_eq!(found, expect.map(|(key, value)| (key.to_owned(), value)));
     }

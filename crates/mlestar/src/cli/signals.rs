@@ -1,9 +1,8 @@
-//! What a signal does: Ctrl-C, SIGTERM, SIGHUP.
+//! What Ctrl-C, SIGTERM and SIGHUP do.
 //!
-//! A scheduler sends SIGTERM, a terminal that closes SIGHUP. Either is to the program what Ctrl-C is. A
-//! command that works for long asks for a [`StopSignal`], and the first signal then stops it at its next safe
-//! point. Any other command ends at once, and so does each at the second signal; every file is written whole or
-//! not at all.
+//! A scheduler sends SIGTERM, a closing terminal sends SIGHUP. The program treats both like Ctrl-C. A long command
+//! asks for a [`StopSignal`]: the first signal stops it at its next safe point. Any other command ends at once, and a
+//! second signal ends every command at once. Every file is written whole or not at all.
 
 use mlestar_gates::ExitCode;
 use mlestar_train::StopSignal;
@@ -19,7 +18,7 @@ struct SafeStop {
 
 static SAFE_STOP: OnceLock<SafeStop> = OnceLock::new();
 
-/// Installs the handler. To be called once, before any command.
+/// Installs the handler. Call it once, before any command.
 pub fn install() {
     let installed = keeping_an_ignored_hangup(|| ctrlc::set_handler(handle));
     if let Err(error) = installed {
@@ -32,7 +31,7 @@ pub fn stop_signal() -> StopSignal {
     with_announcement("stopping at the next safe point; a second Ctrl-C stops at once")
 }
 
-/// As [`stop_signal`], for a command that stops so soon that nothing need be said.
+/// As [`stop_signal`], for a command that stops so soon that no message is needed.
 pub fn silent_stop_signal() -> StopSignal {
     with_announcement("")
 }

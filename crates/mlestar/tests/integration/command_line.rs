@@ -17,7 +17,7 @@ fn assert_fails(arguments: &[&str], code: i32, expected: &str) {
 
 #[test]
 fn a_run_that_is_to_go_on_must_have_begun() {
-    let nothing = "holds no run to go on with; leave out --resume";
+    let nothing = "holds no run to resume; leave out --resume";
     assert_fails(&["run", "--resume"], 3, nothing);
     assert_fails(&["stage", "4", "--resume"], 3, nothing);
     assert_fails(&["run", "--resume", "--force"], 2, "cannot be used with");

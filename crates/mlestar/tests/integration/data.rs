@@ -1,4 +1,4 @@
-//! Data that are named on the command line, and what is said about those that are left out.
+//! Data that are named on the command line, and the messages about those that are left out.
 
 use crate::{ended, program, root};
 use std::fs;
@@ -80,7 +80,7 @@ fn data_that_are_not_there_never_become_the_quick_start() {
             "empty",
             "looked for the binary files of CIFAR-10 or CIFAR-100, and for images in train/CLASS/",
         ),
-        ("unknown", "texts holds no picture, only 1 other file(s)"),
+        ("unknown", "texts holds no image, only 1 other file(s)"),
     ] {
         let (code, _, stderr) = mlestar(folder.path(), &["run", "--data", data]);
         assert_eq!(code, 1, "{data}: {stderr}");
@@ -103,7 +103,7 @@ fn data_that_are_not_there_never_become_the_quick_start() {
     let (code, _, stderr) = mlestar(folder.path(), &arguments);
     assert_eq!(code, 2, "{stderr}");
     assert!(
-        stderr.contains("must be absent where data.source is \"synthetic\""),
+        stderr.contains("must be absent if data.source is \"synthetic\""),
         "{stderr}"
     );
     assert!(!folder.path().join("runs").exists());

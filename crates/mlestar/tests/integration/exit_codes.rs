@@ -13,13 +13,13 @@ enum Trouble {
     NoRun,
     /// The config that is named has a wrong key.
     BrokenConfig,
-    /// The config names a folder of pictures that is not there.
+    /// The config names a folder of images that is not there.
     NoData,
     /// The record of the run that is named is empty.
     EmptyManifest,
     /// A newer program made the run.
     NewerRun,
-    /// The run's own config is cut off.
+    /// The run's own config is truncated.
     CutOffConfig,
 }
 
@@ -139,13 +139,13 @@ fn every_command_ends_with_the_documented_code() {
     insta::assert_snapshot!(text.join("\n"), @r#"
     EmptyManifest: error: no training has recorded anything in runs/old; `mlestar run --to 4` trains. Name the run's folder, or a folder with metrics.jsonl or steps.jsonl
         analyze-training
-    EmptyManifest: error: runs/old/manifest.json is not valid: it is empty. Put a good copy back, or delete the file: `mlestar run` then runs every stage anew and keeps what the folders of the stages hold in .previous
+    EmptyManifest: error: runs/old/manifest.json is not valid: it is empty. Restore a good copy, or delete the file: `mlestar run` then runs every stage again and keeps the earlier files of the stages in .previous
         status, explain, validate, validate --stage 2, summary, monitor --once, run, run --resume, stage 5
     NewerRun: error: no training has recorded anything in runs/old; `mlestar run --to 4` trains. Name the run's folder, or a folder with metrics.jsonl or steps.jsonl
         analyze-training
-    NewerRun: error: runs/old/manifest.json is version 99 of "mlestar.manifest", this program reads version 2; a newer program wrote it: use that one, or another folder
+    NewerRun: error: runs/old/manifest.json is version 99 of "mlestar.manifest", this program reads version 2; a newer program wrote it: use that program, or another folder
         status, explain, validate, validate --stage 2, summary, monitor --once, run, run --resume, stage 5
-    CutOffConfig: error: runs/old/config.toml is cut off: its last section, [gates.deployment], is not there; this is the config that the run recorded about itself. Name the project's config with --config FILE: `mlestar run` then writes it anew
+    CutOffConfig: error: runs/old/config.toml is truncated: its last section, [gates.deployment], is missing; this is the config that the run recorded. Name the project's config with --config FILE; `mlestar run` then writes it again
         status, explain, validate, validate --stage 2, summary, monitor --once, analyze-training, run, run --resume, stage 5, lr-find, subset --size 8 --output small, config
     "#);
 }
@@ -161,8 +161,8 @@ fn the_documents_name_every_code() {
     let help = String::from_utf8(output.stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let codes = "Exit codes: 0 all gates pass, 1 the program failed, 2 wrong usage or config, 3 an artifact is \
-                 missing or stale, 4 a gate is not met, 5 a gate is inconclusive, 6 a signal stopped it and the same command \
-                 goes on";
+                 missing or stale, 4 a gate is not met, 5 a gate is inconclusive, 6 a signal stopped it; \
+                 the same command resumes it";
     for (name, text) in [("README.md", readme), ("help", help)] {
         assert!(text.contains(codes), "{name}: {text}");
     }

@@ -12,7 +12,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const EPOCHS: usize = 24;
-/// Not how long anything takes, but when to give up on a machine that is slow beyond reason.
+/// The time after which a test gives up on a very slow machine.
 const LIMIT: Duration = Duration::from_secs(500);
 /// What stands in files of these names, or names that begin so, depends on the clock.
 const WITH_TIMES: [&str; 16] = [

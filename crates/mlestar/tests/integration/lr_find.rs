@@ -75,7 +75,7 @@ fn a_sweep_that_learns_nothing_suggests_nothing_and_says_so() {
     let arguments = ["lr-find", "--lowest", "1e-9", "--highest", "1e-7"];
     let (code, stdout, stderr) = lr_find(folder.path(), &arguments);
     assert_eq!(code, 0, "{stdout}{stderr}");
-    let sentence = "Nothing was learnt in this sweep";
+    let sentence = "Nothing was learned in this sweep";
     assert!(stdout.contains(sentence) && !stdout.contains("learning_rate ="));
     let run = folder.path().join("runs/tiny");
     let found: LrFind = read_artifact(&run.join("lr_find.json")).unwrap();
@@ -135,7 +135,7 @@ fn an_interrupt_ends_the_sweep_and_leaves_no_file() {
     while !run.join(".lock").exists() {
         assert!(
             started.elapsed() < Duration::from_secs(300),
-            "it never began"
+            "it never started"
         );
         std::thread::sleep(Duration::from_millis(5));
     }

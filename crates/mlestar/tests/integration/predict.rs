@@ -137,15 +137,18 @@ fn files_are_answered_as_the_trained_network_answered_them() {
         (0, &rows[0]["answers"])
     );
 
-    // One bad file costs itself.
+    // One bad file affects only its own row.
     fs::write(folder.join("broken.png"), b"no image").unwrap();
     let names = b"images/test/light/1.png\nbroken.png\nnowhere.png\n";
     let (code, stdout, stderr) = predict(folder, &["elsewhere", "-", "--top", "1"], names);
     assert_eq!(code, 1);
-    assert!(stderr.contains("2 of 3 could not be answered"), "{stderr}");
+    assert!(
+        stderr.contains("2 of 3 images could not be predicted"),
+        "{stderr}"
+    );
     let rows: Vec<&str> = stdout.lines().collect();
     assert!(!rows[0].contains("error") && rows[0].starts_with("images/test/light/1.png  "));
-    assert!(rows[1].contains("broken.png") && rows[1].contains("error: its content is no picture"));
+    assert!(rows[1].contains("broken.png") && rows[1].contains("error: its content is no image"));
     assert!(rows[2].contains("nowhere.png") && rows[2].contains("error: it cannot be read"));
 
     // A folder is no image, and a pipe is not waited for.
@@ -173,7 +176,7 @@ fn files_are_answered_as_the_trained_network_answered_them() {
     assert_eq!(csv.lines().count(), 33);
     assert!(csv.starts_with("file,class_1,probability_1,class_2,probability_2,error\n"));
 
-    // What has been altered does not answer.
+    // An altered package does not predict.
     fs::write(package.join("model.safetensors"), b"something else").unwrap();
     let (code, stdout, stderr) = predict(folder, &["elsewhere", "broken.png"], b"");
     assert_eq!((code, stdout.as_str()), (1, ""));

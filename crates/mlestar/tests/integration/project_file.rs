@@ -36,7 +36,7 @@ fn a_folder_becomes_a_project_that_runs_and_is_listed() {
     mlestar.toml
         2 classes: ant, bee
         all, split by the fractions below: 40 images, 20 of the smallest class
-        1 other files and folders, which are skipped
+        other files and folders, which are skipped: 1
     now: mlestar run
     ");
     let config = Config::load(&folder.join("mlestar.toml"), &[]).unwrap();
@@ -47,7 +47,7 @@ fn a_folder_becomes_a_project_that_runs_and_is_listed() {
     let (code, _, stderr) = mlestar(folder, &["init", "insects"]);
     assert_eq!(code, 2);
     assert!(
-        stderr.contains("mlestar.toml is there already; --force"),
+        stderr.contains("mlestar.toml exists already; --force"),
         "{stderr}"
     );
     assert_eq!(mlestar(folder, &["init", "insects", "--force"]).0, 0);
@@ -72,7 +72,7 @@ fn a_folder_becomes_a_project_that_runs_and_is_listed() {
         .collect();
     assert_eq!(rows[1], ["insects", "PASS", "1", "of", "7"]);
 
-    // A list does not stay green over images that have changed, and names what it cannot read.
+    // The list does not show PASS when images have changed, and it names what it cannot read.
     fs::remove_file(folder.join("insects/ant/3.png")).unwrap();
     fs::create_dir_all(folder.join("runs/broken")).unwrap();
     fs::write(folder.join("runs/broken/manifest.json"), "{").unwrap();

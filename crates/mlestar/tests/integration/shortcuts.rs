@@ -1,5 +1,5 @@
-//! The options of `run` that are shortcuts for settings of a training, and a training that goes wrong on
-//! purpose, as a user sees them.
+//! The options of `run` that are shortcuts for settings of a training, and a training with an injected fault, as a
+//! user sees them.
 
 use crate::chain::command;
 use serde_json::Value;

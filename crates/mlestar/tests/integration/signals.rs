@@ -73,13 +73,13 @@ fn a_scheduler_stops_a_training_that_goes_on_afterwards() {
     let (code, stderr) = ended(child);
     assert_eq!(code, Some(6), "{stderr}");
     assert_eq!(stderr.matches("stopping at the next safe point").count(), 1);
-    assert!(stderr.contains("what was done is saved"), "{stderr}");
+    assert!(stderr.contains("the work so far is saved"), "{stderr}");
     let done = n_epochs(folder.path());
     assert!((3..40).contains(&done), "{done} epochs");
 
     let output = command(folder.path(), &arguments).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("goes on after epoch"), "{stderr}");
+    assert!(stderr.contains("resumes after epoch"), "{stderr}");
     assert_eq!(n_epochs(folder.path()), 40, "{stderr}");
 }
 
@@ -98,7 +98,7 @@ fn a_second_signal_ends_the_program_at_once() {
     send(&child, Signal::SIGINT);
     let (code, stderr) = ended(child);
     assert_eq!(code, Some(130), "{stderr}");
-    // Nothing is half-written: the same command goes on.
+    // Nothing is half-written: the same command resumes.
     let output = command(folder.path(), &arguments).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(n_epochs(folder.path()), 40, "{stderr}");

@@ -91,7 +91,7 @@ fn an_analysis_leaves_the_run_fresh_and_its_gates_alone() {
         "{stdout}"
     );
     assert!(
-        stdout.contains("3 of 3, all ended") && stdout.contains("GB in use"),
+        stdout.contains("3 of 3, all finished") && stdout.contains("GB in use"),
         "{stdout}"
     );
     // A finished run has nothing to wait for.
@@ -225,7 +225,7 @@ fn a_monitor_ends_with_the_stage_of_the_training() {
     let last = stdout.lines().last().unwrap();
     assert!(last.starts_with("4-implementation  (finished)"), "{stdout}");
     assert!(
-        last.contains("epoch 20 of 2, all ended") && last.contains("findings: divergence"),
+        last.contains("epoch 20 of 2, all finished") && last.contains("findings: divergence"),
         "{stdout}"
     );
 }

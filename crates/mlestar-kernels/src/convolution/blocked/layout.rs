@@ -1,4 +1,4 @@
-//! Pictures rounded to bfloat16, as blocks of factors (see `matrix::block`).
+//! Images rounded to bfloat16, as blocks of factors (see `matrix::block`).
 
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ impl Pictures<'_> {
         self.channels.div_ceil(SIDE)
     }
 
-    /// 16 channels of a pixel; `None` beyond the last picture or channel.
+    /// 16 channels of a pixel; `None` beyond the last image or channel.
     #[inline(always)]
     fn tile(&self, picture: usize, pixel: usize, channel: usize) -> Option<&[f32]> {
         (picture < self.n && channel < self.channels).then(|| {
@@ -37,7 +37,7 @@ impl Pictures<'_> {
     }
 }
 
-/// Left factors for sums over channels: blocks `[pixel][block of channels]` whose rows are pictures.
+/// Left factors for sums over channels: blocks `[pixel][block of channels]` whose rows are images.
 #[inline(always)]
 pub(super) fn left_rows<S: Simd>(
     simd: S,
@@ -72,8 +72,8 @@ pub(super) fn left_rows<S: Simd>(
     }
 }
 
-/// One half of a block of right factors for sums over pictures: cells of two pictures in rows, columns are
-/// the 16 channels from `channel` on.
+/// One half of a block of right factors for sums over images: rows are cells of two images, columns are the 16
+/// channels starting with `channel`.
 #[inline(always)]
 pub(super) fn right_pairs<S: Simd>(
     simd: S,
@@ -98,7 +98,7 @@ pub(super) fn right_pairs<S: Simd>(
     }
 }
 
-/// One half of a block of left factors for sums over pictures: rows are the 16 channels from `channel` on.
+/// One half of a block of left factors for sums over images: rows are the 16 channels starting with `channel`.
 #[inline(always)]
 pub(super) fn left_pairs<S: Simd>(
     simd: S,

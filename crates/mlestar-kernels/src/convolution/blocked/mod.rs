@@ -1,8 +1,8 @@
-//! Convolutions of every kernel, stride and dilation as products of 32x32 blocks of bfloat16, for processors
+//! Convolutions with any kernel, stride and dilation as products of 32x32 blocks of bfloat16, for processors
 //! with a matrix unit.
 //!
-//! The rows of a block are the same pixel of 32 pictures. So each pixel's rows lie one after the other, a
-//! tap is a pixel more or less, and taps beyond the edge are left out.
+//! The rows of a block are the same pixel of 32 images. The rows of each pixel are contiguous, a tap shifts by
+//! whole pixels, and taps beyond the edge are left out.
 
 mod layout;
 mod view;
@@ -25,13 +25,13 @@ use layout::Pictures;
 use view::View;
 pub(crate) use weight_gradient::weight_gradient;
 
-/// Cells of the pixels that a piece of work reads: 768 KiB, which with the weights fit a second-level cache.
+/// Cells of the pixels that a task reads: 768 KiB, which fit a second-level cache together with the weights.
 const PIECE_CELLS: usize = 192 << 10;
 
 /// Cells of weights that are used pixel by pixel: 384 KiB.
 const WEIGHT_CELLS: usize = 96 << 10;
 
-/// Fewer pictures than this may be computed sooner with Winograd's algorithm, which does not fill groups up: see
+/// For fewer images than this, Winograd's algorithm may be faster, because it does not pad groups: see
 /// `docs/kernels.md`.
 pub(crate) const LEAST_PICTURES: usize = 8;
 
@@ -42,7 +42,7 @@ pub(crate) fn applies(shape: &Conv2dShape) -> bool {
         .all(|channels| channels.is_multiple_of(TILE))
 }
 
-/// A convolution, or the one that leads its gradient back, with packed weights.
+/// A convolution, or the convolution that computes the gradient of its input, with packed weights.
 #[derive(Debug)]
 pub(crate) struct Blocked {
     view: View,
@@ -91,7 +91,7 @@ impl Blocked {
         self.summed.div_ceil(SIDE)
     }
 
-    /// Computes the results of `n` pictures.
+    /// Computes the results of `n` images.
     pub(crate) fn run<S: Simd>(
         &self,
         simd: S,
@@ -120,7 +120,7 @@ impl Blocked {
         let groups = n.div_ceil(SIDE);
         let row_cells = source_width * self.summed_blocks() * CELLS;
         let most = (PIECE_CELLS / row_cells.max(1)).clamp(1, height.max(1));
-        // Rows, so that each thread has a piece.
+        // Rows, so that each thread has a task.
         let fair = (groups * height / rayon::current_num_threads()).max(1);
         let parts = height.div_ceil(most.min(fair));
         (0..groups * parts)
@@ -185,7 +185,7 @@ impl Operation for PackWeights<'_> {
                     let (first, second) = (&lanes[0][tap], &lanes[1][tap]);
                     for v in (0..TILE).step_by(S::LANES) {
                         let place = block + half * TILE_CELLS + cell * TILE + v;
-                        // SAFETY: both arrays hold a tile's columns; these blocks are written here alone.
+                        // SAFETY: both arrays hold a tile's columns; only this task writes these blocks.
                         unsafe {
                             let first = simd.load(first.as_ptr().add(v));
                             let second = simd.load(second.as_ptr().add(v));
@@ -205,7 +205,7 @@ struct Job<'a> {
     finish: Finish<'a>,
 }
 
-/// Some rows of the result of a group of pictures.
+/// Some rows of the result of a group of images.
 struct Piece<'a> {
     job: &'a Job<'a>,
     group: usize,
@@ -236,7 +236,7 @@ impl Operation for Piece<'_> {
         layout::left_rows(simd, self.job.source, self.group, pixels.clone(), blocks);
         let (blocks, weights) = (blocks.as_ptr(), weights.as_slice());
 
-        // What each pixel of the result sums, for the first block of results.
+        // The inputs of each result pixel, for the first block of results.
         let mut products = Vec::new();
         let mut ends = Vec::new();
         for y in self.rows.clone() {
@@ -275,8 +275,8 @@ impl Operation for Piece<'_> {
                         row_stride: SIDE,
                         add: false,
                     });
-                    // SAFETY: each source pixel and each tap of a block of results has `depth` blocks; this pixel
-                    // of these pictures is written here alone.
+                    // SAFETY: each source pixel and each tap of a block of results has `depth` blocks; only
+                    // this task writes this pixel of these images.
                     unsafe { multiplier.multiply(products, target) };
                     if !is_direct {
                         self.store(simd, pixel, block, &sums);
@@ -288,7 +288,8 @@ impl Operation for Piece<'_> {
 }
 
 impl Piece<'_> {
-    /// Where the sums of a pixel can go at once: there is nothing to add to them, and every one is a result.
+    /// The target of a pixel's sums if they can be stored directly: nothing is added to them, and all are
+    /// results.
     #[inline(always)]
     fn target(&self, pixel: usize, block: usize) -> Option<Target> {
         let Job {
@@ -303,12 +304,12 @@ impl Piece<'_> {
         })
     }
 
-    /// Pictures of the group.
+    /// Images of the group.
     fn pictures(&self) -> usize {
         SIDE.min(self.job.source.n - self.group * SIDE)
     }
 
-    /// Where the results of a pixel begin, of one of the group's pictures.
+    /// Start of the results of a pixel for one of the group's images.
     #[inline(always)]
     fn place(&self, picture: usize, pixel: usize) -> usize {
         let Blocked { view, results, .. } = self.job.blocked;
@@ -331,8 +332,8 @@ impl Piece<'_> {
             for channel in channels.clone().step_by(S::LANES) {
                 let place = row * SIDE + channel - channels.start;
                 let target = result.at(start + channel);
-                // SAFETY: there are whole vectors of channels; `run` has checked that bias and residual are as
-                // long as they must be. This pixel of this picture is written here alone.
+                // SAFETY: there are whole vectors of channels; `run` has checked the lengths of bias and
+                // residual. Only this task writes this pixel of this image.
                 unsafe {
                     let mut value = simd.load(sums.0[place..][..S::LANES].as_ptr());
                     if let Some(bias) = finish.bias {

@@ -1,10 +1,10 @@
-//! Which pixels of the source a pixel of the result sees.
+//! The source pixels of each result pixel.
 
 use std::ops::Range;
 
 use super::super::Conv2dShape;
 
-/// A convolution seen from its result: its output, or on the way back the gradient of its input.
+/// A convolution seen from its result: its output, or in the backward pass the gradient of its input.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View {
     pub source: [usize; 2],
@@ -32,7 +32,7 @@ impl View {
         }
     }
 
-    /// What tap `tap` of a row or column of the kernel sees from row or column `at`.
+    /// The source of tap `tap` of a row or column of the kernel at position `at`.
     #[inline(always)]
     fn seen(&self, axis: usize, at: usize, tap: usize) -> Option<usize> {
         let Conv2dShape {
@@ -55,7 +55,7 @@ impl View {
         (place < self.source[axis]).then_some(place)
     }
 
-    /// Calls `visit` with the source pixel and the tap of the kernel, for each tap that does not see padding.
+    /// Calls `visit` with the source pixel and the tap of the kernel, for each tap that is not in the padding.
     #[inline(always)]
     pub(super) fn for_each_tap(
         &self,
@@ -75,7 +75,7 @@ impl View {
         }
     }
 
-    /// From the first to the last row of the source that these rows of the result see.
+    /// The first to the last source row that these result rows read.
     pub(super) fn source_rows(&self, rows: Range<usize>) -> Range<usize> {
         let seen = || {
             rows.clone()

@@ -1,5 +1,5 @@
-//! The gradient of the weights: for each tap the sum, over pixels and pictures, of what it saw times the
-//! gradient of the output there.
+//! The gradient of the weights: for each tap the sum, over pixels and images, of its source value times the
+//! gradient of the output.
 
 use std::ops::Range;
 
@@ -16,12 +16,12 @@ use crate::{
     simd::{Operation, Simd},
 };
 
-/// Pixels of the output's gradient that are converted together: blocks of sums are loaded once for so many
+/// Pixels of the output's gradient that are converted together: each block of sums is loaded once for this many
 /// products, whose factors fit the second-level cache.
 const CHUNK_PIXELS: usize = 256;
 
-/// Sets `gradient`, `[channels_out][channels_in][height][width]`. Every sum is taken in the same order whatever
-/// the number of threads.
+/// Sets `gradient`, `[channels_out][channels_in][height][width]`. The order of every sum does not depend on the
+/// number of threads.
 pub(crate) fn weight_gradient<S: Simd>(
     simd: S,
     shape: &Conv2dShape,
@@ -102,7 +102,7 @@ pub(crate) fn weight_gradient<S: Simd>(
                 let row = (pair * taps + tap) * SUMS + (channel - channels.start) * SIDE;
                 let row = &sums[row..][..channels_out.len()];
                 for (channel_out, sum) in channels_out.clone().zip(row) {
-                    // SAFETY: this pair of blocks is written here alone.
+                    // SAFETY: only this task writes this pair of blocks.
                     unsafe { *gradient.at((channel_out * c + channel) * taps + tap) = *sum };
                 }
             }
@@ -136,9 +136,9 @@ struct Convert<'a, const LEFT: bool> {
     pictures: Pictures<'a>,
     group: usize,
     pixel: usize,
-    /// Of this pixel, in the first block of channels.
+    /// Position of this pixel in the first block of channels.
     target: *mut f32,
-    /// From one block of channels to the next.
+    /// Distance from one block of channels to the next.
     stride: usize,
 }
 
@@ -149,7 +149,7 @@ impl<const LEFT: bool> Operation for Convert<'_, LEFT> {
     fn run<S: Simd>(self, simd: S) {
         for channel in (0..self.pictures.blocks() * SIDE).step_by(TILE) {
             let place = channel / SIDE * self.stride + channel % SIDE / TILE * TILE_CELLS;
-            // SAFETY: each block of channels has a block of cells for this pixel, which is written here alone.
+            // SAFETY: each block of channels has a block of cells for this pixel, which only this task writes.
             let target = unsafe { &mut *self.target.add(place).cast::<[f32; TILE_CELLS]>() };
             let at = [self.pixel, channel];
             match LEFT {
@@ -160,10 +160,10 @@ impl<const LEFT: bool> Operation for Convert<'_, LEFT> {
     }
 }
 
-/// Products of a tap, which threads read.
+/// Products of a tap, read by threads.
 struct List<'a>(&'a [Product]);
 
-// SAFETY: the factors that the pointers name are not written while the list is there.
+// SAFETY: the factors at these pointers are not written while the list exists.
 unsafe impl Sync for List<'_> {}
 
 /// The sums of all taps for a block of input channels and one of output channels.
@@ -191,8 +191,8 @@ impl Operation for MultiplyPair<'_> {
                 row_stride: SIDE,
                 add: true,
             };
-            // SAFETY: each list names blocks of one pixel in the first block of channels, and the shift leads
-            // to those of other channels. The sums of this pair are written here alone.
+            // SAFETY: each list points to blocks of one pixel in the first block of channels, and the shift
+            // leads to those of other channels. Only this task writes the sums of this pair.
             unsafe { multiplier.multiply(products, target) };
         }
     }

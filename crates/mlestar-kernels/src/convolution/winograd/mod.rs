@@ -1,8 +1,8 @@
 //! 3x3 convolutions of stride 1 with a quarter of the multiplications (Winograd).
 //!
-//! Each 4x4 tile of the result is computed from the 6x6 patch that it reads: the patch is transformed,
-//! each of its 36 positions is multiplied with the transformed weights of that position (a matrix
-//! product over channels), and the products are transformed back.
+//! Each 4x4 tile of the result is computed from its 6x6 input patch: the patch is transformed, each of its 36
+//! positions is multiplied by the transformed weights of that position (a matrix product over channels), and
+//! the products are transformed back.
 
 mod patch;
 mod tiles;
@@ -35,15 +35,14 @@ pub(crate) use weight_gradient::weight_gradient;
 
 /// Channel counts must be multiples of this: the widest vector.
 const CHANNEL_MULTIPLE: usize = 16;
-/// Planes of a position start this much later than their size asks for, so that the 36 places that a
-/// patch is written to do not fall into the same set of the first-level cache.
+/// Extra distance between the planes of positions, so that the 36 places to which a patch is written are not in
+/// the same set of the first-level cache.
 const PLANE_PADDING: usize = 16;
 
-/// For every so many tiles another thread gets blocks of its own; threads beyond that share out the
-/// panels.
+/// Every this many tiles, another thread gets its own blocks; further threads share the panels.
 const LEAST_BLOCK_TILES: usize = 2 * TILE_ROWS;
 
-/// Whether a convolution can run this way, forward and for both gradients.
+/// Whether this algorithm can compute a convolution, forward and for both gradients.
 pub(crate) fn applies(shape: &Conv2dShape) -> bool {
     shape.kernel == [3, 3]
         && shape.stride == [1, 1]
@@ -79,7 +78,7 @@ impl<F: Factors> Winograd<F> {
         Self::pack(simd, tiles, weights, false)
     }
 
-    /// The gradient of the input is a convolution of that of the output with the kernel turned round.
+    /// The gradient of the input is a convolution of that of the output with the rotated kernel.
     pub(crate) fn input_gradient<S: Simd>(
         simd: S,
         shape: &Conv2dShape,
@@ -124,8 +123,8 @@ impl<F: Factors> Winograd<F> {
         self.summed / F::PER_CELL
     }
 
-    /// Computes the results of `n` pictures. `weights` are those that were packed; they serve tiles
-    /// whose results are not finite.
+    /// Computes the results of `n` images. `weights` are the unpacked weights; they are used for tiles whose
+    /// results are not finite.
     pub(crate) fn run<S: Simd>(
         &self,
         simd: S,
@@ -158,8 +157,8 @@ impl<F: Factors> Winograd<F> {
         };
         let threads = rayon::current_num_threads();
         let panels = self.results.div_ceil(self.width);
-        // Threads that have no block of their own take some of a block's panels: so each reads a part
-        // of the weights. What they then do twice, transforming the patches, is little.
+        // Threads without a block of their own take some of a block's panels, so each reads only a part of the
+        // weights. The patches are then transformed twice, which costs little.
         let parts = threads
             .div_ceil(tiles.div_ceil(LEAST_BLOCK_TILES).max(1))
             .min(panels);
@@ -179,22 +178,22 @@ impl<F: Factors> Winograd<F> {
     }
 }
 
-/// Bytes of transformed values that a block aims at: most of a second-level cache.
+/// Target size of a block's transformed values in bytes: most of a second-level cache.
 const BLOCK_BYTES: usize = 384 << 10;
 
-/// Tiles that are computed together. Many share each reading of the weights; few keep the transformed
-/// values in the second-level cache.
+/// Tiles that are computed together: many share each reading of the weights; few keep the transformed values in
+/// the second-level cache.
 fn block_tiles(cells: usize, results: usize) -> usize {
     let bytes = POSITIONS * (cells + results) * size_of::<f32>();
     let tiles = BLOCK_BYTES / bytes.max(1);
     (tiles / TILE_ROWS * TILE_ROWS).clamp(4 * TILE_ROWS, 16 * TILE_ROWS)
 }
 
-/// Weights as they were before packing.
+/// The unpacked weights.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernel<'a> {
     pub weights: WeightView<'a>,
-    /// Whether the kernel is turned round.
+    /// Whether the kernel is rotated.
     pub turned: bool,
 }
 
@@ -253,7 +252,7 @@ impl<F: Factors> Operation for PackPanel<'_, F> {
                             1 => transformed[y][x],
                             _ => simd.pack_pairs(transformed[y][x], second[y][x]),
                         };
-                        // SAFETY: this row of this panel is written by this piece of work alone.
+                        // SAFETY: only this task writes this row of this panel.
                         unsafe { simd.store(self.packed.at(row * width + v), value) };
                     }
                 }
@@ -262,7 +261,7 @@ impl<F: Factors> Operation for PackPanel<'_, F> {
     }
 }
 
-/// The transformed kernels of the output channels from `first` on, as many as there are lanes.
+/// The transformed kernels of the output channels starting with `first`, as many as there are lanes.
 #[inline(always)]
 fn transform_kernel<S: Simd>(
     simd: S,
@@ -346,8 +345,8 @@ impl<F: Factors> Block<'_, F> {
                 let values = unsafe { patch.transform(simd, c) };
                 for (position, value) in values.into_iter().enumerate() {
                     let row = target.at(position * plane + start);
-                    // SAFETY: the vector lies in the plane of its position, which holds a cell for each
-                    // of the channels of each tile of the block.
+                    // SAFETY: the vector lies in the plane of its position, which holds a cell for each channel
+                    // of each tile of the block.
                     unsafe {
                         match F::PER_CELL {
                             1 => simd.store(row.wrapping_add(c), value),
@@ -359,7 +358,7 @@ impl<F: Factors> Block<'_, F> {
         }
     }
 
-    /// Multiplies the tiles of each position with its weights to `[tile][channel]`.
+    /// Multiplies the tiles of each position by its weights; the result is `[tile][channel]`.
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, scratch: &mut Scratch, planes: [usize; 2]) {
         let Winograd {
@@ -376,7 +375,7 @@ impl<F: Factors> Block<'_, F> {
         for position in 0..POSITIONS {
             let from = first[position * planes[0]..][..n * cells].as_ptr();
             let to = second[position * planes[1]..][..n * channels.len()].as_mut_ptr();
-            // Rows are stored from the first channel of their panel on, counted from 0.
+            // Rows are stored starting with the first channel of their panel, counted from 0.
             let to = to.wrapping_sub(channels.start);
             let whole = n.next_multiple_of(TILE_ROWS);
             scratch.sources.clear();
@@ -414,13 +413,13 @@ impl<F: Factors> Block<'_, F> {
             let tile = tiles.tile(tile);
             let products = &products[index * channels.len()..];
             let all = channels.clone();
-            // SAFETY: the planes hold products of `channels` for each tile, and these channels of the
-            // tile's pixels are written by this block alone.
+            // SAFETY: the planes hold products of `channels` for each tile, and only this block writes these
+            // channels of the tile's pixels.
             let finite = unsafe { self.transform_tile(simd, tile, products, plane, all) };
             if finite {
                 continue;
             }
-            // Panel by panel, so that the bits do not depend on how the panels are shared out.
+            // Panel by panel, so that the bits do not depend on how the panels are distributed.
             for first in channels.clone().step_by(*width) {
                 let panel = first..channels.end.min(first + width);
                 let products = &products[first - channels.start..];
@@ -434,12 +433,12 @@ impl<F: Factors> Block<'_, F> {
         }
     }
 
-    /// Writes some channels of the pixels of a tile; false when one of the results is infinite or NaN.
+    /// Writes some channels of the pixels of a tile; returns false if a result is infinite or NaN.
     ///
     /// # Safety
     ///
-    /// The products of `channels` must be readable at the start of each plane; these channels of the
-    /// tile's pixels must be writable by nobody else.
+    /// The products of `channels` must be readable at the start of each plane. These channels of the tile's
+    /// pixels must be writable, and by this call only.
     #[inline(always)]
     unsafe fn transform_tile<S: Simd>(
         &self,
@@ -472,8 +471,8 @@ impl<F: Factors> Block<'_, F> {
             for y in 0..TILE {
                 rows[y] = transform::output(simd, columns[y]);
             }
-            // The four corners together depend on all 36 products. Infinity minus infinity is NaN,
-            // and NaN stays.
+            // The four corners together depend on all 36 products. Infinity minus infinity is NaN, and NaN
+            // propagates.
             let top = simd.add(rows[0][0], rows[0][TILE - 1]);
             let bottom = simd.add(rows[TILE - 1][0], rows[TILE - 1][TILE - 1]);
             let corners = simd.add(top, bottom);
@@ -491,7 +490,7 @@ impl<F: Factors> Block<'_, F> {
                     Some(bias) => simd.add(value, bias),
                     None => value,
                 };
-                // SAFETY: the pixel is one of the result, and so of the residual.
+                // SAFETY: the pixel is in the result, and so in the residual.
                 unsafe {
                     if let Some(residual) = finish.residual {
                         value = simd.add(value, simd.load(residual.at(target)));
@@ -509,7 +508,7 @@ impl<F: Factors> Block<'_, F> {
         lanes.iter().all(|lane| !lane.is_nan())
     }
 
-    /// Computes a tile tap by tap, so that an infinity or NaN reaches those pixels alone that see it.
+    /// Computes a tile tap by tap, so that an infinity or NaN reaches only the pixels that read it.
     #[cold]
     fn recompute(&self, tile: Tile, channels: Range<usize>) {
         let Job {

@@ -6,11 +6,11 @@ use super::{
 };
 use crate::{matrix::Factors, simd::Simd};
 
-/// `PIXELS` pixels, rows first: those of which the input's patch consists, or the output gradient's tile.
+/// `PIXELS` pixels, rows first: those of the input's patch or of the output gradient's tile.
 pub(super) struct Patch<const PIXELS: usize>([*const f32; PIXELS]);
 
 impl<const PIXELS: usize> Patch<PIXELS> {
-    /// `None` stands for `zeros`, which must be as long as a pixel.
+    /// `None` means `zeros`, which must be as long as a pixel.
     #[inline(always)]
     pub(super) fn new(
         pixels: [Option<usize>; PIXELS],
@@ -31,11 +31,11 @@ impl<const PIXELS: usize> Patch<PIXELS> {
 
 /// Pixels that can be transformed to the positions.
 pub(super) trait Transform {
-    /// What the channels from `channel` on are at each position.
+    /// The transformed values at each position, for the channels starting with `channel`.
     ///
     /// # Safety
     ///
-    /// A vector of channels must begin there.
+    /// There must be a vector of channels at this position.
     unsafe fn transform<S: Simd>(&self, simd: S, channel: usize) -> [S::Vector; POSITIONS];
 }
 
@@ -89,12 +89,11 @@ impl Transform for Patch<{ TILE * TILE }> {
     }
 }
 
-/// The cells of two tiles' channels at each position; of the first tile's alone where a cell holds one
-/// factor.
+/// The cells of two tiles' channels at each position; only of the first tile's if a cell holds one factor.
 ///
 /// # Safety
 ///
-/// As [`Transform::transform`].
+/// As for [`Transform::transform`].
 #[inline(always)]
 pub(super) unsafe fn cells<S: Simd, F: Factors>(
     simd: S,

@@ -1,8 +1,8 @@
-//! How a picture is cut into 4x4 tiles of the result, and which pixels each tile reads.
+//! Divides an image into 4x4 tiles of the result, and gives the input pixels of each tile.
 
 /// Side of a tile of the result.
 pub(super) const TILE: usize = 4;
-/// Side of the patch that such a tile reads: one pixel more on each side.
+/// Side of the patch that a tile reads: one pixel more on each side.
 pub(super) const PATCH: usize = 6;
 /// Values of a transformed patch.
 pub(super) const POSITIONS: usize = PATCH * PATCH;
@@ -10,11 +10,11 @@ pub(super) const POSITIONS: usize = PATCH * PATCH;
 /// Sizes of a 3x3 convolution of stride 1, seen from its result.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tiles {
-    /// Height and width of what is read.
+    /// Height and width of the source.
     pub source: [usize; 2],
     /// Height and width of the result.
     pub result: [usize; 2],
-    /// Zeros around what is read.
+    /// Zero padding around the source.
     pub padding: [usize; 2],
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Tiles {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tile {
     pub picture: usize,
-    /// Result pixel of its corner, down and across.
+    /// Result pixel of its corner, vertical and horizontal.
     pub corner: [usize; 2],
 }
 
@@ -49,13 +49,13 @@ impl Tiles {
         (y < height && x < width).then(|| (tile.picture * height + y) * width + x)
     }
 
-    /// Those of the whole patch, rows first.
+    /// The source pixels of the whole patch, rows first.
     #[inline(always)]
     pub(super) fn source_pixels(&self, tile: Tile) -> [Option<usize>; POSITIONS] {
         std::array::from_fn(|index| self.source_pixel(tile, [index / PATCH, index % PATCH]))
     }
 
-    /// Index of the result pixel in row `y` and column `x` of a tile; `None` beyond the picture.
+    /// Index of the result pixel in row `y` and column `x` of a tile; `None` beyond the image.
     #[inline(always)]
     pub(super) fn result_pixel(&self, tile: Tile, [y, x]: [usize; 2]) -> Option<usize> {
         let [height, width] = self.result;
@@ -63,7 +63,7 @@ impl Tiles {
         (y < height && x < width).then(|| (tile.picture * height + y) * width + x)
     }
 
-    /// Those of the whole tile, rows first.
+    /// The result pixels of the whole tile, rows first.
     #[inline(always)]
     pub(super) fn result_pixels(&self, tile: Tile) -> [Option<usize>; TILE * TILE] {
         std::array::from_fn(|index| self.result_pixel(tile, [index / TILE, index % TILE]))

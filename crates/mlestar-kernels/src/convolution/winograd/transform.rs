@@ -1,9 +1,9 @@
 //! The transforms of Winograd's F(4x4, 3x3), one axis at a time.
 //!
-//! A convolution of 3 taps is a product of polynomials, computed from its values at 6 points (Lavin and
-//! Gray 2015, <https://arxiv.org/abs/1509.09308>). The usual points 0, 1, -1, 2, -2 and infinity make
-//! large coefficients that lose digits. With 0, `±√½`, `±√2` and infinity the squares are 1/2 and 2 and
-//! their product is 1: the transforms cost the same, and the errors are a half or less (measured in
+//! A convolution of 3 taps is a product of polynomials, computed from its values at 6 points (Lavin and Gray
+//! 2015, <https://arxiv.org/abs/1509.09308>). The usual points 0, 1, -1, 2, -2 and infinity give large
+//! coefficients that lose precision. With 0, `±√½`, `±√2` and infinity the squares are 1/2 and 2 and their
+//! product is 1: the transforms cost the same, and the errors are at most half as large (measured in
 //! `docs/kernels.md`).
 //!
 //! With `a = √½`, `b = √2`:
@@ -130,7 +130,7 @@ mod tests {
         std::array::from_fn(|_| [stream.normal() as f32])
     }
 
-    /// y[i] = sum over taps of d[i + tap] * g[tap], by way of the six positions.
+    /// y[i] = sum over taps of d[i + tap] * g[tap], computed at the six positions.
     #[test]
     fn the_transforms_compute_a_convolution() {
         let simd = Portable::<1>;

@@ -1,6 +1,6 @@
-//! The gradient of the weights, by the transposed algorithm: patches and output gradients are
-//! transformed, multiplied position by position and summed over the tiles; the 36 sums of a pair of
-//! channels become its 9 gradients.
+//! The gradient of the weights, by the transposed algorithm: patches and output gradients are transformed,
+//! multiplied position by position and summed over the tiles. The 36 sums of a pair of channels become its 9
+//! gradients.
 
 use std::{marker::PhantomData, ops::Range};
 
@@ -24,13 +24,13 @@ use crate::{
 
 /// Cells of tiles that are transformed before they are multiplied.
 const CHUNK_CELLS: usize = 256;
-/// Tiles that one piece of work transforms.
+/// Number of tiles that one task transforms.
 const PIECE_TILES: usize = 16;
-/// Cells of tiles that are multiplied at a time: two panels of as many rows fit the first-level cache.
+/// Cells of tiles multiplied at a time: two panels with this number of rows fit the first-level cache.
 const DEPTH_CELLS: usize = 128;
 
-/// Sets `gradient`, `[channels_out][channels_in][3][3]`. Every sum is taken in the same order whatever
-/// the number of threads.
+/// Sets `gradient`, `[channels_out][channels_in][3][3]`. The order of every sum does not depend on the number
+/// of threads.
 pub(crate) fn weight_gradient<S: Simd, F: Factors>(
     simd: S,
     shape: &Conv2dShape,
@@ -128,7 +128,7 @@ struct Transformed<F> {
 }
 
 impl<F: Factors> Transformed<F> {
-    /// Cells of the chunk's tiles. Where its last tile begins a cell, zeros fill it up.
+    /// Cells of the chunk's tiles. If its last tile does not fill a cell, zeros do.
     fn cells(&self) -> usize {
         self.n.div_ceil(F::PER_CELL)
     }
@@ -138,7 +138,7 @@ struct TransformTiles<'a, F> {
     tiles: &'a Tiles,
     /// First tile of the chunk.
     first: usize,
-    /// Tiles of the chunk, from the first one of a cell on.
+    /// Tiles of the chunk, starting with the first one of a cell.
     range: Range<usize>,
     input: &'a [f32],
     output_gradient: &'a [f32],
@@ -169,8 +169,8 @@ impl<F: Factors> Operation for TransformTiles<'_, F> {
             let pair = [Some(start), (second < self.range.end).then_some(second)];
             let input = pair.map(|index| self.patch(index));
             for channel in (0..c).step_by(S::LANES) {
-                // SAFETY: every pixel has `c` values, a multiple of the lanes. The planes hold whole
-                // panels of every channel for each cell of the chunk, and this one is written here alone.
+                // SAFETY: every pixel has `c` values, a multiple of the lanes. The planes hold whole panels of
+                // every channel for each cell of the chunk, and only this task writes this one.
                 unsafe {
                     let values = patch::cells::<S, F>(simd, &input, channel);
                     for (position, value) in values.into_iter().enumerate() {
@@ -195,7 +195,7 @@ impl<F: Factors> Operation for TransformTiles<'_, F> {
 }
 
 impl<F: Factors> TransformTiles<'_, F> {
-    /// Pixels of the input that a tile sees; without a tile, zeros.
+    /// Input pixels of a tile; zeros without a tile.
     #[inline(always)]
     fn patch(&self, index: Option<usize>) -> Patch<POSITIONS> {
         let pixels = match index {
@@ -207,7 +207,7 @@ impl<F: Factors> TransformTiles<'_, F> {
         Patch::new(pixels, self.input, self.target.channels[0], self.zeros)
     }
 
-    /// Pixels of the output's gradient in a tile; without a tile, zeros.
+    /// Pixels of the output's gradient in a tile; zeros without a tile.
     #[inline(always)]
     fn error(&self, index: Option<usize>) -> Patch<{ TILE * TILE }> {
         let pixels = match index {
@@ -259,7 +259,7 @@ impl<F: Factors> Operation for MultiplyPosition<'_, F> {
                         rows: PANEL_ROWS.min(c - row),
                         columns: width.min(k - panel * width),
                     };
-                    // SAFETY: both panels hold `cells` cells; this part of the sums is this piece's alone.
+                    // SAFETY: both panels hold `cells` cells; only this task writes this part of the sums.
                     unsafe {
                         let (a, b) = (patches.at(a), errors.at(b));
                         outer::accumulate::<S, F>(simd, a, b, depth, target);
@@ -308,7 +308,7 @@ impl Operation for TransformBack<'_> {
                     unsafe { simd.store(lanes.as_mut_ptr(), value) };
                     for (lane, value) in lanes[..S::LANES].iter().enumerate() {
                         let pair = (channel_out + lane) * c + self.channel;
-                        // SAFETY: this input channel's gradients are written here alone.
+                        // SAFETY: only this task writes the gradients of this input channel.
                         unsafe { *self.gradient.at(pair * 9 + y * 3 + x) = *value };
                     }
                 }

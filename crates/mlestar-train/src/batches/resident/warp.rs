@@ -13,7 +13,7 @@ struct Neighbours {
 }
 
 impl ResidentPictures {
-    /// Red, green and blue in [0, 1] of turned and zoomed pictures, `[n, pixels]` each.
+    /// Red, green and blue in [0, 1] of turned and zoomed images, `[n, pixels]` each.
     pub(super) fn warped(&self, pictures: Tensor<2, Int>, views: &[PictureView]) -> [Tensor<2>; 3] {
         let [height, width] = self.size;
         let black = height * width;
@@ -66,7 +66,7 @@ impl ResidentPictures {
     }
 }
 
-/// Between two pictures, channel by channel.
+/// Between two images, channel by channel.
 fn mix(from: [Tensor<2>; 3], to: [Tensor<2>; 3], share: &Tensor<2>) -> [Tensor<2>; 3] {
     let [red, green, blue] = from;
     let [to_red, to_green, to_blue] = to;

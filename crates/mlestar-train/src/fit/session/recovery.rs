@@ -1,4 +1,4 @@
-//! What is done when the loss is no longer a number or the device's memory does not suffice.
+//! What a training does if the loss is not finite or the device is out of memory.
 
 use std::time::Instant;
 
@@ -17,11 +17,11 @@ use crate::{
 };
 
 impl<M: Network> Session<'_, M> {
-    /// Goes back to the newest good checkpoint with what `error` calls for changed.
+    /// Returns to the newest good checkpoint and applies the remedy for `error`.
     ///
     /// # Errors
     ///
-    /// `error` itself where there is nothing to be done about it or all attempts are used up.
+    /// `error` itself if it has no remedy or all attempts are used up.
     pub(in crate::fit) fn recover(
         &mut self,
         error: TrainError,
@@ -77,7 +77,7 @@ impl<M: Network> Session<'_, M> {
         self.step_log = StepLog::open(&output.join(STEPS_FILE), steps)?;
         self.events = EventLog::create(&output.join(TENSORBOARD), steps)?;
         self.plateau = plateau_after(&self.request.setup.training, &self.history);
-        // So that a training that is killed now goes on with the remedy.
+        // A training that is killed now resumes with the remedy.
         self.save(checkpoint::LAST, &self.checkpoint()?, observer)?;
         self.last_saved = Instant::now();
         observer.event(&TrainEvent::Remedy(remedy));

@@ -4,8 +4,8 @@ use super::super::{MetricName, RawConfig};
 use super::Entry;
 use mlestar_gates::{Limit, Unit};
 
-/// The criteria of stage 5: the primary metric and the secondary ones that it is not, each class, and
-/// the analysis itself.
+/// The criteria of stage 5: the primary metric, the other secondary metrics, the worst class, and the analysis
+/// itself.
 pub(super) fn entries(config: &RawConfig) -> Vec<Entry> {
     let primary = &config.task.primary;
     let secondary = config
@@ -21,12 +21,12 @@ pub(super) fn entries(config: &RawConfig) -> Vec<Entry> {
             title: "recall of the worst class",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(config.task.quality.per_class_recall_min),
-            remedy: "Look at the class's confused pairs and at the mislabels that stage 1 suspects; more \
-                     pictures of that class help most.",
+            remedy: "Look at the class's confused pairs and at the labels that stage 1 suspects. More \
+                images of that class help most.",
         },
         Entry {
             id: "analysis_complete",
-            title: "the analysis follows from the answers, and its drawings are there",
+            title: "the analysis matches the predictions, and its charts exist",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
             remedy: "Run the stage again: mlestar stage evaluation --force.",
@@ -47,7 +47,9 @@ fn of_metric(metric: MetricName, target: f64) -> Entry {
         MetricName::Accuracy => {
             "Train longer, search hyper-parameters (stage 6), or use a larger model."
         }
-        _ => "Look at the per-class table of evaluation_report.html: one weak class pulls it down.",
+        _ => {
+            "Look in the per-class table of evaluation_report.html for the weak class that lowers it."
+        }
     };
     Entry {
         id: metric.as_str(),

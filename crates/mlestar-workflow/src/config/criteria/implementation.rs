@@ -21,22 +21,23 @@ pub(super) fn entries(config: &RawConfig) -> Vec<Entry> {
             title: "validation accuracy",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(quality.validation_accuracy_min),
-            remedy: "Train longer (training.epochs), try other learning rates, or a larger model.",
+            remedy: "Train longer (training.epochs), try other learning rates, or use a larger model.",
         },
         Entry {
             id: "overfitting_gap",
-            title: "training accuracy less validation accuracy",
+            title: "training accuracy minus validation accuracy",
             unit: Unit::Fraction,
             limit: Limit::AtMost(quality.overfitting_gap_max),
-            remedy: "More augmentation, dropout or weight decay, fewer epochs, or more data.",
+            remedy: "Use more augmentation, dropout or weight decay, fewer epochs, or more data.",
         },
         Entry {
             id: "classes_answered",
-            title: "classes that the model answers at all, of those among the images that it learnt from",
+            title: "classes of the training images that the model predicts at least once",
             unit: Unit::Fraction,
             limit: Limit::Above(0.5),
-            remedy: "The model gives the same few answers whatever the image: training.class_weights = \"balanced\" for \
-                     rare classes, a lower training.optimizer.learning_rate, more epochs.",
+            remedy: "The model predicts the same few classes for every image. Set training.class_weights = \
+                \"balanced\" for rare classes, lower training.optimizer.learning_rate, or train for more \
+                epochs.",
         },
         Entry {
             id: "checkpoints_readable",
@@ -54,19 +55,19 @@ pub(super) fn entries(config: &RawConfig) -> Vec<Entry> {
         },
         Entry {
             id: "training_time",
-            title: "time that the training took, its validations included",
+            title: "training time, including validations",
             unit: Unit::Seconds,
             limit: Limit::AtMost(config.task.constraints.training_time_seconds_max),
-            remedy: "Fewer training.epochs, smaller pictures (data.image_size), a smaller model or another device; or \
-                     allow more with task.constraints.training_time_seconds_max.",
+            remedy: "Use fewer training.epochs, smaller images (data.image_size), a smaller model or \
+                another device; or raise task.constraints.training_time_seconds_max.",
         },
         Entry {
             id: "training_memory",
-            title: "peak memory of the process that trained",
+            title: "peak memory of the training process",
             unit: Unit::Bytes,
             limit: Limit::AtMost(config.task.constraints.memory_bytes_max as f64),
-            remedy: "A smaller training.batch_size or more training.accumulation_steps, a smaller data.subset; or \
-                     allow more with task.constraints.memory_bytes_max.",
+            remedy: "Use a smaller training.batch_size, more training.accumulation_steps or a smaller \
+                data.subset; or raise task.constraints.memory_bytes_max.",
         },
     ]
 }

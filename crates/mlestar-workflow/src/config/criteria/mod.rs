@@ -1,5 +1,5 @@
-//! The criteria of every gate: what is measured, in what unit, the limit where the gate's section of the config names
-//! none, and what to do when it is not met. How each is measured stands in `crate::gates`.
+//! The criteria of every gate: what is measured, its unit, the default limit, and what to do when it is not met.
+//! `crate::gates` says how each one is measured.
 
 mod action_planning;
 mod deployment;
@@ -15,7 +15,7 @@ use super::{CriterionSetting, RawConfig};
 use crate::Stage;
 use mlestar_gates::{Criterion, Limit, Unit};
 
-/// One criterion, as its stage's list has it.
+/// One criterion in the list of its stage.
 struct Entry {
     /// Its key in the config, such as `accuracy`.
     id: &'static str,
@@ -23,15 +23,14 @@ struct Entry {
     title: &'static str,
     /// The unit of the measurement and of the limit.
     unit: Unit,
-    /// The limit where the config's gate section names none.
+    /// The default limit, used where the config's gate section sets none.
     limit: Limit,
     /// What to do when it is not met.
     remedy: &'static str,
 }
 
 impl RawConfig {
-    /// All criteria of the gate of `stage`, in the order in which they are shown, each with the limit that it has where
-    /// the gate's section names none.
+    /// All criteria of the gate of `stage` in display order, each with its default limit.
     pub fn criteria(&self, stage: Stage) -> Vec<Criterion> {
         let entries = match stage {
             Stage::SituationAnalysis => situation_analysis::entries(),
@@ -52,7 +51,8 @@ impl RawConfig {
         entries.into_iter().map(criterion).collect()
     }
 
-    /// The limit of a criterion of `stage`: the gate's section first; none where that switches it off.
+    /// The limit of a criterion of `stage`: that of the gate's section, else the default; none where it is switched
+    /// off.
     pub fn limit_of(&self, criterion: &Criterion, stage: Stage) -> Option<Limit> {
         match self.gates.section(stage).criteria.get(&criterion.id) {
             Some(CriterionSetting::Off) => None,

@@ -17,7 +17,7 @@ pub(super) fn entries(config: &RawConfig) -> Vec<Entry> {
         },
         Entry {
             id: "final_model",
-            title: "the final model is what its record says",
+            title: "the final model matches its record",
             unit: Unit::Flag,
             limit: Limit::Equals(1.0),
             remedy: "Run the stage again: mlestar stage refinement --force.",
@@ -31,16 +31,16 @@ pub(super) fn entries(config: &RawConfig) -> Vec<Entry> {
                 true => Limit::Above(0.0),
                 false => Limit::AtLeast(0.0),
             },
-            remedy: "More trials or a wider space (refinement.trials, refinement.space), a longer final \
-                     training (refinement.final_epochs), or accept the baseline: improvement = { at_least = 0.0 }, \
-                     or -0.01 for a loss that does not matter.",
+            remedy: "Run more trials (refinement.trials), widen refinement.space, train longer \
+                (refinement.final_epochs), or accept the baseline: improvement = { at_least = 0.0 }, or \
+                -0.01 to allow a small loss.",
         },
         Entry {
             id: "final_primary_metric",
-            title: "primary metric of the final model on the test pictures",
+            title: "primary metric of the final model on the test images",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(config.task.primary.target),
-            remedy: "Train longer (refinement.final_epochs), search more, or use a larger model.",
+            remedy: "Train longer (refinement.final_epochs), run more trials, or use a larger model.",
         },
     ];
     entries.extend(
@@ -57,27 +57,27 @@ pub(super) fn entries(config: &RawConfig) -> Vec<Entry> {
             title: "recall of the final model's worst class",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(config.task.quality.per_class_recall_min),
-            remedy: "More pictures of that class, or a check of its labels.",
+            remedy: "Add images of that class, or check its labels.",
         },
         Entry {
             id: "final_training_time",
-            title: "time that the training of the final model took, its validations included",
+            title: "training time of the final model, including validations",
             unit: Unit::Seconds,
             limit: Limit::AtMost(constraints.training_time_seconds_max),
-            remedy: "Fewer refinement.final_epochs, a smaller model or another device; or allow more with \
-                     task.constraints.training_time_seconds_max.",
+            remedy: "Use fewer refinement.final_epochs, a smaller model or another device; or raise \
+                task.constraints.training_time_seconds_max.",
         },
         Entry {
             id: "final_training_memory",
             title: "peak memory of the process that trained the final model",
             unit: Unit::Bytes,
             limit: Limit::AtMost(constraints.memory_bytes_max as f64),
-            remedy: "A smaller training.batch_size (refinement.space may ask for a larger one), a smaller \
-                     data.subset; or allow more with task.constraints.memory_bytes_max.",
+            remedy: "Use a smaller training.batch_size (refinement.space may set a larger one) or a smaller \
+                data.subset; or raise task.constraints.memory_bytes_max.",
         },
         Entry {
             id: "final_analysis_complete",
-            title: "the final model's analysis follows from its answers, and its drawings are there",
+            title: "the final model's analysis matches its predictions, and its charts exist",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
             remedy: "Run the stage again: mlestar stage refinement --force.",
@@ -116,6 +116,6 @@ fn of_secondary_metric(metric: MetricName, target: f64) -> Entry {
         },
         unit: Unit::Fraction,
         limit: Limit::AtLeast(target),
-        remedy: "Look at the per-class table of final_report.html: one weak class pulls it down.",
+        remedy: "Look in the per-class table of final_report.html for the weak class that lowers it.",
     }
 }

@@ -8,15 +8,15 @@ pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry {
             id: "artifacts_complete",
-            title: "analysis and exploration page are there and whole",
+            title: "analysis and exploration page exist and are complete",
             unit: Unit::Flag,
             limit: Limit::Equals(1.0),
-            remedy: "Provide training, validation and test pictures of every class, and run the \
+            remedy: "Provide training, validation and test images of every class, and run the \
                      stage again: mlestar stage situation_analysis --force.",
         },
         Entry {
             id: "detectors_ran",
-            title: "detectors of challenges that ran and left their evidence",
+            title: "challenge detectors that ran and recorded their evidence",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
             remedy: "Run the stage again: mlestar stage situation_analysis --force.",
@@ -33,7 +33,7 @@ pub(super) fn entries() -> Vec<Entry> {
             title: "classes with samples on the exploration page",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(1.0),
-            remedy: "Add training pictures to the classes that have none.",
+            remedy: "Add training images to the classes that have none.",
         },
     ]
 }

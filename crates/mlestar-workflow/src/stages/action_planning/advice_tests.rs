@@ -1,5 +1,5 @@
-//! What stage 1 advises, and the size of pictures that stage 3 names, applied to the config: it checks, and no gate of
-//! stage 3 that follows from config and data is worse than before.
+//! Applies the advice of stage 1 and the image size of stage 3 to the config: it is valid, and no gate of stage 3
+//! that follows from config and data gets worse.
 
 use super::testing::architecture_figures;
 use super::{ArchitectureFigures, Settings, answer_all, larger_size, receptive_field};
@@ -139,7 +139,7 @@ fn every_piece_of_advice_gives_a_config_that_checks_and_gates_that_are_no_worse(
     let mut n_applied = 0;
     for text in configs {
         let before = config(text);
-        // What has been applied to pictures of this size.
+        // What has been applied to images of this size.
         let mut applied = BTreeSet::new();
         for measurements in situations() {
             // Other sources than a folder have one size.
@@ -200,7 +200,7 @@ fn every_piece_of_advice_gives_a_config_that_checks_and_gates_that_are_no_worse(
     assert!(n_applied > 20, "{n_applied}");
 }
 
-/// Figures of this config's model with pictures of 64 x 64, and times that leave room.
+/// Figures of this config's model with images of 64 x 64, and times that leave room.
 fn figures_of(
     config: &Config,
     measurements: &Measurements,

@@ -1,5 +1,5 @@
-//! Which choice of the plan answers which challenge. An answer is derived from the settings that
-//! are in force; a challenge that nothing answers is listed as such, with what would answer it.
+//! Which choice of the plan answers which challenge. An answer is derived from the settings that are on. A challenge
+//! without an answer is listed with what would answer it.
 
 use super::artifact::{ArchitecturePlan, ChallengeAnswer, PlanChoice};
 use crate::config::MetricName;
@@ -52,7 +52,7 @@ fn answer(challenge: &Challenge, settings: &Settings<'_>) -> ChallengeAnswer {
 struct Rule {
     /// The challenge's id.
     challenge: &'static str,
-    /// The choices that can answer it, present where they are in force.
+    /// The choices that can answer it, present where they are on.
     choices: fn(&Settings<'_>) -> Vec<Option<PlanChoice>>,
     /// What to do when none is.
     suggestion: fn(&Settings<'_>) -> &'static str,
@@ -69,11 +69,11 @@ const RULES: [Rule; 18] = [
         challenge: "few_samples",
         choices: |settings| {
             vec![
-                settings.crop("pictures are never seen twice at the same place"),
-                settings.flip("twice as many pictures"),
+                settings.crop("the model never sees an image twice at the same place"),
+                settings.flip("twice as many images"),
                 settings.weight_decay(),
-                settings.dropout("no feature can be relied on alone"),
-                settings.early_stopping("training ends before pictures are learned by heart"),
+                settings.dropout("the model cannot rely on a single feature"),
+                settings.early_stopping("training ends before the model memorises images"),
             ]
         },
         suggestion: |_| "augmentation.random_crop_padding = 4, training.optimizer.weight_decay = 0.0001",
@@ -85,7 +85,7 @@ const RULES: [Rule; 18] = [
                 settings.class_minimum(),
                 settings.balanced_metric(),
                 settings.class_weights(),
-                settings.focal_loss("easy pictures, which large classes have more of, count less"),
+                settings.focal_loss("easy images, which large classes have more of, count less"),
             ]
         },
         suggestion: |_| "training.class_weights = \"balanced\"",
@@ -94,9 +94,8 @@ const RULES: [Rule; 18] = [
         challenge: "duplicates",
         choices: |settings| {
             vec![
-                settings.crop(
-                    "copies are changed differently, so that they are not the same picture twice",
-                ),
+                settings
+                    .crop("copies are changed differently, so they are no longer the same image"),
                 settings.flip("copies are mirrored differently"),
             ]
         },
@@ -106,16 +105,16 @@ const RULES: [Rule; 18] = [
         challenge: "leakage",
         choices: |settings| vec![settings.clean_test()],
         suggestion: |_| {
-            "Delete the shared pictures that stage 1 lists; where they are frames of one scene and the splits are made \
-             here, set data.group_by = \"name\" (or \"folder\")."
+            "Delete the shared images that stage 1 lists. If they are frames of one scene and the dataset \
+            has no splits of its own, set data.group_by = \"name\" (or \"folder\")."
         },
     },
     Rule {
         challenge: "cut_sequences",
         choices: |settings| vec![settings.whole_sequences()],
         suggestion: |_| {
-            "Where the splits are made here, set data.group_by = \"name\" (or \"folder\"); else put every sequence wholly into \
-             one of the folders train, val and test."
+            "If the dataset has no splits of its own, set data.group_by = \"name\" (or \"folder\"). \
+            Otherwise put every sequence wholly into one of the folders train, val and test."
         },
     },
     Rule {
@@ -123,8 +122,8 @@ const RULES: [Rule; 18] = [
         choices: |settings| {
             vec![
                 settings
-                    .label_smoothing("a label that is contradicted is not fitted with certainty"),
-                settings.early_stopping("training ends before wrong labels are learned by heart"),
+                    .label_smoothing("the model does not fit a contradicted label with certainty"),
+                settings.early_stopping("training ends before the model memorises wrong labels"),
             ]
         },
         suggestion: |_| "Correct the labels that stage 1 lists.",
@@ -133,25 +132,26 @@ const RULES: [Rule; 18] = [
         challenge: "bad_exposure",
         choices: |settings| {
             vec![
-                settings.brightness("dark and bright versions of every picture are seen"),
-                settings
-                    .label_smoothing("a picture that shows nothing is not fitted with certainty"),
+                settings.brightness("the model sees dark and bright versions of every image"),
+                settings.label_smoothing(
+                    "the model does not fit an image that shows nothing with certainty",
+                ),
             ]
         },
-        suggestion: |_| "Delete the pictures that stage 1 lists, or set augmentation.brightness = 0.2.",
+        suggestion: |_| "Delete the images that stage 1 lists, or set augmentation.brightness = 0.2.",
     },
     Rule {
         challenge: "label_noise",
         choices: |settings| {
             vec![
-                settings.label_smoothing("a wrong label is not fitted with certainty"),
-                settings.early_stopping("training ends before wrong labels are learned by heart"),
+                settings.label_smoothing("the model does not fit a wrong label with certainty"),
+                settings.early_stopping("training ends before the model memorises wrong labels"),
             ]
         },
         suggestion: |settings| match settings.training.focal_gamma {
             None => "training.label_smoothing = 0.1",
             Some(_) => {
-                "training.early_stopping.patience = 10 (label smoothing does not go with the focal loss)"
+                "training.early_stopping.patience = 10 (label smoothing cannot be combined with the focal loss)"
             }
         },
     },
@@ -165,7 +165,7 @@ const RULES: [Rule; 18] = [
         choices: |settings| {
             vec![
                 settings.class_minimum(),
-                settings.focal_loss("pictures that are hard to tell apart count more"),
+                settings.focal_loss("images that are hard to tell apart count more"),
             ]
         },
         suggestion: |_| "task.quality.per_class_recall_min = 0.7",
@@ -174,10 +174,10 @@ const RULES: [Rule; 18] = [
         challenge: "intra_class_variance",
         choices: |settings| {
             vec![
-                settings.crop("more of what a class can look like is seen"),
-                settings.flip("more of what a class can look like is seen"),
-                settings.brightness("more of what a class can look like is seen"),
-                settings.cutout("parts of an object have to be enough"),
+                settings.crop("the model sees more variants of a class"),
+                settings.flip("the model sees more variants of a class"),
+                settings.brightness("the model sees more variants of a class"),
+                settings.cutout("the model must recognise parts of an object"),
             ]
         },
         suggestion: |_| "augmentation.random_crop_padding = 4",
@@ -196,7 +196,7 @@ const RULES: [Rule; 18] = [
         challenge: "background",
         choices: |settings| {
             vec![
-                settings.crop("the background moves and is cut off"),
+                settings.crop("the background moves and is partly cut off"),
                 settings.cutout("parts of object and background are hidden in turn"),
             ]
         },
@@ -206,7 +206,7 @@ const RULES: [Rule; 18] = [
         challenge: "object_position",
         choices: |settings| {
             vec![
-                settings.crop("objects are seen at more places"),
+                settings.crop("the model sees objects at more places"),
                 settings.pooling(),
             ]
         },
@@ -274,7 +274,7 @@ impl Settings<'_> {
             width > 0.0,
             "augmentation.saturation",
             width,
-            "colour cannot be relied on",
+            "the model cannot rely on colour",
         )
     }
 
@@ -285,7 +285,7 @@ impl Settings<'_> {
 
     fn weight_decay(&self) -> Option<PlanChoice> {
         let decay = self.training.optimizer.weight_decay;
-        let how = "weights stay small, so that single pictures are not learned by heart";
+        let how = "weights stay small, so the model does not memorise single images";
         choice(decay > 0.0, "training.optimizer.weight_decay", decay, how)
     }
 
@@ -313,7 +313,7 @@ impl Settings<'_> {
 
     fn class_minimum(&self) -> Option<PlanChoice> {
         let minimum = self.task.quality.per_class_recall_min;
-        let how = "the gate of stage 5 demands it of every class";
+        let how = "the gate of stage 5 requires it of every class";
         choice(
             minimum > 0.0,
             "task.quality.per_class_recall_min",
@@ -335,7 +335,7 @@ impl Settings<'_> {
 
     fn class_weights(&self) -> Option<PlanChoice> {
         let weights = self.training.class_weights.as_ref()?;
-        let how = "pictures of small classes count more in the loss";
+        let how = "images of small classes count more in the loss";
         choice(true, "training.class_weights", weights, how)
     }
 
@@ -350,11 +350,11 @@ impl Settings<'_> {
             .measurements
             .n_findings_in(&[FindingKind::CutSequence], SplitName::Test);
         let n_test = self.measurements.n_pictures(SplitName::Test);
-        let how = "the result is measured on test pictures of sequences that no earlier split has";
+        let how = "the test images are from sequences that no earlier split has";
         choice(
             n_test > 0 && n_cut == 0,
             "test split",
-            format!("{n_cut} of {n_test} of a cut sequence"),
+            format!("{n_cut} of {n_test} from a cut sequence"),
             how,
         )
     }
@@ -364,8 +364,8 @@ impl Settings<'_> {
         let kinds = [FindingKind::Leakage, FindingKind::NearLeakage];
         let n_leaked = self.measurements.n_findings_in(&kinds, SplitName::Test);
         let n_test = self.measurements.n_pictures(SplitName::Test);
-        let how = "the result is measured on test pictures, none of which an earlier split has; only \
-                   the choices made on validation pictures are slightly too optimistic";
+        let how = "the result is measured on test images that no earlier split has; only the choices made \
+            on validation images are slightly too optimistic";
         choice(
             n_test > 0 && n_leaked == 0,
             "test split",
@@ -376,8 +376,7 @@ impl Settings<'_> {
 
     fn full_resolution(&self) -> Option<PlanChoice> {
         let [height, width] = self.architecture.last_map;
-        let how =
-            "the first convolution has stride 1, and a map of this size is left before pooling";
+        let how = "the first convolution has stride 1, and the last feature map still has this size before pooling";
         choice(
             height.min(width) >= 2,
             "last feature map of model.stages",
@@ -386,7 +385,7 @@ impl Settings<'_> {
         )
     }
 
-    /// Shape is seen by positions that look at half of the picture or more.
+    /// Positions that see half of the image or more can recognise shapes.
     fn depth(&self) -> Option<PlanChoice> {
         let plan = self.architecture;
         let side = plan.model.height().min(plan.model.width());
@@ -395,7 +394,7 @@ impl Settings<'_> {
             plan.n_convolutions,
             plan.receptive_field_pixels.min(side)
         );
-        let how = "features of the last layer are shapes, not colours at places";
+        let how = "features of the last layer describe shapes, not colours at places";
         choice(
             2 * plan.receptive_field_pixels >= side,
             "depth of model.stages",
@@ -409,7 +408,7 @@ impl Settings<'_> {
             self.architecture.n_features,
             self.architecture.model.n_classes(),
         );
-        let how = "at least one feature a class enters the linear layer";
+        let how = "at least one feature per class enters the linear layer";
         choice(
             features >= classes,
             "features of model.stages",
@@ -420,7 +419,7 @@ impl Settings<'_> {
 
     fn pooling(&self) -> Option<PlanChoice> {
         let [height, width] = self.architecture.last_map;
-        let how = "the mean over all places is the same wherever the object is";
+        let how = "the mean over all places does not depend on where the object is";
         choice(
             height * width > 1,
             "global average pooling over",
@@ -431,8 +430,7 @@ impl Settings<'_> {
 
     fn intervals(&self) -> Option<PlanChoice> {
         let confidence = self.task.confidence;
-        let how = "gates on proportions judge the interval: too few pictures end inconclusive, not in \
-                   a false pass";
+        let how = "gates on proportions judge the interval: too few images give INCONCLUSIVE, not a false PASS";
         choice(confidence >= 0.9, "evaluation.confidence", confidence, how)
     }
 }

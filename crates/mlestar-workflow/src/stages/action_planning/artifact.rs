@@ -11,7 +11,7 @@ use mlestar_model::{LayerSummary, ModelSpec};
 use mlestar_train::{StepCosts, TrainingConfig};
 use serde::{Deserialize, Serialize};
 
-/// How the task is to be done. The same config and data give the same bytes.
+/// The plan. The same config and data give the same bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActionPlan {
@@ -21,10 +21,10 @@ pub struct ActionPlan {
     pub architecture: ArchitecturePlan,
     /// Optimizer, schedule, length.
     pub training: TrainingConfig,
-    /// The networks that it learns from besides labels.
+    /// The teacher networks.
     #[serde(default)]
     pub teachers: Vec<ModelSpec>,
-    /// Random changes of the training pictures.
+    /// Random changes of the training images.
     pub augmentation: AugmentationConfig,
     /// The strategy in sentences.
     pub strategy: Vec<String>,
@@ -32,9 +32,9 @@ pub struct ActionPlan {
     pub answers: Vec<ChallengeAnswer>,
     /// What model and training need, computed.
     pub resources: ResourceFigures,
-    /// What the training has to do.
+    /// The work of the training.
     pub training_work: TrainingWork,
-    /// Floating-point operations of the whole training: three forward passes a picture and epoch.
+    /// Floating-point operations of the whole training: three forward passes per image and epoch.
     pub training_flops: f64,
 }
 
@@ -53,7 +53,7 @@ pub struct PlanSummary {
     pub parameters: u64,
     /// Challenges of stage 1.
     pub n_challenges: usize,
-    /// Those that something in the plan answers.
+    /// Those that the plan answers.
     pub n_answered: usize,
     /// The ids of the others.
     pub unanswered: Vec<String>,
@@ -63,11 +63,11 @@ pub struct PlanSummary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArchitecturePlan {
-    /// Architecture, classes and picture size.
+    /// Architecture, classes and image size.
     pub model: ModelSpec,
-    /// Convolutions on the longest way from the picture to the logits.
+    /// Convolutions on the longest way from the image to the logits.
     pub n_convolutions: usize,
-    /// Pixels a side that one position of the last feature map can see.
+    /// Side length in pixels that one position of the last feature map can see.
     pub receptive_field_pixels: usize,
     /// Height and width of the last feature map.
     pub last_map: [usize; 2],
@@ -89,7 +89,7 @@ pub struct ChallengeAnswer {
     pub is_answered: bool,
     /// The choices of this plan that answer it.
     pub choices: Vec<PlanChoice>,
-    /// What else would, as `key = value`, where something would.
+    /// What else would answer it, as `key = value`, where that is known.
     pub suggestion: Option<String>,
 }
 
@@ -115,15 +115,15 @@ pub struct ArchitectureCheck {
     pub checks: Vec<CheckRow>,
     /// The raw figures; the checks are a function of these.
     pub figures: ArchitectureFigures,
-    /// The layers, for one picture.
+    /// The layers, for one image.
     pub layers: Vec<LayerSummary>,
-    /// A larger size of pictures that keeps every limit; absent where files have no more detail or none fits.
+    /// A larger image size that keeps every limit; absent where the files have no more detail or no size fits.
     pub larger_size: Option<LargerSize>,
 }
 
 impl ArchitectureCheck {
-    /// What steps take beside each other, as stage 3 of `run` measured it; `None` where it left nothing. Only the time
-    /// left rests on it, so that no stage has it among its inputs: that would make a training stale by the clock.
+    /// The relative cost of steps that stage 3 of `run` measured; `None` without a measurement. Only the time left
+    /// depends on it. No stage has it among its inputs: a new measurement would make a training stale.
     pub(crate) fn measured_costs(run: &RunFolder) -> Option<StepCosts> {
         let path = run.artifact(Stage::ActionPlanning, CHECK);
         let check: Self = read_artifact(&path).ok()?;
@@ -131,19 +131,19 @@ impl ArchitectureCheck {
     }
 }
 
-/// A larger size of pictures and what it would cost, extrapolated by the operations of a picture.
+/// A larger image size and its cost, extrapolated from the operations per image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LargerSize {
     /// `[height, width]` for `data.image_size`, in pixels.
     pub image_size: [usize; 2],
-    /// Floating-point operations of one pass of a picture, computed.
+    /// Floating-point operations of one pass of an image, computed.
     pub flops_per_image: u64,
     /// Memory of training, computed, in bytes.
     pub training_memory_bytes: u64,
     /// Time of the whole training, extrapolated, in seconds.
     pub estimated_training_seconds: f64,
-    /// 95th percentile of the time for one picture, extrapolated, in milliseconds.
+    /// 95th percentile of the time for one image, extrapolated, in milliseconds.
     pub estimated_latency_ms: f64,
 }
 
@@ -152,7 +152,7 @@ impl Artifact for ArchitectureCheck {
     const VERSION: u32 = 2;
 }
 
-/// What was seen in a few real steps.
+/// What a few real steps showed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArchitectureFigures {
@@ -160,16 +160,16 @@ pub struct ArchitectureFigures {
     pub device: String,
     /// Classes of the task.
     pub n_classes: usize,
-    /// Pictures of the first batch.
+    /// Images of the first batch.
     pub batch_size: usize,
-    /// `[pictures, classes]` of the logits of the first batch.
+    /// `[images, classes]` of the logits of the first batch.
     pub output_shape: [usize; 2],
     /// Logits that are not finite.
     pub n_not_finite_logits: usize,
-    /// Whether the steps began with the weights of a file, and not with random ones.
+    /// Whether the steps started from the weights of a file instead of random ones.
     #[serde(default)]
     pub has_given_weights: bool,
-    /// Whether the network learns from others as well as from labels.
+    /// Whether the network learns from teachers as well as from labels.
     #[serde(default)]
     pub has_teachers: bool,
     /// Loss of each training step, the first with the initial weights; absent when not finite.
@@ -178,9 +178,9 @@ pub struct ArchitectureFigures {
     pub gradients: Vec<GradientFigure>,
     /// What model and training need, computed.
     pub resources: ResourceFigures,
-    /// What the training has to do.
+    /// The work of the training.
     pub training_work: TrainingWork,
-    /// What a few steps cost.
+    /// The cost of a few steps.
     pub timing: StepTiming,
     /// The estimated time of the whole training, in seconds.
     pub estimated_training_seconds: f64,
@@ -188,7 +188,7 @@ pub struct ArchitectureFigures {
     pub limits: TaskLimits,
 }
 
-/// The limits of the task that the architecture is held to.
+/// The limits of the task that the architecture must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskLimits {
@@ -198,7 +198,7 @@ pub struct TaskLimits {
     pub memory_bytes: u64,
     /// Time of training, in seconds.
     pub training_seconds: f64,
-    /// Time for one picture, in milliseconds.
+    /// Time for one image, in milliseconds.
     pub latency_ms: f64,
 }
 
@@ -206,9 +206,9 @@ pub struct TaskLimits {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRow {
-    /// Its name for machines.
+    /// Its id.
     pub id: String,
-    /// Its name for humans.
+    /// Its name for people.
     pub title: String,
     /// Whether it passed.
     pub passed: bool,
@@ -218,6 +218,6 @@ pub struct CheckRow {
     pub limit: Limit,
     /// The unit of both.
     pub unit: Unit,
-    /// How it was found.
+    /// How it was measured or computed.
     pub method: String,
 }

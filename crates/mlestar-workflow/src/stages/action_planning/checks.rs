@@ -1,6 +1,7 @@
 //! The architecture check: a function of the figures, so that the gate can derive it again.
 
 use super::artifact::{ArchitectureFigures, CheckRow};
+use crate::words::counted;
 use mlestar_gates::{Limit, Unit};
 
 /// The loss of the initial weights may differ from that of equal probabilities by this share of it.
@@ -34,17 +35,18 @@ fn works(figures: &ArchitectureFigures) -> Vec<CheckRow> {
             Some(n_values as f64),
             Limit::Equals(figures.resources.trainable as f64),
             Unit::Count,
-            "values of the built model that take a gradient",
+            "trainable values of the built model",
         ),
         row(
             "output_shape",
-            "the logits have one row a picture and one column a class",
+            "the logits have one row per image and one column per class",
             flag(shape_fits),
             Limit::Equals(1.0),
             Unit::Flag,
             format!(
-                "{:?} for {} pictures",
-                figures.output_shape, figures.batch_size
+                "{:?} for {}",
+                figures.output_shape,
+                counted(figures.batch_size, "image")
             ),
         ),
         row(
@@ -53,7 +55,7 @@ fn works(figures: &ArchitectureFigures) -> Vec<CheckRow> {
             Some(figures.n_not_finite_logits as f64),
             Limit::Equals(0.0),
             Unit::Count,
-            "forward pass on one batch of training pictures",
+            "forward pass on one batch of training images",
         ),
         row(
             "finite_losses",
@@ -62,8 +64,8 @@ fn works(figures: &ArchitectureFigures) -> Vec<CheckRow> {
             Limit::Equals(0.0),
             Unit::Count,
             format!(
-                "{} steps with augmentation, dropout and optimizer",
-                figures.losses.len()
+                "{} with augmentation, dropout and optimizer",
+                counted(figures.losses.len(), "step")
             ),
         ),
         row(
@@ -78,11 +80,11 @@ fn works(figures: &ArchitectureFigures) -> Vec<CheckRow> {
             ),
         ),
     ];
-    // Given weights know something, which may be of other classes, and teachers differ from equal probabilities.
+    // Given weights may know other classes, and teachers differ from equal probabilities.
     if !figures.has_given_weights && !figures.has_teachers {
         rows.push(row(
             "initial_loss",
-            "distance of the first loss from that of equal probabilities, as a share of it",
+            "relative distance of the first loss from that of equal probabilities",
             distance,
             Limit::AtMost(INITIAL_LOSS_TOLERANCE),
             Unit::Fraction,
@@ -110,31 +112,31 @@ fn fits(figures: &ArchitectureFigures) -> Vec<CheckRow> {
         ),
         row(
             "training_memory",
-            "memory of training, computed",
+            "training memory, computed",
             Some(resources.training_memory_bytes() as f64),
             Limit::AtMost(limits.memory_bytes as f64),
             Unit::Bytes,
             format!(
-                "activations of {} pictures, weights, gradients, optimizer, batches, data",
+                "activations of {} images, weights, gradients, optimizer, batches, data",
                 resources.batch_size
             ),
         ),
         row(
             "training_time",
-            "time of training, extrapolated",
+            "training time, extrapolated",
             Some(figures.estimated_training_seconds),
             Limit::AtMost(limits.training_seconds),
             Unit::Seconds,
             format!(
-                "median of {} measured steps, {} epochs of {} steps",
-                timing.step_seconds.len(),
-                figures.training_work.epochs,
-                figures.training_work.steps_per_epoch
+                "median of {}, {} of {}",
+                counted(timing.step_seconds.len(), "measured step"),
+                counted(figures.training_work.epochs, "epoch"),
+                counted(figures.training_work.steps_per_epoch, "step")
             ),
         ),
         row(
             "latency",
-            "time for one picture in the deployed program",
+            "time for one image in the deployed program",
             Some(timing.median_latency_ms()),
             Limit::AtMost(limits.latency_ms),
             Unit::Milliseconds,

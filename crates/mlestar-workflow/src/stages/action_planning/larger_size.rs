@@ -1,5 +1,5 @@
-//! The largest size of pictures that the network and the limits of the plan allow, where files have more detail than
-//! is used.
+//! The largest image size that the network and the limits of the plan allow, where the files have more detail than
+//! the config uses.
 
 use super::artifact::{ArchitectureFigures, LargerSize};
 use crate::Stage;
@@ -11,7 +11,7 @@ use mlestar_model::{ModelConfig, ModelSpec};
 
 /// Sizes that are tried, the largest first.
 const SIDES: [usize; 8] = [224, 192, 160, 128, 112, 96, 80, 64];
-/// What is extrapolated must keep this share of its limit.
+/// Extrapolated figures must keep this share of their limit.
 const SHARE_OF_LIMIT: f64 = 0.8;
 
 /// The size to set `data.image_size` to; `None` where files have no more detail, or no larger size keeps every limit.

@@ -41,8 +41,8 @@ pub const PAGE: &str = "action_plan.html";
 /// Runs the stage.
 ///
 /// # Errors
-/// When stages 1 and 2 have left nothing, the model does not fit the pictures, the device fails, or
-/// the run folder cannot be written.
+/// When the artifacts of stages 1 and 2 are missing, the model does not fit the images, the device fails, or the run
+/// folder cannot be written.
 pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let analysis: SituationAnalysis =
         context.upstream(Stage::SituationAnalysis, situation_analysis::ARTIFACT)?;
@@ -74,14 +74,15 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     }
     if plan.training_work.is_left_out_much() {
         context.reporter.note(&format!(
-            "warning: every epoch leaves out {} of {} training pictures, its last incomplete batch (training.batch_size \
+            "warning: every epoch leaves out {} of {} training images, its last incomplete batch (training.batch_size \
              = {}); the plan names a size that leaves out fewer",
             plan.training_work.n_left_out, plan.training_work.n_train, plan.training.batch_size
         ));
     }
     let timing = &check.figures.timing;
     context.reporter.note(&format!(
-        "{} of {} challenges answered; {} of {} checks passed; steps take {:.0} pictures/s, the loader alone makes {:.0}",
+        "{} of {} challenges answered; {} of {} checks passed; training steps process {:.0} images/s, the \
+        loader alone delivers {:.0}",
         plan.summary.n_answered,
         plan.summary.n_challenges,
         check.checks.iter().filter(|row| row.passed).count(),
@@ -92,12 +93,12 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     Ok(())
 }
 
-/// What a larger size of pictures would bring and cost.
+/// The benefit and the cost of a larger image size.
 fn larger_size_in_words(larger: &LargerSize, found: &Measurements) -> String {
     let [height, width] = larger.image_size;
     format!(
-        "files have more detail than the {} x {} pixels that are used: data.image_size = [{height}, {width}] keeps every \
-         limit, with {:.2} billion operations a picture, about {} of training and {} a picture",
+        "the files have more detail than the {} x {} pixels in use: data.image_size = [{height}, {width}] \
+        keeps every limit, with {:.2} billion operations per image, about {} of training and {} per prediction",
         found.height,
         found.width,
         larger.flops_per_image as f64 / 1e9,

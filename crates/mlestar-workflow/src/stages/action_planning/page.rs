@@ -2,6 +2,7 @@
 
 use super::artifact::{ActionPlan, ArchitectureCheck, ChallengeAnswer, PlanChoice};
 use crate::stages::situation_analysis::Severity;
+use crate::words::counted;
 use mlestar_gates::Limit;
 use mlestar_report::{
     Badge, Block, Callout, Cell, Code, Column, KeyFigure, Page, Row, Section, Table, format,
@@ -21,7 +22,7 @@ pub(super) fn render(
     };
     Page::new("Action plan")
         .project("MLE-Star")
-        .subtitle("Stage 3: what will be done, which challenge it answers, and proof that it works")
+        .subtitle("Stage 3: the plan, which challenges it answers, and proof that it works")
         .badge(badge)
         .fact("device", check.figures.device.clone())
         .fact("parameters", format::count(plan.summary.parameters))
@@ -60,7 +61,10 @@ fn overview(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
                 "training time, extrapolated",
                 format::seconds(check.figures.estimated_training_seconds),
             )
-            .interval(format!("{} epochs at most", plan.training_work.epochs)),
+            .interval(format!(
+                "{} at most",
+                counted(plan.training_work.epochs, "epoch")
+            )),
             KeyFigure::new(
                 "training memory, computed",
                 format::bytes(plan.resources.training_memory_bytes()),
@@ -72,8 +76,8 @@ fn overview(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
             )
             .unit("pixels")
             .interval(format!(
-                "{} convolutions; last map {height} x {width}",
-                architecture.n_convolutions
+                "{}; last map {height} x {width}",
+                counted(architecture.n_convolutions, "convolution")
             )),
         ])
 }
@@ -81,14 +85,14 @@ fn overview(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
 fn strategy(plan: &ActionPlan, larger_size: Option<String>) -> Section {
     let mut section = Section::new("Strategy").block(Block::list(plan.strategy.clone()));
     if let Some(text) = larger_size {
-        section = section.block(Callout::info("Larger pictures fit", text));
+        section = section.block(Callout::info("Larger images fit", text));
     }
     if plan.training_work.is_left_out_much() {
         section = section.block(Callout::warning(
-            "Much is left out of every epoch",
+            "Every epoch leaves out many images",
             format!(
-                "{} of {} training pictures are those of the incomplete last batch: a smaller training.batch_size, or \
-                 one that divides their number, shows them.",
+                "{} of {} training images are in the incomplete last batch. A smaller training.batch_size, \
+                or one that divides their number, includes them.",
                 plan.training_work.n_left_out, plan.training_work.n_train
             ),
         ));
@@ -151,7 +155,7 @@ fn answers(plan: &ActionPlan) -> Section {
         }
     }
     Section::new("Challenges")
-        .intro("Derived from the settings in force: a setting that is off answers nothing.")
+        .intro("Derived from the settings that are on: a setting that is off answers nothing.")
         .block(table)
 }
 
@@ -201,7 +205,7 @@ fn checks(check: &ArchitectureCheck) -> Section {
         ]));
     }
     Section::new("Architecture check")
-        .intro("The model was built and took a few real training steps on training pictures.")
+        .intro("The model was built and took a few real training steps on training images.")
         .block(table)
 }
 
@@ -210,17 +214,17 @@ fn resources(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
     let mut table = Table::new("Training memory, computed")
         .column(Column::text("for"))
         .column(Column::number("bytes", ""))
-        .note("The backend's work space comes on top.");
+        .note("The backend's workspace is not included.");
     for (name, value) in [
         ("activations of a batch", needs.activation_bytes),
         ("weights and running statistics", needs.model_bytes),
         ("gradients", needs.gradient_bytes),
         ("optimizer", needs.optimizer_bytes),
         ("copies of the weights", needs.copy_bytes),
-        ("networks that are learnt from", needs.teacher_bytes),
-        ("batches made ahead", needs.loader_bytes),
-        ("data set in memory", needs.data_bytes),
-        ("all together", needs.training_memory_bytes()),
+        ("teacher networks", needs.teacher_bytes),
+        ("batches prepared ahead", needs.loader_bytes),
+        ("dataset in memory", needs.data_bytes),
+        ("total", needs.training_memory_bytes()),
     ] {
         // Most plans have no use for some of them.
         if value > 0 {
@@ -230,7 +234,7 @@ fn resources(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
     let timing = &check.figures.timing;
     let [shortest, longest] = timing.step_range_seconds();
     let figures = vec![
-        KeyFigure::new("operations a picture", giga(needs.flops_per_image as f64)).unit("GFLOP"),
+        KeyFigure::new("operations per image", giga(needs.flops_per_image as f64)).unit("GFLOP"),
         KeyFigure::new("operations of the training", tera(plan.training_flops)).unit("TFLOP"),
         KeyFigure::new(
             "training step",
@@ -242,13 +246,13 @@ fn resources(plan: &ActionPlan, check: &ArchitectureCheck) -> Section {
             format::seconds(longest)
         )),
         KeyFigure::new("speed", format::number(timing.step_images_per_second(), 0))
-            .unit("pictures/s")
+            .unit("images/s")
             .interval(format!(
-                "the loader alone makes {}",
+                "the loader alone delivers {}",
                 format::number(timing.loader_images_per_second, 0)
             )),
         KeyFigure::new(
-            "one picture",
+            "one image",
             format::milliseconds(timing.median_latency_ms()),
         ),
     ];
@@ -264,7 +268,7 @@ fn tera(value: f64) -> String {
 }
 
 fn layers(check: &ArchitectureCheck) -> Section {
-    let mut table = Table::new("Layers, for one picture")
+    let mut table = Table::new("Layers, for one image")
         .column(Column::text("layer"))
         .column(Column::text("kind"))
         .column(Column::text("output"))

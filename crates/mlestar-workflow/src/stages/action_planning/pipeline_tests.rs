@@ -44,7 +44,7 @@ validation_accuracy_min = 0.4
 per_class_recall_min = 0.4
 "#;
 
-/// Targets within reach of a network that learns from 30 pictures a class.
+/// Targets within reach of a network that learns from 30 images per class.
 const MODEST: &str = "[task.primary]\ntarget = 0.45\n[task.secondary]\nprecision_weighted = 0.4\n\
                       recall_weighted = 0.4\nf1_weighted = 0.4\n";
 
@@ -93,7 +93,7 @@ impl Run {
         }
     }
 
-    /// Takes what stands in the stage's folder for what it wrote.
+    /// Records the current content of the stage's folder as what the stage wrote.
     fn record(&mut self, stage: Stage) {
         let surroundings = Surroundings::look(&self.config, &self.folder, "cpu");
         let inputs = current_inputs(stage, &surroundings, &self.folder, &self.manifest);
@@ -121,7 +121,7 @@ impl Run {
         String::from_utf8(self.bytes(stage, name)).unwrap()
     }
 
-    /// Replaces text in an artifact and takes the result for what the stage wrote.
+    /// Replaces text in an artifact and records the result as what the stage wrote.
     fn forge(&mut self, stage: Stage, name: &str, from: &str, to: &str) {
         let text = self.text(stage, name);
         assert!(text.contains(from), "{name} has no {from}");

@@ -59,7 +59,7 @@ pub(super) fn plan(
     }
 }
 
-/// What an epoch does not see; nothing where it sees all.
+/// What an epoch leaves out; nothing where it sees all images.
 fn left_out(work: &TrainingWork, batch_size: usize) -> Option<String> {
     let n = work.n_train;
     let whole = || (batch_size / 2..=batch_size).rev().filter(|size| *size > 0);
@@ -70,8 +70,8 @@ fn left_out(work: &TrainingWork, batch_size: usize) -> Option<String> {
     };
     (work.n_left_out > 0).then(|| {
         format!(
-            "Leave out the last, incomplete batch of each epoch: {} of {n} training pictures ({:.3}), others in every \
-             epoch.{remedy}",
+            "Leave out the last, incomplete batch of each epoch: {} of {n} training images ({:.3}), other \
+            ones in every epoch.{remedy}",
             work.n_left_out,
             work.left_out_share()
         )
@@ -120,8 +120,8 @@ mod tests {
             };
             left_out(&TrainingWork::new(&training, n_train, 10), batch_size)
         };
-        insta::assert_snapshot!(line(86, 44).unwrap(), @"Leave out the last, incomplete batch of each epoch: 42 of 86 training pictures (0.488), others in every epoch. training.batch_size = 43 leaves out 0.");
-        insta::assert_snapshot!(line(45_000, 128).unwrap(), @"Leave out the last, incomplete batch of each epoch: 72 of 45000 training pictures (0.002), others in every epoch.");
+        insta::assert_snapshot!(line(86, 44).unwrap(), @"Leave out the last, incomplete batch of each epoch: 42 of 86 training images (0.488), other ones in every epoch. training.batch_size = 43 leaves out 0.");
+        insta::assert_snapshot!(line(45_000, 128).unwrap(), @"Leave out the last, incomplete batch of each epoch: 72 of 45000 training images (0.002), other ones in every epoch.");
         assert_eq!([line(86, 43), line(86, 200)], [None, None]);
     }
 

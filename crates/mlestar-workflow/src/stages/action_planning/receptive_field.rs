@@ -1,4 +1,4 @@
-//! How much of a picture a network looks at, computed from its description.
+//! The part of an image that a network sees, computed from its description.
 
 use super::artifact::ArchitecturePlan;
 use mlestar_model::ModelSpec;

@@ -1,10 +1,11 @@
 //! The strategy of a training in sentences.
 
 use crate::stages::task_definition::TaskSpec;
+use crate::words::counted;
 use mlestar_data::augment::AugmentationConfig;
 use mlestar_train::{OptimizerKind, ScheduleKind, TrainingConfig};
 
-/// What a training does beyond the usual, in the order in which it is said; each says nothing where it is off.
+/// Settings of a training beyond the usual, in display order; each gives no sentence where it is off.
 const BEYOND_THE_USUAL: [fn(&TrainingConfig) -> Option<String>; 8] = [
     label_smoothing,
     class_weights,
@@ -23,26 +24,29 @@ pub(super) fn strategy(
 ) -> Vec<String> {
     let mut lines = vec![
         format!(
-            "Train for at most {} epochs in batches of {}.",
-            training.epochs, training.batch_size
+            "Train for at most {} in batches of {}.",
+            counted(training.epochs, "epoch"),
+            training.batch_size
         ),
         rule(training),
         end(training),
     ];
     lines.extend(BEYOND_THE_USUAL.iter().filter_map(|line| line(training)));
     lines.push(match augmentation.is_off() {
-        true => "No augmentation: every epoch sees the same pictures.".to_owned(),
-        false => "Augment the training pictures anew in every epoch (settings below).".to_owned(),
+        true => "No augmentation: every epoch sees the same images.".to_owned(),
+        false => {
+            "Augment the training images differently in every epoch (settings below).".to_owned()
+        }
     });
     lines.push(format!(
-        "Choose on validation pictures; judge {} once on test pictures, with intervals at {}.",
+        "Choose on validation images; judge {} once on test images, with intervals at {}.",
         task.primary.metric.as_str().replace('_', " "),
         task.confidence
     ));
     lines
 }
 
-/// The optimizer and how its rate moves.
+/// The optimizer and its learning-rate schedule.
 fn rule(training: &TrainingConfig) -> String {
     let optimizer = &training.optimizer;
     let rule = match optimizer.kind {
@@ -72,8 +76,9 @@ fn rule(training: &TrainingConfig) -> String {
 fn end(training: &TrainingConfig) -> String {
     match &training.early_stopping {
         Some(stopping) => format!(
-            "Stop when validation accuracy has not risen by more than {} for {} epochs; keep the best epoch.",
-            stopping.min_delta, stopping.patience
+            "Stop when validation accuracy has not risen by more than {} for {}; keep the best epoch.",
+            stopping.min_delta,
+            counted(stopping.patience, "epoch")
         ),
         None => "Run all epochs; keep the best one by validation accuracy.".to_owned(),
     }
@@ -126,7 +131,7 @@ fn progressive_resizing(training: &TrainingConfig) -> Option<String> {
         .collect();
     (!steps.is_empty()).then(|| {
         format!(
-            "Begin with smaller pictures, sides times {}, and end with whole ones.",
+            "Start with smaller images, sides times {}, and end with full-size ones.",
             steps.join(", ")
         )
     })
@@ -135,7 +140,7 @@ fn progressive_resizing(training: &TrainingConfig) -> Option<String> {
 fn initial_weights(training: &TrainingConfig) -> Option<String> {
     let path = training.initial_weights.as_ref()?;
     Some(format!(
-        "Begin with the weights of {}; a head of another shape begins anew.",
+        "Start from the weights of {}; a head of another shape starts from random weights.",
         path.display()
     ))
 }
@@ -146,11 +151,11 @@ fn teachers(training: &TrainingConfig) -> Option<String> {
     let teachers: Vec<String> = teachers.map(|path| path.display().to_string()).collect();
     let pictures = match training.progressive_resizing.is_empty() {
         true => "",
-        false => " (of whole pictures)",
+        false => " (for full-size images)",
     };
     Some(format!(
-        "Learn from what trained networks make of the pictures{pictures} as well as from the labels: {}; a share of {} \
-         of the loss, at a temperature of {}.",
+        "Learn from the predictions of teacher networks{pictures} as well as from the labels: {}; a share \
+        of {} of the loss, at a temperature of {}.",
         teachers.join(", "),
         teaching.weight,
         teaching.temperature
@@ -159,7 +164,7 @@ fn teachers(training: &TrainingConfig) -> Option<String> {
 
 fn gradient_limit(training: &TrainingConfig) -> Option<String> {
     let norm = training.max_gradient_norm?;
-    Some(format!("Shorten gradients to a norm of {norm}."))
+    Some(format!("Clip gradients to a norm of {norm}."))
 }
 
 #[cfg(test)]
@@ -210,12 +215,12 @@ mod tests {
                 "Smooth the labels by 0.1.",
                 "Weight the classes in the loss: \"balanced\".",
                 "Mix a share of 1 of the batches: CutMix (alpha 1).",
-                "Begin with smaller pictures, sides times 0.5 until 0.25 of the epochs, 0.75 until 0.5 of \
-                 the epochs, and end with whole ones.",
-                "Begin with the weights of a/model.safetensors; a head of another shape begins anew.",
-                "Learn from what trained networks make of the pictures (of whole pictures) as well as from the labels: a, \
-                 b; a share of 0.7 of the loss, at a temperature of 3.",
-                "Shorten gradients to a norm of 2.",
+                "Start with smaller images, sides times 0.5 until 0.25 of the epochs, 0.75 until 0.5 of the \
+                epochs, and end with full-size ones.",
+                "Start from the weights of a/model.safetensors; a head of another shape starts from random weights.",
+                "Learn from the predictions of teacher networks (for full-size images) as well as from the \
+                labels: a, b; a share of 0.7 of the loss, at a temperature of 3.",
+                "Clip gradients to a norm of 2.",
             ]
         );
     }

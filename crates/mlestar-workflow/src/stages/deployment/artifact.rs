@@ -1,4 +1,4 @@
-//! What stage 7 leaves behind, beside the package itself.
+//! Artifacts of stage 7 besides the package.
 
 use crate::machine::MachineInfo;
 use mlestar_artifact::Artifact;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// One line of `logits.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogitsRow {
-    /// Where the picture comes from.
+    /// Where the image comes from.
     pub origin: String,
     /// The class scores of the trained network.
     pub trained: Vec<f32>,
@@ -17,10 +17,10 @@ pub struct LogitsRow {
     pub exported: Vec<f32>,
 }
 
-/// `parity.json`: the trained network against the exported file over the whole test split.
+/// `parity.json`: the trained network compared with the exported file over the whole test split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ParityArtifact {
-    /// How many pictures were compared.
+    /// How many images were compared.
     pub pictures: usize,
     /// The comparison.
     pub parity: Parity,
@@ -42,20 +42,20 @@ pub struct BenchmarkArtifact {
     pub memory: DeployedMemory,
 }
 
-/// The memory of a program that serves the package, whatever else it holds not counted.
+/// The memory that serving the package takes, without the rest of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeployedMemory {
-    /// Pictures of the largest batch that was predicted.
+    /// Images of the largest batch that was predicted.
     pub batch_size: usize,
-    /// What the weights, the buffers between the layers and such a batch take, computed.
+    /// The computed memory of the weights, the buffers between the layers and such a batch.
     pub computed_bytes: u64,
-    /// By how much the resident memory of the process grew at most, from before the package was opened until it was
-    /// measured; absent where the system does not tell. Memory that the process had to spare already is not in it.
+    /// The largest growth of the process's resident memory, from before the package was opened until it was measured;
+    /// absent where the system does not report it. Memory that the process held in reserve is not counted.
     pub growth_bytes: Option<u64>,
 }
 
 impl DeployedMemory {
-    /// The larger of what was computed and what was measured.
+    /// The larger of the computed and the measured memory.
     pub fn bytes(&self) -> u64 {
         self.growth_bytes.unwrap_or(0).max(self.computed_bytes)
     }

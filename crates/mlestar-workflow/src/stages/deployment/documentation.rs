@@ -9,7 +9,7 @@ use mlestar_model::Architecture;
 use mlestar_report::format;
 use std::fmt::Write;
 
-/// The document that says what the model is, and what the gates say of it.
+/// The model card: what the model is, and the verdicts of the gates.
 pub(super) const MODEL_CARD: &str = "model-card.md";
 
 /// The documents, by file name.
@@ -21,7 +21,7 @@ pub(crate) const DOCUMENTS: [&str; 5] = [
     "troubleshooting.md",
 ];
 
-/// All that the documents are written from.
+/// The facts that the documents are written from.
 pub(crate) struct Facts<'a> {
     pub(crate) config: &'a Config,
     pub(crate) chosen: &'a FinalModel,
@@ -31,7 +31,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) measured: &'a BenchmarkArtifact,
 }
 
-/// Each document's name and text, in the order of [`DOCUMENTS`], with a place for what the gates say.
+/// Each document's name and text, in the order of [`DOCUMENTS`], with a place for the verdicts.
 pub(crate) fn write(facts: &Facts<'_>) -> [(&'static str, String); 5] {
     let texts = [
         model_card(facts),
@@ -44,7 +44,7 @@ pub(crate) fn write(facts: &Facts<'_>) -> [(&'static str, String); 5] {
     DOCUMENTS.map(|name| (name, with_a_place(&texts.next().unwrap_or_default())))
 }
 
-/// A document with a place for what the gates say below its title.
+/// A document with a place for the verdicts below its title.
 fn with_a_place(text: &str) -> String {
     match text.split_once("\n\n") {
         Some((title, rest)) => format!("{title}\n\n{}\n{rest}", verdicts::place()),
@@ -74,14 +74,14 @@ fn model_card(facts: &Facts<'_>) -> String {
     let classes: Vec<String> = chosen.classes.iter().map(|class| escaped(class)).collect();
     let _ = write!(
         text,
-        "A {family} convolutional network that sorts {width} x {height} RGB pictures into \
+        "A {family} convolutional network that sorts {width} x {height} RGB images into \
          {n_classes} classes: {classes}.{averaging}\n\n\
          | | |\n|---|---|\n\
-         | test accuracy | {accuracy} on {n_test} pictures |\n\
+         | test accuracy | {accuracy} on {n_test} images |\n\
          | validation accuracy | {validation} |\n\
          | baseline's test accuracy | {baseline} |\n\
          | parameters | {parameters} |\n\
-         | multiply-adds a picture | {multiply_adds} |\n\
+         | multiply-adds per image | {multiply_adds} |\n\
          | comes from | {origin}, epoch {epoch} of {epochs} |\n\
          | weights (BLAKE3) | `{weights}` |\n\
          | seed | {seed} |\n\n\
@@ -113,9 +113,9 @@ fn model_card(facts: &Facts<'_>) -> String {
         let _ = writeln!(text, "{lengths}\n");
     }
     text.push_str(
-        "Settings were chosen on validation pictures. The test figures hold for pictures like the test \
-         pictures; other cameras, crops or classes need an evaluation of their own. The model always \
-         names one of its classes, also for a picture of none of them.\n",
+        "Settings were chosen on validation images. The test figures hold for images like the test \
+         images; other cameras, crops or classes need an evaluation of their own. The model always names \
+         one of its classes, even for an image of none of them.\n",
     );
     text
 }
@@ -156,8 +156,8 @@ fn interface(facts: &Facts<'_>) -> String {
          ## Anything that runs ONNX\n\n\
          ```python\nimport numpy, onnxruntime\n\
          session = onnxruntime.InferenceSession(\"package/model.onnx\")\n\
-         pictures = numpy.zeros((1, {height}, {width}, 3), numpy.uint8)\n\
-         logits, probabilities = session.run([\"logits\", \"probabilities\"], {{\"{name}\": pictures}})\n```\n",
+         images = numpy.zeros((1, {height}, {width}, 3), numpy.uint8)\n\
+         logits, probabilities = session.run([\"logits\", \"probabilities\"], {{\"{name}\": images}})\n```\n",
         height = manifest.input.height,
         width = manifest.input.width,
         name = manifest.input.name,
@@ -183,10 +183,10 @@ fn requirements(facts: &Facts<'_>) -> String {
     let _ = write!(
         text,
         "\n## Speed\n\nMeasured on {cpu} ({cores} logical cores, {threads} threads).\n\n\
-         | one picture | |\n|---|---|\n\
+         | one image | |\n|---|---|\n\
          | median | {median} |\n| 95th percentile | {p95} |\n| 99th percentile | {p99} |\n\
          | measurements | {n}, after {warm_up} to warm up |\n\n\
-         | batch | pictures a second |\n|---|---|\n",
+         | batch | images per second |\n|---|---|\n",
         cpu = escaped(&machine.cpu_model),
         cores = machine.logical_cores,
         threads = benchmark.threads,
@@ -210,7 +210,8 @@ fn requirements(facts: &Facts<'_>) -> String {
         |bytes| format!("the measuring process grew by {}", format::bytes(bytes)),
     );
     let memory = format!(
-        "about {} in batches of {} ({} of weights and buffers computed, {grew}), and what the program needs besides",
+        "about {} in batches of {} ({} of weights and buffers computed, {grew}), plus what the rest of the \
+        program needs",
         format::bytes(memory.bytes()),
         memory.batch_size,
         format::bytes(memory.computed_bytes),
@@ -231,14 +232,14 @@ fn monitoring(facts: &Facts<'_>) -> String {
     format!(
         "# Monitoring\n\n\
          | watch | expected | act when |\n|---|---|---|\n\
-         | accuracy on pictures labelled later | {accuracy} | its interval lies below that |\n\
+         | accuracy on images labelled later | {accuracy} | its interval lies below that |\n\
          | share of each predicted class | as in the application's own history | a class doubles or vanishes |\n\
-         | mean probability of the predicted class | as in the first week | it falls: the pictures have changed |\n\
+         | mean probability of the predicted class | as in the first week | it falls: the images have changed |\n\
          | latency, 95th percentile | {p95} on the machine of requirements.md | it doubles |\n\
-         | pictures of another size | none | any: they are refused with an error |\n\n\
-         Keep a sample of pictures with the model's answers, and label some of them: accuracy is the only \
-         measure that cannot be fooled by a change of the pictures.\n\n\
-         The exported file agreed with the trained network on {same} of {n} test pictures, logits to {difference:.1e}. \
+         | images of another size | none | any: they are refused with an error |\n\n\
+         Keep a sample of images with the model's predictions, and label some of them: accuracy is the only \
+         measure that cannot be fooled by a change of the images.\n\n\
+         The exported file agreed with the trained network on {same} of {n} test images, logits to {difference:.1e}. \
          The same comparison on a new machine or runtime tells whether it computes the same.\n",
         accuracy = format::fraction(paired.accuracy_b),
         p95 = format::milliseconds(p95),
@@ -254,10 +255,11 @@ fn troubleshooting(facts: &Facts<'_>) -> String {
         "# Troubleshooting\n\n\
          | symptom | cause | remedy |\n|---|---|---|\n\
          | the package is refused: a file was altered | a copy was cut short or edited | copy `package/` again; `model.json` holds the hashes |\n\
-         | a picture is refused for its size | it is not {height} x {width} | scale the shorter side and crop the centre, as in training |\n\
-         | nonsense for every picture | channels in another order, or values already scaled | pass red, green, blue as raw bytes, rows from the top |\n\
+         | an image is refused for its size | it is not {height} x {width} | scale the shorter side and crop the centre, as in training |\n\
+         | nonsense for every image | channels in another order, or values already scaled | pass red, green, blue as raw bytes, rows from the top |\n\
          | slower than in requirements.md | fewer cores, or another process uses them | set the number of threads; send larger batches |\n\
-         | other answers than in training | another runtime, or a damaged file | repeat the comparison with `logits.jsonl` |\n",
+         | other predictions than in training | another runtime, or a damaged file | repeat the comparison \
+         with `logits.jsonl` |\n",
         height = input.height,
         width = input.width,
     )

@@ -1,4 +1,4 @@
-//! Texts that may hold anything, in Markdown.
+//! Arbitrary text in Markdown.
 
 /// `text` as Markdown that shows it as it is: on one line, with every character escaped that Markdown or HTML reads.
 pub(super) fn escaped(text: &str) -> String {

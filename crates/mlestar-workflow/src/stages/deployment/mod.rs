@@ -1,5 +1,5 @@
-//! Stage 7, deployment preparation: a package, proof that it equals what was trained, its speed,
-//! size and memory, and documentation.
+//! Stage 7, deployment preparation: a package, proof that it matches the trained model, its speed, size and memory,
+//! and documentation.
 
 mod artifact;
 mod documentation;
@@ -30,7 +30,7 @@ pub(crate) const PACKAGE: &str = "package";
 /// The folder of the documents.
 pub(crate) const DOCS: &str = "docs";
 
-/// Pictures that the benchmark predicts in turn.
+/// Images that the benchmark predicts in turn.
 const BENCHMARK_PICTURES: usize = 256;
 
 /// Packages the final model, proves and measures the package, and documents it.
@@ -57,9 +57,9 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         &provenance(context, &chosen),
     )?;
 
-    let test = context.read_test("equality of the exported model with the trained one")?;
+    let test = context.read_test("parity of the exported model with the trained one")?;
     let trained = context.logits("trained model", &model, &test, &chosen.normalization)?;
-    // What is compared is what a user will load: the file, not what was just in memory.
+    // Compare what a user will load: the file, not the model in memory.
     let exported = onnx::read(&folder.join(ONNX_FILE))?;
     let exported = exported_logits(context, &exported, &test)?;
     let n_classes = chosen.classes.len();
@@ -121,7 +121,7 @@ fn measure(
     })
 }
 
-/// What the package says of where it comes from.
+/// The origin that the package records.
 fn provenance(context: &StageContext<'_>, chosen: &FinalModel) -> BTreeMap<String, String> {
     [
         ("project", context.config.project.name.clone()),
@@ -156,7 +156,7 @@ fn exported_logits(
     Ok(logits)
 }
 
-/// `logits.jsonl`: what both models say of every test picture.
+/// `logits.jsonl`: the scores of both models for every test image.
 fn write_logits(
     context: &StageContext<'_>,
     test: &Arc<ImageSet>,
@@ -186,7 +186,7 @@ fn write_logits(
     Ok(file.commit()?)
 }
 
-/// Some test pictures, interleaved, for the benchmark. Only their number matters: the work does not
+/// Some test images, interleaved, for the benchmark. Only their number matters: the work does not
 /// depend on what they show.
 fn sample(test: &ImageSet) -> Vec<u8> {
     (0..test.len().min(BENCHMARK_PICTURES))

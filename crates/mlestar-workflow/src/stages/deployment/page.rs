@@ -43,7 +43,7 @@ pub(super) fn render(facts: &Facts<'_>) -> Result<String, WorkflowError> {
             format!("{} of {}", parity.same_top1, parity.n),
         ),
         KeyFigure::new(
-            "memory of predicting",
+            "memory for predicting",
             format::bytes(facts.measured.memory.bytes()),
         )
         .interval(format!("batches of {}", facts.measured.memory.batch_size)),
@@ -61,7 +61,7 @@ pub(super) fn render(facts: &Facts<'_>) -> Result<String, WorkflowError> {
         .section(Section::new("Package").block(files))
         .section(Section::new("Speed").block(
             ChartFigure::new(throughput(facts)?).caption(
-                "Pictures a second by batch size, on this machine, preprocessing included.",
+                "Images per second by batch size, on this machine, preprocessing included.",
             ),
         ))
         .section(Section::new("Documents").block(documents))
@@ -86,7 +86,7 @@ fn throughput(facts: &Facts<'_>) -> Result<mlestar_report::Svg, WorkflowError> {
         .collect();
     Ok(charts::horizontal_bars(&charts::HorizontalBars {
         title: "Throughput",
-        value_label: "pictures a second",
+        value_label: "images per second",
         bars: &bars,
         limit: None,
     })?)

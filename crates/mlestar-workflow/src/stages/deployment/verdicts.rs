@@ -1,4 +1,4 @@
-//! What the gates said, in the package and its documents.
+//! The verdicts of the gates, in the package and its documents.
 
 use super::documentation::{DOCUMENTS, MODEL_CARD};
 use super::markdown::escaped;
@@ -10,7 +10,7 @@ use mlestar_export::package::{GateRecord, MANIFEST_FILE, record_gates};
 use mlestar_gates::{RunVerdict, StageVerdict, Status};
 use std::fmt::Write;
 
-/// What stands before and after the part of a document that the gates write.
+/// The marks around the part of a document that holds the verdicts.
 const BEGIN: &str = "<!-- gates -->\n";
 const END: &str = "<!-- /gates -->\n";
 
@@ -33,7 +33,7 @@ pub(super) fn records(verdict: &RunVerdict) -> Vec<GateRecord> {
         .collect()
 }
 
-/// A document with what the gates said in the place that it has for that.
+/// A document with the verdicts filled in.
 pub(super) fn with_gates(document: &str, name: &str, gates: &[GateRecord]) -> String {
     let Some((before, after)) = around(document) else {
         return document.to_owned();
@@ -45,7 +45,7 @@ pub(super) fn with_gates(document: &str, name: &str, gates: &[GateRecord]) -> St
     format!("{before}{BEGIN}{text}{END}{after}")
 }
 
-/// A document without what the gates said.
+/// A document without the verdicts.
 pub(crate) fn without_gates(document: &str) -> String {
     match around(document) {
         Some((before, after)) => format!("{before}{BEGIN}{END}{after}"),
@@ -64,7 +64,7 @@ fn around(document: &str) -> Option<(&str, &str)> {
     Some((before, after))
 }
 
-/// The worst that a gate said.
+/// The worst verdict of the gates.
 fn worst(gates: &[GateRecord]) -> Option<&str> {
     let severity = |status: &str| {
         Status::ALL
@@ -102,7 +102,7 @@ fn model_card(gates: &[GateRecord]) -> String {
     text
 }
 
-/// What the other documents say: where to look.
+/// The note in the other documents: where to look.
 fn pointer(gates: &[GateRecord]) -> String {
     match worst(gates) {
         None | Some("PASS") => String::new(),
@@ -113,10 +113,10 @@ fn pointer(gates: &[GateRecord]) -> String {
     }
 }
 
-/// Writes what the gates said into the manifest of the package and into its documents, in place of what stood there, and
-/// their new hashes into the manifest of the run. Nothing else changes: no measurement is repeated, no picture is read.
+/// Writes the verdicts into the manifest of the package and into its documents, in place of earlier ones, and the new
+/// hashes into the manifest of the run. Nothing else changes: no measurement is repeated, no image is read.
 ///
-/// A file that is not what stage 7 wrote is left alone, so that its gate still sees that. Says whether anything was
+/// A file that is not what stage 7 wrote is left alone, so its gate still sees that. Returns whether anything was
 /// written: the same verdicts change nothing.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! What stage 5 leaves behind.
+//! Artifacts of stage 5.
 
 use mlestar_artifact::{Artifact, ContentHash};
 use mlestar_eval::EvaluationSummary;
@@ -11,9 +11,9 @@ pub struct EvaluationResults {
     pub model: ContentHash,
     /// All metrics with their intervals.
     pub summary: EvaluationSummary,
-    /// Curves, one entry a class.
+    /// Curves, one entry per class.
     pub curves: Vec<ClassCurves>,
-    /// The mistakes that the model was surest of, worst first.
+    /// The most confident mistakes, worst first.
     pub mistakes: Vec<Mistake>,
 }
 
@@ -22,7 +22,7 @@ impl Artifact for EvaluationResults {
     const VERSION: u32 = 2;
 }
 
-/// One class against the rest, thinned to at most 200 points a curve, with more than 1,000 classes to fewer.
+/// One class against the rest, thinned to at most 200 points per curve, and to fewer with more than 1,000 classes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassCurves {
     /// The class.
@@ -36,22 +36,22 @@ pub struct ClassCurves {
 /// The points of a receiver operating characteristic, both lists in the same order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RocPoints {
-    /// Fraction of the other classes' pictures that are called this class.
+    /// Fraction of the other classes' images that are predicted as this class.
     pub false_positive_rate: Vec<f64>,
-    /// Fraction of this class's pictures that are called so.
+    /// Fraction of this class's images that are predicted as it.
     pub true_positive_rate: Vec<f64>,
 }
 
 /// The points of a precision-recall curve, both lists in the same order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PrecisionRecallPoints {
-    /// Fraction of this class's pictures that are called so.
+    /// Fraction of this class's images that are predicted as it.
     pub recall: Vec<f64>,
-    /// Fraction of the pictures called so that are.
+    /// Fraction of the images predicted as this class that belong to it.
     pub precision: Vec<f64>,
 }
 
-/// A picture that the model got wrong.
+/// A misclassified image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mistake {
     /// Its index in the test split.
@@ -60,10 +60,10 @@ pub struct Mistake {
     pub origin: String,
     /// Its class.
     pub truth: String,
-    /// What the model said.
+    /// The predicted class.
     pub predicted: String,
-    /// The probability that the model gave to what it said.
+    /// The probability of the predicted class.
     pub confidence: f64,
-    /// The probability that the model gave to the truth.
+    /// The probability of the true class.
     pub probability_of_truth: f64,
 }

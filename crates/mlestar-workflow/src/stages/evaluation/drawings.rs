@@ -40,14 +40,14 @@ impl Drawings {
     }
 }
 
-/// Up to so many classes the confusion matrix shows all of them.
+/// With up to this many classes, the confusion matrix shows all of them.
 const MOST_IN_CONFUSION: usize = 250;
-/// How many it shows of more: those with the most mistakes, which are what it is looked at for.
+/// With more classes, it shows this many: those with the most mistakes.
 const SHOWN_OF_MORE: usize = 100;
 
 fn confusion(results: &EvaluationResults, cells: charts::CellValue) -> Result<Svg, WorkflowError> {
     let what = match cells {
-        charts::CellValue::Counts => "pictures",
+        charts::CellValue::Counts => "images",
         charts::CellValue::RowFractions => "fraction of the true class",
     };
     let matrix = &results.summary.confusion;
@@ -55,7 +55,7 @@ fn confusion(results: &EvaluationResults, cells: charts::CellValue) -> Result<Sv
     let shown = most_confused(matrix, MOST_IN_CONFUSION, SHOWN_OF_MORE);
     let title = match shown.len() == n_classes {
         true => format!("Confusion matrix, {what}"),
-        // The pictures that were taken for a class that is not shown are in no cell.
+        // The images that were classified as a class that is not shown are in no cell.
         false => format!(
             "Confusion matrix, {what}: the {} of {n_classes} classes with the most mistakes, among themselves",
             shown.len()
@@ -74,7 +74,7 @@ fn confusion(results: &EvaluationResults, cells: charts::CellValue) -> Result<Sv
     })?)
 }
 
-/// All classes, in order; of more than `most`, the `shown` that were most often mistaken or taken for.
+/// All classes, in order; if there are more than `most`, the `shown` ones with the most mistakes.
 fn most_confused(matrix: &ConfusionMatrix, most: usize, shown: usize) -> Vec<usize> {
     let n_classes = matrix.n_classes();
     let mut chosen: Vec<usize> = (0..n_classes).collect();
@@ -171,7 +171,7 @@ fn reliability(results: &EvaluationResults) -> Result<Svg, WorkflowError> {
         })
         .collect();
     Ok(charts::reliability(&charts::ReliabilityDiagram {
-        title: "Reliability: is the model as right as it is sure?",
+        title: "Reliability: accuracy by confidence",
         bins: &bins,
         expected_calibration_error: Some(reliability.expected_calibration_error),
     })?)

@@ -8,7 +8,7 @@ use mlestar_report::format;
 /// How many mistakes are kept.
 const MISTAKES: usize = 48;
 
-/// The mistakes that the model was surest of, surest first; ties in the order of the images.
+/// The most confident mistakes first; ties in the order of the images.
 pub(super) fn most_confident(
     predictions: &Predictions,
     classes: &[String],
@@ -48,7 +48,7 @@ pub(super) fn list(
     csv(head, rows)
 }
 
-/// The indices of the images that the model got wrong.
+/// The indices of the misclassified images.
 fn all(predictions: &Predictions) -> Vec<usize> {
     let mut wrong: Vec<usize> = (0..predictions.len())
         .filter(|index| predictions.predicted(*index) != predictions.label(*index))

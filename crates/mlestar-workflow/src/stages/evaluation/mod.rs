@@ -1,4 +1,4 @@
-//! Stage 5, results evaluation: what the trained model does on pictures that it has never seen.
+//! Stage 5, results evaluation: how the trained model performs on images that it has never seen.
 
 mod artifact;
 mod drawings;
@@ -22,17 +22,17 @@ use mlestar_train::checkpoint;
 pub const RESULTS: &str = "evaluation_results.json";
 /// Every mistake with its file: a file of its stage's folder.
 pub(crate) const MISTAKES: &str = "mistakes.csv";
-/// Where the charts of an evaluation stand in its stage's folder.
+/// The folder of an evaluation's charts in its stage's folder.
 pub(crate) const DRAWINGS: &str = "visualizations/";
 
 /// Curves are thinned to this many points: more cannot be seen.
 const CURVE_POINTS: usize = 200;
-/// With many classes each curve has fewer, so that all have about so many together: the file would be huge.
+/// With many classes each curve has fewer points: about this many together, which keeps the file small.
 const ALL_CURVE_POINTS: usize = 200_000;
 /// Points that a curve has at least.
 const FEWEST_CURVE_POINTS: usize = 10;
 
-/// Evaluates the best checkpoint of stage 4 on the test pictures.
+/// Evaluates the best checkpoint of stage 4 on the test images.
 ///
 /// # Errors
 /// When the checkpoint or the data cannot be read, or the run folder cannot be written.
@@ -62,7 +62,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     context.write_text("evaluation_report.html", &page)
 }
 
-/// What stage 1 found that makes the accuracy on test pictures too good.
+/// The findings of stage 1 that make the accuracy on test images too good.
 fn flattering(context: &StageContext<'_>) -> Result<Vec<String>, WorkflowError> {
     let analysis: SituationAnalysis =
         context.upstream(Stage::SituationAnalysis, situation_analysis::ARTIFACT)?;
@@ -73,14 +73,14 @@ fn flattering(context: &StageContext<'_>) -> Result<Vec<String>, WorkflowError> 
         .collect())
 }
 
-/// Everything that is said of one model's answers, for the baseline here and for the final model in stage 6.
+/// The evaluation of one model's predictions: of the baseline here, and of the final model in stage 6.
 pub(crate) struct Evaluation {
     pub(crate) results: EvaluationResults,
     pub(crate) drawings: Drawings,
 }
 
 impl Evaluation {
-    /// Of the answers of the model whose weights have the hash `model`.
+    /// Evaluates the predictions of the model whose weights have the hash `model`.
     pub(crate) fn of(
         context: &StageContext<'_>,
         predictions: &Predictions,
@@ -117,8 +117,8 @@ impl Evaluation {
 }
 
 impl EvaluationResults {
-    /// All that is said of the answers of the model whose weights have the hash `model`. `origin` says where a picture
-    /// comes from.
+    /// Evaluates the predictions of the model whose weights have the hash `model`. `origin` says where an image comes
+    /// from.
     pub(crate) fn of(
         predictions: &Predictions,
         classes: &[String],
@@ -135,7 +135,7 @@ impl EvaluationResults {
     }
 }
 
-/// One-versus-rest ROC and precision-recall curves, one entry a class.
+/// One-versus-rest ROC and precision-recall curves, one entry per class.
 fn curves(
     predictions: &Predictions,
     classes: &[String],

@@ -10,7 +10,7 @@ use mlestar_report::{
     Table, format, thumbnail,
 };
 
-/// Right answers that are shown for comparison.
+/// Correct predictions that are shown for comparison.
 const RIGHT_ANSWERS: usize = 12;
 
 pub(super) fn render(
@@ -24,9 +24,9 @@ pub(super) fn render(
     let summary = &results.summary;
     let about = Section::new("What this page is about").block(Callout::info(
         "The baseline",
-        "All figures, charts and mistakes on this page are those of the baseline, the model that stage 4 trained. What \
-         ships is the final model, which stage 6 chooses: its evaluation stands in \
-         6-refinement/final_report.html, beside the baseline's.",
+        "All figures, charts and mistakes on this page are those of the baseline, the model that stage 4 \
+        trained. The final model, which stage 6 selects, is the one that ships. \
+        6-refinement/final_report.html shows its evaluation next to the baseline's.",
     ));
     let about = warnings.iter().fold(about, |about, warning| {
         about.block(Callout::warning(
@@ -37,7 +37,7 @@ pub(super) fn render(
     let mut page = Page::new("Evaluation of the baseline")
         .project("MLE-Star")
         .subtitle(format!(
-            "{}: {} test pictures, intervals at {}",
+            "{}: {} test images, intervals at {}",
             config.project.name,
             format::count(summary.n_samples),
             summary.confidence
@@ -48,7 +48,7 @@ pub(super) fn render(
         page = page.section(section);
     }
     let links = vec![
-        Link::new("predictions.jsonl", "predictions.jsonl").note("one line a test picture"),
+        Link::new("predictions.jsonl", "predictions.jsonl").note("one line per test image"),
         Link::new(RESULTS, RESULTS),
         Link::new(
             "Evaluation of the final model",
@@ -59,7 +59,7 @@ pub(super) fn render(
     Ok(page.section(Section::new("Files").block(links)).render())
 }
 
-/// What an evaluation has to say of its model: figures, classes, confusions, curves, pictures.
+/// The sections of an evaluation: figures, classes, confusions, curves, images.
 pub(crate) fn sections(
     evaluation: &Evaluation,
     predictions: &Predictions,
@@ -76,13 +76,13 @@ pub(crate) fn sections(
             ]))
             .block(confused_pairs(results)),
         Section::new("Thresholds")
-            .intro("How well each class is told from the rest, whatever threshold is used.")
+            .intro("How well each class is separated from the rest, over all thresholds.")
             .block(Block::columns(vec![
                 ChartFigure::new(drawings.roc.clone()).into(),
                 ChartFigure::new(drawings.precision_recall.clone()).into(),
             ])),
         Section::new("Confidence").block(ChartFigure::new(drawings.reliability.clone()).caption(
-            "Pictures are grouped by the probability of the predicted class. Bars below the \
+            "Images are grouped by the probability of the predicted class. Bars below the \
                  diagonal mean overconfidence.",
         )),
         pictures(results, predictions, test)?,
@@ -119,7 +119,7 @@ fn figures(results: &EvaluationResults) -> Section {
 fn per_class(results: &EvaluationResults, drawings: &Drawings) -> Section {
     let mut table = Table::new("Each class")
         .column(Column::text("class"))
-        .column(Column::number("pictures", ""))
+        .column(Column::number("images", ""))
         .column(Column::number("precision", "fraction"))
         .column(Column::number("recall", "fraction"))
         .column(Column::text("recall interval"))
@@ -150,7 +150,7 @@ fn confused_pairs(results: &EvaluationResults) -> Table {
     let mut table = Table::new("Most confused pairs")
         .column(Column::text("truth"))
         .column(Column::text("predicted"))
-        .column(Column::number("pictures", ""))
+        .column(Column::number("images", ""))
         .column(Column::number("of the true class", "fraction"));
     for pair in results.summary.most_confused.iter().take(10) {
         table = table.row(Row::new([
@@ -168,18 +168,19 @@ fn pictures(
     predictions: &Predictions,
     test: &ImageSet,
 ) -> Result<Section, WorkflowError> {
-    let mut wrong = PictureGrid::new("The mistakes that the model was surest of");
+    let mut wrong = PictureGrid::new("The most confident mistakes");
     for mistake in &results.mistakes {
         wrong = wrong.picture(picture(mistake.index, predictions, test)?);
     }
-    let mut right = PictureGrid::new("Some right answers");
+    let mut right = PictureGrid::new("Some correct predictions");
     let step = (test.len() / RIGHT_ANSWERS).max(1);
     for index in (0..test.len()).step_by(step).take(RIGHT_ANSWERS) {
         if predictions.predicted(index) == predictions.label(index) {
             right = right.picture(picture(index, predictions, test)?);
         }
     }
-    let list = Link::new(MISTAKES, MISTAKES).note("every mistake with its file, the surest first");
+    let list =
+        Link::new(MISTAKES, MISTAKES).note("every mistake with its file, the most confident first");
     let section = Section::new("Images").block(wrong).block(vec![list]);
     Ok(section.block(right))
 }

@@ -1,4 +1,4 @@
-//! What stage 4 leaves behind.
+//! Artifacts of stage 4.
 
 use mlestar_artifact::Artifact;
 use mlestar_data::Normalization;
@@ -16,14 +16,14 @@ pub struct TrainingSummary {
     pub parameters: u64,
     /// The names of the classes, in the order of the network's outputs.
     pub classes: Vec<String>,
-    /// Mean and standard deviation that pictures are normalised with.
+    /// Mean and standard deviation that images are normalised with.
     pub normalization: Normalization,
     /// The seed.
     pub seed: u64,
     /// How exactly convolutions were computed in training.
     #[serde(default)]
     pub precision: Precision,
-    /// Pictures a step.
+    /// Images per step.
     pub batch_size: usize,
     /// Epochs that were asked for.
     pub epochs_planned: usize,
@@ -31,22 +31,22 @@ pub struct TrainingSummary {
     pub epochs_run: usize,
     /// Why it ended.
     pub stopped: StopReason,
-    /// What was done about accidents: a loss that was not finite, exhausted memory.
+    /// The remedies that were applied, as after a loss that was not finite or exhausted memory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<Remedy>,
     /// The epoch (from 1) whose weights are kept: highest validation accuracy.
     pub best_epoch: usize,
-    /// How many validation pictures there are.
+    /// Number of validation images.
     pub validation_pictures: usize,
     /// Top-1 accuracy of the best epoch on them.
     pub validation_accuracy: f64,
     /// Cross-entropy on them, in nats.
     pub validation_loss: f64,
-    /// How many training pictures the next figure rests on.
+    /// Number of training images that the next figure is measured on.
     pub train_pictures: usize,
-    /// Top-1 accuracy of the best epoch on training pictures, without augmentation.
+    /// Top-1 accuracy of the best epoch on training images, without augmentation.
     pub train_accuracy: f64,
-    /// Training accuracy less validation accuracy.
+    /// Training accuracy minus validation accuracy.
     pub overfitting_gap: f64,
 }
 
@@ -62,19 +62,18 @@ pub struct TrainingTiming {
     pub training_seconds: f64,
     /// Seconds of all validations.
     pub validation_seconds: f64,
-    /// Seconds from the beginning to the first step, of the last time that the training was begun or gone on with;
-    /// absent where no step was left.
+    /// Seconds until the first step, from the last start or resume of the training; absent where no step was left.
     pub seconds_before_first_step: Option<f64>,
     /// Seconds of that step: on a GPU, kernels are compiled and chosen in it.
     pub first_step_seconds: Option<f64>,
-    /// Training pictures a second, validation not counted.
+    /// Training images per second, validation not counted.
     pub images_per_second: f64,
     /// Seconds of the steps of each epoch.
     pub epoch_seconds: Vec<f64>,
 }
 
 impl TrainingTiming {
-    /// How long the epochs of a training took, those before it was gone on with included.
+    /// The time of the epochs of a training, including those before it was resumed.
     pub(crate) fn of(outcome: &FitOutcome<ImageClassifier>) -> Self {
         let seconds: f64 = outcome.history.iter().map(|epoch| epoch.seconds).sum();
         let images_of = |epoch: &EpochRecord| epoch.images_per_second * epoch.seconds;
@@ -93,7 +92,7 @@ impl TrainingTiming {
         }
     }
 
-    /// Seconds of training and validation together: what a limit of time is about.
+    /// Seconds of training and validation together, which a limit on time covers.
     pub fn total_seconds(&self) -> f64 {
         self.training_seconds + self.validation_seconds
     }

@@ -18,14 +18,14 @@ use mlestar_model::ImageClassifier;
 use mlestar_train::FitRequest;
 use std::sync::Arc;
 
-/// The training pictures that the overfitting gap is measured on, at most. 10,000 give a standard
+/// The training images that the overfitting gap is measured on, at most. 10,000 give a standard
 /// error below half a point.
 const TRAIN_PICTURES_FOR_GAP: usize = 10_000;
 
 /// How long a training took: a file of its folder.
 pub(crate) const TIMING: &str = "training_timing.json";
 
-/// Trains the baseline and records what its best epoch says of validation and training pictures.
+/// Trains the baseline and records the predictions of its best epoch for validation and training images.
 ///
 /// # Errors
 /// When the data cannot be read, training fails or is interrupted, or the run folder cannot be
@@ -102,7 +102,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     context.write_text("training_report.html", &page)
 }
 
-/// A stratified part of the training pictures, without augmentation.
+/// A stratified part of the training images, without augmentation.
 fn training_subset(train: &ImageSet, seed: u64) -> Result<ImageSet, WorkflowError> {
     if train.len() <= TRAIN_PICTURES_FOR_GAP {
         return Ok(train.clone());

@@ -36,11 +36,10 @@ pub(super) fn render(
         KeyFigure::new("overfitting gap", format::fraction(summary.overfitting_gap)),
         KeyFigure::new("best epoch", format!("{}", summary.best_epoch)),
         KeyFigure::new("training time", format::seconds(timing.training_seconds)).interval(times),
-        KeyFigure::new("throughput", format::number(timing.images_per_second, 0))
-            .unit("pictures/s"),
+        KeyFigure::new("throughput", format::number(timing.images_per_second, 0)).unit("images/s"),
     ]);
     let links = Section::new("Files").block(vec![
-        Link::new("metrics.jsonl", "metrics.jsonl").note("one line an epoch"),
+        Link::new("metrics.jsonl", "metrics.jsonl").note("one line per epoch"),
         Link::new("training_summary.json", "training_summary.json"),
         Link::new(
             "validation_predictions.jsonl",
@@ -83,8 +82,8 @@ pub(crate) fn curves(best_epoch: usize, history: &[EpochRecord]) -> Result<Secti
         learning_rates: &column(|epoch| epoch.learning_rate),
     })?;
     let learning = ChartFigure::new(learning).caption(
-        "Training figures are those of augmented images as they were seen, with dropout; \
-         validation figures are those of whole images after the epoch.",
+        "Training figures are measured during the epoch, on augmented images and with dropout. Validation \
+        figures are measured after the epoch, on whole images.",
     );
     let rate = ChartFigure::new(rate).caption("At the end of each epoch.");
     Ok(Section::new("Curves").block(Block::columns(vec![learning.into(), rate.into()])))

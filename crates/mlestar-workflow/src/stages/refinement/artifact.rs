@@ -1,5 +1,6 @@
-//! What stage 6 leaves behind.
+//! Artifacts of stage 6.
 
+use crate::words::counted;
 use mlestar_artifact::{Artifact, ContentHash};
 use mlestar_data::Normalization;
 use mlestar_eval::McNemar;
@@ -40,7 +41,7 @@ pub struct Opportunity {
 /// `study.json`: the search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StudyArtifact {
-    /// Every trial, the best one, and what mattered.
+    /// Every trial, the best one, and which settings mattered.
     pub report: StudyReport,
 }
 
@@ -49,7 +50,7 @@ impl Artifact for StudyArtifact {
     const VERSION: u32 = 1;
 }
 
-/// Which model was chosen on the validation pictures.
+/// Which model was chosen on the validation images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
@@ -59,7 +60,7 @@ pub enum Choice {
     Refined,
 }
 
-/// Why the chosen model was chosen.
+/// The reason for the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -67,9 +68,9 @@ pub enum Reason {
     NotSearched,
     /// No trial was better than the baseline's settings: nothing was trained again.
     NothingBetterFound,
-    /// The final training was not better than the baseline on the validation pictures.
+    /// The final training was not better than the baseline on the validation images.
     NoBetterWhenTrained,
-    /// The final training was better than the baseline on the validation pictures.
+    /// The final training was better than the baseline on the validation images.
     Better,
 }
 
@@ -84,10 +85,10 @@ impl Reason {
                 "The baseline is kept: no trial was better than its settings, so nothing was trained again."
             }
             Self::NoBetterWhenTrained => {
-                "The baseline is kept: the final training was not better than it on the validation pictures."
+                "The baseline is kept: the final training was not better than it on the validation images."
             }
             Self::Better => {
-                "The refined model is taken: its training was better than the baseline on the validation pictures."
+                "The refined model is selected: its training was better than the baseline on the validation images."
             }
         }
     }
@@ -114,13 +115,13 @@ pub struct FinalModel {
     pub code_version: String,
     /// The classes in the order of the network's outputs.
     pub classes: Vec<String>,
-    /// Mean and standard deviation that pictures are normalised with.
+    /// Mean and standard deviation that images are normalised with.
     pub normalization: Normalization,
     /// Epochs that its training ran; `training.epochs` were planned.
     pub epochs_run: usize,
     /// The epoch whose weights these are.
     pub best_epoch: usize,
-    /// Its accuracy on the validation pictures, on which it was chosen.
+    /// Its accuracy on the validation images, on which it was chosen.
     pub validation_accuracy: f64,
     /// The baseline's accuracy on them.
     pub baseline_validation_accuracy: f64,
@@ -130,19 +131,19 @@ pub struct FinalModel {
     pub final_training: Option<FinalTraining>,
 }
 
-/// What the final training of stage 6 gave.
+/// The result of the final training of stage 6.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FinalTraining {
     /// Epochs that it ran.
     pub epochs_run: usize,
     /// Its best epoch.
     pub best_epoch: usize,
-    /// The accuracy of that epoch on the validation pictures.
+    /// The accuracy of that epoch on the validation images.
     pub validation_accuracy: f64,
 }
 
 impl FinalModel {
-    /// How the lengths of the two trainings that are compared differ; none where they do not or only one was trained.
+    /// How the lengths of the two compared trainings differ; none where they do not, or where there was only one.
     pub fn unequal_lengths(&self) -> Option<String> {
         let training = self.final_training?;
         let (baseline, refined) = (self.baseline_epochs_run, training.epochs_run);
@@ -152,8 +153,9 @@ impl FinalModel {
                 false => ("baseline's training", "loss"),
             };
             format!(
-                "The final training ran {refined} epochs, the baseline's {baseline}: a part of a {share} may come from \
-                 the {longer} being longer and not from its settings."
+                "The final training ran {}, the baseline's {baseline}: part of any {share} \
+                may come from the length of the {longer}, not from its settings.",
+                counted(refined, "epoch")
             )
         })
     }
@@ -164,12 +166,12 @@ impl Artifact for FinalModel {
     const VERSION: u32 = 3;
 }
 
-/// `comparison.json`: the chosen model against the baseline on the same test pictures.
+/// `comparison.json`: the chosen model against the baseline on the same test images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Which model was chosen.
     pub choice: Choice,
-    /// Baseline (a) and chosen model (b), paired by picture.
+    /// Baseline (a) and chosen model (b), paired by image.
     pub paired: McNemar,
 }
 

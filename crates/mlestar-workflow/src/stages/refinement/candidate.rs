@@ -29,21 +29,21 @@ pub(super) fn best_config(config: &Config, study: &StudyReport) -> Result<Config
     })
 }
 
-/// How the final training is to be done.
+/// The settings of the final training.
 fn final_training(best: &Config) -> TrainingConfig {
     let epochs = best.refinement.final_epochs;
     search::with_epochs(&best.training, epochs.unwrap_or(best.training.epochs))
 }
 
-/// Whether a training with these settings would be the baseline's over again.
+/// Whether a training with these settings would repeat the baseline's.
 fn is_baseline(config: &Config, best: &Config) -> bool {
     final_training(best) == config.training
         && best.model == config.model
         && best.augmentation == config.augmentation
 }
 
-/// Trains with the best settings of the search, on all training pictures; nothing where that would be the training of
-/// the baseline over again.
+/// Trains with the best settings of the search, on all training images. Does nothing where that would repeat the
+/// baseline's training.
 pub(super) fn train_candidate(
     context: &mut StageContext<'_>,
     baseline: &TrainingSummary,
@@ -108,8 +108,8 @@ pub(super) fn train_candidate(
     }))
 }
 
-/// Whether what stands in `output` is the beginning of this training. A search that went on may have found other
-/// settings than those that were trained with before.
+/// Whether `output` holds the beginning of this training. A resumed search may have found other settings than those
+/// that the earlier training used.
 fn is_begun(output: &Path, best: &Config, model: &ModelSpec, training: &TrainingConfig) -> bool {
     ["last", "previous"].iter().any(|name| {
         let folder = output.join("checkpoints").join(name);
@@ -122,7 +122,7 @@ fn is_begun(output: &Path, best: &Config, model: &ModelSpec, training: &Training
     })
 }
 
-/// Removes a training that is not gone on with.
+/// Removes a training that is not resumed.
 fn remove(output: &Path) -> Result<(), WorkflowError> {
     match std::fs::remove_dir_all(output) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
@@ -135,8 +135,8 @@ fn remove(output: &Path) -> Result<(), WorkflowError> {
     }
 }
 
-/// Takes the candidate when it is better on the validation pictures, the baseline otherwise, and
-/// copies the chosen weights to `final/`.
+/// Selects the candidate when it is better on the validation images, the baseline otherwise, and copies the chosen
+/// weights to `final/`.
 pub(super) fn choose(
     context: &StageContext<'_>,
     baseline: &TrainingSummary,

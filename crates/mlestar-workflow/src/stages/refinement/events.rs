@@ -13,7 +13,7 @@ const METRIC: &str = "validation/accuracy";
 
 /// Writes the events of every trial of a study, those that were taken over from an earlier one included.
 pub(super) fn write(context: &StageContext<'_>, study: &StudyReport) -> Result<(), WorkflowError> {
-    // A search that went on has left those of its first trials.
+    // A resumed search already has those of its first trials.
     let all = context.path(TRIAL_EVENTS);
     if let Err(source) = fs::remove_dir_all(&all)
         && source.kind() != io::ErrorKind::NotFound

@@ -1,4 +1,4 @@
-//! The page about the model that ships: the evaluation of stage 5 over again, of the final model.
+//! The page about the final model: the evaluation of stage 5, applied to it.
 
 use super::page::Outcome;
 use super::{Choice, Examined, FINAL_MODEL, PREDICTIONS, REPORT};
@@ -8,7 +8,7 @@ use crate::stages::implementation::curves;
 use mlestar_report::{Column, Link, Row, Section, Table, format};
 use mlestar_train::EpochRecord;
 
-/// All that the page is written from.
+/// The facts that the page is written from.
 pub(super) struct FinalReport<'a> {
     pub(super) outcome: &'a Outcome<'a>,
     /// Of the baseline.
@@ -38,7 +38,7 @@ impl FinalReport<'_> {
                 "Evaluation of the baseline",
                 "../5-evaluation/evaluation_report.html",
             ),
-            Link::new(PREDICTIONS, PREDICTIONS).note("one line a test picture"),
+            Link::new(PREDICTIONS, PREDICTIONS).note("one line per test image"),
             Link::new(RESULTS, RESULTS),
             Link::new(FINAL_MODEL, FINAL_MODEL),
         ];
@@ -49,11 +49,11 @@ impl FinalReport<'_> {
     }
 }
 
-/// What became of each class.
+/// The figures of each class with both models.
 fn side_by_side(baseline: &EvaluationResults, chosen: &EvaluationResults) -> Section {
     let mut table = Table::new("Recall and precision, baseline and final model")
         .column(Column::text("class"))
-        .column(Column::number("pictures", ""))
+        .column(Column::number("images", ""))
         .column(Column::number("recall, baseline", "fraction"))
         .column(Column::number("recall, final", "fraction"))
         .column(Column::number("difference", ""))

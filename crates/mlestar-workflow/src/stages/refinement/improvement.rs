@@ -1,15 +1,16 @@
-//! What an evaluation suggests, each suggestion with the figure that it rests on.
+//! What an evaluation suggests, each suggestion with its figure.
 
 use super::{ImprovementAnalysis, Opportunity};
 use crate::config::Config;
 use crate::stages::evaluation::EvaluationResults;
 use crate::stages::implementation::TrainingSummary;
+use crate::words::counted;
 
 /// A class this far below the mean recall is weak.
 const WEAK_CLASS_MARGIN: f64 = 0.05;
 /// A pair that takes this share of a class is worth naming.
 const CONFUSED_FRACTION: f64 = 0.05;
-/// Below this training accuracy the network has not learned its own pictures.
+/// Below this training accuracy the network has not learned its training images.
 const UNDERFITTING_ACCURACY: f64 = 0.95;
 /// A calibration error above this is visible in a reliability diagram.
 const CALIBRATION_ERROR: f64 = 0.05;
@@ -53,7 +54,7 @@ fn underfitting(training: &TrainingSummary) -> Option<Opportunity> {
     (training.train_accuracy < UNDERFITTING_ACCURACY).then(|| Opportunity {
         kind: "underfitting".into(),
         finding: format!(
-            "accuracy on the training pictures themselves is {:.4}",
+            "accuracy on the training images themselves is {:.4}",
             training.train_accuracy
         ),
         evidence: training.train_accuracy,
@@ -72,8 +73,8 @@ fn still_improving(training: &TrainingSummary) -> Option<Opportunity> {
     (training.best_epoch == training.epochs_run).then(|| Opportunity {
         kind: "still_improving".into(),
         finding: format!(
-            "the last of {} epochs was the best one",
-            training.epochs_run
+            "the last of {} was the best one",
+            counted(training.epochs_run, "epoch")
         ),
         evidence: position,
         threshold: 1.0,
@@ -85,7 +86,7 @@ fn still_improving(training: &TrainingSummary) -> Option<Opportunity> {
 /// Classes that are named one by one; more are counted.
 const MOST_NAMED: usize = 10;
 
-/// Classes far below the mean recall; where every class is below what is demanded, none of them is the weak one.
+/// Classes far below the mean recall. Where every class misses the required recall, no single class is the weak one.
 fn weak_classes(config: &Config, results: &EvaluationResults) -> Vec<Opportunity> {
     let demanded = config.task.quality.per_class_recall_min;
     let mean = results.summary.balanced_accuracy.value;
@@ -103,12 +104,12 @@ fn weak_classes(config: &Config, results: &EvaluationResults) -> Vec<Opportunity
         return vec![Opportunity {
             kind: "all_classes_weak".into(),
             finding: format!(
-                "no class reaches the demanded recall of {demanded}: the best has {best:.4}, the mean is {mean:.4}"
+                "no class reaches the required recall of {demanded}: the best has {best:.4}, the mean is {mean:.4}"
             ),
             evidence: best,
             threshold: demanded,
             suggestion: "the model as a whole is weak: more epochs, another learning rate, a wider network or more \
-                         pictures"
+                         images"
                 .into(),
             keys: vec![
                 "training.epochs".into(),
@@ -127,7 +128,7 @@ fn weak_classes(config: &Config, results: &EvaluationResults) -> Vec<Opportunity
     let n_unnamed = weak.len().saturating_sub(MOST_NAMED);
     let more = match n_unnamed {
         0 => String::new(),
-        n => format!("; {n} more classes are weaker than {threshold:.4}"),
+        n => format!("; {} below {threshold:.4}", counted(n, "more class")),
     };
     let (losses, keys) = losses_for_weak_classes(config);
     let n_named = weak.len().min(MOST_NAMED);
@@ -143,14 +144,14 @@ fn weak_classes(config: &Config, results: &EvaluationResults) -> Vec<Opportunity
             evidence: recall,
             threshold,
             suggestion: format!(
-                "look at the mistakes on {class}; add pictures of it, or check its labels{losses}"
+                "look at the mistakes on {class}; add images of it, or check its labels{losses}"
             ),
             keys: keys.clone(),
         })
         .collect()
 }
 
-/// What in the loss makes weak classes count more, as far as the config does not have it already and takes it: in
+/// How the loss could make weak classes count more, as far as the config allows it and does not do it already: in
 /// words, and the keys.
 fn losses_for_weak_classes(config: &Config) -> (String, Vec<String>) {
     let training = &config.training;
@@ -160,9 +161,9 @@ fn losses_for_weak_classes(config: &Config) -> (String, Vec<String>) {
         words.push_str("; where it is small, training.class_weights = \"balanced\"");
         keys.push("training.class_weights".into());
     }
-    // The focal loss has one label a picture.
+    // The focal loss has one label per image.
     if training.focal_gamma.is_none() && training.label_smoothing == 0.0 {
-        words.push_str("; where its pictures are hard, training.focal_gamma = 2.0");
+        words.push_str("; where its images are hard, training.focal_gamma = 2.0");
         keys.push("training.focal_gamma".into());
     }
     (words, keys)
@@ -182,13 +183,14 @@ fn confused_pairs(results: &EvaluationResults) -> Vec<Opportunity> {
             Opportunity {
                 kind: "confused_pair".into(),
                 finding: format!(
-                    "{} pictures of {truth} ({:.3}) are taken for {predicted}",
-                    pair.count, pair.fraction_of_truth
+                    "{} of {truth} ({:.3}) classified as {predicted}",
+                    counted(pair.count as usize, "image"),
+                    pair.fraction_of_truth
                 ),
                 evidence: pair.fraction_of_truth,
                 threshold: CONFUSED_FRACTION,
                 suggestion: format!(
-                    "what tells {truth} from {predicted} may be lost to augmentation or resolution"
+                    "augmentation or a low resolution may hide what distinguishes {truth} from {predicted}"
                 ),
                 keys: vec!["augmentation".into(), "data.image_size".into()],
             }
@@ -196,7 +198,7 @@ fn confused_pairs(results: &EvaluationResults) -> Vec<Opportunity> {
         .collect()
 }
 
-/// Mean confidence less accuracy, over all pictures: above 0 the model is too sure of itself.
+/// Mean confidence minus accuracy, over all images: above 0 the model is overconfident.
 fn overconfidence(results: &EvaluationResults) -> f64 {
     let bins = &results.summary.reliability.bins;
     let (sum, n) = bins.iter().fold((0.0, 0.0), |(sum, n), bin| {
@@ -212,7 +214,7 @@ fn overconfidence(results: &EvaluationResults) -> f64 {
     sum / f64::max(n, 1.0)
 }
 
-/// Too much confidence and too little have opposite answers.
+/// Overconfidence and underconfidence have opposite remedies.
 fn calibration(config: &Config, results: &EvaluationResults) -> Option<Opportunity> {
     let error = results.summary.reliability.expected_calibration_error;
     let gap = overconfidence(results);
@@ -227,7 +229,7 @@ fn calibration(config: &Config, results: &EvaluationResults) -> Option<Opportuni
         };
         (
             "overconfidence",
-            format!("answers are surer than they are right, by {gap:.4}"),
+            format!("predictions are overconfident by {gap:.4}"),
             format!("{}fewer epochs or more weight decay", smoothing.0),
             [
                 smoothing.1,
@@ -254,20 +256,20 @@ fn calibration(config: &Config, results: &EvaluationResults) -> Option<Opportuni
         }
         let less = match softening.is_empty() {
             true => "more epochs".to_owned(),
-            false => format!("more epochs, or less of {}", softening.join(", ")),
+            false => format!("more epochs, or lower {}", softening.join(", ")),
         };
         let keys = std::iter::once("training.epochs").chain(softening);
         (
             "underconfidence",
-            format!("answers are less sure than they are right, by {:.4}", -gap),
+            format!("predictions are underconfident by {:.4}", -gap),
             less,
             keys.map(str::to_owned).collect(),
         )
     } else {
         (
             "calibration",
-            "too sure in places and not sure enough in others".to_owned(),
-            "thresholds chosen on validation pictures".to_owned(),
+            "overconfident in some ranges and underconfident in others".to_owned(),
+            "thresholds chosen on validation images".to_owned(),
             vec!["data".into()],
         )
     };
@@ -293,13 +295,13 @@ fn search_space(config: &Config) -> Option<Opportunity> {
     config.refinement.enabled.then(|| Opportunity {
         kind: "hyper_parameters".into(),
         finding: format!(
-            "{} settings have not been searched yet; {} trials are planned",
-            keys.len(),
-            config.refinement.trials
+            "{} not searched yet; {} planned",
+            counted(keys.len(), "setting"),
+            counted(config.refinement.trials, "trial")
         ),
         evidence: trials,
         threshold: 1.0,
-        suggestion: "search them on validation pictures".into(),
+        suggestion: "search them on validation images".into(),
         keys,
     })
 }
@@ -314,7 +316,7 @@ mod tests {
         Config::parse(text, "test.toml", &[]).unwrap()
     }
 
-    /// Results of `n` pictures of each of two classes: the first has `right` answers right, the second `n`, all with
+    /// Results of `n` images of each of two classes: the first has `right` answers right, the second `n`, all with
     /// this probability of the answer.
     fn results(n: usize, right: [usize; 2], confidence: f64) -> EvaluationResults {
         let mut labels = Vec::new();
@@ -338,7 +340,7 @@ mod tests {
         }
     }
 
-    /// Label smoothing lowers confidence: it is an answer to too much of it and to nothing else.
+    /// Label smoothing lowers confidence, so it is a remedy for overconfidence only.
     #[test]
     fn confidence_is_lowered_where_it_is_too_high_and_raised_where_it_is_too_low() {
         let found = |text: &str, right, confidence| {
@@ -354,7 +356,7 @@ mod tests {
         let smoothed = found("[training]\nlabel_smoothing = 0.2\n", [95, 95], 0.6);
         assert_eq!(
             smoothed.suggestion,
-            "more epochs, or less of training.label_smoothing, model.dropout"
+            "more epochs, or lower training.label_smoothing, model.dropout"
         );
         // The focal loss takes no smoothing.
         let focal = found("[training]\nfocal_gamma = 2.0\n", [60, 60], 0.95);

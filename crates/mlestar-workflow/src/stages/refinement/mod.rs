@@ -1,8 +1,7 @@
-//! Stage 6, refinement: what the mistakes suggest, a search, a final training, and proof that the
-//! result is better.
+//! Stage 6, refinement: what the mistakes suggest, a search, a final training, and proof that the result is better.
 //!
-//! The search and the choice between baseline and refined model look at validation pictures only.
-//! The test pictures are read once, for the chosen model's figures.
+//! The search and the choice between baseline and refined model look at validation images only.
+//! The test images are read once, for the chosen model's figures.
 
 mod artifact;
 mod candidate;
@@ -33,7 +32,7 @@ use std::sync::Arc;
 
 /// The trials for TensorBoard, a folder each.
 const TRIAL_EVENTS: &str = "tensorboard";
-/// Every trial of the search, one a line.
+/// Every trial of the search, one per line.
 pub(crate) const TRIALS: &str = "trials.jsonl";
 /// The report of the search.
 pub(crate) const STUDY: &str = "study.json";
@@ -43,13 +42,13 @@ pub(crate) const OPTIMIZED: &str = "optimized_config.toml";
 pub(crate) const TRAINING: &str = "training";
 /// The weights of the chosen model.
 pub(crate) const WEIGHTS: &str = "final/model.safetensors";
-/// What is known of the chosen model.
+/// The record of the chosen model.
 pub(crate) const FINAL_MODEL: &str = "final/final_model.json";
-/// What the chosen model says of the test pictures.
+/// The predictions of the chosen model for the test images.
 pub(crate) const PREDICTIONS: &str = "test_predictions.jsonl";
 /// The chosen model against the baseline.
 pub(crate) const COMPARISON: &str = "comparison.json";
-/// The search and the choice.
+/// The page about the search and the choice.
 pub(crate) const REPORT: &str = "refinement_report.html";
 
 /// Searches, trains the final model where the search found better settings, evaluates the chosen model, and compares it
@@ -132,9 +131,9 @@ fn write_study(context: &StageContext<'_>, report: &StudyReport) -> Result<(), W
     Ok(write_artifact(&context.path(STUDY), &artifact)?)
 }
 
-/// Both models' answers to the same test pictures.
+/// Both models' predictions for the same test images.
 struct Examined {
-    /// The baseline's, as stage 5 left them.
+    /// The baseline's, as stage 5 wrote them.
     before: Predictions,
     /// The chosen model's.
     after: Predictions,
@@ -142,7 +141,7 @@ struct Examined {
     test: Arc<ImageSet>,
 }
 
-/// Predicts the test pictures with the chosen model.
+/// Predicts the test images with the chosen model.
 fn examine(context: &mut StageContext<'_>, chosen: &FinalModel) -> Result<Examined, WorkflowError> {
     let rows: Vec<predictions::PredictionRow> =
         context.upstream_lines(Stage::Evaluation, "predictions.jsonl")?;

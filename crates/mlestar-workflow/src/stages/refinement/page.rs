@@ -7,13 +7,14 @@ use super::{
 };
 use crate::WorkflowError;
 use crate::config::Config;
+use crate::words::counted;
 use mlestar_report::{
     Block, Callout, ChartFigure, Column, KeyFigure, Link, Page, Row, Section, Svg, Table, charts,
     format,
 };
 use mlestar_tune::{ParameterValue, StudyReport, TrialState};
 
-/// What both pages of this stage are about.
+/// The facts that both pages of this stage are written from.
 pub(super) struct Outcome<'a> {
     pub(super) config: &'a Config,
     pub(super) chosen: &'a FinalModel,
@@ -32,7 +33,7 @@ impl Outcome<'_> {
         let mut targets =
             Section::new("Targets").block(Callout::info(title, chosen.reason.describe()));
         if let Some(text) = chosen.unequal_lengths() {
-            targets = targets.block(Callout::warning("Trained for unequally long", text));
+            targets = targets.block(Callout::warning("Trainings of different length", text));
         }
         targets = targets.block(targets::table(self.targets, chosen.choice));
         [targets, comparison(chosen, self.comparison)]
@@ -77,22 +78,32 @@ pub(super) fn render(
 
 fn comparison(chosen: &FinalModel, comparison: &Comparison) -> Section {
     let paired = &comparison.paired;
-    let epochs = |run: usize| format!("{run} epochs of training");
+    let epochs = |run: usize| format!("{} of training", counted(run, "epoch"));
     Section::new("Comparison")
-        .intro(
-            "Chosen on validation pictures; compared on the same test pictures, picture by picture.",
-        )
+        .intro("Chosen on validation images; compared on the same test images, image by image.")
         .block(vec![
-            KeyFigure::new("test accuracy, baseline", format::fraction(paired.accuracy_a))
-                .interval(epochs(chosen.baseline_epochs_run)),
-            KeyFigure::new("test accuracy, final model", format::fraction(paired.accuracy_b))
-                .interval(epochs(chosen.epochs_run)),
+            KeyFigure::new(
+                "test accuracy, baseline",
+                format::fraction(paired.accuracy_a),
+            )
+            .interval(epochs(chosen.baseline_epochs_run)),
+            KeyFigure::new(
+                "test accuracy, final model",
+                format::fraction(paired.accuracy_b),
+            )
+            .interval(epochs(chosen.epochs_run)),
             KeyFigure::new("difference", format::fraction(paired.difference)).interval(
                 format::interval(paired.interval.low, paired.interval.high, 4),
             ),
-            KeyFigure::new("p-value (McNemar, exact)", format::probability(paired.p_value)),
+            KeyFigure::new(
+                "p-value (McNemar, exact)",
+                format::probability(paired.p_value),
+            ),
             KeyFigure::new("only the baseline is right", format::count(paired.only_a)),
-            KeyFigure::new("only the final model is right", format::count(paired.only_b)),
+            KeyFigure::new(
+                "only the final model is right",
+                format::count(paired.only_b),
+            ),
             KeyFigure::new(
                 "validation accuracy, baseline",
                 format::fraction(chosen.baseline_validation_accuracy),
@@ -153,7 +164,7 @@ fn search(study: &StudyReport) -> Result<Section, WorkflowError> {
         .block(Block::columns(vec![
             ChartFigure::new(chart).into(),
             ChartFigure::new(settings(study)?)
-                .caption("Lines that end far to the right are good: where do they come from?")
+                .caption("Lines that end far to the right are good trials. Follow them back to their settings.")
                 .into(),
         ]));
     if let Some(importance) = &study.importance {
@@ -167,7 +178,7 @@ fn search(study: &StudyReport) -> Result<Section, WorkflowError> {
             })
             .collect();
         let chart = charts::horizontal_bars(&charts::HorizontalBars {
-            title: "What mattered",
+            title: "Which settings mattered",
             value_label: "share of the variance (fraction)",
             bars: &bars,
             limit: None,

@@ -1,9 +1,10 @@
-//! The hyper-parameter search, judged on validation pictures.
+//! The hyper-parameter search, judged on validation images.
 
 use super::TRIALS;
 use crate::stages::action_planning::ArchitectureCheck;
 use crate::stages::implementation::TrainingSummary;
 use crate::training::{self, train_until};
+use crate::words::counted;
 use crate::{StageContext, WorkflowError, code_version};
 use mlestar_artifact::{ContentHash, PARTIAL_PREFIX};
 use mlestar_data::ImageSet;
@@ -19,9 +20,9 @@ use mlestar_tune::{
 use std::path::Path;
 use std::sync::Arc;
 
-/// Runs the study of `[refinement]`, the baseline's settings first. What an interrupted study has
-/// finished is taken from its log, and so is what the stage did the last time, if the study is the same: three trials
-/// become five by running two.
+/// Runs the study of `[refinement]`, the baseline's settings first. Finished trials of an interrupted study are taken
+/// from its log. If the study is the same, so are the trials of the stage's last run: going from three trials to five
+/// runs two.
 pub(super) fn run(
     context: &mut StageContext<'_>,
     baseline: &TrainingSummary,
@@ -42,7 +43,7 @@ pub(super) fn run(
     if !log.exists() && !context.force {
         take_over(context, &study, &log, &enqueue)?;
     }
-    // The objective must tell an error of the program from a trial that went wrong.
+    // The objective must distinguish a program error from a failed trial.
     let mut failure = None;
     let mut n_damaged = 0;
     let report = run_study(
@@ -70,7 +71,8 @@ pub(super) fn run(
     }
     if n_damaged > 0 {
         context.reporter.note(&format!(
-            "{n_damaged} lines of {} could not be read; their trials were run again",
+            "{} of {} could not be read; the trials were run again",
+            counted(n_damaged, "line"),
             log.display()
         ));
     }
@@ -78,7 +80,7 @@ pub(super) fn run(
     Ok(report)
 }
 
-/// Takes the trials of the stage's last run over, if they are of this very study.
+/// Takes over the trials of the stage's last run, if they belong to this study.
 fn take_over(
     context: &mut StageContext<'_>,
     study: &StudyConfig,
@@ -90,13 +92,14 @@ fn take_over(
     let n = carry_over(study, context.config.seed, &previous, log, enqueue)?;
     if n > 0 {
         context.reporter.note(&format!(
-            "{n} trials are taken from the last search, whose settings, data and code were the same"
+            "{} taken from the last search, which had the same settings, data and code",
+            counted(n, "trial")
         ));
     }
     Ok(())
 }
 
-/// What decides a trial's value besides its parameters, as a hash: settings, pictures, code and kind of device.
+/// What decides a trial's value besides its parameters, as a hash: settings, images, code and kind of device.
 fn objective(
     context: &StageContext<'_>,
     baseline: &TrainingSummary,
@@ -170,7 +173,7 @@ fn run_trial(
     let label = format!("trial {}", trial.number());
     let run_stop = context.stop.clone();
     let trial_stop = StopSignal::default();
-    // A trial that diverges tells the search something; rescued, it would tell it something else.
+    // A diverging trial tells the search something. With a remedy it would tell it something else.
     training.recovery.attempts = 0;
     let mut is_pruned = false;
     let mut watch = |event: &TrainEvent| {
@@ -221,8 +224,8 @@ fn run_trial(
     Ok(accuracies.fold(0.0, f64::max))
 }
 
-/// Whether an error says something of the trial's settings and nothing of the program or the disk: such a trial is
-/// recorded as failed, and the search goes on.
+/// Whether an error is due to the trial's settings, not to the program or the disk. Such a trial is recorded as
+/// failed, and the search continues.
 fn is_of_the_trial(error: &TrainError) -> bool {
     !matches!(
         error,
@@ -236,7 +239,7 @@ fn is_of_the_trial(error: &TrainError) -> bool {
     )
 }
 
-/// The training pictures of a trial: a stratified share.
+/// The training images of a trial: a stratified share.
 fn trial_pictures(
     train: &Arc<ImageSet>,
     fraction: f64,
@@ -250,7 +253,7 @@ fn trial_pictures(
     Ok(Arc::new(train.select(&indices)?))
 }
 
-/// The same training over another number of epochs. A schedule whose length was not set follows.
+/// The same training with another number of epochs. A schedule without a set length follows.
 pub(super) fn with_epochs(training: &TrainingConfig, epochs: usize) -> TrainingConfig {
     TrainingConfig {
         epochs,

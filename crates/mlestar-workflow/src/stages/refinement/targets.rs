@@ -1,4 +1,4 @@
-//! Every target of the task beside what the baseline and the chosen model reach.
+//! Every target of the task with the figures of both models.
 
 use super::{Choice, Examined, FinalModel, TRAINING};
 use crate::config::{Config, MetricName, final_metric_id};
@@ -26,7 +26,7 @@ pub(super) struct Target {
     chosen: Option<Measurement>,
 }
 
-/// What one model reaches where no gate has measured it yet.
+/// The figures of one model that no gate has measured yet.
 #[derive(Clone, Default)]
 struct Costs {
     bytes: Option<Measurement>,
@@ -35,8 +35,8 @@ struct Costs {
     memory: Option<Measurement>,
 }
 
-/// Measures both models against every target: the answers from the predictions, size and latency on the model as it
-/// would be exported, time and memory as the trainings left them.
+/// Measures both models against every target: metrics from the predictions, size and latency of the model in its
+/// exported form, time and memory from the records of the trainings.
 pub(super) fn measure(
     context: &StageContext<'_>,
     baseline: &TrainingSummary,
@@ -70,13 +70,13 @@ pub(super) fn measure(
         targets.add(
             Stage::Refinement,
             id,
-            &format!("{} on the test pictures", in_words(name)),
+            &format!("{} on the test images", in_words(name)),
             figures,
         );
     }
     let worst = |predictions| worst_recall(predictions, &chosen.classes, confidence).ok();
     let figures = [worst(&examined.before), worst(&examined.after)];
-    let name = "recall of the worst class on the test pictures";
+    let name = "recall of the worst class on the test images";
     targets.add(Stage::Refinement, "final_worst_class_recall", name, figures);
     let figures = [
         chosen.baseline_validation_accuracy,
@@ -96,13 +96,13 @@ pub(super) fn measure(
         (
             Stage::Deployment,
             "latency_p95",
-            "latency of one picture, 95th percentile",
+            "latency of one image, 95th percentile",
             [a.latency, b.latency],
         ),
         (
             Stage::Refinement,
             "final_training_time",
-            "time of the training",
+            "training time",
             [a.seconds, b.seconds],
         ),
         (
@@ -172,7 +172,7 @@ impl Targets<'_> {
     }
 }
 
-/// What a model takes, with what its training left in `folder`.
+/// The resources that a model takes, with the record of its training in `folder`.
 fn costs(
     context: &StageContext<'_>,
     model: &ImageClassifier,
@@ -183,7 +183,7 @@ fn costs(
     let normalization = (chosen.normalization.mean, chosen.normalization.std);
     let frozen = FrozenModel::freeze(model, spec, normalization, &chosen.classes)?;
     let bytes = onnx::to_bytes(&frozen).len();
-    // What the picture shows does not matter to the work.
+    // What the image shows does not matter to the work.
     let picture = vec![128; frozen.height() * frozen.width() * 3];
     let options = BenchmarkOptions {
         repetitions: context.config.deployment.benchmark.latency_runs,
@@ -204,7 +204,7 @@ fn costs(
     })
 }
 
-/// The targets, first of all that a page has to say. A baseline that was kept stands there once.
+/// The targets, the first section of a page. A baseline that was kept is shown once.
 pub(super) fn table(targets: &[Target], choice: Choice) -> Table {
     let is_refined = choice == Choice::Refined;
     let mut table = Table::new("Every target")
@@ -218,8 +218,8 @@ pub(super) fn table(targets: &[Target], choice: Choice) -> Table {
         table = table.row(Row::new(target.cells(is_refined)));
     }
     table.note(
-        "Judged as the gates judge: a figure whose interval straddles its limit is INCONCLUSIVE. Size and latency are \
-         those of the model as it would be exported; stage 7 measures the package itself.",
+        "Judged like the gates: a figure whose interval straddles its limit is INCONCLUSIVE. Size and \
+        latency are those of the model in its exported form; stage 7 measures the package itself.",
     )
 }
 
@@ -244,7 +244,7 @@ impl Target {
         cells
     }
 
-    /// A figure with its interval, and what the limit says of it.
+    /// A figure with its interval and its verdict.
     fn figure(&self, measurement: Option<&Measurement>) -> Cell {
         let Some(measurement) = measurement else {
             return "not measured".into();

@@ -20,17 +20,17 @@ pub struct SituationAnalysis {
     pub normalization: Normalization,
     /// What was read.
     pub source: SourceReport,
-    /// What every detector looked at, found or not.
+    /// What every detector measured, whether or not it found its challenge.
     pub detectors: Vec<Detection>,
     /// What is hard about the data, each with its evidence; the most severe first.
     pub challenges: Vec<Challenge>,
     /// What to do to the data before training.
     pub preprocessing: Vec<Advice>,
-    /// Which random changes of the training pictures help.
+    /// Which random changes of the training images help.
     pub augmentation: Vec<Advice>,
-    /// What is wrong with single pictures.
+    /// The problems of single images.
     pub quality: QualityFindings,
-    /// The classes of which the exploration page shows pictures.
+    /// The classes of which the exploration page shows images.
     pub classes_explored: Vec<String>,
     /// The raw figures behind challenges and advice.
     pub measurements: Measurements,
@@ -45,17 +45,17 @@ impl Artifact for SituationAnalysis {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
-    /// Pictures in all splits.
+    /// Images in all splits.
     pub n_images: usize,
     /// Number of classes.
     pub n_classes: usize,
     /// Training, validation and test split.
     pub splits: Vec<SplitSummary>,
-    /// How evenly the training pictures are spread over the classes.
+    /// How evenly the training images are spread over the classes.
     pub class_balance: ClassBalance,
     /// Statistics of the training pixels, computed in f64 from exact sums.
     pub channels: Vec<ChannelSummary>,
-    /// Size of the pictures.
+    /// Size of the images.
     pub resolution: Resolution,
     /// How many quality findings there are.
     pub quality: QualitySummary,
@@ -75,45 +75,45 @@ pub struct Summary {
 pub struct SplitSummary {
     /// Its name.
     pub name: SplitName,
-    /// Its pictures.
+    /// Its images.
     pub n_images: usize,
     /// Its classes, in label order.
     pub classes: Vec<ClassCount>,
 }
 
-/// Pictures of one class in one split.
+/// Images of one class in one split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassCount {
     /// The class.
     pub name: String,
-    /// Its pictures.
+    /// Its images.
     pub n_images: usize,
     /// Its share of the split, 0-1.
     pub fraction: f64,
 }
 
-/// How evenly the training pictures are spread over the classes.
+/// How evenly the training images are distributed over the classes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassBalance {
-    /// Pictures of the largest class over those of the smallest; absent when a class has none.
+    /// Images of the largest class over those of the smallest; absent when a class has none.
     pub imbalance_ratio: Option<f64>,
-    /// The class with the most training pictures.
+    /// The class with the most training images.
     pub largest_class: String,
     /// How many it has.
     pub n_largest: usize,
-    /// The class with the fewest training pictures.
+    /// The class with the fewest training images.
     pub smallest_class: String,
     /// How many it has.
     pub n_smallest: usize,
-    /// Classes without a training picture.
+    /// Classes without a training image.
     pub absent_classes: Vec<String>,
     /// The finding in a sentence.
     pub statement: String,
 }
 
-/// One colour channel of the training pictures, values in 0-1.
+/// One colour channel of the training images, values in 0-1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelSummary {
@@ -129,7 +129,7 @@ pub struct ChannelSummary {
     pub max: Option<f64>,
 }
 
-/// Size of the pictures.
+/// Size of the images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resolution {
@@ -139,7 +139,7 @@ pub struct Resolution {
     pub width: usize,
     /// Colour channels.
     pub channels: usize,
-    /// How the pictures were brought to this size.
+    /// How the images were brought to this size.
     pub resize_rule: String,
 }
 
@@ -147,9 +147,9 @@ pub struct Resolution {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QualitySummary {
-    /// Pictures that were checked.
+    /// Images that were checked.
     pub n_checked: usize,
-    /// Findings of all kinds; a picture can have several.
+    /// Findings of all kinds; an image can have several.
     pub n_findings: usize,
     /// Findings of each kind that occurs.
     pub by_kind: Vec<KindTotal>,
@@ -177,15 +177,15 @@ pub struct ChallengeTitle {
     pub severity: Severity,
 }
 
-/// What is wrong with single pictures.
+/// The problems of single images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QualityFindings {
-    /// Pictures checked in train, validation and test.
+    /// Images checked in train, validation and test.
     pub n_checked: [usize; 3],
     /// The limits of the check.
     pub thresholds: QualityConfig,
-    /// One group a kind that occurs.
+    /// One group for each kind that occurs.
     pub groups: Vec<FindingGroup>,
     /// What the check left out.
     pub notes: Vec<String>,

@@ -8,20 +8,20 @@ use mlestar_data::variability::{self, Variability};
 use mlestar_data::{ImageSplits, SplitName};
 use serde::{Deserialize, Serialize};
 
-/// The raw figures of a data set. Challenges and advice are functions of these alone, so that the
+/// The raw figures of a dataset. Challenges and advice are functions of these alone, so that the
 /// gate can derive them again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measurements {
     /// The class names, in label order.
     pub classes: Vec<String>,
-    /// Height of every picture, in pixels.
+    /// Height of every image, in pixels.
     pub height: usize,
-    /// Width of every picture, in pixels.
+    /// Width of every image, in pixels.
     pub width: usize,
     /// How large the files are, before they are brought to that size.
     pub file_sizes: FileSizes,
-    /// Pictures of each class: training, validation, test.
+    /// Images of each class: training, validation, test.
     pub class_counts: SplitCounts,
     /// Mean of red, green and blue over the training pixels, in 0-1.
     pub channel_mean: [f64; 3],
@@ -29,28 +29,28 @@ pub struct Measurements {
     pub channel_std: [f64; 3],
     /// Quality findings of each kind.
     pub findings: Vec<FindingCount>,
-    /// Pictures with the same bytes as another one of another class.
+    /// Images with the same bytes as another one of another class.
     pub n_conflicting_duplicates: usize,
-    /// How alike the pictures of files are whose names count on; absent where there are too few to tell.
+    /// How alike images of consecutive file names are; absent where there are too few to tell.
     pub sequences: Option<SequenceLikeness>,
-    /// Fraction of the pictures whose nearest neighbours vote for their label: what a suspicion of
-    /// a wrong label is worth. Absent when too few pictures were there to vote.
+    /// Fraction of the images whose nearest neighbours vote for their label: how reliable a suspicion of a wrong
+    /// label is. Absent when there were too few images to vote.
     pub label_neighbour_accuracy: Option<f64>,
     /// What simple classifiers reach; absent when a split is empty.
     pub separability: Option<Separability>,
-    /// Differences between pictures; absent without training pictures.
+    /// Differences between images; absent without training images.
     pub variability: Option<Variability>,
 }
 
-/// Pictures of each class in the three splits.
+/// Images of each class in the three splits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SplitCounts {
-    /// Training pictures of each class.
+    /// Training images of each class.
     pub train: Vec<usize>,
-    /// Validation pictures of each class.
+    /// Validation images of each class.
     pub validation: Vec<usize>,
-    /// Test pictures of each class.
+    /// Test images of each class.
     pub test: Vec<usize>,
 }
 
@@ -60,7 +60,7 @@ pub struct SplitCounts {
 pub struct FindingCount {
     /// The kind.
     pub kind: FindingKind,
-    /// Findings among the training, validation and test pictures.
+    /// Findings among the training, validation and test images.
     pub per_split: [usize; 3],
 }
 
@@ -76,17 +76,17 @@ impl SplitCounts {
 }
 
 impl Measurements {
-    /// Pictures in a split.
+    /// Images in a split.
     pub fn n_pictures(&self, split: SplitName) -> usize {
         self.class_counts.of(split).iter().sum()
     }
 
-    /// Pictures in all splits.
+    /// Images in all splits.
     pub fn n_all(&self) -> usize {
         SPLITS.into_iter().map(|split| self.n_pictures(split)).sum()
     }
 
-    /// `n` as a share of the pictures of a split, 0-1.
+    /// `n` as a share of the images of a split, 0-1.
     pub fn share(&self, n: usize, split: SplitName) -> f64 {
         n as f64 / self.n_pictures(split).max(1) as f64
     }
@@ -109,15 +109,15 @@ impl Measurements {
         each.sum()
     }
 
-    /// Training pictures of the largest class over those of the smallest; `None` when a class has
-    /// no training picture.
+    /// Training images of the largest class over those of the smallest; `None` when a class has
+    /// no training image.
     pub fn imbalance_ratio(&self) -> Option<f64> {
         let counts = &self.class_counts.train;
         let (largest, smallest) = (*counts.iter().max()?, *counts.iter().min()?);
         (smallest > 0).then(|| largest as f64 / smallest as f64)
     }
 
-    /// The class with the most or, with `smallest`, the fewest training pictures, and how many.
+    /// The class with the most or, with `smallest`, the fewest training images, and how many.
     pub fn extreme_class(&self, smallest: bool) -> (&str, usize) {
         let counts = self.class_counts.train.iter().copied();
         let extreme = match smallest {
@@ -134,7 +134,7 @@ impl Measurements {
         (name.map_or("", String::as_str), count)
     }
 
-    /// The classes that have no picture in a split.
+    /// The classes that have no image in a split.
     pub fn classes_without(&self, split: SplitName) -> Vec<String> {
         let counts = self.class_counts.of(split);
         let named = self.classes.iter().zip(counts);
@@ -147,7 +147,7 @@ impl Measurements {
         self.file_sizes.median[0].min(self.file_sizes.median[1]) as usize
     }
 
-    /// The shorter side of the pictures, in pixels.
+    /// The shorter side of the images, in pixels.
     pub fn shorter_side(&self) -> usize {
         self.height.min(self.width)
     }
@@ -165,7 +165,7 @@ fn split_place(split: SplitName) -> usize {
     }
 }
 
-/// Measures everything. The test pictures are described and checked for leakage; no classifier
+/// Measures everything. The test images are described and checked for leakage; no classifier
 /// sees them.
 pub(crate) fn measure(
     splits: &ImageSplits,

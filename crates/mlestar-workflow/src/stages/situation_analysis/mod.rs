@@ -2,7 +2,7 @@
 //!
 //! Reads all three splits. From them come raw [`Measurements`]; challenges, preprocessing and
 //! augmentation advice are functions of the measurements alone, so that the gate can derive them
-//! again from the artifact. No classifier sees the test pictures: they are described and compared
+//! again from the artifact. No classifier sees the test images: they are described and compared
 //! with the others for leakage, nothing else.
 
 mod advice;
@@ -33,6 +33,7 @@ pub use challenges::{
 pub use measurements::{FindingCount, Measurements, SplitCounts};
 pub(crate) use page::{n_samples_shown, shown_classes};
 
+use crate::words::counted;
 use crate::{StageContext, WorkflowError};
 use mlestar_artifact::write_artifact;
 use mlestar_data::augment::AugmentationConfig;
@@ -50,13 +51,13 @@ const FINDINGS_FILE: &str = "quality_findings.csv";
 /// The page of the stage.
 pub const PAGE: &str = "exploration.html";
 
-/// The challenges that tell of accuracies being too good, for the pages that show these.
+/// The challenges that make accuracies too good, for the pages that show accuracies.
 pub(crate) const FLATTERING: [&str; 2] = ["leakage", "cut_sequences"];
 
 /// Runs the stage.
 ///
 /// # Errors
-/// When the data cannot be read, there is no training picture, or the run folder cannot be written.
+/// When the data cannot be read, there is no training image, or the run folder cannot be written.
 pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let (train, validation) = context.training_sets()?;
     let test = context.read_test("description and leakage check")?;
@@ -69,13 +70,13 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         validation: (*validation).clone(),
         test: (*test).clone(),
     };
-    context.reporter.progress("describing the pictures", 0, 4);
+    context.reporter.progress("describing the images", 0, 4);
     let description = describe(&splits.train);
     context.check_stop()?;
     context.reporter.progress("checking their quality", 1, 4);
     let quality = quality::check(&splits);
     context.check_stop()?;
-    context.reporter.progress("measuring what is hard", 2, 4);
+    context.reporter.progress("measuring the challenges", 2, 4);
     let input = Input {
         splits: &splits,
         description: &description,
@@ -100,7 +101,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     Ok(())
 }
 
-/// What the console says.
+/// What the console shows.
 fn statements(analysis: &SituationAnalysis) -> Vec<String> {
     let n = analysis.challenges.len();
     let mut notes = vec![match n {
@@ -108,8 +109,11 @@ fn statements(analysis: &SituationAnalysis) -> Vec<String> {
             "no challenges: none of {} detectors found one",
             analysis.detectors.len()
         ),
-        1 => format!("1 challenge: {}", titles(&analysis.challenges)),
-        _ => format!("{n} challenges: {}", titles(&analysis.challenges)),
+        _ => format!(
+            "{}: {}",
+            counted(n, "challenge"),
+            titles(&analysis.challenges)
+        ),
     }];
     let urgent = analysis.challenges.iter().filter(|challenge| {
         FLATTERING.contains(&challenge.id.as_str()) || challenge.id == "label_conflicts"
@@ -118,7 +122,7 @@ fn statements(analysis: &SituationAnalysis) -> Vec<String> {
     notes
 }
 
-/// What is used of the data and what is not, a line each.
+/// What is used of the data and what is not, one line each.
 fn source_lines(source: &SourceReport, class_weights: Option<&ClassWeights>) -> Vec<String> {
     const MOST_NAMED: usize = 10;
     let mut lines = vec![source.usage()];
@@ -153,7 +157,7 @@ fn titles(challenges: &[Challenge]) -> String {
     titles.join(", ")
 }
 
-/// All advice on a data set, for tests of what becomes of it.
+/// All advice on a dataset, for tests of what becomes of it.
 #[cfg(test)]
 pub(crate) fn all_advice(
     measurements: &Measurements,
@@ -169,7 +173,7 @@ pub(crate) fn all_advice(
 /// What the analysis and its page are made from.
 struct Input<'a> {
     splits: &'a ImageSplits,
-    /// Of the training pictures.
+    /// Of the training images.
     description: &'a Description,
     quality: &'a QualityReport,
     source: SourceReport,
@@ -177,7 +181,7 @@ struct Input<'a> {
     seed: u64,
 }
 
-/// The analysis: a function of pictures, config and seed.
+/// The analysis: a function of images, config and seed.
 fn analyse(input: &Input<'_>) -> Result<SituationAnalysis, WorkflowError> {
     let train = input.description;
     let normalization = Normalization::from_description(train)?;

@@ -7,6 +7,7 @@ use super::artifact::{
 };
 use super::challenges::Challenge;
 use super::measurements::{Measurements, SPLITS};
+use crate::words::counted;
 use mlestar_data::describe::Description;
 use mlestar_data::load::SourceReport;
 use mlestar_data::quality::{FindingKind, QualityReport};
@@ -73,13 +74,16 @@ fn class_balance(measurements: &Measurements) -> ClassBalance {
     let (smallest_class, n_smallest) = measurements.extreme_class(true);
     let imbalance_ratio = measurements.imbalance_ratio();
     let statement = match imbalance_ratio {
-        None => "at least one class has no training picture".to_owned(),
+        None => "at least one class has no training image".to_owned(),
         Some(_) if n_largest == n_smallest => {
-            format!("all classes have {n_smallest} training pictures: exactly balanced")
+            format!(
+                "all classes have {}: exactly balanced",
+                counted(n_smallest, "training image")
+            )
         }
         Some(ratio) => format!(
-            "between {n_smallest} ({smallest_class}) and {n_largest} ({largest_class}) training \
-             pictures a class: a ratio of {ratio:.3}"
+            "between {n_smallest} ({smallest_class}) and {n_largest} ({largest_class}) training images per \
+            class: a ratio of {ratio:.3}"
         ),
     };
     let classes = measurements.classes.iter();

@@ -3,11 +3,11 @@
 use mlestar_data::{ImageSet, Origin};
 use mlestar_random::Stream;
 
-/// Pictures of 8 x 8 pixels whose brightness alone, with noise, tells their class.
+/// Images of 8 x 8 pixels whose brightness alone, with noise, tells their class.
 pub(crate) fn named_set(names: &[&str], per_class: usize, seed: u64) -> ImageSet {
     let (n_classes, n) = (names.len(), names.len() * per_class);
     let picture = |index: usize| {
-        let mut draws = Stream::new(seed, "test pictures", 0, index as u64);
+        let mut draws = Stream::new(seed, "test images", 0, index as u64);
         let base = (index % n_classes * 60) as u8;
         (0..3 * 64).map(move |_| base + draws.below(60) as u8)
     };

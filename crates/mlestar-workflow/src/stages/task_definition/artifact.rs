@@ -6,7 +6,7 @@ use mlestar_artifact::Artifact;
 use mlestar_gates::{Limit, Unit};
 use serde::{Deserialize, Serialize};
 
-/// What is to be reached. The same config and data give the same bytes.
+/// The targets and constraints. The same config and data give the same bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskSpec {
@@ -16,7 +16,7 @@ pub struct TaskSpec {
     pub target_variable: String,
     /// The classes, in label order.
     pub classes: Vec<String>,
-    /// What the model is given.
+    /// The input of the model.
     pub input: InputSpec,
     /// The metric that decides.
     pub primary: TargetSpec,
@@ -42,7 +42,7 @@ impl TaskSpec {
     }
 }
 
-/// One picture as the model is given it.
+/// One image as the model receives it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputSpec {
@@ -56,7 +56,7 @@ pub struct InputSpec {
     pub values: String,
 }
 
-/// A metric and what it is to reach.
+/// A metric and its target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetSpec {
@@ -64,13 +64,13 @@ pub struct TargetSpec {
     pub metric: MetricName,
     /// The value to reach, 0-1.
     pub target: f64,
-    /// The pictures that it is measured on.
+    /// The images that it is measured on.
     pub measured_on: String,
     /// How it is computed.
     pub definition: String,
 }
 
-/// Each target and constraint beside what was measured or computed. The times in it differ from run
+/// Each target and constraint with the figures that were measured or computed for it. The times in it differ from run
 /// to run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,7 +98,7 @@ pub struct FeasibilitySummary {
     pub n_doubtful: usize,
     /// A measurement or bound rules it out.
     pub n_infeasible: usize,
-    /// Nothing here can tell.
+    /// The figures cannot decide it.
     pub n_not_measurable: usize,
 }
 
@@ -120,15 +120,15 @@ impl FeasibilitySummary {
     }
 }
 
-/// One thing that is demanded, and what speaks for or against it.
+/// One demand, and the figures for and against it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Assessment {
-    /// Its name for machines.
+    /// Its id.
     pub id: String,
-    /// What kind of demand it is.
+    /// The kind of demand.
     pub subject: Subject,
-    /// Its name for humans.
+    /// Its name for people.
     pub title: String,
     /// What is demanded; absent where the demand is no number.
     pub demanded: Option<Limit>,
@@ -136,7 +136,7 @@ pub struct Assessment {
     pub unit: Unit,
     /// The figures that it is compared with.
     pub comparisons: Vec<ComparedFigure>,
-    /// What follows.
+    /// The verdict.
     pub verdict: Feasibility,
     /// Why.
     pub reason: String,
@@ -154,11 +154,11 @@ pub enum Subject {
     Constraint,
     /// A quality requirement.
     Quality,
-    /// Whether demands fit each other.
+    /// Whether the demands are consistent.
     Consistency,
 }
 
-/// What follows from the figures.
+/// The verdict that follows from the figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Feasibility {
@@ -168,7 +168,7 @@ pub enum Feasibility {
     Doubtful,
     /// A measurement or bound rules it out.
     Infeasible,
-    /// Nothing here can tell.
+    /// The figures cannot decide it.
     NotMeasurable,
 }
 

@@ -18,22 +18,22 @@ pub struct FeasibilityFigures {
     pub device: String,
     /// The machine's memory, in bytes.
     pub machine_memory_bytes: u64,
-    /// What is known of the data.
+    /// The figures of the data.
     pub data: DataFigures,
-    /// What the model and its training need, computed.
+    /// The computed needs of the model and its training.
     pub resources: ResourceFigures,
-    /// What the training of stage 4 has to do.
+    /// The work of the training of stage 4.
     pub training_work: TrainingWork,
-    /// What stage 6 has to do; absent where `refinement.enabled` is false.
+    /// The work of stage 6; absent where `refinement.enabled` is false.
     pub search: Option<SearchWork>,
-    /// Whether training begins with weights of a file or learns from trained networks.
+    /// Whether training starts from the weights of a file or learns from teacher networks.
     pub has_prior_knowledge: bool,
-    /// What a few steps cost on this machine.
+    /// The cost of a few steps on this machine.
     pub timing: StepTiming,
 }
 
-/// What the search of stage 6 and the final training have to do, at most: trials can be given up, and where nothing
-/// better is found there is no final training.
+/// The most work of the search of stage 6 and of the final training: trials can be pruned, and where nothing better
+/// is found there is no final training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SearchWork {
@@ -82,8 +82,7 @@ impl RunSeconds {
         self.training + self.search + self.final_training
     }
 
-    /// The longer one of the two trainings that a model can be delivered from: what the limit on the time of training
-    /// is compared with.
+    /// The longer of the two trainings that can give the final model. The limit on training time applies to it.
     pub fn longest_training(&self) -> f64 {
         self.training.max(self.final_training)
     }
@@ -102,45 +101,45 @@ impl FeasibilityFigures {
     }
 }
 
-/// What stage 1 knows of the data, as far as targets depend on it.
+/// The figures of stage 1 that targets depend on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataFigures {
-    /// Training pictures.
+    /// Training images.
     pub n_train: usize,
-    /// Validation pictures.
+    /// Validation images.
     pub n_validation: usize,
-    /// Training pictures of the smallest class.
+    /// Training images of the smallest class.
     pub n_smallest_train_class: usize,
-    /// Test pictures of each class.
+    /// Test images of each class.
     pub test_class_counts: Vec<usize>,
-    /// Classes without a validation picture.
+    /// Classes without a validation image.
     pub classes_without_validation: Vec<String>,
-    /// Classes without a test picture.
+    /// Classes without a test image.
     pub classes_without_test: Vec<String>,
-    /// Accuracy of the best simple classifier on validation pictures; absent when not measured.
+    /// Accuracy of the best simple classifier on validation images; absent when not measured.
     pub simple_accuracy: Option<f64>,
-    /// Validation pictures behind it.
+    /// Validation images behind it.
     pub n_simple: usize,
-    /// Pictures of all splits.
+    /// Images of all splits.
     pub n_pictures: usize,
-    /// Pictures whose label their neighbours contradict.
+    /// Images whose label their neighbours contradict.
     pub n_suspected_mislabels: usize,
-    /// Fraction of all pictures whose label their neighbours confirm.
+    /// Fraction of all images whose label their neighbours confirm.
     pub label_neighbour_accuracy: Option<f64>,
-    /// Pictures with the same bytes as one of another class.
+    /// Images with the same bytes as one of another class.
     pub n_conflicting_duplicates: usize,
-    /// Validation and test pictures that repeat one of an earlier split or count on from its sequences.
+    /// Validation and test images that repeat one of an earlier split or continue its sequences.
     pub n_leaked: SplitLeaks,
 }
 
-/// Pictures of the splits that judge a model which are not new to it.
+/// Images of the splits that judge a model which are not new to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SplitLeaks {
-    /// Validation pictures.
+    /// Validation images.
     pub validation: usize,
-    /// Test pictures.
+    /// Test images.
     pub test: usize,
 }
 
@@ -177,18 +176,18 @@ impl DataFigures {
         }
     }
 
-    /// Test pictures.
+    /// Test images.
     pub fn n_test(&self) -> usize {
         self.test_class_counts.iter().sum()
     }
 
-    /// Test pictures of the smallest class that has any.
+    /// Test images of the smallest class that has any.
     pub fn n_smallest_test_class(&self) -> usize {
         let present = self.test_class_counts.iter().filter(|count| **count > 0);
         present.min().copied().unwrap_or(0)
     }
 
-    /// Fraction of the test pictures that the largest class has.
+    /// Fraction of the test images that the largest class has.
     pub fn majority_rate(&self) -> f64 {
         let largest = self.test_class_counts.iter().max().copied().unwrap_or(0);
         largest as f64 / self.n_test().max(1) as f64

@@ -1,4 +1,4 @@
-//! Stage 2: what is to be reached, as numbers, and whether it can be.
+//! Stage 2: the targets, as numbers, and whether they can be reached.
 //!
 //! Leaves the specification of the task and a report that compares each target and constraint with
 //! a measurement or a computed bound. The assessments are a function of the specification and the
@@ -20,6 +20,7 @@ pub use figures::{DataFigures, FeasibilityFigures, RunSeconds, SearchWork, Split
 
 use crate::estimates::{ResourceFigures, probe};
 use crate::stages::situation_analysis::{self, SituationAnalysis};
+use crate::words::counted;
 use crate::{Stage, StageContext, WorkflowError};
 use mlestar_artifact::write_artifact;
 use mlestar_data::SplitName;
@@ -32,7 +33,7 @@ pub const REPORT: &str = "feasibility_report.json";
 /// The page.
 pub const PAGE: &str = "feasibility_report.html";
 
-/// What the console says: the time of everything that follows before it begins, and every demand that is not feasible.
+/// What the console shows: the estimated time of the trainings, and every demand that is not feasible.
 fn statements(report: &FeasibilityReport) -> Vec<String> {
     let figures = &report.figures;
     let seconds = figures.run_seconds(figures.timing.median_step_seconds());
@@ -44,11 +45,11 @@ fn statements(report: &FeasibilityReport) -> Vec<String> {
             text(seconds.training)
         ),
         Some(search) => format!(
-            "estimated on {}: training {}, search of {} trials {}, final training {}: {} in all; early stopping and \
-             trials that are given up make it less",
+            "estimated on {}: training {}, search of {}: {}, final training {}: {} in all; early \
+            stopping and pruned trials make it less",
             figures.device,
             text(seconds.training),
-            search.trials,
+            counted(search.trials, "trial"),
             text(seconds.search),
             text(seconds.final_training),
             text(seconds.total())
@@ -67,8 +68,8 @@ fn statements(report: &FeasibilityReport) -> Vec<String> {
 /// Runs the stage.
 ///
 /// # Errors
-/// When stage 1 has left nothing, the model does not fit the pictures, the device fails, or the run
-/// folder cannot be written.
+/// When the artifacts of stage 1 are missing, the model does not fit the images, the device fails, or the run folder
+/// cannot be written.
 pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let analysis: SituationAnalysis =
         context.upstream(Stage::SituationAnalysis, situation_analysis::ARTIFACT)?;

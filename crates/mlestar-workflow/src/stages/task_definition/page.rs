@@ -1,6 +1,7 @@
 //! `feasibility_report.html`: the task and whether it can be done.
 
 use super::artifact::{Assessment, Feasibility, FeasibilityReport, Subject, TaskSpec};
+use crate::words::counted;
 use mlestar_gates::{Limit, Unit};
 use mlestar_report::{
     Badge, Block, Cell, Column, Definition, KeyFigure, Page, Row, Section, Table, format,
@@ -10,7 +11,7 @@ use mlestar_report::{
 pub(super) fn render(spec: &TaskSpec, report: &FeasibilityReport) -> String {
     Page::new("Task definition")
         .project("MLE-Star")
-        .subtitle("Stage 2: what is to be reached, and whether it can be")
+        .subtitle("Stage 2: the targets, and whether they can be reached")
         .badge(overall(report))
         .fact("device", report.figures.device.clone())
         .fact("confidence of intervals", spec.confidence.to_string())
@@ -38,8 +39,8 @@ fn overview(report: &FeasibilityReport) -> Section {
     let seconds = report.figures.run_seconds(timing.median_step_seconds());
     let whole = match &report.figures.search {
         Some(search) => format!(
-            "search of {} trials {}, final training {}",
-            search.trials,
+            "search of {}: {}, final training {}",
+            counted(search.trials, "trial"),
             format::seconds(seconds.search),
             format::seconds(seconds.final_training)
         ),
@@ -53,8 +54,8 @@ fn overview(report: &FeasibilityReport) -> Section {
             format::seconds(seconds.training),
         )
         .interval(format!(
-            "{} epochs of {} steps at {}",
-            work.epochs,
+            "{} of {} steps at {}",
+            counted(work.epochs, "epoch"),
             format::count(work.steps_per_epoch as u64),
             format::seconds(timing.median_step_seconds())
         )),
@@ -64,13 +65,13 @@ fn overview(report: &FeasibilityReport) -> Section {
             format::seconds(timing.median_step_seconds()),
         )
         .interval(format!(
-            "{} to {}, {} pictures",
+            "{} to {}, {}",
             format::seconds(shortest),
             format::seconds(longest),
-            timing.batch_size
+            counted(timing.batch_size, "image")
         )),
         KeyFigure::new(
-            "one picture, deployed",
+            "one image, deployed",
             format::milliseconds(timing.median_latency_ms()),
         )
         .interval(format!(
@@ -100,12 +101,15 @@ fn task(spec: &TaskSpec) -> Section {
         Definition::new(
             "input",
             format!(
-                "{} x {} pixels, {} channels, {}",
-                spec.input.height, spec.input.width, spec.input.channels, spec.input.values
+                "{} x {} pixels, {}, {}",
+                spec.input.height,
+                spec.input.width,
+                counted(spec.input.channels, "channel"),
+                spec.input.values
             ),
         ),
         Definition::new(
-            format!("{} classes", spec.classes.len()),
+            counted(spec.classes.len(), "class"),
             class_list(&spec.classes),
         ),
         Definition::new(
@@ -113,7 +117,7 @@ fn task(spec: &TaskSpec) -> Section {
             spec_text(&spec.quality.interpretability),
         ),
     ];
-    let mut table = Table::new("Targets on test pictures")
+    let mut table = Table::new("Targets on test images")
         .column(Column::text("metric"))
         .column(Column::text("role"))
         .column(Column::number("target", "fraction"))
@@ -154,9 +158,8 @@ fn spec_text<T: serde::Serialize>(value: &T) -> String {
 }
 
 fn assessments(report: &FeasibilityReport) -> Section {
-    let mut section = Section::new("Assessment").intro(
-        "Each demand beside what was measured or computed; nothing is compared with a constant.",
-    );
+    let mut section = Section::new("Assessment")
+        .intro("Each demand with the figures that were measured or computed for it.");
     for (subject, title) in [
         (Subject::Target, "Targets"),
         (Subject::Constraint, "Constraints"),
@@ -237,6 +240,6 @@ fn figures(report: &FeasibilityReport) -> Section {
         }
     }
     Section::new("Figures")
-        .intro("What the verdicts rest on.")
+        .intro("The figures behind the verdicts.")
         .block(table)
 }

@@ -42,17 +42,17 @@ fn target(metric: MetricName, target: f64) -> TargetSpec {
 
 fn definition(metric: MetricName) -> &'static str {
     match metric {
-        MetricName::Accuracy => "share of the test pictures whose most probable class is right",
+        MetricName::Accuracy => "share of the test images whose most probable class is right",
         MetricName::BalancedAccuracy => "mean over the classes of the recall",
         MetricName::PrecisionWeighted => {
-            "mean over the classes of the precision, weighted by their test pictures"
+            "mean over the classes of the precision, weighted by their test images"
         }
         MetricName::RecallWeighted => {
-            "mean over the classes of the recall, weighted by their test pictures; equals accuracy"
+            "mean over the classes of the recall, weighted by their test images; equals accuracy"
         }
         MetricName::F1Weighted => {
             "mean over the classes of the harmonic mean of precision and recall, weighted by their \
-             test pictures"
+             test images"
         }
     }
 }

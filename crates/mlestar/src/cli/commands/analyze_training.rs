@@ -7,6 +7,7 @@ use mlestar_workflow::WorkflowError;
 use mlestar_workflow::training_analysis::{
     AnalysedTraining, SettingsSource, TrainingPlace, analyse_training, find_trainings,
 };
+use mlestar_workflow::words::counted;
 use std::path::PathBuf;
 
 pub fn run(options: &AnalyzeTrainingOptions) -> Result<ExitCode, WorkflowError> {
@@ -45,13 +46,19 @@ fn print_analysis(place: &TrainingPlace, analysed: &AnalysedTraining, files: &[P
         _ => String::new(),
     };
     // Without a checkpoint the config may be another training's.
-    let planned = match analysis.epochs <= analysis.epochs_planned {
-        true => format!(" of {}", analysis.epochs_planned),
-        false => String::new(),
+    let epochs = match analysis.epochs <= analysis.epochs_planned {
+        true => format!(
+            "{} of {}",
+            analysis.epochs,
+            counted(analysis.epochs_planned, "epoch")
+        ),
+        false => counted(analysis.epochs, "epoch"),
     };
     println!(
-        "{}: {}{planned} epochs, {} steps{best}",
-        place.name, analysis.epochs, analysis.steps
+        "{}: {}, {}{best}",
+        place.name,
+        epochs,
+        counted(analysis.steps, "step")
     );
     if analysis.settings_from == SettingsSource::Config {
         println!("no checkpoint can be read: the settings are those of the config");

@@ -50,7 +50,7 @@ fn print(comparison: &TrainingComparison) {
     for group in &comparison.groups {
         println!("{}", line(group, &comparison.levels));
         for training in &group.trainings {
-            // What it was trained with is not among the differences then.
+            // Without them, its settings are not among the differences.
             let unknown = match training.seed {
                 Some(_) => "",
                 None => " (settings unknown)",

@@ -9,6 +9,7 @@ use mlestar_data::readers::name::shown;
 use mlestar_gates::ExitCode;
 use mlestar_workflow::WorkflowError;
 use mlestar_workflow::config::{Config, Override};
+use mlestar_workflow::words::counted;
 use std::path::Path;
 
 /// Classes that the comment names.
@@ -21,7 +22,7 @@ pub fn run(options: &InitOptions) -> Result<ExitCode, WorkflowError> {
         .unwrap_or_else(|| PROJECT_FILE.into());
     if target.exists() && !options.force {
         return Err(WorkflowError::Usage(format!(
-            "{} is there already; --force writes it anew, --output FILE writes another",
+            "{} exists already; --force overwrites it, --output FILE writes another file",
             shown(&target)
         )));
     }
@@ -62,7 +63,7 @@ pub fn run(options: &InitOptions) -> Result<ExitCode, WorkflowError> {
 struct Found {
     /// Lines for people.
     comment: String,
-    /// The size that its images are brought to, where one has to be chosen.
+    /// The size that its images are resized to, where one has to be chosen.
     size: Option<[usize; 2]>,
 }
 
@@ -78,8 +79,8 @@ fn of_folder(listing: &Listing) -> Found {
         more => format!(" and {more} more"),
     };
     let mut lines = vec![format!(
-        "{} classes: {}{more}",
-        listing.classes.len(),
+        "{}: {}{more}",
+        counted(listing.classes.len(), "class"),
         names.join(", ")
     )];
     let smallest = |entries: &[Entry]| {
@@ -91,8 +92,8 @@ fn of_folder(listing: &Listing) -> Found {
     };
     let split = |name: &str, entries: &[Entry]| {
         format!(
-            "{name}: {} images, {} of the smallest class",
-            entries.len(),
+            "{name}: {}, {} of the smallest class",
+            counted(entries.len(), "image"),
             smallest(entries)
         )
     };
@@ -114,7 +115,7 @@ fn of_folder(listing: &Listing) -> Found {
     }
     if listing.n_skipped > 0 {
         lines.push(format!(
-            "{} other files and folders, which are skipped",
+            "other files and folders, which are skipped: {}",
             listing.n_skipped
         ));
     }
@@ -141,11 +142,11 @@ fn project_name(data: &Path, base: &str) -> String {
     }
 }
 
-/// The base's text with these values and comments; everything else, its comments included, stays.
+/// The base's text with these values and comments; the rest, including its comments, stays.
 fn adapted(base: &str, name: &str, data: &str, found: &Found) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let mut text = String::from(
-        "# Written by `mlestar init`. `mlestar run` beside this file uses it.\n#\n# What was found:\n",
+        "# Written by `mlestar init`. `mlestar run` in this folder uses it.\n#\n# What was found:\n",
     );
     for line in found.comment.lines() {
         text += &format!("#     {line}\n");
@@ -163,8 +164,9 @@ fn adapted(base: &str, name: &str, data: &str, found: &Found) -> String {
                 text += &format!("path = {}\n", quoted(data));
                 if let Some([height, width]) = found.size {
                     text += &format!(
-                        "# Images are brought to this size; larger ones show more and take longer.\nimage_size = [{height}, {width}]\n\
-                         # Images that belong together, such as scene1_1.jpg and scene1_2.jpg, stay on one side of a split:\n\
+                        "# Images are resized to this size; larger ones show more and take \
+                        longer.\nimage_size = [{height}, {width}]\n\
+                         # Images that belong together, such as scene1_1.jpg and scene1_2.jpg, stay in one split:\n\
                          #group_by = \"name\"\n"
                     );
                 }

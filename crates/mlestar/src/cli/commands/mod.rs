@@ -1,4 +1,4 @@
-//! One file a command.
+//! One file per command.
 
 pub mod analyze_training;
 pub mod compare_trainings;

@@ -12,11 +12,11 @@ use std::io::{IsTerminal, Write};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How often the run is looked at while a terminal shows it.
+/// How often the run is read while a terminal shows it.
 const REFRESH: Duration = Duration::from_secs(1);
 /// How often a plain line is written.
 const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(5);
-/// A training that has recorded nothing for so long may not be running any more.
+/// A training that has recorded nothing for this long may have stopped.
 const SILENCE_SECONDS: f64 = 120.0;
 
 pub fn run(options: &MonitorOptions) -> Result<ExitCode, WorkflowError> {
@@ -38,7 +38,7 @@ pub fn run(options: &MonitorOptions) -> Result<ExitCode, WorkflowError> {
     })
 }
 
-/// Waits, but not longer than until a stop is asked for; true if it was.
+/// Waits until the time is over or a stop is requested; true if it was.
 fn wait(time: Duration, stop: &StopSignal) -> bool {
     let started = Instant::now();
     while started.elapsed() < time {
@@ -50,7 +50,7 @@ fn wait(time: Duration, stop: &StopSignal) -> bool {
     stop.is_requested()
 }
 
-/// Draws the state over itself until the stage has ended.
+/// Redraws the state in place until the stage has ended.
 fn in_place(monitor: &mut RunMonitor, stop: &StopSignal) -> Result<(), WorkflowError> {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
     let style = ProgressStyle::with_template("{msg}");
@@ -81,7 +81,7 @@ fn plain_lines(monitor: &mut RunMonitor, stop: &StopSignal) -> Result<(), Workfl
     }
 }
 
-/// False when nobody reads any more, as behind `| head`.
+/// False when the output is closed, as after `| head`.
 fn print(text: &str) -> bool {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")
@@ -94,7 +94,7 @@ fn print_block(state: &RunState) -> Result<(), WorkflowError> {
     Ok(())
 }
 
-/// Everything, one thing a line.
+/// The whole state, one item per line.
 fn block(state: &RunState) -> Vec<String> {
     let mut lines = vec![headline(state)];
     if let Some(training) = &state.training {
@@ -117,8 +117,8 @@ fn headline(state: &RunState) -> String {
         None => "no training yet",
     };
     let stage = match state.unfinished_stage {
-        Some(stage) => format!("stage {stage} has begun"),
-        None => "no stage has begun and not ended".to_owned(),
+        Some(stage) => format!("stage {stage} has started"),
+        None => "no stage is running".to_owned(),
     };
     let silence = state
         .training
@@ -126,7 +126,7 @@ fn headline(state: &RunState) -> String {
         .and_then(|training| training.seconds_since_record);
     match silence.filter(|seconds| *seconds > SILENCE_SECONDS && !state.is_over) {
         Some(seconds) => format!(
-            "{training}  ({stage}; nothing was recorded for {})",
+            "{training}  ({stage}; nothing recorded for {})",
             duration(seconds)
         ),
         None if state.is_over => format!("{training}  (finished)"),
@@ -178,7 +178,7 @@ fn training_lines(training: &TrainingState) -> Vec<String> {
 fn progress(training: &TrainingState) -> String {
     let epoch = format!("{} of {}", training.epoch, training.epochs);
     match (training.step, training.steps_per_epoch) {
-        _ if training.epochs_done >= training.epochs => format!("{epoch}, all ended"),
+        _ if training.epochs_done >= training.epochs => format!("{epoch}, all finished"),
         (Some(step), Some(steps)) => format!("{epoch}, step {step} of {steps}"),
         (Some(step), None) => format!("{epoch}, step {step}"),
         (None, _) => epoch,

@@ -10,6 +10,7 @@ use mlestar_gates::ExitCode;
 use mlestar_workflow::WorkflowError;
 use mlestar_workflow::chain::{self, RunReport, RunRequest, StageRange};
 use mlestar_workflow::device::DeviceChoice;
+use mlestar_workflow::words::counted;
 use std::time::Instant;
 
 pub fn stage(options: &StageOptions) -> Result<ExitCode, WorkflowError> {
@@ -57,7 +58,7 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
     };
     let report = match chain::run(&request, &mut console) {
         Err(error @ WorkflowError::Interrupted { .. }) => {
-            eprintln!("to go on: {}", command_to_go_on(std::env::args().skip(1)));
+            eprintln!("to resume: {}", command_to_go_on(std::env::args().skip(1)));
             return Err(error);
         }
         result => result?,
@@ -70,7 +71,7 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
     Ok(exit_code)
 }
 
-/// The command of this process without `--force`, which begins anew.
+/// The command of this process without `--force`, which would restart.
 fn command_to_go_on(arguments: impl Iterator<Item = String>) -> String {
     command_line(output::name(), arguments.filter(|word| word != "--force"))
 }
@@ -102,18 +103,11 @@ fn print_result(report: &RunReport, exit_code: ExitCode, project: &project::Proj
         ),
     };
     println!(
-        "{}, {n_fresh} unchanged, {seconds:.1} s. Exit code {}: {meaning}",
-        counted(n_ran, "stage ran", "stages ran"),
+        "{} ran, {n_fresh} unchanged, {seconds:.1} s. Exit code {}: {meaning}",
+        counted(n_ran, "stage"),
         exit_code.code(),
     );
     println!("summary: {}", project.run.summary_path().display());
-}
-
-fn counted(n: usize, one: &str, more: &str) -> String {
-    match n {
-        1 => format!("1 {one}"),
-        n => format!("{n} {more}"),
-    }
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub fn run(options: &RunsOptions) -> Result<ExitCode, WorkflowError> {
     Ok(ExitCode::Pass)
 }
 
-/// The folders inside `folder` that runs were made in, by name.
+/// The folders inside `folder` that hold runs, by name.
 fn runs_in(folder: &Path) -> Result<Vec<PathBuf>, WorkflowError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -64,7 +64,7 @@ fn runs_in(folder: &Path) -> Result<Vec<PathBuf>, WorkflowError> {
     Ok(runs)
 }
 
-/// Name, verdict as the gates judge now, stages that have finished, and the accuracy of the model that ships.
+/// Name, current verdict, stages that have finished, and the accuracy of the final model.
 fn row(folder: &Path) -> [String; 4] {
     let name = folder
         .file_name()

@@ -56,6 +56,6 @@ fn in_short(freshness: &Freshness) -> String {
         Freshness::Fresh => "unchanged".into(),
         Freshness::Stale(reasons) if reasons.len() == 1 => format!("would run: {}", reasons[0]),
         Freshness::Stale(reasons) => format!("would run, for {} reasons", reasons.len()),
-        Freshness::WaitsFor(stage) => format!("depends on what stage {} leaves", stage.number()),
+        Freshness::WaitsFor(stage) => format!("depends on the result of stage {}", stage.number()),
     }
 }

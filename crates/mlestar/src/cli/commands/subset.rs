@@ -17,7 +17,7 @@ pub fn run(options: &SubsetOptions) -> Result<ExitCode, WorkflowError> {
         &stop,
     )?;
     println!(
-        "{} training, {} validation and {} test pictures in {}",
+        "{} training, {} validation and {} test images in {}",
         report.n_train,
         report.n_validation,
         report.n_test,

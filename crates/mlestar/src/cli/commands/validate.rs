@@ -31,7 +31,7 @@ pub fn run(options: &ValidateOptions) -> Result<ExitCode, WorkflowError> {
     } else if options.stage.is_none()
         && let Err(error) = report.write(&project.run)
     {
-        // The verdict is what was asked for; it stands below.
+        // The verdict itself follows below.
         eprintln!("warning: {error}");
     }
     if options.stage.is_none() {
@@ -50,8 +50,8 @@ pub fn run(options: &ValidateOptions) -> Result<ExitCode, WorkflowError> {
     Ok(report.exit())
 }
 
-/// Has the pages of the run and the package say how its gates were judged, unless another process is writing the
-/// run or the folder can only be read.
+/// Updates the verdicts in the pages and the package of the run, unless another process is writing the run or the
+/// folder is read-only.
 pub(super) fn tell_pages(project: &Project, report: &ValidationReport) {
     let run = &project.run;
     let tell = || {
@@ -61,6 +61,6 @@ pub(super) fn tell_pages(project: &Project, report: &ValidationReport) {
         page_headers::refresh(run, &manifest, &report.verdict)
     };
     if let Err(error) = tell() {
-        eprintln!("warning: the headers of the stages' pages stay as they were: {error}");
+        eprintln!("warning: the headers of the stages' pages were not updated: {error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Advice on random changes of the training pictures.
+//! Advice on random changes of the training images.
 
 use super::super::challenges::Challenge;
 use super::super::measurements::Measurements;
@@ -8,9 +8,9 @@ use mlestar_data::variability::Spread;
 
 /// A linear classifier that is not this much better than the majority says nothing about mirroring.
 const SPEAKING_MARGIN: f64 = 0.05;
-/// Mirroring that costs the linear classifier more of its accuracy changes what pictures mean.
+/// Mirroring that costs the linear classifier more accuracy than this changes what images mean.
 const MOST_LOST_BY_MIRRORING: f64 = 0.1;
-/// A border this bright would be torn by black padding.
+/// Black padding would cut an edge into a border this bright.
 const BRIGHT_BORDER: f64 = 0.15;
 
 /// Which random changes help, and how strong they should be.
@@ -54,17 +54,17 @@ fn crop(
         found.center_x.std.max(found.center_y.std) * side as f64
     });
     // Two standard deviations of the objects' own scatter, but no more than an eighth of the side,
-    // which keeps the object in the picture.
+    // which keeps the object in the image.
     let padding = ((2.0 * scatter).round() as usize).clamp(1, (side / 8).max(1));
     Some(Advice {
         title: "Crop at random places".into(),
         reason: format!(
-            "objects scatter by {scatter:.1} pixels (standard deviation), so moving them by up to \
-             {padding} pixels makes pictures as they occur; a network otherwise learns the few \
-             places it saw"
+            "object positions vary by {scatter:.1} pixels (standard deviation), so shifts of up to \
+            {padding} pixels give realistic images; without them a network learns only the few places that \
+            it saw"
         ),
         follows_from,
-        action: "Pad the training pictures and cut a random window of the original size.".into(),
+        action: "Pad the training images and cut a random window of the original size.".into(),
         setting: Some(Setting::new(
             "augmentation.random_crop_padding",
             padding.to_string(),
@@ -83,11 +83,11 @@ fn padding_mode(measurements: &Measurements, configured: &AugmentationConfig) ->
         title: "Mirror the border instead of padding with black".into(),
         reason: format!(
             "borders have a mean brightness of {:.3}: black padding would draw edges that no \
-             picture has",
+             image has",
             border.mean
         ),
         follows_from: vec!["variability.border_brightness".into()],
-        action: "Fill what lies outside the picture by reflection.".into(),
+        action: "Fill what lies outside the image by reflection.".into(),
         setting: Some(Setting::new(
             "augmentation.padding_mode",
             name(PaddingMode::Reflect),
@@ -97,12 +97,12 @@ fn padding_mode(measurements: &Measurements, configured: &AugmentationConfig) ->
 }
 
 /// Mirroring is only harmless when it keeps the class; a linear classifier that was fitted to
-/// unmirrored pictures shows whether it does.
+/// unmirrored images shows whether it does.
 fn flip(measurements: &Measurements, configured: &AugmentationConfig) -> Option<Advice> {
     let found = measurements.separability.as_ref()?;
     let (plain, mirrored) = (found.linear_accuracy, found.linear_accuracy_mirrored);
     let figures = format!(
-        "a linear classifier reaches {plain:.3} on validation pictures and {mirrored:.3} on their mirror images"
+        "a linear classifier reaches {plain:.3} on validation images and {mirrored:.3} on their mirror images"
     );
     let setting = |value: &str| {
         let configured = configured.horizontal_flip_probability.to_string();
@@ -126,7 +126,7 @@ fn flip(measurements: &Measurements, configured: &AugmentationConfig) -> Option<
         advice(
             "Decide on mirroring by what the classes mean",
             format!(
-                "{figures}, little better than the most frequent class: the pictures do not tell"
+                "{figures}, little better than the most frequent class: the images do not decide it"
             ),
             "Mirror left and right (0.5) unless left and right tell classes apart, as in text or arrows.",
             None,
@@ -135,20 +135,20 @@ fn flip(measurements: &Measurements, configured: &AugmentationConfig) -> Option<
         advice(
             "Mirror left and right",
             format!("{figures}: mirroring hardly changes the class"),
-            "Mirror every other training picture: twice as many pictures for nothing.",
+            "Mirror every other training image: this doubles the images at no cost.",
             setting("0.5"),
         )
     } else {
         advice(
             "Do not mirror",
-            format!("{figures}: mirroring changes what pictures show"),
+            format!("{figures}: mirroring changes what images show"),
             "Leave mirroring off: left and right tell classes apart.",
             setting("0.0"),
         )
     })
 }
 
-/// Jitter of brightness or contrast, as wide as the pictures differ themselves.
+/// Jitter of brightness or contrast, as wide as the images differ themselves.
 fn light(
     measurements: &Measurements,
     challenges: &[Challenge],
@@ -166,12 +166,12 @@ fn light(
     (!follows_from.is_empty()).then(|| Advice {
         title: format!("Vary the {name}"),
         reason: format!(
-            "{name} differs between pictures by {:.3} around {:.3}; the jitter is half of that \
+            "{name} differs between images by {:.3} around {:.3}; the jitter is half of that \
              relative spread",
             spread.std, spread.mean
         ),
         follows_from,
-        action: format!("Draw a factor for the {name} of every training picture."),
+        action: format!("Draw a factor for the {name} of every training image."),
         setting: Some(Setting::new(
             &format!("augmentation.{name}"),
             value.to_string(),
@@ -189,9 +189,10 @@ fn saturation(
     let grey = measurements.variability.as_ref()?.grey_fraction;
     (!follows_from.is_empty()).then(|| Advice {
         title: "Vary the saturation".into(),
-        reason: format!("{grey:.3} of the training pictures are grey"),
+        reason: format!("{grey:.3} of the training images are grey"),
         follows_from,
-        action: "Take some of the colour out of training pictures, so that the model does not rely on it.".into(),
+        action: "Remove some of the colour of training images, so the model does not rely on it."
+            .into(),
         setting: Some(Setting::new(
             "augmentation.saturation",
             "0.3",
@@ -207,16 +208,15 @@ fn cutout(
 ) -> Option<Advice> {
     let follows_from = present(challenges, &["background", "few_samples"]);
     let side = measurements.shorter_side();
-    // Smaller pictures would lose the object itself.
+    // Smaller images would lose the object itself.
     (!follows_from.is_empty() && side >= 16).then(|| Advice {
         title: "Cut holes".into(),
         reason: format!(
-            "a hole of a quarter of the side ({} of {side} pixels) makes the model look at more \
-             than one place",
+            "a hole of a quarter of the side ({} of {side} pixels) makes the model use more than one place",
             side / 4
         ),
         follows_from,
-        action: "Blank a random square of every training picture; worth trying in the search of \
+        action: "Blank a random square of every training image; worth trying in the search of \
                  stage 6 when training accuracy is far above validation accuracy."
             .into(),
         setting: Some(Setting::new(

@@ -1,5 +1,5 @@
-//! What to do about what was found: each piece of advice names the finding that it follows from
-//! and, where there is one, the key of the config to set.
+//! What to do about the findings. Each piece of advice names the finding that it follows from and, where there is
+//! one, the config key to set.
 
 mod augmentation;
 mod preprocessing;
@@ -58,7 +58,7 @@ fn present(challenges: &[Challenge], wanted: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// Rounded to a twentieth: finer settings promise what nobody measured.
+/// Rounded to a twentieth: finer settings would claim more than was measured.
 fn twentieth(value: f64) -> f64 {
     (value * 20.0).round() / 20.0
 }

@@ -6,11 +6,11 @@ use super::{Advice, Setting, present};
 use mlestar_data::load::SourceReport;
 use mlestar_data::{SourceKind, SplitName};
 
-/// Half width of the interval that enough validation pictures give at an accuracy of 0.85.
+/// Half width of the interval that enough validation images give at an accuracy of 0.85.
 const WANTED_HALF_WIDTH: f64 = 0.02;
 /// Standard normal quantile of 95% confidence.
 const Z: f64 = 1.959_963_984_540_054;
-/// The most of the training pictures that is worth giving to validation.
+/// The most of the training images that is worth giving to validation.
 const MOST_VALIDATION: f64 = 0.3;
 
 /// What advice depends on besides the figures.
@@ -59,8 +59,8 @@ pub(in super::super) fn preprocessing(
         Some(normalise(measurements)),
         removal(
             "leakage",
-            "Remove pictures shared between splits",
-            "Delete one copy of each, best the training one.",
+            "Remove images shared between splits",
+            "Delete one copy of each, preferably the training copy.",
         ),
         removal(
             "cut_sequences",
@@ -70,22 +70,22 @@ pub(in super::super) fn preprocessing(
         removal(
             "label_conflicts",
             "Correct labels that contradict each other",
-            "Look at each pair and delete the copy whose label is wrong.",
+            "Check each pair and delete the copy whose label is wrong.",
         ),
         removal(
             "duplicates",
             "Remove duplicates",
-            "Delete all copies of a picture but one.",
+            "Delete all copies of an image but one.",
         ),
         removal(
             "bad_exposure",
-            "Remove or repair unreadable pictures",
-            "Look at each; delete those that show nothing.",
+            "Remove or repair unreadable images",
+            "Check each one and delete those that show nothing.",
         ),
         removal(
             "label_noise",
             "Check the suspected labels",
-            "Look at each and correct the wrong ones.",
+            "Check each one and correct the wrong labels.",
         ),
         smooth_labels(challenges, statement("label_noise")),
         weigh_classes(measurements, challenges, statement("class_imbalance")),
@@ -110,8 +110,8 @@ fn normalise(measurements: &Measurements) -> Advice {
         ),
         follows_from: vec!["channel_mean".into(), "channel_std".into()],
         action: "Subtract the mean and divide by the standard deviation of the training split. \
-                 Training, evaluation and the exported model take both from `normalization` of \
-                 this file; nothing has to be set."
+                 Training, evaluation and the exported model take both from `normalization` of this file; \
+                 no setting is needed."
             .into(),
         setting: None,
     }
@@ -122,21 +122,21 @@ fn smooth_labels(challenges: &[Challenge], reason: Option<String>) -> Option<Adv
         title: "Smooth the labels".into(),
         reason: reason?,
         follows_from: present(challenges, &["label_noise"]),
-        action: "Keep the model from fitting single wrong labels with certainty: training.label_smoothing = 0.1, which \
-                 does not go with the focal loss."
+        action: "Keep the model from fitting single wrong labels with certainty: training.label_smoothing = \
+            0.1. It cannot be combined with the focal loss."
             .into(),
         setting: None,
     })
 }
 
-/// Whether one class has so many pictures more than another that accuracy says little.
+/// Whether one class has so many images more than another that accuracy says little.
 fn is_strongly_imbalanced(measurements: &Measurements) -> bool {
     measurements
         .imbalance_ratio()
         .is_none_or(|ratio| ratio >= 2.0)
 }
 
-/// A class without training pictures has no weight that would balance it.
+/// A class without training images has no weight that would balance it.
 fn weigh_classes(
     measurements: &Measurements,
     challenges: &[Challenge],
@@ -145,10 +145,10 @@ fn weigh_classes(
     let has_all = measurements.imbalance_ratio().is_some();
     (has_all && is_strongly_imbalanced(measurements)).then_some(())?;
     Some(Advice {
-        title: "Weigh the classes".into(),
+        title: "Weight the classes".into(),
         reason: reason?,
         follows_from: present(challenges, &["class_imbalance"]),
-        action: "Let pictures of small classes count more in the loss, so that every class weighs the same.".into(),
+        action: "Let images of small classes count more in the loss, so every class has the same weight.".into(),
         setting: Some(Setting::new(
             "training.class_weights",
             "\"balanced\"",
@@ -169,7 +169,8 @@ fn judge_by_class(
             "Let every class count the same in the metric that decides (task.primary.name = \"balanced_accuracy\")."
         }
         false => {
-            "Demand a recall of every class (task.quality.per_class_recall_min), so that small ones are not given up."
+            "Require a recall of every class (task.quality.per_class_recall_min), so the model cannot \
+            ignore small ones."
         }
     };
     Some(Advice {
@@ -186,12 +187,14 @@ fn keep_resolution(challenges: &[Challenge], reason: Option<String>) -> Option<A
         title: "Keep the resolution".into(),
         reason: reason?,
         follows_from: present(challenges, &["low_resolution"]),
-        action: "Do not shrink the pictures any further; the model's first layers should keep their size.".into(),
+        action:
+            "Do not shrink the images further. The model's first layers should keep their size."
+                .into(),
         setting: None,
     })
 }
 
-/// From so many times the side on, shrinking has cost detail that may matter.
+/// When the files' side is this many times larger, shrinking may have lost detail that matters.
 const MUCH_SHRUNK: usize = 2;
 
 /// Which size the network and the limits allow is not known here: stage 3 computes it.
@@ -202,14 +205,15 @@ fn use_more_pixels(measurements: &Measurements) -> Option<Advice> {
     );
     let [height, width] = measurements.file_sizes.median;
     (of_files >= MUCH_SHRUNK * side).then(|| Advice {
-        title: "Consider larger pictures".into(),
+        title: "Consider larger images".into(),
         reason: format!(
             "half of the files have at least {height} x {width} pixels, and {} x {} are used",
             measurements.height, measurements.width
         ),
         follows_from: vec!["file_sizes.median".into(), "height".into(), "width".into()],
-        action: "Set data.image_size to what stage 3 names, the largest size that this network and the limits of the \
-                 task allow; detail helps where classes differ in it, and every step costs as much more as the area."
+        action: "Set data.image_size to the size that stage 3 names: the largest that this network and the \
+            limits of the task allow. Detail helps where classes differ in it; the cost of a step grows \
+            with the area."
             .into(),
         setting: None,
     })
@@ -243,16 +247,16 @@ fn validate_on_more(
         _ => None,
     };
     Some(Advice {
-        title: "Validate on more pictures".into(),
+        title: "Validate on more images".into(),
         reason: format!(
-            "{n_validation} validation pictures; {n_wanted} would narrow the interval of an \
+            "{n_validation} validation images; {n_wanted} would narrow the interval of an \
              accuracy of 0.85 to +-{WANTED_HALF_WIDTH}"
         ),
         follows_from,
         action: match setting {
-            Some(_) => "Give more pictures to validation.".into(),
-            None if source.has_validation => "Collect more validation pictures.".to_owned(),
-            None => "Collect more pictures: too few would be left for training.".to_owned(),
+            Some(_) => "Use more images for validation.".into(),
+            None if source.has_validation => "Collect more validation images.".to_owned(),
+            None => "Collect more images: too few would be left for training.".to_owned(),
         },
         setting,
     })
@@ -314,10 +318,7 @@ mod tests {
         (measurements.height, measurements.width) = (64, 64);
         let found = advice(&measurements, SourceKind::Folder);
         let titles: Vec<&str> = found.iter().map(|piece| piece.title.as_str()).collect();
-        assert_eq!(
-            titles,
-            ["Normalise each channel", "Consider larger pictures"]
-        );
+        assert_eq!(titles, ["Normalise each channel", "Consider larger images"]);
         // The size that fits is not known here.
         assert!(found.iter().all(|piece| piece.setting.is_none()));
     }
@@ -351,7 +352,7 @@ mod tests {
         let last = found.last().unwrap();
         assert_eq!(
             (last.title.as_str(), &last.setting),
-            ("Validate on more pictures", &None)
+            ("Validate on more images", &None)
         );
     }
 

@@ -2,33 +2,34 @@ use super::{Challenge, ChallengeEvidence, Severity};
 use crate::stages::situation_analysis::measurements::Measurements;
 use mlestar_gates::{Limit, Unit};
 
-/// Standard deviation of the mean brightness of pictures' borders, in 0-1.
+/// Standard deviation of the mean brightness of images' borders, in 0-1.
 const THRESHOLD_STD: f64 = 0.12;
 
-/// Backgrounds that differ much from picture to picture.
+/// Backgrounds that differ much from image to image.
 pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     let found = measurements.variability.as_ref()?;
     let border = found.border_brightness;
     let evidence = ChallengeEvidence::new(
-        "standard deviation of the mean brightness of the pictures' borders",
+        "standard deviation of the mean brightness of the images' borders",
         border.std,
         Unit::Fraction,
         Limit::AtLeast(THRESHOLD_STD),
         found.n_pictures,
-        "outer eighth of each side of each training picture",
+        "outer eighth of each side of each training image",
     );
     Some(Challenge {
         id: "background".into(),
         title: "Backgrounds differ".into(),
         severity: Severity::rising(border.std, 0.2, 0.3),
         statement: format!(
-            "the border of a picture has a mean brightness of {:.3} with a standard deviation of \
-             {:.3} between pictures",
+            "the border of an image has a mean brightness of {:.3} with a standard deviation of \
+             {:.3} between images",
             border.mean, border.std
         ),
-        consequence: "The model can take the background for the object where the two go together: \
-                      crops and holes in training pictures make it look at more than one place."
-            .into(),
+        consequence:
+            "The model can mistake the background for the object if both occur together. Crops and \
+            holes in training images make it use more than one place."
+                .into(),
         evidence: vec![evidence],
         classes: Vec::new(),
     })

@@ -2,7 +2,7 @@ use super::{Challenge, ChallengeEvidence, Severity};
 use crate::stages::situation_analysis::measurements::Measurements;
 use mlestar_gates::{Limit, Unit};
 
-/// From this share of confused pictures on, a pair is a challenge of its own.
+/// From this share of confused images on, a pair is a challenge of its own.
 const THRESHOLD_FRACTION: f64 = 0.05;
 /// It must also stand out from the other pairs.
 const THRESHOLD_TIMES_MEAN: f64 = 1.5;
@@ -15,11 +15,11 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     let worst_fraction = worst.map_or(0.0, |pair| pair.fraction);
     let times_mean = worst_fraction / found.mean_pair_confusion.max(f64::MIN_POSITIVE);
     let method = format!(
-        "vote of the {} nearest training pictures by mean colours",
+        "vote of the {} nearest training images by mean colours",
         found.n_neighbours
     );
     let fraction = ChallengeEvidence::new(
-        "pictures of the worst pair that are taken for the other class",
+        "images of the worst pair that are classified as the other class",
         worst_fraction,
         Unit::Fraction,
         Limit::AtLeast(THRESHOLD_FRACTION),
@@ -49,10 +49,10 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         id: "confusable_classes".into(),
         title: "Classes that look alike".into(),
         severity: Severity::rising(worst_fraction, 0.1, 0.2),
-        statement: format!("taken for each other most often: {}", pairs.join(", ")),
+        statement: format!("most often confused with each other: {}", pairs.join(", ")),
         consequence:
-            "These classes will limit the recall of each other: judge them one by one, and \
-                      look at their pictures first when accuracy stalls."
+            "These classes limit each other's recall. Judge them one by one, and look at their images first \
+            when accuracy stalls."
                 .into(),
         evidence: vec![fraction, standing_out],
         classes: worst.map_or_else(Vec::new, |pair| pair.classes.to_vec()),

@@ -4,10 +4,10 @@ use mlestar_data::SplitName;
 use mlestar_data::quality::FindingKind;
 use mlestar_gates::{Limit, Unit};
 
-/// One training picture in a thousand.
+/// One training image in a thousand.
 const THRESHOLD_FRACTION: f64 = 0.001;
 
-/// Training pictures that are there more than once.
+/// Training images that are there more than once.
 pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     let n_train = measurements.n_pictures(SplitName::Train);
     let count = |kind| measurements.n_findings_in(&[kind], SplitName::Train);
@@ -17,7 +17,7 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     );
     let fraction = (n_exact + n_near) as f64 / n_train.max(1) as f64;
     let evidence = ChallengeEvidence::new(
-        "training pictures that repeat another one",
+        "training images that repeat another one",
         fraction,
         Unit::Fraction,
         Limit::AtLeast(THRESHOLD_FRACTION),
@@ -26,14 +26,13 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     );
     Some(Challenge {
         id: "duplicates".into(),
-        title: "Duplicated training pictures".into(),
+        title: "Duplicated training images".into(),
         severity: Severity::rising(fraction, 0.01, 0.05),
         statement: format!(
-            "{n_exact} exact and {n_near} near duplicates among {n_train} training pictures"
+            "{n_exact} exact and {n_near} near duplicates among {n_train} training images"
         ),
         consequence:
-            "Repeated pictures weigh more than others in the loss, and the set is smaller \
-                      than it looks."
+            "Repeated images count more than others in the loss, and the dataset is smaller than it looks."
                 .into(),
         evidence: vec![evidence],
         classes: Vec::new(),

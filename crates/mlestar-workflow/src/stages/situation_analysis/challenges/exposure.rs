@@ -4,10 +4,10 @@ use mlestar_data::SplitName;
 use mlestar_data::quality::FindingKind;
 use mlestar_gates::{Limit, Unit};
 
-/// One training picture in a thousand.
+/// One training image in a thousand.
 const THRESHOLD_FRACTION: f64 = 0.001;
 
-/// Pictures in which little or nothing can be seen.
+/// Images in which little or nothing can be seen.
 pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     let n_train = measurements.n_pictures(SplitName::Train);
     let counts = [
@@ -20,12 +20,12 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     let n_bad: usize = counts.iter().map(|(count, _)| count).sum();
     let fraction = n_bad as f64 / n_train.max(1) as f64;
     let evidence = ChallengeEvidence::new(
-        "findings of bad exposure a training picture",
+        "findings of bad exposure per training image",
         fraction,
         Unit::Fraction,
         Limit::AtLeast(THRESHOLD_FRACTION),
         n_train,
-        "mean and standard deviation of each picture's brightness",
+        "mean and standard deviation of each image's brightness",
     );
     let found = counts.iter().filter(|(count, _)| *count > 0);
     let listed: Vec<String> = found
@@ -33,10 +33,11 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         .collect();
     Some(Challenge {
         id: "bad_exposure".into(),
-        title: "Blank or badly exposed pictures".into(),
+        title: "Blank or badly exposed images".into(),
         severity: Severity::rising(fraction, 0.01, 0.05),
-        statement: format!("{} among {n_train} training pictures", listed.join(", ")),
-        consequence: "Pictures that show nothing still have a label, and teach noise.".into(),
+        statement: format!("{} among {n_train} training images", listed.join(", ")),
+        consequence:
+            "Images that show nothing still have a label: the model learns noise from them.".into(),
         evidence: vec![evidence],
         classes: Vec::new(),
     })
@@ -53,7 +54,7 @@ mod tests {
             *m = with_findings(FindingKind::Blank, [200, 0, 0])
         });
         assert_eq!(found.severity, Severity::Medium);
-        assert_eq!(found.statement, "200 blank among 20000 training pictures");
+        assert_eq!(found.statement, "200 blank among 20000 training images");
         assert_eq!(
             shown(detect, &with_findings(FindingKind::OverDark, [19, 90, 90])),
             None

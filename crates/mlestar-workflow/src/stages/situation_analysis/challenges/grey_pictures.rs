@@ -2,10 +2,10 @@ use super::{Challenge, ChallengeEvidence, Severity};
 use crate::stages::situation_analysis::measurements::Measurements;
 use mlestar_gates::{Limit, Unit};
 
-/// One picture in a hundred.
+/// One image in a hundred.
 const THRESHOLD_FRACTION: f64 = 0.01;
 
-/// Grey pictures among coloured ones.
+/// Grey images among coloured ones.
 pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     let found = measurements.variability.as_ref()?;
     // The smaller of both groups: a wholly grey set is no mixture.
@@ -16,17 +16,17 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         Unit::Fraction,
         Limit::AtLeast(THRESHOLD_FRACTION),
         found.n_pictures,
-        "training pictures whose channels differ by less than 0.02 on average count as grey",
+        "training images whose channels differ by less than 0.02 on average count as grey",
     );
     Some(Challenge {
         id: "grey_pictures".into(),
-        title: "Grey and coloured pictures are mixed".into(),
+        title: "Grey and coloured images are mixed".into(),
         severity: Severity::rising(mixed, 0.05, 0.2),
         statement: format!(
-            "{:.3} of the training pictures are grey and the others coloured",
+            "{:.3} of the training images are grey and the others coloured",
             found.grey_fraction
         ),
-        consequence: "Colour cannot be relied on: vary the saturation in training.".into(),
+        consequence: "The model cannot rely on colour: vary the saturation in training.".into(),
         evidence: vec![evidence],
         classes: Vec::new(),
     })

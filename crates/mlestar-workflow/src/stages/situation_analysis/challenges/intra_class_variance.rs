@@ -2,10 +2,10 @@ use super::{Challenge, ChallengeEvidence, Severity};
 use crate::stages::situation_analysis::measurements::Measurements;
 use mlestar_gates::{Limit, Unit};
 
-/// A class explains less than a fifth of what distinguishes pictures.
+/// A class explains less than a fifth of what distinguishes images.
 const THRESHOLD_SHARE: f64 = 0.2;
 
-/// Pictures of one class that differ more than the classes do.
+/// Images of one class that differ more than the classes do.
 pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     let found = measurements.separability.as_ref()?;
     let share = found.between_class_share;
@@ -16,21 +16,22 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         Limit::AtMost(THRESHOLD_SHARE),
         found.n_references,
         format!(
-            "{} mean colours a picture, variance between class means over the whole",
+            "{} mean colours per image, variance between class means over the whole",
             found.n_features
         ),
     );
     Some(Challenge {
         id: "intra_class_variance".into(),
-        title: "Classes vary more inside than between".into(),
+        title: "Classes vary more within than between".into(),
         severity: Severity::falling(share, 0.1, 0.05),
         statement: format!(
             "{:.1} times as much variance within classes as between their means",
             (1.0 - share) / share.max(1e-6)
         ),
-        consequence: "Pictures of one class look very different: the model must learn what they \
-                      share, which takes capacity, pictures and augmentation."
-            .into(),
+        consequence:
+            "Images of one class look very different. The model must learn what they share, which \
+            needs capacity, images and augmentation."
+                .into(),
         evidence: vec![evidence],
         classes: Vec::new(),
     })

@@ -3,43 +3,44 @@ use crate::stages::situation_analysis::measurements::Measurements;
 use mlestar_data::quality::FindingKind;
 use mlestar_gates::{Limit, Unit};
 
-/// Two pictures in a thousand.
+/// Two images in a thousand.
 const THRESHOLD_FRACTION: f64 = 0.002;
 /// Neighbours that are right less often than this say little about a label.
 const TRUSTED_NEIGHBOURS: f64 = 0.6;
 
-/// Labels that the nearest pictures speak against.
+/// Labels that the nearest images speak against.
 pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     let n_all = measurements.n_all();
     let n_suspected = measurements.n_findings(&[FindingKind::SuspectedMislabel]);
     let fraction = n_suspected as f64 / n_all.max(1) as f64;
     let trust = measurements.label_neighbour_accuracy?;
     let suspected = ChallengeEvidence::new(
-        "pictures whose label their neighbours contradict",
+        "images whose label their neighbours contradict",
         fraction,
         Unit::Fraction,
         Limit::AtLeast(THRESHOLD_FRACTION),
         n_all,
-        "vote of the nearest training pictures by shape and brightness, nearly unanimous",
+        "vote of the nearest training images by shape and brightness, nearly unanimous",
     );
     let trusted = ChallengeEvidence::new(
-        "pictures whose label their neighbours confirm",
+        "images whose label their neighbours confirm",
         trust,
         Unit::Fraction,
         Limit::AtLeast(TRUSTED_NEIGHBOURS),
         n_all,
-        "the same vote over all pictures: it says what a suspicion is worth",
+        "the same vote over all images: it shows how reliable a suspicion is",
     );
     Some(Challenge {
         id: "label_noise".into(),
         title: "Suspected wrong labels".into(),
         severity: Severity::rising(fraction, 0.01, 0.05),
         statement: format!(
-            "{n_suspected} of {n_all} pictures have neighbours that agree on another class"
+            "{n_suspected} of {n_all} images have neighbours that agree on another class"
         ),
-        consequence: "Wrong labels bound the accuracy that can be measured, and a model that fits \
-                      them too well generalises worse."
-            .into(),
+        consequence:
+            "Wrong labels limit the accuracy that can be measured, and a model that fits them too \
+            well generalises worse."
+                .into(),
         evidence: vec![suspected, trusted],
         classes: Vec::new(),
     })

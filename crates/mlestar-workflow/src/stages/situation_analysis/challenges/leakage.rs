@@ -3,7 +3,7 @@ use super::{Challenge, Severity};
 use crate::stages::situation_analysis::measurements::Measurements;
 use mlestar_data::quality::FindingKind;
 
-/// Validation or test pictures that an earlier split has too, with the same label.
+/// Validation or test images that an earlier split has too, with the same label.
 pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     let shared = Overlap {
         measurements,
@@ -12,20 +12,20 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
     let n_exact = measurements.n_findings(&[FindingKind::Leakage]);
     let bounds = shared.clauses(|split, counted, share| {
         format!(
-            "{counted} {split} pictures repeat one of an earlier split, so that {split} accuracy can be too good by \
+            "{counted} {split} images repeat one of an earlier split, so {split} accuracy can be too good by \
              {share:.4}"
         )
     });
     Some(Challenge {
         id: "leakage".into(),
-        title: "Pictures shared between splits".into(),
+        title: "Images shared between splits".into(),
         severity: Severity::rising(shared.largest_share(), 0.001, 0.01),
         statement: format!(
             "{}; {n_exact} of them exactly. There can be more: copies that are cropped, turned or recoloured are not \
              all recognised",
             bounds.join("; ")
         ),
-        consequence: "The model is judged on pictures that it was trained on: remove one copy of \
+        consequence: "The model is judged on images that it was trained on: remove one copy of \
                       each before believing small differences."
             .into(),
         evidence: shared.evidence(
@@ -53,7 +53,7 @@ mod tests {
         assert_eq!(many.severity, Severity::High);
     }
 
-    /// 10 of 20 test pictures are a half, however many validation pictures there are.
+    /// 10 of 20 test images are a half, however many validation images there are.
     #[test]
     fn each_split_is_judged_by_its_own_size() {
         let found = appears(detect, |m| {
@@ -68,6 +68,6 @@ mod tests {
             .collect();
         assert_eq!(sizes, [(4.0, 2_000), (10.0, 20)]);
         assert_eq!(found.severity, Severity::High);
-        insta::assert_snapshot!(found.statement, @"4 of 2000 validation pictures repeat one of an earlier split, so that validation accuracy can be too good by 0.0020; 10 of 20 test pictures repeat one of an earlier split, so that test accuracy can be too good by 0.5000; 14 of them exactly. There can be more: copies that are cropped, turned or recoloured are not all recognised");
+        insta::assert_snapshot!(found.statement, @"4 of 2000 validation images repeat one of an earlier split, so validation accuracy can be too good by 0.0020; 10 of 20 test images repeat one of an earlier split, so test accuracy can be too good by 0.5000; 14 of them exactly. There can be more: copies that are cropped, turned or recoloured are not all recognised");
     }
 }

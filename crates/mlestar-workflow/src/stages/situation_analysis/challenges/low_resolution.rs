@@ -16,7 +16,7 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         Unit::Other("pixels".into()),
         Limit::AtMost(THRESHOLD_PIXELS),
         sizes.n,
-        "size of every file, before it is brought to the size that is trained with",
+        "size of every file, before it is resized for training",
     );
     Some(Challenge {
         id: "low_resolution".into(),
@@ -28,9 +28,10 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
             sizes.median[1],
             3 * u64::from(sizes.median[0]) * u64::from(sizes.median[1])
         ),
-        consequence: "Fine detail is lost, and every stride throws away part of what is left: the \
-                      first layer must keep the full resolution."
-            .into(),
+        consequence:
+            "Fine detail is lost, and every stride discards part of the rest: the first layer must \
+            keep the full resolution."
+                .into(),
         evidence: vec![evidence],
         classes: Vec::new(),
     })

@@ -17,7 +17,7 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         found.n_queries,
         format!(
             "nearest class mean {:.3}, {} nearest neighbours {:.3}, linear {:.3}, on mean colours \
-             of a {} x {} grid, fitted to {} training pictures",
+             of a {} x {} grid, fitted to {} training images",
             found.centroid_accuracy,
             found.n_neighbours,
             found.neighbour_accuracy,
@@ -32,13 +32,14 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         title: "Colour and layout do not tell the classes apart".into(),
         severity: Severity::falling(best, 0.7, 0.5),
         statement: format!(
-            "the best of three simple classifiers reaches {best:.3} on validation pictures; always \
-             naming the most frequent class reaches {:.3}",
+            "the best of three simple classifiers reaches {best:.3} on validation images; always predicting \
+            the most frequent class reaches {:.3}",
             found.majority_accuracy
         ),
-        consequence: "Shape and texture have to be learned: the model needs several layers of \
-                      convolutions, and enough steps."
-            .into(),
+        consequence:
+            "The model must learn shape and texture: it needs several layers of convolutions, and \
+            enough steps."
+                .into(),
         evidence: vec![evidence],
         classes: Vec::new(),
     })

@@ -24,9 +24,10 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
             "{n_classes} classes: guessing is right with probability {:.4}",
             1.0 / n_classes as f64
         ),
-        consequence: "Classes share features and few pictures: the last layers need width, and \
-                      single classes have wide intervals."
-            .into(),
+        consequence:
+            "Classes share features, and each has few images: the last layers need width, and \
+            single classes have wide intervals."
+                .into(),
         evidence: vec![evidence],
         classes: Vec::new(),
     })

@@ -1,5 +1,5 @@
-//! What is hard about a data set. Each detector is a function of the measurements alone: it says what it
-//! measured, and its challenge is there when all of these figures are beyond their thresholds.
+//! What is hard about a dataset. Each detector is a function of the measurements alone: it records what it measured,
+//! and it finds its challenge when all of these figures are beyond their thresholds.
 
 mod background;
 mod class_imbalance;
@@ -25,7 +25,7 @@ use super::measurements::Measurements;
 use mlestar_gates::{Limit, Unit};
 use serde::{Deserialize, Serialize};
 
-/// How much a challenge matters; each detector says where the steps are.
+/// How much a challenge matters; each detector sets its own levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -74,9 +74,9 @@ pub struct ChallengeEvidence {
     pub value: f64,
     /// Its unit.
     pub unit: Unit,
-    /// The challenge is there when the value keeps this bound.
+    /// The value shows the challenge when it keeps this bound.
     pub threshold: Limit,
-    /// Pictures (or classes, or pixels) that the figure rests on.
+    /// Images (or classes, or pixels) that the figure rests on.
     pub n: usize,
     /// How it was measured.
     pub method: String,
@@ -88,7 +88,7 @@ impl ChallengeEvidence {
         self.threshold.allows(self.value)
     }
 
-    /// Those that show the challenge; all where none does, so that what was looked at is on record.
+    /// The figures that show the challenge; all of them where none does, so the record shows what was measured.
     fn those_that_hold(candidates: impl IntoIterator<Item = Self>) -> Vec<Self> {
         let (holding, others): (Vec<Self>, Vec<Self>) =
             candidates.into_iter().partition(Self::holds);
@@ -172,13 +172,13 @@ const DETECTORS: [(&str, Detector); 18] = [
 pub struct Detection {
     /// The id of its challenge.
     pub id: String,
-    /// Whether the challenge is there.
+    /// Whether it found its challenge.
     pub is_found: bool,
-    /// The figures that decide it; empty when it cannot be measured, for want of pictures.
+    /// The figures that decide it; empty when it cannot be measured because there are too few images.
     pub evidence: Vec<ChallengeEvidence>,
 }
 
-/// What every detector says, in their order.
+/// The result of every detector, in their order.
 pub fn run_detectors(measurements: &Measurements) -> Vec<Detection> {
     DETECTORS
         .into_iter()
@@ -214,7 +214,7 @@ pub(super) mod testing {
     use mlestar_data::separability::{PairConfusion, Separability};
     use mlestar_data::variability::{Spread, Variability};
 
-    /// A data set that no detector has anything against.
+    /// A dataset in which no detector finds a challenge.
     pub(crate) fn untroubled() -> Measurements {
         let spread = |mean, std| Spread { mean, std };
         Measurements {
@@ -271,7 +271,7 @@ pub(super) mod testing {
         }
     }
 
-    /// A data set with many troubles.
+    /// A dataset with many challenges.
     pub(crate) fn troubled() -> Measurements {
         let mut measurements = with_findings(FindingKind::SuspectedMislabel, [60, 20, 0]);
         shrink_to(&mut measurements, 32);
@@ -305,7 +305,7 @@ pub(super) mod testing {
         measurements
     }
 
-    /// Gives files and pictures another size.
+    /// Gives files and images another size.
     pub(crate) fn shrink_to(measurements: &mut Measurements, side: usize) {
         (measurements.height, measurements.width) = (side, side);
         measurements.file_sizes = FileSizes::uniform(side, side, measurements.n_all());

@@ -27,9 +27,10 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
             found.center_x.std * measurements.width as f64,
             found.center_y.std * measurements.height as f64
         ),
-        consequence: "The model must recognise objects wherever they are: random crops teach it, \
-                      and pooling over the whole picture keeps it."
-            .into(),
+        consequence:
+            "The model must recognise objects wherever they are: random crops teach it this, and \
+            pooling over the whole image preserves it."
+                .into(),
         evidence: vec![evidence],
         classes: Vec::new(),
     })

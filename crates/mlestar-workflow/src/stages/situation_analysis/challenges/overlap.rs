@@ -1,4 +1,4 @@
-//! Pictures of validation and test that are not new to the model: what two challenges count alike.
+//! Validation and test images that are not new to the model. Two challenges count them in the same way.
 
 use super::ChallengeEvidence;
 use crate::stages::situation_analysis::measurements::Measurements;
@@ -6,9 +6,9 @@ use mlestar_data::SplitName;
 use mlestar_data::quality::FindingKind;
 use mlestar_gates::{Limit, Unit};
 
-/// The splits that judge a model.
+/// The splits that judge a model: validation and test.
 const SPLITS: [SplitName; 2] = [SplitName::Validation, SplitName::Test];
-/// A single picture is one too many.
+/// A single image is one too many.
 const THRESHOLD_PICTURES: f64 = 1.0;
 
 /// Findings of some kinds in the splits that judge a model.
@@ -34,11 +34,11 @@ impl Overlap<'_> {
             .fold(0.0, f64::max)
     }
 
-    /// Of each split, how many pictures there are. `what` says what they do.
+    /// The number of such images in each split; `what` describes them.
     pub(super) fn evidence(&self, what: &str, method: &str) -> Vec<ChallengeEvidence> {
         ChallengeEvidence::those_that_hold(SPLITS.into_iter().map(|split| {
             ChallengeEvidence::new(
-                &format!("{split} pictures {what}"),
+                &format!("{split} images {what}"),
                 self.n_in(split) as f64,
                 Unit::Count,
                 Limit::AtLeast(THRESHOLD_PICTURES),
@@ -48,7 +48,7 @@ impl Overlap<'_> {
         }))
     }
 
-    /// A clause for each split that has any, from its name, the number of its pictures, as `3 of 40`, and the share.
+    /// A clause for each split that has any, from its name, the number of its images, as `3 of 40`, and the share.
     pub(super) fn clauses(&self, clause: impl Fn(SplitName, String, f64) -> String) -> Vec<String> {
         let splits = SPLITS.into_iter().filter(|split| self.n_in(*split) > 0);
         splits

@@ -33,19 +33,18 @@ pub(super) fn detect(measurements: &Measurements) -> Option<Challenge> {
         title: "Small evaluation splits".into(),
         severity: Severity::rising(widest, 0.03, 0.06),
         statement: format!(
-            "{} validation and {} test pictures: accuracies are uncertain by up to {widest:.3}",
+            "{} validation and {} test images: accuracies are uncertain by up to {widest:.3}",
             measurements.n_pictures(SplitName::Validation),
             measurements.n_pictures(SplitName::Test)
         ),
-        consequence: "Small differences between models cannot be told from chance, and gates can \
-                      end inconclusive."
+        consequence: "Small differences between models cannot be told from chance, and gates can be INCONCLUSIVE."
             .into(),
         evidence,
         classes: Vec::new(),
     })
 }
 
-/// Half of the width of Wilson's interval around [`ACCURACY`]; 0.5 without pictures: nothing is
+/// Half of the width of Wilson's interval around [`ACCURACY`]; 0.5 without images: nothing is
 /// known then.
 fn half_width(n: usize) -> Option<f64> {
     if n == 0 {

@@ -1,4 +1,4 @@
-//! What augmentation does to pictures.
+//! What augmentation does to images.
 
 use super::super::Input;
 use super::thumbnail_of;
@@ -8,23 +8,23 @@ use mlestar_data::augment::{AugmentationConfig, Augmenter, FlipMode};
 use mlestar_data::normalization::Normalization;
 use mlestar_report::{Block, Callout, Definition, Picture, PictureGrid, Section, thumbnail};
 
-/// Pictures that are shown augmented, each of another class.
+/// Images that are shown augmented, each of another class.
 const MOST_PICTURES: usize = 6;
 /// Versions of each.
 const VERSIONS: u64 = 7;
 
-/// The section: originals beside augmented versions, as training will see them.
+/// The section: originals next to their augmented versions, as training will see them.
 pub(super) fn section(
     input: &Input<'_>,
     normalization: &Normalization,
 ) -> Result<Section, WorkflowError> {
     let config = input.augmentation;
     let mut section = Section::new("Augmentation preview")
-        .intro("The original, and what the first epochs will see of it, in real colours.");
+        .intro("The original, and its augmented versions of the first epochs, in real colours.");
     if config.is_off() {
         return Ok(section.block(Callout::info(
             "Augmentation is off",
-            "Every epoch sees the same pictures. The section [augmentation] of the config switches it on.",
+            "Every epoch sees the same images. The section [augmentation] of the config switches it on.",
         )));
     }
     section = section.block(settings(config));
@@ -78,12 +78,12 @@ fn settings(config: &AugmentationConfig) -> Block {
             "horizontal flip",
             match config.horizontal_flip_mode {
                 FlipMode::Random => format!("probability {}", config.horizontal_flip_probability),
-                FlipMode::Alternating => "every picture in every second epoch".to_owned(),
+                FlipMode::Alternating => "every image in every second epoch".to_owned(),
             },
         ),
         (
             config.has_warp(),
-            "turn and zoom",
+            "rotation and zoom",
             format!(
                 "up to {} degrees, up to {} times as large or as small, probability {}",
                 config.rotation_degrees,

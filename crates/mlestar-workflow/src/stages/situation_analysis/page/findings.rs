@@ -1,4 +1,4 @@
-//! What the quality check found, with the pictures.
+//! What the quality check found, with the images.
 
 use super::super::FINDINGS_FILE;
 use super::super::artifact::{FindingGroup, QualityFindings};
@@ -11,7 +11,7 @@ use mlestar_report::{
     Block, Callout, Column, Link, Picture, PictureGrid, Row, Section, Table, format,
 };
 
-/// Findings of one kind whose pictures are shown.
+/// Findings of one kind whose images are shown.
 const MOST_SHOWN: usize = 8;
 
 /// Every finding as a line of CSV.
@@ -58,11 +58,11 @@ pub(super) fn section(
     splits: &ImageSplits,
 ) -> Result<Section, WorkflowError> {
     let mut section = Section::new("Quality findings")
-        .intro("These images are all in use: what to do about them is yours to decide.");
+        .intro("All these images are in use. Decide what to do with them.");
     if quality.groups.is_empty() {
         section = section.block(Callout::info(
             "Nothing found",
-            "No duplicates, no blank or badly exposed pictures, no suspected labels.",
+            "No duplicates, no blank or badly exposed images, no suspected labels.",
         ));
     } else {
         section = section.block(totals(quality)).block(vec![
@@ -120,7 +120,7 @@ fn pictures(group: &FindingGroup, splits: &ImageSplits) -> Result<PictureGrid, W
         if let Some(other) = finding.related.as_ref().filter(|_| is_pair(finding.kind)) {
             let uri = thumbnail_of(set_of(splits, other.split), other.index)?;
             let (what, caption) = match finding.kind {
-                FindingKind::CutSequence => ("its neighbour", "counts on from"),
+                FindingKind::CutSequence => ("its neighbour", "continues the sequence of"),
                 _ => ("the other copy", "repeats"),
             };
             let picture = Picture::new(uri, format!("{what}, in {}", other.split))
@@ -132,7 +132,7 @@ fn pictures(group: &FindingGroup, splits: &ImageSplits) -> Result<PictureGrid, W
     Ok(grid)
 }
 
-/// Whether a finding is about two pictures that look the same.
+/// Whether a finding is about two images that look the same.
 fn is_pair(kind: FindingKind) -> bool {
     matches!(
         kind,

@@ -14,6 +14,7 @@ use super::artifact::SituationAnalysis;
 use super::measurements::SPLITS;
 use super::{Input, Severity};
 use crate::WorkflowError;
+use crate::words::counted;
 use mlestar_data::ImageSet;
 use mlestar_data::describe::Description;
 use mlestar_report::charts::{self, ClassDistribution, CountSeries, PixelHistograms};
@@ -37,7 +38,7 @@ pub(super) fn render(
             "source",
             format!("{} ({})", analysis.source.source, analysis.source.layout),
         )
-        .fact("pictures", format::count(summary.n_images as u64))
+        .fact("images", format::count(summary.n_images as u64))
         .fact("classes", format::count(summary.n_classes as u64))
         .section(overview(analysis))
         .section(source::section(&analysis.source))
@@ -68,7 +69,7 @@ fn overview(analysis: &SituationAnalysis) -> Section {
             .count()
     };
     let figures = vec![
-        KeyFigure::new("pictures", n(summary.n_images)).interval(splits.join(", ")),
+        KeyFigure::new("images", n(summary.n_images)).interval(splits.join(", ")),
         KeyFigure::new("classes", n(summary.n_classes))
             .interval(summary.class_balance.statement.clone()),
         KeyFigure::new(
@@ -79,7 +80,7 @@ fn overview(analysis: &SituationAnalysis) -> Section {
             ),
         )
         .unit("pixels")
-        .interval(format!("{} colour channels", summary.resolution.channels)),
+        .interval(counted(summary.resolution.channels, "colour channel")),
         KeyFigure::new("challenges", n(summary.n_challenges)).interval(format!(
             "{} high, {} medium, {} low",
             severe(Severity::High),
@@ -87,7 +88,7 @@ fn overview(analysis: &SituationAnalysis) -> Section {
             severe(Severity::Low)
         )),
         KeyFigure::new("quality findings", n(summary.quality.n_findings))
-            .interval(format!("of {} pictures", n(summary.quality.n_checked))),
+            .interval(format!("of {} images", n(summary.quality.n_checked))),
     ];
     Section::new("Overview").block(figures)
 }
@@ -110,15 +111,15 @@ fn distribution(analysis: &SituationAnalysis) -> Result<Section, WorkflowError> 
             .map(|(label, counts)| CountSeries { label, counts })
             .collect();
         let chart = charts::class_distribution(&ClassDistribution {
-            title: "Pictures of each class",
+            title: "Images of each class",
             classes: &measurements.classes,
             series: &series,
         })?;
         section = section.block(ChartFigure::new(chart));
     }
-    let mut table = Table::new("Pictures of each class and split").column(Column::text("class"));
+    let mut table = Table::new("Images of each class and split").column(Column::text("class"));
     for label in labels {
-        table = table.column(Column::number(label, "pictures"));
+        table = table.column(Column::number(label, "images"));
     }
     let n_classes = measurements.classes.len();
     if n_classes > MOST_CHARTED_CLASSES {
@@ -148,7 +149,7 @@ fn pixels(analysis: &SituationAnalysis, train: &Description) -> Result<Section, 
         .column(Column::number("std", ""))
         .column(Column::number("min", ""))
         .column(Column::number("max", ""))
-        .note("Computed in 64-bit floating point from exact sums; the mean and standard deviation normalise every picture.");
+        .note("Computed in 64-bit floating point from exact sums; the mean and standard deviation normalise every image.");
     for channel in &analysis.summary.channels {
         table = table.row(Row::new([
             channel.name.clone(),
@@ -172,7 +173,7 @@ fn severity_badge(severity: Severity) -> Badge {
     }
 }
 
-/// An image of a set as it stands on a page.
+/// An image of a split as a page shows it.
 fn thumbnail_of(set: &ImageSet, index: usize) -> Result<String, WorkflowError> {
     Ok(thumbnail(
         &set.interleaved(index),

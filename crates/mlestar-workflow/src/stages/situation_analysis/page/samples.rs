@@ -1,19 +1,19 @@
-//! Training pictures of every class.
+//! Training images of every class.
 
 use super::thumbnail_of;
 use crate::WorkflowError;
 use mlestar_data::ImageSet;
 use mlestar_report::{Picture, PictureGrid, Section, format};
 
-/// Pictures on the page, all classes together.
+/// Images on the page, all classes together.
 const MOST_PICTURES: usize = 400;
-/// Pictures of one class.
+/// Images of one class.
 const MOST_A_CLASS: usize = 8;
 
-/// Classes that are shown; of more, those of which a sample stands on the page are spread evenly.
+/// The most classes that are shown; of more, the shown ones are spread evenly.
 const MOST_CLASSES: usize = 400;
 
-/// The classes of which the page shows at least one picture.
+/// The classes of which the page shows at least one image.
 pub(in super::super) fn classes_with_samples(train: &ImageSet) -> Vec<String> {
     let counts = train.class_counts();
     shown_classes(train.n_classes())
@@ -22,17 +22,17 @@ pub(in super::super) fn classes_with_samples(train: &ImageSet) -> Vec<String> {
         .collect()
 }
 
-/// The classes that the page has a row of, of so many: all, or [`MOST_CLASSES`] of them, spread evenly.
+/// The classes that have a row on the page: all, or [`MOST_CLASSES`] of them, spread evenly.
 pub(crate) fn shown_classes(n_classes: usize) -> impl Iterator<Item = usize> {
     let n_shown = n_classes.min(MOST_CLASSES);
     (0..n_shown).map(move |place| place * n_classes / n_shown)
 }
 
-/// The section, one row of pictures a class.
+/// The section, one row of images per class.
 pub(super) fn section(train: &ImageSet) -> Result<Section, WorkflowError> {
     let n_classes = train.n_classes();
     let per_class = (MOST_PICTURES / n_classes.max(1)).clamp(1, MOST_A_CLASS);
-    let intro = "Training pictures, spread evenly over each class.";
+    let intro = "Training images, spread evenly over each class.";
     let mut section = Section::new("Samples of every class").intro(match n_classes {
         0..=MOST_CLASSES => intro.to_owned(),
         _ => format!("{intro} {MOST_CLASSES} of {n_classes} classes are shown."),
@@ -45,7 +45,7 @@ pub(super) fn section(train: &ImageSet) -> Result<Section, WorkflowError> {
         let (name, members) = (&train.classes()[class], &members[class]);
         let n_shown = per_class.min(members.len());
         let mut grid = PictureGrid::new(format!(
-            "{name}: {n_shown} of {} training pictures",
+            "{name}: {n_shown} of {} training images",
             format::count(members.len() as u64)
         ));
         for place in 0..n_shown {
@@ -58,7 +58,7 @@ pub(super) fn section(train: &ImageSet) -> Result<Section, WorkflowError> {
     Ok(section)
 }
 
-/// The alternative text of a sample; its beginning tells the gate which class it is of.
+/// The alternative text of a sample; its beginning names the class for the gate.
 fn sample_text(class: usize, name: &str) -> String {
     format!("{}{name}", sample_mark(class))
 }
@@ -69,7 +69,7 @@ fn sample_mark(class: usize) -> String {
 
 const SAMPLE_MARK: &str = "Sample of class ";
 
-/// How many pictures a rendered page shows of each of `n_classes` classes, in one pass over the page.
+/// How many images a rendered page shows of each of `n_classes` classes, in one pass over the page.
 pub(crate) fn n_samples_shown(html: &str, n_classes: usize) -> Vec<usize> {
     let mark = format!("alt=\"{SAMPLE_MARK}");
     let mut shown = vec![0; n_classes];

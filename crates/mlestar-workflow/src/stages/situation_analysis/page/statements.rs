@@ -9,9 +9,8 @@ use mlestar_report::{Badge, Block, Callout, Cell, Column, Row, Section, Table, f
 
 /// The section on challenges.
 pub(super) fn challenges(challenges: &[Challenge]) -> Section {
-    let section = Section::new("Challenges").intro(
-        "Each is derived from a measurement that is beyond its threshold; nothing is assumed.",
-    );
+    let section = Section::new("Challenges")
+        .intro("Each challenge follows from a measurement that is beyond its threshold.");
     if challenges.is_empty() {
         return section.block(Callout::info(
             "None found",

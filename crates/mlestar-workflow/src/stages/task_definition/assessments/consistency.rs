@@ -1,4 +1,4 @@
-//! Whether the demands fit each other.
+//! Whether the demands are consistent.
 
 use super::super::artifact::{Assessment, Feasibility, Source, Subject, TaskSpec};
 use super::comparison;
@@ -15,7 +15,7 @@ pub(super) fn assess(spec: &TaskSpec) -> Vec<Assessment> {
                 spec.quality.validation_accuracy_min,
             ),
             ("task.primary.target", spec.primary.target),
-            "a model could reach the target and still be refused in stage 4",
+            "a model could reach the target and still fail the gate of stage 4",
         ),
         not_above(
             "class_minimum_fits_target",
@@ -45,7 +45,7 @@ fn recall_fits_accuracy(spec: &TaskSpec) -> Option<Assessment> {
             "the target of weighted recall, which equals accuracy, is not above that of accuracy",
             ("task.secondary.recall_weighted", recall.target),
             ("task.primary.target", spec.primary.target),
-            "the secondary target would silently be the one that decides",
+            "the secondary target would silently replace the primary one",
         )
     })
 }

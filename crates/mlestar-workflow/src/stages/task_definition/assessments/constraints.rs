@@ -3,9 +3,10 @@
 use super::super::artifact::{Assessment, ComparedFigure, Feasibility, Subject, TaskSpec};
 use super::super::figures::{FeasibilityFigures, RunSeconds};
 use super::{computed, measured};
+use crate::words::counted;
 use mlestar_gates::{Limit, Unit};
 
-/// Above this share of the memory limit, the backend's work space may not fit.
+/// Above this share of the memory limit, the backend's workspace may not fit.
 const CROWDED: f64 = 0.8;
 
 pub(super) fn assess(spec: &TaskSpec, figures: &FeasibilityFigures) -> Vec<Assessment> {
@@ -71,7 +72,7 @@ fn training_time(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
         None => String::new(),
     };
     let reason = format!(
-        "estimated {} ({} to {}) for the longer one of training and final training{search}",
+        "estimated {} ({} to {}) for the longer of training and final training{search}",
         text(estimate),
         text(best),
         text(worst)
@@ -83,11 +84,11 @@ fn training_time(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
         Unit::Seconds,
         comparisons,
         (verdict, reason),
-        "Fewer training.epochs, a smaller model, a subset (data.subset), or a GPU (--device).",
+        "Use fewer training.epochs, a smaller model, a subset (data.subset), or a GPU (--device).",
     )
 }
 
-/// What a few steps took.
+/// The cost of a few steps.
 fn of_steps(figures: &FeasibilityFigures) -> Vec<ComparedFigure> {
     let timing = &figures.timing;
     let mut compared = vec![measured(
@@ -95,35 +96,35 @@ fn of_steps(figures: &FeasibilityFigures) -> Vec<ComparedFigure> {
         timing.median_step_seconds(),
         Unit::Seconds,
         format!(
-            "median of {} steps of {} pictures on {} after {} to warm up",
-            timing.step_seconds.len(),
-            timing.batch_size,
+            "median of {} of {} on {}, after {}",
+            counted(timing.step_seconds.len(), "step"),
+            counted(timing.batch_size, "image"),
             figures.device,
-            timing.n_warm_up_steps
+            counted(timing.n_warm_up_steps, "warm-up step")
         ),
     )];
     if let Some(small) = &timing.smallest_pictures {
         compared.push(measured(
-            "time of a step with the smallest pictures",
+            "time of a step with the smallest images",
             small.median_step_seconds(),
             Unit::Seconds,
             format!(
-                "as above, {} steps with pictures of {:.2} of the area",
-                small.step_seconds.len(),
+                "as above, {} with images of {:.2} of the area",
+                counted(small.step_seconds.len(), "step"),
                 small.picture_area
             ),
         ));
     }
     compared.push(measured(
-        "validation, a picture",
+        "validation, per image",
         timing.prediction_seconds_per_image,
         Unit::Seconds,
-        "one batch, after one to warm up",
+        "one batch, after a warm-up batch",
     ));
     compared
 }
 
-/// What whole trainings would take: `typical`, and the longer one with the shortest and the longest step.
+/// The time of whole trainings: `typical`, and the longer one with the shortest and the longest step.
 fn of_trainings(
     figures: &FeasibilityFigures,
     typical: &RunSeconds,
@@ -136,17 +137,20 @@ fn of_trainings(
             "whole training of stage 4",
             typical.training,
             format!(
-                "{} epochs of {} steps, {} validations of {} pictures; early stopping can end it sooner",
-                work.epochs, work.steps_per_epoch, work.validations, work.n_validation
+                "{} of {}, {} of {}; early stopping can end it sooner",
+                counted(work.epochs, "epoch"),
+                counted(work.steps_per_epoch, "step"),
+                counted(work.validations, "validation"),
+                counted(work.n_validation, "image")
             ),
         ),
         seconds(
-            "the longer training, if every step were the shortest",
+            "the longer training, if every step took as long as the shortest",
             best,
             "as above".into(),
         ),
         seconds(
-            "the longer training, if every step were the longest",
+            "the longer training, if every step took as long as the longest",
             worst,
             "as above".into(),
         ),
@@ -157,16 +161,18 @@ fn of_trainings(
                 "final training of stage 6",
                 typical.final_training,
                 format!(
-                    "{} epochs; none where the search finds nothing better",
-                    search.final_training.epochs
+                    "{}; not run if the search finds nothing better",
+                    counted(search.final_training.epochs, "epoch")
                 ),
             ),
             seconds(
                 "search of stage 6, which the limit does not include",
                 typical.search,
                 format!(
-                    "{} trials of {} epochs on {} pictures; those that are given up take less",
-                    search.trials, search.trial.epochs, search.trial.n_train
+                    "{} of {} on {}; pruned ones take less",
+                    counted(search.trials, "trial"),
+                    counted(search.trial.epochs, "epoch"),
+                    counted(search.trial.n_train, "image")
                 ),
             ),
             seconds(
@@ -199,7 +205,7 @@ fn model_size(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
         Unit::Bytes,
         comparisons,
         (judge_range(bytes, bytes, limit), reason),
-        "Fewer channels or blocks in model.stages.",
+        "Use fewer channels or blocks in model.stages.",
     )
 }
 
@@ -210,19 +216,19 @@ fn latency(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
         figures.timing.p95_latency_ms(),
     );
     let method = format!(
-        "{} predictions of one picture by the program that stage 7 deploys: this network with initial weights, frozen, \
+        "{} predictions of one image by the program that stage 7 deploys: this network with initial weights, frozen, \
          on the CPU",
         figures.timing.latency_ms.len()
     );
     let comparisons = vec![
         measured(
-            "median latency of one picture",
+            "median latency of one image",
             typical,
             Unit::Milliseconds,
             method.clone(),
         ),
         measured(
-            "latency of one picture, 95th percentile, which stage 7 is held to",
+            "latency of one image, 95th percentile, which stage 7 limits",
             worst,
             Unit::Milliseconds,
             method,
@@ -236,12 +242,12 @@ fn latency(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     );
     constraint(
         "inference_latency",
-        "time for one picture",
+        "time for one image",
         limit,
         Unit::Milliseconds,
         comparisons,
         (judge_range(typical, worst, limit), reason),
-        "A smaller model (model.stages), or larger strides in its first stages.",
+        "Use a smaller model (model.stages), or larger strides in its first stages.",
     )
 }
 
@@ -256,18 +262,18 @@ fn memory(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     let teachers = match needs.teacher_bytes {
         0 => String::new(),
         of_teachers => format!(
-            "networks that are learnt from {}, ",
+            "teacher networks {}, ",
             Unit::Bytes.format(bytes(of_teachers))
         ),
     };
     let comparisons = vec![
         computed(
-            "training, without the backend's work space",
+            "training, without the backend's workspace",
             computed_need,
             Unit::Bytes,
             format!(
-                "activations of {} pictures {}, weights {}, gradients {}, optimizer {}, copies of the weights {}, \
-                 {teachers}batches ahead {}, data set {}",
+                "activations of {} images {}, weights {}, gradients {}, optimizer {}, copies of the weights {}, \
+                 {teachers}batches ahead {}, dataset {}",
                 needs.batch_size,
                 Unit::Bytes.format(bytes(needs.activation_bytes)),
                 Unit::Bytes.format(bytes(needs.model_bytes)),
@@ -309,19 +315,19 @@ fn memory(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     } else if need > CROWDED * limit.min(machine) {
         (
             Feasibility::Doubtful,
-            format!("{} are needed, close to what there is", text(need)),
+            format!("{} are needed, close to what the machine has", text(need)),
         )
     } else {
         (Feasibility::Feasible, format!("{} are needed", text(need)))
     };
     constraint(
         "memory",
-        "memory of training",
+        "training memory",
         limit,
         Unit::Bytes,
         comparisons,
         judged,
-        "A smaller training.batch_size, fewer channels in model.stages, or a subset (data.subset).",
+        "Use a smaller training.batch_size, fewer channels in model.stages, or a subset (data.subset).",
     )
 }
 
@@ -342,7 +348,7 @@ mod tests {
 
     #[test]
     fn training_time_follows_the_measured_steps() {
-        // 10 epochs of 352 steps of 1.0 to 1.2 s and 5,000 pictures of 3 ms: 3,670 to 4,374 s.
+        // 10 epochs of 352 steps of 1.0 to 1.2 s and 5,000 images of 3 ms: 3,670 to 4,374 s.
         let at = |limit| {
             verdict("training_time", |spec, _| {
                 spec.constraints.training_time_seconds_max = limit
@@ -386,7 +392,7 @@ mod tests {
         change(&mut figures);
         let assessment = find(assess(&spec, &figures), "training_time");
         let row = &assessment.comparisons[1];
-        assert_eq!(row.what, "time of a step with the smallest pictures");
+        assert_eq!(row.what, "time of a step with the smallest images");
         assert_eq!(row.value, 0.55);
     }
 

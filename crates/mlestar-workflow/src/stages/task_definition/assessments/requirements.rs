@@ -1,10 +1,11 @@
-//! Quality requirements: reachable, and measurable with the pictures that there are.
+//! Quality requirements: reachable, and measurable with the images that there are.
 
 use super::super::artifact::{Assessment, ComparedFigure, Feasibility, Subject, TaskSpec};
 use super::super::figures::FeasibilityFigures;
 use super::targets::first_names;
 use super::{computed, half_width, measured, smallest_proof};
 use crate::config::Interpretability;
+use crate::words::counted;
 use mlestar_gates::{Limit, Unit};
 
 pub(super) fn assess(spec: &TaskSpec, figures: &FeasibilityFigures) -> Vec<Assessment> {
@@ -44,22 +45,22 @@ fn validation_accuracy(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessm
     let judged = match proof {
         _ if n == 0 => (
             Feasibility::NotMeasurable,
-            "there is no validation picture".to_owned(),
+            "there is no validation image".to_owned(),
             "Raise data.validation_fraction.",
         ),
         None => (
             Feasibility::Infeasible,
-            format!("even {n} of {n} right answers would not prove it"),
+            format!("even {n} of {n} correct predictions would not prove it"),
             "Raise data.validation_fraction.",
         ),
         Some(found) if found > ceiling => (
             Feasibility::Doubtful,
-            format!("{found:.4} must be measured to prove it, above the ceiling {ceiling:.4}"),
+            format!("proof needs a measured {found:.4}, above the ceiling {ceiling:.4}"),
             "Lower the requirement, or check the suspected labels.",
         ),
         Some(found) => (
             Feasibility::Feasible,
-            format!("{found:.4} measured on {n} pictures proves it; the ceiling is {ceiling:.4}"),
+            format!("a measured {found:.4} on {n} images proves it; the ceiling is {ceiling:.4}"),
             "None.",
         ),
     };
@@ -74,11 +75,14 @@ fn validation_accuracy(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessm
             "half width of the interval at the minimum",
             half_width(minimum, n, confidence),
             Unit::Fraction,
-            format!("Wilson's interval, {n} validation pictures, confidence {confidence}"),
+            format!(
+                "Wilson's interval, {}, confidence {confidence}",
+                counted(n, "validation image")
+            ),
         ),
     ];
     if let Some(simple) = data.simple_accuracy {
-        let method = format!("stage 1, {} validation pictures; no network", data.n_simple);
+        let method = format!("stage 1, {} validation images; no network", data.n_simple);
         comparisons.push(measured(
             "lower bound: best simple classifier",
             simple,
@@ -107,15 +111,15 @@ fn overfitting_gap(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment 
         (
             Feasibility::NotMeasurable,
             "a split is empty".to_owned(),
-            "Provide training and validation pictures.",
+            "Provide training and validation images.",
         )
     } else if resolution > limit {
         (
             Feasibility::Doubtful,
             format!(
-                "gaps below {resolution:.4} cannot be told from chance, so that the gate can end inconclusive"
+                "gaps below {resolution:.4} cannot be told from chance, so the gate can be INCONCLUSIVE"
             ),
-            "Validate on more pictures, or allow a larger gap.",
+            "Validate on more images, or allow a larger gap.",
         )
     } else {
         (
@@ -125,17 +129,17 @@ fn overfitting_gap(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment 
         )
     };
     let comparisons = vec![computed(
-        "what the splits resolve: half width of the interval of the difference",
+        "resolution of the splits: half width of the interval of the difference",
         resolution,
         Unit::Fraction,
         format!(
-            "{} training and {} validation pictures at an accuracy of {at}, confidence {confidence}",
+            "{} training and {} validation images at an accuracy of {at}, confidence {confidence}",
             data.n_train, data.n_validation
         ),
     )];
     requirement(
         "overfitting_gap",
-        "training accuracy less validation accuracy",
+        "training accuracy minus validation accuracy",
         Some(Limit::AtMost(limit)),
         comparisons,
         judged,
@@ -150,26 +154,29 @@ fn class_recall(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     let judged = match proof {
         _ if n == 0 => (
             Feasibility::NotMeasurable,
-            "no class has a test picture".to_owned(),
-            "Provide test pictures of every class.",
+            "no class has a test image".to_owned(),
+            "Provide test images of every class.",
         ),
         None => (
             Feasibility::Infeasible,
-            format!("even {n} of {n} right answers in the smallest class would not prove it"),
-            "Collect more test pictures of that class, or lower the requirement.",
+            format!("even {n} of {n} correct predictions in the smallest class would not prove it"),
+            "Collect more test images of that class, or lower the requirement.",
         ),
         Some(found) if !absent.is_empty() => (
             Feasibility::Doubtful,
             format!(
-                "there is no test picture of {}; of the others, a class of {n} proves it with a measured recall of \
+                "there is no test image of {}; of the others, a class of {n} proves it with a measured recall of \
                  {found:.4}",
                 first_names(absent)
             ),
-            "Provide test pictures of every class.",
+            "Provide test images of every class.",
         ),
         Some(found) => (
             Feasibility::Feasible,
-            format!("a class of {n} test pictures proves it with a measured recall of {found:.4}"),
+            format!(
+                "a class of {} proves it with a measured recall of {found:.4}",
+                counted(n, "test image")
+            ),
             "None.",
         ),
     };
@@ -178,7 +185,8 @@ fn class_recall(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
         half_width(minimum, n, spec.confidence),
         Unit::Fraction,
         format!(
-            "Wilson's interval, {n} test pictures of the smallest class, confidence {}",
+            "Wilson's interval, {} of the smallest class, confidence {}",
+            counted(n, "test image"),
             spec.confidence
         ),
     )];
@@ -193,14 +201,14 @@ fn class_recall(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     }
     requirement(
         "per_class_recall",
-        "recall of every class on test pictures",
+        "recall of every class on test images",
         Some(Limit::AtLeast(minimum)),
         comparisons,
         judged,
     )
 }
 
-/// What the reports of stage 5 give a reader to look at, compared with what is asked for.
+/// What the reports of stage 5 show, compared with what the task asks for.
 fn interpretability(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment {
     let n_classes = spec.classes.len() as f64;
     let n_test = figures.data.n_test() as f64;
@@ -215,33 +223,34 @@ fn interpretability(spec: &TaskSpec, figures: &FeasibilityFigures) -> Assessment
             "predictions that are kept",
             n_test,
             Unit::Count,
-            "one row a test picture, with all probabilities",
+            "one row per test image, with all probabilities",
         ),
         computed(
             "predictions with an explanation",
             0.0,
             Unit::Count,
-            "no method for that is built in",
+            "no such method is built in",
         ),
     ];
     let judged = match spec.quality.interpretability {
         Interpretability::High => (
             Feasibility::Infeasible,
-            "explanations of single predictions are asked for, and none are made".to_owned(),
+            "the task asks for explanations of single predictions, and there are none".to_owned(),
             "Set task.quality.interpretability to \"medium\".",
         ),
         level => (
             Feasibility::Feasible,
             match level {
-                Interpretability::Low => "aggregate figures are asked for".to_owned(),
-                _ => "figures of every class and the wrong predictions are asked for".to_owned(),
+                Interpretability::Low => "the task asks for aggregate figures".to_owned(),
+                _ => "the task asks for the figures of every class and the wrong predictions"
+                    .to_owned(),
             },
             "None.",
         ),
     };
     requirement(
         "interpretability",
-        "how far decisions are open to inspection",
+        "how open decisions are to inspection",
         None,
         comparisons,
         judged,

@@ -1,5 +1,5 @@
 //! Metric targets: above what a blind guess reaches, below what the labels allow, and provable with
-//! the test pictures that there are.
+//! the test images that there are.
 
 use super::super::artifact::{
     Assessment, ComparedFigure, Feasibility, Subject, TargetSpec, TaskSpec,
@@ -19,8 +19,8 @@ pub(super) fn assess(spec: &TaskSpec, figures: &FeasibilityFigures) -> Vec<Asses
     all
 }
 
-/// What always naming the most frequent class reaches, where it has the fraction `rate` of the
-/// pictures: the other classes have recall and precision 0.
+/// What always predicting the most frequent class reaches, where it has the fraction `rate` of the images: the other
+/// classes have recall and precision 0.
 fn blind_value(metric: MetricName, rate: f64, n_classes: usize) -> f64 {
     match metric {
         MetricName::Accuracy | MetricName::RecallWeighted => rate,
@@ -51,9 +51,9 @@ fn simple_value(metric: MetricName, data: &DataFigures) -> Option<f64> {
         .filter(|_| metric != MetricName::BalancedAccuracy || is_balanced)
 }
 
-/// The share of a simple classifier's errors that a network which begins with nothing usually removes at most, by the
-/// training pictures of a class: a rule of thumb from small photographs, on the cautious side. `None` where there are
-/// enough pictures for it to say nothing.
+/// The share of a simple classifier's errors that a network trained from scratch usually removes at most, by the
+/// training images per class. A cautious rule of thumb from small photographs. `None` where there are enough images
+/// for it to say nothing.
 fn usual_gain(pictures_a_class: usize) -> Option<f64> {
     match pictures_a_class {
         0..100 => Some(0.35),
@@ -67,15 +67,15 @@ fn usual_gain(pictures_a_class: usize) -> Option<f64> {
 struct Margin {
     /// What simple methods reach.
     simple: f64,
-    /// Training pictures of a class, on average.
+    /// Training images of a class, on average.
     pictures_a_class: usize,
     /// Share of the way from there to the ceiling that the target demands.
     demanded: f64,
-    /// Share that is usual with so many pictures.
+    /// Share that is usual with so many images.
     usual: f64,
 }
 
-/// The margin of a target that demands more than is usual with so few pictures.
+/// The margin of a target that demands more than is usual with so few images.
 fn too_far(target: &TargetSpec, spec: &TaskSpec, figures: &FeasibilityFigures) -> Option<Margin> {
     let data = &figures.data;
     if figures.has_prior_knowledge {
@@ -112,28 +112,29 @@ fn assess_target(target: &TargetSpec, spec: &TaskSpec, figures: &FeasibilityFigu
     let (verdict, reason, recommendation) = if data.n_test() == 0 {
         (
             Feasibility::NotMeasurable,
-            "there is no test picture to measure it on".to_owned(),
-            "Provide test pictures, or raise data.test_fraction.",
+            "there is no test image to measure it on".to_owned(),
+            "Provide test images, or raise data.test_fraction.",
         )
     } else if target.target > highest_measurable(spec, data) {
         (
             Feasibility::Infeasible,
             format!(
-                "it is above {ceiling:.4}, what remains when the labels in doubt are wrong, by more than the test split resolves"
+                "it is above {ceiling:.4}, the ceiling if the labels in doubt are wrong, by more than the \
+                test split resolves"
             ),
             "Check the suspected labels of stage 1, or lower the target.",
         )
     } else if target.target > ceiling {
         (
             Feasibility::Doubtful,
-            format!("it is above {ceiling:.4}, what remains when the labels in doubt are wrong"),
+            format!("it is above {ceiling:.4}, the ceiling if the labels in doubt are wrong"),
             "Check the suspected labels of stage 1 before training.",
         )
     } else if target.target <= blind {
         (
             Feasibility::Doubtful,
             format!(
-                "always naming the most frequent class reaches {blind:.4}: the target proves nothing"
+                "always predicting the most frequent class reaches {blind:.4}: the target proves nothing"
             ),
             "Raise the target above that.",
         )
@@ -141,22 +142,22 @@ fn assess_target(target: &TargetSpec, spec: &TaskSpec, figures: &FeasibilityFigu
         (
             Feasibility::Doubtful,
             format!(
-                "simple classifiers reach {:.4}, and {:.0}% of the way from there to the ceiling {ceiling:.4} is demanded \
-                 of {} training pictures a class; a network that begins with nothing usually goes at most {:.0}% with so \
-                 few, a rule of thumb and no bound",
+                "simple classifiers reach {:.4}, and the target demands {:.0}% of the way from there to the \
+                ceiling {ceiling:.4}, with {} training images per class; a network trained from scratch \
+                usually gets at most {:.0}% of the way with so few (a rule of thumb, not a bound)",
                 margin.simple,
                 100.0 * margin.demanded,
                 margin.pictures_a_class,
                 100.0 * margin.usual
             ),
-            "Collect more pictures, begin with trained weights (training.initial_weights), or lower the target; a \
-             training tells for certain.",
+            "Collect more images, start from trained weights (training.initial_weights), or lower the \
+            target. Only a training tells for certain.",
         )
     } else if let Some(simple) = simple.filter(|simple| *simple >= target.target) {
         (
             Feasibility::Doubtful,
             format!(
-                "a simple classifier without a network already reaches {simple:.4} ({} validation pictures): reaching the \
+                "a simple classifier without a network already reaches {simple:.4} ({} validation images): reaching the \
                  target would not show that the network is worth its cost",
                 data.n_simple
             ),
@@ -173,7 +174,7 @@ fn assess_target(target: &TargetSpec, spec: &TaskSpec, figures: &FeasibilityFigu
         id: format!("target_{}", target.metric),
         subject: Subject::Target,
         title: format!(
-            "{} on test pictures",
+            "{} on test images",
             target.metric.as_str().replace('_', " ")
         ),
         demanded: Some(Limit::AtLeast(target.target)),
@@ -208,11 +209,11 @@ fn bounds(
     blind: f64,
 ) -> Vec<ComparedFigure> {
     let mut all = vec![computed(
-        "lower bound: always naming the most frequent class",
+        "lower bound: always predicting the most frequent class",
         blind,
         Unit::Fraction,
         format!(
-            "it has {:.4} of the {} test pictures",
+            "it has {:.4} of the {} test images",
             data.majority_rate(),
             data.n_test()
         ),
@@ -227,13 +228,13 @@ fn bounds(
             simple,
             Unit::Fraction,
             format!(
-                "stage 1, {} validation pictures; no network{which}",
+                "stage 1, {} validation images; no network{which}",
                 data.n_simple
             ),
         ));
         let n_classes = spec.classes.len().max(1);
         all.push(computed(
-            "training pictures a class",
+            "training images per class",
             (data.n_train / n_classes) as f64,
             Unit::Count,
             format!("{} in {n_classes} classes", data.n_train),
@@ -244,7 +245,7 @@ fn bounds(
             "nearest neighbours by shape",
             neighbours,
             Unit::Fraction,
-            "stage 1, pictures of all splits whose nearest training pictures vote for their label; no network",
+            "stage 1, images of all splits whose nearest training images vote for their label; no network",
         ));
     }
     all.push(computed(
@@ -252,8 +253,8 @@ fn bounds(
         data.accuracy_ceiling(),
         Unit::Fraction,
         format!(
-            "1 less the share of {} pictures whose label is contradicted: {} by their neighbours \
-             (which confirm {} of all labels), {} by an equal picture of another class",
+            "1 minus the share of {} images whose label is contradicted: {} by their neighbours \
+             (which confirm {} of all labels), {} by an equal image of another class",
             data.n_pictures,
             data.n_suspected_mislabels,
             data.label_neighbour_accuracy
@@ -264,23 +265,23 @@ fn bounds(
     if data.n_leaked.test > 0 {
         let share = data.n_leaked.test as f64 / data.n_test().max(1) as f64;
         all.push(measured(
-            "test pictures that repeat one of an earlier split or continue its sequence",
+            "test images that repeat one of an earlier split or continue its sequence",
             share,
             Unit::Fraction,
             format!(
-                "stage 1, {} of {}; test accuracy can be too good by as much, and by more where stage 1 has not \
-                 recognised all",
+                "stage 1, {} of {}; test accuracy can be too good by this share, and by more if stage 1 has \
+                not recognised all",
                 data.n_leaked.test,
                 data.n_test()
             ),
         ));
     }
     all.push(computed(
-        "what the test split resolves: half width of the interval at the target",
+        "resolution of the test split: half width of the interval at the target",
         half_width(target.target, data.n_test(), spec.confidence),
         Unit::Fraction,
         format!(
-            "Wilson's interval, {} pictures, confidence {}",
+            "Wilson's interval, {} images, confidence {}",
             data.n_test(),
             spec.confidence
         ),
@@ -288,7 +289,7 @@ fn bounds(
     all
 }
 
-/// Whether every class has pictures to judge it by.
+/// Whether every class has images to judge it by.
 fn coverage(data: &DataFigures) -> Assessment {
     let n_classes = data.test_class_counts.len();
     let missing = [
@@ -298,28 +299,28 @@ fn coverage(data: &DataFigures) -> Assessment {
     let named: Vec<String> = missing
         .iter()
         .filter(|(_, classes)| !classes.is_empty())
-        .map(|(split, classes)| format!("no {split} picture of {}", first_names(classes)))
+        .map(|(split, classes)| format!("no {split} image of {}", first_names(classes)))
         .collect();
     let (verdict, reason, recommendation) = match named.is_empty() {
         true => (
             Feasibility::Feasible,
-            format!("all {n_classes} classes have validation and test pictures"),
+            format!("all {n_classes} classes have validation and test images"),
             "None.",
         ),
         false => (
             Feasibility::Doubtful,
             format!(
-                "{}: nothing can be said of them, and averages over classes are over the others",
+                "{}: nothing can be said about them, and averages over classes are over the others",
                 named.join("; ")
             ),
-            "Add pictures of these classes to that split.",
+            "Add images of these classes to that split.",
         ),
     };
     let comparisons = missing
         .iter()
         .map(|(split, classes)| {
             measured(
-                &format!("classes without a {split} picture"),
+                &format!("classes without a {split} image"),
                 classes.len() as f64,
                 Unit::Count,
                 format!("of {n_classes}, counted by stage 1"),
@@ -329,7 +330,7 @@ fn coverage(data: &DataFigures) -> Assessment {
     Assessment {
         id: "classes_covered".into(),
         subject: Subject::Quality,
-        title: "every class has pictures to judge it by".into(),
+        title: "every class has images to judge it by".into(),
         demanded: None,
         unit: Unit::Count,
         comparisons,
@@ -359,23 +360,24 @@ fn resolution(spec: &TaskSpec, data: &DataFigures) -> Assessment {
     let (verdict, reason, recommendation) = match proof {
         _ if n_test == 0 => (
             Feasibility::NotMeasurable,
-            "there is no test picture".to_owned(),
-            "Provide test pictures.",
+            "there is no test image".to_owned(),
+            "Provide test images.",
         ),
         None => (
             Feasibility::Infeasible,
-            format!("even {n_test} of {n_test} right answers would not prove it"),
-            "Collect more test pictures.",
+            format!("even {n_test} of {n_test} correct predictions would not prove it"),
+            "Collect more test images.",
         ),
         Some(found) if found > ceiling => (
             Feasibility::Doubtful,
-            format!("{found:.4} must be measured to prove it, above the ceiling {ceiling:.4}"),
-            "Collect more test pictures, or check the suspected labels.",
+            format!("proof needs a measured {found:.4}, above the ceiling {ceiling:.4}"),
+            "Collect more test images, or check the suspected labels.",
         ),
         Some(found) => (
             Feasibility::Feasible,
             format!(
-                "{found:.4} measured on {n_test} pictures proves it; anything between is inconclusive"
+                "a measured {found:.4} on {n_test} images proves it; values between the target and that are \
+                inconclusive"
             ),
             "None.",
         ),
@@ -385,7 +387,7 @@ fn resolution(spec: &TaskSpec, data: &DataFigures) -> Assessment {
         "half width of the interval at the target",
         half_width(target, n_test, confidence),
         Unit::Fraction,
-        format!("Wilson's interval, {n_test} test pictures, confidence {confidence}"),
+        format!("Wilson's interval, {n_test} test images, confidence {confidence}"),
     )];
     if let Some(found) = proof {
         comparisons.push(computed(
@@ -398,14 +400,14 @@ fn resolution(spec: &TaskSpec, data: &DataFigures) -> Assessment {
             "smallest excess over the target that can be proven",
             found - target,
             Unit::Fraction,
-            "the value above less the target",
+            "the value above minus the target",
         ));
     }
     Assessment {
         id: "test_resolution".into(),
         subject: Subject::Target,
         title: format!(
-            "test pictures that prove the {} target",
+            "test images that prove the {} target",
             spec.primary.metric.as_str().replace('_', " ")
         ),
         demanded: Some(Limit::AtLeast(target)),
@@ -455,7 +457,7 @@ mod tests {
         );
     }
 
-    /// 0.85 is no promise where a linear classifier has 0.58 and there are 195 pictures to learn from.
+    /// 0.85 is no promise where a linear classifier has 0.58 and there are 195 images to learn from.
     #[test]
     fn a_target_far_above_simple_classifiers_is_at_risk_with_few_pictures() {
         let at = |n_train: usize, simple, target, prior| {
@@ -477,7 +479,7 @@ mod tests {
         };
         let ants_and_bees = at(195, 0.58, 0.85, false);
         assert_eq!(ants_and_bees.verdict, Feasibility::Doubtful);
-        insta::assert_snapshot!(ants_and_bees.reason, @"simple classifiers reach 0.5800, and 64% of the way from there to the ceiling 1.0000 is demanded of 97 training pictures a class; a network that begins with nothing usually goes at most 35% with so few, a rule of thumb and no bound");
+        insta::assert_snapshot!(ants_and_bees.reason, @"simple classifiers reach 0.5800, and the target demands 64% of the way from there to the ceiling 1.0000, with 97 training images per class; a network trained from scratch usually gets at most 35% of the way with so few (a rule of thumb, not a bound)");
         assert_eq!(at(195, 0.58, 0.85, true).verdict, Feasibility::Feasible);
         assert_eq!(at(195, 0.58, 0.65, false).verdict, Feasibility::Feasible);
         assert_eq!(at(9_000, 0.58, 0.85, false).verdict, Feasibility::Feasible);
@@ -510,7 +512,7 @@ mod tests {
         let row = find(assess(&spec(), &figures), "classes_covered");
         assert_eq!(row.verdict, Feasibility::Doubtful);
         assert!(
-            row.reason.starts_with("no test picture of fish:"),
+            row.reason.starts_with("no test image of fish:"),
             "{}",
             row.reason
         );
@@ -519,7 +521,7 @@ mod tests {
     #[test]
     fn blind_values_are_those_of_a_constant_answer() {
         use mlestar_eval::{ConfusionMatrix, Predictions, averages};
-        // 6 of 10 pictures are of class 0, and every answer is class 0.
+        // 6 of 10 images are of class 0, and every answer is class 0.
         let labels = vec![0, 0, 0, 0, 0, 0, 1, 1, 1, 2];
         let predictions = Predictions::new(labels, [0.8, 0.1, 0.1].repeat(10), 3).unwrap();
         let found = averages(&ConfusionMatrix::from(&predictions)).weighted_average;

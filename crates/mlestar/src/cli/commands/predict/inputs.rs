@@ -1,4 +1,4 @@
-//! Which images are meant.
+//! The images to predict.
 
 use mlestar_data::DataError;
 use mlestar_data::readers::litter::is_litter;
@@ -9,10 +9,10 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Folders inside one another beyond which something is wrong, such as links in a circle.
+/// More folders inside one another mean that something is wrong, such as links in a circle.
 const MOST_FOLDERS_DEEP: usize = 64;
 
-/// One image to answer, or what was named instead of one.
+/// One image to predict, or an argument that is none.
 #[derive(Debug, PartialEq)]
 pub(super) enum Input {
     File(PathBuf),
@@ -23,7 +23,7 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// How rows name it.
+    /// Its name in rows.
     pub(super) fn name(&self) -> String {
         match self {
             Self::File(path) | Self::Refused(path, _) => shown(path),
@@ -33,8 +33,7 @@ impl Input {
 }
 
 /// The images that `named` stands for: files as they are, the image files of folders and of the folders inside them in
-/// the order of their names, and what comes through standard input for `-`: an image, or names of files and folders,
-/// one a line.
+/// the order of their names, and the standard input for `-`: an image, or names of files and folders, one per line.
 pub(super) fn collect(named: &[PathBuf]) -> Result<Vec<Input>, WorkflowError> {
     let mut inputs = Vec::new();
     for path in named {
@@ -79,7 +78,7 @@ fn add(path: &Path, inputs: &mut Vec<Input>) -> Result<(), WorkflowError> {
                 inputs.push(Input::Refused(path.to_owned(), reason));
             }
         }
-        // What is not there, or no file, is a row with its reason.
+        // What does not exist, or is no file, gives a row with its reason.
         _ => inputs.push(Input::File(path.to_owned())),
     }
     Ok(())

@@ -19,7 +19,7 @@ use rows::{Answer, Rows};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-/// Images that are decoded and answered together.
+/// Images that are decoded and predicted together.
 const BATCH: usize = 64;
 
 pub fn run(options: &PredictOptions) -> Result<ExitCode, WorkflowError> {
@@ -57,7 +57,7 @@ pub fn run(options: &PredictOptions) -> Result<ExitCode, WorkflowError> {
     if n_failed == 0 {
         return Ok(ExitCode::Pass);
     }
-    eprintln!("error: {n_failed} of {n_done} could not be answered; their rows say why",);
+    eprintln!("error: {n_failed} of {n_done} images could not be predicted; their rows say why",);
     Ok(ExitCode::ProgramFailure)
 }
 
@@ -73,7 +73,7 @@ fn package_of(model: &Path) -> Result<PathBuf, WorkflowError> {
     })
 }
 
-/// A model whose gates are not met answers all the same, but not without a word.
+/// Warns when gates of the model are not met. It predicts all the same.
 fn tell_gates(manifest: &Manifest) {
     let unmet: Vec<String> = manifest
         .gates
@@ -89,7 +89,7 @@ fn tell_gates(manifest: &Manifest) {
     }
 }
 
-/// The answers to a batch, in its order.
+/// The predictions for a batch, in its order.
 fn answer(
     predictor: &Predictor,
     batch: &[Input],
@@ -116,7 +116,7 @@ fn answer(
     let answers = batch.iter().zip(decoded).map(|(input, decoded)| {
         let result: Result<Vec<RankedClass>, String> = decoded.and_then(|_| {
             let prediction = predictions.next();
-            let prediction = prediction.ok_or("the model gave no answer")?;
+            let prediction = prediction.ok_or("the model gave no prediction")?;
             Ok(predictor.top_k(&prediction, top))
         });
         Answer {
@@ -141,7 +141,7 @@ impl Output {
         })
     }
 
-    /// Whether the rows do not stand on the terminal that shows the progress.
+    /// Whether the rows go elsewhere than to the terminal that shows the progress.
     fn is_apart(&self) -> bool {
         matches!(self, Self::File(..)) || !std::io::stdout().is_terminal()
     }

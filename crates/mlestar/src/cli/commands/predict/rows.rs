@@ -1,10 +1,10 @@
-//! Answers as text.
+//! Predictions as text.
 
 use crate::cli::arguments::PredictFormat;
 use mlestar_export::RankedClass;
 use serde::Serialize;
 
-/// What is said of one image.
+/// The prediction for one image.
 pub(super) struct Answer {
     pub(super) name: String,
     /// The most probable classes, most probable first, or why there are none.
@@ -37,7 +37,7 @@ impl Rows {
         }
     }
 
-    /// What stands before the first row.
+    /// The header before the first row.
     pub(super) fn head(&self) -> String {
         match self.format {
             PredictFormat::Csv => {
