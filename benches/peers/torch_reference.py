@@ -21,10 +21,12 @@ import torch
 from torch import nn
 
 SIDE, CLASSES = 32, 10
-STEM_CHANNELS = 64
-# Channels and stride of each stage's first block; every stage has two blocks.
-STAGES = ((64, 2), (128, 2), (256, 2))
-DROPOUT, LEARNING_RATE, WEIGHT_DECAY = 0.5, 1e-3, 1e-4
+# Stem channels; channels and stride of each stage's first block; blocks of a stage; dropout.
+NETWORKS = {
+    "reference": (64, ((64, 2), (128, 2), (256, 2)), 2, 0.5),
+    "small": (16, ((16, 2), (32, 2), (64, 2)), 1, 0.0),
+}
+LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-4
 WARM_UP_RUNS, RUNS, SHORT_RUNS, MEMORY_STEPS = 3, 9, 51, 4
 
 
@@ -51,12 +53,13 @@ class Residual(nn.Module):
         return torch.relu(self.branch(pictures) + self.shortcut(pictures))
 
 
-def network(dropout=DROPOUT):
-    layers = [normalised(3, STEM_CHANNELS, 3, 1), nn.ReLU(inplace=True)]
-    channels = STEM_CHANNELS
-    for stage_channels, stride in STAGES:
-        layers += [Residual(channels, stage_channels, stride), Residual(stage_channels, stage_channels, 1)]
-        channels = stage_channels
+def network(name):
+    channels, stages, blocks, dropout = NETWORKS[name]
+    layers = [normalised(3, channels, 3, 1), nn.ReLU(inplace=True)]
+    for stage_channels, stride in stages:
+        for block in range(blocks):
+            layers.append(Residual(channels, stage_channels, stride if block == 0 else 1))
+            channels = stage_channels
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels, CLASSES)]
     return nn.Sequential(*layers)
 
@@ -90,7 +93,7 @@ def training(model, batch, layout):
 
 def throughput(options):
     for name, layout in (("contiguous", torch.contiguous_format), ("channels_last", torch.channels_last)):
-        model = network().to(memory_format=layout)
+        model = network(options.network).to(memory_format=layout)
         if options.compile:
             model = torch.compile(model)
         train_seconds = median_seconds(training(model.train(), options.batch, layout), RUNS)
@@ -118,7 +121,7 @@ def onnx(options):
     example = torch.randn(2, 3, SIDE, SIDE)
     any_batch = ({0: torch.export.Dim("n")},)
     torch.onnx.export(
-        network().eval(), (example,), options.path, dynamo=True, dynamic_shapes=any_batch, verbose=False
+        network(options.network).eval(), (example,), options.path, dynamo=True, dynamic_shapes=any_batch, verbose=False
     )
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = options.threads
@@ -131,7 +134,7 @@ def onnx(options):
 
 
 def train_memory(options):
-    model = network().to(memory_format=torch.channels_last).train()
+    model = network(options.network).to(memory_format=torch.channels_last).train()
     step = training(model, options.batch, torch.channels_last)
     for _ in range(MEMORY_STEPS):
         step()
@@ -151,6 +154,7 @@ def main():
     parser.add_argument("path", nargs="?", help="where the job onnx writes")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--network", choices=list(NETWORKS), default="reference")
     parser.add_argument("--compile", action="store_true", help="measure torch.compile instead of eager")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

@@ -11,7 +11,7 @@ pub struct BenchOptions {
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Compare the reference network's training and prediction with PyTorch and ONNX Runtime
+    /// Compare a network's training and prediction with PyTorch and ONNX Runtime
     ///
     /// Runs the peers first and our own code after them, with equal threads. What the peers print
     /// goes to standard error, the table to standard output. Figures need a build without debug
@@ -50,6 +50,9 @@ pub struct PeersOptions {
     /// Images in a batch
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub batch: u16,
+    /// The network that all of them run
+    #[arg(long, value_enum, default_value_t = Network::Reference)]
+    pub network: Network,
     /// Also write the report here, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -61,6 +64,24 @@ pub struct PeersOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnlyPart {
     Train,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Network {
+    /// Stem of 64 channels, stages of 64, 128 and 256 with two blocks, dropout 0.5
+    Reference,
+    /// Stem of 16 channels, stages of 16, 32 and 64 with one block: the quick start's
+    Small,
+}
+
+impl Network {
+    /// As the command line has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reference => "reference",
+            Self::Small => "small",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

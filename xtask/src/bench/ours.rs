@@ -1,5 +1,6 @@
 //! The speed of our own training and prediction, measured through the public functions of the crates.
 
+use super::arguments::Network;
 use super::error::BenchError;
 use super::report::Figures;
 use super::timing::{Effort, median_seconds};
@@ -7,7 +8,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mlestar_export::benchmark::peak_memory_bytes;
 use mlestar_export::{FrozenModel, Predictor};
-use mlestar_model::{BatchPart, ImageClassifier, ModelConfig, ModelSpec, Network};
+use mlestar_model::{BatchPart, ImageClassifier, ModelConfig, ModelSpec, Network as _};
 use mlestar_random::Stream;
 use mlestar_train::{GradientNorm, Optimizer, OptimizerConfig, cross_entropy};
 use mlestar_workflow::WorkflowError;
@@ -21,8 +22,8 @@ const SEED: u64 = 0;
 const MEMORY_STEPS: usize = 4;
 
 /// Measures training and prediction in this process. Another process measures the peak memory.
-pub fn measure(batch: usize) -> Result<Figures, BenchError> {
-    let spec = reference()?;
+pub fn measure(network: Network, batch: usize) -> Result<Figures, BenchError> {
+    let spec = spec_of(network)?;
     let mut training = Training::new(&spec, batch);
     let step = median_seconds(Effort::LONG, || {
         black_box(training.step());
@@ -41,8 +42,8 @@ pub fn measure(batch: usize) -> Result<Figures, BenchError> {
 
 /// Trains for a few steps, in a process that does nothing else; returns its peak memory in bytes, if the system
 /// reports it.
-pub fn training_memory(batch: usize) -> Result<Option<u64>, BenchError> {
-    let spec = reference()?;
+pub fn training_memory(network: Network, batch: usize) -> Result<Option<u64>, BenchError> {
+    let spec = spec_of(network)?;
     let mut training = Training::new(&spec, batch);
     for _ in 0..MEMORY_STEPS {
         black_box(training.step());
@@ -50,8 +51,12 @@ pub fn training_memory(batch: usize) -> Result<Option<u64>, BenchError> {
     Ok(peak_memory_bytes())
 }
 
-fn reference() -> Result<ModelSpec, WorkflowError> {
-    Ok(ModelConfig::reference().check(N_CLASSES, SIDE, SIDE)?)
+fn spec_of(network: Network) -> Result<ModelSpec, WorkflowError> {
+    let config = match network {
+        Network::Reference => ModelConfig::reference(),
+        Network::Small => ModelConfig::small(),
+    };
+    Ok(config.check(N_CLASSES, SIDE, SIDE)?)
 }
 
 /// The training of the reference recipe: Adam with weight decay, dropout, cross-entropy.

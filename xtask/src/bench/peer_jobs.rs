@@ -1,5 +1,6 @@
 //! Runs the jobs of a peer script, one after the other.
 
+use super::arguments::Network;
 use super::peer_output::{Layout, Peer};
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -61,6 +62,7 @@ pub struct PeerScript<'a> {
     pub script: &'a Path,
     pub threads: usize,
     pub batch: usize,
+    pub network: Network,
 }
 
 /// The output of a job, and why it failed if it did.
@@ -123,6 +125,10 @@ impl PeerScript<'_> {
             arguments.push(name.into());
             arguments.push(value.to_string().into());
         }
+        // Other scripts need not know it.
+        if self.network != Network::Reference {
+            arguments.extend(["--network".into(), self.network.name().into()]);
+        }
         arguments
     }
 }
@@ -161,6 +167,7 @@ mod tests {
             script,
             threads: 2,
             batch: 64,
+            network: Network::Reference,
         }
     }
 
@@ -176,6 +183,12 @@ mod tests {
             arguments(Job::ThroughputCompiled),
             "throughput --compile --threads 2 --batch 64"
         );
+        let small = PeerScript {
+            network: Network::Small,
+            ..script
+        };
+        let arguments_of_small = small.arguments(Job::TrainMemory, Path::new("scratch"));
+        assert!(arguments_of_small.ends_with(&["--network".into(), "small".into()]));
         assert_eq!(
             arguments(Job::Onnx),
             "onnx scratch/peer.onnx --threads 2 --batch 64"

@@ -1,6 +1,6 @@
 //! `bench peers`.
 
-use super::arguments::{OnlyPart, PeersOptions};
+use super::arguments::{Network, OnlyPart, PeersOptions};
 use super::error::BenchError;
 use super::hardware::Hardware;
 use super::peer_jobs::{Job, PeerScript, TRAIN_MEMORY_PEER};
@@ -18,7 +18,7 @@ pub fn run(options: &PeersOptions) -> Result<(), BenchError> {
     let batch = usize::from(options.batch);
     if options.only == Some(OnlyPart::Train) {
         // A line in the format of the peers, read by `our_training_memory`.
-        if let Some(bytes) = ours::training_memory(batch)? {
+        if let Some(bytes) = ours::training_memory(options.network, batch)? {
             println!("peak_memory_bytes {bytes}");
         }
         return Ok(());
@@ -36,13 +36,14 @@ pub fn run(options: &PeersOptions) -> Result<(), BenchError> {
                 script: &options.script,
                 threads,
                 batch,
+                network: options.network,
             });
         }
         // Only now, so that our own code does not compete with a peer.
         eprintln!("our own figures");
-        own.push(ours::measure(batch)?);
+        own.push(ours::measure(options.network, batch)?);
     }
-    let memory = our_training_memory(threads, batch);
+    let memory = our_training_memory(options.network, threads, batch);
     for figures in &mut own {
         figures.training_peak_memory_bytes = memory;
     }
@@ -189,11 +190,12 @@ fn read_saved(path: &Path) -> Result<Vec<u8>, WorkflowError> {
 
 /// The peak memory of a process of our own that only trains. `None` if it cannot be measured: the other figures
 /// are still worth printing.
-fn our_training_memory(threads: usize, batch: usize) -> Option<u64> {
+fn our_training_memory(network: Network, threads: usize, batch: usize) -> Option<u64> {
     let output = Command::new(std::env::current_exe().ok()?)
         .args(["bench", "peers", "--only", "train"])
         .args(["--threads", &threads.to_string()])
         .args(["--batch", &batch.to_string()])
+        .args(["--network", network.name()])
         .output()
         .ok()?;
     let mut read = PeerOutput::default();
@@ -228,6 +230,7 @@ fn report(options: &PeersOptions, threads: usize, own: &[Figures], peers: &Peers
         command: command_line("cargo run --release -p xtask --", std::env::args().skip(1)),
         hardware: Hardware::detect(),
         threads,
+        network: options.network.name().to_owned(),
         batch: usize::from(options.batch),
         debug_assertions: cfg!(debug_assertions),
         ours: Figures::medians(own),

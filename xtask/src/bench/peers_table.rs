@@ -132,8 +132,8 @@ fn facts(report: &Report) -> String {
     };
     let mut lines = vec![
         format!(
-            "Reference CNN on 3x32x32 images, f32, batches of {}, {} threads; {medians}, {source}; {}.",
-            report.batch, report.threads, report.date
+            "The {} network on 3x32x32 images, f32, batches of {}, {} threads; {medians}, {source}; {}.",
+            report.network, report.batch, report.threads, report.date
         ),
         format!("Hardware: {}.", report.hardware.describe()),
     ];
@@ -183,6 +183,7 @@ mod tests {
                 rustc_version: Some("rustc 1.95.0".to_owned()),
             },
             threads: 2,
+            network: "reference".to_owned(),
             batch: 128,
             debug_assertions: false,
             ours: figures(150.0, 1400.0, 4.012, 1 << 30),

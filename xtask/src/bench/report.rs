@@ -84,6 +84,8 @@ pub struct Report {
     pub command: String,
     pub hardware: Hardware,
     pub threads: usize,
+    /// `reference` or `small`.
+    pub network: String,
     pub batch: usize,
     /// Whether debug assertions slowed our code.
     pub debug_assertions: bool,
