@@ -31,6 +31,7 @@ mod hash;
 mod json;
 mod json_lines;
 mod leftovers;
+pub mod protobuf;
 
 pub use atomic::{AtomicFile, write_atomically};
 pub use error::ArtifactError;

@@ -1,38 +1,27 @@
 //! Protocol Buffers' wire format: the varint and length-delimited records of the messages used here.
 
-/// Writes fields to a growing message.
+use mlestar_artifact::protobuf::Message;
+
+/// Writes the fields of a growing message.
 #[derive(Default)]
-pub(super) struct Writer {
-    bytes: Vec<u8>,
-}
+pub(super) struct Writer(Message);
 
 impl Writer {
     pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+        self.0.into_bytes()
     }
 
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.bytes.push((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        self.bytes.push(value as u8);
+    fn write(&mut self, add: impl FnOnce(Message) -> Message) {
+        self.0 = add(std::mem::take(&mut self.0));
     }
 
-    fn key(&mut self, field: u32, wire_type: u32) {
-        self.varint(u64::from(field << 3 | wire_type));
-    }
-
-    /// An `int32`, `int64` or enum; negative values take ten bytes, as the format requires.
+    /// An `int32`, `int64` or enum.
     pub(super) fn int(&mut self, field: u32, value: i64) {
-        self.key(field, 0);
-        self.varint(value.cast_unsigned());
+        self.write(|message| message.number(field.into(), value.cast_unsigned()));
     }
 
     pub(super) fn bytes(&mut self, field: u32, value: &[u8]) {
-        self.key(field, 2);
-        self.varint(value.len() as u64);
-        self.bytes.extend_from_slice(value);
+        self.write(|message| message.bytes(field.into(), value));
     }
 
     /// An empty string is not written, because a missing one means the same.
@@ -45,7 +34,7 @@ impl Writer {
     pub(super) fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer)) {
         let mut inner = Writer::default();
         write(&mut inner);
-        self.bytes(field, &inner.bytes);
+        self.write(|message| message.message(field.into(), &inner.0));
     }
 }
 

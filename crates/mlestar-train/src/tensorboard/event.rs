@@ -1,6 +1,6 @@
 //! The message `Event`, which contains all others.
 
-use super::protobuf::Message;
+use mlestar_artifact::protobuf::Message;
 
 /// `Event { wall_time, file_version }`, the first message of every file.
 pub(super) fn file_version(wall_time: f64) -> Vec<u8> {

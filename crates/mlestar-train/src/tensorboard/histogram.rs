@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::protobuf::Message;
+use mlestar_artifact::protobuf::Message;
 
 /// Counts of values in buckets of exponential width, like TensorFlow's histograms: the limits are 0 and plus
 /// and minus 1e-12, 1.1e-12, 1.21e-12 and so on up to 1e20.

@@ -2,8 +2,9 @@
 //!
 //! The plugin reads three summaries without a value; everything is in their metadata.
 
-use super::{event::plugin_metadata, protobuf::Message};
+use super::event::plugin_metadata;
 use crate::TrainError;
+use mlestar_artifact::protobuf::Message;
 
 const EXPERIMENT: &str = "_hparams_/experiment";
 const SESSION_START: &str = "_hparams_/session_start_info";

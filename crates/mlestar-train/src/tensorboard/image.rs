@@ -1,7 +1,7 @@
 //! Images as PNG files.
 
-use super::protobuf::Message;
 use crate::TrainError;
+use mlestar_artifact::protobuf::Message;
 
 /// The first bytes of every PNG file: the signature, then the length and the name of its first chunk.
 const PNG_START: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR";

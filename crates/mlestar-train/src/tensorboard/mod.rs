@@ -11,7 +11,6 @@ mod hparams;
 mod image;
 mod letters;
 mod picture;
-mod protobuf;
 mod record;
 mod scalar;
 mod text;
@@ -30,6 +29,8 @@ pub use confusion_matrix::confusion_matrix_picture;
 pub use histogram::HistogramSummary;
 pub use hparams::{HparamStatus, HparamValue};
 pub use picture::RgbPicture;
+
+use mlestar_artifact::protobuf::Message;
 
 use crate::TrainError;
 
@@ -235,11 +236,7 @@ impl EventWriter {
         &self.path
     }
 
-    fn append_summary(
-        &mut self,
-        step: u64,
-        values: &[protobuf::Message],
-    ) -> Result<(), TrainError> {
+    fn append_summary(&mut self, step: u64, values: &[Message]) -> Result<(), TrainError> {
         self.append(&[event::summary(wall_time_seconds(), step, values)])
     }
 

@@ -1,6 +1,6 @@
 //! Single numbers.
 
-use super::protobuf::Message;
+use mlestar_artifact::protobuf::Message;
 
 /// `Summary.Value { tag, simple_value }`. The format stores f32.
 pub(super) fn value(tag: &str, number: f64) -> Message {

@@ -1,6 +1,7 @@
 //! Text, which TensorBoard shows as Markdown.
 
-use super::{event::plugin_metadata, protobuf::Message};
+use super::event::plugin_metadata;
+use mlestar_artifact::protobuf::Message;
 
 /// `DT_STRING` of the enum `DataType`.
 const STRING: u64 = 7;

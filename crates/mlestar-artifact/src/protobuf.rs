@@ -1,4 +1,4 @@
-//! The wire format of protocol buffers: a field is a tag (number and wire type) and a value. Fields with their
+//! Writing the wire format of protocol buffers, which ONNX files and TensorBoard event files have in common: a field is a tag (number and wire type) and a value. Fields with their
 //! default value may be left out, and the order of fields is arbitrary.
 
 const VARINT: u64 = 0;
@@ -7,37 +7,51 @@ const BYTES: u64 = 2;
 const FIXED32: u64 = 5;
 
 /// A message under construction.
+///
+/// ```
+/// use mlestar_artifact::protobuf::Message;
+///
+/// let inner = Message::new().number(1, 300);
+/// let bytes = Message::new().bytes(2, "ab").message(3, &inner).into_bytes();
+/// assert_eq!(bytes, [0x12, 2, b'a', b'b', 0x1a, 3, 0x08, 0xac, 0x02]);
+/// ```
 #[derive(Debug, Clone, Default)]
-pub(super) struct Message(Vec<u8>);
+pub struct Message(Vec<u8>);
 
 impl Message {
-    pub(super) fn new() -> Self {
+    /// A message without fields.
+    #[must_use]
+    pub fn new() -> Self {
         Self::default()
     }
 
-    /// `int32`, `int64`, `uint64`, `bool` and enums, none of them negative.
-    pub(super) fn number(mut self, field: u64, value: u64) -> Self {
+    /// `int32`, `int64`, `uint64`, `bool` and enums. A negative number is cast to `u64`, and takes ten bytes.
+    #[must_use]
+    pub fn number(mut self, field: u64, value: u64) -> Self {
         self.tag(field, VARINT);
         varint(&mut self.0, value);
         self
     }
 
     /// `float`.
-    pub(super) fn float(mut self, field: u64, value: f32) -> Self {
+    #[must_use]
+    pub fn float(mut self, field: u64, value: f32) -> Self {
         self.tag(field, FIXED32);
         self.0.extend(value.to_le_bytes());
         self
     }
 
     /// `double`.
-    pub(super) fn double(mut self, field: u64, value: f64) -> Self {
+    #[must_use]
+    pub fn double(mut self, field: u64, value: f64) -> Self {
         self.tag(field, FIXED64);
         self.0.extend(value.to_le_bytes());
         self
     }
 
     /// `string` and `bytes`.
-    pub(super) fn bytes(mut self, field: u64, value: impl AsRef<[u8]>) -> Self {
+    #[must_use]
+    pub fn bytes(mut self, field: u64, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         self.tag(field, BYTES);
         varint(&mut self.0, value.len() as u64);
@@ -46,12 +60,14 @@ impl Message {
     }
 
     /// A message within the message.
-    pub(super) fn message(self, field: u64, value: &Self) -> Self {
+    #[must_use]
+    pub fn message(self, field: u64, value: &Self) -> Self {
         self.bytes(field, &value.0)
     }
 
     /// `repeated double`, packed.
-    pub(super) fn doubles(mut self, field: u64, values: &[f64]) -> Self {
+    #[must_use]
+    pub fn doubles(mut self, field: u64, values: &[f64]) -> Self {
         self.tag(field, BYTES);
         varint(&mut self.0, 8 * values.len() as u64);
         self.0
@@ -59,7 +75,9 @@ impl Message {
         self
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    /// The encoded message.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
