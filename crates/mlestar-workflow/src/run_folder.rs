@@ -35,6 +35,14 @@ impl RunFolder {
             .map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned())
     }
 
+    /// How a command names the run after `--run`: a folder of `runs/` by its name, any other by its path.
+    pub fn argument(&self) -> String {
+        match self.root.parent() {
+            Some(parent) if parent == Path::new("runs") => self.name(),
+            _ => self.root.display().to_string(),
+        }
+    }
+
     /// A stage's folder.
     pub fn stage_folder(&self, stage: Stage) -> PathBuf {
         self.root.join(stage.folder())

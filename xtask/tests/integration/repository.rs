@@ -47,6 +47,14 @@ fn every_library_crate_has_a_readme_and_an_example() {
     }
 }
 
+/// As the README says.
+#[test]
+fn from_a_folder_to_a_prediction_takes_under_60_lines() {
+    let example = fs::read_to_string(root().join("examples/folder.rs")).unwrap();
+    let n_lines = example.lines().count();
+    assert!(n_lines < 60, "{n_lines} lines");
+}
+
 #[test]
 fn every_example_and_bench_file_is_a_target() {
     for (folder, section) in [("examples", "example"), ("benches", "bench")] {

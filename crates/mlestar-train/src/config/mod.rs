@@ -394,6 +394,12 @@ mod tests {
     }
 
     #[test]
+    fn the_default_settings_are_within_all_ranges() {
+        let checked = TrainingConfig::default().check().unwrap();
+        assert_eq!(checked, TrainingSpec::default());
+    }
+
+    #[test]
     fn absurd_values_are_refused_with_key_value_and_limit() {
         refused(
             "epochs = 0",

@@ -54,22 +54,22 @@ fn heading(verdict: &RunVerdict, missing: &[Stage], unmet: &[(Stage, &Verdict)])
     let total = verdict.counts().total();
     let has = |status| unmet.iter().any(|(_, verdict)| verdict.status == status);
     if has(Status::Fail) {
-        return format!("Not good enough: {}", counted(unmet.len(), total));
+        return format!("Not good enough: {}", share_of(unmet.len(), total));
     }
     if has(Status::Stale) || has(Status::Missing) {
-        return format!("Not proven: {}", counted(unmet.len(), total));
+        return format!("Not proven: {}", share_of(unmet.len(), total));
     }
     if !unmet.is_empty() {
-        return format!("Not decided yet: {}", counted(unmet.len(), total));
+        return format!("Not decided yet: {}", share_of(unmet.len(), total));
     }
     match missing.len() {
         0 => format!("Good enough: all {total} criteria are met"),
-        7 => "Nothing has run yet".to_owned(),
-        n => format!("Not finished: {n} of 7 stages have not run"),
+        n if n == Stage::ALL.len() => "Nothing has run yet".to_owned(),
+        n => format!("Not finished: {n} of {} stages not run", Stage::ALL.len()),
     }
 }
 
-fn counted(unmet: usize, total: usize) -> String {
+fn share_of(unmet: usize, total: usize) -> String {
     let are = if unmet == 1 { "is" } else { "are" };
     format!("{unmet} of {total} criteria {are} not met")
 }
@@ -92,6 +92,8 @@ fn lines(unmet: &[(Stage, &Verdict)]) -> Vec<String> {
 
 /// What to change, and the command that resumes the run.
 fn what_now(run: &RunFolder, missing: &[Stage], unmet: &[(Stage, &Verdict)]) -> Vec<Block> {
+    // With the config that the run recorded.
+    let again = format!("mlestar run --run {}", run.argument());
     let mut remedies: Vec<&str> = Vec::new();
     for (_, verdict) in unmet {
         let remedy = verdict.criterion.remedy.as_str();
@@ -100,18 +102,17 @@ fn what_now(run: &RunFolder, missing: &[Stage], unmet: &[(Stage, &Verdict)]) -> 
         }
     }
     if !remedies.is_empty() {
-        let after = "Then run again. Only stale stages run:";
+        let caption = "Then run again. Only stale stages run:";
         return vec![
             Block::list(remedies.into_iter().take(MOST_SHOWN)),
-            Code::new("mlestar run").caption(after).into(),
+            Code::new(again).caption(caption).into(),
         ];
     }
     if !missing.is_empty() {
-        let go_on = Code::new("mlestar run").caption("Resume where it stopped:");
-        return vec![go_on.into()];
+        let caption = "Resume where it stopped:";
+        return vec![Code::new(again).caption(caption).into()];
     }
-    let name = run.root().file_name().unwrap_or_default();
-    let command = format!("mlestar predict {} IMAGE", name.to_string_lossy());
+    let command = format!("mlestar predict {} IMAGE", run.argument());
     let caption =
         "Predict with the model; 7-deployment/docs/model-card.md says what it is good for:";
     vec![Code::new(command).caption(caption).into()]
@@ -190,7 +191,7 @@ mod tests {
         );
         let place = |text: &str| html.find(text).expect(text);
         assert!(place("FAIL in stage 5") < place("INCONCLUSIVE in stage 4"));
-        assert!(place("Change training.epochs of evaluation") < place("mlestar run"));
+        assert!(place("Change training.epochs of evaluation") < place("mlestar run --run flowers"));
         assert!(!html.contains("mlestar predict"));
     }
 
@@ -209,7 +210,10 @@ mod tests {
             _ => measured(0.95),
         };
         let html = html(&verdict(missing), 6);
-        assert!(html.contains("Not finished: 1 of 7 stages"), "{html}");
-        assert!(!html.contains("MISSING") && html.contains("mlestar run"));
+        assert!(
+            html.contains("Not finished: 1 of 7 stages not run"),
+            "{html}"
+        );
+        assert!(!html.contains("MISSING") && html.contains("mlestar run --run flowers"));
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::cli::colour::{self, Stream};
 use crate::cli::gauges::Gauges;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use mlestar_gates::{StageVerdict, Status};
 use mlestar_train::{EpochRecord, TrainEvent};
 use mlestar_workflow::inputs::InputChange;
 use mlestar_workflow::words::counted;
 use mlestar_workflow::{Reporter, Stage};
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ const PLAIN_LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// How many changed settings are written out.
 const MOST_CHANGES: usize = 30;
 
-const COUNT_TEMPLATE: &str = "    {prefix:<24} {bar:12} {pos}/{len}  {eta} left  {per_sec}  {msg}";
+const COUNT_TEMPLATE: &str = "    {prefix:<24} {bar:12} {pos}/{len}  {eta} left  {rate}/s  {msg}";
 /// Its message begins with time left and rate; what does not fit the terminal is cut off at the end.
 const TRAINING_TEMPLATE: &str = "    {prefix} {bar:10} {pos}/{len}  {wide_msg}";
 const BYTES_TEMPLATE: &str =
@@ -99,7 +100,12 @@ impl Console {
 }
 
 fn bar_style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(template);
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    // indicatif's own `per_sec` has four decimals.
+    style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+        let _ = write!(out, "{:.0}", state.per_sec());
+    })
 }
 
 impl Reporter for Console {

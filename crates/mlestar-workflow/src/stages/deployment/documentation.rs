@@ -5,7 +5,6 @@ use super::{BenchmarkArtifact, ParityArtifact, verdicts};
 use crate::config::Config;
 use crate::stages::refinement::{Choice, Comparison, FinalModel};
 use mlestar_export::package::Manifest;
-use mlestar_model::Architecture;
 use mlestar_report::format;
 use std::fmt::Write;
 
@@ -74,7 +73,7 @@ fn model_card(facts: &Facts<'_>) -> String {
     let classes: Vec<String> = chosen.classes.iter().map(|class| escaped(class)).collect();
     let _ = write!(
         text,
-        "A {family} convolutional network that sorts {width} x {height} RGB images into \
+        "A {family} that sorts {width} x {height} RGB images into \
          {n_classes} classes: {classes}.{averaging}\n\n\
          | | |\n|---|---|\n\
          | test accuracy | {accuracy} on {n_test} images |\n\
@@ -86,10 +85,7 @@ fn model_card(facts: &Facts<'_>) -> String {
          | weights (BLAKE3) | `{weights}` |\n\
          | seed | {seed} |\n\n\
          {reason}\n\n",
-        family = match architecture.architecture {
-            Architecture::PlainCnn => "plain",
-            _ => "residual",
-        },
+        family = architecture.architecture.name(),
         averaging = match architecture.views() {
             views if views.count() > 1 => format!(" Its scores are the mean over {views}."),
             _ => String::new(),
