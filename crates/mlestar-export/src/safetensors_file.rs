@@ -238,7 +238,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<FrozenModel, String> {
     Ok(model.with_views(views))
 }
 
-/// Writes `tensors` (for example [`mlestar_model::ImageClassifier::state`]: unfolded, with the names
+/// Writes `tensors` (for example the `state` of a `mlestar_model::Network`: unfolded, with the names
 /// that PyTorch would use) as a safetensors file, atomically.
 ///
 /// ```

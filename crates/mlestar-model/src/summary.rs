@@ -33,7 +33,7 @@ pub enum LayerKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerSummary {
     /// Dotted name; for layers with weights the prefix of the names in
-    /// [`ImageClassifier::state`](crate::ImageClassifier::state).
+    /// `Network::state`.
     pub name: String,
     /// The kind of the layer.
     pub kind: LayerKind,

@@ -127,7 +127,7 @@ impl<'a, M: Network> TrainingSteps<'a, M> {
         })
     }
 
-    /// The loss of one constant answer for every image ([`Loss::of_guessing`]); `None` if the loss also depends
+    /// The loss of one constant answer for every image ([`Loss::of_guessing`](crate::Loss::of_guessing)); `None` if the loss also depends
     /// on teachers.
     #[must_use]
     pub fn loss_of_guessing(&self) -> Option<f64> {

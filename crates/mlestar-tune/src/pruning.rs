@@ -21,7 +21,7 @@ pub enum Pruner {
 pub enum Decision {
     /// Continue the trial.
     Continue,
-    /// Prune the trial: return [`TrialError::Pruned`].
+    /// Prune the trial: return [`TrialError::Pruned`](crate::TrialError::Pruned).
     Prune,
 }
 

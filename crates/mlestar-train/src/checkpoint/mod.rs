@@ -2,7 +2,7 @@
 //!
 //! A checkpoint is a folder with these files:
 //!
-//! - `model.safetensors`: parameters and running statistics (f32, the names of [`ImageClassifier::state`]) of
+//! - `model.safetensors`: parameters and running statistics (f32, the names of [`Network::state`]) of
 //!   the model that is validated; averages if the training averages weights,
 //! - `training_model.safetensors`: the newest weights, if `model.safetensors` holds averages,
 //! - `best_model.safetensors`: the weights of the best epoch so far, unless that is this epoch,

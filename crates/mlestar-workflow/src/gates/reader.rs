@@ -23,7 +23,7 @@ pub type Found<T> = Result<T, Box<Evidence>>;
 #[derive(Default)]
 pub(crate) struct Seen {
     hashes: RefCell<BTreeMap<PathBuf, ContentHash>>,
-    answers: RefCell<BTreeMap<PathBuf, RecordedPredictions>>,
+    predictions: RefCell<BTreeMap<PathBuf, RecordedPredictions>>,
 }
 
 /// The rows of a file of predictions.
@@ -118,26 +118,27 @@ impl<'a> ArtifactReader<'a> {
     /// As [`ArtifactReader::artifact`]; [`Evidence::Missing`] when the rows are no predictions.
     pub fn recorded_predictions(&self, stage: Stage, name: &str) -> Found<RecordedPredictions> {
         let path = self.path(stage, name)?;
-        if let Some(answers) = self.seen.answers.borrow().get(&path) {
-            return Ok(answers.clone());
+        if let Some(recorded) = self.seen.predictions.borrow().get(&path) {
+            return Ok(recorded.clone());
         }
         let rows: Vec<PredictionRow> = self.lines(stage, name)?;
         let predictions = crate::predictions::from_rows(&rows).map_err(|error| {
             let file = RunFolder::display_name(stage, name);
             Box::new(Evidence::missing(file, error.to_string()))
         })?;
-        let answers = RecordedPredictions {
+        let recorded = RecordedPredictions {
             predictions: Rc::new(predictions),
             origins: rows.into_iter().map(|row| row.origin).collect(),
         };
-        self.seen.answers.borrow_mut().insert(path, answers.clone());
-        Ok(answers)
+        let seen = &self.seen.predictions;
+        seen.borrow_mut().insert(path, recorded.clone());
+        Ok(recorded)
     }
 
-    /// As [`ArtifactReader::answers`], without the origins of the images.
+    /// As [`ArtifactReader::recorded_predictions`], without the origins of the images.
     ///
     /// # Errors
-    /// As [`ArtifactReader::answers`].
+    /// As [`ArtifactReader::recorded_predictions`].
     pub fn predictions(&self, stage: Stage, name: &str) -> Found<Rc<Predictions>> {
         Ok(self.recorded_predictions(stage, name)?.predictions)
     }
