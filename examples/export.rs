@@ -38,9 +38,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         frozen.multiply_adds() as f64 / 1e6
     );
 
-    let provenance = BTreeMap::from([("example".to_owned(), "an untrained network".to_owned())]);
-    let manifest =
-        package::write_package(&dir, &frozen, &Preparation::new(SIDE, SIDE), &provenance)?;
+    let contents = package::Contents {
+        provenance: BTreeMap::from([("example".to_owned(), "an untrained network".to_owned())]),
+        ..package::Contents::default()
+    };
+    let manifest = package::write_package(&dir, &frozen, &Preparation::new(SIDE, SIDE), &contents)?;
     for file in &manifest.files {
         println!(
             "{}: {} bytes, BLAKE3 {}",

@@ -4,7 +4,7 @@
 //! `cargo run --release -p mlestar-examples --example folder DIR [EPOCHS]`, where DIR holds one folder of
 //! images per class.
 
-use std::{collections::BTreeMap, error::Error, path::Path};
+use std::{error::Error, path::Path};
 
 use burn::tensor::Device;
 use mlestar::data::{DataConfig, SourceKind, load};
@@ -44,7 +44,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         output.path().join("package"),
         Preparation::new(height, width),
     );
-    package::write_package(&package, &frozen, &preparation, &BTreeMap::new())?;
+    package::write_package(
+        &package,
+        &frozen,
+        &preparation,
+        &package::Contents::default(),
+    )?;
     let image = Path::new(&folder).join(test.origin(0).to_string());
     let answer = Predictor::open(&package)?.predict_file(&image)?;
     let (class, probability) = (answer.class, answer.probability);

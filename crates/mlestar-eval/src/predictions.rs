@@ -211,6 +211,22 @@ impl Predictions {
         (logit - row.highest) - row.rest.ln_1p()
     }
 
+    /// The logits of a sample, or the logarithms of its clipped probabilities.
+    pub(crate) fn scores(&self, index: usize) -> Vec<f64> {
+        match &self.logits {
+            Some(logits) => {
+                let start = index * self.n_classes;
+                let row = &logits.values[start..start + self.n_classes];
+                row.iter().map(|&logit| f64::from(logit)).collect()
+            }
+            None => {
+                let row = self.row(index).iter();
+                row.map(|probability| probability.max(f64::EPSILON).ln())
+                    .collect()
+            }
+        }
+    }
+
     /// Number of samples, at least 1.
     #[allow(clippy::len_without_is_empty)] // never empty
     pub fn len(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use mlestar_model::Views;
 
+use crate::confidence::Confidence;
 use crate::error::ExportError;
 use crate::executor::Executor;
 use crate::graph::{self, BufferShape, Operation, PixelNormalization};
@@ -46,6 +47,7 @@ pub struct FrozenModel {
     operations: Vec<Operation>,
     shapes: Vec<BufferShape>,
     views: Views,
+    confidence: Confidence,
 }
 
 impl FrozenModel {
@@ -72,6 +74,7 @@ impl FrozenModel {
             operations,
             shapes,
             views: Views::default(),
+            confidence: Confidence::default(),
         })
     }
 
@@ -85,6 +88,22 @@ impl FrozenModel {
     #[must_use]
     pub fn views(&self) -> Views {
         self.views
+    }
+
+    /// The same model with these probabilities and this limit for "none of these".
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::InvalidGraph`] if a number is not finite or the temperature is not above 0.
+    pub fn with_confidence(self, confidence: Confidence) -> Result<Self, ExportError> {
+        confidence.check()?;
+        Ok(Self { confidence, ..self })
+    }
+
+    /// How logits become probabilities and "none of these".
+    #[must_use]
+    pub fn confidence(&self) -> Confidence {
+        self.confidence
     }
 
     /// Class names; position is class index.

@@ -12,8 +12,6 @@
 //! - [`parity`] compares two models' logits, [`benchmark`] measures the cost of predictions.
 //!
 //! ```
-//! use std::collections::BTreeMap;
-//!
 //! use burn::tensor::Device;
 //! use mlestar_export::{FrozenModel, Predictor, Preparation, package};
 //! use mlestar_model::ModelConfig;
@@ -26,7 +24,7 @@
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let dir = folder.path();
-//! package::write_package(dir, &frozen, &Preparation::new(32, 32), &BTreeMap::new())?;
+//! package::write_package(dir, &frozen, &Preparation::new(32, 32), &package::Contents::default())?;
 //! let predictor = Predictor::open(dir)?;
 //! let picture = vec![128_u8; 32 * 32 * 3];
 //! let prediction = predictor.predict(&picture, 32, 32)?;
@@ -36,6 +34,7 @@
 
 pub mod benchmark;
 mod bytes;
+mod confidence;
 mod error;
 mod executor;
 mod freeze;
@@ -47,6 +46,7 @@ pub mod parity;
 mod predictor;
 pub mod safetensors_file;
 
+pub use confidence::{Confidence, familiarity};
 pub use error::ExportError;
 pub use executor::Executor;
 pub use frozen::FrozenModel;

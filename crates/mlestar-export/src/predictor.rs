@@ -1,10 +1,10 @@
 //! Classifies raw images.
 
-use mlestar_eval::softmax_rows;
 use mlestar_image::Preparation;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
+use crate::confidence::familiarity;
 use crate::error::ExportError;
 use crate::executor::Executor;
 use crate::frozen::FrozenModel;
@@ -16,8 +16,13 @@ pub struct Prediction {
     pub class_index: usize,
     /// Name of that class.
     pub class: String,
-    /// Its probability, 0-1.
+    /// Its calibrated probability, 0-1.
     pub probability: f64,
+    /// Whether the image is unlike the training images, so that the class means nothing. Always `false` for a model
+    /// without a limit of familiarity.
+    pub none_of_these: bool,
+    /// How much the image resembles the training images ([`crate::familiarity`]).
+    pub familiarity: f64,
     /// Probability of every class, in the order of the class indices; they sum to 1.
     pub probabilities: Vec<f64>,
 }
@@ -233,13 +238,16 @@ impl Predictor {
             .collect()
     }
 
-    fn prediction(&self, logits: &[f32]) -> Prediction {
-        let probabilities = softmax_rows(logits, logits.len());
+    pub(crate) fn prediction(&self, logits: &[f32]) -> Prediction {
+        let confidence = self.model.confidence();
+        let probabilities = confidence.probabilities(logits);
         let class_index = argmax(logits);
         Prediction {
             class_index,
             class: self.model.classes()[class_index].clone(),
             probability: probabilities[class_index],
+            none_of_these: confidence.is_none_of_these(logits),
+            familiarity: familiarity(logits),
             probabilities,
         }
     }

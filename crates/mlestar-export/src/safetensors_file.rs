@@ -6,19 +6,24 @@
 //! | key | value |
 //! |---|---|
 //! | `format` | `mlestar.frozen_model` |
-//! | `format_version` | `1`; if the logits are the mean over several views of an image ([`Views`]) `2`: mirrored, `3`: shifted, `4`: both |
+//! | `format_version` | `5` |
+//! | `views` | JSON of the [`Views`] of an image over which the logits are averaged |
+//! | `confidence` | JSON of the [`Confidence`] |
 //! | `classes` | JSON list of names; position is class index |
 //! | `normalization` | JSON `{"mean": [r, g, b], "std": [r, g, b]}` of pixels in 0-1 |
 //! | `picture` | JSON `{"height": h, "width": w}` |
 //! | `operations` | JSON list of [`OperationRecord`]; operation `i` writes buffer `i + 1` |
 //!
 //! Equal models give equal bytes.
+//!
+//! [`Confidence`]: crate::Confidence
+//! [`Views`]: mlestar_model::Views
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use mlestar_artifact::write_atomically;
-use mlestar_model::{Activation, NamedTensor, Views};
+use mlestar_model::{Activation, NamedTensor};
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -31,25 +36,7 @@ use crate::graph::{Convolution, Layer, LayerWeights, Linear, Operation};
 
 const FORMAT: &str = "mlestar.frozen_model";
 
-/// The format version identifies the views of an image that the model averages over. A reader that does not
-/// support views therefore rejects the file.
-fn version_of(views: Views) -> &'static str {
-    match (views.mirrored, views.shifted) {
-        (false, false) => "1",
-        (true, false) => "2",
-        (false, true) => "3",
-        (true, true) => "4",
-    }
-}
-
-/// The views of models in files of this version.
-fn views_of(version: &str) -> Option<Views> {
-    let mut all = [0, 1, 2, 3].into_iter().map(|flags| Views {
-        mirrored: flags & 1 != 0,
-        shifted: flags & 2 != 0,
-    });
-    all.find(|&views| version_of(views) == version)
-}
+const FORMAT_VERSION: &str = "5";
 
 /// One operation of a frozen model without its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -134,10 +121,11 @@ pub fn to_bytes(model: &FrozenModel) -> Vec<u8> {
         height: model.height(),
         width: model.width(),
     };
-    let version = version_of(model.views());
     let metadata = BTreeMap::from([
         ("format", FORMAT.to_owned()),
-        ("format_version", version.to_owned()),
+        ("format_version", FORMAT_VERSION.to_owned()),
+        ("views", json!(model.views()).to_string()),
+        ("confidence", json!(model.confidence()).to_string()),
         ("classes", json!(model.classes()).to_string()),
         ("normalization", json!(model.normalization()).to_string()),
         ("picture", json!(picture).to_string()),
@@ -208,9 +196,9 @@ pub fn from_bytes(bytes: &[u8]) -> Result<FrozenModel, String> {
     if found("format") != Some(FORMAT) {
         return refused("format", &format!("{FORMAT:?}"));
     }
-    let Some(views) = found("format_version").and_then(views_of) else {
-        return refused("format_version", "\"1\" to \"4\"");
-    };
+    if found("format_version") != Some(FORMAT_VERSION) {
+        return refused("format_version", &format!("{FORMAT_VERSION:?}"));
+    }
     let picture: PictureSize = parse(&metadata, "picture")?;
     let records: Vec<OperationRecord> = parse(&metadata, "operations")?;
     // Serde accepts unknown keys in a flattened enum, but one of them could change the result.
@@ -234,8 +222,11 @@ pub fn from_bytes(bytes: &[u8]) -> Result<FrozenModel, String> {
         picture.width,
         operations,
     )
-    .map_err(|error| error.to_string())?;
-    Ok(model.with_views(views))
+    .map_err(|error| error.to_string())?
+    .with_views(parse(&metadata, "views")?);
+    model
+        .with_confidence(parse(&metadata, "confidence")?)
+        .map_err(|error| error.to_string())
 }
 
 /// Writes `tensors` (for example the `state` of a `mlestar_model::Network`: unfolded, with the names

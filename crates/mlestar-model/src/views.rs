@@ -1,5 +1,7 @@
 //! The views of an image over which evaluation averages the logits.
 
+use serde::{Deserialize, Serialize};
+
 use std::fmt;
 
 #[cfg(feature = "burn")]
@@ -17,7 +19,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 /// assert_eq!(views.others().count(), 5);
 /// assert_eq!(Views::default().count(), 1);
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Views {
     /// Whether the mirror image (left to right) of each view is also a view.
     pub mirrored: bool,

@@ -326,7 +326,7 @@ const DEPLOYMENT: StageGuide = StageGuide {
     artifacts: &[
         (
             "package/",
-            "model.onnx (8-bit images in, probabilities out), model.safetensors, model.json",
+            "model.onnx (8-bit images in, probabilities out), model.safetensors, manifest.json",
         ),
         (
             "parity.json",

@@ -2,13 +2,17 @@
 
 use mlestar_model::{Activation, Views};
 
-use super::proto::{Attribute, Dimension, FLOAT, Graph, Node, Tensor, UINT8, ValueInfo};
+use super::proto::{Attribute, BOOL, Dimension, FLOAT, Graph, Node, Tensor, UINT8, ValueInfo};
 use crate::frozen::FrozenModel;
 use crate::graph::{BufferShape, Convolution, Layer, Linear, Operation};
 
 pub(crate) const INPUT: &str = "images";
 pub(crate) const LOGITS: &str = "logits";
 pub(crate) const PROBABILITIES: &str = "probabilities";
+pub(crate) const FAMILIARITY: &str = "familiarity";
+pub(crate) const NONE_OF_THESE: &str = "none_of_these";
+pub(super) const TEMPERATURE: &str = "confidence.temperature";
+pub(super) const FAMILIARITY_LIMIT: &str = "confidence.familiarity_limit";
 pub(super) const NORMALIZED: &str = "normalization.output";
 /// The operator for mirror images, used for nothing else in these graphs.
 pub(super) const MIRROR: &str = "Slice";
@@ -93,9 +97,28 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
         graph.values.truncate(described);
         add_mean_of_views(&mut graph, model);
     }
+    add_confidence(&mut graph, model);
+    graph
+}
+
+/// Adds what turns logits into an answer, and the outputs of the graph.
+pub(super) fn add_confidence(graph: &mut Graph, model: &FrozenModel) {
+    let confidence = model.confidence();
+    let (cooled, axis) = ("confidence.logits", "confidence.axis");
+    graph
+        .initializers
+        .push(tensor(TEMPERATURE, &[], &[confidence.temperature]));
+    graph.initializers.push(integers(axis, &[1]));
+    graph
+        .nodes
+        .push(node(cooled, "Div", &[LOGITS, TEMPERATURE], cooled));
     graph.nodes.push(Node {
         attributes: vec![("axis".to_owned(), Attribute::Int(1))],
-        ..node(PROBABILITIES, "Softmax", &[LOGITS], PROBABILITIES)
+        ..node(PROBABILITIES, "Softmax", &[cooled], PROBABILITIES)
+    });
+    graph.nodes.push(Node {
+        attributes: vec![("keepdims".to_owned(), Attribute::Int(0))],
+        ..node(FAMILIARITY, "ReduceLogSumExp", &[LOGITS, axis], FAMILIARITY)
     });
     let classes = [model.n_classes()];
     graph.outputs = vec![
@@ -109,10 +132,32 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
             PROBABILITIES,
             FLOAT,
             &classes,
-            "Softmax of the logits; every row sums to 1.",
+            "Softmax of the logits divided by the temperature; every row sums to 1.",
+        ),
+        info(
+            FAMILIARITY,
+            FLOAT,
+            &[],
+            "Logarithm of the sum of exp(logits): low for images unlike the training images.",
         ),
     ];
-    graph
+    if let Some(limit) = confidence.familiarity_limit {
+        graph
+            .initializers
+            .push(tensor(FAMILIARITY_LIMIT, &[], &[limit]));
+        graph.nodes.push(node(
+            NONE_OF_THESE,
+            "Less",
+            &[FAMILIARITY, FAMILIARITY_LIMIT],
+            NONE_OF_THESE,
+        ));
+        graph.outputs.push(info(
+            NONE_OF_THESE,
+            BOOL,
+            &[],
+            "Whether the familiarity is below the limit chosen on validation images.",
+        ));
+    }
 }
 
 /// The input and output of an operation; `shape` is the `[channels, height, width]` of its output.

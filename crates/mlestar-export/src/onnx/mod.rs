@@ -6,10 +6,13 @@
 //! |---|---|---|---|
 //! | input | `images` | uint8 | `[batch, height, width, 3]`, interleaved RGB |
 //! | output | `logits` | float | `[batch, classes]` |
-//! | output | `probabilities` | float | `[batch, classes]`, rows sum to 1 |
+//! | output | `probabilities` | float | `[batch, classes]`, calibrated, rows sum to 1 |
+//! | output | `familiarity` | float | `[batch]`, low for images unlike the training images |
+//! | output | `none_of_these` | bool | `[batch]`, only if the model has a limit of familiarity |
 //!
 //! `batch` is symbolic: any number of images. The file uses operator set 18 (`Cast`, `Div`,
-//! `Sub`, `Transpose`, `Conv`, `Add`, `Relu`, `MaxPool`, `GlobalAveragePool`, `Flatten`, `Gemm`, `Softmax`;
+//! `Sub`, `Transpose`, `Conv`, `Add`, `Relu`, `MaxPool`, `GlobalAveragePool`, `Flatten`, `Gemm`, `Softmax`,
+//! `ReduceLogSumExp`, `Less`;
 //! with SiLU also `Sigmoid` and `Mul`; with averages over views also `Slice` or `Gather`, and `Concat`, `Reshape`,
 //! `ReduceMean`).
 //! Its metadata contain the class names (`classes`, a JSON list; position is index) and the normalisation
@@ -33,7 +36,7 @@ mod proto;
 mod read;
 mod wire;
 
-pub(crate) use graph::{INPUT, LOGITS, PROBABILITIES};
+pub(crate) use graph::{FAMILIARITY, INPUT, LOGITS, NONE_OF_THESE, PROBABILITIES};
 
 use std::path::Path;
 

@@ -9,6 +9,7 @@ use super::wire::{Reader, Value, Writer};
 pub(super) const FLOAT: i64 = 1;
 pub(super) const UINT8: i64 = 2;
 const INT64: i64 = 7;
+pub(super) const BOOL: i64 = 9;
 
 /// `AttributeProto.AttributeType`.
 const ATTRIBUTE_INT: i64 = 2;

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 
 use mlestar_model::{Activation, Views};
 
-use super::graph::{INPUT, MEAN, MIRROR, NORMALIZED, PREFIX, SHIFT, STD, graph_of};
+use super::graph::{
+    FAMILIARITY_LIMIT, INPUT, MEAN, MIRROR, NORMALIZED, PREFIX, SHIFT, STD, TEMPERATURE, graph_of,
+};
 use super::proto::{Attribute, Dimension, Graph, Model, Node, Tensor};
+use crate::confidence::Confidence;
 use crate::frozen::FrozenModel;
 use crate::graph::{Convolution, Layer, LayerWeights, Linear, Operation, PixelNormalization};
 
@@ -33,6 +36,15 @@ pub(super) fn model_of(read: &Model) -> Result<FrozenModel, String> {
         mean: channels(MEAN)?,
         std: channels(STD)?,
     };
+    let number = |name: &str| match tensors.get(name).map(|tensor| tensor.values.as_slice()) {
+        Some(&[value]) => Some(value),
+        _ => None,
+    };
+    let confidence = Confidence {
+        temperature: number(TEMPERATURE)
+            .ok_or_else(|| format!("there is no number {TEMPERATURE:?}"))?,
+        familiarity_limit: number(FAMILIARITY_LIMIT),
+    };
     let operations = operations_of(&read.graph, &mut tensors)?;
     let has = |operator: &str| {
         read.graph
@@ -45,8 +57,8 @@ pub(super) fn model_of(read: &Model) -> Result<FrozenModel, String> {
         shifted: has(SHIFT),
     };
     let model = FrozenModel::new(classes, normalization, height, width, operations)
-        .map_err(|error| error.to_string())?
-        .with_views(views);
+        .and_then(|model| model.with_views(views).with_confidence(confidence))
+        .map_err(|error| error.to_string())?;
     match difference(&graph_of(&model), &read.graph) {
         None => Ok(model),
         Some(place) => Err(format!("{place} is not what mlestar-export writes")),
@@ -121,7 +133,8 @@ fn operations_of(
             // The second half of a SiLU; its other factor is checked when the graph is created again.
             "Mul" => None,
             // Nodes around the operations; they are checked when the graph is created again.
-            "Flatten" | "Softmax" | MIRROR | SHIFT | "Concat" | "Reshape" | "ReduceMean" => None,
+            "Flatten" | "Div" | "Softmax" | "ReduceLogSumExp" | "Less" | MIRROR | SHIFT
+            | "Concat" | "Reshape" | "ReduceMean" => None,
             other => return Err(format!("node {:?} has operator {other:?}", node.name)),
         };
         let buffer = match layer {

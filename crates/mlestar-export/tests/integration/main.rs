@@ -8,6 +8,7 @@ mod allocations;
 mod burn_parity;
 mod damaged_files;
 mod executor;
+mod golden;
 mod models;
 mod new_architectures;
 mod onnx_runtime;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use mlestar_export::package::Contents;
 use mlestar_export::{ExportError, FrozenModel, Predictor, Preparation, package};
 
 use crate::models::{random_pictures, small_frozen};
@@ -15,16 +16,22 @@ fn preparation(model: &FrozenModel) -> Preparation {
     }
 }
 
+fn contents() -> Contents {
+    Contents {
+        provenance: BTreeMap::from([("run".to_owned(), "a run".to_owned())]),
+        ..Contents::default()
+    }
+}
+
 fn written() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let provenance = BTreeMap::from([("run".to_owned(), "a run".to_owned())]);
     let model = small_frozen(1);
-    package::write_package(folder.path(), &model, &preparation(&model), &provenance).unwrap();
+    package::write_package(folder.path(), &model, &preparation(&model), &contents()).unwrap();
     folder
 }
 
 fn refusal(dir: &Path) -> String {
-    Predictor::open(dir).unwrap_err().to_string()
+    package::open(dir).unwrap_err().to_string()
 }
 
 #[test]
@@ -41,7 +48,7 @@ fn a_package_opens_as_the_model_that_was_written() {
         );
     }
     let again = written();
-    for name in ["model.json", "model.onnx", "model.safetensors"] {
+    for name in ["manifest.json", "model.onnx", "model.safetensors"] {
         let read = |dir: &Path| fs::read(dir.join(name)).unwrap();
         assert_eq!(
             read(folder.path()),
@@ -91,12 +98,12 @@ fn a_package_of_another_size_than_its_images_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let model = small_frozen(1);
     let other = Preparation::new(model.height() + 1, model.width());
-    let error = package::write_package(folder.path(), &model, &other, &BTreeMap::new());
+    let error = package::write_package(folder.path(), &model, &other, &Contents::default());
     assert!(error.unwrap_err().to_string().contains("preparation"));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 
     let folder = written();
-    let path = folder.path().join("model.json");
+    let path = folder.path().join("manifest.json");
     let json = fs::read_to_string(&path).unwrap();
     let wrong = json.replacen(
         &format!("\"height\": {}", model.height()),
@@ -105,7 +112,7 @@ fn a_package_of_another_size_than_its_images_is_refused() {
     );
     assert_ne!(json, wrong);
     fs::write(&path, wrong).unwrap();
-    assert!(refusal(folder.path()).contains("model.json: altered"));
+    assert!(refusal(folder.path()).contains("manifest.json: altered"));
 }
 
 #[test]
@@ -145,8 +152,11 @@ fn an_altered_file_is_refused_by_name() {
         assert!(refusal(folder.path()).contains("its size in bytes"));
         fs::remove_file(&path).unwrap();
         assert!(refusal(folder.path()).contains(name));
+        // What a predictor does not use, it does not read.
+        let opened = Predictor::open(folder.path());
+        assert_eq!(opened.is_ok(), name == package::ONNX_FILE);
         fs::write(&path, original).unwrap();
-        assert!(Predictor::open(folder.path()).is_ok());
+        assert!(package::open(folder.path()).is_ok());
     }
 }
 
@@ -166,7 +176,7 @@ fn a_manifest_that_contradicts_the_model_is_refused() {
         fs::write(&path, altered).unwrap();
         let message = refusal(folder.path());
         assert!(
-            message.contains("model.json") && message.contains(field),
+            message.contains("manifest.json") && message.contains(field),
             "{message}"
         );
     }
@@ -175,15 +185,22 @@ fn a_manifest_that_contradicts_the_model_is_refused() {
         original.replacen("mlestar.model_package", "other", 1),
     )
     .unwrap();
-    assert!(refusal(folder.path()).contains("model.json"));
+    assert!(refusal(folder.path()).contains("manifest.json"));
     fs::write(
         &path,
         original.replacen("\"model.onnx\"", "\"../model.onnx\"", 1),
     )
     .unwrap();
-    assert!(refusal(folder.path()).contains("`files` lacks model.onnx"));
+    assert!(refusal(folder.path()).contains("no plain name inside the package"));
+    fs::write(&path, original.replace("model.safetensors", "other")).unwrap();
+    fs::rename(
+        folder.path().join("model.safetensors"),
+        folder.path().join("other"),
+    )
+    .unwrap();
+    assert!(refusal(folder.path()).contains("`files` lacks model.safetensors"));
     fs::remove_file(&path).unwrap();
-    assert!(refusal(folder.path()).contains("model.json"));
+    assert!(refusal(folder.path()).contains("manifest.json"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mlestar_export::{FrozenModel, onnx, safetensors_file, write_state_safetensors};
+use mlestar_export::{Confidence, FrozenModel, onnx, safetensors_file, write_state_safetensors};
 use mlestar_model::{ModelConfig, NamedTensor, Network};
 use safetensors::SafeTensors;
 
@@ -17,6 +17,13 @@ fn reference() -> FrozenModel {
 fn onnx_and_safetensors_give_back_the_identical_model() {
     let mut models = vec![small_frozen(1), pooled_frozen(1), reference()];
     models.extend(AVERAGES.map(|views| pooled_frozen(1).with_views(views)));
+    for (temperature, familiarity_limit) in [(0.5, None), (1.5, Some(-3.25))] {
+        let confidence = Confidence {
+            temperature,
+            familiarity_limit,
+        };
+        models.push(small_frozen(1).with_confidence(confidence).unwrap());
+    }
     for model in models {
         assert_eq!(onnx::from_bytes(&onnx::to_bytes(&model)).unwrap(), model);
         assert_eq!(

@@ -287,12 +287,12 @@ fn the_package_must_be_the_final_model() {
         ("/provenance/code_version", "another".into()),
     ] {
         let run = Forgery::new();
-        run.set(stage, "package/model.json", pointer, value);
+        run.set(stage, "package/manifest.json", pointer, value);
         run.assert_caught(stage, "package_is_the_final_model", "");
     }
     for pointer in ["/classes/0", "/input/name"] {
         let run = Forgery::new();
-        run.set(stage, "package/model.json", pointer, "another");
+        run.set(stage, "package/manifest.json", pointer, "another");
         run.assert_caught(stage, "package_opens", "");
     }
     // Another ONNX file with its hash in the package's own manifest.
@@ -302,7 +302,7 @@ fn the_package_must_be_the_final_model() {
     bytes[weight] ^= 1;
     run.write(stage, "package/model.onnx", &bytes);
     let hash = ContentHash::of_bytes(&bytes).to_string();
-    run.set(stage, "package/model.json", "/files/1/blake3", hash);
+    run.set(stage, "package/manifest.json", "/files/1/blake3", hash);
     run.assert_caught(stage, "package_is_the_final_model", "model.onnx");
 }
 

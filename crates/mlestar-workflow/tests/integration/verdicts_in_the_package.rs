@@ -19,7 +19,7 @@ fn judge(run: &RunFolder, settings: &[&str]) -> ValidationReport {
 }
 
 fn package(run: &RunFolder) -> Package {
-    read_artifact(&run.artifact(Stage::Deployment, "package/model.json")).unwrap()
+    read_artifact(&run.artifact(Stage::Deployment, "package/manifest.json")).unwrap()
 }
 
 fn document(run: &RunFolder, name: &str) -> String {
@@ -79,7 +79,7 @@ fn other_verdicts_are_written_in_place_and_the_same_change_nothing() {
 fn a_file_that_was_altered_stays_altered() {
     let folder = finished_run();
     let run = RunFolder::new(folder.path());
-    for name in ["package/model.json", "docs/model-card.md"] {
+    for name in ["package/manifest.json", "docs/model-card.md"] {
         let path = run.artifact(Stage::Deployment, name);
         let altered = fs::read_to_string(&path).unwrap().replace("tiny", "huge");
         fs::write(&path, &altered).unwrap();

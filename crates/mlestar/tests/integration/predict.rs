@@ -47,7 +47,7 @@ fn run(folder: &Path) {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
         folder
-            .join("runs/tiny/7-deployment/package/model.json")
+            .join("runs/tiny/7-deployment/package/manifest.json")
             .is_file(),
         "{stderr}"
     );

@@ -250,7 +250,7 @@ fn troubleshooting(facts: &Facts<'_>) -> String {
     format!(
         "# Troubleshooting\n\n\
          | symptom | cause | remedy |\n|---|---|---|\n\
-         | the package is refused: a file was altered | a copy was cut short or edited | copy `package/` again; `model.json` holds the hashes |\n\
+         | the package is refused: a file was altered | a copy was cut short or edited | copy `package/` again; `manifest.json` holds the hashes |\n\
          | an image is refused for its size | it is not {height} x {width} | scale the shorter side and crop the centre, as in training |\n\
          | nonsense for every image | channels in another order, or values already scaled | pass red, green, blue as raw bytes, rows from the top |\n\
          | slower than in requirements.md | fewer cores, or another process uses them | set the number of threads; send larger batches |\n\

@@ -17,7 +17,7 @@ use crate::{Stage, StageContext, WorkflowError, machine};
 use mlestar_artifact::{AtomicFile, write_artifact};
 use mlestar_data::ImageSet;
 use mlestar_export::benchmark::{BenchmarkOptions, benchmark};
-use mlestar_export::package::{ONNX_FILE, record_gates, write_package};
+use mlestar_export::package::{Contents, ONNX_FILE, record_gates, write_package};
 use mlestar_export::{FrozenModel, Predictor, Preparation, onnx, parity};
 use mlestar_train::checkpoint;
 use std::collections::BTreeMap;
@@ -54,7 +54,10 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         &folder,
         &frozen,
         &preparation,
-        &provenance(context, &chosen),
+        &Contents {
+            provenance: provenance(context, &chosen),
+            ..Contents::default()
+        },
     )?;
 
     let test = context.read_test("parity of the exported model with the trained one")?;
