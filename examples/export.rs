@@ -7,10 +7,9 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mlestar_export::benchmark::{BenchmarkOptions, benchmark};
+use mlestar_export::benchmark::{Images, StopRule, SystemClock, offline, single_stream};
 use mlestar_export::{FrozenModel, Predictor, Preparation, package, parity};
 use mlestar_model::ModelConfig;
 use mlestar_random::Stream;
@@ -71,18 +70,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         parity.same_top1, parity.n, parity.max_abs_difference
     );
 
-    let options = BenchmarkOptions {
-        repetitions: 100,
-        batch_sizes: vec![1, 64],
-        time_per_batch_size: Duration::from_millis(500),
-        ..BenchmarkOptions::default()
-    };
-    let cost = benchmark(&predictor, &pictures, &options)?;
+    let (images, clock) = (Images::noise(&predictor, 0), SystemClock::start());
+    let rule = StopRule::within(1.0, 0.95);
+    let stream = single_stream(&predictor, &images, &rule, &clock)?;
     println!(
-        "one image: median {:.2} ms, 99th percentile {:.2} ms, n = {}",
-        cost.latency.median_ms, cost.latency.p99_ms, cost.latency.n
+        "one image: median {:.2} ms, 99th percentile {:.2} ms, n = {}, stable: {}",
+        stream.latency.p50.ms, stream.latency.p99.ms, stream.latency.n, stream.stability.is_stable
     );
-    for speed in &cost.throughput {
+    for speed in offline(&predictor, &images, &[1, 64], &rule, &clock)?.throughput {
         println!(
             "batches of {}: {:.0} images per second",
             speed.batch_size, speed.images_per_second

@@ -46,6 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             force: false,
             must_resume: false,
             stop: &StopSignal::new(),
+            measurer: None,
         },
         &mut Lines,
     )?;

@@ -1,12 +1,14 @@
-"""Measures PyTorch and ONNX Runtime on the reference network, for `cargo xtask bench peers`.
+"""Measures PyTorch, ONNX Runtime and OpenVINO on the reference network, for `cargo xtask bench peers`.
 
     python torch_reference.py throughput [--compile]   training and prediction in both memory layouts
-    python torch_reference.py onnx OUT.onnx            exports the network and runs it in ONNX Runtime
+    python torch_reference.py throughput --compile --bf16   prediction alone, under autocast to bfloat16
+    python torch_reference.py onnx OUT.onnx            exports the network, quantises it, runs it in ONNX Runtime
+    python torch_reference.py openvino OUT.onnx        the same in OpenVINO
     python torch_reference.py train-memory             trains a few steps and prints the peak memory
 
 All take --threads N and --batch N. README.md beside this file describes the printed lines. The network
-has random weights and random pictures: they do not change what it costs. Needs torch; the job onnx also
-onnx, onnxscript and onnxruntime, and --compile a C++ compiler.
+has random weights and random pictures: they do not change what it costs. Needs torch; the jobs onnx and openvino also
+onnx, onnxscript and onnxruntime, the latter openvino, and --compile a C++ compiler.
 """
 
 import argparse
@@ -93,44 +95,101 @@ def training(model, batch, layout):
 
 def throughput(options):
     for name, layout in (("contiguous", torch.contiguous_format), ("channels_last", torch.channels_last)):
+        if options.bf16 and name == "contiguous":
+            continue
         model = network(options.network).to(memory_format=layout)
         if options.compile:
             model = torch.compile(model)
-        train_seconds = median_seconds(training(model.train(), options.batch, layout), RUNS)
+        train_seconds = None
+        if not options.bf16:
+            train_seconds = median_seconds(training(model.train(), options.batch, layout), RUNS)
 
         model.eval()
         many = torch.randn(options.batch, 3, SIDE, SIDE).to(memory_format=layout)
         one = many[:1].clone(memory_format=torch.preserve_format)
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
             many_seconds = median_seconds(lambda: model(many), RUNS)
             one_seconds = median_seconds(lambda: model(one), SHORT_RUNS)
+        train = f" train {options.batch / train_seconds:.1f} img/s" if train_seconds else ""
         print(
-            f"{name} f32 train {options.batch / train_seconds:.1f} img/s"
+            f"{name} {'bf16' if options.bf16 else 'f32'}{train}"
             f" infer {options.batch / many_seconds:.1f} img/s single {one_seconds * 1e3:.3f} ms",
             flush=True,
+        )
+
+
+def export(options):
+    """Writes the network to the given path, in f32; returns the path of a file in int8 beside it."""
+    import onnx as onnx_format
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    if options.path is None:
+        sys.exit(f"{options.job} needs a path to write to")
+    # Two pictures, because an axis of length 1 cannot be exported as one of any length.
+    example = torch.randn(2, 3, SIDE, SIDE)
+    any_batch = ({0: torch.export.Dim("n")},)
+    model = network(options.network).eval()
+    torch.onnx.export(model, (example,), options.path, dynamo=True, dynamic_shapes=any_batch, verbose=False, external_data=False)
+
+    name = onnx_format.load(options.path, load_external_data=False).graph.input[0].name
+
+    class Calibration(CalibrationDataReader):
+        batches = [torch.randn(8, 3, SIDE, SIDE).numpy() for _ in range(2)]
+
+        def get_next(self):
+            return {name: self.batches.pop()} if self.batches else None
+
+    prepared, quantised = options.path + ".prepared.onnx", options.path + ".int8.onnx"
+    quant_pre_process(options.path, prepared, skip_symbolic_shape=True)
+    quantize_static(prepared, quantised, Calibration(), quant_format=QuantFormat.QDQ, per_channel=True)
+    return quantised
+
+
+def measure_batches(program, precision, options, run):
+    for batch, runs in ((1, SHORT_RUNS), (options.batch, RUNS)):
+        pictures = torch.randn(batch, 3, SIDE, SIDE).numpy()
+        seconds = median_seconds(lambda: run(pictures), runs)
+        print(
+            f"{program} {precision} batch {batch}: {seconds * 1e3:.3f} ms {batch / seconds:.1f} img/s", flush=True
         )
 
 
 def onnx(options):
     import onnxruntime
 
-    if options.path is None:
-        sys.exit("onnx needs a path to write to")
     version("onnxruntime", onnxruntime.__version__)
-    # Two pictures, because an axis of length 1 cannot be exported as one of any length.
-    example = torch.randn(2, 3, SIDE, SIDE)
-    any_batch = ({0: torch.export.Dim("n")},)
-    torch.onnx.export(
-        network(options.network).eval(), (example,), options.path, dynamo=True, dynamic_shapes=any_batch, verbose=False
-    )
+    quantised = export(options)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = options.threads
-    session = onnxruntime.InferenceSession(options.path, settings, providers=["CPUExecutionProvider"])
-    [pictures] = session.get_inputs()
-    for batch, runs in ((1, SHORT_RUNS), (options.batch, RUNS)):
-        feed = {pictures.name: torch.randn(batch, 3, SIDE, SIDE).numpy()}
-        seconds = median_seconds(lambda: session.run(None, feed), runs)
-        print(f"onnxruntime batch {batch}: {seconds * 1e3:.3f} ms {batch / seconds:.1f} img/s", flush=True)
+    for precision, path in (("f32", options.path), ("int8", quantised)):
+        session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+        [pictures] = session.get_inputs()
+        measure_batches(
+            "onnxruntime", precision, options, lambda values: session.run(None, {pictures.name: values})
+        )
+
+
+def openvino(options):
+    import openvino as ov
+
+    version("openvino", ov.__version__.split("-")[0])
+    quantised = export(options)
+    core = ov.Core()
+    for precision, path in (("f32", options.path), ("bf16", options.path), ("int8", quantised)):
+        settings = {
+            "INFERENCE_NUM_THREADS": options.threads,
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        compiled = {}
+        for batch in (1, options.batch):
+            model = core.read_model(path)
+            model.reshape([batch, 3, SIDE, SIDE])
+            compiled[batch] = core.compile_model(model, "CPU", settings).create_infer_request()
+        measure_batches(
+            "openvino", precision, options, lambda values: compiled[len(values)].infer([values], share_inputs=True)
+        )
 
 
 def train_memory(options):
@@ -149,12 +208,13 @@ def version(name, number):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    jobs = {"throughput": throughput, "onnx": onnx, "train-memory": train_memory}
+    jobs = {"throughput": throughput, "onnx": onnx, "openvino": openvino, "train-memory": train_memory}
     parser.add_argument("job", choices=list(jobs))
-    parser.add_argument("path", nargs="?", help="where the job onnx writes")
+    parser.add_argument("path", nargs="?", help="where the jobs onnx and openvino write")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--network", choices=list(NETWORKS), default="reference")
+    parser.add_argument("--bf16", action="store_true", help="measure predictions under autocast to bfloat16")
     parser.add_argument("--compile", action="store_true", help="measure torch.compile instead of eager")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

@@ -5,6 +5,7 @@
 mod output;
 
 mod bench;
+mod elsewhere;
 
 use clap::{Parser, Subcommand};
 use mlestar::cli;
@@ -14,7 +15,7 @@ use mlestar::cli;
 /// Exit codes: 0 all gates pass, 1 the program failed, 2 wrong usage or config, 3 an artifact is
 /// missing or stale, 4 a gate is not met, 5 a gate is inconclusive, 6 a signal stopped it; the same command resumes it.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", version, disable_help_subcommand = true)]
+#[command(name = "cargo xtask", version, disable_help_subcommand = true, after_help = elsewhere::HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -29,6 +30,9 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
+    if let Some(code) = elsewhere::run(&<Arguments as clap::CommandFactory>::command()) {
+        return code;
+    }
     cli::main("cargo xtask", |arguments: Arguments| {
         match arguments.command {
             Command::Mlestar(command) => cli::execute(command),

@@ -64,6 +64,7 @@ mod mcnemar;
 mod median;
 mod normal;
 mod paired_difference;
+mod paired_ratio;
 mod precision_recall;
 mod predictions;
 mod roc;
@@ -95,6 +96,7 @@ pub use mcnemar::{McNemar, mcnemar, mcnemar_from_counts};
 pub use median::median;
 pub use normal::normal_quantile;
 pub use paired_difference::paired_difference_interval;
+pub use paired_ratio::paired_ratio_interval;
 pub use precision_recall::{
     PerClassAveragePrecision, PrecisionRecallCurve, average_precision,
     average_precision_one_vs_rest, precision_recall_curve,

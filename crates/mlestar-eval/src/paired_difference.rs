@@ -62,7 +62,7 @@ fn joined(x: f64, y: f64, phi: f64) -> f64 {
 }
 
 /// Phi coefficient of the 2x2 table, with Newcombe's continuity correction; 0 where it is undefined.
-fn correlation([both, only_a, only_b, neither]: [f64; 4]) -> f64 {
+pub(crate) fn correlation([both, only_a, only_b, neither]: [f64; 4]) -> f64 {
     let margins = [
         both + only_a,
         only_b + neither,

@@ -4,7 +4,6 @@ use mlestar_model::Views;
 
 use crate::confidence::Confidence;
 use crate::error::ExportError;
-use crate::executor::Executor;
 use crate::graph::{self, BufferShape, Operation, PixelNormalization};
 
 /// A trained classifier with batch norm folded into its convolutions, checked as a whole.
@@ -75,6 +74,22 @@ impl FrozenModel {
             shapes,
             views: Views::default(),
             confidence: Confidence::default(),
+        })
+    }
+
+    /// The same model with other operations, which are checked.
+    pub(crate) fn with_operations(self, operations: Vec<Operation>) -> Result<Self, ExportError> {
+        let shapes = graph::check_graph(
+            &self.classes,
+            &self.normalization,
+            self.height,
+            self.width,
+            &operations,
+        )?;
+        Ok(Self {
+            operations,
+            shapes,
+            ..self
         })
     }
 
@@ -158,17 +173,5 @@ impl FrozenModel {
     #[must_use]
     pub fn multiply_adds(&self) -> u64 {
         self.views.count() as u64 * graph::multiply_adds(&self.operations, &self.shapes)
-    }
-
-    /// Logits, row-major `[n, classes]`, of `n` images of interleaved RGB bytes
-    /// (`[n, height, width, 3]`).
-    ///
-    /// This prepares the weights on every call; use an [`Executor`] for repeated calls.
-    ///
-    /// # Errors
-    ///
-    /// [`ExportError::PixelCount`] if the length of `pixels` does not match `n` images.
-    pub fn logits(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>, ExportError> {
-        Executor::new(self).logits(pixels, n)
     }
 }

@@ -8,7 +8,8 @@
 //!   backends: on the kernels of `mlestar-kernels` and the threads of the rayon pool.
 //! - [`package`] writes it as a folder of safetensors, ONNX and a manifest with hashes, which
 //!   [`Predictor::open`] verifies.
-//! - [`onnx`] and [`safetensors_file`] write and read the single files.
+//! - [`onnx`] and [`safetensors_file`] write and read the single files; [`torch`] writes Python code for PyTorch.
+//! - [`mod@quantize`] turns the model into one that computes in 8-bit integers.
 //! - [`parity`] compares two models' logits, [`benchmark`] measures the cost of predictions.
 //!
 //! ```
@@ -40,15 +41,18 @@ mod executor;
 mod freeze;
 mod frozen;
 mod graph;
+mod int8_model;
 pub mod onnx;
 pub mod package;
 pub mod parity;
 mod predictor;
+pub mod quantize;
 pub mod safetensors_file;
+pub mod torch;
 
 pub use confidence::{Confidence, familiarity};
 pub use error::ExportError;
-pub use executor::Executor;
+pub use executor::{Choice, ChoiceOptions, Executor, Precision, Timing};
 pub use frozen::FrozenModel;
 pub use graph::{
     BufferShape, Convolution, Layer, Linear, MAX_ACTIVATIONS, MAX_KERNEL, MAX_OPERATIONS, MAX_SIDE,

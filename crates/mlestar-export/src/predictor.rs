@@ -6,8 +6,9 @@ use std::path::Path;
 
 use crate::confidence::familiarity;
 use crate::error::ExportError;
-use crate::executor::Executor;
+use crate::executor::{Choice, ChoiceOptions, Executor, Precision};
 use crate::frozen::FrozenModel;
+use crate::int8_model::QuantizedModel;
 
 /// The prediction of the model for one image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,11 +71,47 @@ impl Predictor {
     /// from a package.
     #[must_use]
     pub fn new(model: FrozenModel) -> Self {
+        let executor = Executor::new(&model);
+        Self::with_executor(model, executor)
+    }
+
+    /// Like [`Predictor::new`], with the fastest of the allowed precisions on this machine: see
+    /// [`Executor::fastest`], also for errors.
+    ///
+    /// ```
+    /// use mlestar_export::{ChoiceOptions, Predictor};
+    #[doc = include_str!("doc_model.in")]
+    /// let (predictor, choice) = Predictor::fastest(model, None, &ChoiceOptions::default())?;
+    /// println!("{}: {:.3} ms", choice.precision.name(), choice.timings[0].median_ms);
+    /// assert_eq!(predictor.precision(), choice.precision);
+    /// # Ok::<(), mlestar_export::ExportError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::InvalidArgument`] if no allowed precision is left.
+    pub fn fastest(
+        model: FrozenModel,
+        quantized: Option<&QuantizedModel>,
+        options: &ChoiceOptions,
+    ) -> Result<(Self, Choice), ExportError> {
+        let (executor, choice) = Executor::fastest(&model, quantized, options)?;
+        Ok((Self::with_executor(model, executor), choice))
+    }
+
+    /// Predicts with an executor of `model`, or of its quantised form.
+    pub(crate) fn with_executor(model: FrozenModel, executor: Executor) -> Self {
         Self {
-            executor: Executor::new(&model),
+            executor,
             preparation: Preparation::new(model.height(), model.width()),
             model,
         }
+    }
+
+    /// The numbers in which it multiplies.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.executor.precision()
     }
 
     /// Prepares image files in another way. The model's size does not change.
@@ -203,9 +240,7 @@ impl Predictor {
                 width,
             });
         }
-        let logits = self.logits(pictures, n)?;
-        let rows = logits.chunks_exact(self.model.n_classes());
-        Ok(rows.map(|row| self.prediction(row)).collect())
+        Ok(self.predictions(&self.logits(pictures, n)?))
     }
 
     /// Logits, row-major `[n, classes]`, of `n` images of the model's size.
@@ -236,6 +271,14 @@ impl Predictor {
                 probability: probability(class_index).unwrap_or(0.0),
             })
             .collect()
+    }
+
+    /// The predictions for logits, row-major `[n, classes]`, as [`Predictor::logits`] gives them; values after the last
+    /// whole row are left out.
+    #[must_use]
+    pub fn predictions(&self, logits: &[f32]) -> Vec<Prediction> {
+        let rows = logits.chunks_exact(self.model.n_classes());
+        rows.map(|row| self.prediction(row)).collect()
     }
 
     pub(crate) fn prediction(&self, logits: &[f32]) -> Prediction {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Rgb, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 
 /// File name extensions of images, in lower case; the case in file names does not matter.
 pub const EXTENSIONS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
@@ -14,6 +14,10 @@ pub const MAX_SIDE: u32 = 32_768;
 
 /// The maximum memory, in bytes, of a decoded image.
 pub const MAX_DECODED_BYTES: u64 = 256 << 20;
+
+/// The maximum memory, in bytes, of a PNG's compressed colour profile and its rows while they are unpacked. A larger
+/// profile is left out: it would not be used anyway.
+const MAX_PNG_EXTRA_BYTES: u64 = 16 << 20;
 
 /// The maximum size of a file, in bytes.
 pub const MAX_FILE_BYTES: u64 = 512 << 20;
@@ -144,8 +148,13 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder, String> {
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|e| format!("it cannot be read: {e}"))?;
-    // The relevant limits are checked below, where both sides are known.
-    reader.no_limits();
+    // The sizes are checked below, where both sides are known. This is for what a header unpacks.
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(match reader.format() {
+        Some(ImageFormat::Png) => MAX_PNG_EXTRA_BYTES,
+        _ => MAX_DECODED_BYTES,
+    });
+    reader.limits(limits);
     match reader.format() {
         None => {
             return Err(format!(
@@ -471,6 +480,45 @@ mod tests {
         let mut jpeg = encoded(gradient(), ImageFormat::Jpeg);
         jpeg.extend_from_slice(b"appended by a camera");
         decode(&jpeg, [0; 3]).unwrap();
+    }
+
+    /// A PNG with a colour profile of `n` zeros, which deflate shrinks a thousandfold.
+    fn with_profile(n: usize) -> Vec<u8> {
+        use std::io::Write;
+        let mut content = b"profile\0\0".to_vec();
+        let mut packed = flate2::write::ZlibEncoder::new(&mut content, flate2::Compression::best());
+        packed.write_all(&vec![0; n]).unwrap();
+        packed.finish().unwrap();
+        let mut checksum = flate2::Crc::new();
+        checksum.update(b"iCCP");
+        checksum.update(&content);
+        let length = content.len() as u32;
+        let png = encoded(gradient(), ImageFormat::Png);
+        let (head, rest) = png.split_at(33);
+        let sum = checksum.sum().to_be_bytes();
+        [head, &length.to_be_bytes(), b"iCCP", &content, &sum, rest].concat()
+    }
+
+    #[test]
+    fn a_colour_profile_cannot_fill_the_memory() {
+        let profile = |bytes: &[u8]| open(bytes).unwrap().icc_profile().unwrap();
+        assert_eq!(
+            profile(&with_profile(1000)).map(|profile| profile.len()),
+            Some(1000)
+        );
+        let bomb = with_profile(64 << 20);
+        assert!(bomb.len() < 100_000);
+        assert_eq!(profile(&bomb), None);
+        // The image itself is fine.
+        assert_eq!(decode(&bomb, [0; 3]).unwrap().rgb, gradient());
+        assert_eq!(size(&bomb), Ok([13, 21]));
+    }
+
+    #[test]
+    fn a_wide_image_has_room_for_its_rows() {
+        let wide = RgbImage::new(MAX_SIDE, 40);
+        let bytes = encoded(wide.clone(), ImageFormat::Png);
+        assert_eq!(decode(&bytes, [0; 3]).unwrap().rgb, wide);
     }
 
     #[test]

@@ -2,7 +2,12 @@
 
 use rayon::prelude::*;
 
-use crate::{KernelError, error::check_length};
+use crate::{
+    KernelError, Level,
+    error::check_length,
+    simd::{Operation, Simd},
+    values::{MOST_LANES, Source, Values},
+};
 
 /// Minimum number of values that a task reads or writes: fewer are not worth another thread.
 const PIECE_VALUES: usize = 1 << 14;
@@ -30,30 +35,83 @@ pub fn global_average_pool(
     channels: usize,
     output: &mut [f32],
 ) -> Result<(), KernelError> {
+    global_average_pool_values(Values::F32(input), pixels, channels, output)
+}
+
+/// Like [`global_average_pool`], of values of any form. The sums are `f32`.
+///
+/// # Errors
+///
+/// [`KernelError::Length`] if a slice does not have the length of its shape.
+pub fn global_average_pool_values(
+    input: Values,
+    pixels: usize,
+    channels: usize,
+    output: &mut [f32],
+) -> Result<(), KernelError> {
     let n = output.len() / channels.max(1);
     check_length("output", output, n * channels)?;
-    check_length("input", input, n * pixels * channels)?;
+    input.check_length("input", n * pixels * channels)?;
     if input.is_empty() {
         output.fill(f32::NAN);
         return Ok(());
     }
-    let pictures = input.par_chunks_exact(pixels * channels);
+    let (level, source) = (Level::current(), input.source());
     output
         .par_chunks_exact_mut(channels)
-        .zip(pictures)
+        .enumerate()
         .with_min_len(piece_pictures(pixels * channels))
-        .for_each(|(means, picture)| {
-            means.fill(0.0);
-            for pixel in picture.chunks_exact(channels) {
-                for (mean, value) in means.iter_mut().zip(pixel) {
-                    *mean += value;
-                }
-            }
-            for mean in means {
-                *mean /= pixels as f32;
-            }
+        .for_each(|(picture, means)| {
+            level.run(Means {
+                source,
+                first: picture * pixels * channels,
+                pixels,
+                means,
+            });
         });
     Ok(())
+}
+
+/// The means of one image, whose values begin at `first`.
+struct Means<'a> {
+    source: Source,
+    first: usize,
+    pixels: usize,
+    means: &'a mut [f32],
+}
+
+impl Operation for Means<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self {
+            source,
+            first,
+            pixels,
+            means,
+        } = self;
+        let channels = means.len();
+        let count = simd.splat(pixels as f32);
+        for (index, means) in means.chunks_mut(S::LANES).enumerate() {
+            let first = first + index * S::LANES;
+            let mut sums = simd.splat(0.0);
+            let mut lanes = [0.0; MOST_LANES];
+            // SAFETY: the image has these values, and no vector is longer than `lanes`.
+            unsafe {
+                for pixel in 0..pixels {
+                    let place = first + pixel * channels;
+                    let values = match means.len() == S::LANES {
+                        true => source.load(simd, place),
+                        false => source.load_some(simd, place, means.len()),
+                    };
+                    sums = simd.add(sums, values);
+                }
+                simd.store(lanes.as_mut_ptr(), simd.div(sums, count));
+            }
+            means.copy_from_slice(&lanes[..means.len()]);
+        }
+    }
 }
 
 /// Sets `input_gradient`, `[n, pixels, channels]`, from the gradient of

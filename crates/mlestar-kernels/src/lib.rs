@@ -25,16 +25,20 @@ mod optimizer;
 mod product;
 mod simd;
 mod sum_of_squares;
+mod values;
 
 pub use activation::{Activation, activate};
-pub use average_pool::{global_average_pool, global_average_pool_backward};
+pub use average_pool::{
+    global_average_pool, global_average_pool_backward, global_average_pool_values,
+};
 pub use batch_norm::{
     Activated, BatchNormGradients, ChannelStatistics, batch_norm_backward, batch_norm_forward,
     channel_statistics,
 };
 pub use convolution::{
-    Algorithm, Conv2dShape, Epilogue, PackedConv2d, Precision, conv2d, conv2d_input_gradient,
-    conv2d_input_gradient_with, conv2d_weight_gradient, conv2d_weight_gradient_with, conv2d_with,
+    Algorithm, Conv2dShape, Epilogue, PackedConv2d, Precision, QuantizedWeights, conv2d,
+    conv2d_input_gradient, conv2d_input_gradient_with, conv2d_weight_gradient,
+    conv2d_weight_gradient_with, conv2d_with,
 };
 pub use error::KernelError;
 pub use lion::{LionStep, lion_step};
@@ -47,6 +51,7 @@ pub use muon::{
 pub use optimizer::{AdamStep, SgdStep, adam_step, sgd_step};
 pub use simd::Level;
 pub use sum_of_squares::sum_of_squares;
+pub use values::{ByteScale, Values, ValuesMut, convert};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -67,7 +67,7 @@ pub const ROOMS: [Room; 1] = [Room {
 }];
 
 /// Files and folders of `mlestar-workflow/src` that run, judge and show stages and do not change their artifacts.
-pub const ROUND_THE_STAGES: [&str; 27] = [
+pub const ROUND_THE_STAGES: [&str; 28] = [
     "audit",
     "chain",
     "code_version",
@@ -84,6 +84,7 @@ pub const ROUND_THE_STAGES: [&str; 27] = [
     "lr_find",
     "manifest",
     "metrics",
+    "model_benchmark",
     "monitor",
     "remedies",
     "reporter",

@@ -9,6 +9,7 @@ use crate::freshness::{
 use crate::inputs::{InputChange, Inputs};
 use crate::machine::MachineInfo;
 use crate::manifest::{RunManifest, StageRecord, hash_folder};
+use crate::model_benchmark::ModelMeasurer;
 use crate::remedies::Remedies;
 use crate::run_info::RunInfo;
 use crate::validation::ValidationReport;
@@ -44,6 +45,9 @@ pub struct RunRequest<'a> {
     pub must_resume: bool,
     /// Asks the run to stop at its next safe point.
     pub stop: &'a StopSignal,
+    /// Measures the package of stage 7 in a process of its own, so that its memory and time are those of the model
+    /// alone. Without one, stage 7 measures in this process and says so.
+    pub measurer: Option<&'a dyn ModelMeasurer>,
 }
 
 /// The outcome of one stage.
@@ -429,6 +433,7 @@ impl Chain<'_> {
             threads: self.request.threads,
             stop: self.request.stop,
             reporter: self.reporter,
+            measurer: self.request.measurer,
             resume,
             force: self.request.force,
             manifest: &self.manifest,

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::freshness::Surroundings;
 use crate::machine::available_memory_bytes;
 use crate::manifest::{RunManifest, content_hash};
+use crate::model_benchmark::ModelMeasurer;
 use crate::{Reporter, RunFolder, Stage, WorkflowError};
 use burn::tensor::Device;
 use mlestar_artifact::{Artifact, read_artifact, read_json_lines};
@@ -76,6 +77,8 @@ pub struct StageContext<'a> {
     pub stop: &'a StopSignal,
     /// Receives the progress.
     pub reporter: &'a mut dyn Reporter,
+    /// Measures a package in a process of its own; `None` where the program cannot start one.
+    pub measurer: Option<&'a dyn ModelMeasurer>,
     /// Whether the stage was interrupted with the same inputs, so its saved work is valid.
     pub resume: bool,
     /// Whether the stage was forced to run with unchanged inputs. It then reuses nothing from its last run.

@@ -131,6 +131,12 @@ pub enum WorkflowError {
         /// What was named.
         path: PathBuf,
     },
+    /// The process that measures a model failed.
+    #[error("the process that measures the model {reason}")]
+    ModelProcess {
+        /// What it did, and what to do.
+        reason: String,
+    },
     /// A request to stop, such as Ctrl-C, during work that writes nothing before its end.
     #[error("stopped while {doing}; nothing was written")]
     Stopped {

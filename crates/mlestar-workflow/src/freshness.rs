@@ -168,6 +168,7 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
             Section("project"),
             Section("data"),
             Section("deployment"),
+            Section("evaluation"),
             File(Refinement, "final/model.safetensors"),
             File(Refinement, "final/final_model.json"),
             File(Refinement, "comparison.json"),

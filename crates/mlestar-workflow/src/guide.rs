@@ -326,16 +326,26 @@ const DEPLOYMENT: StageGuide = StageGuide {
     artifacts: &[
         (
             "package/",
-            "model.onnx (8-bit images in, probabilities out), model.safetensors, manifest.json",
+            "model.onnx (8-bit images in, probabilities out), model.int8.onnx, model.safetensors, model.py for PyTorch, \
+            golden images, documents, files for \
+            deployment, and manifest.json, which records them all",
+        ),
+        ("package.tar.zst", "the same as one file"),
+        (
+            "quantization.json",
+            "how the int8 model was chosen, and what it and bfloat16 give on the test images",
+        ),
+        (
+            "validation_logits.jsonl",
+            "the scores of the validation images: temperature and limit follow from them",
         ),
         (
             "parity.json",
             "the trained and the exported model, compared on the whole test split",
         ),
-        ("benchmark.json", "latency, throughput, memory, CPU use"),
         (
-            "docs/",
-            "model card, interface, requirements, monitoring, troubleshooting",
+            "benchmark.json",
+            "latency, throughput, cold start, memory, CPU use, in a process of its own",
         ),
         ("deployment_report.html", "all of it, as a page"),
     ],

@@ -23,6 +23,7 @@ pub mod lr_find;
 pub mod machine;
 pub mod manifest;
 pub mod metrics;
+pub mod model_benchmark;
 pub mod monitor;
 pub mod page_headers;
 pub mod predictions;

@@ -1,6 +1,6 @@
 //! The machine that a run ran on.
 
-pub use mlestar_export::benchmark::peak_memory_bytes;
+pub use mlestar_export::benchmark::{peak_memory_bytes, restart_peak_memory};
 use serde::{Deserialize, Serialize};
 use sysinfo::{
     CpuRefreshKind, MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System,
@@ -93,14 +93,6 @@ pub fn process_memory_bytes() -> Option<u64> {
         ProcessRefreshKind::nothing().with_memory(),
     );
     system.process(id).map(|process| process.memory())
-}
-
-/// Restarts the measurement of [`peak_memory_bytes`] at the memory that is resident now. Returns false where the
-/// system does not allow it; the peak is then that of the whole process so far.
-#[must_use]
-pub fn restart_peak_memory() -> bool {
-    // The kernel documents 5 as what resets `VmHWM`; other systems have no such file.
-    cfg!(target_os = "linux") && std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]

@@ -185,7 +185,7 @@ fn key_figures(run: &RunFolder) -> Vec<KeyFigure> {
     if let Some(measured) = read::<BenchmarkArtifact>(run, Stage::Deployment, "benchmark.json") {
         figures.push(KeyFigure::new(
             "latency of one image, median",
-            format::milliseconds(measured.benchmark.latency.median_ms),
+            format::milliseconds(measured.latency.p50.ms),
         ));
     }
     figures

@@ -19,6 +19,8 @@ pub use mlestar_image as image;
 pub use mlestar_model as model;
 #[cfg(feature = "report")]
 pub use mlestar_report as report;
+#[cfg(feature = "serve")]
+pub use mlestar_serve as serve;
 #[cfg(feature = "train")]
 pub use mlestar_train as train;
 #[cfg(feature = "tune")]

@@ -11,7 +11,7 @@ pub struct BenchOptions {
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Compare a network's training and prediction with PyTorch and ONNX Runtime
+    /// Compare a network's training and prediction with PyTorch, ONNX Runtime and OpenVINO
     ///
     /// Runs the peers first and our own code after them, with equal threads. What the peers print
     /// goes to standard error, the table to standard output. Figures need a build without debug
@@ -21,6 +21,8 @@ pub enum BenchCommand {
     ///
     /// Figures need a build without debug assertions: `cargo run --release -p xtask -- bench roofline`.
     Roofline(RooflineOptions),
+    /// Write a package in every format, with test images and our logits, for benches/peers/formats.py
+    Formats(FormatsOptions),
 }
 
 #[derive(Debug, Args)]
@@ -92,4 +94,19 @@ pub struct RooflineOptions {
     /// Images in a batch
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub batch: u16,
+}
+
+#[derive(Debug, Args)]
+pub struct FormatsOptions {
+    /// The package, a folder that stage 7 wrote
+    pub package: PathBuf,
+    /// The test images: a folder with a folder for each class of the package
+    #[arg(long, value_name = "DIR")]
+    pub test: PathBuf,
+    /// Training images in the same form, for the quantisation
+    #[arg(long, value_name = "DIR")]
+    pub train: PathBuf,
+    /// The folder for the files
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }

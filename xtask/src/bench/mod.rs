@@ -1,8 +1,9 @@
-//! `bench`: how fast this machine runs the reference network, and how fast it could.
+//! `bench`: how fast this machine runs the reference network, and how fast it could; a package in every format.
 
 mod arguments;
 mod date;
 mod error;
+mod formats;
 mod hardware;
 mod kernel_work;
 mod layers;
@@ -25,6 +26,7 @@ pub fn run(options: &BenchOptions) -> ExitCode {
     let result = match &options.command {
         BenchCommand::Peers(options) => peers::run(options),
         BenchCommand::Roofline(options) => roofline::run(options),
+        BenchCommand::Formats(options) => formats::run(options),
     };
     match result {
         Ok(()) => ExitCode::Pass,

@@ -7,11 +7,13 @@ use super::timing::{Effort, median_seconds};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mlestar_export::benchmark::peak_memory_bytes;
-use mlestar_export::{FrozenModel, Predictor};
+use mlestar_export::quantize::{BufferScale, QuantizedModel, QuantizedWeights};
+use mlestar_export::{Executor, FrozenModel, Layer, Precision};
 use mlestar_model::{BatchPart, ImageClassifier, ModelConfig, ModelSpec, Network as _};
 use mlestar_random::Stream;
 use mlestar_train::{GradientNorm, Optimizer, OptimizerConfig, cross_entropy};
 use mlestar_workflow::WorkflowError;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::hint::black_box;
 
@@ -21,8 +23,17 @@ const SEED: u64 = 0;
 /// Steps of the process that only trains; memory does not grow after the second.
 const MEMORY_STEPS: usize = 4;
 
+/// Our own figures of one round.
+#[derive(Debug)]
+pub struct Own {
+    /// In `f32`.
+    pub figures: Figures,
+    /// Predictions in the other precisions, by name.
+    pub others: BTreeMap<&'static str, Figures>,
+}
+
 /// Measures training and prediction in this process. Another process measures the peak memory.
-pub fn measure(network: Network, batch: usize) -> Result<Figures, BenchError> {
+pub fn measure(network: Network, batch: usize) -> Result<Own, BenchError> {
     let spec = spec_of(network)?;
     let mut training = Training::new(&spec, batch);
     let step = median_seconds(Effort::LONG, || {
@@ -31,13 +42,13 @@ pub fn measure(network: Network, batch: usize) -> Result<Figures, BenchError> {
     });
     let Ok(step_seconds) = step;
     drop(training);
-    let (batch_seconds, single_seconds) = prediction_seconds(&spec, batch)?;
-    Ok(Figures {
+    let mut others = predictions(&spec, batch)?;
+    let in_f32 = others.remove(Precision::F32.name()).unwrap_or_default();
+    let figures = Figures {
         training_images_per_second: Some(batch as f64 / step_seconds),
-        inference_images_per_second: Some(batch as f64 / batch_seconds),
-        single_picture_ms: Some(single_seconds * 1e3),
-        training_peak_memory_bytes: None,
-    })
+        ..in_f32
+    };
+    Ok(Own { figures, others })
 }
 
 /// Trains for a few steps, in a process that does nothing else; returns its peak memory in bytes, if the system
@@ -109,27 +120,77 @@ impl Training {
     }
 }
 
-/// Median seconds to predict `batch` images and one image.
-fn prediction_seconds(spec: &ModelSpec, batch: usize) -> Result<(f64, f64), WorkflowError> {
+/// Predictions of `batch` images and of one image in every precision, each with the algorithms for its batch.
+fn predictions(
+    spec: &ModelSpec,
+    batch: usize,
+) -> Result<BTreeMap<&'static str, Figures>, WorkflowError> {
     let classes: Vec<String> = (0..N_CLASSES)
         .map(|class| format!("class {class}"))
         .collect();
     // Weights do not change the cost of a prediction, so untrained ones are used.
     let model = spec.init(SEED, &Device::flex());
     let frozen = FrozenModel::freeze(&model, spec, ([0.5; 3], [0.25; 3]), &classes)?;
-    let predictor = Predictor::new(frozen);
+    let quantized = quantized(&frozen)?;
     let mut draws = Stream::new(SEED, "bench pictures", 0, 1);
     let picture_bytes = SIDE * SIDE * ModelSpec::CHANNELS;
     let pictures: Vec<u8> = (0..batch * picture_bytes)
         .map(|_| draws.below(256) as u8)
         .collect();
-    let seconds = |effort, n: usize| {
+    let seconds = |precision, effort, n: usize| {
+        let executor = match precision {
+            Precision::Int8 => Executor::quantized(&quantized, n),
+            _ => Executor::with_precision(&frozen, precision, n)?,
+        };
         median_seconds(effort, || {
-            black_box(predictor.logits(black_box(&pictures[..n * picture_bytes]), n)?);
+            black_box(executor.logits(black_box(&pictures[..n * picture_bytes]), n)?);
             Ok::<(), WorkflowError>(())
         })
     };
-    Ok((seconds(Effort::LONG, batch)?, seconds(Effort::SHORT, 1)?))
+    let mut all = BTreeMap::new();
+    for precision in Precision::ALL {
+        let batch_seconds = seconds(precision, Effort::LONG, batch)?;
+        let single_seconds = seconds(precision, Effort::SHORT, 1)?;
+        let figures = Figures {
+            inference_images_per_second: Some(batch as f64 / batch_seconds),
+            single_picture_ms: Some(single_seconds * 1e3),
+            ..Figures::default()
+        };
+        all.insert(precision.name(), figures);
+    }
+    Ok(all)
+}
+
+/// Every layer that can be int8, with plain ranges: they do not change the cost either.
+fn quantized(frozen: &FrozenModel) -> Result<QuantizedModel, WorkflowError> {
+    let mut buffers = vec![None; frozen.operations().len() + 1];
+    let mut layers = Vec::new();
+    for operation in frozen.operations() {
+        let (weight, channels) = match &operation.layer {
+            Layer::Convolution(layer) if layer.groups == 1 => (&layer.weight, layer.bias.len()),
+            Layer::Linear(layer) => (&layer.weight, layer.bias.len()),
+            _ => {
+                layers.push(None);
+                continue;
+            }
+        };
+        buffers[operation.input] = Some(BufferScale {
+            scale: 4.0 / 255.0,
+            zero_point: if operation.input == 0 { 128 } else { 0 },
+        });
+        let largest = weight
+            .iter()
+            .fold(0.0_f32, |most, weight| most.max(weight.abs()));
+        let scale = largest.max(1e-3) / 127.0;
+        layers.push(Some(QuantizedWeights {
+            values: weight
+                .iter()
+                .map(|weight| (weight / scale).round() as i8)
+                .collect(),
+            scales: vec![scale; channels],
+        }));
+    }
+    Ok(QuantizedModel::new(frozen.clone(), buffers, layers)?)
 }
 
 #[cfg(test)]

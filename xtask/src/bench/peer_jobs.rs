@@ -13,15 +13,19 @@ use std::thread;
 pub enum Job {
     Throughput,
     ThroughputCompiled,
+    ThroughputBf16,
     Onnx,
+    OpenVino,
     TrainMemory,
 }
 
 impl Job {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Throughput,
         Self::ThroughputCompiled,
+        Self::ThroughputBf16,
         Self::Onnx,
+        Self::OpenVino,
         Self::TrainMemory,
     ];
 
@@ -30,7 +34,9 @@ impl Job {
         match self {
             Self::Throughput => "throughput",
             Self::ThroughputCompiled => "throughput --compile",
+            Self::ThroughputBf16 => "throughput --compile --bf16",
             Self::Onnx => "onnx",
+            Self::OpenVino => "openvino",
             Self::TrainMemory => "train-memory",
         }
     }
@@ -44,7 +50,9 @@ impl Job {
             Peer::Torch {
                 is_compiled: true, ..
             } => Self::ThroughputCompiled,
-            Peer::OnnxRuntime => Self::Onnx,
+            Peer::TorchBf16 => Self::ThroughputBf16,
+            Peer::OnnxRuntime(_) => Self::Onnx,
+            Peer::OpenVino(_) => Self::OpenVino,
         }
     }
 }
@@ -118,7 +126,7 @@ impl PeerScript<'_> {
     fn arguments(&self, job: Job, scratch: &Path) -> Vec<OsString> {
         let mut arguments: Vec<OsString> =
             job.name().split_whitespace().map(OsString::from).collect();
-        if job == Job::Onnx {
+        if matches!(job, Job::Onnx | Job::OpenVino) {
             arguments.push(scratch.join("peer.onnx").into());
         }
         for (name, value) in [("--threads", self.threads), ("--batch", self.batch)] {

@@ -1,14 +1,23 @@
 //! Reads the output of a peer script. `benches/peers/README.md` describes the lines.
 
 use super::report::Figures;
+use mlestar_export::Precision;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// A program that ours is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Peer {
-    Torch { is_compiled: bool, layout: Layout },
-    OnnxRuntime,
+    /// In `f32`.
+    Torch {
+        is_compiled: bool,
+        layout: Layout,
+    },
+    /// Compiled, channels last, predictions alone.
+    TorchBf16,
+    /// In `f32` or int8.
+    OnnxRuntime(Precision),
+    OpenVino(Precision),
 }
 
 /// The order of an image's values in memory.
@@ -20,13 +29,27 @@ pub enum Layout {
 
 impl Peer {
     /// Every peer, in the order of the table.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 10] = [
         Self::torch(false, Layout::Contiguous),
         Self::torch(false, Layout::ChannelsLast),
         Self::torch(true, Layout::Contiguous),
         Self::torch(true, Layout::ChannelsLast),
-        Self::OnnxRuntime,
+        Self::TorchBf16,
+        Self::OnnxRuntime(Precision::F32),
+        Self::OnnxRuntime(Precision::Int8),
+        Self::OpenVino(Precision::F32),
+        Self::OpenVino(Precision::Bf16),
+        Self::OpenVino(Precision::Int8),
     ];
+
+    /// The numbers in which it multiplies.
+    pub fn precision(self) -> Precision {
+        match self {
+            Self::Torch { .. } => Precision::F32,
+            Self::TorchBf16 => Precision::Bf16,
+            Self::OnnxRuntime(precision) | Self::OpenVino(precision) => precision,
+        }
+    }
 
     const fn torch(is_compiled: bool, layout: Layout) -> Self {
         Self::Torch {
@@ -46,7 +69,12 @@ impl Peer {
                 (true, Layout::Contiguous) => "PyTorch compiled, contiguous",
                 (true, Layout::ChannelsLast) => "PyTorch compiled, channels last",
             },
-            Self::OnnxRuntime => "ONNX Runtime",
+            Self::TorchBf16 => "PyTorch compiled, channels last, bf16",
+            Self::OnnxRuntime(Precision::Int8) => "ONNX Runtime, int8",
+            Self::OnnxRuntime(_) => "ONNX Runtime",
+            Self::OpenVino(Precision::Bf16) => "OpenVINO, bf16",
+            Self::OpenVino(Precision::Int8) => "OpenVINO, int8",
+            Self::OpenVino(_) => "OpenVINO",
         }
     }
 }
@@ -95,14 +123,35 @@ impl PeerOutput {
             ["peak_memory_bytes", rest @ ..] => self.peak_memory_bytes = Some(single(rest)?),
             ["contiguous", rest @ ..] => self.read_torch(Layout::Contiguous, rest)?,
             ["channels_last", rest @ ..] => self.read_torch(Layout::ChannelsLast, rest)?,
-            ["onnxruntime", rest @ ..] => self.read_onnx(rest, batch)?,
+            // Earlier outputs name no precision.
+            ["onnxruntime", "batch", ..] => {
+                self.read_batches(Peer::OnnxRuntime(Precision::F32), &words[1..], batch)?;
+            }
+            ["onnxruntime", name, rest @ ..] => {
+                self.read_batches(Peer::OnnxRuntime(precision(name)?), rest, batch)?;
+            }
+            ["openvino", name, rest @ ..] => {
+                self.read_batches(Peer::OpenVino(precision(name)?), rest, batch)?;
+            }
             _ => {}
         }
         Some(())
     }
 
-    /// `f32 train 108.7 img/s infer 444.1 img/s single 4.441 ms`; types other than f32 are not compared.
+    /// `f32 train 108.7 img/s infer 444.1 img/s single 4.441 ms`, or `bf16 infer 584.5 img/s single 4.200 ms` of a
+    /// compiled network in channels last.
     fn read_torch(&mut self, layout: Layout, words: &[&str]) -> Option<()> {
+        if let ["bf16", "infer", infer, "img/s", "single", single, "ms"] = words {
+            let figures = Figures {
+                inference_images_per_second: Some(positive(infer)?),
+                single_picture_ms: Some(positive(single)?),
+                ..Figures::default()
+            };
+            if self.is_compiled && layout == Layout::ChannelsLast {
+                self.figures.insert(Peer::TorchBf16, figures);
+            }
+            return Some(());
+        }
         let [
             precision,
             "train",
@@ -132,14 +181,14 @@ impl PeerOutput {
     }
 
     /// `batch 128: 182.867 ms 700.0 img/s`; batch 1 is the single image.
-    fn read_onnx(&mut self, words: &[&str], batch: usize) -> Option<()> {
+    fn read_batches(&mut self, peer: Peer, words: &[&str], batch: usize) -> Option<()> {
         let ["batch", size, milliseconds, "ms", rate, "img/s"] = words else {
             return None;
         };
         let size: usize = size.strip_suffix(':')?.parse().ok()?;
         let (milliseconds, rate) = (positive(milliseconds)?, positive(rate)?);
         if size == 1 || size == batch {
-            let figures = self.figures.entry(Peer::OnnxRuntime).or_default();
+            let figures = self.figures.entry(peer).or_default();
             if size == 1 {
                 figures.single_picture_ms = Some(milliseconds);
             }
@@ -149,6 +198,13 @@ impl PeerOutput {
         }
         Some(())
     }
+}
+
+/// `None` if there is no precision of this name.
+fn precision(name: &str) -> Option<Precision> {
+    Precision::ALL
+        .into_iter()
+        .find(|precision| precision.name() == name)
 }
 
 /// The only word, a number above 0.
@@ -214,7 +270,7 @@ onnxruntime batch  128:  182.867 ms      700.0 img/s
                     Peer::torch(false, Layout::ChannelsLast),
                     figures(169.0, 584.5, 4.2)
                 ),
-                (Peer::OnnxRuntime, onnx),
+                (Peer::OnnxRuntime(Precision::F32), onnx),
             ])
         );
         assert_eq!(output.peak_memory_bytes, Some(4096));
@@ -237,6 +293,31 @@ onnxruntime batch  128:  182.867 ms      700.0 img/s
         assert_eq!(output.figures.len(), 4);
         let one_text = format!("job throughput --compile\n{EAGER}job throughput\n{EAGER}");
         assert_eq!(read(one_text).figures.len(), 4);
+    }
+
+    #[test]
+    fn lines_of_other_precisions_are_figures_of_their_own() {
+        let text = "job throughput --compile --bf16
+channels_last bf16 infer 584.5 img/s single 4.200 ms
+onnxruntime int8 batch 1: 2.0 ms 500.0 img/s
+openvino bf16 batch 128: 64.0 ms 2000.0 img/s
+openvino f16 batch 128: 64.0 ms 2000.0 img/s
+";
+        let output = read(text);
+        let part = |inference: Option<f64>, single: Option<f64>| Figures {
+            inference_images_per_second: inference,
+            single_picture_ms: single,
+            ..Figures::default()
+        };
+        assert_eq!(
+            output.figures,
+            BTreeMap::from([
+                (Peer::TorchBf16, part(Some(584.5), Some(4.2))),
+                (Peer::OnnxRuntime(Precision::Int8), part(None, Some(2.0))),
+                (Peer::OpenVino(Precision::Bf16), part(Some(2000.0), None)),
+            ])
+        );
+        assert_eq!(output.malformed.len(), 1);
     }
 
     #[test]
@@ -286,7 +367,7 @@ onnxruntime batch  128:  182.867 ms      700.0 img/s
     #[test]
     fn a_row_that_is_missing_stays_missing() {
         let output = read(ONNX.lines().next().unwrap());
-        let onnx = output.figures[&Peer::OnnxRuntime];
+        let onnx = output.figures[&Peer::OnnxRuntime(Precision::F32)];
         assert_eq!(onnx.single_picture_ms, Some(2.006));
         assert_eq!(onnx.inference_images_per_second, None);
         // Batches of another size cannot be compared with ours.

@@ -3,6 +3,7 @@
 use super::arguments::{Network, OnlyPart, PeersOptions};
 use super::error::BenchError;
 use super::hardware::Hardware;
+use super::ours::Own;
 use super::peer_jobs::{Job, PeerScript, TRAIN_MEMORY_PEER};
 use super::peer_output::{Peer, PeerOutput, Version};
 use super::report::{Figures, Outcome, PeerRow, PeerSource, Report, Round};
@@ -44,8 +45,8 @@ pub fn run(options: &PeersOptions) -> Result<(), BenchError> {
         own.push(ours::measure(options.network, batch)?);
     }
     let memory = our_training_memory(options.network, threads, batch);
-    for figures in &mut own {
-        figures.training_peak_memory_bytes = memory;
+    for own in &mut own {
+        own.figures.training_peak_memory_bytes = memory;
     }
     let report = report(options, threads, &own, &peers);
     print!("{}", peers_table::render(&report));
@@ -204,7 +205,7 @@ fn our_training_memory(network: Network, threads: usize, batch: usize) -> Option
 }
 
 /// `own` has our figures of every round.
-fn report(options: &PeersOptions, threads: usize, own: &[Figures], peers: &Peers) -> Report {
+fn report(options: &PeersOptions, threads: usize, own: &[Own], peers: &Peers) -> Report {
     let rows = match peers.source {
         PeerSource::None => Vec::new(),
         PeerSource::SameRun | PeerSource::Saved => {
@@ -215,15 +216,23 @@ fn report(options: &PeersOptions, threads: usize, own: &[Figures], peers: &Peers
     if cfg!(debug_assertions) {
         notes.insert(0, format!("WARNING: {DEBUG_WARNING}."));
     }
-    let rounds = own.iter().enumerate().map(|(round, &ours)| {
+    let rounds = own.iter().enumerate().map(|(round, ours)| {
         let peers = Peer::ALL
             .into_iter()
             .filter_map(|peer| Some((peer.name(), peers.figures(round, peer)?)));
         Round {
-            ours,
+            ours: ours.figures,
+            ours_in: ours.others.clone(),
             peers: peers.collect(),
         }
     });
+    let names = own.iter().flat_map(|own| own.others.keys());
+    let in_precision = |name: &&'static str| {
+        let all: Vec<Figures> = (own.iter())
+            .filter_map(|own| own.others.get(name).copied())
+            .collect();
+        (*name, Figures::medians(&all))
+    };
     Report {
         date: date::today(),
         // Without debug assertions, whatever this build has.
@@ -233,7 +242,8 @@ fn report(options: &PeersOptions, threads: usize, own: &[Figures], peers: &Peers
         network: options.network.name().to_owned(),
         batch: usize::from(options.batch),
         debug_assertions: cfg!(debug_assertions),
-        ours: Figures::medians(own),
+        ours: Figures::medians(own.iter().map(|own| &own.figures)),
+        ours_in: names.map(in_precision).collect(),
         peer_source: peers.source,
         peers: rows,
         rounds: rounds.collect(),
@@ -271,7 +281,7 @@ mod tests {
             Outcome::NotAvailable("no C++ compiler".to_owned())
         );
         assert_eq!(
-            outcomes[4],
+            outcomes[5],
             Outcome::NotAvailable("`onnx` printed no such line".to_owned())
         );
         assert_eq!(

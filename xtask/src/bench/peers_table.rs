@@ -1,7 +1,9 @@
 //! The report of `bench peers` as Markdown.
 
+use super::peer_output::Peer;
 use super::report::{Figures, Outcome, PeerSource, Report, Round};
 use mlestar_eval::median;
+use mlestar_export::Precision;
 
 /// A column: its title, the position of its figure, and how to write it.
 struct Column {
@@ -53,13 +55,17 @@ impl Column {
         )
     }
 
-    /// The ratio of ours to the best peer of the round, above 1 if ours is better, whether a higher or a lower
-    /// figure is better.
-    fn advantage(&self, round: &Round) -> Option<f64> {
-        let ours = (self.value)(&round.ours)?;
-        let peers = round
-            .peers
-            .values()
+    /// The ratio of ours to the best peer of the round in the same precision, above 1 if ours is better, whether a
+    /// higher or a lower figure is better.
+    fn advantage(&self, round: &Round, precision: Precision) -> Option<f64> {
+        let ours = match precision {
+            Precision::F32 => (self.value)(&round.ours)?,
+            _ => (self.value)(round.ours_in.get(precision.name())?)?,
+        };
+        let peers = Peer::ALL
+            .into_iter()
+            .filter(|peer| peer.precision() == precision)
+            .filter_map(|peer| round.peers.get(peer.name()))
             .filter_map(|figures| (self.value)(figures));
         match self.is_better_when_higher {
             true => peers.max_by(f64::total_cmp).map(|best| ours / best),
@@ -74,6 +80,9 @@ pub fn render(report: &Report) -> String {
     let mut text = row("program", &titles);
     text.push_str("|---|---:|---:|---:|---:|\n");
     text.push_str(&figures_row("ours", &report.ours));
+    for (name, figures) in &report.ours_in {
+        text.push_str(&figures_row(&format!("ours, {name}"), figures));
+    }
     for peer in &report.peers {
         match &peer.outcome {
             Outcome::Measured(figures) => text.push_str(&figures_row(peer.name, figures)),
@@ -81,7 +90,14 @@ pub fn render(report: &Report) -> String {
         }
     }
     if report.peer_source != PeerSource::None {
-        text.push_str(&advantage_row(report));
+        for precision in Precision::ALL {
+            let is_measured = |round: &Round| {
+                precision == Precision::F32 || round.ours_in.contains_key(precision.name())
+            };
+            if report.rounds.iter().any(is_measured) {
+                text.push_str(&advantage_row(report, precision));
+            }
+        }
     }
     text.push('\n');
     text.push_str(&facts(report));
@@ -104,10 +120,12 @@ fn unavailable_row(name: &str, reason: &str) -> String {
     row(name, &cells)
 }
 
-fn advantage_row(report: &Report) -> String {
+fn advantage_row(report: &Report, precision: Precision) -> String {
     let cells = COLUMNS.map(|column| {
         let rounds = report.rounds.iter();
-        let all: Vec<f64> = rounds.filter_map(|round| column.advantage(round)).collect();
+        let all: Vec<f64> = rounds
+            .filter_map(|round| column.advantage(round, precision))
+            .collect();
         let lowest = all.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = all.iter().copied().fold(0.0, f64::max);
         let several = all.len() > 1;
@@ -117,7 +135,11 @@ fn advantage_row(report: &Report) -> String {
             None => "-".to_owned(),
         }
     });
-    row("ours / best peer (above 1: ours is better)", &cells)
+    let name = precision.name();
+    row(
+        &format!("ours / best peer in {name} (above 1: ours is better)"),
+        &cells,
+    )
 }
 
 fn facts(report: &Report) -> String {
@@ -132,7 +154,7 @@ fn facts(report: &Report) -> String {
     };
     let mut lines = vec![
         format!(
-            "The {} network on 3x32x32 images, f32, batches of {}, {} threads; {medians}, {source}; {}.",
+            "The {} network on 3x32x32 images, f32 if a row names no other precision, batches of {}, {} threads; {medians}, {source}; {}.",
             report.network, report.batch, report.threads, report.date
         ),
         format!("Hardware: {}.", report.hardware.describe()),
@@ -155,6 +177,7 @@ mod tests {
     use super::super::peer_output::Version;
     use super::super::report::PeerRow;
     use super::*;
+    use std::collections::BTreeMap;
 
     fn figures(training: f64, inference: f64, single: f64, bytes: u64) -> Figures {
         Figures {
@@ -187,6 +210,7 @@ mod tests {
             batch: 128,
             debug_assertions: false,
             ours: figures(150.0, 1400.0, 4.012, 1 << 30),
+            ours_in: BTreeMap::new(),
             rounds: vec![round(150.0, 1400.0)],
             peer_source: PeerSource::SameRun,
             peers: vec![
@@ -217,6 +241,7 @@ mod tests {
         };
         Round {
             ours: figures(training, inference, 4.012, 1 << 30),
+            ours_in: BTreeMap::new(),
             peers: [("PyTorch eager, contiguous", torch), ("ONNX Runtime", onnx)].into(),
         }
     }

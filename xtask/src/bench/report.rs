@@ -46,6 +46,8 @@ impl Figures {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Round {
     pub ours: Figures,
+    /// Ours in other precisions than `f32`, by name; predictions alone.
+    pub ours_in: BTreeMap<&'static str, Figures>,
     /// The measured peers, by name.
     pub peers: BTreeMap<&'static str, Figures>,
 }
@@ -89,8 +91,10 @@ pub struct Report {
     pub batch: usize,
     /// Whether debug assertions slowed our code.
     pub debug_assertions: bool,
-    /// Medians over the rounds.
+    /// Medians over the rounds, in `f32`.
     pub ours: Figures,
+    /// Medians over the rounds in other precisions, by name.
+    pub ours_in: BTreeMap<&'static str, Figures>,
     pub peer_source: PeerSource,
     /// Medians over the rounds.
     pub peers: Vec<PeerRow>,

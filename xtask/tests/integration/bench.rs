@@ -100,8 +100,10 @@ fn peers_that_cannot_run_are_rows_and_no_error() {
     let rows = stdout
         .lines()
         .filter(|line| line.starts_with('|') && line.contains("not available: nowhere.py"));
-    assert_eq!(rows.count(), 5, "{stdout}");
-    assert!(stdout.contains("| ours / best peer (above 1: ours is better) | - | - | - | - |"));
+    assert_eq!(rows.count(), 10, "{stdout}");
+    assert!(
+        stdout.contains("| ours / best peer in f32 (above 1: ours is better) | - | - | - | - |")
+    );
 }
 
 /// Messages name commands in the form used here; other text is not changed.

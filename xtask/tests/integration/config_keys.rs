@@ -22,7 +22,7 @@ const SECTIONS: [&str; 11] = [
 ];
 
 /// Names with these endings are files.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "rs",
     "json",
     "jsonl",
@@ -32,6 +32,7 @@ const FILES: [&str; 9] = [
     "html",
     "md",
     "csv",
+    "py",
 ];
 
 /// Names of Rust code that look like keys.

@@ -1,27 +1,87 @@
 //! Runs a frozen model on raw images.
 
+mod choice;
 mod convolution;
+mod forms;
 mod grouped;
+mod observed;
 mod pixels;
 mod pool;
 mod slots;
 
-use self::convolution::PreparedConvolution;
+pub use self::choice::{Choice, ChoiceOptions, Timing};
+use self::convolution::{PreparedConvolution, as_convolution};
+use self::forms::{Form, Slot, forms};
 use self::grouped::GroupedConvolution;
-use self::pixels::{PixelTable, Sources};
+pub(crate) use self::observed::ObservedExecutor;
+use self::pixels::{Pixels, Sources};
 use self::pool::Pool;
 use self::slots::{added_buffer, assign_slots};
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
 use crate::graph::{BufferShape, Layer};
-use mlestar_kernels::{MaxPoolShape, activate, global_average_pool, max_pool};
+use crate::int8_model::QuantizedModel;
+use mlestar_kernels::{
+    Level, MaxPoolShape, QuantizedWeights, Values, ValuesMut, activate, convert,
+    global_average_pool_values, max_pool,
+};
 use mlestar_model::Activation;
+use serde::{Deserialize, Serialize};
 
 /// Images per thread that pass through the network together: enough to fill the blocks of small layers, few
 /// enough for the last-level cache. (On two threads, 16 to 128 images per slice are equally fast.)
 const PICTURES_PER_THREAD: usize = 16;
 /// Maximum number of activation values in a slice (64 MiB as `f32`).
 const SLICE_ACTIVATIONS: usize = 1 << 24;
+
+/// The numbers in which an executor multiplies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Precision {
+    /// 32 bits.
+    F32,
+    /// Factors and the values between convolutions are bfloat16, sums are `f32`. Pools, convolutions in groups and
+    /// the linear layer stay `f32`.
+    Bf16,
+    /// The layers of a [`QuantizedModel`] that have integer weights multiply bytes; the others stay `f32`.
+    Int8,
+}
+
+impl Precision {
+    /// Every precision.
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::Int8];
+
+    /// `f32`, `bf16` or `int8`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        }
+    }
+
+    /// Whether this processor has instructions for it. Without them it gives the same results, more slowly than
+    /// `f32`.
+    #[must_use]
+    pub fn is_native(self) -> bool {
+        let level = Level::current();
+        match self {
+            Self::F32 => true,
+            Self::Bf16 => level.has_bfloat16(),
+            Self::Int8 => level.has_byte_products(),
+        }
+    }
+}
+
+/// The numbers of an executor, with the weights that they need.
+#[derive(Debug, Clone, Copy)]
+enum Numbers<'a> {
+    F32,
+    Bf16,
+    Int8(&'a QuantizedModel),
+}
 
 /// A frozen model with its weights laid out for the CPU and reusable scratch memory.
 ///
@@ -40,7 +100,8 @@ const SLICE_ACTIVATIONS: usize = 1 << 24;
 /// # Ok::<(), mlestar_export::ExportError>(())
 /// ```
 pub struct Executor {
-    pixel_table: PixelTable,
+    precision: Precision,
+    pixels: Pixels,
     height: usize,
     width: usize,
     n_classes: usize,
@@ -49,7 +110,16 @@ pub struct Executor {
     steps: Vec<Step>,
     /// Number of values that one image needs in each slot; slot 0 holds the normalised image.
     slot_sizes: Vec<usize>,
-    scratch: Pool<Vec<Vec<f32>>>,
+    slot_forms: Vec<Form>,
+    scratch: Pool<Scratch>,
+}
+
+/// Memory for one call.
+#[derive(Default)]
+struct Scratch {
+    slots: Vec<Slot>,
+    /// Input, residual and output of an operation that knows `f32` only.
+    f32: [Vec<f32>; 3],
 }
 
 struct Step {
@@ -61,6 +131,9 @@ struct Step {
     input_size: usize,
     /// Values of one image.
     output_size: usize,
+    input_form: Form,
+    add_form: Form,
+    output_form: Form,
 }
 
 enum Kernel {
@@ -78,6 +151,7 @@ impl std::fmt::Debug for Executor {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Executor")
+            .field("precision", &self.precision)
             .field("height", &self.height)
             .field("width", &self.width)
             .field("n_classes", &self.n_classes)
@@ -87,10 +161,54 @@ impl std::fmt::Debug for Executor {
 }
 
 impl Executor {
-    /// Lays out the weights of `model`.
+    /// Lays out the weights of `model` in `f32`, for any batch.
     #[must_use]
     pub fn new(model: &FrozenModel) -> Self {
-        let (slots, slot_sizes) = assign_slots(model);
+        Self::with_numbers(model, Numbers::F32, 1)
+    }
+
+    /// Lays out the weights of `model` in `f32` or bfloat16, with the fastest algorithms for batches of `batch`
+    /// images. Other batches are computed with the same algorithms, so that an image's logits have the same bits in
+    /// all of them.
+    ///
+    /// ```
+    /// use mlestar_export::{Executor, Precision};
+    #[doc = include_str!("../doc_model.in")]
+    /// let executor = Executor::with_precision(&model, Precision::Bf16, 128)?;
+    /// assert_eq!(executor.precision(), Precision::Bf16);
+    /// assert!(Executor::with_precision(&model, Precision::Int8, 128).is_err());
+    /// # Ok::<(), mlestar_export::ExportError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::InvalidArgument`] for [`Precision::Int8`], which needs a quantised model: see
+    /// [`Executor::quantized`].
+    pub fn with_precision(
+        model: &FrozenModel,
+        precision: Precision,
+        batch: usize,
+    ) -> Result<Self, ExportError> {
+        match precision {
+            Precision::F32 => Ok(Self::with_numbers(model, Numbers::F32, batch)),
+            Precision::Bf16 => Ok(Self::with_numbers(model, Numbers::Bf16, batch)),
+            Precision::Int8 => Err(ExportError::argument(
+                "precision",
+                "int8 needs a quantised model: give one to `Executor::quantized`",
+            )),
+        }
+    }
+
+    /// Lays out the weights of a quantised model, with the fastest algorithms for batches of `batch` images where
+    /// layers stay `f32`.
+    #[must_use]
+    pub fn quantized(model: &QuantizedModel, batch: usize) -> Self {
+        Self::with_numbers(model.model(), Numbers::Int8(model), batch)
+    }
+
+    fn with_numbers(model: &FrozenModel, numbers: Numbers, batch: usize) -> Self {
+        let forms = forms(model, numbers);
+        let (slots, slot_sizes, slot_forms) = assign_slots(model, &forms);
         let shapes = model.buffer_shapes();
         let steps = model
             .operations()
@@ -98,18 +216,32 @@ impl Executor {
             .enumerate()
             .map(|(index, operation)| {
                 let (input, output) = (shapes[operation.input], shapes[index + 1]);
+                let added = added_buffer(operation);
+                let of_input = Input {
+                    shape: input,
+                    form: forms[operation.input],
+                    batch,
+                };
                 Step {
-                    kernel: prepare(&operation.layer, input),
+                    kernel: prepare(index, &operation.layer, of_input, numbers),
                     input_slot: slots[operation.input],
-                    add_slot: added_buffer(operation).map(|buffer| slots[buffer]),
+                    add_slot: added.map(|buffer| slots[buffer]),
                     output_slot: slots[index + 1],
                     input_size: input.iter().product(),
                     output_size: output.iter().product(),
+                    input_form: forms[operation.input],
+                    add_form: added.map_or(Form::F32, |buffer| forms[buffer]),
+                    output_form: forms[index + 1],
                 }
             })
             .collect();
         Self {
-            pixel_table: PixelTable::new(model.normalization()),
+            precision: match numbers {
+                Numbers::F32 => Precision::F32,
+                Numbers::Bf16 => Precision::Bf16,
+                Numbers::Int8(_) => Precision::Int8,
+            },
+            pixels: Pixels::new(model.normalization(), forms[0]),
             height: model.height(),
             width: model.width(),
             n_classes: model.n_classes(),
@@ -118,8 +250,15 @@ impl Executor {
                 .collect(),
             steps,
             slot_sizes,
+            slot_forms,
             scratch: Pool::new(),
         }
+    }
+
+    /// The numbers in which it multiplies.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Number of classes, the length of a row of logits.
@@ -147,9 +286,11 @@ impl Executor {
                 Kernel::MaxPool(..) | Kernel::AveragePool { .. } => 0,
             })
             .sum();
-        let buffers = self.slice_pictures(n) * self.slot_sizes.iter().sum::<usize>();
+        let sizes = self.slot_sizes.iter().zip(&self.slot_forms);
+        let per_image: usize = sizes.map(|(size, form)| size * form.bytes()).sum();
+        let buffers = self.slice_pictures(n) * per_image;
         let pictures = n * self.height * self.width * 3;
-        weights + (buffers + n * self.n_classes) * size_of::<f32>() + pictures
+        weights + buffers + n * self.n_classes * size_of::<f32>() + pictures
     }
 
     /// Logits, row-major `[n, classes]`, of `n` images of interleaved RGB bytes
@@ -159,30 +300,57 @@ impl Executor {
     ///
     /// [`ExportError::PixelCount`] if the length of `pixels` does not match `n` images.
     pub fn logits(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>, ExportError> {
-        let picture = self.height * self.width * 3;
-        if picture.checked_mul(n) != Some(pixels.len()) {
-            return Err(ExportError::PixelCount {
-                n_pictures: n,
-                height: self.height,
-                width: self.width,
-                expected: picture.saturating_mul(n),
-                found: pixels.len(),
-            });
-        }
+        self.check_pixels(pixels, n)?;
         let mut logits = vec![0.0; n * self.n_classes];
+        self.logits_into(pixels, n, &mut logits)?;
+        Ok(logits)
+    }
+
+    fn check_pixels(&self, pixels: &[u8], n: usize) -> Result<(), ExportError> {
+        let picture = self.height * self.width * 3;
+        if picture.checked_mul(n) == Some(pixels.len()) {
+            return Ok(());
+        }
+        Err(ExportError::PixelCount {
+            n_pictures: n,
+            height: self.height,
+            width: self.width,
+            expected: picture.saturating_mul(n),
+            found: pixels.len(),
+        })
+    }
+
+    /// Like [`logits`](Self::logits), written to `logits`. After a call for as many images it allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`logits`](Self::logits); [`ExportError::InvalidArgument`] if `logits` does not have `n` rows.
+    pub fn logits_into(
+        &self,
+        pixels: &[u8],
+        n: usize,
+        logits: &mut [f32],
+    ) -> Result<(), ExportError> {
+        self.check_pixels(pixels, n)?;
+        if logits.len() != n * self.n_classes {
+            let expected = n * self.n_classes;
+            let reason = format!("{} values, but {expected} are needed", logits.len());
+            return Err(ExportError::argument("logits", reason));
+        }
+        let picture = self.height * self.width * 3;
         let slice = self.slice_pictures(n);
         let slices = logits
             .chunks_mut(slice * self.n_classes)
             .zip(pixels.chunks(slice * picture));
         // Enters the thread pool once instead of once per layer.
         rayon::scope(|_| {
-            let mut slots = self.scratch.take();
+            let mut scratch = self.scratch.take();
             for (logits, pixels) in slices {
-                self.run_slice(pixels, logits, &mut slots);
+                self.run_slice(pixels, logits, &mut scratch);
             }
-            self.scratch.give_back(slots);
+            self.scratch.give_back(scratch);
         });
-        Ok(logits)
+        Ok(())
     }
 
     /// Images per slice, so that `n` images give slices of nearly equal length.
@@ -194,15 +362,15 @@ impl Executor {
         n.div_ceil(slices).max(1)
     }
 
-    /// Runs all views of some images through the network; `slots` is reused memory.
-    fn run_slice(&self, pixels: &[u8], logits: &mut [f32], slots: &mut Vec<Vec<f32>>) {
+    /// Runs all views of some images through the network; `scratch` is reused memory.
+    fn run_slice(&self, pixels: &[u8], logits: &mut [f32], scratch: &mut Scratch) {
         let n = logits.len() / self.n_classes;
-        logits.copy_from_slice(self.run_steps(pixels, None, n, slots));
+        logits.copy_from_slice(self.run_steps(pixels, None, n, scratch));
         if self.other_views.is_empty() {
             return;
         }
         for view in &self.other_views {
-            let results = self.run_steps(pixels, Some(view), n, slots);
+            let results = self.run_steps(pixels, Some(view), n, scratch);
             for (sum, logit) in logits.iter_mut().zip(results) {
                 *sum += logit;
             }
@@ -219,62 +387,166 @@ impl Executor {
         pixels: &[u8],
         view: Option<&Sources>,
         n: usize,
-        slots: &'a mut Vec<Vec<f32>>,
+        scratch: &'a mut Scratch,
     ) -> &'a [f32] {
-        slots.resize_with(self.slot_sizes.len(), Vec::new);
+        let Scratch { slots, f32 } = scratch;
+        if slots.is_empty() {
+            slots.extend(self.slot_forms.iter().map(|form| form.slot()));
+        }
         for (slot, size) in slots.iter_mut().zip(&self.slot_sizes) {
-            // They only grow: filling a shorter one with zeros again would be a waste.
-            slot.resize(slot.len().max(n * size), 0.0);
+            slot.grow(n * size);
         }
-        let input = &mut slots[0][..pixels.len()];
-        match view {
-            Some(view) => self.pixel_table.normalize_view(pixels, view, input),
-            None => self.pixel_table.normalize(pixels, input),
-        }
+        self.pixels.look_up(pixels, view, &mut slots[0]);
         for step in &self.steps {
             // The output's slot is never one that is read: see `assign_slots`.
             let mut memory = std::mem::take(&mut slots[step.output_slot]);
-            let output = &mut memory[..n * step.output_size];
-            let input = &slots[step.input_slot][..n * step.input_size];
-            match &step.kernel {
-                Kernel::Convolution(convolution) => {
-                    let add = step.add_slot.map(|slot| &slots[slot][..output.len()]);
-                    convolution.run(n, input, add, output);
-                }
-                Kernel::Grouped(convolution) => {
-                    let add = step.add_slot.map(|slot| &slots[slot][..output.len()]);
+            let len = n * step.output_size;
+            let input = slots[step.input_slot].values(n * step.input_size, step.input_form);
+            let add = step
+                .add_slot
+                .map(|slot| slots[slot].values(len, step.add_form));
+            let output = memory.values_mut(len, step.output_form);
+            step.kernel.run(n, input, add, output, f32);
+            slots[step.output_slot] = memory;
+        }
+        // A graph ends with its linear layer, so there is a last operation. Nothing reads its buffer, so that is `f32`.
+        let last = self.steps.last().map_or(0, |step| step.output_slot);
+        match &slots[last] {
+            Slot::F32(logits) => &logits[..n * self.n_classes],
+            Slot::Bfloat16(_) | Slot::Bytes(_) => &[],
+        }
+    }
+}
+
+impl FrozenModel {
+    /// Logits, row-major `[n, classes]`, of `n` images of interleaved RGB bytes
+    /// (`[n, height, width, 3]`).
+    ///
+    /// This prepares the weights on every call; use an [`Executor`] for repeated calls.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::PixelCount`] if the length of `pixels` does not match `n` images.
+    pub fn logits(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>, ExportError> {
+        Executor::new(self).logits(pixels, n)
+    }
+}
+
+impl Kernel {
+    /// Computes `output` for `n` images. `scratch` holds `f32` copies where an operation needs them.
+    fn run(
+        &self,
+        n: usize,
+        input: Values,
+        add: Option<Values>,
+        output: ValuesMut,
+        scratch: &mut [Vec<f32>; 3],
+    ) {
+        let [of_input, of_add, of_output] = scratch;
+        match self {
+            Self::Convolution(convolution) => {
+                let input = match convolution.takes(input) {
+                    true => input,
+                    false => Values::F32(as_f32(input, of_input)),
+                };
+                convolution.run_values(n, input, add, output);
+            }
+            Self::Grouped(convolution) => {
+                let add = add.map(|add| as_f32(add, of_add));
+                let input = as_f32(input, of_input);
+                write_f32(output, of_output, |output| {
                     convolution.run(input, add, output);
-                }
-                Kernel::MaxPool(shape, activation) => {
+                });
+            }
+            Self::MaxPool(shape, activation) => {
+                let input = as_f32(input, of_input);
+                write_f32(output, of_output, |output| {
                     #[allow(clippy::expect_used)] // Cut to the sizes of a shape that was checked.
                     max_pool(shape, input, output, None).expect("slices of the shape's lengths");
                     if let Some(activation) = activation {
                         activate(activation.kernel(), output);
                     }
-                }
-                Kernel::AveragePool { channels, pixels } => {
-                    #[allow(clippy::expect_used)] // Both slices are cut to the step's sizes.
-                    global_average_pool(input, *pixels, *channels, output)
-                        .expect("slices of the shapes' lengths");
-                }
+                });
             }
-            slots[step.output_slot] = memory;
+            Self::AveragePool { channels, pixels } => write_f32(output, of_output, |output| {
+                #[allow(clippy::expect_used)] // Both slices are cut to the step's sizes.
+                global_average_pool_values(input, *pixels, *channels, output)
+                    .expect("slices of the shapes' lengths");
+            }),
         }
-        // A graph ends with its linear layer, so there is a last operation.
-        let last = self.steps.last().map_or(0, |step| step.output_slot);
-        &slots[last][..n * self.n_classes]
     }
 }
 
-fn prepare(layer: &Layer, input: BufferShape) -> Kernel {
+/// The values as `f32`; `copy` is memory for them if they have another form.
+fn as_f32<'a>(values: Values<'a>, copy: &'a mut Vec<f32>) -> &'a [f32] {
+    if let Values::F32(values) = values {
+        return values;
+    }
+    copy.resize(copy.len().max(values.len()), 0.0);
+    let copy = &mut copy[..values.len()];
+    #[allow(clippy::expect_used)] // Cut to the same length.
+    convert(values, ValuesMut::F32(copy)).expect("as many values");
+    copy
+}
+
+/// Has `write` fill `output`; `copy` is memory for `f32` values if it has another form.
+fn write_f32(output: ValuesMut, copy: &mut Vec<f32>, write: impl FnOnce(&mut [f32])) {
+    let output = match output {
+        ValuesMut::F32(output) => return write(output),
+        other => other,
+    };
+    let len = output.as_values().len();
+    copy.resize(copy.len().max(len), 0.0);
+    let copy = &mut copy[..len];
+    write(copy);
+    #[allow(clippy::expect_used)] // Cut to the same length.
+    convert(Values::F32(copy), output).expect("as many values");
+}
+
+/// The input of an operation.
+#[derive(Clone, Copy)]
+struct Input {
+    shape: BufferShape,
+    form: Form,
+    /// Images for which algorithms are chosen.
+    batch: usize,
+}
+
+fn prepare(index: usize, layer: &Layer, input: Input, numbers: Numbers) -> Kernel {
+    let Input { shape, form, batch } = input;
     match layer {
         Layer::Convolution(convolution) if convolution.groups > 1 => {
-            Kernel::Grouped(Box::new(GroupedConvolution::new(convolution, input)))
+            Kernel::Grouped(Box::new(GroupedConvolution::new(convolution, shape)))
         }
         Layer::Convolution(convolution) => {
-            Kernel::Convolution(Box::new(PreparedConvolution::new(convolution, input)))
+            let prepared = match (numbers, quantized_weights(index, form, numbers)) {
+                (_, Some((weights, steps))) => {
+                    let weights = QuantizedWeights {
+                        steps: &steps,
+                        ..weights
+                    };
+                    PreparedConvolution::in_int8(convolution, shape, weights)
+                }
+                (Numbers::Bf16, None) => {
+                    PreparedConvolution::in_bf16(convolution, shape, form, batch)
+                }
+                _ => PreparedConvolution::in_f32(convolution, shape, batch),
+            };
+            Kernel::Convolution(Box::new(prepared))
         }
-        Layer::Linear(linear) => Kernel::Convolution(Box::new(PreparedConvolution::linear(linear))),
+        Layer::Linear(linear) => {
+            let prepared = match quantized_weights(index, form, numbers) {
+                Some((weights, steps)) => {
+                    let weights = QuantizedWeights {
+                        steps: &steps,
+                        ..weights
+                    };
+                    PreparedConvolution::in_int8(&as_convolution(linear), shape, weights)
+                }
+                None => PreparedConvolution::linear(linear),
+            };
+            Kernel::Convolution(Box::new(prepared))
+        }
         &Layer::MaxPool {
             window,
             stride,
@@ -282,8 +554,8 @@ fn prepare(layer: &Layer, input: BufferShape) -> Kernel {
             activation,
         } => {
             let shape = MaxPoolShape {
-                input: [input[1], input[2]],
-                channels: input[0],
+                input: [shape[1], shape[2]],
+                channels: shape[0],
                 window,
                 stride,
                 padding,
@@ -291,8 +563,28 @@ fn prepare(layer: &Layer, input: BufferShape) -> Kernel {
             Kernel::MaxPool(shape, activation)
         }
         Layer::GlobalAveragePool => Kernel::AveragePool {
-            channels: input[0],
-            pixels: input[1] * input[2],
+            channels: shape[0],
+            pixels: shape[1] * shape[2],
         },
     }
+}
+
+/// The integer weights of an operation, if it has any, and the value of a step of its sums.
+fn quantized_weights<'a>(
+    index: usize,
+    form: Form,
+    numbers: Numbers<'a>,
+) -> Option<(QuantizedWeights<'a>, Vec<f32>)> {
+    let (Numbers::Int8(model), Form::Bytes(input)) = (numbers, form) else {
+        return None;
+    };
+    let layer = model.layers()[index].as_ref()?;
+    let steps = layer.scales.iter().map(|scale| input.scale * scale);
+    let weights = QuantizedWeights {
+        values: &layer.values,
+        steps: &[],
+        bias: model.bias_steps(index)?,
+        zero_point: input.zero_point,
+    };
+    Some((weights, steps.collect()))
 }

@@ -1,5 +1,6 @@
 //! Assigns the buffers of the graph to memory slots.
 
+use super::forms::Form;
 use crate::frozen::FrozenModel;
 use crate::graph::{Layer, Operation};
 
@@ -10,9 +11,14 @@ pub(super) fn added_buffer(operation: &Operation) -> Option<usize> {
     }
 }
 
-/// Assigns every buffer a slot of memory; a slot is reused after its buffer has been read for the last time.
-/// The output of an operation never shares a slot with its inputs.
-pub(super) fn assign_slots(model: &FrozenModel) -> (Vec<usize>, Vec<usize>) {
+/// Assigns every buffer a slot of memory; a slot is reused by buffers of its form after its buffer has been read for
+/// the last time. The output of an operation never shares a slot with its inputs.
+///
+/// Returns the slot of each buffer, the values of an image in each slot, and the form of each slot.
+pub(super) fn assign_slots(
+    model: &FrozenModel,
+    forms: &[Form],
+) -> (Vec<usize>, Vec<usize>, Vec<Form>) {
     let shapes = model.buffer_shapes();
     let mut last_read = vec![0; shapes.len()];
     for (index, operation) in model.operations().iter().enumerate() {
@@ -31,6 +37,7 @@ pub(super) fn assign_slots(model: &FrozenModel) -> (Vec<usize>, Vec<usize>) {
         // ones, the one with the closest size is used.
         let free = (0..holders.len())
             .filter(|&slot| last_read[holders[slot]] < index)
+            .filter(|&slot| forms[holders[slot]].shares_memory_with(forms[buffer]))
             .min_by_key(|&slot| slot_sizes[slot].abs_diff(size(buffer)));
         let slot = free.unwrap_or(holders.len());
         if slot == holders.len() {
@@ -42,5 +49,6 @@ pub(super) fn assign_slots(model: &FrozenModel) -> (Vec<usize>, Vec<usize>) {
         }
         slots.push(slot);
     }
-    (slots, slot_sizes)
+    let slot_forms = holders.iter().map(|&buffer| forms[buffer]).collect();
+    (slots, slot_sizes, slot_forms)
 }

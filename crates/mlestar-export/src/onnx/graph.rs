@@ -2,7 +2,9 @@
 
 use mlestar_model::{Activation, Views};
 
-use super::proto::{Attribute, BOOL, Dimension, FLOAT, Graph, Node, Tensor, UINT8, ValueInfo};
+use super::proto::{
+    self, Attribute, BOOL, Dimension, FLOAT, Graph, Node, Tensor, UINT8, ValueInfo,
+};
 use crate::frozen::FrozenModel;
 use crate::graph::{BufferShape, Convolution, Layer, Linear, Operation};
 
@@ -461,7 +463,7 @@ fn add_weights(
     names
 }
 
-fn node(name: &str, operator: &str, inputs: &[&str], output: &str) -> Node {
+pub(super) fn node(name: &str, operator: &str, inputs: &[&str], output: &str) -> Node {
     Node {
         name: name.to_owned(),
         operator: operator.to_owned(),
@@ -475,8 +477,7 @@ fn tensor(name: &str, shape: &[usize], values: &[f32]) -> Tensor {
     Tensor {
         name: name.to_owned(),
         dimensions: shape.iter().map(|&side| to_int(side)).collect(),
-        values: values.to_vec(),
-        integers: Vec::new(),
+        values: proto::Values::Float(values.to_vec()),
     }
 }
 
@@ -484,8 +485,7 @@ fn integers(name: &str, values: &[i64]) -> Tensor {
     Tensor {
         name: name.to_owned(),
         dimensions: vec![to_int(values.len())],
-        values: Vec::new(),
-        integers: values.to_vec(),
+        values: proto::Values::Int64(values.to_vec()),
     }
 }
 
@@ -502,6 +502,6 @@ fn info(name: &str, element_type: i64, shape: &[usize], doc_string: &str) -> Val
 }
 
 /// Sizes in a checked model are far below 2^63.
-fn to_int(size: usize) -> i64 {
+pub(super) fn to_int(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }

@@ -8,6 +8,8 @@ use super::wire::{Reader, Value, Writer};
 /// `TensorProto.DataType`.
 pub(super) const FLOAT: i64 = 1;
 pub(super) const UINT8: i64 = 2;
+const INT8: i64 = 3;
+const INT32: i64 = 6;
 const INT64: i64 = 7;
 pub(super) const BOOL: i64 = 9;
 
@@ -54,13 +56,87 @@ pub(super) enum Attribute {
     Ints(Vec<i64>),
 }
 
-/// A tensor of `f32`, or of `i64` if `integers` is not empty.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Tensor {
     pub name: String,
     pub dimensions: Vec<i64>,
-    pub values: Vec<f32>,
-    pub integers: Vec<i64>,
+    pub values: Values,
+}
+
+impl Tensor {
+    /// The values of a tensor of `f32`; none of another one.
+    pub(super) fn floats(&self) -> &[f32] {
+        match &self.values {
+            Values::Float(values) => values,
+            _ => &[],
+        }
+    }
+}
+
+/// The values of a tensor, in row-major order.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Values {
+    Float(Vec<f32>),
+    Uint8(Vec<u8>),
+    Int8(Vec<i8>),
+    Int32(Vec<i32>),
+    Int64(Vec<i64>),
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self::Float(Vec::new())
+    }
+}
+
+impl Values {
+    fn element_type(&self) -> i64 {
+        match self {
+            Self::Float(_) => FLOAT,
+            Self::Uint8(_) => UINT8,
+            Self::Int8(_) => INT8,
+            Self::Int32(_) => INT32,
+            Self::Int64(_) => INT64,
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Float(values) => values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+            Self::Uint8(values) => values.clone(),
+            Self::Int8(values) => values.iter().map(|value| value.cast_unsigned()).collect(),
+            Self::Int32(values) => values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+            Self::Int64(values) => values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        }
+    }
+
+    /// The values of this type and the size of one in bytes; bytes that do not fill a value are left out.
+    fn read(element_type: i64, bytes: &[u8]) -> Option<(Self, usize)> {
+        Some(match element_type {
+            FLOAT => (Self::Float(crate::bytes::floats(bytes)), 4),
+            UINT8 => (Self::Uint8(bytes.to_vec()), 1),
+            INT8 => {
+                let values = bytes.iter().map(|byte| byte.cast_signed());
+                (Self::Int8(values.collect()), 1)
+            }
+            INT32 => {
+                let (values, _) = bytes.as_chunks::<4>();
+                let values = values.iter().map(|&value| i32::from_le_bytes(value));
+                (Self::Int32(values.collect()), 4)
+            }
+            INT64 => (Self::Int64(crate::bytes::integers(bytes)), 8),
+            _ => return None,
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -152,20 +228,9 @@ fn encode_tensor(writer: &mut Writer, tensor: &Tensor) {
     for &dimension in &tensor.dimensions {
         writer.int(1, dimension);
     }
-    let is_float = tensor.integers.is_empty();
-    writer.int(2, if is_float { FLOAT } else { INT64 });
+    writer.int(2, tensor.values.element_type());
     writer.string(8, &tensor.name);
-    let raw: Vec<u8> = match is_float {
-        true => {
-            let values = tensor.values.iter();
-            values.flat_map(|value| value.to_le_bytes()).collect()
-        }
-        false => {
-            let integers = tensor.integers.iter();
-            integers.flat_map(|value| value.to_le_bytes()).collect()
-        }
-    };
-    writer.bytes(9, &raw);
+    writer.bytes(9, &tensor.values.bytes());
 }
 
 fn encode_value_info(writer: &mut Writer, info: &ValueInfo) {
@@ -328,15 +393,11 @@ fn decode_tensor(bytes: &[u8]) -> Result<Tensor, String> {
         }
         Ok(true)
     })?;
-    let size = match element_type {
-        FLOAT => 4,
-        INT64 => 8,
-        _ => {
-            return Err(format!(
-                "tensor {:?} has data type {element_type}, not 1 (float) or 7 (int64)",
-                tensor.name
-            ));
-        }
+    let Some((values, size)) = Values::read(element_type, raw) else {
+        return Err(format!(
+            "tensor {:?} has data type {element_type}, not 1 (float), 2 (uint8), 3 (int8), 6 (int32) or 7 (int64)",
+            tensor.name
+        ));
     };
     let elements = tensor
         .dimensions
@@ -352,10 +413,7 @@ fn decode_tensor(bytes: &[u8]) -> Result<Tensor, String> {
             raw.len()
         ));
     }
-    match element_type {
-        FLOAT => tensor.values = crate::bytes::floats(raw),
-        _ => tensor.integers = crate::bytes::integers(raw),
-    }
+    tensor.values = values;
     Ok(tensor)
 }
 

@@ -17,10 +17,18 @@ use crate::graph::{Convolution, Layer, LayerWeights, Linear, Operation, PixelNor
 /// The nodes are read leniently. Then the result is converted to a graph again and must equal the input, so
 /// that nothing in the file is ignored.
 pub(super) fn model_of(read: &Model) -> Result<FrozenModel, String> {
+    let model = described_by(read, &read.graph)?;
+    match difference(&graph_of(&model), &read.graph) {
+        None => Ok(model),
+        Some(place) => Err(format!("{place} is not what mlestar-export writes")),
+    }
+}
+
+/// The model that the nodes of `graph` describe, read leniently; `read` has the metadata.
+pub(super) fn described_by(read: &Model, graph: &Graph) -> Result<FrozenModel, String> {
     let classes = classes_of(read)?;
-    let [height, width] = picture_size(&read.graph)?;
-    let mut tensors: HashMap<&str, &Tensor> = read
-        .graph
+    let [height, width] = picture_size(graph)?;
+    let mut tensors: HashMap<&str, &Tensor> = graph
         .initializers
         .iter()
         .map(|tensor| (tensor.name.as_str(), tensor))
@@ -29,14 +37,14 @@ pub(super) fn model_of(read: &Model) -> Result<FrozenModel, String> {
         let values = tensors
             .get(name)
             .ok_or_else(|| format!("initializer {name:?} is missing"))?;
-        <[f32; 3]>::try_from(values.values.as_slice())
+        <[f32; 3]>::try_from(values.floats())
             .map_err(|_| format!("initializer {name:?} does not have 3 values"))
     };
     let normalization = PixelNormalization {
         mean: channels(MEAN)?,
         std: channels(STD)?,
     };
-    let number = |name: &str| match tensors.get(name).map(|tensor| tensor.values.as_slice()) {
+    let number = |name: &str| match tensors.get(name).map(|tensor| tensor.floats()) {
         Some(&[value]) => Some(value),
         _ => None,
     };
@@ -45,24 +53,15 @@ pub(super) fn model_of(read: &Model) -> Result<FrozenModel, String> {
             .ok_or_else(|| format!("there is no number {TEMPERATURE:?}"))?,
         familiarity_limit: number(FAMILIARITY_LIMIT),
     };
-    let operations = operations_of(&read.graph, &mut tensors)?;
-    let has = |operator: &str| {
-        read.graph
-            .nodes
-            .iter()
-            .any(|node| node.operator == operator)
-    };
+    let operations = operations_of(graph, &mut tensors)?;
+    let has = |operator: &str| graph.nodes.iter().any(|node| node.operator == operator);
     let views = Views {
         mirrored: has(MIRROR),
         shifted: has(SHIFT),
     };
-    let model = FrozenModel::new(classes, normalization, height, width, operations)
+    FrozenModel::new(classes, normalization, height, width, operations)
         .and_then(|model| model.with_views(views).with_confidence(confidence))
-        .map_err(|error| error.to_string())?;
-    match difference(&graph_of(&model), &read.graph) {
-        None => Ok(model),
-        Some(place) => Err(format!("{place} is not what mlestar-export writes")),
-    }
+        .map_err(|error| error.to_string())
 }
 
 fn classes_of(model: &Model) -> Result<Vec<String>, String> {
@@ -274,11 +273,11 @@ fn weights_of<const N: usize>(
             node.name
         )
     })?;
-    Ok((shape, weight.values.clone(), bias.values.clone()))
+    Ok((shape, weight.floats().to_vec(), bias.floats().to_vec()))
 }
 
 /// The first part in which two graphs differ.
-fn difference(expected: &Graph, found: &Graph) -> Option<String> {
+pub(super) fn difference(expected: &Graph, found: &Graph) -> Option<String> {
     fn first<T: PartialEq>(
         kind: &str,
         expected: &[T],

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use mlestar_artifact::{ArtifactError, write_atomically};
+use mlestar_artifact::write_atomically;
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
@@ -26,14 +26,26 @@ const MOST_FILES: usize = 10_000;
 /// [`ExportError::Artifact`] if the manifest is missing or invalid or `to` cannot be written, [`ExportError::Read`] if
 /// a file of the package cannot be read.
 pub fn pack(dir: &Path, to: &Path) -> Result<(), ExportError> {
+    Ok(write_atomically(to, &packed(dir)?)?)
+}
+
+/// Whether the file `archive` is the package in the folder `dir`, packed by [`pack`].
+///
+/// # Errors
+///
+/// As for [`pack`]; [`ExportError::Read`] if the file cannot be read.
+pub fn holds(archive: &Path, dir: &Path) -> Result<bool, ExportError> {
+    Ok(read_file(archive)? == packed(dir)?)
+}
+
+/// The bytes of the packed package.
+fn packed(dir: &Path) -> Result<Vec<u8>, ExportError> {
     let manifest = read_manifest(dir)?;
     let mut names = vec![MANIFEST_FILE.to_owned()];
     names.extend(manifest.files.into_iter().map(|file| file.name));
-    let write_error = |source| {
-        ExportError::from(ArtifactError::Write {
-            path: to.to_owned(),
-            source,
-        })
+    let write_error = |source| ExportError::Read {
+        path: dir.to_owned(),
+        source,
     };
     let mut archive = tar::Builder::new(Vec::new());
     for name in &names {
@@ -47,8 +59,7 @@ pub fn pack(dir: &Path, to: &Path) -> Result<(), ExportError> {
             .map_err(write_error)?;
     }
     let plain = archive.into_inner().map_err(write_error)?;
-    let packed = compress_to_vec(plain.as_slice(), CompressionLevel::Fastest);
-    Ok(write_atomically(to, &packed)?)
+    Ok(compress_to_vec(plain.as_slice(), CompressionLevel::Fastest))
 }
 
 /// Unpacks a packed package into the folder `dir`, which is created if it is missing. It does not check hashes:

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::golden::GoldenImage;
 use super::training_data::TrainingData;
 use crate::confidence::Confidence;
+use crate::executor::Precision;
 use crate::graph::PixelNormalization;
+use crate::quantize::QuantizationFigures;
 
 /// The description of a package: the content of `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +42,8 @@ pub struct Manifest {
     pub golden: Vec<GoldenImage>,
     /// What the model was trained on, to compare the images of today with; `None` if the caller did not say.
     pub training_data: Option<TrainingData>,
+    /// The precisions besides `f32` that were compared with it on the test split.
+    pub precisions: Vec<PrecisionRecord>,
     /// What the model achieved.
     pub metrics: Vec<MetricRecord>,
     /// The origin of the model, as given to the exporter: run, data, code version ...
@@ -62,6 +66,18 @@ pub struct Calibration {
     pub temperature: TemperatureFit,
     /// The share of images of the classes that may be called "none of these", 0-1.
     pub false_alarm_rate: f64,
+}
+
+/// How a precision besides `f32` compares with it on the test split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrecisionRecord {
+    /// The precision.
+    pub precision: Precision,
+    /// The comparison.
+    pub figures: QuantizationFigures,
+    /// Whether it keeps enough of the accuracy to be chosen by [`Predictor::open_fastest`](crate::Predictor::open_fastest).
+    pub is_allowed: bool,
 }
 
 /// A figure of the model on the test split.

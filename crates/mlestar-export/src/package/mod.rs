@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `model.safetensors` | folded weights, operations, classes, normalisation: what [`Predictor`] runs |
 //! | `model.onnx` | the same model for any ONNX runtime |
+//! | `model.int8.onnx` | the model in int8 (QDQ form), if the exporter quantised it |
+//! | `model.py` | code that loads `model.safetensors` into PyTorch |
 //! | `manifest.json` | [`Manifest`]: input and output contract, hashes and sizes of the files, provenance |
 //! | `golden/` | images whose recorded predictions every copy must reproduce |
 //! | others | documents and files for deployment, as the exporter added them ([`add_files`]) |
@@ -26,9 +28,9 @@ mod write;
 pub use golden::{GOLDEN_TOLERANCE, GoldenImage, GoldenInput, GoldenResult};
 pub use manifest::{
     Calibration, FileRole, GateRecord, InputContract, Manifest, MetricRecord, OutputContract,
-    PackageFile,
+    PackageFile, PrecisionRecord,
 };
-pub use read::{open, read_manifest};
+pub use read::{open, open_quantized, read_manifest};
 pub use training_data::{Histogram, ImageStatistics, TrainingData};
 pub use verification::{Verification, verify};
 pub use write::{AddedFile, Contents, add_files, record_gates, write_package};
@@ -37,6 +39,10 @@ pub use write::{AddedFile, Contents, add_files, record_gates, write_package};
 pub const SAFETENSORS_FILE: &str = "model.safetensors";
 /// File name of the ONNX model in a package.
 pub const ONNX_FILE: &str = "model.onnx";
+/// File name of the int8 model in a package.
+pub const INT8_FILE: &str = "model.int8.onnx";
+/// File name of the PyTorch code in a package.
+pub const TORCH_FILE: &str = "model.py";
 /// File name of the manifest in a package.
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// Folder of the golden images in a package.

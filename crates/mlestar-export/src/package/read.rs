@@ -7,12 +7,14 @@ use mlestar_image::Preparation;
 
 use super::manifest::{FileRole, Manifest, PackageFile, sha256};
 use super::write::manifest_of;
-use super::{MANIFEST_FILE, SAFETENSORS_FILE};
+use super::{INT8_FILE, MANIFEST_FILE, SAFETENSORS_FILE};
 use crate::bytes::read_file;
 use crate::error::ExportError;
+use crate::executor::{Choice, ChoiceOptions, Executor, Precision};
 use crate::frozen::FrozenModel;
+use crate::int8_model::QuantizedModel;
 use crate::predictor::Predictor;
-use crate::safetensors_file;
+use crate::{onnx, safetensors_file};
 
 /// Reads the manifest of the package in the folder `dir`, without its other files.
 ///
@@ -34,7 +36,74 @@ pub fn open(dir: &Path) -> Result<(FrozenModel, Manifest), ExportError> {
     open_with(dir, |file| file.role == FileRole::Model)
 }
 
+/// Reads the int8 model of the package in the folder `dir`; `None` if it has none.
+///
+/// # Errors
+///
+/// As for [`open`]; [`ExportError::Malformed`] if the file is not an int8 model that this crate wrote.
+pub fn open_quantized(dir: &Path) -> Result<Option<QuantizedModel>, ExportError> {
+    let manifest = read_manifest(dir)?;
+    let Some(file) = manifest.files.iter().find(|file| file.name == INT8_FILE) else {
+        return Ok(None);
+    };
+    let content = read_checked(dir, file, Hashes::Fast)?;
+    onnx::quantized_from_bytes(&content)
+        .map(Some)
+        .map_err(|reason| ExportError::malformed(&dir.join(INT8_FILE), reason))
+}
+
 impl Predictor {
+    /// Opens a package with the fastest precision on this machine ([`Predictor::fastest`]), of those that `options` and
+    /// the package allow: `f32`, and the precisions that kept enough of the accuracy when the package was made.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`] and [`Predictor::fastest`].
+    pub fn open_fastest(
+        dir: &Path,
+        options: &ChoiceOptions,
+    ) -> Result<(Self, Choice), ExportError> {
+        let (model, manifest) = open_with(dir, |_| false)?;
+        let is_allowed = |precision: &Precision| {
+            *precision == Precision::F32
+                || (manifest.precisions.iter())
+                    .any(|record| record.precision == *precision && record.is_allowed)
+        };
+        let options = ChoiceOptions {
+            precisions: (options.precisions.iter().copied())
+                .filter(is_allowed)
+                .collect(),
+            ..options.clone()
+        };
+        let quantized = match options.precisions.contains(&Precision::Int8) {
+            true => open_quantized(dir)?,
+            false => None,
+        };
+        let (predictor, choice) = Self::fastest(model, quantized.as_ref(), &options)?;
+        Ok((predictor.with_preparation(manifest.preparation), choice))
+    }
+
+    /// Opens a package in this precision, with the fastest algorithms for batches of `batch` images, whether the package
+    /// allows the precision or not.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`]; [`ExportError::InvalidArgument`] for int8 if the package has no such model.
+    pub fn open_in(dir: &Path, precision: Precision, batch: usize) -> Result<Self, ExportError> {
+        let (model, manifest) = open_with(dir, |_| false)?;
+        let executor = match precision {
+            Precision::Int8 => match open_quantized(dir)? {
+                Some(quantized) => Executor::quantized(&quantized, batch),
+                None => {
+                    let reason = format!("int8, but {} has no {INT8_FILE}", dir.display());
+                    return Err(ExportError::argument("precision", reason));
+                }
+            },
+            _ => Executor::with_precision(&model, precision, batch)?,
+        };
+        Ok(Self::with_executor(model, executor).with_preparation(manifest.preparation))
+    }
+
     /// Opens a package that [`write_package`](super::write_package) wrote, and checks the file that it uses.
     ///
     /// ```
@@ -173,6 +242,7 @@ fn contradiction(model: &FrozenModel, manifest: &Manifest) -> Option<(String, St
         files: manifest.files.clone(),
         golden: manifest.golden.clone(),
         calibration: manifest.calibration,
+        precisions: manifest.precisions.clone(),
         training_data: manifest.training_data.clone(),
         metrics: manifest.metrics.clone(),
         provenance: manifest.provenance.clone(),

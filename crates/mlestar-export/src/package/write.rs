@@ -9,16 +9,18 @@ use mlestar_image::Preparation;
 use super::golden::{GOLDEN_TOLERANCE, GoldenImage, GoldenInput};
 use super::manifest::{
     Calibration, FileRole, GateRecord, InputContract, Manifest, MetricRecord, OutputContract,
-    PackageFile,
+    PackageFile, PrecisionRecord,
 };
 use super::read::file_path;
 use super::training_data::TrainingData;
-use super::{GOLDEN_FOLDER, MANIFEST_FILE, ONNX_FILE, SAFETENSORS_FILE};
+use super::{GOLDEN_FOLDER, INT8_FILE, MANIFEST_FILE, ONNX_FILE, SAFETENSORS_FILE, TORCH_FILE};
 use crate::confidence::familiarity;
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
+use crate::int8_model::QuantizedModel;
 use crate::predictor::Predictor;
-use crate::{onnx, safetensors_file};
+use crate::quantize::is_quantization_of;
+use crate::{onnx, safetensors_file, torch};
 
 /// A golden image decides nothing if another machine's rounding could change its class. So its margins are at least
 /// this many times the tolerance.
@@ -31,6 +33,10 @@ pub struct Contents {
     pub golden: Vec<GoldenInput>,
     /// How temperature and limit were chosen.
     pub calibration: Option<Calibration>,
+    /// The model in int8.
+    pub quantized: Option<QuantizedModel>,
+    /// How other precisions compare with `f32`.
+    pub precisions: Vec<PrecisionRecord>,
     /// What the model was trained on.
     pub training_data: Option<TrainingData>,
     /// What the model achieved.
@@ -80,6 +86,18 @@ pub fn write_package(
             content: onnx::to_bytes(model),
         },
     ];
+    files.push(AddedFile {
+        name: TORCH_FILE.to_owned(),
+        role: FileRole::Model,
+        content: torch::source(model).into_bytes(),
+    });
+    if let Some(quantized) = &contents.quantized {
+        files.push(AddedFile {
+            name: INT8_FILE.to_owned(),
+            role: FileRole::Model,
+            content: onnx::quantized_to_bytes(quantized),
+        });
+    }
     let predictor = Predictor::new(model.clone()).with_preparation(*preparation);
     let mut golden = Vec::new();
     for input in &contents.golden {
@@ -99,6 +117,7 @@ pub fn write_package(
         files: write_files(dir, &files)?,
         golden,
         calibration: contents.calibration,
+        precisions: contents.precisions.clone(),
         training_data: contents.training_data.clone(),
         metrics: contents.metrics.clone(),
         provenance: contents.provenance.clone(),
@@ -159,6 +178,14 @@ fn check(
                 model.height(),
                 model.width()
             ),
+        ));
+    }
+    if let Some(quantized) = &contents.quantized
+        && !is_quantization_of(quantized, model)
+    {
+        return Err(ExportError::argument(
+            "quantised model",
+            "it is not a quantisation of the model",
         ));
     }
     if let Some(data) = &contents.training_data {
@@ -254,6 +281,7 @@ pub(super) fn manifest_of(model: &FrozenModel, preparation: &Preparation) -> Man
         multiply_adds_per_image: model.multiply_adds(),
         files: Vec::new(),
         golden: Vec::new(),
+        precisions: Vec::new(),
         training_data: None,
         metrics: Vec::new(),
         provenance: BTreeMap::new(),

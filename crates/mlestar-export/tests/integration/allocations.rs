@@ -1,14 +1,15 @@
-//! After its first run, the executor allocates no heap memory except for its results.
+//! After its first run, the executor allocates no heap memory except for its results, in any precision.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use mlestar_export::{Executor, FrozenModel};
+use mlestar_export::{Executor, FrozenModel, Precision};
 use mlestar_model::ModelConfig;
 
 use crate::models::{
     AVERAGES, MEAN, STD, class_names, pooled_frozen, random_pictures, small_frozen, trained_like,
 };
+use crate::precisions::quantized;
 
 /// Counts the allocations of each thread.
 struct Counting;
@@ -46,16 +47,25 @@ fn a_second_call_allocates_its_result_alone() {
         .unwrap();
     let averaging = small_frozen(1).with_views(AVERAGES[2]);
     for model in [small_frozen(1), pooled_frozen(1), averaging, small] {
-        let executor = Executor::new(&model);
+        let executors = [
+            Executor::new(&model),
+            Executor::with_precision(&model, Precision::Bf16, 1).unwrap(),
+            Executor::quantized(&quantized(&model, &[]), 1),
+        ];
         let pictures = random_pictures(1, 40, model.height(), model.width());
         let one = &pictures[..pictures.len() / 40];
-        pool.install(|| {
-            executor.logits(&pictures, 40).unwrap();
-            executor.logits(one, 1).unwrap();
-            let before = ALLOCATIONS.get();
-            executor.logits(&pictures, 40).unwrap();
-            executor.logits(one, 1).unwrap();
-            assert_eq!(ALLOCATIONS.get() - before, 2);
-        });
+        let mut logits = vec![0.0; 40 * model.n_classes()];
+        for executor in executors {
+            pool.install(|| {
+                executor.logits(&pictures, 40).unwrap();
+                executor.logits(one, 1).unwrap();
+                let before = ALLOCATIONS.get();
+                executor.logits(&pictures, 40).unwrap();
+                executor.logits(one, 1).unwrap();
+                assert_eq!(ALLOCATIONS.get() - before, 2, "{executor:?}");
+                executor.logits_into(&pictures, 40, &mut logits).unwrap();
+                assert_eq!(ALLOCATIONS.get() - before, 2, "{executor:?}");
+            });
+        }
     }
 }

@@ -3,7 +3,7 @@
 use mlestar_export::{FrozenModel, onnx, safetensors_file};
 use proptest::prelude::*;
 
-use crate::models::{AVERAGES, pooled_frozen, small_frozen};
+use crate::models::{AVERAGES, pooled_frozen, quantized, small_frozen};
 
 type Reader = fn(&[u8]) -> Result<FrozenModel, String>;
 
@@ -17,7 +17,7 @@ struct Case {
 /// Plain convolutions with ReLU, and max pools with SiLU and averages over views, in each format.
 fn cases() -> Vec<Case> {
     let models = [small_frozen(1), pooled_frozen(1).with_views(AVERAGES[2])];
-    let both = models.into_iter().flat_map(|model| {
+    let all = models.into_iter().flat_map(|model| {
         let onnx = Case {
             bytes: onnx::to_bytes(&model),
             model: model.clone(),
@@ -28,9 +28,15 @@ fn cases() -> Vec<Case> {
             model,
             read: safetensors_file::from_bytes,
         };
-        [onnx, safetensors]
+        let quantized = quantized(&onnx.model);
+        let int8 = Case {
+            bytes: onnx::quantized_to_bytes(&quantized),
+            model: quantized.model().clone(),
+            read: |bytes| onnx::quantized_from_bytes(bytes).map(|found| found.model().clone()),
+        };
+        [onnx, safetensors, int8]
     });
-    both.collect()
+    all.collect()
 }
 
 #[test]
@@ -143,6 +149,19 @@ fn an_onnx_graph_that_computes_something_else_is_refused() {
     let bytes = onnx::to_bytes(&small_frozen(1));
     for (from, to) in [("Relu", "Tanh"), ("Softmax", "Sigmoid"), ("Cast", "Ceil")] {
         let error = onnx::from_bytes(&replaced(&bytes, from, to)).unwrap_err();
+        assert!(!error.is_empty());
+    }
+}
+
+#[test]
+fn a_quantised_graph_that_computes_something_else_is_refused() {
+    let bytes = onnx::quantized_to_bytes(&quantized(&small_frozen(1)));
+    for (from, to) in [
+        ("QuantizeLinear", "QuantizeRandom"),
+        ("head.bias.scale", "stem.bias.scale"),
+        ("pool.output.dq", "stem.output.dq"),
+    ] {
+        let error = onnx::quantized_from_bytes(&replaced(&bytes, from, to)).unwrap_err();
         assert!(!error.is_empty());
     }
 }

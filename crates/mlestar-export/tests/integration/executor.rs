@@ -307,7 +307,7 @@ fn slices_of_a_large_batch_give_the_same_bits() {
     assert_eq!(bits(&together), bits(&alone));
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
+pub fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 

@@ -58,7 +58,7 @@ fn a_package_proves_itself() {
     assert!(!manifest.golden.is_empty());
     let verification = package::verify(folder.path()).unwrap();
     assert!(verification.reproduces(), "{verification:?}");
-    assert_eq!(verification.files, 2 + manifest.golden.len());
+    assert_eq!(verification.files, 3 + manifest.golden.len());
     assert!(verification.unknown_files.is_empty());
     assert!(
         verification

@@ -13,4 +13,7 @@ mod models;
 mod new_architectures;
 mod onnx_runtime;
 mod packages;
+mod precisions;
+mod quantization;
 mod round_trips;
+mod torch;

@@ -1,6 +1,9 @@
 //! Models and images shared by the tests.
 
 use burn::tensor::{Device, Tensor};
+use mlestar_export::quantize::{
+    LabelledImages, Quantization, QuantizationOptions, QuantizedModel, quantize,
+};
 use mlestar_export::{Convolution, FrozenModel, Layer, Linear, Operation, PixelNormalization};
 use mlestar_model::{
     Activation, Architecture, ImageClassifier, ModelConfig, ModelSpec, NamedTensor, Network, Views,
@@ -32,6 +35,22 @@ pub fn random_pictures(seed: u64, n: usize, height: usize, width: usize) -> Vec<
     (0..n * height * width * 3)
         .map(|_| stream.below(256) as u8)
         .collect()
+}
+
+/// Images of four coloured quarters each, which differ more than noise does.
+pub fn quartered_pictures(seed: u64, n: usize, height: usize, width: usize) -> Vec<u8> {
+    let mut stream = Stream::new(seed, "quartered pictures", 0, 0);
+    let mut pictures = Vec::with_capacity(n * height * width * 3);
+    for _ in 0..n {
+        let colours: [[u8; 3]; 4] =
+            std::array::from_fn(|_| [0; 3].map(|_: u8| stream.below(256) as u8));
+        for row in 0..height {
+            for column in 0..width {
+                pictures.extend(colours[2 * row / height * 2 + 2 * column / width]);
+            }
+        }
+    }
+    pictures
 }
 
 pub fn convolution(
@@ -176,6 +195,45 @@ pub fn pooled_frozen(seed: u64) -> FrozenModel {
         std: STD,
     };
     FrozenModel::new(class_names(4), normalization, 13, 15, operations).unwrap()
+}
+
+/// The class that the model itself predicts for each image.
+pub fn own_labels(model: &FrozenModel, pictures: &[u8], n: usize) -> Vec<u32> {
+    let logits = model.logits(pictures, n).unwrap();
+    let largest = |row: &[f32]| {
+        let mut best = 0;
+        for (index, logit) in row.iter().enumerate() {
+            if *logit > row[best] {
+                best = index;
+            }
+        }
+        best as u32
+    };
+    logits
+        .chunks_exact(model.n_classes())
+        .map(largest)
+        .collect()
+}
+
+/// The model quantised on coloured images, which are labelled as the model itself predicts.
+pub fn quantization(model: &FrozenModel, options: &QuantizationOptions) -> Quantization {
+    let n = 24;
+    let pictures = quartered_pictures(77, n, model.height(), model.width());
+    let labels = own_labels(model, &pictures, n);
+    let validation = LabelledImages {
+        pixels: &pictures,
+        labels: &labels,
+    };
+    quantize(model, &pictures, validation, options).unwrap()
+}
+
+/// The model with all layers in int8 that can be.
+pub fn quantized(model: &FrozenModel) -> QuantizedModel {
+    let options = QuantizationOptions {
+        min_accuracy_kept: 0.0,
+        ..QuantizationOptions::default()
+    };
+    quantization(model, &options).model
 }
 
 /// A plain CNN with two blocks in its last stage.

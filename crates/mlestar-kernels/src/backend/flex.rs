@@ -9,7 +9,7 @@ use burn_flex::FlexTensor;
 use super::{Conv2dOptions, KernelBackend, Windows, storage};
 use crate::{
     Activated, Activation, Algorithm, ChannelStatistics, Conv2dShape, Epilogue, KernelError, Level,
-    MaxPoolShape, Precision, batch_norm_backward, batch_norm_forward, channel_statistics,
+    MaxPoolShape, Precision, Values, batch_norm_backward, batch_norm_forward, channel_statistics,
     conv2d_input_gradient_with, conv2d_weight_gradient_with, conv2d_with, global_average_pool,
     global_average_pool_backward, max_pool_backward, memory::Buffer,
 };
@@ -125,7 +125,9 @@ pub(super) fn conv2d_fused(
     let shape = convolution_shape(&input, &weight, options);
     let epilogue = Epilogue {
         bias: Some(values(&bias)),
-        residual: residual.as_ref().map(values),
+        residual: residual
+            .as_ref()
+            .map(|residual| Values::F32(values(residual))),
         activation,
     };
     conv2d(&shape, options.precision, &input, &weight, epilogue)

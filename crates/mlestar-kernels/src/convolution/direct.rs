@@ -1,23 +1,24 @@
 //! Convolution as a product of gathered rows: any kernel, stride, padding and dilation, forward and
 //! for the gradient of the input.
 
-use std::ops::Range;
+use std::{marker::PhantomData, ops::Range};
 
 use rayon::prelude::*;
 
 use super::{
-    Conv2dShape, Epilogue,
+    Conv2dShape,
     patch::{Patches, Places},
     weights::WeightView,
 };
 use crate::{
     matrix::{
-        Single, TILE_ROWS,
-        rows::{self, Finish, Panels, Residual, Rows},
+        Factors, TILE_ROWS,
+        rows::{self, Finish, Panels, Rows},
         tile_width,
     },
-    memory::{Buffer, Scratch, ScratchLoan, Shared},
+    memory::{Buffer, Plain, Scratch, ScratchLoan, cast_mut},
     simd::{Operation, Simd},
+    values::Target,
 };
 
 /// Pixels that are computed together: their sources stay in the second-level cache.
@@ -50,7 +51,8 @@ struct Phase {
 
 /// A convolution, or the gradient of its input, with packed weights.
 #[derive(Debug)]
-pub(crate) struct Direct {
+pub(crate) struct Direct<F: Factors> {
+    factors: PhantomData<F>,
     /// Height and width of the source.
     source: [usize; 2],
     /// Height and width of the result.
@@ -60,15 +62,20 @@ pub(crate) struct Direct {
     /// Columns of a panel: weights are packed for one instruction set.
     width: usize,
     phases: Vec<Phase>,
-    /// Rows are copied together if there are few channels.
+    /// Rows are copied together if there are few channels, or if channels do not fill their cells.
     patches: Option<Patches>,
-    /// Zeros, read by taps over the edge.
-    zeros: Vec<f32>,
+    /// A pixel of zeros, read by taps over the edge.
+    zeros: Vec<F::Value>,
 }
 
-impl Direct {
-    /// The convolution itself.
-    pub(crate) fn forward<S: Simd>(_simd: S, shape: &Conv2dShape, weights: WeightView) -> Self {
+impl<F: Factors<Value: Plain>> Direct<F> {
+    /// The convolution itself. `zero` is the value that stands for 0.
+    pub(crate) fn forward<S: Simd>(
+        _simd: S,
+        shape: &Conv2dShape,
+        weights: WeightView<F::Weight>,
+        zero: F::Value,
+    ) -> Self {
         let taps = (0..shape.taps()).map(|index| {
             let [y, x] = [index / shape.kernel[1], index % shape.kernel[1]];
             let offset = |axis: usize, tap: usize| {
@@ -87,9 +94,10 @@ impl Direct {
             taps: taps.collect(),
             weights: Buffer::default(),
         };
+        let fills_cells = shape.channels_in.is_multiple_of(F::PER_CELL);
         Self {
-            patches: Patches::of(shape),
-            ..Self::pack::<S>(shape.input, shape.output(), weights, vec![phase])
+            patches: Patches::of(shape).or_else(|| (!fills_cells).then(|| Patches::always(shape))),
+            ..Self::pack::<S>(shape.input, shape.output(), weights, zero, vec![phase])
         }
     }
 
@@ -97,27 +105,35 @@ impl Direct {
     pub(crate) fn input_gradient<S: Simd>(
         _simd: S,
         shape: &Conv2dShape,
-        weights: WeightView,
+        weights: WeightView<F::Weight>,
     ) -> Self {
         let [down, across] = shape.stride;
         let phases = (0..down * across)
             .map(|phase| input_gradient_phase(shape, [phase / across, phase % across]))
             .filter(|phase| phase.grid[0] * phase.grid[1] > 0)
             .collect();
-        Self::pack::<S>(shape.output(), shape.input, weights, phases)
+        Self::pack::<S>(
+            shape.output(),
+            shape.input,
+            weights,
+            F::Value::default(),
+            phases,
+        )
     }
 
     fn pack<S: Simd>(
         source: [usize; 2],
         result: [usize; 2],
-        weights: WeightView,
+        weights: WeightView<F::Weight>,
+        zero: F::Value,
         mut phases: Vec<Phase>,
     ) -> Self {
         for phase in &mut phases {
             let taps: Vec<usize> = phase.taps.iter().map(|tap| tap.index).collect();
-            weights.pack::<S>(&taps, &mut phase.weights);
+            weights.pack::<S, F>(&taps, &mut phase.weights);
         }
         Self {
+            factors: PhantomData,
             source,
             result,
             summed: weights.summed,
@@ -125,44 +141,47 @@ impl Direct {
             width: tile_width::<S>(),
             phases,
             patches: None,
-            zeros: vec![0.0; weights.summed],
+            zeros: vec![zero; weights.summed],
         }
     }
 
-    /// Computes the results of all `n` images.
+    /// Computes the results of all `n` images. `target` has as many values as the results.
     pub(crate) fn run<S: Simd>(
         &self,
         simd: S,
         n: usize,
-        source: &[f32],
-        epilogue: Epilogue,
-        result: &mut [f32],
+        source: &[F::Value],
+        finish: Finish,
+        target: Target,
     ) {
         assert_eq!(
             source.len(),
             n * self.source[0] * self.source[1] * self.summed
         );
         assert_eq!(
-            result.len(),
-            n * self.result[0] * self.result[1] * self.results
-        );
-        assert_eq!(
             self.width,
             tile_width::<S>(),
             "packed for other instructions"
         );
-        let finish = finish(epilogue, result);
-        let shared = Shared::new(result);
         for phase in &self.phases {
             let job = Job {
                 direct: self,
                 phase,
                 source,
-                result: shared,
+                target,
                 finish,
             };
             job.run(simd, n);
         }
+    }
+
+    /// Bytes of the packed weights.
+    pub(crate) fn bytes(&self) -> usize {
+        let values = self
+            .phases
+            .iter()
+            .map(|phase| phase.weights.as_slice().len());
+        values.sum::<usize>() * size_of::<f32>()
     }
 }
 
@@ -170,17 +189,6 @@ impl Direct {
 pub(super) fn piece_len(total: usize, most: usize, workers: usize) -> usize {
     let rounds = total.div_ceil(most * workers).max(1);
     total.div_ceil(rounds * workers).max(1)
-}
-
-/// The epilogue of a convolution that writes `result`.
-pub(super) fn finish<'a>(epilogue: Epilogue<'a>, result: &[f32]) -> Finish<'a> {
-    Finish {
-        bias: epilogue.bias,
-        residual: epilogue
-            .residual
-            .map(|residual| Residual::new(residual, result)),
-        relu: epilogue.is_relu(),
-    }
 }
 
 /// Input pixel `y` was seen by tap `ky` for output pixel `(y + padding - ky * dilation) / stride`,
@@ -213,22 +221,22 @@ fn input_gradient_phase(shape: &Conv2dShape, start: [usize; 2]) -> Phase {
     }
 }
 
-struct Job<'a> {
-    direct: &'a Direct,
+struct Job<'a, F: Factors> {
+    direct: &'a Direct<F>,
     phase: &'a Phase,
-    source: &'a [f32],
-    result: Shared,
+    source: &'a [F::Value],
+    target: Target,
     finish: Finish<'a>,
 }
 
 /// Some pixels of a phase, for some panels of weights.
-struct Piece<'a> {
-    job: &'a Job<'a>,
+struct Piece<'a, F: Factors> {
+    job: &'a Job<'a, F>,
     pixels: Range<usize>,
     panels: Range<usize>,
 }
 
-impl Job<'_> {
+impl<F: Factors<Value: Plain>> Job<'_, F> {
     fn run<S: Simd>(&self, simd: S, n: usize) {
         let pixels = n * self.phase.grid[0] * self.phase.grid[1];
         let panels = self.direct.results.div_ceil(tile_width::<S>());
@@ -256,7 +264,7 @@ impl Job<'_> {
     }
 }
 
-impl Operation for Piece<'_> {
+impl<F: Factors<Value: Plain>> Operation for Piece<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -265,6 +273,7 @@ impl Operation for Piece<'_> {
             direct,
             phase,
             finish,
+            target,
             ..
         } = *self.job;
         let mut loan = ScratchLoan::take();
@@ -273,11 +282,11 @@ impl Operation for Piece<'_> {
         let (taps, depth) = match &direct.patches {
             Some(patches) => {
                 self.copy_patches(patches, scratch);
-                (1, patches.row_len())
+                (1, patches.row_len().div_ceil(F::PER_CELL))
             }
             None => {
                 self.locate_sources(scratch);
-                (phase.taps.len(), direct.summed)
+                (phase.taps.len(), direct.summed / F::PER_CELL)
             }
         };
         let rows = Rows {
@@ -290,23 +299,25 @@ impl Operation for Piece<'_> {
             depth,
             channels: direct.results,
         };
-        // SAFETY: every source is a pixel of the input, a row of zeros or a copied patch, `depth` values
+        // SAFETY: every source is a pixel of the input, a pixel of zeros or a copied patch, `depth` cells
         // each; every target is a pixel of the result, which is in one piece for these panels.
-        unsafe { rows::multiply::<S, Single>(simd, &rows, panels, self.panels, finish) };
+        unsafe { rows::multiply::<S, F>(simd, &rows, panels, self.panels, finish, target) };
     }
 }
 
-impl Piece<'_> {
+impl<F: Factors<Value: Plain>> Piece<'_, F> {
     /// Writes down where each pixel's result lies.
     fn locate_targets(&self, scratch: &mut Scratch) {
-        let Job {
-            direct,
-            phase,
-            result,
-            ..
-        } = *self.job;
+        let Job { direct, phase, .. } = *self.job;
         let [height, width] = direct.result;
         scratch.targets.clear();
+        if phase.grid == direct.result {
+            let pixels = self.pixels.clone();
+            scratch
+                .targets
+                .extend(pixels.map(|pixel| pixel * direct.results));
+            return;
+        }
         let places = Places::new(phase.grid);
         let mut place = places.place(self.pixels.start);
         scratch.targets.extend(self.pixels.clone().map(|_| {
@@ -314,7 +325,7 @@ impl Piece<'_> {
             let x = phase.start[1] + place.x * phase.spacing[1];
             let pixel = (place.picture * height + y) * width + x;
             places.advance(&mut place);
-            result.at(pixel * direct.results)
+            pixel * direct.results
         }));
     }
 
@@ -334,9 +345,16 @@ impl Piece<'_> {
         scratch.sources.clear();
         scratch
             .sources
-            .resize(groups * taps.len() * TILE_ROWS, zeros.as_ptr());
+            .resize(groups * taps.len() * TILE_ROWS, zeros.as_ptr().cast());
         let places = Places::new(phase.grid);
         let mut place = places.place(self.pixels.start);
+        // Grid positions whose taps are all inside the source.
+        let inside = [0, 1].map(|axis| {
+            let offsets = || taps.iter().map(|tap| tap.offset[axis]);
+            let least = -offsets().min().unwrap_or(0);
+            let most = direct.source[axis] as isize - offsets().max().unwrap_or(0);
+            least.max(0) as usize..most.max(0) as usize
+        });
         // Pixels of a group stand side by side for each tap.
         for group in scratch
             .sources
@@ -344,13 +362,26 @@ impl Piece<'_> {
         {
             for row in 0..TILE_ROWS.min(self.pixels.end - pixel) {
                 let first = [place.y * phase.step[0], place.x * phase.step[1]];
+                if inside[0].contains(&first[0]) && inside[1].contains(&first[1]) {
+                    let centre = (place.picture * height + first[0]) * width + first[1];
+                    let values = source.as_ptr().wrapping_add(centre * direct.summed);
+                    for (sources, tap) in group.chunks_exact_mut(TILE_ROWS).zip(taps) {
+                        let [y, x] = tap.offset;
+                        let distance = (y * width as isize + x) * direct.summed as isize;
+                        sources[row] = values.wrapping_offset(distance).cast();
+                    }
+                    places.advance(&mut place);
+                    pixel += 1;
+                    continue;
+                }
                 for (sources, tap) in group.chunks_exact_mut(TILE_ROWS).zip(taps) {
                     // A negative index wraps round to a large one, which fails the test below.
                     let [y, x] =
                         [0, 1].map(|axis| (first[axis] as isize + tap.offset[axis]) as usize);
                     if y < height && x < width {
                         let pixel = (place.picture * height + y) * width + x;
-                        sources[row] = source[pixel * direct.summed..][..direct.summed].as_ptr();
+                        let values = &source[pixel * direct.summed..][..direct.summed];
+                        sources[row] = values.as_ptr().cast();
                     }
                 }
                 places.advance(&mut place);
@@ -359,20 +390,25 @@ impl Piece<'_> {
         }
     }
 
-    /// Copies what the kernel sees from each pixel into a row.
+    /// Copies what the kernel sees from each pixel into a row of whole cells.
     fn copy_patches(&self, patches: &Patches, scratch: &mut Scratch) {
-        let len = patches.row_len();
+        let cells = patches.row_len().div_ceil(F::PER_CELL);
         let rows = self.pixels.len().next_multiple_of(TILE_ROWS);
-        scratch.first.resize(rows * len);
+        scratch.first.resize(rows * cells);
         let places = Places::new(self.job.phase.grid);
         let mut place = places.place(self.pixels.start);
-        let copied = &mut scratch.first.as_mut_slice()[..self.pixels.len() * len];
-        for row in copied.chunks_exact_mut(len) {
-            patches.copy(self.job.source, place, row);
+        let zero = self.job.direct.zeros[0];
+        let copied = &mut scratch.first.as_mut_slice()[..self.pixels.len() * cells];
+        let values = cast_mut::<F::Value>(copied);
+        for row in values.chunks_exact_mut(cells * F::PER_CELL) {
+            let (row, rest) = row.split_at_mut(patches.row_len());
+            patches.copy(self.job.source, place, zero, row);
+            // Their weights are zeros, but a product with NaN would not be.
+            rest.fill(zero);
             places.advance(&mut place);
         }
         scratch.sources.clear();
-        let rows = scratch.first.as_slice().chunks_exact(len);
+        let rows = scratch.first.as_slice().chunks_exact(cells);
         scratch.sources.extend(rows.map(<[f32]>::as_ptr));
     }
 }

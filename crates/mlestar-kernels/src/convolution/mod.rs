@@ -5,6 +5,7 @@
 
 mod blocked;
 mod direct;
+mod packed;
 mod patch;
 mod shape;
 #[cfg(test)]
@@ -13,16 +14,19 @@ mod weight_gradient;
 mod weights;
 mod winograd;
 
+pub use packed::{PackedConv2d, QuantizedWeights};
 pub use shape::Conv2dShape;
 
 use crate::{
-    Activation, KernelError, Level, activate,
+    Activation, KernelError, Level,
     error::check_length,
-    matrix::{Pairs, Single},
+    matrix::{Pairs, Single, rows::Finish},
     simd::{Operation, Simd},
+    values::{Values, ValuesMut},
 };
 use blocked::Blocked;
 use direct::Direct;
+use packed::{Arguments, Packed};
 use weights::WeightView;
 use winograd::{Kernel, Winograd};
 
@@ -97,146 +101,27 @@ impl Algorithm {
             Self::DirectBfloat16 => blocked::applies(shape),
         }
     }
-
-    fn run<O: Operation>(self, level: Level, operation: O) -> O::Output {
-        match self {
-            Self::Direct | Self::Winograd => level.run(operation),
-            Self::WinogradBfloat16 | Self::DirectBfloat16 => level.run_with_bfloat16(operation),
-        }
-    }
 }
 
-/// The operations after the sums of a convolution: `f(sum + bias + residual)`. A ReLU runs in the same pass,
-/// other activations in a separate one.
+/// The operations after the sums of a convolution, in the same pass: `f(sum + bias + residual)`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Epilogue<'a> {
     /// One value per output channel.
     pub bias: Option<&'a [f32]>,
     /// Added to the output; has the same shape.
-    pub residual: Option<&'a [f32]>,
+    pub residual: Option<Values<'a>>,
     /// The function `f`.
     pub activation: Option<Activation>,
 }
 
-impl Epilogue<'_> {
-    fn is_relu(&self) -> bool {
-        self.activation == Some(Activation::Relu)
-    }
-
-    /// The operation that is not fused with the sums.
-    fn finish(&self, output: &mut [f32]) {
-        if let Some(activation) = self.activation.filter(|_| !self.is_relu()) {
-            activate(activation, output);
+impl<'a> Epilogue<'a> {
+    fn finish(&self) -> Finish<'a> {
+        Finish {
+            integers: None,
+            bias: self.bias,
+            residual: self.residual.map(|residual| residual.source()),
+            activation: self.activation,
         }
-    }
-}
-
-/// A convolution whose weights are packed once for many calls.
-#[derive(Debug)]
-pub struct PackedConv2d {
-    shape: Conv2dShape,
-    level: Level,
-    /// For Winograd's tiles whose results are not finite; empty for other algorithms.
-    weight: Vec<f32>,
-    packed: Packed,
-}
-
-#[derive(Debug)]
-enum Packed {
-    Direct(Direct),
-    Winograd(Winograd<Single>),
-    WinogradBfloat16(Winograd<Pairs>),
-    DirectBfloat16(Blocked),
-}
-
-impl Packed {
-    fn algorithm(&self) -> Algorithm {
-        match self {
-            Self::Direct(_) => Algorithm::Direct,
-            Self::Winograd(_) => Algorithm::Winograd,
-            Self::WinogradBfloat16(_) => Algorithm::WinogradBfloat16,
-            Self::DirectBfloat16(_) => Algorithm::DirectBfloat16,
-        }
-    }
-}
-
-impl PackedConv2d {
-    /// Packs `weight` for images of `shape` (of any number) with the current [`Level`].
-    ///
-    /// # Errors
-    ///
-    /// [`KernelError`] if the shape is invalid, the algorithm does not apply to it, or `weight` has the wrong
-    /// length.
-    pub fn new(
-        shape: Conv2dShape,
-        algorithm: Algorithm,
-        weight: &[f32],
-    ) -> Result<Self, KernelError> {
-        Self::with_level(shape, algorithm, weight, Level::current())
-    }
-
-    /// Like [`PackedConv2d::new`], with the instructions of `level`.
-    ///
-    /// # Errors
-    ///
-    /// As for [`PackedConv2d::new`].
-    pub fn with_level(
-        shape: Conv2dShape,
-        algorithm: Algorithm,
-        weight: &[f32],
-        level: Level,
-    ) -> Result<Self, KernelError> {
-        check_algorithm(&shape, algorithm)?;
-        check_length("weight", weight, shape.weight_len())?;
-        let pack = Pack {
-            shape: &shape,
-            algorithm,
-            weight,
-        };
-        let packed = algorithm.run(level, pack);
-        Ok(Self {
-            shape,
-            level,
-            weight: match packed {
-                Packed::Direct(_) | Packed::DirectBfloat16(_) => Vec::new(),
-                Packed::Winograd(_) | Packed::WinogradBfloat16(_) => weight.to_vec(),
-            },
-            packed,
-        })
-    }
-
-    /// The shape for which the weights were packed.
-    #[must_use]
-    pub fn shape(&self) -> &Conv2dShape {
-        &self.shape
-    }
-
-    /// Computes the complete output of `n` images.
-    ///
-    /// # Errors
-    ///
-    /// [`KernelError::Length`] if a slice does not have the length of its shape.
-    pub fn run(
-        &self,
-        n: usize,
-        input: &[f32],
-        epilogue: Epilogue,
-        output: &mut [f32],
-    ) -> Result<(), KernelError> {
-        let shape = Conv2dShape { n, ..self.shape };
-        shape.check()?;
-        check_arguments(&shape, input, epilogue, output)?;
-        let run = Run {
-            packed: &self.packed,
-            n,
-            input,
-            weight: WeightView::forward(&shape, &self.weight),
-            epilogue,
-            output,
-        };
-        self.packed.algorithm().run(self.level, run);
-        epilogue.finish(output);
-        Ok(())
     }
 }
 
@@ -295,23 +180,16 @@ pub fn conv2d_with(
 ) -> Result<(), KernelError> {
     check_algorithm(shape, algorithm)?;
     check_length("weight", weight, shape.weight_len())?;
-    check_arguments(shape, input, epilogue, output)?;
-    let pack = Pack {
-        shape,
-        algorithm,
-        weight,
-    };
-    let packed = algorithm.run(level, pack);
-    let run = Run {
-        packed: &packed,
+    let arguments = [Values::F32(input), Values::F32(output)];
+    check_arguments(shape, arguments, epilogue)?;
+    let arguments = Arguments {
         n: shape.n,
-        input,
+        input: Values::F32(input),
         weight: WeightView::forward(shape, weight),
-        epilogue,
-        output,
+        finish: epilogue.finish(),
+        output: ValuesMut::F32(output),
     };
-    algorithm.run(level, run);
-    epilogue.finish(output);
+    Packed::new(level, shape, algorithm, weight).run(level, arguments);
     Ok(())
 }
 
@@ -361,7 +239,12 @@ pub fn conv2d_input_gradient_with(
         weight,
         input_gradient,
     };
-    algorithm.run(level, gradient);
+    match algorithm {
+        Algorithm::Direct | Algorithm::Winograd => level.run(gradient),
+        Algorithm::WinogradBfloat16 | Algorithm::DirectBfloat16 => {
+            level.run_with_bfloat16(RoundedInputGradient(gradient));
+        }
+    }
     Ok(())
 }
 
@@ -405,14 +288,21 @@ pub fn conv2d_weight_gradient_with(
     check_length("input", input, shape.input_len())?;
     check_length("output gradient", output_gradient, shape.output_len())?;
     check_length("weight gradient", weight_gradient, shape.weight_len())?;
-    let gradient = WeightGradient {
-        shape,
-        algorithm,
-        input,
-        output_gradient,
-        weight_gradient,
-    };
-    algorithm.run(level, gradient);
+    let from = [input, output_gradient];
+    match algorithm {
+        Algorithm::Direct => level.run(WeightGradient(shape, from, weight_gradient)),
+        Algorithm::Winograd => level.run(WinogradWeightGradient(shape, from, weight_gradient)),
+        Algorithm::WinogradBfloat16 | Algorithm::DirectBfloat16 => {
+            let gradient = RoundedWeightGradient(shape, algorithm, from, &mut *weight_gradient);
+            level.run_with_bfloat16(gradient);
+        }
+    }
+    let winograd = matches!(algorithm, Algorithm::Winograd | Algorithm::WinogradBfloat16);
+    // An infinity or NaN has spread over all taps of a channel pair; computed tap by tap, it stays in its
+    // own taps.
+    if winograd && !weight_gradient.iter().all(|value| value.is_finite()) {
+        level.run(WeightGradient(shape, from, weight_gradient));
+    }
     Ok(())
 }
 
@@ -434,82 +324,21 @@ fn check_algorithm(shape: &Conv2dShape, algorithm: Algorithm) -> Result<(), Kern
     }
 }
 
+/// Checks the lengths of input and output, and of the epilogue's values.
 fn check_arguments(
     shape: &Conv2dShape,
-    input: &[f32],
+    [input, output]: [Values; 2],
     epilogue: Epilogue,
-    output: &[f32],
 ) -> Result<(), KernelError> {
-    check_length("input", input, shape.input_len())?;
-    check_length("output", output, shape.output_len())?;
+    input.check_length("input", shape.input_len())?;
+    output.check_length("output", shape.output_len())?;
     if let Some(bias) = epilogue.bias {
         check_length("bias", bias, shape.channels_out)?;
     }
     if let Some(residual) = epilogue.residual {
-        check_length("residual", residual, shape.output_len())?;
+        residual.check_length("residual", shape.output_len())?;
     }
     Ok(())
-}
-
-struct Pack<'a> {
-    shape: &'a Conv2dShape,
-    algorithm: Algorithm,
-    weight: &'a [f32],
-}
-
-impl Operation for Pack<'_> {
-    type Output = Packed;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Packed {
-        let weights = WeightView::forward(self.shape, self.weight);
-        match self.algorithm {
-            Algorithm::Direct => Packed::Direct(Direct::forward(simd, self.shape, weights)),
-            Algorithm::Winograd => Packed::Winograd(Winograd::forward(simd, self.shape, weights)),
-            Algorithm::WinogradBfloat16 => {
-                Packed::WinogradBfloat16(Winograd::forward(simd, self.shape, weights))
-            }
-            Algorithm::DirectBfloat16 => {
-                Packed::DirectBfloat16(Blocked::forward(simd, self.shape, weights))
-            }
-        }
-    }
-}
-
-struct Run<'a> {
-    packed: &'a Packed,
-    n: usize,
-    input: &'a [f32],
-    weight: WeightView<'a>,
-    epilogue: Epilogue<'a>,
-    output: &'a mut [f32],
-}
-
-impl Operation for Run<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self {
-            n,
-            input,
-            epilogue,
-            output,
-            ..
-        } = self;
-        let kernel = Kernel {
-            weights: self.weight,
-            turned: false,
-        };
-        match self.packed {
-            Packed::Direct(direct) => direct.run(simd, n, input, epilogue, output),
-            Packed::Winograd(winograd) => winograd.run(simd, n, input, kernel, epilogue, output),
-            Packed::WinogradBfloat16(winograd) => {
-                winograd.run(simd, n, input, kernel, epilogue, output);
-            }
-            Packed::DirectBfloat16(blocked) => blocked.run(simd, n, input, epilogue, output),
-        }
-    }
 }
 
 struct InputGradient<'a> {
@@ -520,74 +349,99 @@ struct InputGradient<'a> {
     input_gradient: &'a mut [f32],
 }
 
+/// In `f32`.
 impl Operation for InputGradient<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let weights = WeightView::backward(self.shape, self.weight);
-        let (shape, from, to) = (self.shape, self.output_gradient, self.input_gradient);
-        let (n, nothing) = (shape.n, Epilogue::default());
+        let (shape, from) = (self.shape, self.output_gradient);
+        let (n, nothing) = (shape.n, Finish::NOTHING);
+        let to = ValuesMut::F32(self.input_gradient).target();
         let kernel = Kernel {
             weights,
             turned: true,
         };
         match self.algorithm {
-            Algorithm::Direct => {
-                Direct::input_gradient(simd, shape, weights).run(simd, n, from, nothing, to);
-            }
             Algorithm::Winograd => {
                 let winograd = Winograd::<Single>::input_gradient(simd, shape, weights);
                 winograd.run(simd, n, from, kernel, nothing, to);
             }
-            Algorithm::WinogradBfloat16 => {
-                let winograd = Winograd::<Pairs>::input_gradient(simd, shape, weights);
-                winograd.run(simd, n, from, kernel, nothing, to);
-            }
-            Algorithm::DirectBfloat16 => {
-                Blocked::input_gradient(simd, shape, weights).run(simd, n, from, nothing, to);
+            _ => {
+                let direct = Direct::<Single>::input_gradient(simd, shape, weights);
+                direct.run(simd, n, from, nothing, to);
             }
         }
     }
 }
 
-struct WeightGradient<'a> {
-    shape: &'a Conv2dShape,
-    algorithm: Algorithm,
-    input: &'a [f32],
-    output_gradient: &'a [f32],
-    weight_gradient: &'a mut [f32],
+/// With factors of bfloat16.
+struct RoundedInputGradient<'a>(InputGradient<'a>);
+
+impl Operation for RoundedInputGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let gradient = self.0;
+        let weights = WeightView::backward(gradient.shape, gradient.weight);
+        let (shape, from) = (gradient.shape, gradient.output_gradient);
+        let (n, nothing) = (shape.n, Finish::NOTHING);
+        let to = ValuesMut::F32(gradient.input_gradient).target();
+        let kernel = Kernel {
+            weights,
+            turned: true,
+        };
+        match gradient.algorithm {
+            Algorithm::DirectBfloat16 => {
+                Blocked::input_gradient(simd, shape, weights).run(simd, n, from, nothing, to);
+            }
+            _ => {
+                let winograd = Winograd::<Pairs>::input_gradient(simd, shape, weights);
+                winograd.run(simd, n, from, kernel, nothing, to);
+            }
+        }
+    }
 }
+
+/// Directly, from the input and the gradient of the output.
+struct WeightGradient<'a>(&'a Conv2dShape, [&'a [f32]; 2], &'a mut [f32]);
 
 impl Operation for WeightGradient<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self {
-            shape,
-            input,
-            output_gradient,
-            weight_gradient,
-            ..
-        } = self;
-        let (from, to) = ([input, output_gradient], &mut *weight_gradient);
-        match self.algorithm {
-            Algorithm::Direct => {}
-            Algorithm::DirectBfloat16 => return blocked::weight_gradient(simd, shape, from, to),
-            Algorithm::Winograd => {
-                winograd::weight_gradient::<S, Single>(simd, shape, from, to);
-            }
-            Algorithm::WinogradBfloat16 => {
-                winograd::weight_gradient::<S, Pairs>(simd, shape, from, to);
-            }
+        let Self(shape, [input, output_gradient], to) = self;
+        weight_gradient::weight_gradient(simd, shape, input, output_gradient, to);
+    }
+}
+
+/// The same with Winograd's algorithm in `f32`.
+struct WinogradWeightGradient<'a>(&'a Conv2dShape, [&'a [f32]; 2], &'a mut [f32]);
+
+impl Operation for WinogradWeightGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        winograd::weight_gradient::<S, Single>(simd, self.0, self.1, self.2);
+    }
+}
+
+/// The same with factors of bfloat16.
+struct RoundedWeightGradient<'a>(&'a Conv2dShape, Algorithm, [&'a [f32]; 2], &'a mut [f32]);
+
+impl Operation for RoundedWeightGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self(shape, algorithm, from, to) = self;
+        match algorithm {
+            Algorithm::DirectBfloat16 => blocked::weight_gradient(simd, shape, from, to),
+            _ => winograd::weight_gradient::<S, Pairs>(simd, shape, from, to),
         }
-        let winograd = self.algorithm != Algorithm::Direct;
-        // An infinity or NaN has spread over all taps of a channel pair; computed tap by tap, it stays in its
-        // own taps.
-        if winograd && weight_gradient.iter().all(|value| value.is_finite()) {
-            return;
-        }
-        weight_gradient::weight_gradient(simd, shape, input, output_gradient, weight_gradient);
     }
 }

@@ -64,6 +64,11 @@ impl Patches {
     /// Maximum length of a row.
     pub(super) const MOST_VALUES: usize = 128;
 
+    /// For any shape.
+    pub(super) fn always(shape: &Conv2dShape) -> Self {
+        Self { shape: *shape }
+    }
+
     /// `None` if following pointers is faster.
     pub(super) fn of(shape: &Conv2dShape) -> Option<Self> {
         let worth = shape.taps() > 1
@@ -83,20 +88,21 @@ impl Patches {
         columns.start / run..columns.end.div_ceil(run)
     }
 
-    /// Writes `[tap][channel]` values to `row`, zeros for the padding.
+    /// Writes `[tap][channel]` values to `row`, and `zero` for the padding.
     #[inline(always)]
-    pub(super) fn copy(&self, input: &[f32], place: Place, row: &mut [f32]) {
-        self.copy_rows(input, place, 0..self.shape.kernel[0], row);
+    pub(super) fn copy<T: Copy>(&self, input: &[T], place: Place, zero: T, row: &mut [T]) {
+        self.copy_rows(input, place, zero, 0..self.shape.kernel[0], row);
     }
 
     /// As [`copy`](Self::copy), but only the values of these rows of the kernel.
     #[inline(always)]
-    pub(super) fn copy_rows(
+    pub(super) fn copy_rows<T: Copy>(
         &self,
-        input: &[f32],
+        input: &[T],
         place: Place,
+        zero: T,
         rows: Range<usize>,
-        row: &mut [f32],
+        row: &mut [T],
     ) {
         let shape = &self.shape;
         let [height, width] = shape.input;
@@ -109,7 +115,7 @@ impl Patches {
         for (tap_y, values) in rows.zip(values) {
             let y = place.y * shape.stride[0] + tap_y * shape.dilation[0];
             let Some(y) = y.checked_sub(shape.padding[0]).filter(|&y| y < height) else {
-                values.fill(0.0);
+                values.fill(zero);
                 continue;
             };
             let line = (place.picture * height + y) * width;
@@ -124,7 +130,7 @@ impl Patches {
                         let from = (line + x as usize) * channels;
                         values.copy_from_slice(&input[from..from + channels]);
                     }
-                    false => values.fill(0.0),
+                    false => values.fill(zero),
                 }
             }
         }
@@ -133,7 +139,7 @@ impl Patches {
 
 /// Copies a run; a run of a 3x3 kernel on 3 channels needs no call.
 #[inline(always)]
-fn copy_run(from: &[f32], to: &mut [f32]) {
+fn copy_run<T: Copy>(from: &[T], to: &mut [T]) {
     match (from.as_array::<9>(), to.as_mut_array::<9>()) {
         (Some(from), Some(to)) => *to = *from,
         _ => to.copy_from_slice(from),

@@ -182,7 +182,7 @@ impl Piece<'_> {
             let mut patch = [0.0; Patches::MOST_VALUES];
             let rows = patches.kernel_rows(&columns);
             for values in target.chunks_exact_mut(PANEL_ROWS) {
-                patches.copy_rows(input, place, rows.clone(), &mut patch);
+                patches.copy_rows(input, place, 0.0, rows.clone(), &mut patch);
                 // Copies a whole panel, which needs no call: columns after the last are unused zeros.
                 values.copy_from_slice(&patch[columns.start..][..PANEL_ROWS]);
                 places.advance(&mut place);

@@ -1,13 +1,17 @@
 //! Weights `[channels_out][channels_in][height][width]`, for the forward and the backward pass.
 
 use super::Conv2dShape;
-use crate::{matrix::tile_width, memory::Buffer, simd::Simd};
+use crate::{
+    matrix::{Factors, tile_width},
+    memory::Buffer,
+    simd::Simd,
+};
 
 /// The weights of a convolution, or of the convolution that computes the gradient of its input, with input and
 /// output channels exchanged.
 #[derive(Clone, Copy)]
-pub(crate) struct WeightView<'a> {
-    pub values: &'a [f32],
+pub(crate) struct WeightView<'a, T = f32> {
+    pub values: &'a [T],
     /// Channels of the result.
     pub results: usize,
     /// Channels of the sums.
@@ -16,8 +20,8 @@ pub(crate) struct WeightView<'a> {
     summed_stride: usize,
 }
 
-impl<'a> WeightView<'a> {
-    pub(crate) fn forward(shape: &Conv2dShape, values: &'a [f32]) -> Self {
+impl<'a, T: Copy + Default + Sync> WeightView<'a, T> {
+    pub(crate) fn forward(shape: &Conv2dShape, values: &'a [T]) -> Self {
         let taps = shape.taps();
         Self {
             values,
@@ -28,7 +32,7 @@ impl<'a> WeightView<'a> {
         }
     }
 
-    pub(crate) fn backward(shape: &Conv2dShape, values: &'a [f32]) -> Self {
+    pub(crate) fn backward(shape: &Conv2dShape, values: &'a [T]) -> Self {
         let taps = shape.taps();
         Self {
             values,
@@ -45,12 +49,18 @@ impl<'a> WeightView<'a> {
         result * self.result_stride + summed * self.summed_stride
     }
 
-    /// Copies the taps named in `taps` into panels `[panel][tap][summed][tile_width]`.
-    pub(crate) fn pack<S: Simd>(&self, taps: &[usize], target: &mut Buffer) {
+    /// Packs the taps named in `taps` into panels of cells `[panel][cell][tile_width]`. A cell has consecutive factors
+    /// of `[tap][summed]`; factors beyond the last are zeros.
+    pub(crate) fn pack<S: Simd, F: Factors<Weight = T>>(
+        &self,
+        taps: &[usize],
+        target: &mut Buffer,
+    ) {
         use rayon::prelude::*;
 
         let width = tile_width::<S>();
-        let panel_len = taps.len() * self.summed * width;
+        let factors = taps.len() * self.summed;
+        let panel_len = factors.div_ceil(F::PER_CELL) * width;
         target.resize(self.results.div_ceil(width) * panel_len);
         if panel_len == 0 {
             return;
@@ -60,10 +70,22 @@ impl<'a> WeightView<'a> {
             let first = panel * width;
             let real = width.min(self.results - first);
             let rows = values.chunks_exact_mut(width);
-            for (row, values) in rows.enumerate() {
-                let (tap, summed) = (taps[row / self.summed], row % self.summed);
+            for (cell, values) in rows.enumerate() {
+                let mut offsets = [None; 4];
+                for (part, offset) in offsets[..F::PER_CELL].iter_mut().enumerate() {
+                    let factor = cell * F::PER_CELL + part;
+                    if factor < factors {
+                        let (tap, summed) = (taps[factor / self.summed], factor % self.summed);
+                        *offset = Some(self.position(0, summed) + tap);
+                    }
+                }
                 for (lane, value) in values[..real].iter_mut().enumerate() {
-                    *value = self.values[self.position(first + lane, summed) + tap];
+                    let start = self.position(first + lane, 0);
+                    let mut weights = [T::default(); 4];
+                    for (weight, offset) in weights.iter_mut().zip(offsets) {
+                        *weight = offset.map_or(T::default(), |offset| self.values[start + offset]);
+                    }
+                    *value = F::cell(weights);
                 }
                 values[real..].fill(0.0);
             }

@@ -11,7 +11,7 @@ pub(crate) mod outer;
 pub(crate) mod rows;
 
 use crate::simd::Simd;
-pub(crate) use factors::{Factors, Pairs, Single};
+pub(crate) use factors::{Factors, Pairs, Quads, Single};
 
 /// Rows of a tile: with two vectors per row, 12 independent sums keep two multiply-add units busy over their
 /// latency of four or five cycles, and fit the 16 registers of AVX2.

@@ -23,7 +23,7 @@ pub(crate) struct Scratch {
     pub first: Buffer,
     pub second: Buffer,
     pub sources: Vec<*const f32>,
-    pub targets: Vec<*mut f32>,
+    pub targets: Vec<usize>,
 }
 
 thread_local! {
@@ -51,6 +51,26 @@ impl Drop for ScratchLoan {
     fn drop(&mut self) {
         SCRATCH.set(self.0.take());
     }
+}
+
+/// Types of which any bits are a value.
+pub(crate) trait Plain: Copy {}
+impl Plain for f32 {}
+impl Plain for u16 {}
+impl Plain for u8 {}
+
+/// The memory of `values` as values of another type, as many as fit.
+pub(crate) fn cast<T: Plain>(values: &[f32]) -> &[T] {
+    let len = size_of_val(values) / size_of::<T>();
+    // SAFETY: any bits are a `T`; none of the types needs a stricter alignment than `f32`.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), len) }
+}
+
+/// The same for changing them.
+pub(crate) fn cast_mut<T: Plain>(values: &mut [f32]) -> &mut [T] {
+    let len = size_of_val(values) / size_of::<T>();
+    // SAFETY: any bits are a `T` and an `f32`; none of the types needs a stricter alignment than `f32`.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), len) }
 }
 
 /// A pointer through which threads write, each at its own positions.

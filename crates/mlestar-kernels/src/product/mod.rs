@@ -6,7 +6,7 @@ mod split;
 mod testing;
 
 use crate::{
-    Algorithm, Conv2dShape, Epilogue, KernelError, Level, conv2d_with, matrix::block::SIDE,
+    Algorithm, Conv2dShape, Epilogue, KernelError, Level, Values, conv2d_with, matrix::block::SIDE,
 };
 use split::SplitProduct;
 
@@ -81,7 +81,7 @@ fn multiply_directly(
 ) -> Result<(), KernelError> {
     let shape = Conv2dShape::square(1, [rows, 1], [summed, columns], 1, 1, 0);
     let epilogue = Epilogue {
-        residual: added,
+        residual: added.map(Values::F32),
         ..Epilogue::default()
     };
     conv2d_with(level, Algorithm::Direct, &shape, left, right, epilogue, out)

@@ -8,7 +8,7 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::matrix::block::{CELLS, Products, TILE, Target};
+use super::blocks::{CELLS, Products, TILE, Target};
 
 /// Whether the processor has a matrix unit for bfloat16 and the system lets this process use it.
 #[inline]

@@ -4,7 +4,7 @@
 use super::Simd;
 
 /// Maximum number of lanes in a vector.
-const MOST: usize = 16;
+pub(super) const MOST: usize = 16;
 
 /// Rounds to the nearest bfloat16, ties to even.
 #[inline(always)]
@@ -19,7 +19,7 @@ fn round(value: f32) -> u16 {
 
 /// The cell of a pair.
 #[inline(always)]
-fn pack(first: f32, second: f32) -> f32 {
+pub(crate) fn pack(first: f32, second: f32) -> f32 {
     f32::from_bits(u32::from(round(first)) | u32::from(round(second)) << 16)
 }
 
@@ -34,7 +34,7 @@ fn unpack(cell: f32) -> [f32; 2] {
 }
 
 #[inline(always)]
-fn lanes<S: Simd>(simd: S, vector: S::Vector) -> [f32; MOST] {
+pub(super) fn lanes<S: Simd>(simd: S, vector: S::Vector) -> [f32; MOST] {
     let mut lanes = [0.0; MOST];
     // SAFETY: no vector has more lanes.
     unsafe { simd.store(lanes.as_mut_ptr(), vector) };
@@ -42,7 +42,7 @@ fn lanes<S: Simd>(simd: S, vector: S::Vector) -> [f32; MOST] {
 }
 
 #[inline(always)]
-fn vector<S: Simd>(simd: S, lanes: [f32; MOST]) -> S::Vector {
+pub(super) fn vector<S: Simd>(simd: S, lanes: [f32; MOST]) -> S::Vector {
     // SAFETY: no vector has more lanes.
     unsafe { simd.load(lanes.as_ptr()) }
 }
@@ -68,8 +68,24 @@ pub(super) unsafe fn store_rounded<S: Simd>(simd: S, target: *mut u16, vector: S
     let lanes = lanes(simd, vector);
     for lane in 0..S::LANES {
         // SAFETY: the caller's promise.
-        unsafe { *target.add(lane) = round(lanes[lane]) };
+        unsafe { target.add(lane).write_unaligned(round(lanes[lane])) };
     }
+}
+
+/// See [`Simd::load_rounded`].
+///
+/// # Safety
+///
+/// `LANES` values of 16 bits must be readable at `source`.
+#[inline(always)]
+pub(super) unsafe fn load_rounded<S: Simd>(simd: S, source: *const u16) -> S::Vector {
+    let mut values = [0.0; MOST];
+    for lane in 0..S::LANES {
+        // SAFETY: the caller's promise.
+        let bits = unsafe { source.add(lane).read_unaligned() };
+        values[lane] = f32::from_bits(u32::from(bits) << 16);
+    }
+    vector(simd, values)
 }
 
 /// See [`Simd::mul_add_pairs`].

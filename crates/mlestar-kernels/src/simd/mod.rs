@@ -6,6 +6,8 @@
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod bfloat16;
+pub(crate) mod blocks;
+mod bytes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(not(target_arch = "x86_64"))]
@@ -16,12 +18,16 @@ mod x86;
 
 use std::sync::OnceLock;
 
-use crate::matrix::block;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use amx::MatrixUnit;
+pub(crate) use bfloat16::pack as pack_pair;
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) use no_matrix_unit::MatrixUnit;
 pub(crate) use portable::Portable;
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(crate) use x86::{Avx2, Avx512};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{BFLOAT16, BYTES, PLAIN};
 
 /// Code that runs at any vector width.
 pub(crate) trait Operation {
@@ -97,6 +103,58 @@ pub(crate) trait Simd: Copy + Send + Sync {
         bfloat16::mul_add_pairs(self, a, b, c)
     }
 
+    /// The values of consecutive bfloat16.
+    ///
+    /// # Safety
+    ///
+    /// `LANES` values of 16 bits must be readable at `source`.
+    #[inline(always)]
+    unsafe fn load_rounded(self, source: *const u16) -> Self::Vector {
+        // SAFETY: the caller's promise.
+        unsafe { bfloat16::load_rounded(self, source) }
+    }
+
+    /// `c` plus the four products of the bytes in the cells of `a`, without sign, and of `b`, with sign. The lanes
+    /// of `c` and of the sums are the bits of `i32`. Sums are exact, or wrap around.
+    #[inline(always)]
+    fn mul_add_quads(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        bytes::mul_add_quads(self, a, b, c)
+    }
+
+    /// The nearest `f32` of lanes that are the bits of `i32`.
+    #[inline(always)]
+    fn integers_to_f32(self, value: Self::Vector) -> Self::Vector {
+        bytes::integers_to_f32(self, value)
+    }
+
+    /// The values of consecutive bytes.
+    ///
+    /// # Safety
+    ///
+    /// `LANES` bytes must be readable at `source`.
+    #[inline(always)]
+    unsafe fn load_bytes(self, source: *const u8) -> Self::Vector {
+        // SAFETY: the caller's promise.
+        unsafe { bytes::load(self, source) }
+    }
+
+    /// Stores whole numbers from 0 to 255 as consecutive bytes.
+    ///
+    /// # Safety
+    ///
+    /// `LANES` bytes must be writable at `target`.
+    #[inline(always)]
+    unsafe fn store_bytes(self, target: *mut u8, vector: Self::Vector) {
+        // SAFETY: the caller's promise.
+        unsafe { bytes::store(self, target, vector) }
+    }
+
+    /// `value`, but at least `low` and at most `high`; NaN becomes `low`.
+    #[inline(always)]
+    fn clamp(self, value: Self::Vector, low: Self::Vector, high: Self::Vector) -> Self::Vector {
+        bytes::clamp(self, value, low, high)
+    }
+
     /// The matrix unit of this thread (see `matrix::block`), if there is one.
     #[inline(always)]
     fn matrix_unit(self) -> Option<MatrixUnit> {
@@ -110,12 +168,12 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// All cells must be readable at `source` and writable at `target`, which must not overlap.
     #[inline(always)]
     unsafe fn transpose(self, source: *const f32, target: *mut f32) {
-        for row in 0..block::TILE {
-            for column in 0..block::TILE {
+        for row in 0..blocks::TILE {
+            for column in 0..blocks::TILE {
                 // SAFETY: the caller's promise.
                 unsafe {
-                    *target.add(column * block::TILE + row) =
-                        *source.add(row * block::TILE + column)
+                    *target.add(column * blocks::TILE + row) =
+                        *source.add(row * blocks::TILE + column)
                 };
             }
         }
@@ -193,11 +251,11 @@ impl Level {
     fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Amx => x86::Avx512::<true>::detect_with_matrix_unit().is_some(),
+            Self::Amx => x86::Avx512::<BFLOAT16>::detect_with_matrix_unit().is_some(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => x86::Avx512::<false>::detect().is_some(),
+            Self::Avx512 => x86::Avx512::<PLAIN>::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => x86::Avx2::detect().is_some(),
+            Self::Avx2 => x86::Avx2::<PLAIN>::detect().is_some(),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => true,
             Self::Portable => true,
@@ -212,7 +270,20 @@ impl Level {
     pub fn has_bfloat16(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Amx | Self::Avx512 => x86::Avx512::<true>::detect().is_some(),
+            Self::Amx | Self::Avx512 => x86::Avx512::<BFLOAT16>::detect().is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether this level's products of bytes use the processor's instructions for them (AVX-512 VNNI or
+    /// AVX-VNNI). Otherwise they take about as long as those of `f32`, or longer.
+    #[must_use]
+    pub fn has_byte_products(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx | Self::Avx512 => x86::Avx512::<BYTES>::detect().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => x86::Avx2::<BYTES>::detect().is_some(),
             _ => false,
         }
     }
@@ -230,8 +301,8 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         {
             let simd = match self {
-                Self::Amx => x86::Avx512::<true>::detect_with_matrix_unit(),
-                Self::Avx512 => x86::Avx512::<true>::detect(),
+                Self::Amx => x86::Avx512::<BFLOAT16>::detect_with_matrix_unit(),
+                Self::Avx512 => x86::Avx512::<BFLOAT16>::detect(),
                 _ => None,
             };
             if let Some(simd) = simd {
@@ -241,17 +312,43 @@ impl Level {
         self.run(operation)
     }
 
+    /// Like [`run`](Self::run), for an operation with products of bytes; uses the processor's instructions for
+    /// them if it has any.
+    #[inline]
+    pub(crate) fn run_with_bytes<O: Operation>(self, operation: O) -> O::Output {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if matches!(self, Self::Amx | Self::Avx512)
+                && let Some(simd) = x86::Avx512::<BYTES>::detect()
+            {
+                return simd.vectorize(operation);
+            }
+            // Without VNNI, AVX-512F has no products of short integers, and AVX2 has.
+            if matches!(self, Self::Amx | Self::Avx512 | Self::Avx2) {
+                if let Some(simd) = x86::Avx2::<BYTES>::detect() {
+                    return simd.vectorize(operation);
+                }
+                if let Some(simd) = x86::Avx2::<PLAIN>::detect() {
+                    return simd.vectorize(operation);
+                }
+            }
+            PORTABLE.vectorize(operation)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        self.run(operation)
+    }
+
     /// Runs `operation` with the instructions of this level, or portably if they do not exist.
     #[inline]
     pub(crate) fn run<O: Operation>(self, operation: O) -> O::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Amx | Self::Avx512 => match x86::Avx512::<false>::detect() {
+            Self::Amx | Self::Avx512 => match x86::Avx512::<PLAIN>::detect() {
                 Some(simd) => simd.vectorize(operation),
                 None => PORTABLE.vectorize(operation),
             },
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => match x86::Avx2::detect() {
+            Self::Avx2 => match x86::Avx2::<PLAIN>::detect() {
                 Some(simd) => simd.vectorize(operation),
                 None => PORTABLE.vectorize(operation),
             },

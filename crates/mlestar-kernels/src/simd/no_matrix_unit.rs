@@ -1,6 +1,6 @@
 //! Processors whose matrix unit, if any, is not used.
 
-use crate::matrix::block::{Products, Target};
+use super::blocks::{Products, Target};
 
 /// There is none.
 pub(crate) enum MatrixUnit {}

@@ -1,5 +1,6 @@
-//! Every `unsafe` block here calls an intrinsic of AVX2 and FMA, or of AVX-512F. Only `detect` creates a value
-//! of the type, after it has checked that the processor has them. Loads and stores also rely on the promise of
+//! Every `unsafe` block here calls an intrinsic of AVX2 and FMA, or of AVX-512F, and where the type's parameter
+//! says so of their extensions. Only `detect` creates a value of the type, after it has checked that the
+//! processor has them. Loads and stores also rely on the promise of
 //! their caller.
 
 use std::{arch::x86_64::*, mem::transmute};
@@ -7,7 +8,7 @@ use std::{arch::x86_64::*, mem::transmute};
 use super::{
     Operation, Simd,
     amx::{self, MatrixUnit},
-    bfloat16,
+    bfloat16, bytes,
 };
 
 /// The order in pairs of the values of two consecutive vectors of 32.
@@ -22,19 +23,27 @@ const INTERLEAVED: [i16; 32] = {
     order
 };
 
-/// 8 lanes; AVX2 and FMA.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx2(());
+/// No instructions beyond the basic ones of a type.
+pub(crate) const PLAIN: u8 = 0;
+/// Also those for bfloat16.
+pub(crate) const BFLOAT16: u8 = 1;
+/// Also those for sums of four products of bytes (VNNI).
+pub(crate) const BYTES: u8 = 2;
 
-impl Avx2 {
+/// 8 lanes; AVX2 and FMA, and with [`BYTES`] AVX-VNNI.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx2<const ALSO: u8>(());
+
+impl<const ALSO: u8> Avx2<ALSO> {
     #[inline]
     pub(crate) fn detect() -> Option<Self> {
         let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        has.then_some(Self(()))
+        let has_more = ALSO != BYTES || is_x86_feature_detected!("avxvnni");
+        (has && has_more).then_some(Self(()))
     }
 }
 
-impl Simd for Avx2 {
+impl<const ALSO: u8> Simd for Avx2<ALSO> {
     const LANES: usize = 8;
     const TILE_VECTORS: usize = 2;
 
@@ -120,33 +129,108 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn load_rounded(self, source: *const u16) -> __m256 {
+        // SAFETY: see the module; the caller vouches for 8 readable values.
+        unsafe {
+            let halves = _mm256_cvtepu16_epi32(_mm_loadu_si128(source.cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(halves))
+        }
+    }
+
+    #[inline(always)]
+    fn mul_add_quads(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: see the module.
+        unsafe {
+            let [a, b, c] = [
+                _mm256_castps_si256(a),
+                _mm256_castps_si256(b),
+                _mm256_castps_si256(c),
+            ];
+            if ALSO == BYTES {
+                return _mm256_castsi256_ps(_mm256_dpbusd_avx_epi32(c, a, b));
+            }
+            // `vpmaddubsw` would add two products in 16 bits and saturate. So bytes become 16 bits first, those
+            // at even positions and those at odd ones, and products are added in 32 bits.
+            let even = _mm256_madd_epi16(
+                _mm256_and_si256(a, _mm256_set1_epi16(0xff)),
+                _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(b)),
+            );
+            let odd = _mm256_madd_epi16(_mm256_srli_epi16::<8>(a), _mm256_srai_epi16::<8>(b));
+            _mm256_castsi256_ps(_mm256_add_epi32(c, _mm256_add_epi32(even, odd)))
+        }
+    }
+
+    #[inline(always)]
+    fn integers_to_f32(self, value: __m256) -> __m256 {
+        // SAFETY: see the module.
+        unsafe { _mm256_cvtepi32_ps(_mm256_castps_si256(value)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, source: *const u8) -> __m256 {
+        // SAFETY: see the module; the caller vouches for 8 readable bytes.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(source.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, target: *mut u8, vector: __m256) {
+        // SAFETY: see the module; the caller vouches for 8 writable bytes.
+        unsafe {
+            let whole = _mm256_cvtps_epi32(vector);
+            let low = _mm256_castsi256_si128(whole);
+            let short = _mm_packus_epi32(low, _mm256_extracti128_si256::<1>(whole));
+            _mm_storel_epi64(target.cast(), _mm_packus_epi16(short, short));
+        }
+    }
+
+    #[inline(always)]
+    fn clamp(self, value: __m256, low: __m256, high: __m256) -> __m256 {
+        // SAFETY: see the module. Of NaN and another value, `max` gives the second one.
+        unsafe { _mm256_min_ps(_mm256_max_ps(value, low), high) }
+    }
+
+    #[inline(always)]
     fn vectorize<O: Operation>(self, operation: O) -> O::Output {
         #[target_feature(enable = "avx2,fma")]
-        fn inner<O: Operation>(simd: Avx2, operation: O) -> O::Output {
+        fn inner<O: Operation>(simd: Avx2<PLAIN>, operation: O) -> O::Output {
+            operation.run(simd)
+        }
+        #[target_feature(enable = "avx2,fma,avxvnni")]
+        fn inner_bytes<O: Operation>(simd: Avx2<BYTES>, operation: O) -> O::Output {
             operation.run(simd)
         }
         // SAFETY: see the module.
-        unsafe { inner(self, operation) }
+        unsafe {
+            match ALSO {
+                BYTES => inner_bytes(Avx2(()), operation),
+                _ => inner(Avx2(()), operation),
+            }
+        }
     }
 }
 
-/// 16 lanes; AVX-512F, and with `BFLOAT16` its instructions for bfloat16.
+/// 16 lanes; AVX-512F, with [`BFLOAT16`] also AVX-512 BF16, and with [`BYTES`] AVX-512 VNNI.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx512<const BFLOAT16: bool> {
+pub(crate) struct Avx512<const ALSO: u8> {
     /// Whether the matrix unit computes products of blocks.
     has_matrix_unit: bool,
 }
 
-impl<const BFLOAT16: bool> Avx512<BFLOAT16> {
+impl<const ALSO: u8> Avx512<ALSO> {
     #[inline]
     pub(crate) fn detect() -> Option<Self> {
         // Every AVX-512 processor has AVX2 and FMA; checking costs nothing.
         let has = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma");
-        let has_bfloat16 =
-            || is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw");
-        (has && (!BFLOAT16 || has_bfloat16())).then_some(Self {
+        let has_more = match ALSO {
+            BFLOAT16 => {
+                is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw")
+            }
+            BYTES => is_x86_feature_detected!("avx512vnni"),
+            _ => true,
+        };
+        (has && has_more).then_some(Self {
             has_matrix_unit: false,
         })
     }
@@ -160,7 +244,7 @@ impl<const BFLOAT16: bool> Avx512<BFLOAT16> {
     }
 }
 
-impl<const BFLOAT16: bool> Simd for Avx512<BFLOAT16> {
+impl<const ALSO: u8> Simd for Avx512<ALSO> {
     const LANES: usize = 16;
     const TILE_VECTORS: usize = 2;
 
@@ -244,7 +328,7 @@ impl<const BFLOAT16: bool> Simd for Avx512<BFLOAT16> {
 
     #[inline(always)]
     fn pack_pairs(self, first: __m512, second: __m512) -> __m512 {
-        if !BFLOAT16 {
+        if ALSO != BFLOAT16 {
             return bfloat16::pack_pairs(self, first, second);
         }
         // SAFETY: see the module.
@@ -260,7 +344,7 @@ impl<const BFLOAT16: bool> Simd for Avx512<BFLOAT16> {
     unsafe fn store_rounded(self, target: *mut u16, vector: __m512) {
         // SAFETY: see the module; the caller vouches for 16 writable values.
         unsafe {
-            if !BFLOAT16 {
+            if ALSO != BFLOAT16 {
                 return bfloat16::store_rounded(self, target, vector);
             }
             let rounded = transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(vector));
@@ -270,7 +354,7 @@ impl<const BFLOAT16: bool> Simd for Avx512<BFLOAT16> {
 
     #[inline(always)]
     fn mul_add_pairs(self, a: __m512, b: __m512, c: __m512) -> __m512 {
-        if !BFLOAT16 {
+        if ALSO != BFLOAT16 {
             return bfloat16::mul_add_pairs(self, a, b, c);
         }
         // SAFETY: see the module; cells are two bfloat16.
@@ -278,6 +362,58 @@ impl<const BFLOAT16: bool> Simd for Avx512<BFLOAT16> {
             let [a, b] = [a, b].map(|cells| transmute::<__m512, __m512bh>(cells));
             _mm512_dpbf16_ps(c, a, b)
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load_rounded(self, source: *const u16) -> __m512 {
+        // SAFETY: see the module; the caller vouches for 16 readable values.
+        unsafe {
+            let halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256(source.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(halves))
+        }
+    }
+
+    #[inline(always)]
+    fn mul_add_quads(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        if ALSO != BYTES {
+            return bytes::mul_add_quads(self, a, b, c);
+        }
+        // SAFETY: see the module.
+        unsafe {
+            let [a, b, c] = [
+                _mm512_castps_si512(a),
+                _mm512_castps_si512(b),
+                _mm512_castps_si512(c),
+            ];
+            _mm512_castsi512_ps(_mm512_dpbusd_epi32(c, a, b))
+        }
+    }
+
+    #[inline(always)]
+    fn integers_to_f32(self, value: __m512) -> __m512 {
+        // SAFETY: see the module.
+        unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(value)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, source: *const u8) -> __m512 {
+        // SAFETY: see the module; the caller vouches for 16 readable bytes.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(source.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, target: *mut u8, vector: __m512) {
+        // SAFETY: see the module; the caller vouches for 16 writable bytes.
+        unsafe {
+            let whole = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(vector));
+            _mm_storeu_si128(target.cast(), whole);
+        }
+    }
+
+    #[inline(always)]
+    fn clamp(self, value: __m512, low: __m512, high: __m512) -> __m512 {
+        // SAFETY: see the module. Of NaN and another value, `max` gives the second one.
+        unsafe { _mm512_min_ps(_mm512_max_ps(value, low), high) }
     }
 
     #[inline(always)]
@@ -336,19 +472,24 @@ impl<const BFLOAT16: bool> Simd for Avx512<BFLOAT16> {
     #[inline(always)]
     fn vectorize<O: Operation>(self, operation: O) -> O::Output {
         #[target_feature(enable = "avx512f,avx2,fma")]
-        fn inner<O: Operation>(simd: Avx512<false>, operation: O) -> O::Output {
+        fn inner<O: Operation>(simd: Avx512<PLAIN>, operation: O) -> O::Output {
             operation.run(simd)
         }
         #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
-        fn inner_bfloat16<O: Operation>(simd: Avx512<true>, operation: O) -> O::Output {
+        fn inner_bfloat16<O: Operation>(simd: Avx512<BFLOAT16>, operation: O) -> O::Output {
+            operation.run(simd)
+        }
+        #[target_feature(enable = "avx512f,avx512vnni,avx2,fma")]
+        fn inner_bytes<O: Operation>(simd: Avx512<BYTES>, operation: O) -> O::Output {
             operation.run(simd)
         }
         // SAFETY: see the module.
         unsafe {
             let has_matrix_unit = self.has_matrix_unit;
-            match BFLOAT16 {
-                true => inner_bfloat16(Avx512 { has_matrix_unit }, operation),
-                false => inner(Avx512 { has_matrix_unit }, operation),
+            match ALSO {
+                BFLOAT16 => inner_bfloat16(Avx512 { has_matrix_unit }, operation),
+                BYTES => inner_bytes(Avx512 { has_matrix_unit }, operation),
+                _ => inner(Avx512 { has_matrix_unit }, operation),
             }
         }
     }

@@ -1,6 +1,6 @@
 use mlestar_kernels::{
-    Activation, Algorithm, Conv2dShape, Epilogue, Level, PackedConv2d, conv2d_input_gradient_with,
-    conv2d_weight_gradient_with, conv2d_with,
+    Activation, Algorithm, Conv2dShape, Epilogue, Level, PackedConv2d, Values,
+    conv2d_input_gradient_with, conv2d_weight_gradient_with, conv2d_with,
 };
 use proptest::prelude::*;
 
@@ -163,7 +163,7 @@ proptest! {
         }
         let epilogue = Epilogue {
             bias: with[0].then_some(&bias[..]),
-            residual: with[1].then_some(&residual[..]),
+            residual: with[1].then_some(Values::F32(&residual)),
             activation,
         };
         for level in Level::available() {
@@ -343,7 +343,7 @@ fn arguments_that_do_not_fit_are_refused() {
         ..plain
     };
     let residual = Epilogue {
-        residual: Some(&[0.0]),
+        residual: Some(Values::F32(&[0.0])),
         ..plain
     };
     let direct = Algorithm::Direct;

@@ -6,6 +6,7 @@
 mod batch_norm;
 #[cfg(feature = "burn")]
 mod burn;
+mod bytes;
 mod convolution;
 #[cfg(feature = "burn")]
 mod finite_differences;

@@ -1,6 +1,6 @@
 //! The bits do not depend on how the work is distributed.
 
-use mlestar_kernels::{Activation, Algorithm, Conv2dShape, Epilogue, Level, PackedConv2d};
+use mlestar_kernels::{Activation, Algorithm, Conv2dShape, Epilogue, Level, PackedConv2d, Values};
 
 use crate::reference::random;
 
@@ -36,7 +36,7 @@ fn a_convolution_has_the_same_bits_on_any_threads() {
         let residual = random(4, "residual", shape.output_len());
         let epilogue = Epilogue {
             bias: Some(&bias),
-            residual: Some(&residual),
+            residual: Some(Values::F32(&residual)),
             activation: Some(Activation::Relu),
         };
         for level in Level::available() {

@@ -192,6 +192,13 @@ fn check_evaluation_and_deployment(
         1,
         65_536,
     )?;
+    let rate = raw.deployment.confidence.false_alarm_rate;
+    require.that(
+        (0.0..=0.5).contains(&rate),
+        "deployment.confidence.false_alarm_rate",
+        rate,
+        "0 to 0.5",
+    )?;
     let benchmark = &raw.deployment.benchmark;
     require.count(
         "deployment.benchmark.latency_runs",

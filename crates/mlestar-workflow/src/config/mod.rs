@@ -35,7 +35,7 @@ mod refinement;
 mod task;
 
 pub(crate) use criteria::final_metric_id;
-pub use deployment::{BenchmarkConfig, DeploymentConfig, ParityConfig};
+pub use deployment::{BenchmarkConfig, ConfidenceConfig, DeploymentConfig, ParityConfig};
 pub use differences::differences;
 pub use error::ConfigError;
 pub use evaluation::EvaluationConfig;

@@ -8,7 +8,7 @@ use crate::training;
 use crate::{StageContext, WorkflowError};
 use mlestar_data::ImageSet;
 use mlestar_data::normalization::Normalization;
-use mlestar_export::benchmark::{BenchmarkOptions, latencies_ms};
+use mlestar_export::benchmark::latencies_ms;
 use mlestar_export::{FrozenModel, Predictor};
 use mlestar_model::{ImageClassifier, ModelSpec};
 use mlestar_train::{TrainingSteps, logits};
@@ -196,16 +196,16 @@ fn latencies(
     let model = spec.init(context.config.seed, context.device);
     let normalization = (normalization.mean, normalization.std);
     let frozen = FrozenModel::freeze(&model, spec, normalization, pictures.classes())?;
-    let options = BenchmarkOptions {
-        warm_up: WARM_UP_PREDICTIONS,
-        repetitions: MEASURED_PREDICTIONS,
-        batch_sizes: Vec::new(),
-        ..BenchmarkOptions::default()
-    };
     let some: Vec<u8> = (0..pictures.len().min(WARM_UP_PREDICTIONS))
         .flat_map(|index| pictures.interleaved(index))
         .collect();
-    Ok(latencies_ms(&Predictor::new(frozen), &some, &options)?)
+    let predictor = Predictor::new(frozen);
+    Ok(latencies_ms(
+        &predictor,
+        &some,
+        WARM_UP_PREDICTIONS,
+        MEASURED_PREDICTIONS,
+    )?)
 }
 
 /// Seconds per image when many are predicted in batches, as in validation. The first batch warms up.

@@ -157,6 +157,21 @@ impl<'a> ArtifactReader<'a> {
         })
     }
 
+    /// The hash of an input of `stage`, by its name in the manifest, as it was when the stage ran.
+    ///
+    /// # Errors
+    /// [`Evidence::Missing`] when the stage has not finished, or has no such input.
+    pub fn input_hash(&self, stage: Stage, name: &str) -> Found<String> {
+        let record = self.manifest.complete_stage(stage);
+        match record.and_then(|record| record.inputs.get(name)) {
+            Some(RecordedInput::Hash(hash)) => Ok(hash.to_string()),
+            _ => {
+                let reason = format!("stage {stage} did not record {name}");
+                Err(Box::new(Evidence::missing("manifest.json", reason)))
+            }
+        }
+    }
+
     /// Checks that the settings in `file` of `stage` are the config section that the stage ran with.
     ///
     /// # Errors

@@ -114,7 +114,7 @@ fn what_now(run: &RunFolder, missing: &[Stage], unmet: &[(Stage, &Verdict)]) -> 
     }
     let command = format!("mlestar predict {} IMAGE", run.argument());
     let caption =
-        "Predict with the model; 7-deployment/docs/model-card.md says what it is good for:";
+        "Predict with the model; 7-deployment/package/README.md says what it is good for:";
     vec![Code::new(command).caption(caption).into()]
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{finished_run, tiny};
 use mlestar_artifact::ContentHash;
+use mlestar_export::package::{self, AddedFile, FileRole};
 use mlestar_gates::{Status, Verdict};
 use mlestar_workflow::freshness::Surroundings;
 use mlestar_workflow::gates::judge_stage;
@@ -38,6 +39,30 @@ impl Forgery {
         record.outputs.insert(name.into(), hash);
         manifest.set(stage, record);
         manifest.write(&self.run).unwrap();
+    }
+
+    /// Replaces a file of the package, with its hashes in the package's manifest and the packed package.
+    fn write_in_package(&self, name: &str, role: FileRole, content: &[u8]) {
+        let stage = Stage::Deployment;
+        let folder = self.run.artifact(stage, "package");
+        let file = AddedFile {
+            name: name.into(),
+            role,
+            content: content.into(),
+        };
+        package::add_files(&folder, &[file]).unwrap();
+        self.repack();
+        self.write(stage, &format!("package/{name}"), content);
+    }
+
+    /// Packs the package again and records its manifest and the packed file as they are.
+    fn repack(&self) {
+        let stage = Stage::Deployment;
+        let folder = self.run.artifact(stage, "package");
+        package::archive::pack(&folder, &self.run.artifact(stage, "package.tar.zst")).unwrap();
+        for name in ["package/manifest.json", "package.tar.zst"] {
+            self.write(stage, name, &self.read(stage, name));
+        }
     }
 
     /// Sets one field of a JSON artifact.
@@ -95,6 +120,7 @@ fn what_the_gates_rest_on_is_met_before_it_is_forged() {
         (Stage::Deployment, "package_opens"),
         (Stage::Deployment, "package_is_the_final_model"),
         (Stage::Deployment, "parity"),
+        (Stage::Deployment, "confidence_from_validation"),
         (Stage::Deployment, "memory_bytes"),
         (Stage::Deployment, "documentation"),
     ] {
@@ -293,16 +319,21 @@ fn the_package_must_be_the_final_model() {
     for pointer in ["/classes/0", "/input/name"] {
         let run = Forgery::new();
         run.set(stage, "package/manifest.json", pointer, "another");
+        run.repack();
         run.assert_caught(stage, "package_opens", "");
     }
+    // A manifest that the packed package does not have.
+    let run = Forgery::new();
+    run.set(stage, "package/manifest.json", "/golden/0/label", 7);
+    run.assert_caught(stage, "package_opens", "package.tar.zst");
+    run.repack();
+    assert_eq!(run.verdict(stage, "package_opens").status, Status::Pass);
     // Another ONNX file with its hash in the package's own manifest.
     let run = Forgery::new();
     let mut bytes = run.read(stage, "package/model.onnx");
     let weight = bytes.len() / 2;
     bytes[weight] ^= 1;
-    run.write(stage, "package/model.onnx", &bytes);
-    let hash = ContentHash::of_bytes(&bytes).to_string();
-    run.set(stage, "package/manifest.json", "/files/1/blake3", hash);
+    run.write_in_package("model.onnx", FileRole::Model, &bytes);
     run.assert_caught(stage, "package_is_the_final_model", "model.onnx");
 }
 
@@ -311,9 +342,11 @@ fn documents_and_logits_must_say_what_was_measured() {
     let stage = Stage::Deployment;
     let run = Forgery::new();
     let name = "docs/monitoring.md";
-    let text = String::from_utf8(run.read(stage, name)).unwrap();
-    run.write(stage, name, text.replace("doubles", "halves").as_bytes());
+    let text = String::from_utf8(run.read(stage, &format!("package/{name}"))).unwrap();
+    let text = text.replace("doubles", "halves");
+    run.write_in_package(name, FileRole::Document, text.as_bytes());
     run.assert_caught(stage, "documentation", name);
+    assert_eq!(run.verdict(stage, "package_opens").status, Status::Pass);
 
     let run = Forgery::new();
     let logits = String::from_utf8(run.read(stage, "logits.jsonl")).unwrap();
@@ -336,4 +369,28 @@ fn documents_and_logits_must_say_what_was_measured() {
         run.set(stage, "parity.json", pointer, value);
         run.assert_caught(stage, "parity", "");
     }
+}
+
+#[test]
+fn what_the_package_says_of_its_confidence_must_follow_from_the_logits() {
+    let stage = Stage::Deployment;
+    for (pointer, value) in [
+        ("/calibration/temperature/n", Value::from(9)),
+        ("/calibration/temperature/log_loss_after", 0.001.into()),
+        ("/training_data/predicted_classes/0", 99.into()),
+        ("/metrics/0/value", 0.999.into()),
+    ] {
+        let run = Forgery::new();
+        run.set(stage, "package/manifest.json", pointer, value);
+        run.repack();
+        run.assert_caught(stage, "confidence_from_validation", "");
+    }
+    // Other logits give another temperature than the exported one.
+    let run = Forgery::new();
+    let name = "validation_logits.jsonl";
+    let logits = String::from_utf8(run.read(stage, name)).unwrap();
+    let kept: Vec<&str> = logits.lines().skip(40).collect();
+    run.write(stage, name, (kept.join("\n") + "\n").as_bytes());
+    run.assert_caught(stage, "confidence_from_validation", "");
+    run.assert_caught(stage, "package_is_the_final_model", "");
 }

@@ -7,6 +7,7 @@ mod caching;
 mod forgery;
 mod given_weights;
 mod interruption;
+mod measurer;
 mod mutations;
 mod pages;
 mod precision;
@@ -64,6 +65,7 @@ fn all_stages<'a>(
         force: false,
         must_resume: false,
         stop,
+        measurer: None,
     }
 }
 

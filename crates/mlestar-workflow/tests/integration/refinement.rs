@@ -167,7 +167,7 @@ fn without_a_search_the_baseline_ships() {
     ] {
         assert_eq!(status(folder.path(), &settings, id), Status::Pass, "{id}");
     }
-    let card = text(folder.path(), Stage::Deployment, "docs/model-card.md");
+    let card = text(folder.path(), Stage::Deployment, "package/README.md");
     assert!(card.contains("nothing was searched"), "{card}");
 }
 

@@ -2,8 +2,7 @@
 
 use crate::{finished_run, tiny};
 use mlestar_artifact::read_artifact;
-use mlestar_export::Predictor;
-use mlestar_export::package::Manifest as Package;
+use mlestar_export::package::{Manifest as Package, archive, verify};
 use mlestar_gates::Status;
 use mlestar_workflow::freshness::Surroundings;
 use mlestar_workflow::manifest::RunManifest;
@@ -23,7 +22,7 @@ fn package(run: &RunFolder) -> Package {
 }
 
 fn document(run: &RunFolder, name: &str) -> String {
-    fs::read_to_string(run.artifact(Stage::Deployment, &format!("docs/{name}"))).unwrap()
+    fs::read_to_string(run.artifact(Stage::Deployment, &format!("package/{name}"))).unwrap()
 }
 
 #[test]
@@ -39,10 +38,10 @@ fn a_run_says_in_its_package_which_gates_are_not_met() {
         assert_eq!(gate.status, stage.status().to_string());
         assert_eq!(gate.unmet.len(), stage.unmet().count());
     }
-    let card = document(&run, "model-card.md");
+    let card = document(&run, "README.md");
     let warning = "not every quality gate of the run that made this model passes";
     assert!(card.contains(warning), "{card}");
-    assert!(document(&run, "interface.md").contains(warning));
+    assert!(document(&run, "docs/interface.md").contains(warning));
 }
 
 #[test]
@@ -51,11 +50,7 @@ fn other_verdicts_are_written_in_place_and_the_same_change_nothing() {
     let run = RunFolder::new(folder.path());
     let mut manifest = RunManifest::read(&run).unwrap();
     let mut verdict = judge(&run, &[]).verdict;
-    let before = (
-        package(&run),
-        document(&run, "model-card.md"),
-        manifest.clone(),
-    );
+    let before = (package(&run), document(&run, "README.md"), manifest.clone());
     assert!(!record_verdicts(&run, &mut manifest, &verdict).unwrap());
 
     for stage in &mut verdict.stages {
@@ -63,15 +58,18 @@ fn other_verdicts_are_written_in_place_and_the_same_change_nothing() {
     }
     assert!(record_verdicts(&run, &mut manifest, &verdict).unwrap());
     assert!(package(&run).gates.iter().all(|gate| gate.status == "PASS"));
-    let card = document(&run, "model-card.md");
+    let card = document(&run, "README.md");
     assert!(card.contains("All quality gates of the run that made this model pass."));
-    assert!(!document(&run, "interface.md").contains("not every quality gate"));
+    assert!(!document(&run, "docs/interface.md").contains("not every quality gate"));
     // What was measured, and what the gates make of it, is as it was.
-    Predictor::open(&run.artifact(Stage::Deployment, "package")).unwrap();
+    let folder = run.artifact(Stage::Deployment, "package");
+    assert!(verify(&folder).unwrap().reproduces());
+    let packed = run.artifact(Stage::Deployment, "package.tar.zst");
+    assert!(archive::holds(&packed, &folder).unwrap());
     assert_eq!(RunManifest::read(&run).unwrap(), manifest);
     let again = judge(&run, &[]).verdict;
     assert!(record_verdicts(&run, &mut manifest, &again).unwrap());
-    let after = (package(&run), document(&run, "model-card.md"), manifest);
+    let after = (package(&run), document(&run, "README.md"), manifest);
     assert!(after == before);
 }
 
@@ -79,7 +77,7 @@ fn other_verdicts_are_written_in_place_and_the_same_change_nothing() {
 fn a_file_that_was_altered_stays_altered() {
     let folder = finished_run();
     let run = RunFolder::new(folder.path());
-    for name in ["package/manifest.json", "docs/model-card.md"] {
+    for name in ["package/README.md", "package/manifest.json"] {
         let path = run.artifact(Stage::Deployment, name);
         let altered = fs::read_to_string(&path).unwrap().replace("tiny", "huge");
         fs::write(&path, &altered).unwrap();

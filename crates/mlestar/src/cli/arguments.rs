@@ -3,7 +3,9 @@
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use mlestar_data::fetch::ArchiveManifest;
+use mlestar_export::benchmark::Candidate;
 use mlestar_workflow::Stage;
+use mlestar_workflow::model_benchmark::ScenarioKind;
 use std::path::PathBuf;
 
 /// The commands of `mlestar`.
@@ -51,6 +53,23 @@ pub enum Command {
     /// row with the reason; the others are predicted, and the exit code is 1. A warning says when the gates of the
     /// run that made the model are not met.
     Predict(PredictOptions),
+    /// Check, pack or unpack the package of a model
+    #[command(subcommand)]
+    Package(PackageCommand),
+    /// Measure what predicting with a package takes: latency, images per second, memory, start
+    ///
+    /// The scenarios of MLPerf inference: one image after the other (single-stream), several at once (multi-stream),
+    /// random arrivals (server), batches (offline); and cold starts. Each format and number of threads is measured in
+    /// a process of its own, until its figure is stable or the time is over. A configuration that cannot be measured
+    /// gives a row with the reason; the others are measured, and the exit code is 1.
+    BenchModel(BenchModelOptions),
+    /// Serve a trained model over HTTP: Open Inference Protocol, image files, a page, metrics
+    ///
+    /// Listens on this machine only, unless --host says otherwise. SIGHUP loads the package again, SIGTERM and Ctrl-C
+    /// stop once everything accepted is answered. The log is JSON on standard error. docs/serving.md has the paths,
+    /// limits and metrics.
+    #[cfg(feature = "serve")]
+    Serve(mlestar_serve::cli::ServeArguments),
     /// Write a smaller, stratified copy of the data
     Subset(SubsetOptions),
     /// Check the config and print it with every default filled in
@@ -270,12 +289,113 @@ pub struct PredictOptions {
     pub threads: Option<usize>,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum PackageCommand {
+    /// Prove that a package is intact and predicts on this machine what it predicted when it was made
+    ///
+    /// Checks size, BLAKE3 and SHA-256 of every file, decodes the golden images, predicts them and compares pixels,
+    /// logits and classes. Exit code 1 for an altered file, 4 for a golden image with another prediction.
+    Verify(PackageVerifyOptions),
+    /// Pack a package into one .tar.zst file
+    Pack(PackagePackOptions),
+    /// Unpack a .tar.zst file and verify the package
+    Unpack(PackageUnpackOptions),
+}
+
+#[derive(Debug, Args)]
+pub struct PackageVerifyOptions {
+    /// A run, the folder of a package, or a .tar.zst file; a plain name stands for runs/NAME
+    #[arg(value_name = "RUN|PACKAGE")]
+    pub package: PathBuf,
+    /// For people, or one JSON document
+    #[arg(long, value_enum, default_value_t = PackageFormat::Table)]
+    pub format: PackageFormat,
+}
+
+#[derive(Debug, Args)]
+pub struct PackagePackOptions {
+    /// A run, or the folder of a package; a plain name stands for runs/NAME
+    #[arg(value_name = "RUN|PACKAGE")]
+    pub package: PathBuf,
+    /// The file to write; it must end with .tar.zst
+    #[arg(value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct PackageUnpackOptions {
+    /// The .tar.zst file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The folder to write; it must be empty or absent
+    #[arg(value_name = "DIR")]
+    pub output: PathBuf,
+}
+
+/// The format of a verification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PackageFormat {
+    Table,
+    Json,
+}
+
 /// The format of predictions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PredictFormat {
     Table,
     Json,
     Csv,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchModelOptions {
+    /// A run, or the folder of a package; a plain name stands for runs/NAME
+    #[arg(value_name = "RUN|PACKAGE", required_unless_present = "child")]
+    pub model: Option<PathBuf>,
+    /// Scenarios, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "SCENARIO",
+        value_parser = PossibleValuesParser::new(ScenarioKind::ALL.map(ScenarioKind::name)))]
+    pub scenario: Vec<String>,
+    /// Ways to run the model (file and precision), separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "CANDIDATE",
+        value_parser = PossibleValuesParser::new(Candidate::ALL.map(Candidate::name)))]
+    pub candidate: Vec<String>,
+    /// Numbers of threads, separated by commas [default: 1 and all cores]
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    pub threads: Vec<usize>,
+    /// Seconds for each configuration at most; a model that is slow takes longer
+    #[arg(long, default_value_t = 5.0, value_name = "S")]
+    pub seconds: f64,
+    /// Images of a multi-stream query
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub images_per_query: usize,
+    /// The limit of the server's 99th percentile [default: 10 ms, or five times the median latency of
+    /// one image if that is more]
+    #[arg(long, value_name = "MS")]
+    pub limit_ms: Option<f64>,
+    /// Measure the server at this many images per second, without a search for the highest rate
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<f64>,
+    /// The seed of arrivals and of noise images
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// A table for people, or JSON
+    #[arg(long, value_enum, default_value_t = BenchModelFormat::Table)]
+    pub format: BenchModelFormat,
+    /// The folder for model_benchmark.json and model_benchmark.html [default: the run's folder; none for a package
+    /// outside a run]
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// Be the process that measures: the job comes through standard input
+    #[arg(long, hide = true)]
+    pub child: bool,
+}
+
+/// The format of a benchmark on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchModelFormat {
+    Table,
+    Json,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod command_line;
 mod commands;
 mod console;
 mod gauges;
+mod packages;
 mod project;
 mod signals;
 mod wrap;
@@ -74,7 +75,11 @@ pub fn execute(command: Command) -> Result<ExitCode, WorkflowError> {
         Command::Doctor(options) => commands::doctor::run(&options),
         Command::Fetch(options) => commands::fetch::run(&options),
         Command::LrFind(options) => commands::lr_find::run(&options),
+        Command::BenchModel(options) => commands::bench_model::run(&options),
         Command::Predict(options) => commands::predict::run(&options),
+        Command::Package(command) => commands::package::run(&command),
+        #[cfg(feature = "serve")]
+        Command::Serve(options) => Ok(commands::serve::run(&options)),
         Command::Subset(options) => commands::subset::run(&options),
         Command::Config(options) => commands::config::run(&options),
         Command::Init(options) => commands::init::run(&options),

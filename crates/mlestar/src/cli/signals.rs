@@ -7,6 +7,7 @@
 use mlestar_gates::ExitCode;
 use mlestar_train::StopSignal;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What shells report for a program that SIGINT ended.
 const ENDED_AT_ONCE: i32 = 130;
@@ -15,6 +16,9 @@ struct SafeStop {
     stop: StopSignal,
     announcement: &'static str,
 }
+
+/// Whether the command handles all signals itself.
+static LEFT_TO_THE_COMMAND: AtomicBool = AtomicBool::new(false);
 
 static SAFE_STOP: OnceLock<SafeStop> = OnceLock::new();
 
@@ -36,6 +40,12 @@ pub fn silent_stop_signal() -> StopSignal {
     with_announcement("")
 }
 
+/// From now on signals do nothing here: the command has handlers of its own.
+#[cfg(feature = "serve")]
+pub fn leave_to_the_command() {
+    LEFT_TO_THE_COMMAND.store(true, Ordering::Release);
+}
+
 fn with_announcement(announcement: &'static str) -> StopSignal {
     let safe_stop = SAFE_STOP.get_or_init(|| SafeStop {
         stop: StopSignal::default(),
@@ -45,6 +55,9 @@ fn with_announcement(announcement: &'static str) -> StopSignal {
 }
 
 fn handle() {
+    if LEFT_TO_THE_COMMAND.load(Ordering::Acquire) {
+        return;
+    }
     match SAFE_STOP.get() {
         None => std::process::exit(ExitCode::Stopped.code().into()),
         Some(safe_stop) if safe_stop.stop.is_requested() => std::process::exit(ENDED_AT_ONCE),

@@ -15,8 +15,9 @@ const EPOCHS: usize = 24;
 /// The time after which a test gives up on a very slow machine.
 const LIMIT: Duration = Duration::from_secs(500);
 /// What stands in files of these names, or names that begin so, depends on the clock.
-const WITH_TIMES: [&str; 16] = [
+const WITH_TIMES: [&str; 20] = [
     "action_plan.html",
+    "alerts.yaml",
     "architecture_check.json",
     "benchmark.json",
     "checkpoint.json",
@@ -25,11 +26,14 @@ const WITH_TIMES: [&str; 16] = [
     "feasibility_report.html",
     "feasibility_report.json",
     "final_report.html",
+    "kubernetes.yaml",
+    "manifest.json",
     "metrics.jsonl",
     "monitoring.md",
-    "training_memory.json",
+    "package.tar.zst",
     "refinement_report.html",
     "requirements.md",
+    "training_memory.json",
     "training_report.html",
     "training_timing.json",
 ];

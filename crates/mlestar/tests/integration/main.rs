@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // a panic is how a test fails
 
+mod bench_model;
 mod chain;
 mod command_line;
 mod data;

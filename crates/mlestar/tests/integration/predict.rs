@@ -74,12 +74,15 @@ fn lines(text: &str) -> Vec<Value> {
 fn trained_answers(folder: &Path) -> Vec<(String, Vec<f64>)> {
     let path = folder.join("runs/tiny/6-refinement/test_predictions.jsonl");
     let rows = lines(&fs::read_to_string(path).unwrap());
+    let manifest = folder.join("runs/tiny/7-deployment/package/manifest.json");
+    let manifest: Value = serde_json::from_slice(&fs::read(manifest).unwrap()).unwrap();
+    let temperature = manifest["confidence"]["temperature"].as_f64().unwrap();
     let answer = |row: &Value| {
         let logits: Vec<f64> = row["logits"]
             .as_array()
             .unwrap()
             .iter()
-            .map(|v| v.as_f64().unwrap())
+            .map(|v| v.as_f64().unwrap() / temperature)
             .collect();
         let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
         let probabilities = logits.iter().map(|logit| logit.exp() / sum).collect();
@@ -174,13 +177,48 @@ fn files_are_answered_as_the_trained_network_answered_them() {
     assert_eq!((code, stdout.trim()), (0, "answers.csv"));
     let csv = fs::read_to_string(folder.join("answers.csv")).unwrap();
     assert_eq!(csv.lines().count(), 33);
-    assert!(csv.starts_with("file,class_1,probability_1,class_2,probability_2,error\n"));
+    assert!(
+        csv.starts_with("file,class_1,probability_1,class_2,probability_2,none_of_these,error\n")
+    );
+
+    // A packed package predicts the same, and proves itself.
+    let (code, _, stderr) = package_command(folder, &["pack", "elsewhere", "packed.tar.zst"]);
+    assert_eq!(code, 0, "{stderr}");
+    let arguments = ["packed.tar.zst", "images/test", "--format", "json"];
+    let (code, stdout, _) = predict(folder, &arguments, b"");
+    assert_eq!((code, stdout), (0, moved));
+    let (code, stdout, _) = package_command(folder, &["verify", "packed.tar.zst"]);
+    assert_eq!(code, 0, "{stdout}");
+    assert!(stdout.contains("golden images reproduced"), "{stdout}");
+    let (code, stdout, _) = package_command(folder, &["unpack", "packed.tar.zst", "copy"]);
+    assert_eq!(code, 0, "{stdout}");
+    let (code, _, stderr) = package_command(folder, &["unpack", "packed.tar.zst", "copy"]);
+    assert!(
+        code == 2 && stderr.contains("not an empty folder"),
+        "{stderr}"
+    );
+    let (code, _, stderr) = package_command(folder, &["pack", "elsewhere", "packed.zip"]);
+    assert!(code == 2 && stderr.contains(".tar.zst"), "{stderr}");
+    fs::write(folder.join("copy/README.md"), "altered").unwrap();
+    let (code, _, stderr) = package_command(folder, &["verify", "copy"]);
+    assert!(
+        code == 1 && stderr.contains("README.md: altered"),
+        "{stderr}"
+    );
 
     // An altered package does not predict.
     fs::write(package.join("model.safetensors"), b"something else").unwrap();
     let (code, stdout, stderr) = predict(folder, &["elsewhere", "broken.png"], b"");
     assert_eq!((code, stdout.as_str()), (1, ""));
     assert!(stderr.contains("model.safetensors: altered"), "{stderr}");
+}
+
+fn package_command(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let arguments = [&["package"], arguments].concat();
+    let output = program(folder, &arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let code = output.status.code().unwrap();
+    (code, text(&output.stdout), text(&output.stderr))
 }
 
 #[test]

@@ -5,18 +5,19 @@ use std::ops::Range;
 use crate::{
     matrix::block::{CELLS, SIDE, TILE, TILE_CELLS},
     simd::Simd,
+    values::Stored,
 };
 
 /// `[n][pixels][channels]`, channels in multiples of 16.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pictures<'a> {
-    pub values: &'a [f32],
+pub(super) struct Pictures<'a, T = f32> {
+    pub values: &'a [T],
     pub n: usize,
     pub pixels: usize,
     pub channels: usize,
 }
 
-impl Pictures<'_> {
+impl<T> Pictures<'_, T> {
     pub(super) fn check(&self) {
         assert!(self.channels.is_multiple_of(TILE));
         assert_eq!(self.values.len(), self.n * self.pixels * self.channels);
@@ -29,7 +30,7 @@ impl Pictures<'_> {
 
     /// 16 channels of a pixel; `None` beyond the last image or channel.
     #[inline(always)]
-    fn tile(&self, picture: usize, pixel: usize, channel: usize) -> Option<&[f32]> {
+    fn tile(&self, picture: usize, pixel: usize, channel: usize) -> Option<&[T]> {
         (picture < self.n && channel < self.channels).then(|| {
             let start = (picture * self.pixels + pixel) * self.channels + channel;
             &self.values[start..][..TILE]
@@ -39,9 +40,9 @@ impl Pictures<'_> {
 
 /// Left factors for sums over channels: blocks `[pixel][block of channels]` whose rows are images.
 #[inline(always)]
-pub(super) fn left_rows<S: Simd>(
+pub(super) fn left_rows<S: Simd, T: Stored>(
     simd: S,
-    pictures: Pictures,
+    pictures: Pictures<T>,
     group: usize,
     pixels: Range<usize>,
     target: &mut [f32],
@@ -57,9 +58,9 @@ pub(super) fn left_rows<S: Simd>(
                 match pictures.tile(picture, pixel, channel) {
                     Some(values) => {
                         for v in (0..TILE).step_by(S::LANES) {
-                            // SAFETY: both slices hold 16 values, these of 32 bits, those of 16.
+                            // SAFETY: both slices hold 16 values; those that are written have 16 bits.
                             unsafe {
-                                let values = simd.load(values.as_ptr().add(v));
+                                let values = T::load(simd, values.as_ptr().add(v));
                                 let target = cells.as_mut_ptr().cast::<u16>().add(v);
                                 simd.store_rounded(target, values);
                             }

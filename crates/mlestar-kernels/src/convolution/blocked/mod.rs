@@ -12,14 +12,15 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Conv2dShape, Epilogue, direct::finish, weights::WeightView};
+use super::{Conv2dShape, weights::WeightView};
 use crate::{
     matrix::{
-        block::{CELLS, Multiplier, Product, Products, SIDE, Sums, TILE, TILE_CELLS, Target},
+        block::{self, CELLS, Multiplier, Product, Products, SIDE, Sums, TILE, TILE_CELLS},
         rows::Finish,
     },
     memory::{Buffer, ScratchLoan, Shared},
     simd::{Operation, Simd},
+    values::{Stored, Target},
 };
 use layout::Pictures;
 use view::View;
@@ -91,17 +92,21 @@ impl Blocked {
         self.summed.div_ceil(SIDE)
     }
 
-    /// Computes the results of `n` images.
-    pub(crate) fn run<S: Simd>(
+    /// Bytes of the packed weights.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.weights.as_slice())
+    }
+
+    /// Computes the results of `n` images. `target` has as many values as the results.
+    pub(crate) fn run<S: Simd, T: Stored>(
         &self,
         simd: S,
         n: usize,
-        source: &[f32],
-        epilogue: Epilogue,
-        result: &mut [f32],
+        source: &[T],
+        finish: Finish,
+        target: Target,
     ) {
-        let [height, width] = self.view.result;
-        assert_eq!(result.len(), n * height * width * self.results);
+        let [height, _] = self.view.result;
         let [source_height, source_width] = self.view.source;
         let source = Pictures {
             values: source,
@@ -110,11 +115,10 @@ impl Blocked {
             channels: self.summed,
         };
         source.check();
-        let finish = finish(epilogue, result);
         let job = Job {
             blocked: self,
             source,
-            result: Shared::new(result),
+            target,
             finish,
         };
         let groups = n.div_ceil(SIDE);
@@ -198,21 +202,21 @@ impl Operation for PackWeights<'_> {
     }
 }
 
-struct Job<'a> {
+struct Job<'a, T> {
     blocked: &'a Blocked,
-    source: Pictures<'a>,
-    result: Shared,
+    source: Pictures<'a, T>,
+    target: Target,
     finish: Finish<'a>,
 }
 
 /// Some rows of the result of a group of images.
-struct Piece<'a> {
-    job: &'a Job<'a>,
+struct Piece<'a, T> {
+    job: &'a Job<'a, T>,
     group: usize,
     rows: Range<usize>,
 }
 
-impl Operation for Piece<'_> {
+impl<T: Stored> Operation for Piece<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -270,7 +274,7 @@ impl Operation for Piece<'_> {
                     };
                     let target = self.target(pixel, block);
                     let is_direct = target.is_some();
-                    let target = target.unwrap_or(Target {
+                    let target = target.unwrap_or(block::Target {
                         start: sums.0.as_mut_ptr(),
                         row_stride: SIDE,
                         add: false,
@@ -287,21 +291,28 @@ impl Operation for Piece<'_> {
     }
 }
 
-impl Piece<'_> {
-    /// The target of a pixel's sums if they can be stored directly: nothing is added to them, and all are
-    /// results.
+impl<T: Stored> Piece<'_, T> {
+    /// The target of a pixel's sums if they can be stored directly: nothing is added to them, they stay `f32`, and all
+    /// are results.
     #[inline(always)]
-    fn target(&self, pixel: usize, block: usize) -> Option<Target> {
+    fn target(&self, pixel: usize, block: usize) -> Option<block::Target> {
         let Job {
-            blocked, finish, ..
+            blocked,
+            finish,
+            target,
+            ..
         } = self.job;
-        let plain = finish.bias.is_none() && finish.residual.is_none() && !finish.relu;
+        let plain =
+            finish.bias.is_none() && finish.residual.is_none() && finish.activation.is_none();
         let whole = self.pictures() == SIDE && (block + 1) * SIDE <= blocked.results;
-        (plain && whole).then(|| Target {
-            start: self.job.result.at(self.place(0, pixel) + block * SIDE),
-            row_stride: self.place(1, pixel) - self.place(0, pixel),
-            add: false,
-        })
+        match plain && whole {
+            true => Some(block::Target {
+                start: target.f32_at(self.place(0, pixel) + block * SIDE)?,
+                row_stride: self.place(1, pixel) - self.place(0, pixel),
+                add: false,
+            }),
+            false => None,
+        }
     }
 
     /// Images of the group.
@@ -322,7 +333,7 @@ impl Piece<'_> {
     fn store<S: Simd>(&self, simd: S, pixel: usize, block: usize, sums: &Sums) {
         let Job {
             blocked,
-            result,
+            target,
             finish,
             ..
         } = *self.job;
@@ -331,21 +342,13 @@ impl Piece<'_> {
             let start = self.place(row, pixel);
             for channel in channels.clone().step_by(S::LANES) {
                 let place = row * SIDE + channel - channels.start;
-                let target = result.at(start + channel);
-                // SAFETY: there are whole vectors of channels; `run` has checked the lengths of bias and
-                // residual. Only this task writes this pixel of this image.
+                let index = start + channel;
+                // SAFETY: there are whole vectors of channels; the lengths of bias and residual were checked. Only
+                // this task writes this pixel of this image.
                 unsafe {
-                    let mut value = simd.load(sums.0[place..][..S::LANES].as_ptr());
-                    if let Some(bias) = finish.bias {
-                        value = simd.add(value, simd.load(bias[channel..][..S::LANES].as_ptr()));
-                    }
-                    if let Some(residual) = finish.residual {
-                        value = simd.add(value, simd.load(residual.at(target)));
-                    }
-                    if finish.relu {
-                        value = simd.relu(value);
-                    }
-                    simd.store(target, value);
+                    let sum = simd.load(sums.0[place..][..S::LANES].as_ptr());
+                    let value = finish.apply(simd, sum, [channel, index], S::LANES);
+                    target.store(simd, index, value);
                 }
             }
         }

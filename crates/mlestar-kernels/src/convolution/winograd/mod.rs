@@ -13,11 +13,7 @@ use std::{marker::PhantomData, ops::Range};
 
 use rayon::prelude::*;
 
-use super::{
-    Conv2dShape, Epilogue,
-    direct::{finish, piece_len},
-    weights::WeightView,
-};
+use super::{Conv2dShape, direct::piece_len, weights::WeightView};
 use crate::{
     matrix::{
         Factors, TILE_ROWS, WIDEST_TILE,
@@ -26,6 +22,7 @@ use crate::{
     },
     memory::{Buffer, Scratch, ScratchLoan, Shared, check},
     simd::{Operation, Simd},
+    values::{Stored, Target, ValuesMut},
 };
 use patch::{Patch, Transform as _};
 use tiles::{PATCH, POSITIONS, TILE, Tile};
@@ -64,7 +61,7 @@ pub(crate) struct Winograd<F> {
     width: usize,
     /// Cells `[position][panel][summed / PER_CELL][width]`.
     weights: Buffer,
-    /// A pixel of the padding.
+    /// A pixel of the padding: in every form, zeros are zero bits.
     zeros: Vec<f32>,
 }
 
@@ -118,41 +115,45 @@ impl<F: Factors> Winograd<F> {
         }
     }
 
+    fn zeros<T: Stored>(&self) -> &[T] {
+        T::zeros(&self.zeros)
+    }
+
     /// Cells of a pixel's channels.
     fn cells(&self) -> usize {
         self.summed / F::PER_CELL
     }
 
+    /// Bytes of the packed weights.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.weights.as_slice())
+    }
+
     /// Computes the results of `n` images. `weights` are the unpacked weights; they are used for tiles whose
-    /// results are not finite.
-    pub(crate) fn run<S: Simd>(
+    /// results are not finite. `target` has as many values as the results.
+    pub(crate) fn run<S: Simd, T: Stored>(
         &self,
         simd: S,
         n: usize,
-        source: &[f32],
+        source: &[T],
         weights: Kernel,
-        epilogue: Epilogue,
-        result: &mut [f32],
+        finish: Finish,
+        target: Target,
     ) {
-        let Tiles {
-            source: s,
-            result: r,
-            ..
-        } = self.tiles;
+        let Tiles { source: s, .. } = self.tiles;
         assert_eq!(source.len(), n * s[0] * s[1] * self.summed);
-        assert_eq!(result.len(), n * r[0] * r[1] * self.results);
         assert_eq!(
             self.width,
             tile_width::<S>(),
             "packed for other instructions"
         );
-        let finish = finish(epilogue, result);
         let tiles = n * self.tiles.per_picture();
         let job = Job {
             winograd: self,
             source,
+            zeros: self.zeros(),
             kernel: weights,
-            result: Shared::new(result),
+            target,
             finish,
         };
         let threads = rayon::current_num_threads();
@@ -288,22 +289,24 @@ fn transform_kernel<S: Simd>(
     positions
 }
 
-struct Job<'a, F> {
+struct Job<'a, F, T> {
     winograd: &'a Winograd<F>,
-    source: &'a [f32],
+    source: &'a [T],
+    /// A pixel of the padding.
+    zeros: &'a [T],
     kernel: Kernel<'a>,
-    result: Shared,
+    target: Target,
     finish: Finish<'a>,
 }
 
 /// Some tiles, for some panels of weights.
-struct Block<'a, F> {
-    job: &'a Job<'a, F>,
+struct Block<'a, F, T> {
+    job: &'a Job<'a, F, T>,
     tiles: Range<usize>,
     panels: Range<usize>,
 }
 
-impl<F: Factors> Operation for Block<'_, F> {
+impl<F: Factors, T: Stored> Operation for Block<'_, F, T> {
     type Output = ();
 
     #[inline(always)]
@@ -321,7 +324,7 @@ impl<F: Factors> Operation for Block<'_, F> {
     }
 }
 
-impl<F: Factors> Block<'_, F> {
+impl<F: Factors, T: Stored> Block<'_, F, T> {
     /// The channels of the panels.
     fn channels(&self) -> Range<usize> {
         let Winograd { width, results, .. } = *self.job.winograd;
@@ -339,7 +342,7 @@ impl<F: Factors> Block<'_, F> {
         for (index, tile) in self.tiles.clone().enumerate() {
             let start = index * cells;
             let pixels = winograd.tiles.source_pixels(winograd.tiles.tile(tile));
-            let patch = Patch::new(pixels, self.job.source, winograd.summed, &winograd.zeros);
+            let patch = Patch::new(pixels, self.job.source, winograd.summed, self.job.zeros);
             for c in (0..winograd.summed).step_by(S::LANES) {
                 // SAFETY: there are whole vectors of channels.
                 let values = unsafe { patch.transform(simd, c) };
@@ -374,15 +377,14 @@ impl<F: Factors> Block<'_, F> {
         let (first, second) = (scratch.first.as_slice(), scratch.second.as_mut_slice());
         for position in 0..POSITIONS {
             let from = first[position * planes[0]..][..n * cells].as_ptr();
-            let to = second[position * planes[1]..][..n * channels.len()].as_mut_ptr();
-            // Rows are stored starting with the first channel of their panel, counted from 0.
-            let to = to.wrapping_sub(channels.start);
+            let to = &mut second[position * planes[1]..][..n * channels.len()];
             let whole = n.next_multiple_of(TILE_ROWS);
             scratch.sources.clear();
             let sources = (0..whole).map(|tile| from.wrapping_add(tile.min(n - 1) * cells));
             scratch.sources.extend(sources);
             scratch.targets.clear();
-            let targets = (0..n).map(|tile| to.wrapping_add(tile * channels.len()));
+            // Rows are stored starting with the first channel of their panel, counted from 0.
+            let targets = (0..n).map(|tile| (tile * channels.len()).wrapping_sub(channels.start));
             scratch.targets.extend(targets);
             let rows = Rows {
                 sources: &scratch.sources,
@@ -399,7 +401,8 @@ impl<F: Factors> Block<'_, F> {
             // channels of these panels.
             unsafe {
                 let panels = self.panels.clone();
-                rows::multiply::<S, F>(simd, &rows, packed, panels, Finish::NOTHING);
+                let target = ValuesMut::F32(to).target();
+                rows::multiply::<S, F>(simd, &rows, packed, panels, Finish::NOTHING, target);
             }
         }
     }
@@ -427,7 +430,7 @@ impl<F: Factors> Block<'_, F> {
                 let finite =
                     unsafe { self.transform_tile(simd, tile, products, plane, panel.clone()) };
                 if !finite {
-                    self.recompute(tile, panel);
+                    self.recompute(simd, tile, panel);
                 }
             }
         }
@@ -448,7 +451,7 @@ impl<F: Factors> Block<'_, F> {
         plane: usize,
         channels: Range<usize>,
     ) -> bool {
-        let Job { result, finish, .. } = *self.job;
+        let Job { target, finish, .. } = *self.job;
         let Winograd { tiles, results, .. } = self.job.winograd;
         let results = *results;
         let pixels = tiles.result_pixels(tile);
@@ -477,28 +480,15 @@ impl<F: Factors> Block<'_, F> {
             let bottom = simd.add(rows[TILE - 1][0], rows[TILE - 1][TILE - 1]);
             let corners = simd.add(top, bottom);
             doubt = simd.add(doubt, simd.sub(corners, corners));
-            let bias = match finish.bias {
-                // SAFETY: `run` has checked that the bias has `results` values.
-                Some(bias) => Some(unsafe { simd.load(bias.as_ptr().add(c)) }),
-                None => None,
-            };
             for (index, pixel) in pixels.iter().enumerate() {
                 let Some(pixel) = pixel else { continue };
-                let target = result.at(pixel * results + c);
+                let place = pixel * results + c;
                 let value = rows[index / TILE][index % TILE];
-                let mut value = match bias {
-                    Some(bias) => simd.add(value, bias),
-                    None => value,
-                };
-                // SAFETY: the pixel is in the result, and so in the residual.
+                // SAFETY: the pixel is in the result, and so in the residual; `run` has checked that the bias has
+                // `results` values.
                 unsafe {
-                    if let Some(residual) = finish.residual {
-                        value = simd.add(value, simd.load(residual.at(target)));
-                    }
-                    if finish.relu {
-                        value = simd.relu(value);
-                    }
-                    simd.store(target, value);
+                    let value = finish.apply(simd, value, [c, place], S::LANES);
+                    target.store(simd, place, value);
                 }
             }
         }
@@ -510,12 +500,13 @@ impl<F: Factors> Block<'_, F> {
 
     /// Computes a tile tap by tap, so that an infinity or NaN reaches only the pixels that read it.
     #[cold]
-    fn recompute(&self, tile: Tile, channels: Range<usize>) {
+    fn recompute<S: Simd>(&self, simd: S, tile: Tile, channels: Range<usize>) {
         let Job {
             winograd,
             source,
+            zeros,
             kernel: Kernel { weights, turned },
-            result,
+            target,
             finish,
         } = *self.job;
         let (summed, results) = (winograd.summed, winograd.results);
@@ -524,28 +515,28 @@ impl<F: Factors> Block<'_, F> {
             let Some(pixel) = winograd.tiles.result_pixel(tile, [y, x]) else {
                 continue;
             };
-            for channel in channels.clone() {
-                let mut sum = 0.0;
-                for tap in 0..9 {
-                    let place = [y + tap / 3, x + tap % 3];
-                    let pixel = match winograd.tiles.source_pixel(tile, place) {
-                        Some(from) => &source[from * summed..][..summed],
-                        None => &winograd.zeros,
-                    };
-                    let kernel_tap = tap_of(turned, tap);
-                    for (c, value) in pixel.iter().enumerate() {
-                        let weight = weights.values[weights.position(channel, c) + kernel_tap];
-                        sum += value * weight;
+            for first in channels.clone().step_by(S::LANES) {
+                let mut sums = [0.0; WIDEST_TILE];
+                for lane in 0..S::LANES {
+                    for tap in 0..9 {
+                        let place = [y + tap / 3, x + tap % 3];
+                        let pixel = match winograd.tiles.source_pixel(tile, place) {
+                            Some(from) => &source[from * summed..][..summed],
+                            None => zeros,
+                        };
+                        let kernel_tap = tap_of(turned, tap);
+                        for (c, value) in pixel.iter().enumerate() {
+                            let position = weights.position(first + lane, c) + kernel_tap;
+                            sums[lane] += value.value() * weights.values[position];
+                        }
                     }
                 }
-                sum += finish.bias.map_or(0.0, |bias| bias[channel]);
-                let target = result.at(pixel * results + channel);
+                let place = pixel * results + first;
                 // SAFETY: as for the vectors of `transform_tile`.
                 unsafe {
-                    if let Some(residual) = finish.residual {
-                        sum += *residual.at(target);
-                    }
-                    *target = if finish.relu && sum <= 0.0 { 0.0 } else { sum };
+                    let sums = simd.load(sums.as_ptr());
+                    let values = finish.apply(simd, sums, [first, place], S::LANES);
+                    target.store(simd, place, values);
                 }
             }
         }

@@ -4,19 +4,19 @@ use super::{
     tiles::{PATCH, POSITIONS, TILE},
     transform,
 };
-use crate::{matrix::Factors, simd::Simd};
+use crate::{matrix::Factors, simd::Simd, values::Stored};
 
 /// `PIXELS` pixels, rows first: those of the input's patch or of the output gradient's tile.
-pub(super) struct Patch<const PIXELS: usize>([*const f32; PIXELS]);
+pub(super) struct Patch<const PIXELS: usize, T = f32>([*const T; PIXELS]);
 
-impl<const PIXELS: usize> Patch<PIXELS> {
+impl<const PIXELS: usize, T: Stored> Patch<PIXELS, T> {
     /// `None` means `zeros`, which must be as long as a pixel.
     #[inline(always)]
     pub(super) fn new(
         pixels: [Option<usize>; PIXELS],
-        source: &[f32],
+        source: &[T],
         channels: usize,
-        zeros: &[f32],
+        zeros: &[T],
     ) -> Self {
         assert!(zeros.len() >= channels);
         let mut pointers = [zeros.as_ptr(); PIXELS];
@@ -40,7 +40,7 @@ pub(super) trait Transform {
 }
 
 /// The input's patch.
-impl Transform for Patch<POSITIONS> {
+impl<T: Stored> Transform for Patch<POSITIONS, T> {
     #[inline(always)]
     unsafe fn transform<S: Simd>(&self, simd: S, channel: usize) -> [S::Vector; POSITIONS] {
         let mut columns = [[simd.splat(0.0); PATCH]; PATCH];
@@ -48,7 +48,7 @@ impl Transform for Patch<POSITIONS> {
             let mut d = [simd.splat(0.0); PATCH];
             for (y, value) in d.iter_mut().enumerate() {
                 // SAFETY: the caller's promise.
-                *value = unsafe { simd.load(self.0[y * PATCH + x].add(channel)) };
+                *value = unsafe { T::load(simd, self.0[y * PATCH + x].add(channel)) };
             }
             let v = transform::input(simd, d);
             for y in 0..PATCH {

@@ -81,6 +81,7 @@ impl Run {
                 threads: 1,
                 stop: &StopSignal::new(),
                 reporter: &mut (),
+                measurer: None,
                 resume: false,
                 force: false,
                 manifest: &self.manifest,

@@ -2,36 +2,47 @@
 //! and documentation.
 
 mod artifact;
-mod documentation;
-mod markdown;
+mod calibration;
+mod documents;
+mod figures;
+mod golden;
+mod measure;
 mod page;
+mod precisions;
+mod training_data;
 mod verdicts;
 
-pub use artifact::{BenchmarkArtifact, DeployedMemory, LogitsRow, ParityArtifact};
-pub(crate) use documentation::{Facts, write as documents};
+pub use artifact::{BenchmarkArtifact, LogitsRow, ParityArtifact, QuantizationArtifact};
+pub(crate) use calibration::{calibrate, false_alarms, log_loss_added};
+pub(crate) use documents::{DOCUMENTS, Facts};
+pub(crate) use figures::metrics;
+pub(crate) use precisions::records as precision_records;
+pub(crate) use training_data::predicted_classes;
 pub use verdicts::record_verdicts;
 pub(crate) use verdicts::without_gates;
 
 use crate::stages::refinement::{COMPARISON, Comparison, FINAL_MODEL, FinalModel, WEIGHTS};
-use crate::{Stage, StageContext, WorkflowError, machine};
-use mlestar_artifact::{AtomicFile, write_artifact};
+use crate::{Stage, StageContext, WorkflowError, predictions};
+use mlestar_artifact::{AtomicFile, ContentHash, write_artifact};
 use mlestar_data::ImageSet;
-use mlestar_export::benchmark::{BenchmarkOptions, benchmark};
-use mlestar_export::package::{Contents, ONNX_FILE, record_gates, write_package};
-use mlestar_export::{FrozenModel, Predictor, Preparation, onnx, parity};
+use mlestar_eval::Predictions;
+use mlestar_export::package::{
+    AddedFile, Contents, Manifest, ONNX_FILE, add_files, archive, record_gates, write_package,
+};
+use mlestar_export::{Executor, FrozenModel, Preparation, onnx, parity};
 use mlestar_train::checkpoint;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 /// The folder of the package.
 pub(crate) const PACKAGE: &str = "package";
-/// The folder of the documents.
-pub(crate) const DOCS: &str = "docs";
-
-/// Images that the benchmark predicts in turn.
-const BENCHMARK_PICTURES: usize = 256;
+/// The package as one file.
+pub(crate) const ARCHIVE: &str = "package.tar.zst";
+/// How the int8 model was chosen.
+pub(crate) const QUANTIZATION: &str = "quantization.json";
+/// The scores of the validation images, from which temperature and limit follow.
+pub(crate) const VALIDATION_LOGITS: &str = "validation_logits.jsonl";
 
 /// Packages the final model, proves and measures the package, and documents it.
 ///
@@ -45,28 +56,45 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let model = checkpoint::load_weights(&weights, &chosen.model, context.device)?;
     let normalization = (chosen.normalization.mean, chosen.normalization.std);
     let frozen = FrozenModel::freeze(&model, &chosen.model, normalization, &chosen.classes)?;
+
+    let (train, validation) = context.training_sets()?;
+    let logits = exported_logits(context, "validation", &Executor::new(&frozen), &validation)?;
+    let answers = predictions::write(&context.path(VALIDATION_LOGITS), &validation, &logits)?;
+    let rate = context.config.deployment.confidence.false_alarm_rate;
+    let (confidence, calibration) = calibrate(&answers, rate);
+    let frozen = frozen.with_confidence(confidence)?;
+    context.reporter.note("quantising");
+    let quantization = precisions::quantized(&frozen, &train, &validation)?;
+    context.check_stop()?;
+
+    let test = context.read_test("parity of the exported model with the trained one")?;
+    let trained = context.logits("trained model", &model, &test, &chosen.normalization)?;
+    let n_classes = chosen.classes.len();
+    let tested = Predictions::from_logits(test.labels().to_vec(), trained.clone(), n_classes)?;
+    let reduced = precisions::test(context, &quantization, &frozen, &trained, &test)?;
+    let contents = Contents {
+        golden: golden::choose(&validation, context.config.data.path.as_deref())?,
+        calibration: Some(calibration),
+        quantized: Some(quantization.model.clone()),
+        precisions: reduced.records.clone(),
+        training_data: Some(training_data::describe(&train, &answers)),
+        metrics: metrics(&tested, confidence, context.config.evaluation.confidence)?,
+        provenance: provenance(context, &chosen)?,
+    };
     let folder = context.path(PACKAGE);
     let preparation = Preparation {
         background: context.config.data.background,
         ..Preparation::new(frozen.height(), frozen.width())
     };
-    write_package(
-        &folder,
-        &frozen,
-        &preparation,
-        &Contents {
-            provenance: provenance(context, &chosen),
-            ..Contents::default()
-        },
-    )?;
+    write_package(&folder, &frozen, &preparation, &contents)?;
+    let artifact = precisions::artifact(quantization, &reduced.records);
+    write_artifact(&context.path(QUANTIZATION), &artifact)?;
 
-    let test = context.read_test("parity of the exported model with the trained one")?;
-    let trained = context.logits("trained model", &model, &test, &chosen.normalization)?;
     // Compare what a user will load: the file, not the model in memory.
-    let exported = onnx::read(&folder.join(ONNX_FILE))?;
-    let exported = exported_logits(context, &exported, &test)?;
-    let n_classes = chosen.classes.len();
-    write_logits(context, &test, &trained, &exported, n_classes)?;
+    let exported = Executor::new(&onnx::read(&folder.join(ONNX_FILE))?);
+    let exported = exported_logits(context, "exported model", &exported, &test)?;
+    let logits = [&trained, &exported, &reduced.bf16, &reduced.int8];
+    write_logits(context, &test, logits.map(Vec::as_slice))?;
     let parity = ParityArtifact {
         pictures: test.len(),
         parity: parity::compare(&trained, &exported, n_classes)?,
@@ -75,108 +103,111 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     context.check_stop()?;
 
     context.reporter.note("measuring latency and throughput");
-    let measured = measure(context, &folder, &test)?;
+    let measured = measure::measure(context, &folder)?;
     write_artifact(&context.path("benchmark.json"), &measured)?;
+    document(context, &chosen, &comparison, &parity, &measured)
+}
 
+/// Writes the documents into the package, packs it, and draws the page.
+fn document(
+    context: &mut StageContext<'_>,
+    chosen: &FinalModel,
+    comparison: &Comparison,
+    parity: &ParityArtifact,
+    measured: &BenchmarkArtifact,
+) -> Result<(), WorkflowError> {
+    let folder = context.path(PACKAGE);
     let gates = verdicts::records(&context.judge_earlier_stages());
-    let manifest = record_gates(&folder, gates.clone())?;
+    let manifest: Manifest = record_gates(&folder, gates.clone())?;
     let facts = Facts {
         config: context.config,
-        chosen: &chosen,
-        comparison: &comparison,
+        chosen,
+        comparison,
         manifest: &manifest,
-        parity: &parity,
-        measured: &measured,
+        parity,
+        measured,
     };
-    for (name, text) in documents(&facts) {
-        let text = verdicts::with_gates(&text, name, &gates);
-        context.write_text(&format!("{DOCS}/{name}"), &text)?;
-    }
+    let documents: Vec<AddedFile> = DOCUMENTS
+        .iter()
+        .map(|document| AddedFile {
+            name: document.name.to_owned(),
+            role: document.role,
+            content: verdicts::with_gates(&document.text(&facts), document.name, &gates).into(),
+        })
+        .collect();
+    add_files(&folder, &documents)?;
+    archive::pack(&folder, &context.path(ARCHIVE))?;
     let page = page::render(&facts)?;
     context.write_text("deployment_report.html", &page)
 }
 
-/// Opens the package as a user would, and measures what predicting takes.
-fn measure(
-    context: &StageContext<'_>,
-    package: &Path,
-    test: &ImageSet,
-) -> Result<BenchmarkArtifact, WorkflowError> {
-    let options = benchmark_options(context);
-    let pictures = sample(test);
-    let is_new_peak = machine::restart_peak_memory();
-    let before = machine::process_memory_bytes();
-    let predictor = Predictor::open(package)?;
-    let benchmark = benchmark(&predictor, &pictures, &options)?;
-    let growth_bytes = match (is_new_peak, before, machine::peak_memory_bytes()) {
-        (true, Some(before), Some(peak)) => Some(peak.saturating_sub(before)),
-        _ => None,
-    };
-    let batch_size = options.batch_sizes.iter().copied().max().unwrap_or(1);
-    Ok(BenchmarkArtifact {
-        machine: machine::MachineInfo::detect(),
-        benchmark,
-        memory: DeployedMemory {
-            batch_size,
-            computed_bytes: predictor.memory_bytes(batch_size) as u64,
-            growth_bytes,
-        },
-    })
-}
-
 /// The origin that the package records.
-fn provenance(context: &StageContext<'_>, chosen: &FinalModel) -> BTreeMap<String, String> {
-    [
+fn provenance(
+    context: &StageContext<'_>,
+    chosen: &FinalModel,
+) -> Result<BTreeMap<String, String>, WorkflowError> {
+    let settings = ContentHash::of_json(&**context.config)?;
+    let data = context.surroundings.data.as_ref();
+    let records = [
+        ("run", context.run.name()),
+        (
+            "data_blake3",
+            data.map_or_else(String::clone, ToString::to_string),
+        ),
         ("project", context.config.project.name.clone()),
+        ("config_blake3", settings.to_string()),
         ("seed", chosen.seed.to_string()),
         ("code_version", chosen.code_version.clone()),
         ("weights_blake3", chosen.weights.to_string()),
     ]
     .into_iter()
-    .map(|(key, value)| (key.to_owned(), value))
-    .collect()
+    .map(|(key, value)| (key.to_owned(), value));
+    Ok(records.collect())
 }
 
+/// The logits of `set` by an exported model; `what` is its name in progress messages.
 fn exported_logits(
     context: &mut StageContext<'_>,
-    model: &FrozenModel,
-    test: &ImageSet,
+    what: &str,
+    executor: &Executor,
+    set: &ImageSet,
 ) -> Result<Vec<f32>, WorkflowError> {
     let batch_size = context.config.evaluation.batch_size.max(1);
-    let mut logits = Vec::with_capacity(test.len() * model.n_classes());
-    for start in (0..test.len()).step_by(batch_size) {
+    let mut logits = Vec::with_capacity(set.len() * executor.n_classes());
+    for start in (0..set.len()).step_by(batch_size) {
         context.check_stop()?;
-        let end = (start + batch_size).min(test.len());
+        let end = (start + batch_size).min(set.len());
         let mut pixels = Vec::new();
         for index in start..end {
-            pixels.extend(test.interleaved(index));
+            pixels.extend(set.interleaved(index));
         }
-        logits.extend(model.logits(&pixels, end - start)?);
+        logits.extend(executor.logits(&pixels, end - start)?);
         context
             .reporter
-            .progress("exported model", end as u64, test.len() as u64);
+            .progress(what, end as u64, set.len() as u64);
     }
     Ok(logits)
 }
 
-/// `logits.jsonl`: the scores of both models for every test image.
+/// `logits.jsonl`: the scores of the trained and the exported model, and of it in bfloat16 and int8, for every test
+/// image.
 fn write_logits(
     context: &StageContext<'_>,
     test: &Arc<ImageSet>,
-    trained: &[f32],
-    exported: &[f32],
-    n_classes: usize,
+    logits: [&[f32]; 4],
 ) -> Result<(), WorkflowError> {
     let path = context.path("logits.jsonl");
     let mut file = AtomicFile::create(&path)?;
-    let rows = trained
-        .chunks_exact(n_classes)
-        .zip(exported.chunks_exact(n_classes));
-    for (index, (trained, exported)) in rows.enumerate() {
+    let n_classes = test.n_classes();
+    for index in 0..test.len() {
+        let [trained, exported, bf16, int8] =
+            logits.map(|logits| logits[index * n_classes..(index + 1) * n_classes].to_vec());
         let row = LogitsRow {
             origin: test.origin(index).to_string(),
-            trained: trained.to_vec(),
-            exported: exported.to_vec(),
+            trained,
+            exported,
+            bf16,
+            int8,
         };
         serde_json::to_writer(&mut file, &row)
             .map_err(std::io::Error::from)
@@ -187,21 +218,4 @@ fn write_logits(
             })?;
     }
     Ok(file.commit()?)
-}
-
-/// Some test images, interleaved, for the benchmark. Only their number matters: the work does not
-/// depend on what they show.
-fn sample(test: &ImageSet) -> Vec<u8> {
-    (0..test.len().min(BENCHMARK_PICTURES))
-        .flat_map(|index| test.interleaved(index))
-        .collect()
-}
-
-fn benchmark_options(context: &StageContext<'_>) -> BenchmarkOptions {
-    let config = &context.config.deployment.benchmark;
-    BenchmarkOptions {
-        repetitions: config.latency_runs,
-        batch_sizes: config.throughput_batch_sizes.clone(),
-        ..BenchmarkOptions::default()
-    }
 }

@@ -1,6 +1,7 @@
 //! The page about a deployment.
 
-use super::documentation::{DOCUMENTS, Facts};
+use super::PACKAGE;
+use super::documents::{DOCUMENTS, Facts};
 use crate::WorkflowError;
 use mlestar_report::{
     ChartFigure, Column, KeyFigure, Link, Page, Row, Section, Table, charts, format,
@@ -8,7 +9,7 @@ use mlestar_report::{
 
 pub(super) fn render(facts: &Facts<'_>) -> Result<String, WorkflowError> {
     let manifest = facts.manifest;
-    let benchmark = &facts.measured.benchmark;
+    let measured = facts.measured;
     let parity = &facts.parity.parity;
     let mut files = Table::new("The package")
         .column(Column::text("file"))
@@ -28,12 +29,13 @@ pub(super) fn render(facts: &Facts<'_>) -> Result<String, WorkflowError> {
         ),
         KeyFigure::new(
             "latency, median",
-            format::milliseconds(benchmark.latency.median_ms),
+            format::milliseconds(measured.latency.p50.ms),
         ),
         KeyFigure::new(
             "latency, p95",
-            format::milliseconds(benchmark.latency.p95_ms),
-        ),
+            format::milliseconds(measured.latency.p95.ms),
+        )
+        .interval(format!("{} measurements", measured.latency.n)),
         KeyFigure::new(
             "largest logit difference",
             format::significant(parity.max_abs_difference, 2),
@@ -43,20 +45,30 @@ pub(super) fn render(facts: &Facts<'_>) -> Result<String, WorkflowError> {
             format!("{} of {}", parity.same_top1, parity.n),
         ),
         KeyFigure::new(
+            "temperature",
+            format::significant(f64::from(manifest.confidence.temperature), 3),
+        ),
+        KeyFigure::new("golden images", format::count(manifest.golden.len() as u64)),
+        KeyFigure::new(
             "memory for predicting",
-            format::bytes(facts.measured.memory.bytes()),
+            format::bytes(measured.memory_bytes()),
         )
-        .interval(format!("batches of {}", facts.measured.memory.batch_size)),
+        .interval(format!("batches of {}", measured.memory.batch_size)),
+        KeyFigure::new(
+            "opening to first answer",
+            format::milliseconds(measured.cold_start.open_to_answer_ms),
+        ),
     ]);
     let documents: Vec<Link> = DOCUMENTS
         .iter()
-        .map(|name| Link::new(*name, format!("docs/{name}")))
+        .map(|document| Link::new(document.name, format!("{PACKAGE}/{}", document.name)))
         .collect();
     Ok(Page::new("Deployment")
         .project("MLE-Star")
         .subtitle(&facts.config.project.name)
-        .fact("machine", &facts.measured.machine.cpu_model)
-        .fact("threads", benchmark.threads.to_string())
+        .fact("machine", &measured.machine.cpu_model)
+        .fact("measured", measured.process.name())
+        .fact("threads", measured.threads.to_string())
         .section(figures)
         .section(Section::new("Package").block(files))
         .section(Section::new("Speed").block(
@@ -69,7 +81,7 @@ pub(super) fn render(facts: &Facts<'_>) -> Result<String, WorkflowError> {
 }
 
 fn throughput(facts: &Facts<'_>) -> Result<mlestar_report::Svg, WorkflowError> {
-    let measured = &facts.measured.benchmark.throughput;
+    let measured = &facts.measured.throughput;
     let labels: Vec<String> = measured
         .iter()
         .map(|throughput| format!("batch {}", throughput.batch_size))

@@ -1,12 +1,14 @@
 //! The verdicts of the gates, in the package and its documents.
 
-use super::documentation::{DOCUMENTS, MODEL_CARD};
-use super::markdown::escaped;
-use super::{DOCS, PACKAGE};
+use super::documents::markdown::escaped;
+use super::documents::{DOCUMENTS, MODEL_CARD};
+use super::{ARCHIVE, PACKAGE};
 use crate::manifest::RunManifest;
 use crate::{RunFolder, Stage, WorkflowError};
-use mlestar_artifact::{ArtifactError, ContentHash, write_atomically};
-use mlestar_export::package::{GateRecord, MANIFEST_FILE, record_gates};
+use mlestar_artifact::{ArtifactError, ContentHash};
+use mlestar_export::package::{
+    AddedFile, GateRecord, MANIFEST_FILE, add_files, archive, record_gates,
+};
 use mlestar_gates::{RunVerdict, StageVerdict, Status};
 use std::fmt::Write;
 
@@ -108,7 +110,7 @@ fn pointer(gates: &[GateRecord]) -> String {
         None | Some("PASS") => String::new(),
         Some(worst) => format!(
             "**{worst}: not every quality gate of the run that made this model passes; see \
-             [{MODEL_CARD}]({MODEL_CARD}).**\n\n"
+             [{MODEL_CARD}](../{MODEL_CARD}).**\n\n"
         ),
     }
 }
@@ -136,23 +138,35 @@ pub fn record_verdicts(
         found.is_some() && found.as_ref() == record.outputs.get(name)
     };
     let card = format!("{PACKAGE}/{MANIFEST_FILE}");
-    let documents = DOCUMENTS.map(|name| (name, format!("{DOCS}/{name}")));
-    let mut changed = Vec::new();
-    if is_whole(&card) {
-        record_gates(&run.artifact(stage, PACKAGE), gates.clone())?;
-        changed.push(card);
+    if !is_whole(&card) {
+        return Ok(false);
     }
-    for (name, file) in documents {
-        if !is_whole(&file) {
+    let folder = run.artifact(stage, PACKAGE);
+    let mut documents = Vec::new();
+    let mut changed = vec![card];
+    for document in &DOCUMENTS {
+        let name = format!("{PACKAGE}/{}", document.name);
+        if !is_whole(&name) {
             continue;
         }
-        let path = run.artifact(stage, &file);
+        let path = run.artifact(stage, &name);
         let text = std::fs::read_to_string(&path).map_err(|source| ArtifactError::Read {
             path: path.clone(),
             source,
         })?;
-        write_atomically(&path, with_gates(&text, name, &gates).as_bytes())?;
-        changed.push(file);
+        documents.push(AddedFile {
+            name: document.name.to_owned(),
+            role: document.role,
+            content: with_gates(&text, document.name, &gates).into_bytes(),
+        });
+        changed.push(name);
+    }
+    let packed_is_whole = is_whole(ARCHIVE);
+    add_files(&folder, &documents)?;
+    record_gates(&folder, gates)?;
+    if packed_is_whole {
+        archive::pack(&folder, &run.artifact(stage, ARCHIVE))?;
+        changed.push(ARCHIVE.to_owned());
     }
     let before = record.outputs.clone();
     for file in changed {

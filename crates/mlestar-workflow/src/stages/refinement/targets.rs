@@ -8,7 +8,7 @@ use crate::training::{MEMORY, TrainingMemory};
 use crate::{Stage, StageContext, WorkflowError};
 use mlestar_artifact::read_artifact;
 use mlestar_eval::Predictions;
-use mlestar_export::benchmark::{BenchmarkOptions, benchmark};
+use mlestar_export::benchmark::{Images, StopRule, SystemClock, single_stream};
 use mlestar_export::{FrozenModel, Predictor, onnx};
 use mlestar_gates::{Criterion, Evidence, Limit, Measurement, judge};
 use mlestar_model::{ImageClassifier, ModelSpec};
@@ -183,20 +183,16 @@ fn costs(
     let normalization = (chosen.normalization.mean, chosen.normalization.std);
     let frozen = FrozenModel::freeze(model, spec, normalization, &chosen.classes)?;
     let bytes = onnx::to_bytes(&frozen).len();
-    // What the image shows does not matter to the work.
-    let picture = vec![128; frozen.height() * frozen.width() * 3];
-    let options = BenchmarkOptions {
-        repetitions: context.config.deployment.benchmark.latency_runs,
-        batch_sizes: Vec::new(),
-        ..BenchmarkOptions::default()
-    };
-    let measured = benchmark(&Predictor::new(frozen), &picture, &options)?;
+    let rule = StopRule::of_n(context.config.deployment.benchmark.latency_runs);
+    let predictor = Predictor::new(frozen);
+    let images = Images::noise(&predictor, chosen.seed);
+    let measured = single_stream(&predictor, &images, &rule, &SystemClock::start())?;
     let file = |name: &str| -> PathBuf { folder.join(name) };
     let timing = read_artifact::<TrainingTiming>(&file(TIMING)).ok();
     let memory = read_artifact::<TrainingMemory>(&file(MEMORY)).ok();
     Ok(Costs {
         bytes: Some(Measurement::exact(bytes as f64)),
-        latency: Some(Measurement::exact(measured.latency.p95_ms)),
+        latency: Some(Measurement::exact(measured.latency.p95.ms)),
         seconds: timing.map(|timing| Measurement::exact(timing.total_seconds())),
         memory: memory
             .and_then(|memory| memory.peak_bytes)

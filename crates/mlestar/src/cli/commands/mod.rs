@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod analyze_training;
+pub mod bench_model;
 pub mod compare_trainings;
 pub mod config;
 pub mod doctor;
@@ -9,9 +10,12 @@ pub mod help;
 pub mod init;
 pub mod lr_find;
 pub mod monitor;
+pub mod package;
 pub mod predict;
 pub mod run;
 pub mod runs;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod shell;
 pub mod status;
 pub mod subset;

@@ -3,6 +3,7 @@
 use crate::cli::arguments::{RunOptions, StageOptions};
 use crate::cli::colour::{self, Stream};
 use crate::cli::command_line::command_line;
+use crate::cli::commands::bench_model::ModelProcess;
 use crate::cli::console::Console;
 use crate::cli::gauges::Gauges;
 use crate::cli::{output, project, signals};
@@ -10,6 +11,7 @@ use mlestar_gates::ExitCode;
 use mlestar_workflow::WorkflowError;
 use mlestar_workflow::chain::{self, RunReport, RunRequest, StageRange};
 use mlestar_workflow::device::DeviceChoice;
+use mlestar_workflow::model_benchmark::ModelMeasurer;
 use mlestar_workflow::words::counted;
 use std::time::Instant;
 
@@ -45,6 +47,7 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
     if let Some(base) = &project.base {
         console.headline(base);
     }
+    let measurer = ModelProcess::of_this_program(&stop);
     let request = RunRequest {
         config: &project.config,
         run: &project.run,
@@ -55,6 +58,9 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, WorkflowError> {
         force: options.force,
         must_resume: options.resume,
         stop: &stop,
+        measurer: measurer
+            .as_ref()
+            .map(|process| process as &dyn ModelMeasurer),
     };
     let report = match chain::run(&request, &mut console) {
         Err(error @ WorkflowError::Interrupted { .. }) => {

@@ -6,16 +6,17 @@ mod rows;
 use crate::cli::arguments::PredictOptions;
 use crate::cli::console::Console;
 use crate::cli::output;
-use crate::cli::project::{run_path, set_threads};
+use crate::cli::packages::package_of;
+use crate::cli::project::set_threads;
 use inputs::Input;
 use mlestar_artifact::AtomicFile;
 use mlestar_data::readers::name::shown;
-use mlestar_export::package::{self, MANIFEST_FILE, Manifest};
-use mlestar_export::{Predictor, RankedClass};
+use mlestar_export::Predictor;
+use mlestar_export::package::{self, Manifest};
 use mlestar_gates::ExitCode;
-use mlestar_workflow::{Reporter, RunFolder, Stage, WorkflowError};
+use mlestar_workflow::{Reporter, WorkflowError};
 use rayon::prelude::*;
-use rows::{Answer, Rows};
+use rows::{Answer, Ranked, Rows};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -29,10 +30,9 @@ pub fn run(options: &PredictOptions) -> Result<ExitCode, WorkflowError> {
         ));
     }
     set_threads(options.threads)?;
-    let folder = package_of(&options.model)?;
-    let (model, manifest) = package::open(&folder)?;
-    tell_gates(&manifest);
-    let predictor = Predictor::new(model).with_preparation(manifest.preparation);
+    let opened = package_of(&options.model)?;
+    tell_gates(&package::read_manifest(opened.folder())?);
+    let predictor = Predictor::open(opened.folder())?;
     let inputs = inputs::collect(&options.inputs)?;
     let mut out = Output::new(options.output.as_deref())?;
     let n_classes = predictor.model().n_classes();
@@ -59,18 +59,6 @@ pub fn run(options: &PredictOptions) -> Result<ExitCode, WorkflowError> {
     }
     eprintln!("error: {n_failed} of {n_done} images could not be predicted; their rows say why",);
     Ok(ExitCode::ProgramFailure)
-}
-
-/// The package that the user means: a package's folder, or that of a run; a plain name stands for `runs/NAME` first.
-fn package_of(model: &Path) -> Result<PathBuf, WorkflowError> {
-    let of_run = |run: &Path| RunFolder::new(run).artifact(Stage::Deployment, "package");
-    let places = [model.to_owned(), of_run(&run_path(model)), of_run(model)];
-    let found = places
-        .into_iter()
-        .find(|place| place.join(MANIFEST_FILE).is_file());
-    found.ok_or_else(|| WorkflowError::NoPackage {
-        path: run_path(model),
-    })
 }
 
 /// Warns when gates of the model are not met. It predicts all the same.
@@ -114,10 +102,13 @@ fn answer(
         .predict_batch(&pixels, n, height, width)?
         .into_iter();
     let answers = batch.iter().zip(decoded).map(|(input, decoded)| {
-        let result: Result<Vec<RankedClass>, String> = decoded.and_then(|_| {
+        let result: Result<Ranked, String> = decoded.and_then(|_| {
             let prediction = predictions.next();
             let prediction = prediction.ok_or("the model gave no prediction")?;
-            Ok(predictor.top_k(&prediction, top))
+            Ok(Ranked {
+                none_of_these: prediction.none_of_these,
+                classes: predictor.top_k(&prediction, top),
+            })
         });
         Answer {
             name: input.name(),

@@ -1,7 +1,7 @@
 //! Arbitrary text in Markdown.
 
 /// `text` as Markdown that shows it as it is: on one line, with every character escaped that Markdown or HTML reads.
-pub(super) fn escaped(text: &str) -> String {
+pub(in crate::stages::deployment) fn escaped(text: &str) -> String {
     let mut markdown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
