@@ -1,4 +1,4 @@
-//! The recipe of a container.
+//! The recipe of a container. It copies every file of the package, because the server checks them all.
 
 use super::Facts;
 
@@ -15,7 +15,9 @@ pub(super) fn text(facts: &Facts<'_>) -> String {
          #   docker run -p 8080:8080 {name}\n\
          FROM scratch\n\
          COPY mlestar-serve /mlestar-serve\n\
-         COPY manifest.json model.safetensors /package/\n\
+         COPY manifest.json README.md model.* /package/\n\
+         COPY deploy /package/deploy\n\
+         COPY docs /package/docs\n\
          COPY golden /package/golden\n\
          USER 65532:65532\n\
          EXPOSE 8080\n\
