@@ -87,6 +87,23 @@ pub struct Linear {
     pub bias: Vec<f32>,
 }
 
+impl Linear {
+    /// The layer as a 1x1 convolution of one pixel.
+    pub(crate) fn as_convolution(&self) -> Convolution {
+        let [outputs, inputs] = self.weight_shape;
+        Convolution {
+            weight_shape: [outputs, inputs, 1, 1],
+            groups: 1,
+            weight: self.weight.clone(),
+            bias: self.bias.clone(),
+            stride: [1, 1],
+            padding: [0, 0],
+            add_from: None,
+            activation: None,
+        }
+    }
+}
+
 /// What an operation computes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Layer {

@@ -44,8 +44,8 @@ pub struct BatchCosts {
 
 impl ServedModel {
     /// Opens the package in `folder`, checks every hash, predicts its golden images, and measures the cost of batches
-    /// on the rayon pool of the caller. `name` is the name in paths; without one, that of the run in the package's provenance, or
-    /// that of the folder.
+    /// on the rayon pool of the caller. `name` is the name in paths; without one, that of the run in the package's
+    /// provenance, or that of the folder.
     ///
     /// # Errors
     /// [`ServeError::Package`] as for [`package::verify`], [`ServeError::Golden`] if a golden prediction differs.

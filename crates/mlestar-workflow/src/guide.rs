@@ -333,11 +333,15 @@ const DEPLOYMENT: StageGuide = StageGuide {
         ("package.tar.zst", "the same as one file"),
         (
             "quantization.json",
-            "how the int8 model was chosen, and what it and bfloat16 give on the test images",
+            "how the int8 model was chosen, and how it and bfloat16 compare with f32",
         ),
         (
             "validation_logits.jsonl",
             "the scores of the validation images: temperature and limit follow from them",
+        ),
+        (
+            "validation_logits_bf16.jsonl, validation_logits_int8.jsonl",
+            "the same in bfloat16 and int8: they decide which precision a program may choose",
         ),
         (
             "parity.json",

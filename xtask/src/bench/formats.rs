@@ -4,8 +4,8 @@ use super::arguments::FormatsOptions;
 use super::error::BenchError;
 use mlestar_artifact::write_atomically;
 use mlestar_export::quantize::{
-    LabelledImages, Quantization, QuantizationFigures, QuantizationOptions, QuantizationRecord,
-    QuantizedModel, Simulation, compare_quantized, quantize,
+    LabelledImages, PrecisionFigures, Quantization, QuantizationOptions, QuantizationRecord,
+    QuantizedModel, Simulation, compare_precisions, quantize,
 };
 use mlestar_export::{ExportError, FrozenModel, Predictor, onnx, safetensors_file, torch};
 use rayon::prelude::*;
@@ -28,7 +28,7 @@ struct Formats<'a> {
     classes: &'a [String],
     /// Seconds that the quantisation took.
     quantization_seconds: f64,
-    figures: &'a QuantizationFigures,
+    figures: &'a PrecisionFigures,
     quantization: &'a QuantizationRecord,
 }
 
@@ -58,7 +58,7 @@ pub fn run(options: &FormatsOptions) -> Result<(), BenchError> {
     let n = test.labels.len();
     let logits = predictor.logits(&test.pixels, n)?;
     let int8_logits = Simulation::new(&quantized).logits(&test.pixels, n)?;
-    let figures = compare_quantized(
+    let figures = compare_precisions(
         &logits,
         &int8_logits,
         &test.labels,
@@ -131,7 +131,7 @@ fn print_summary(formats: &Formats, out: &Path) {
     let figures = formats.figures;
     println!(
         "test accuracy {:.4} in f32, {:.4} in int8, on {} images; agreement {:.4}",
-        figures.f32_accuracy, figures.int8_accuracy, figures.n, figures.agreement
+        figures.f32_accuracy, figures.reduced_accuracy, figures.n, figures.agreement
     );
     println!("wrote {}", out.display());
 }

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use mlestar_artifact::{ContentHash, read_artifact};
 use serde::{Deserialize, Serialize};
 
 use super::model::MeasuredModel;
 use crate::error::ExportError;
 use crate::executor::Precision;
 use crate::onnx;
-use crate::package::{INT8_FILE, MANIFEST_FILE, Manifest, ONNX_FILE, SAFETENSORS_FILE};
+use crate::package::{INT8_FILE, ONNX_FILE, SAFETENSORS_FILE, read_file};
 use crate::predictor::Predictor;
 
 /// One way to run the model of a package: which file is read, and in which precision it computes.
@@ -84,29 +83,12 @@ impl Candidate {
         match self {
             Self::SafetensorsF32 => Ok(Box::new(Predictor::open(dir)?)),
             Self::OnnxF32 => {
-                check_hash(dir, ONNX_FILE)?;
-                Ok(Box::new(Predictor::new(onnx::read(&dir.join(ONNX_FILE))?)))
+                let model = onnx::from_bytes(&read_file(dir, ONNX_FILE)?)
+                    .map_err(|reason| ExportError::malformed(&dir.join(ONNX_FILE), reason))?;
+                Ok(Box::new(Predictor::new(model)))
             }
             Self::SafetensorsBf16 => Ok(Box::new(Predictor::open_in(dir, Precision::Bf16, 1)?)),
             Self::OnnxInt8 => Ok(Box::new(Predictor::open_in(dir, Precision::Int8, 1)?)),
         }
-    }
-}
-
-/// Refuses a file whose hash is not the one that the manifest records.
-fn check_hash(dir: &Path, name: &str) -> Result<(), ExportError> {
-    let manifest: Manifest = read_artifact(&dir.join(MANIFEST_FILE))?;
-    let path = dir.join(name);
-    let recorded = manifest.files.iter().find(|file| file.name == name);
-    let recorded = recorded.map_or_else(|| "nothing".to_owned(), |file| file.blake3.to_string());
-    let found = ContentHash::of_file(&path)?.to_string();
-    match found == recorded {
-        true => Ok(()),
-        false => Err(ExportError::Altered {
-            path,
-            what: "its BLAKE3 hash".to_owned(),
-            recorded,
-            found,
-        }),
     }
 }

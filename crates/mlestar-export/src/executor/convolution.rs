@@ -116,7 +116,7 @@ impl PreparedConvolution {
 
     /// A linear layer is a 1x1 convolution of one pixel.
     pub(super) fn linear(linear: &Linear) -> Self {
-        let convolution = as_convolution(linear);
+        let convolution = linear.as_convolution();
         Self::new(&convolution, [linear.weight_shape[1], 1, 1])
     }
 
@@ -147,21 +147,6 @@ impl PreparedConvolution {
         self.packed
             .run_values(n, input, epilogue, output)
             .expect("slices of the shapes' lengths");
-    }
-}
-
-/// A linear layer as a 1x1 convolution of one pixel.
-pub(super) fn as_convolution(linear: &Linear) -> Convolution {
-    let [outputs, inputs] = linear.weight_shape;
-    Convolution {
-        weight_shape: [outputs, inputs, 1, 1],
-        groups: 1,
-        weight: linear.weight.clone(),
-        bias: linear.bias.clone(),
-        stride: [1, 1],
-        padding: [0, 0],
-        add_from: None,
-        activation: None,
     }
 }
 

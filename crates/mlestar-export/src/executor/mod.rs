@@ -10,7 +10,7 @@ mod pool;
 mod slots;
 
 pub use self::choice::{Choice, ChoiceOptions, Timing};
-use self::convolution::{PreparedConvolution, as_convolution};
+use self::convolution::PreparedConvolution;
 use self::forms::{Form, Slot, forms};
 use self::grouped::GroupedConvolution;
 pub(crate) use self::observed::ObservedExecutor;
@@ -541,7 +541,7 @@ fn prepare(index: usize, layer: &Layer, input: Input, numbers: Numbers) -> Kerne
                         steps: &steps,
                         ..weights
                     };
-                    PreparedConvolution::in_int8(&as_convolution(linear), shape, weights)
+                    PreparedConvolution::in_int8(&linear.as_convolution(), shape, weights)
                 }
                 None => PreparedConvolution::linear(linear),
             };

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::{BufferScale, QuantizedModel};
 use crate::error::ExportError;
-use crate::graph::{BufferShape, Convolution, Layer, Linear};
+use crate::graph::{BufferShape, Convolution, Layer};
 
 impl QuantizedModel {
     /// Logits, row-major `[n, classes]`, of `n` images of interleaved RGB bytes (`[n, height, width, 3]`),
@@ -55,7 +55,7 @@ impl QuantizedModel {
             let mut result = match &operation.layer {
                 Layer::Convolution(layer) => self.sums(index, values, layer, input, output),
                 Layer::Linear(layer) => {
-                    self.sums(index, values, &as_convolution(layer), input, output)
+                    self.sums(index, values, &layer.as_convolution(), input, output)
                 }
                 &Layer::MaxPool {
                     window,
@@ -159,21 +159,6 @@ fn after(layer: &Layer) -> (Option<usize>, Option<Activation>) {
         Layer::Convolution(convolution) => (convolution.add_from, convolution.activation),
         Layer::MaxPool { activation, .. } => (None, *activation),
         Layer::GlobalAveragePool | Layer::Linear(_) => (None, None),
-    }
-}
-
-/// A linear layer is a 1x1 convolution of one pixel.
-fn as_convolution(linear: &Linear) -> Convolution {
-    let [outputs, inputs] = linear.weight_shape;
-    Convolution {
-        weight_shape: [outputs, inputs, 1, 1],
-        groups: 1,
-        weight: linear.weight.clone(),
-        bias: linear.bias.clone(),
-        stride: [1, 1],
-        padding: [0, 0],
-        add_from: None,
-        activation: None,
     }
 }
 

@@ -41,29 +41,35 @@ pub fn holds(archive: &Path, dir: &Path) -> Result<bool, ExportError> {
 /// The bytes of the packed package.
 fn packed(dir: &Path) -> Result<Vec<u8>, ExportError> {
     let manifest = read_manifest(dir)?;
-    let mut names = vec![MANIFEST_FILE.to_owned()];
-    names.extend(manifest.files.into_iter().map(|file| file.name));
-    let write_error = |source| ExportError::Read {
+    let path_of = |name: &str| {
+        file_path(dir, name)
+            .map_err(|reason| ExportError::malformed(&dir.join(MANIFEST_FILE), reason))
+    };
+    let mut files = vec![(MANIFEST_FILE, dir.join(MANIFEST_FILE))];
+    for file in &manifest.files {
+        files.push((&file.name, path_of(&file.name)?));
+    }
+    let failed = |source| ExportError::Read {
         path: dir.to_owned(),
         source,
     };
     let mut archive = tar::Builder::new(Vec::new());
-    for name in &names {
-        let content = read_file(&dir.join(name))?;
+    for (name, path) in files {
+        let content = read_file(&path)?;
         let mut header = tar::Header::new_ustar();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
         header.set_mtime(0);
         archive
             .append_data(&mut header, name, content.as_slice())
-            .map_err(write_error)?;
+            .map_err(failed)?;
     }
-    let plain = archive.into_inner().map_err(write_error)?;
+    let plain = archive.into_inner().map_err(failed)?;
     Ok(compress_to_vec(plain.as_slice(), CompressionLevel::Fastest))
 }
 
-/// Unpacks a packed package into the folder `dir`, which is created if it is missing. It does not check hashes:
-/// opening or verifying the package does.
+/// Unpacks a packed package into the folder `dir`, which is created if it is missing. The whole archive is read before
+/// the first file is written, the manifest last. It does not check hashes: opening or verifying the package does.
 ///
 /// # Errors
 ///
@@ -81,7 +87,7 @@ pub fn unpack(packed: &Path, dir: &Path) -> Result<(), ExportError> {
     // A small file can unpack to a huge one.
     let mut archive = tar::Archive::new(decoder.take(MAX_FILE_BYTES));
     let unreadable = |error: std::io::Error| malformed(format!("damaged or cut short: {error}"));
-    let mut n_files = 0;
+    let mut files = Vec::new();
     for entry in archive.entries().map_err(unreadable)? {
         let mut entry = entry.map_err(unreadable)?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
@@ -94,16 +100,19 @@ pub fn unpack(packed: &Path, dir: &Path) -> Result<(), ExportError> {
         };
         let mut content = Vec::new();
         entry.read_to_end(&mut content).map_err(unreadable)?;
-        write_atomically(&path, &content)?;
-        n_files += 1;
-        if n_files > MOST_FILES {
+        files.push((path, content));
+        if files.len() > MOST_FILES {
             return Err(malformed(format!("more than {MOST_FILES} files")));
         }
     }
-    match n_files {
-        0 => Err(malformed("it holds no file".to_owned())),
-        _ => Ok(()),
+    if files.is_empty() {
+        return Err(malformed("it holds no file".to_owned()));
     }
+    // The manifest is the first file of an archive, and the last to be written.
+    for (path, content) in files.iter().rev() {
+        write_atomically(path, content)?;
+    }
+    Ok(())
 }
 
 /// The names of the files in a folder and the folders inside it, in order, with `/` between folders.

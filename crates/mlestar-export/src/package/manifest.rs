@@ -12,7 +12,7 @@ use super::training_data::TrainingData;
 use crate::confidence::Confidence;
 use crate::executor::Precision;
 use crate::graph::PixelNormalization;
-use crate::quantize::QuantizationFigures;
+use crate::quantize::PrecisionFigures;
 
 /// The description of a package: the content of `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub struct Manifest {
     pub golden: Vec<GoldenImage>,
     /// What the model was trained on, to compare the images of today with; `None` if the caller did not say.
     pub training_data: Option<TrainingData>,
-    /// The precisions besides `f32` that were compared with it on the test split.
+    /// The precisions besides `f32` that were compared with it.
     pub precisions: Vec<PrecisionRecord>,
     /// What the model achieved.
     pub metrics: Vec<MetricRecord>,
@@ -68,15 +68,17 @@ pub struct Calibration {
     pub false_alarm_rate: f64,
 }
 
-/// How a precision besides `f32` compares with it on the test split.
+/// How a precision besides `f32` compares with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrecisionRecord {
     /// The precision.
     pub precision: Precision,
-    /// The comparison.
-    pub figures: QuantizationFigures,
-    /// Whether it keeps enough of the accuracy to be chosen by [`Predictor::open_fastest`](crate::Predictor::open_fastest).
+    /// The comparison on the validation split, which decides `is_allowed`.
+    pub validation: PrecisionFigures,
+    /// The comparison on the test split, for the record.
+    pub test: PrecisionFigures,
+    /// Whether it keeps enough of the validation accuracy to be chosen by [`Predictor::open_fastest`](crate::Predictor::open_fastest).
     pub is_allowed: bool,
 }
 

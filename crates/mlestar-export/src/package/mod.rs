@@ -30,7 +30,7 @@ pub use manifest::{
     Calibration, FileRole, GateRecord, InputContract, Manifest, MetricRecord, OutputContract,
     PackageFile, PrecisionRecord,
 };
-pub use read::{open, open_quantized, read_manifest};
+pub use read::{open, open_quantized, read_file, read_manifest};
 pub use training_data::{Histogram, ImageStatistics, TrainingData};
 pub use verification::{Verification, verify};
 pub use write::{AddedFile, Contents, add_files, record_gates, write_package};

@@ -8,7 +8,7 @@ use mlestar_image::Preparation;
 use super::manifest::{FileRole, Manifest, PackageFile, sha256};
 use super::write::manifest_of;
 use super::{INT8_FILE, MANIFEST_FILE, SAFETENSORS_FILE};
-use crate::bytes::read_file;
+use crate::bytes;
 use crate::error::ExportError;
 use crate::executor::{Choice, ChoiceOptions, Executor, Precision};
 use crate::frozen::FrozenModel;
@@ -34,6 +34,22 @@ pub fn read_manifest(dir: &Path) -> Result<Manifest, ExportError> {
 /// for the single files.
 pub fn open(dir: &Path) -> Result<(FrozenModel, Manifest), ExportError> {
     open_with(dir, |file| file.role == FileRole::Model)
+}
+
+/// The content of a file of the package in the folder `dir`, after its BLAKE3 was checked.
+///
+/// # Errors
+///
+/// As for [`open`], for this file; [`ExportError::Malformed`] if the manifest does not record it.
+pub fn read_file(dir: &Path, name: &str) -> Result<Vec<u8>, ExportError> {
+    let manifest = read_manifest(dir)?;
+    match manifest.files.iter().find(|file| file.name == name) {
+        Some(file) => read_checked(dir, file, Hashes::Fast),
+        None => {
+            let reason = format!("`files` lacks {name}");
+            Err(ExportError::malformed(&dir.join(MANIFEST_FILE), reason))
+        }
+    }
 }
 
 /// Reads the int8 model of the package in the folder `dir`; `None` if it has none.
@@ -131,7 +147,7 @@ impl Predictor {
 }
 
 /// Reads the weights, and checks them and the files that `checks` picks.
-fn open_with(
+pub(super) fn open_with(
     dir: &Path,
     checks: impl Fn(&PackageFile) -> bool,
 ) -> Result<(FrozenModel, Manifest), ExportError> {
@@ -185,16 +201,16 @@ pub(super) fn read_checked(
 ) -> Result<Vec<u8>, ExportError> {
     let path = file_path(dir, &file.name)
         .map_err(|reason| ExportError::malformed(&dir.join(MANIFEST_FILE), reason))?;
-    let content = read_file(&path)?;
+    let content = bytes::read_file(&path)?;
     let altered = |what: &str, recorded: String, found: String| ExportError::Altered {
         path: path.clone(),
         what: what.to_owned(),
         recorded,
         found,
     };
-    let bytes = content.len() as u64;
-    if bytes != file.bytes {
-        let (recorded, found) = (file.bytes.to_string(), bytes.to_string());
+    let size = content.len() as u64;
+    if size != file.bytes {
+        let (recorded, found) = (file.bytes.to_string(), size.to_string());
         return Err(altered("its size in bytes", recorded, found));
     }
     let hash = ContentHash::of_bytes(&content);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::MANIFEST_FILE;
 use super::golden::GoldenResult;
-use super::read::{Hashes, file_path, open, read_checked};
+use super::read::{Hashes, file_path, open_with, read_checked, read_file};
 use crate::error::ExportError;
 use crate::predictor::Predictor;
 
@@ -37,23 +37,18 @@ impl Verification {
 ///
 /// # Errors
 ///
-/// As for [`open`], for every file of the package; [`ExportError::Image`] if a golden image cannot be decoded. A
+/// As for [`open`](super::open), for every file of the package; [`ExportError::Image`] if a golden image cannot be decoded. A
 /// prediction that differs is no error: see [`Verification::reproduces`].
 pub fn verify(dir: &Path) -> Result<Verification, ExportError> {
-    let (model, manifest) = open(dir)?;
+    let (model, manifest) = open_with(dir, |_| false)?;
+    let predictor = Predictor::new(model).with_preparation(manifest.preparation);
     let mut bytes = 0;
     for file in &manifest.files {
         bytes += read_checked(dir, file, Hashes::Both)?.len() as u64;
     }
-    let predictor = Predictor::new(model).with_preparation(manifest.preparation);
     let mut golden = Vec::new();
     for image in &manifest.golden {
-        let Some(file) = manifest.files.iter().find(|file| file.name == image.file) else {
-            let reason = format!("`files` lacks the golden image {}", image.file);
-            return Err(ExportError::malformed(&dir.join(MANIFEST_FILE), reason));
-        };
-        let content = read_checked(dir, file, Hashes::Fast)?;
-        golden.push(image.compare(&predictor, &content)?);
+        golden.push(image.compare(&predictor, &read_file(dir, &image.file)?)?);
     }
     let known: BTreeSet<&str> = manifest
         .files

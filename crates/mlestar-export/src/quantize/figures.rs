@@ -1,4 +1,4 @@
-//! What quantisation costs, for a gate.
+//! What a reduced precision costs, for a gate.
 
 use mlestar_eval::{Interval, paired_ratio_interval, wilson};
 use serde::{Deserialize, Serialize};
@@ -7,23 +7,23 @@ use crate::error::ExportError;
 use crate::parity;
 use crate::predictor::argmax;
 
-/// How a quantised model compares with the `f32` model on labelled images.
+/// How a model in a reduced precision (int8 or bfloat16) compares with the `f32` model on labelled images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct QuantizationFigures {
+pub struct PrecisionFigures {
     /// Number of images.
     pub n: u64,
     /// Share of correct predictions of the `f32` model, 0-1.
     pub f32_accuracy: f64,
-    /// Share of correct predictions of the quantised model, 0-1.
-    pub int8_accuracy: f64,
+    /// Share of correct predictions of the reduced model, 0-1.
+    pub reduced_accuracy: f64,
     /// Images that both models predict correctly.
     pub both_correct: u64,
     /// Images that only the `f32` model predicts correctly.
     pub only_f32_correct: u64,
-    /// Images that only the quantised model predicts correctly.
-    pub only_int8_correct: u64,
-    /// `int8_accuracy / f32_accuracy`; `None` if the `f32` model has no correct prediction.
+    /// Images that only the reduced model predicts correctly.
+    pub only_reduced_correct: u64,
+    /// `reduced_accuracy / f32_accuracy`; `None` if the `f32` model has no correct prediction.
     pub accuracy_kept: Option<f64>,
     /// Interval of `accuracy_kept`, which counts that both models saw the same images.
     pub accuracy_kept_interval: Option<Interval>,
@@ -40,10 +40,10 @@ pub struct QuantizationFigures {
 /// Compares the logits of both models, row-major `[n, n_classes]`, of images with these labels.
 ///
 /// ```
-/// use mlestar_export::quantize::compare_quantized;
+/// use mlestar_export::quantize::compare_precisions;
 ///
 /// let (reference, int8) = ([2.0, 1.0, 0.0, 3.0], [2.0, 1.5, 0.5, 2.5]);
-/// let figures = compare_quantized(&reference, &int8, &[0, 1], 2, 0.95)?;
+/// let figures = compare_precisions(&reference, &int8, &[0, 1], 2, 0.95)?;
 /// assert_eq!((figures.accuracy_kept, figures.agreement), (Some(1.0), 1.0));
 /// assert_eq!(figures.mean_logit_difference, 0.375);
 /// assert!(figures.agreement_interval.low < 0.5);
@@ -54,13 +54,13 @@ pub struct QuantizationFigures {
 ///
 /// [`ExportError::InvalidArgument`] if the lengths do not fit together, a logit is not finite, a label is no class or
 /// `confidence` is not between 0 and 1.
-pub fn compare_quantized(
+pub fn compare_precisions(
     reference: &[f32],
     int8: &[f32],
     labels: &[u32],
     n_classes: usize,
     confidence: f64,
-) -> Result<QuantizationFigures, ExportError> {
+) -> Result<PrecisionFigures, ExportError> {
     let parity = parity::compare(reference, int8, n_classes)?;
     if labels.len() != parity.n || labels.iter().any(|&label| label as usize >= n_classes) {
         let reason = format!(
@@ -81,7 +81,7 @@ pub fn compare_quantized(
     let [[neither, only_int8], [only_f32, both]] = counts;
     let n = parity.n as u64;
     let statistics = |error: mlestar_eval::EvalError| {
-        ExportError::argument("figures of the quantisation", error.to_string())
+        ExportError::argument("figures of the precision", error.to_string())
     };
     let right = |only: u64| both + only;
     let kept = (right(only_f32) > 0).then(|| right(only_int8) as f64 / right(only_f32) as f64);
@@ -89,13 +89,13 @@ pub fn compare_quantized(
         .map(|_| paired_ratio_interval(both, only_f32, only_int8, neither, confidence))
         .transpose()
         .map_err(statistics)?;
-    Ok(QuantizationFigures {
+    Ok(PrecisionFigures {
         n,
         f32_accuracy: right(only_f32) as f64 / n as f64,
-        int8_accuracy: right(only_int8) as f64 / n as f64,
+        reduced_accuracy: right(only_int8) as f64 / n as f64,
         both_correct: both,
         only_f32_correct: only_f32,
-        only_int8_correct: only_int8,
+        only_reduced_correct: only_int8,
         accuracy_kept: kept,
         accuracy_kept_interval: kept_interval,
         agreement: parity.top1_agreement,
@@ -114,27 +114,27 @@ mod tests {
         // Right and right, right and wrong, wrong and right, wrong and wrong.
         let reference = [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
         let int8 = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.5];
-        let figures = compare_quantized(&reference, &int8, &[0, 0, 1, 1], 2, 0.95).unwrap();
+        let figures = compare_precisions(&reference, &int8, &[0, 0, 1, 1], 2, 0.95).unwrap();
         let counts = (
             figures.both_correct,
             figures.only_f32_correct,
-            figures.only_int8_correct,
+            figures.only_reduced_correct,
         );
         assert_eq!(counts, (1, 1, 1));
-        assert_eq!((figures.f32_accuracy, figures.int8_accuracy), (0.5, 0.5));
+        assert_eq!((figures.f32_accuracy, figures.reduced_accuracy), (0.5, 0.5));
         assert_eq!((figures.accuracy_kept, figures.agreement), (Some(1.0), 0.5));
         assert!(figures.accuracy_kept_interval.unwrap().contains(1.0));
     }
 
     #[test]
     fn nothing_right_has_no_ratio_and_nonsense_is_refused() {
-        let figures = compare_quantized(&[1.0, 0.0], &[0.0, 1.0], &[1], 2, 0.95).unwrap();
+        let figures = compare_precisions(&[1.0, 0.0], &[0.0, 1.0], &[1], 2, 0.95).unwrap();
         assert_eq!(
             (figures.accuracy_kept, figures.accuracy_kept_interval),
             (None, None)
         );
         for (labels, confidence) in [(&[2][..], 0.95), (&[0, 1], 0.95), (&[], 0.95), (&[0], 1.5)] {
-            assert!(compare_quantized(&[1.0, 0.0], &[1.0, 0.0], labels, 2, confidence).is_err());
+            assert!(compare_precisions(&[1.0, 0.0], &[1.0, 0.0], labels, 2, confidence).is_err());
         }
     }
 }

@@ -4,7 +4,7 @@
 //! validation images, finds out which layers suffer most, and puts them back to `f32` if the accuracy demands it. Its
 //! [`QuantizationRecord`] says what was tried and chosen. [`QuantizedModel`] is the result; its documentation defines
 //! what the numbers mean. [`Simulation`] runs it fast on the kernels for `f32`, up to rounding.
-//! [`QuantizationFigures`] compares its logits with the `f32` model's, for a gate.
+//! [`PrecisionFigures`] compares its logits with the `f32` model's, for a gate.
 
 mod choice;
 mod comparison;
@@ -18,7 +18,7 @@ mod weights;
 
 pub use choice::{Quantization, QuantizationOptions, is_quantization_of, quantize};
 pub use comparison::LabelledImages;
-pub use figures::{QuantizationFigures, compare_quantized};
+pub use figures::{PrecisionFigures, compare_precisions};
 pub use ranges::RangeMethod;
 pub use record::{Candidate, KeptLayer, LayerSensitivity, ModelFigures, QuantizationRecord};
 pub use simulation::Simulation;

@@ -258,6 +258,7 @@ fn archives_that_are_damaged_or_dangerous_are_refused() {
     assert!(refused(b"no archive").contains("no Zstandard file"));
     assert!(refused(&[]).contains("no Zstandard file"));
     refused(&whole[..whole.len() / 2]);
+    assert!(!target.exists(), "nothing of a damaged archive is written");
     let tar_of = |name: &str, kind: tar::EntryType| {
         let mut header = tar::Header::new_ustar();
         // The library refuses such names itself, so they are written into the header directly.

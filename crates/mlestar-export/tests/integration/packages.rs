@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use mlestar_export::package::Contents;
-use mlestar_export::{ExportError, FrozenModel, Predictor, Preparation, package};
+use mlestar_export::package::{Contents, PrecisionRecord};
+use mlestar_export::quantize::{
+    LabelledImages, QuantizationOptions, QuantizedModel, compare_precisions, quantize,
+};
+use mlestar_export::{
+    ChoiceOptions, Executor, ExportError, FrozenModel, Precision, Predictor, Preparation, package,
+};
 
 use crate::models::{random_pictures, small_frozen};
 
@@ -262,4 +267,104 @@ fn threads_share_a_predictor() {
             });
         }
     });
+}
+
+/// A package with an int8 model; both reduced precisions kept all of the accuracy or none of it.
+fn with_precisions(kept: bool) -> (tempfile::TempDir, QuantizedModel) {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small_frozen(1);
+    let pixels = random_pictures(5, 8, model.height(), model.width());
+    let labels = [0, 1, 2, 3, 0, 1, 2, 3];
+    let images = LabelledImages {
+        pixels: &pixels,
+        labels: &labels,
+    };
+    let options = QuantizationOptions {
+        min_accuracy_kept: 0.0,
+        ..QuantizationOptions::default()
+    };
+    let quantized = quantize(&model, &pixels, images, &options).unwrap().model;
+    let logits = model.logits(&pixels, 8).unwrap();
+    let figures = compare_precisions(&logits, &logits, &labels, 4, 0.95).unwrap();
+    let record = |precision| PrecisionRecord {
+        precision,
+        validation: figures.clone(),
+        test: figures.clone(),
+        is_allowed: kept,
+    };
+    let contents = Contents {
+        quantized: Some(quantized.clone()),
+        precisions: vec![record(Precision::Bf16), record(Precision::Int8)],
+        ..contents()
+    };
+    package::write_package(folder.path(), &model, &preparation(&model), &contents).unwrap();
+    (folder, quantized)
+}
+
+#[test]
+fn only_precisions_that_kept_the_accuracy_are_chosen() {
+    for kept in [true, false] {
+        let (folder, _) = with_precisions(kept);
+        let (_, choice) =
+            Predictor::open_fastest(folder.path(), &ChoiceOptions::default()).unwrap();
+        let measured: Vec<Precision> = choice
+            .timings
+            .iter()
+            .map(|timing| timing.precision)
+            .collect();
+        for precision in [Precision::Bf16, Precision::Int8] {
+            let is_possible = kept && precision.is_native();
+            assert_eq!(measured.contains(&precision), is_possible, "{precision:?}");
+        }
+        assert!(measured.contains(&Precision::F32));
+    }
+}
+
+#[test]
+fn a_package_opens_in_the_precision_that_is_asked_for() {
+    let (folder, quantized) = with_precisions(false);
+    assert_eq!(
+        package::open_quantized(folder.path()).unwrap().as_ref(),
+        Some(&quantized)
+    );
+    let pixels = random_pictures(6, 3, 9, 7);
+    let int8 = Predictor::open_in(folder.path(), Precision::Int8, 1).unwrap();
+    assert_eq!(int8.precision(), Precision::Int8);
+    assert_eq!(*int8.preparation(), preparation(&small_frozen(1)));
+    let expected = Executor::quantized(&quantized, 1)
+        .logits(&pixels, 3)
+        .unwrap();
+    assert_eq!(int8.logits(&pixels, 3).unwrap(), expected);
+    for precision in [Precision::F32, Precision::Bf16] {
+        let predictor = Predictor::open_in(folder.path(), precision, 1).unwrap();
+        assert_eq!(predictor.precision(), precision);
+    }
+    let without = written();
+    let error = Predictor::open_in(without.path(), Precision::Int8, 1).unwrap_err();
+    assert!(error.to_string().contains("model.int8.onnx"), "{error}");
+    fs::write(folder.path().join("model.int8.onnx"), "something else").unwrap();
+    let error = Predictor::open_in(folder.path(), Precision::Int8, 1).unwrap_err();
+    assert!(
+        error.to_string().contains("model.int8.onnx: altered"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_int8_model_of_other_weights_is_not_packed() {
+    let (_, quantized) = with_precisions(true);
+    let folder = tempfile::tempdir().unwrap();
+    let model = small_frozen(2);
+    let contents = Contents {
+        quantized: Some(quantized),
+        ..Contents::default()
+    };
+    let error = package::write_package(folder.path(), &model, &preparation(&model), &contents);
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("not a quantisation of the model")
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

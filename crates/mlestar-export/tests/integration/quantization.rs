@@ -2,7 +2,7 @@
 
 use mlestar_export::quantize::{
     BufferScale, LabelledImages, QuantizationOptions, QuantizedModel, QuantizedWeights,
-    RangeMethod, Simulation, compare_quantized, quantize,
+    RangeMethod, Simulation, compare_precisions, quantize,
 };
 use mlestar_export::{ExportError, FrozenModel, Layer, onnx};
 use mlestar_model::ModelConfig;
@@ -477,10 +477,10 @@ fn figures_for_a_gate_are_of_both_models() {
     let reference = model.logits(&pictures, 40).unwrap();
     let int8 = Simulation::new(&quantized).logits(&pictures, 40).unwrap();
     let labels = own_labels(&model, &pictures, 40);
-    let figures = compare_quantized(&reference, &int8, &labels, 10, 0.95).unwrap();
+    let figures = compare_precisions(&reference, &int8, &labels, 10, 0.95).unwrap();
     assert_eq!((figures.n, figures.f32_accuracy), (40, 1.0));
-    assert_eq!(figures.agreement, figures.int8_accuracy);
-    assert_eq!(figures.accuracy_kept, Some(figures.int8_accuracy));
+    assert_eq!(figures.agreement, figures.reduced_accuracy);
+    assert_eq!(figures.accuracy_kept, Some(figures.reduced_accuracy));
     assert!(figures.max_logit_difference > figures.mean_logit_difference);
 }
 

@@ -4,9 +4,9 @@ use super::reader::agree_whole;
 use super::{ArtifactReader, Found, agree};
 use crate::config::Config;
 use crate::stages::deployment::{
-    ARCHIVE, BenchmarkArtifact, DOCUMENTS, Facts, LogitsRow, PACKAGE, ParityArtifact, QUANTIZATION,
-    QuantizationArtifact, VALIDATION_LOGITS, calibrate, metrics, precision_records,
-    predicted_classes, without_gates,
+    ARCHIVE, BenchmarkArtifact, Compared, DOCUMENTS, Facts, LogitsRow, PACKAGE, ParityArtifact,
+    QUANTIZATION, QuantizationArtifact, REDUCED_VALIDATION_LOGITS, VALIDATION_LOGITS, calibrate,
+    metrics, precision_records, predicted_classes, without_gates,
 };
 use crate::stages::refinement::{COMPARISON, FINAL_MODEL, FinalModel, PREDICTIONS, WEIGHTS};
 use crate::words::counted;
@@ -238,17 +238,17 @@ fn int8_accuracy_kept(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let recomputed = precisions(reader)?;
     let claimed: QuantizationArtifact = reader.artifact(STAGE, QUANTIZATION)?;
     let file = RunFolder::display_name(STAGE, QUANTIZATION);
-    agree_whole(&file, &claimed.test, &recomputed)?;
+    agree_whole(&file, &claimed.precisions, &recomputed)?;
     let file = RunFolder::display_name(STAGE, &in_package(MANIFEST_FILE));
     agree_whole(&file, &manifest(reader)?.precisions, &recomputed)?;
     let int8 = recomputed
         .into_iter()
         .find(|record| record.precision == Precision::Int8)
         .ok_or_else(|| unusable(LOGITS, "it has no int8 logits"))?;
-    let figures = int8.figures;
+    let figures = int8.test;
     let note = format!(
         "{} instead of {} on {}",
-        Unit::Fraction.format(figures.int8_accuracy),
+        Unit::Fraction.format(figures.reduced_accuracy),
         Unit::Fraction.format(figures.f32_accuracy),
         counted(figures.n as usize, "test image")
     );
@@ -260,19 +260,29 @@ fn int8_accuracy_kept(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     }
 }
 
-/// How bfloat16 and int8 compare with the trained network on the test images.
+/// How bfloat16 and int8 compare with `f32`, from the recorded logits.
 fn precisions(reader: &ArtifactReader<'_>) -> Found<Vec<PrecisionRecord>> {
     recomputed(reader)?;
     let rows: Vec<LogitsRow> = reader.lines(STAGE, LOGITS)?;
     let answers = reader.predictions(Stage::Refinement, PREDICTIONS)?;
+    let validation = reader.predictions(STAGE, VALIDATION_LOGITS)?;
+    let [bf16, int8] = REDUCED_VALIDATION_LOGITS.map(|name| reader.predictions(STAGE, name));
+    let (bf16, int8) = (bf16?, int8?);
     let all = |logits: fn(&LogitsRow) -> &Vec<f32>| -> Vec<f32> {
         rows.iter().flat_map(|row| logits(row).clone()).collect()
     };
     let level = reader.section(STAGE, "evaluation")?["confidence"].as_f64();
     precision_records(
-        &all(|row| &row.trained),
-        [&all(|row| &row.bf16), &all(|row| &row.int8)],
-        answers.labels(),
+        &Compared {
+            labels: validation.labels(),
+            reference: validation.logits().unwrap_or_default(),
+            reduced: [&bf16, &int8].map(|reduced| reduced.logits().unwrap_or_default()),
+        },
+        &Compared {
+            labels: answers.labels(),
+            reference: &all(|row| &row.trained),
+            reduced: [&all(|row| &row.bf16), &all(|row| &row.int8)],
+        },
         level.unwrap_or_default(),
     )
     .map_err(|error| unusable(LOGITS, error))

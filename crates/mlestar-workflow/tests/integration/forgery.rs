@@ -385,6 +385,39 @@ fn what_the_package_says_of_its_confidence_must_follow_from_the_logits() {
         run.repack();
         run.assert_caught(stage, "confidence_from_validation", "");
     }
+    // Another int8 file with its hashes.
+    let run = Forgery::new();
+    let mut bytes = run.read(stage, "package/model.int8.onnx");
+    let integers = b"head.weight.q";
+    let at = bytes
+        .windows(integers.len())
+        .rposition(|part| part == integers)
+        .unwrap();
+    let step = bytes[at - 20..at]
+        .iter()
+        .rposition(|byte| (1..=100).contains(byte))
+        .unwrap();
+    bytes[at - 20 + step] += 1;
+    run.write_in_package("model.int8.onnx", FileRole::Model, &bytes);
+    run.assert_caught(stage, "package_is_the_final_model", "");
+    // What decides which precision a program may choose.
+    for pointer in ["/precisions/1/is_allowed", "/precisions/0/is_allowed"] {
+        let run = Forgery::new();
+        let manifest = run.read(stage, "package/manifest.json");
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        let allowed = manifest.pointer(pointer).unwrap().as_bool().unwrap();
+        run.set(stage, "package/manifest.json", pointer, !allowed);
+        run.repack();
+        run.assert_caught(stage, "int8_accuracy_kept", "");
+    }
+    let run = Forgery::new();
+    run.set(
+        stage,
+        "quantization.json",
+        "/precisions/1/test/agreement",
+        0.123,
+    );
+    run.assert_caught(stage, "int8_accuracy_kept", "");
     // Other logits give another temperature than the exported one.
     let run = Forgery::new();
     let name = "validation_logits.jsonl";

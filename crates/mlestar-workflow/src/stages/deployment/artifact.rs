@@ -26,14 +26,13 @@ pub struct LogitsRow {
     pub int8: Vec<f32>,
 }
 
-/// `quantization.json`: how the int8 model was chosen on validation images, and what it and bfloat16 give on the test
-/// images.
+/// `quantization.json`: how the int8 model was chosen on validation images, and how it and bfloat16 compare with `f32`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuantizationArtifact {
     /// The choice.
     pub choice: QuantizationRecord,
-    /// The comparisons on the test split.
-    pub test: Vec<PrecisionRecord>,
+    /// The comparisons.
+    pub precisions: Vec<PrecisionRecord>,
 }
 
 impl Artifact for QuantizationArtifact {

@@ -33,7 +33,7 @@ fn rounded_down(limit: f64) -> f32 {
 }
 
 /// The familiarity of every image; empty for predictions without logits.
-pub(crate) fn familiarities(predictions: &Predictions) -> Vec<f64> {
+fn familiarities(predictions: &Predictions) -> Vec<f64> {
     let logits = predictions.logits().unwrap_or_default();
     logits
         .chunks_exact(predictions.n_classes())

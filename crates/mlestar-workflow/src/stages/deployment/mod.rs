@@ -16,7 +16,7 @@ pub use artifact::{BenchmarkArtifact, LogitsRow, ParityArtifact, QuantizationArt
 pub(crate) use calibration::{calibrate, false_alarms, log_loss_added};
 pub(crate) use documents::{DOCUMENTS, Facts};
 pub(crate) use figures::metrics;
-pub(crate) use precisions::records as precision_records;
+pub(crate) use precisions::{Compared, records as precision_records};
 pub(crate) use training_data::predicted_classes;
 pub use verdicts::record_verdicts;
 pub(crate) use verdicts::without_gates;
@@ -43,6 +43,11 @@ pub(crate) const ARCHIVE: &str = "package.tar.zst";
 pub(crate) const QUANTIZATION: &str = "quantization.json";
 /// The scores of the validation images, from which temperature and limit follow.
 pub(crate) const VALIDATION_LOGITS: &str = "validation_logits.jsonl";
+/// The same in bfloat16 and int8: they decide which precision a program may choose.
+pub(crate) const REDUCED_VALIDATION_LOGITS: [&str; 2] = [
+    "validation_logits_bf16.jsonl",
+    "validation_logits_int8.jsonl",
+];
 
 /// Packages the final model, proves and measures the package, and documents it.
 ///
@@ -65,20 +70,37 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let frozen = frozen.with_confidence(confidence)?;
     context.reporter.note("quantising");
     let quantization = precisions::quantized(&frozen, &train, &validation)?;
-    context.check_stop()?;
+    let reduced = precisions::logits(context, &quantization.model, &frozen, &validation)?;
+    for (name, logits) in REDUCED_VALIDATION_LOGITS.iter().zip(&reduced) {
+        predictions::write(&context.path(name), &validation, logits)?;
+    }
 
     let test = context.read_test("parity of the exported model with the trained one")?;
     let trained = context.logits("trained model", &model, &test, &chosen.normalization)?;
     let n_classes = chosen.classes.len();
     let tested = Predictions::from_logits(test.labels().to_vec(), trained.clone(), n_classes)?;
-    let reduced = precisions::test(context, &quantization, &frozen, &trained, &test)?;
+    let reduced_test = precisions::logits(context, &quantization.model, &frozen, &test)?;
+    let level = context.config.evaluation.confidence;
+    let precisions = precisions::records(
+        &Compared {
+            labels: validation.labels(),
+            reference: &logits,
+            reduced: reduced.each_ref().map(Vec::as_slice),
+        },
+        &Compared {
+            labels: test.labels(),
+            reference: &trained,
+            reduced: reduced_test.each_ref().map(Vec::as_slice),
+        },
+        level,
+    )?;
     let contents = Contents {
         golden: golden::choose(&validation, context.config.data.path.as_deref())?,
         calibration: Some(calibration),
         quantized: Some(quantization.model.clone()),
-        precisions: reduced.records.clone(),
+        precisions: precisions.clone(),
         training_data: Some(training_data::describe(&train, &answers)),
-        metrics: metrics(&tested, confidence, context.config.evaluation.confidence)?,
+        metrics: metrics(&tested, confidence, level)?,
         provenance: provenance(context, &chosen)?,
     };
     let folder = context.path(PACKAGE);
@@ -87,14 +109,17 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         ..Preparation::new(frozen.height(), frozen.width())
     };
     write_package(&folder, &frozen, &preparation, &contents)?;
-    let artifact = precisions::artifact(quantization, &reduced.records);
+    let artifact = QuantizationArtifact {
+        choice: quantization.record,
+        precisions,
+    };
     write_artifact(&context.path(QUANTIZATION), &artifact)?;
 
     // Compare what a user will load: the file, not the model in memory.
     let exported = Executor::new(&onnx::read(&folder.join(ONNX_FILE))?);
     let exported = exported_logits(context, "exported model", &exported, &test)?;
-    let logits = [&trained, &exported, &reduced.bf16, &reduced.int8];
-    write_logits(context, &test, logits.map(Vec::as_slice))?;
+    let [bf16, int8] = &reduced_test;
+    write_logits(context, &test, [&trained, &exported, bf16, int8])?;
     let parity = ParityArtifact {
         pictures: test.len(),
         parity: parity::compare(&trained, &exported, n_classes)?,

@@ -1,17 +1,16 @@
 //! The model in other precisions than `f32`.
 
-use super::artifact::QuantizationArtifact;
 use super::exported_logits;
 use crate::{StageContext, WorkflowError};
 use mlestar_data::ImageSet;
 use mlestar_export::package::PrecisionRecord;
 use mlestar_export::quantize::{
-    LabelledImages, Quantization, QuantizationOptions, compare_quantized, quantize,
+    LabelledImages, Quantization, QuantizationOptions, QuantizedModel, compare_precisions, quantize,
 };
 use mlestar_export::{Executor, ExportError, FrozenModel, Precision};
 
-/// The least share of the accuracy that a precision must keep to be chosen by a program.
-pub(crate) const LEAST_KEPT: f64 = 0.99;
+/// The least share of the validation accuracy that a precision must keep to be chosen by a program.
+const LEAST_KEPT: f64 = 0.99;
 
 /// The model in int8: ranges from training images, everything else chosen on validation images.
 pub(super) fn quantized(
@@ -48,67 +47,63 @@ fn pixels(set: &ImageSet, indices: &[usize]) -> Vec<u8> {
     images.flatten().collect()
 }
 
-/// Logits of the test images in every precision.
-pub(super) struct Tested {
-    pub(super) bf16: Vec<f32>,
-    pub(super) int8: Vec<f32>,
-    pub(super) records: Vec<PrecisionRecord>,
+/// Logits of the same images in `f32` and in the reduced precisions, in the order of [`REDUCED`].
+pub(crate) struct Compared<'a> {
+    /// True classes.
+    pub(crate) labels: &'a [u32],
+    /// `f32`.
+    pub(crate) reference: &'a [f32],
+    /// bfloat16 and int8.
+    pub(crate) reduced: [&'a [f32]; 2],
 }
 
-/// Predicts the test images in bfloat16 and int8 and compares with the logits of the `f32` model.
-pub(super) fn test(
+/// The precisions besides `f32`.
+pub(crate) const REDUCED: [Precision; 2] = [Precision::Bf16, Precision::Int8];
+
+/// Logits of `set` in the reduced precisions.
+pub(super) fn logits(
     context: &mut StageContext<'_>,
-    quantization: &Quantization,
+    quantized: &QuantizedModel,
     model: &FrozenModel,
-    reference: &[f32],
-    test: &ImageSet,
-) -> Result<Tested, WorkflowError> {
+    set: &ImageSet,
+) -> Result<[Vec<f32>; 2], WorkflowError> {
     let batch = context.config.evaluation.batch_size;
     let bf16 = Executor::with_precision(model, Precision::Bf16, batch)?;
-    let bf16 = exported_logits(context, "bf16 model", &bf16, test)?;
-    let int8 = Executor::quantized(&quantization.model, batch);
-    let int8 = exported_logits(context, "int8 model", &int8, test)?;
-    let level = context.config.evaluation.confidence;
-    let records = records(reference, [&bf16, &int8], test.labels(), level)?;
-    Ok(Tested {
-        bf16,
-        int8,
-        records,
-    })
-}
-
-/// How bfloat16 and int8 compare with `f32`, from the logits of the three.
-///
-/// # Errors
-/// As [`compare_quantized`].
-pub(crate) fn records(
-    reference: &[f32],
-    [bf16, int8]: [&[f32]; 2],
-    labels: &[u32],
-    confidence: f64,
-) -> Result<Vec<PrecisionRecord>, ExportError> {
-    let n_classes = reference.len() / labels.len().max(1);
-    let record = |precision: Precision, logits: &[f32]| -> Result<PrecisionRecord, ExportError> {
-        let figures = compare_quantized(reference, logits, labels, n_classes, confidence)?;
-        Ok(PrecisionRecord {
-            precision,
-            is_allowed: figures.accuracy_kept.is_some_and(|kept| kept >= LEAST_KEPT),
-            figures,
-        })
-    };
-    Ok(vec![
-        record(Precision::Bf16, bf16)?,
-        record(Precision::Int8, int8)?,
+    let int8 = Executor::quantized(quantized, batch);
+    Ok([
+        exported_logits(context, "bf16 model", &bf16, set)?,
+        exported_logits(context, "int8 model", &int8, set)?,
     ])
 }
 
-/// `quantization.json`.
-pub(super) fn artifact(
-    quantization: Quantization,
-    records: &[PrecisionRecord],
-) -> QuantizationArtifact {
-    QuantizationArtifact {
-        choice: quantization.record,
-        test: records.to_vec(),
-    }
+/// How the reduced precisions compare with `f32`. The validation images decide which of them a program may choose.
+///
+/// # Errors
+/// As [`compare_precisions`].
+pub(crate) fn records(
+    validation: &Compared<'_>,
+    test: &Compared<'_>,
+    confidence: f64,
+) -> Result<Vec<PrecisionRecord>, ExportError> {
+    let figures = |compared: &Compared<'_>, index: usize| {
+        let Compared {
+            labels,
+            reference,
+            reduced,
+        } = compared;
+        let n_classes = reference.len() / labels.len().max(1);
+        compare_precisions(reference, reduced[index], labels, n_classes, confidence)
+    };
+    let record = |(index, precision): (usize, Precision)| {
+        let validation = figures(validation, index)?;
+        Ok(PrecisionRecord {
+            precision,
+            is_allowed: validation
+                .accuracy_kept
+                .is_some_and(|kept| kept >= LEAST_KEPT),
+            validation,
+            test: figures(test, index)?,
+        })
+    };
+    REDUCED.into_iter().enumerate().map(record).collect()
 }
