@@ -42,7 +42,7 @@ fn show(config: &DataConfig) -> Result<(), DataError> {
     println!("hashed in {:.2} s", start.elapsed().as_secs_f64());
 
     let start = Instant::now();
-    let LoadedData { splits, source } = load(config, 42)?;
+    let LoadedData { splits, source, .. } = load(config, 42)?;
     println!(
         "loaded in {:.2} s: {}",
         start.elapsed().as_secs_f64(),

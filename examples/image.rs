@@ -7,7 +7,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use mlestar_image::Preparation;
-use mlestar_image::picture::{decode, read_file};
+use mlestar_image::picture::read_file;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
@@ -27,10 +27,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     for file in files {
         // The steps that `Preparation::read` combines in one call.
         let prepared = read_file(&file)
-            .and_then(|content| decode(&content, preparation.background))
+            .and_then(|content| preparation.decode(&content))
             .and_then(|picture| {
-                let (width, height) = picture.rgb.dimensions();
-                Ok((height, width, preparation.fit(picture.rgb)?))
+                let [height, width] = picture.size;
+                Ok((height, width, preparation.finish(picture)?))
             });
         match prepared {
             Ok((height, width, pixels)) => println!(

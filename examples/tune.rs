@@ -15,17 +15,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         space: SearchSpace::new([
             (
                 "learning_rate".to_owned(),
-                ParameterSpace::Float {
-                    low: 1e-5,
-                    high: 1.0,
-                    log: true,
-                },
+                ParameterSpace::log_float(1e-5, 1.0),
             ),
             (
                 "batch_size".to_owned(),
-                ParameterSpace::Categorical {
-                    choices: [32, 64, 128].map(ParameterValue::Int).to_vec(),
-                },
+                ParameterSpace::categorical([32, 64, 128].map(ParameterValue::Int).to_vec()),
             ),
         ]),
         ..StudyConfig::default()

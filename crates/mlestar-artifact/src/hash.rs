@@ -20,6 +20,20 @@ impl ContentHash {
         Self(blake3::hash(bytes).to_hex().to_string())
     }
 
+    /// The hash of some pieces, one after the other: that of the whole, without having it in memory.
+    ///
+    /// ```
+    /// use mlestar_artifact::ContentHash;
+    /// assert_eq!(ContentHash::of_pieces([b"ab", b"cd"]), ContentHash::of_bytes(b"abcd"));
+    /// ```
+    pub fn of_pieces(pieces: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for piece in pieces {
+            hasher.update(piece.as_ref());
+        }
+        Self(hasher.finalize().to_hex().to_string())
+    }
+
     /// The hash of a file's content, read in pieces.
     ///
     /// # Errors

@@ -3,15 +3,21 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use mlestar_image::{Filter, Preparation, Resize};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, Result};
 use crate::groups::GroupBy;
+use crate::normalization::Normalization;
+use crate::readers::manifest::root_of;
 use crate::readers::name::shown;
 use crate::synthetic::SyntheticConfig;
 
 /// The largest allowed height or width of images.
 pub const MAX_IMAGE_SIDE: usize = 2048;
+
+/// The largest allowed `resize_side`, in pixels.
+pub const MAX_RESIZE_SIDE: usize = 4096;
 
 /// The kind of dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,6 +31,8 @@ pub enum SourceKind {
     Cifar100,
     /// A folder of images, one folder per class.
     Folder,
+    /// A file that lists images with their labels; see [`manifest`](crate::readers::manifest).
+    Manifest,
 }
 
 impl fmt::Display for SourceKind {
@@ -34,6 +42,7 @@ impl fmt::Display for SourceKind {
             Self::Cifar10 => "cifar10",
             Self::Cifar100 => "cifar100",
             Self::Folder => "folder",
+            Self::Manifest => "manifest",
         })
     }
 }
@@ -42,8 +51,8 @@ impl fmt::Display for SourceKind {
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
-/// | `source` | `"synthetic"` | kind of dataset | `synthetic`, `cifar10`, `cifar100`, `folder` |
-/// | `path` | none | folder of the data; required by every source except `synthetic`, which must not have it |
+/// | `source` | `"synthetic"` | kind of dataset | `synthetic`, `cifar10`, `cifar100`, `folder`, `manifest` |
+/// | `path` | none | folder of the data, or the manifest; required by every source except `synthetic`, which must not have it |
 /// |
 /// | `validation_fraction` | 0.1 | share of the training images for validation, if the source has no validation split | above 0, below 1 |
 /// | `test_fraction` | 0.2 | share of all images for testing, if the source has no test split | above 0, below 1 |
@@ -51,8 +60,13 @@ impl fmt::Display for SourceKind {
 /// `name`, `folder` |
 /// | `subset` | none | use only this many training and validation images in total, stratified by class; the test images are reduced in the same proportion, but to at least one per class | at least 1 |
 /// | `image_size` | none | `[height, width]` to which the images of a folder are resized; by default a square with the median of the images' shorter sides, at most 64 | 1 to 2048 |
+/// | `resize_side` | none | scale the images of a folder so that the shorter side has this many pixels, then crop the centre, as pretrained networks do ([`Resize::ShorterSideAndCropCentre`]); by default they are scaled to just cover the size ([`Resize::CoverAndCropCentre`]) | at least the height and width of `image_size`, at most 4096 |
+/// | `resize_filter` | `"bilinear"` | the filter for `resize_side` | `bilinear`, `bicubic` |
 /// | `unreadable_share_max` | 0.01 | share of the images of a folder that may be left out because they cannot be read; unless it is 0, at least one image may be | 0 to 1 |
 /// | `background` | `[255, 255, 255]` | red, green and blue of the background of transparent images | 0 to 255 |
+/// | `normalization` | none | `mean` and `std` of each channel that pixels of 0-1 are normalised with, those of pretrained weights; by default those of the training images | see [`Normalization`] |
+/// | `memory_limit_mib` | 512 | images of a folder whose pixels take more than this many MiB are prepared once in a file of the folder `cache`, instead of being held in memory | at least 0 |
+/// | `cache` | `".mlestar-cache"` | the folder of these files; see [`pixel_cache`](crate::readers::pixel_cache) | |
 /// | `synthetic` | see there | the built-in set | |
 ///
 /// ```
@@ -68,7 +82,7 @@ impl fmt::Display for SourceKind {
 pub struct DataConfig {
     /// The kind of dataset.
     pub source: SourceKind,
-    /// Folder of the data; absent for the synthetic set.
+    /// Folder of the data, or the manifest; absent for the synthetic set.
     pub path: Option<PathBuf>,
     /// Share of the training images for validation, if the source has no validation split (a fraction, 0-1).
     pub validation_fraction: f64,
@@ -80,11 +94,22 @@ pub struct DataConfig {
     pub subset: Option<usize>,
     /// `[height, width]` in pixels to which the images of a folder are resized.
     pub image_size: Option<[usize; 2]>,
+    /// Pixels of the shorter side to which the images of a folder are scaled before their centre is cropped; `None` scales
+    /// them to just cover the size.
+    pub resize_side: Option<usize>,
+    /// The filter for `resize_side`.
+    pub resize_filter: Filter,
     /// Share of the images of a folder that may be left out because they cannot be read (a fraction, 0-1);
     /// unless it is 0, at least one image may be.
     pub unreadable_share_max: f64,
     /// Red, green and blue of the background of transparent images.
     pub background: [u8; 3],
+    /// The normalisation that pretrained weights expect; `None` measures it on the training images.
+    pub normalization: Option<Normalization>,
+    /// Images of a folder whose pixels take more than this many MiB are prepared once in a file.
+    pub memory_limit_mib: usize,
+    /// The folder of these files.
+    pub cache: PathBuf,
     /// The built-in set.
     pub synthetic: SyntheticConfig,
 }
@@ -99,8 +124,13 @@ impl Default for DataConfig {
             group_by: None,
             subset: None,
             image_size: None,
+            resize_side: None,
+            resize_filter: Filter::Bilinear,
             unreadable_share_max: 0.01,
             background: [255, 255, 255],
+            normalization: None,
+            memory_limit_mib: 512,
+            cache: ".mlestar-cache".into(),
             synthetic: SyntheticConfig::default(),
         }
     }
@@ -142,6 +172,7 @@ impl DataConfig {
                 ));
             }
         }
+        self.check_resize_side()?;
         if !(0.0..=1.0).contains(&self.unreadable_share_max) {
             return Err(DataError::invalid_setting(
                 "data.unreadable_share_max",
@@ -154,9 +185,19 @@ impl DataConfig {
                 "data.group_by",
                 group_by,
                 format!(
-                    "absent if data.source is \"{}\": only the files of a folder have names",
+                    "absent if data.source is \"{}\": it is for the files of a folder; a manifest has the column group",
                     self.source
                 ),
+            ));
+        }
+        if let Some(normalization) = &self.normalization {
+            normalization.check()?;
+        }
+        if self.cache.as_os_str().is_empty() {
+            return Err(DataError::invalid_setting(
+                "data.cache",
+                "\"\"",
+                "a folder; leave it out for .mlestar-cache",
             ));
         }
         match (self.source, &self.path) {
@@ -165,13 +206,65 @@ impl DataConfig {
                 "data.path",
                 shown(path),
                 "absent if data.source is \"synthetic\", which needs no files; set data.source to \"folder\", \
-                 \"cifar10\" or \"cifar100\" to read the folder",
+                 \"manifest\", \"cifar10\" or \"cifar100\" to read it",
             )),
             _ => self.folder().map(|_| ()),
         }
     }
 
-    /// The folder of the data.
+    fn check_resize_side(&self) -> Result<()> {
+        let Some(side) = self.resize_side else {
+            return Ok(());
+        };
+        let least = self.image_size.map_or(1, |size| size[0].max(size[1]));
+        if (least..=MAX_RESIZE_SIDE).contains(&side) {
+            return Ok(());
+        }
+        Err(DataError::invalid_setting(
+            "data.resize_side",
+            side,
+            format!(
+                "{least}, the larger side of data.image_size, to {MAX_RESIZE_SIDE}; leave it out to scale images to just \
+                 cover their size"
+            ),
+        ))
+    }
+
+    /// How the files of a folder become images of `height` x `width` pixels. Training reads with it, and a package records it,
+    /// so that predictions do the same.
+    ///
+    /// ```
+    /// use mlestar_data::DataConfig;
+    /// use mlestar_image::Resize;
+    /// let config = DataConfig { resize_side: Some(256), ..DataConfig::default() };
+    /// let rule = config.preparation(224, 224).resize;
+    /// assert!(matches!(rule, Resize::ShorterSideAndCropCentre { resize_side: 256, .. }));
+    /// ```
+    pub fn preparation(&self, height: usize, width: usize) -> Preparation {
+        Preparation {
+            resize: match self.resize_side {
+                None => Resize::CoverAndCropCentre,
+                Some(resize_side) => Resize::ShorterSideAndCropCentre {
+                    resize_side,
+                    filter: self.resize_filter,
+                },
+            },
+            background: self.background,
+            ..Preparation::new(height, width)
+        }
+    }
+
+    /// The folder that the paths of images are relative to ([`Origin::File`](crate::Origin::File)): that of the data or of the
+    /// manifest; `None` without a path.
+    pub fn root(&self) -> Option<&Path> {
+        let path = self.path.as_deref()?;
+        match self.source {
+            SourceKind::Manifest => Some(root_of(path)),
+            _ => Some(path),
+        }
+    }
+
+    /// The folder of the data, or the manifest.
     ///
     /// # Errors
     /// If `path` is not set.
@@ -181,7 +274,10 @@ impl DataConfig {
             .filter(|p| !p.as_os_str().is_empty())
             .ok_or_else(|| DataError::MissingSetting {
                 key: "data.path".to_string(),
-                remedy: format!("the source {} needs the folder of its files", self.source),
+                remedy: match self.source {
+                    SourceKind::Manifest => "the source manifest needs its file".to_string(),
+                    _ => format!("the source {} needs the folder of its files", self.source),
+                },
             })
     }
 }
@@ -247,6 +343,14 @@ mod tests {
                 },
                 "data.image_size is [",
             );
+        }
+        for (image_size, side) in [(None, 0), (Some([224, 200]), 223), (None, 4097)] {
+            let config = DataConfig {
+                image_size,
+                resize_side: Some(side),
+                ..base()
+            };
+            refused(config, "data.resize_side is ");
         }
         for source in [
             SourceKind::Cifar10,

@@ -5,10 +5,10 @@ use std::path::Path;
 use crate::config::SourceKind;
 use crate::error::{DataError, Result};
 use crate::readers::cifar::CifarKind;
-use crate::readers::folder;
+use crate::readers::{folder, manifest};
 
 /// Detects the kind of dataset in `folder`: the binary files of CIFAR-10 or CIFAR-100 (in it, or in the
-/// official archive's folder inside it), otherwise a folder of images. Reads only names; loading checks whether
+/// official archive's folder inside it), a manifest (a `.csv` or `.jsonl` file), otherwise a folder of images. Reads only names; loading checks whether
 /// the files are complete.
 ///
 /// # Errors
@@ -25,6 +25,9 @@ use crate::readers::folder;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn detect(folder: &Path) -> Result<SourceKind> {
+    if folder.is_file() && manifest::is_manifest(folder) {
+        return Ok(SourceKind::Manifest);
+    }
     if folder.is_file() {
         return Err(DataError::NotAFolder {
             path: folder.to_owned(),
@@ -81,6 +84,9 @@ pub fn recognise(folder: &Path) -> Result<SourceKind> {
             }
             other => other,
         })?;
+    }
+    if kind == SourceKind::Manifest {
+        manifest::scan(folder)?;
     }
     Ok(kind)
 }

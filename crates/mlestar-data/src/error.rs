@@ -170,9 +170,38 @@ pub enum DataError {
         remedy: &'static str,
     },
 
+    /// The prepared images do not fit onto the disk.
+    #[error(
+        "the prepared images need {needed} in the folder {}, but only {free} are free there{others}; make room, set \
+         data.cache to a folder on a larger disk, a smaller data.image_size, or a data.subset", shown(.cache)
+    )]
+    NoRoom {
+        /// The folder `data.cache`.
+        cache: PathBuf,
+        /// What they need, such as "15.1 GB".
+        needed: String,
+        /// What is free.
+        free: String,
+        /// The other caches there: empty, or text in parentheses that starts with a space.
+        others: String,
+    },
+
+    /// A line of a manifest cannot be used.
+    #[error("{}, line {line}: {problem}; {remedy}", shown(.path))]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
+
     /// A class folder holds no image.
     #[error(
-        "{} holds no image{found}; put images of this class there (png, jpg, jpeg, webp, bmp) or delete the folder",
+        "{} holds no image{found}; put images of this class there (png, jpg, jpeg, webp, bmp, gif) or delete the folder",
         shown(.path)
     )]
     EmptyClass {
@@ -217,7 +246,7 @@ pub enum DataError {
 
     /// Fewer than two classes: there is nothing to classify.
     #[error(
-        "{place} has {n} class(es) ({names}), but at least 2 are needed; use one folder for each class"
+        "{place} has {n} class(es) ({names}), but at least 2 are needed; use one folder, or one label, for each class"
     )]
     TooFewClasses {
         /// Where.
@@ -246,7 +275,7 @@ pub enum DataError {
 
     /// The images of a class form too few groups to split them.
     #[error(
-        "the images of class {class} make {n} group(s) by data.group_by, but a {split} split needs at least {needed} \
+        "the images of class {class} make {n} group(s) (data.group_by, or the column group of a manifest), but a {split} split needs at least {needed} \
          groups that can be kept apart; add more groups, use smaller groups, or create the folders train, val \
          and test by hand"
     )]
@@ -301,20 +330,18 @@ pub enum DataError {
         len: usize,
     },
 
-    /// A dataset could not be downloaded.
+    /// A dataset or a file of weights could not be downloaded.
     #[error(
         "cannot download {url}: {reason}; with a connection, run this again (it resumes); without one, download \
-         {url} ({bytes} bytes, SHA-256 {sha256}) on another machine, put it at {}, and run this again", shown(.place)
+         {url} ({expected}) on another machine, put it at {}, and run this again", shown(.place)
     )]
     Download {
         /// The address.
         url: String,
         /// The reason.
         reason: String,
-        /// The size of the archive.
-        bytes: u64,
-        /// The archive's SHA-256, in hexadecimal.
-        sha256: String,
+        /// Size and SHA-256 of the file, as far as they are known.
+        expected: String,
         /// Where to put the file by hand.
         place: PathBuf,
     },

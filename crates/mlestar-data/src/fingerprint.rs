@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use mlestar_artifact::{ContentHash, write_atomically};
 use rayon::prelude::*;
@@ -12,12 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{DataConfig, SourceKind};
 use crate::error::{DataError, Result};
+use crate::file_state::FileState;
 use crate::load::{cifar_kind, scan_folder};
-use crate::readers::name;
-
-/// A file that changed less than this before it was hashed is hashed again next time: within the clock's
-/// granularity, a second change could leave its time unchanged.
-const UNSETTLED: Duration = Duration::from_secs(2);
+use crate::readers::{manifest, name};
 
 /// Which files to read and hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +77,7 @@ pub fn fingerprint_with(
         .map(|file| known.hash(&root, file, now))
         .map(|hashed| match hashed {
             // Loading leaves such an image out, or fails with the list of all of them.
-            Hashed::Failed(name, _) if config.source == SourceKind::Folder => {
+            Hashed::Failed(name, _) if has_image_files(config.source) => {
                 Ok(Hashed::Unreadable(name))
             }
             Hashed::Failed(_, error) => Err(error),
@@ -156,9 +153,20 @@ fn files(config: &DataConfig) -> Result<Option<(PathBuf, Vec<PathBuf>)>> {
             .collect();
         return Ok(Some((found.folder, names)));
     }
+    if config.source == SourceKind::Manifest {
+        let listing = manifest::scan(folder)?;
+        let own_name = folder.file_name().map(PathBuf::from);
+        let images = listing.entries().map(|entry| entry.path.clone());
+        let paths = own_name.into_iter().chain(images).collect();
+        return Ok(Some((listing.root, paths)));
+    }
     let listing = scan_folder(folder)?;
     let paths = listing.entries().map(|entry| entry.path.clone()).collect();
     Ok(Some((folder.to_owned(), paths)))
+}
+
+fn has_image_files(source: SourceKind) -> bool {
+    matches!(source, SourceKind::Folder | SourceKind::Manifest)
 }
 
 fn absolute(root: &Path) -> String {
@@ -182,51 +190,9 @@ struct CacheEntry {
     hash: ContentHash,
 }
 
-/// What the system reports about a file. Times are in nanoseconds since 1970, negative before; a part is `None`
-/// if the system does not report it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct FileState {
-    bytes: u64,
-    changed_ns: Option<i64>,
-    /// When content, name or attributes last changed; programs cannot set it.
-    entry_changed_ns: Option<i64>,
-    inode: Option<u64>,
-}
-
-impl FileState {
-    fn of(metadata: &fs::Metadata) -> Self {
-        #[cfg(unix)]
-        let (entry_changed_ns, inode) = {
-            use std::os::unix::fs::MetadataExt;
-            let seconds = metadata.ctime().checked_mul(1_000_000_000);
-            let ns = seconds.and_then(|ns| ns.checked_add(metadata.ctime_nsec()));
-            (ns, Some(metadata.ino()))
-        };
-        #[cfg(not(unix))]
-        let (entry_changed_ns, inode) = (None, None);
-        Self {
-            bytes: metadata.len(),
-            changed_ns: metadata.modified().ok().and_then(nanoseconds),
-            entry_changed_ns,
-            inode,
-        }
-    }
-}
-
 impl CacheEntry {
     fn is_settled(&self, now: SystemTime) -> bool {
-        let last_change = self.state.changed_ns.max(self.state.entry_changed_ns);
-        matches!((last_change, nanoseconds(now)), (Some(changed), Some(now))
-            if now.saturating_sub(changed) > UNSETTLED.as_nanos() as i64)
-    }
-}
-
-fn nanoseconds(time: SystemTime) -> Option<i64> {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_nanos()).ok(),
-        Err(before) => i64::try_from(before.duration().as_nanos())
-            .ok()
-            .map(|ns| -ns),
+        self.state.is_settled(now)
     }
 }
 

@@ -1,13 +1,16 @@
-//! Labelled 8-bit RGB images of one size, in memory.
+//! Labelled 8-bit RGB images of one size, in memory or in a file that is mapped into it.
 
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, Result};
+use crate::pixel_file::PixelFile;
+use crate::readers::attributes::Attributes;
 use crate::readers::name;
 
 /// The origin of an image, so that a finding can name it.
@@ -50,11 +53,36 @@ impl fmt::Display for Origin {
 /// The images behind one or more image sets; shared, never copied.
 #[derive(Debug)]
 struct Store {
-    pixels: Vec<u8>,
+    pixels: Pixels,
     origins: Vec<Origin>,
+    attributes: Attributes,
 }
 
-/// 8-bit RGB images of one size, all in memory, with labels and origins.
+/// The pixels of all images, one after the other.
+#[derive(Debug)]
+pub(crate) enum Pixels {
+    Memory(Vec<u8>),
+    File(PixelFile),
+}
+
+impl Pixels {
+    fn len(&self) -> usize {
+        match self {
+            Self::Memory(bytes) => bytes.len(),
+            Self::File(file) => file.len(),
+        }
+    }
+
+    fn get(&self, range: Range<usize>) -> &[u8] {
+        match self {
+            Self::Memory(bytes) => &bytes[range],
+            Self::File(file) => file.get(range),
+        }
+    }
+}
+
+/// 8-bit RGB images of one size, with labels and origins. The pixels are in memory or, for large folders, in a file that
+/// is mapped into it ([`pixel_cache`](crate::readers::pixel_cache)).
 ///
 /// Images are planar: channel `c` of the pixel in row `y` and column `x` is at
 /// `(c * height + y) * width + x` of [`pixels`](Self::pixels). [`select`](Self::select) and `clone` share the
@@ -104,6 +132,23 @@ impl ImageSet {
         labels: Vec<u32>,
         origins: Vec<Origin>,
     ) -> Result<Self> {
+        Self::of(
+            classes,
+            [height, width],
+            Pixels::Memory(pixels),
+            labels,
+            origins,
+        )
+    }
+
+    /// As [`ImageSet::new`], with pixels that may be in a file.
+    pub(crate) fn of(
+        classes: Arc<[String]>,
+        [height, width]: [usize; 2],
+        pixels: Pixels,
+        labels: Vec<u32>,
+        origins: Vec<Origin>,
+    ) -> Result<Self> {
         check_classes(&classes)?;
         let n = labels.len();
         let expected = Self::CHANNELS
@@ -147,7 +192,11 @@ impl ImageSet {
             classes,
             height,
             width,
-            store: Arc::new(Store { pixels, origins }),
+            store: Arc::new(Store {
+                pixels,
+                origins,
+                attributes: Attributes::default(),
+            }),
             rows,
             labels: labels.into(),
         })
@@ -191,11 +240,17 @@ impl ImageSet {
     /// The image's pixels, planar: `[3, height, width]`.
     ///
     /// # Panics
-    /// If `index` is not below [`len`](Self::len), as for slices.
+    /// If `index` is not below [`len`](Self::len), as for slices; if the pixels are in a file and another program has
+    /// shortened it.
     pub fn pixels(&self, index: usize) -> &[u8] {
         let size = self.bytes_per_picture();
         let row = self.rows[index] as usize;
-        &self.store.pixels[row * size..(row + 1) * size]
+        self.store.pixels.get(row * size..(row + 1) * size)
+    }
+
+    /// Whether the pixels are in a file, so that they take no memory that the system cannot take back.
+    pub fn is_in_file(&self) -> bool {
+        matches!(self.store.pixels, Pixels::File(_))
     }
 
     /// The image's pixels, interleaved: `[height, width, 3]`, as in image files and displays.
@@ -235,6 +290,29 @@ impl ImageSet {
         &self.store.origins[self.rows[index] as usize]
     }
 
+    /// A property of the image that is neither pixels nor label, such as the camera: a column of a manifest. `None` if it is
+    /// missing, or if there is no such property.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    pub fn attribute(&self, name: &str, index: usize) -> Option<&str> {
+        self.store.attributes.get(name, self.rows[index] as usize)
+    }
+
+    /// The names of all such properties.
+    pub fn attribute_names(&self) -> impl Iterator<Item = &str> {
+        self.store.attributes.names()
+    }
+
+    /// The same images with properties, one row for each image. The set must be as [`ImageSet::new`] made it, and its pixels
+    /// not shared; otherwise it stays as it is.
+    pub(crate) fn with_attributes(mut self, attributes: Attributes) -> Self {
+        if let Some(store) = Arc::get_mut(&mut self.store) {
+            store.attributes = attributes;
+        }
+        self
+    }
+
     /// The number of images of each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.n_classes()];
@@ -265,8 +343,13 @@ impl ImageSet {
         })
     }
 
-    /// The same images with their own copy of the pixels, so that the original set can be freed.
+    /// The same images with their own copy of the pixels, so that the original set can be freed. Pixels in a file stay
+    /// there: they take no memory.
     pub fn compact(&self) -> ImageSet {
+        if self.is_in_file() {
+            return self.clone();
+        }
+        let stored: Vec<usize> = self.rows.iter().map(|row| *row as usize).collect();
         let mut pixels = Vec::with_capacity(self.len() * self.bytes_per_picture());
         let mut origins = Vec::with_capacity(self.len());
         for index in 0..self.len() {
@@ -277,7 +360,11 @@ impl ImageSet {
             classes: self.classes.clone(),
             height: self.height,
             width: self.width,
-            store: Arc::new(Store { pixels, origins }),
+            store: Arc::new(Store {
+                pixels: Pixels::Memory(pixels),
+                origins,
+                attributes: self.store.attributes.select(&stored),
+            }),
             // There are no more rows than in a set whose size was checked.
             rows: (0..self.len() as u32).collect(),
             labels: self.labels.clone(),

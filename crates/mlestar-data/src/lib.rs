@@ -29,12 +29,14 @@ pub mod describe;
 pub mod detect;
 pub mod error;
 pub mod fetch;
+mod file_state;
 pub mod fingerprint;
 mod groups;
 pub mod image_set;
 pub mod load;
 pub mod loader;
 pub mod normalization;
+mod pixel_file;
 mod plan;
 pub mod quality;
 pub mod readers;
@@ -54,7 +56,9 @@ pub use error::DataError;
 pub use fingerprint::{Reread, fingerprint, fingerprint_with};
 pub use groups::GroupBy;
 pub use image_set::{ImageSet, ImageSplits, Origin, SplitName};
-pub use load::{LoadedData, SourceReport, SplitReport, load, load_within};
+pub use load::{
+    LoadOptions, LoadProgress, LoadedData, SourceReport, SplitReport, load, load_with, load_within,
+};
 pub use loader::{Batch, EpochIter, Loader, LoaderConfig};
 pub use normalization::{Normalization, normalize_into};
 pub use quality::QualityReport;

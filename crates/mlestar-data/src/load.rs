@@ -1,18 +1,22 @@
 //! Loads a dataset: from a config to three disjoint image sets and a report.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use mlestar_image::Preparation;
 
 use crate::config::{DataConfig, SourceKind};
 use crate::detect;
 use crate::error::{DataError, Result, in_units, n_unreadable_allowed, set_bytes};
 use crate::image_set::ImageSplits;
-use crate::plan::Pools;
+use crate::plan::{Plan, Pools};
 use crate::readers::cifar::CifarKind;
 use crate::readers::folder::{
-    self, Conversions, Entry, FileSizes, Images, Listing, MAX_SKIPPED_LISTED, SizeCount,
+    self, Conversions, Entry, FileSizes, Images, Listing, MAX_CHOSEN_SIDE, MAX_SKIPPED_LISTED,
+    SizeCount,
 };
-use crate::readers::name;
-use crate::readers::resize;
+pub use crate::readers::pixel_cache::{CacheUse, LoadProgress, OnProgress};
+use crate::readers::{manifest, name};
 pub use crate::source_report::{SourceReport, SplitReport};
 use crate::synthetic;
 
@@ -23,6 +27,19 @@ pub struct LoadedData {
     pub splits: ImageSplits,
     /// What was read, and how it was processed.
     pub source: SourceReport,
+    /// The file that holds the pixels, if they are not in memory.
+    pub cache: Option<CacheUse>,
+}
+
+/// How to load a dataset.
+#[derive(Default)]
+pub struct LoadOptions<'a> {
+    /// Memory for the images, in bytes; `None` for any amount. It does not limit images that are in a file.
+    pub memory_bytes: Option<u64>,
+    /// Called while images are prepared in a file.
+    pub progress: Option<OnProgress<'a>>,
+    /// Stops the preparation if it becomes true, set by another thread or a signal handler. What is prepared is kept.
+    pub stop: Option<&'a AtomicBool>,
 }
 
 /// Reads the dataset that `config` describes and splits it.
@@ -62,12 +79,37 @@ pub fn load_within(
     seed: u64,
     memory_bytes: Option<u64>,
 ) -> Result<LoadedData> {
+    let options = LoadOptions {
+        memory_bytes,
+        ..LoadOptions::default()
+    };
+    load_with(config, seed, options)
+}
+
+/// Like [`load`], with options.
+///
+/// Images of a folder whose pixels exceed `data.memory_limit_mib` are prepared in a file of the folder `data.cache`, which
+/// the next call uses again; see [`pixel_cache`](crate::readers::pixel_cache).
+///
+/// # Errors
+/// As for [`load_within`]; [`DataError::NoRoom`] if the file does not fit onto the disk, [`DataError::Stopped`], or if a file
+/// changes while it is read.
+pub fn load_with(config: &DataConfig, seed: u64, options: LoadOptions<'_>) -> Result<LoadedData> {
     config.check()?;
     match config.source {
-        SourceKind::Synthetic => load_synthetic(config, seed, memory_bytes),
+        SourceKind::Synthetic => load_synthetic(config, seed, options.memory_bytes),
         SourceKind::Cifar10 => load_cifar(CifarKind::Cifar10, config, seed),
         SourceKind::Cifar100 => load_cifar(CifarKind::Cifar100, config, seed),
-        SourceKind::Folder => load_folder(config, seed, memory_bytes),
+        SourceKind::Folder => {
+            let listing = scan_folder(config.folder()?)?;
+            let groups = folder_groups(config, &listing);
+            load_files(config, seed, options, listing, groups)
+        }
+        SourceKind::Manifest => {
+            let mut listing = manifest::scan(config.folder()?)?;
+            let groups = listing.groups.take();
+            load_files(config, seed, options, listing, groups)
+        }
     }
 }
 
@@ -135,6 +177,7 @@ fn load_synthetic(config: &DataConfig, seed: u64, memory_bytes: Option<u64>) -> 
     Ok(LoadedData {
         splits: chosen,
         source,
+        cache: None,
     })
 }
 
@@ -175,29 +218,26 @@ fn load_cifar(kind: CifarKind, config: &DataConfig, seed: u64) -> Result<LoadedD
     };
     let layout = format!("{} binary files", kind.title());
     let source = report(config, layout, n_available, &splits, made_from);
-    Ok(LoadedData { splits, source })
+    Ok(LoadedData {
+        splits,
+        source,
+        cache: None,
+    })
 }
 
-fn load_folder(config: &DataConfig, seed: u64, memory_bytes: Option<u64>) -> Result<LoadedData> {
-    let root = config.folder()?;
-    let listing = scan_folder(root)?;
+fn load_files(
+    config: &DataConfig,
+    seed: u64,
+    options: LoadOptions<'_>,
+    listing: Listing,
+    groups: Option<Vec<u32>>,
+) -> Result<LoadedData> {
     let labels = |entries: &[Entry]| entries.iter().map(|e| e.label).collect::<Vec<u32>>();
     let train = labels(&listing.train);
     let validation = listing.validation.as_deref().map(labels);
     let test = listing.test.as_deref().map(labels);
-    let groups = config.group_by.map(|group_by| {
-        let n_outer = if listing.split_folders.is_empty() {
-            1
-        } else {
-            2
-        };
-        group_by.number(
-            listing.train.iter().map(|entry| entry.path.as_path()),
-            n_outer,
-        )
-    });
     let pools = Pools {
-        place: name::shown(root),
+        place: name::shown(config.folder()?),
         classes: &listing.classes,
         train: &train,
         validation: validation.as_deref(),
@@ -209,30 +249,30 @@ fn load_folder(config: &DataConfig, seed: u64, memory_bytes: Option<u64>) -> Res
 
     let size = config
         .image_size
-        .unwrap_or_else(|| folder::choose_size(&listing));
+        .unwrap_or_else(|| choose_size(config, &listing));
     let all: Vec<&Entry> = listing.entries().collect();
-    let chosen = [&plan.train[..], &plan.validation, &plan.test].concat();
+    // In the order of the listing, so that the file of pixels does not depend on the seed.
+    let mut chosen = [&plan.train[..], &plan.validation, &plan.test].concat();
+    chosen.sort_unstable();
     let entries: Vec<&Entry> = chosen.iter().map(|i| all[*i]).collect();
-    check_memory(entries.len(), size, memory_bytes, folder::TOO_LARGE_REMEDY)?;
-    let images = folder::read(&listing, &entries, size, config.background)?;
+    let preparation = config.preparation(size[0], size[1]);
+    let (mut images, cache) = read_images(config, &listing, &entries, &preparation, options)?;
+    images.set = images
+        .set
+        .with_attributes(listing.attributes.select(&chosen));
     check_readable(config, entries.len(), &images)?;
-    let ends = [
-        0,
-        plan.train.len(),
-        plan.train.len() + plan.validation.len(),
-        entries.len(),
-    ];
-    let splits = split_readable(&images, ends)?;
-    let mut source = report(
-        config,
-        folder_layout(&listing),
-        n_available,
-        &splits,
-        folder_made_from(config, &listing),
-    );
+    let splits = split_readable(&images, &chosen, &plan)?;
+    let (layout, made_from) = match config.source {
+        SourceKind::Manifest => (
+            "images listed in a manifest".to_string(),
+            manifest_made_from(config, &listing),
+        ),
+        _ => (folder_layout(&listing), folder_made_from(config, &listing)),
+    };
+    let mut source = report(config, layout, n_available, &splits, made_from);
     source.notes.extend(notes(&listing, &images));
     source.notes.extend(group_note(config, &listing));
-    source.resize_rule = resize::RULE.to_string();
+    source.resize_rule = preparation.resize.describe();
     source.conversions = images.conversions;
     source.file_sizes = images.file_sizes;
     source.n_unreadable = images.unreadable.len();
@@ -241,7 +281,60 @@ fn load_folder(config: &DataConfig, seed: u64, memory_bytes: Option<u64>) -> Res
     source.n_skipped = listing.n_skipped;
     source.skipped_counts = listing.skipped_counts;
     source.skipped = listing.skipped;
-    Ok(LoadedData { splits, source })
+    Ok(LoadedData {
+        splits,
+        source,
+        cache,
+    })
+}
+
+/// The groups that `data.group_by` makes of the training images.
+fn folder_groups(config: &DataConfig, listing: &Listing) -> Option<Vec<u32>> {
+    let paths = listing.train.iter().map(|entry| entry.path.as_path());
+    let n_outer = if listing.split_folders.is_empty() {
+        1
+    } else {
+        2
+    };
+    Some(config.group_by?.number(paths, n_outer))
+}
+
+/// Reads images into memory, or into a file if they exceed `data.memory_limit_mib`.
+fn read_images(
+    config: &DataConfig,
+    listing: &Listing,
+    entries: &[&Entry],
+    preparation: &Preparation,
+    options: LoadOptions<'_>,
+) -> Result<(Images, Option<CacheUse>)> {
+    let size = [preparation.height, preparation.width];
+    let limit = config.memory_limit_mib as u128 * (1 << 20);
+    if set_bytes(entries.len(), size) <= limit || entries.is_empty() {
+        check_memory(
+            entries.len(),
+            size,
+            options.memory_bytes,
+            folder::TOO_LARGE_REMEDY,
+        )?;
+        return Ok((folder::read(listing, entries, preparation)?, None));
+    }
+    let never = AtomicBool::new(false);
+    let mut silent = |_| ();
+    let (images, used) = folder::read_cached(
+        listing,
+        entries,
+        preparation,
+        &config.cache,
+        options.stop.unwrap_or(&never),
+        options.progress.unwrap_or(&mut silent),
+    )?;
+    Ok((images, Some(used)))
+}
+
+/// [`folder::choose_size`], and at most `data.resize_side`, from which the image is cropped.
+fn choose_size(config: &DataConfig, listing: &Listing) -> [usize; 2] {
+    let largest = config.resize_side.unwrap_or(MAX_CHOSEN_SIDE);
+    folder::choose_size_within(listing, largest.min(MAX_CHOSEN_SIDE))
 }
 
 /// Fails if too many of `n` images cannot be read.
@@ -261,18 +354,18 @@ fn check_readable(config: &DataConfig, n: usize, images: &Images) -> Result<()> 
     }
 }
 
-/// Removes unreadable images from the splits. `ends` are the boundaries of the splits among all images: train,
-/// validation, test.
-fn split_readable(images: &Images, ends: [usize; 4]) -> Result<ImageSplits> {
-    let between = |from: usize, to: usize| {
-        let readable = images.readable.iter().copied();
-        let inside: Vec<usize> = readable.filter(|i| (from..to).contains(i)).collect();
-        images.set.select(&inside)
+/// The readable images of each split. `chosen` are the entries that were read, ascending.
+fn split_readable(images: &Images, chosen: &[usize], plan: &Plan) -> Result<ImageSplits> {
+    let select = |part: &[usize]| {
+        let positions = part.iter().filter_map(|i| chosen.binary_search(i).ok());
+        let is_readable = |position: &usize| images.readable.binary_search(position).is_ok();
+        let readable: Vec<usize> = positions.filter(is_readable).collect();
+        images.set.select(&readable)
     };
     let splits = ImageSplits {
-        train: between(ends[0], ends[1])?,
-        validation: between(ends[1], ends[2])?,
-        test: between(ends[2], ends[3])?,
+        train: select(&plan.train)?,
+        validation: select(&plan.validation)?,
+        test: select(&plan.test)?,
     };
     let unreadable = || images.unreadable.clone();
     let counts = splits.train.class_counts();
@@ -387,6 +480,26 @@ fn folder_made_from(config: &DataConfig, listing: &Listing) -> Made {
     }
 }
 
+fn manifest_made_from(config: &DataConfig, listing: &Listing) -> Made {
+    let rows = |split: &str| format!("the lines with the split {split}");
+    let made = |fraction: f64| format!("{fraction} of the other lines, stratified by class");
+    let (has_validation, has_test) = (listing.validation.is_some(), listing.test.is_some());
+    Made {
+        train: match has_validation && has_test {
+            true => rows("train"),
+            false => "the rest of the lines".to_string(),
+        },
+        validation: match has_validation {
+            true => rows("validation"),
+            false => made(config.validation_fraction),
+        },
+        test: match has_test {
+            true => rows("test"),
+            false => made(config.test_fraction),
+        },
+    }
+}
+
 /// The origin of each split, in words.
 struct Made {
     train: String,
@@ -468,6 +581,6 @@ pub(crate) fn cifar_kind(source: SourceKind) -> Option<CifarKind> {
     match source {
         SourceKind::Cifar10 => Some(CifarKind::Cifar10),
         SourceKind::Cifar100 => Some(CifarKind::Cifar100),
-        SourceKind::Synthetic | SourceKind::Folder => None,
+        SourceKind::Synthetic | SourceKind::Folder | SourceKind::Manifest => None,
     }
 }

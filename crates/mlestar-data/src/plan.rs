@@ -309,6 +309,6 @@ mod tests {
         assert!(parts[1].is_disjoint(&parts[2]));
 
         let one_group: Vec<u32> = train.iter().map(|label| label * 7).collect();
-        insta::assert_snapshot!(plan(&one_group).unwrap_err(), @"the images of class ant make 1 group(s) by data.group_by, but a test split needs at least 3 groups that can be kept apart; add more groups, use smaller groups, or create the folders train, val and test by hand");
+        insta::assert_snapshot!(plan(&one_group).unwrap_err(), @"the images of class ant make 1 group(s) (data.group_by, or the column group of a manifest), but a test split needs at least 3 groups that can be kept apart; add more groups, use smaller groups, or create the folders train, val and test by hand");
     }
 }

@@ -71,6 +71,13 @@ pub fn write_subset_until(
     let report = match (cifar_kind(config.source), config.source) {
         (Some(kind), _) => write_cifar(kind, config, n, seed, &target)?,
         (None, SourceKind::Folder) => write_folder(config, n, seed, &target, stop)?,
+        (None, SourceKind::Manifest) => {
+            return Err(DataError::invalid_setting(
+                "data.source",
+                config.source,
+                "cifar10, cifar100 or folder; for a manifest, set data.subset, or remove lines of a copy of it",
+            ));
+        }
         (None, _) => {
             return Err(DataError::invalid_setting(
                 "data.source",

@@ -103,7 +103,7 @@ pub use precision_recall::{
 };
 pub use predictions::Predictions;
 pub use roc::{PerClassAuc, RocCurve, roc_auc, roc_auc_one_vs_rest, roc_curve};
-pub use softmax::softmax_rows;
+pub use softmax::{softmax_onto, softmax_rows};
 pub use summary::{ClassSummary, Estimate, EvaluationSummary, TopKAccuracy, summarize};
 pub use temperature::{MAX_TEMPERATURE, MIN_TEMPERATURE, TemperatureFit, fit_temperature};
 pub use top_k::top_k_accuracy;

@@ -13,15 +13,28 @@ pub fn softmax_rows(logits: &[f32], k: usize) -> Vec<f64> {
         return probabilities;
     }
     for row in logits.chunks_exact(k) {
-        let highest = row.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b.into()));
-        let start = probabilities.len();
-        probabilities.extend(row.iter().map(|&v| (f64::from(v) - highest).exp()));
-        let sum: f64 = probabilities[start..].iter().sum();
-        for value in &mut probabilities[start..] {
-            *value /= sum;
-        }
+        softmax_onto(row.iter().copied(), &mut probabilities);
     }
     probabilities
+}
+
+/// Appends the probabilities of one row of logits. Allocates only if `probabilities` lacks room.
+///
+/// ```
+/// let mut probabilities = Vec::new();
+/// mlestar_eval::softmax_onto([3.0, 3.0].into_iter(), &mut probabilities);
+/// assert_eq!(probabilities, [0.5, 0.5]);
+/// ```
+pub fn softmax_onto(logits: impl Iterator<Item = f32> + Clone, probabilities: &mut Vec<f64>) {
+    let highest = logits
+        .clone()
+        .fold(f64::NEG_INFINITY, |a, b| a.max(b.into()));
+    let start = probabilities.len();
+    probabilities.extend(logits.map(|v| (f64::from(v) - highest).exp()));
+    let sum: f64 = probabilities[start..].iter().sum();
+    for value in &mut probabilities[start..] {
+        *value /= sum;
+    }
 }
 
 #[cfg(test)]

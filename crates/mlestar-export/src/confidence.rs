@@ -1,6 +1,6 @@
 //! How logits become an answer: calibrated probabilities, and "none of these".
 
-use mlestar_eval::softmax_rows;
+use mlestar_eval::softmax_onto;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ExportError;
@@ -50,11 +50,16 @@ impl Confidence {
     /// The probability of every class; they sum to 1.
     #[must_use]
     pub fn probabilities(&self, logits: &[f32]) -> Vec<f64> {
-        if self.temperature == 1.0 {
-            return softmax_rows(logits, logits.len());
-        }
-        let cooled: Vec<f32> = logits.iter().map(|x| x / self.temperature).collect();
-        softmax_rows(&cooled, cooled.len())
+        let mut probabilities = Vec::with_capacity(logits.len());
+        self.probabilities_into(logits, &mut probabilities);
+        probabilities
+    }
+
+    /// Like [`probabilities`](Self::probabilities), in memory that is used again.
+    pub fn probabilities_into(&self, logits: &[f32], probabilities: &mut Vec<f64>) {
+        probabilities.clear();
+        // Dividing by 1 changes no bit.
+        softmax_onto(logits.iter().map(|x| x / self.temperature), probabilities);
     }
 
     /// Whether an image with these logits is none of the classes.

@@ -70,8 +70,20 @@ impl FrozenModel {
     pub fn from_description(
         state: &[NamedTensor],
         description: &Description,
+        normalization: ([f32; 3], [f32; 3]),
+        classes: &[String],
+    ) -> Result<Self, ExportError> {
+        let head = State::new(state).head()?;
+        Self::with_head(state, description, normalization, classes, head)
+    }
+
+    /// As [`Self::from_description`], with this linear layer.
+    pub(crate) fn with_head(
+        state: &[NamedTensor],
+        description: &Description,
         (mean, std): ([f32; 3], [f32; 3]),
         classes: &[String],
+        head: Layer,
     ) -> Result<Self, ExportError> {
         let state = State::new(state);
         let mut operations = Vec::new();
@@ -83,7 +95,11 @@ impl FrozenModel {
             input: operations.len(),
             layer: Layer::GlobalAveragePool,
         });
-        operations.push(state.head(operations.len())?);
+        operations.push(Operation {
+            name: "head".to_owned(),
+            input: operations.len(),
+            layer: head,
+        });
         let [height, width] = description.image;
         let model = Self::new(
             classes.to_vec(),
@@ -218,7 +234,7 @@ impl<'a> State<'a> {
         let mut folded = Vec::with_capacity(weight.len());
         let mut bias = Vec::with_capacity(channels);
         for (channel, weights) in weight.chunks_exact(per_channel).enumerate() {
-            let deviation = (f64::from(variance[channel]) + Description::EPSILON).sqrt();
+            let deviation = (f64::from(variance[channel]) + unit.epsilon).sqrt();
             let scale = f64::from(gamma[channel]) / deviation;
             let scaled = weights
                 .iter()
@@ -232,7 +248,7 @@ impl<'a> State<'a> {
             weight: folded,
             bias,
             stride: [unit.stride; 2],
-            padding: [unit.padding; 2],
+            padding: unit.padding,
             add_from,
             activation,
         })
@@ -251,17 +267,13 @@ impl<'a> State<'a> {
         }
     }
 
-    fn head(&self, input: usize) -> Result<Operation, ExportError> {
+    fn head(&self) -> Result<Layer, ExportError> {
         let (weight_shape, weight) = self.tensor::<2>("head.weight")?;
         let bias = self.per_channel("head.bias", weight_shape[0])?;
-        Ok(Operation {
-            name: "head".to_owned(),
-            input,
-            layer: Layer::Linear(Linear {
-                weight_shape,
-                weight: weight.to_vec(),
-                bias: bias.to_vec(),
-            }),
-        })
+        Ok(Layer::Linear(Linear {
+            weight_shape,
+            weight: weight.to_vec(),
+            bias: bias.to_vec(),
+        }))
     }
 }

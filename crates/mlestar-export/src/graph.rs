@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mlestar_kernels::MaxPoolShape;
-use mlestar_model::Activation;
+use mlestar_model::{Activation, Padding};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ExportError;
@@ -68,12 +68,20 @@ pub struct Convolution {
     pub bias: Vec<f32>,
     /// Stride down and across.
     pub stride: [usize; 2],
-    /// Zero padding above and below (equal), and left and right (equal).
-    pub padding: [usize; 2],
+    /// Zeros around the input.
+    pub padding: Padding,
     /// Buffer that is added to the result before the activation.
     pub add_from: Option<usize>,
     /// The activation applied to each result.
     pub activation: Option<Activation>,
+}
+
+impl Convolution {
+    /// Whether every channel has a kernel of its own.
+    pub(crate) fn is_depthwise(&self) -> bool {
+        let [channels_out, channels_in, ..] = self.weight_shape;
+        channels_in == 1 && channels_out == self.groups
+    }
 }
 
 /// A fully connected layer: `weight x features + bias`.
@@ -97,7 +105,7 @@ impl Linear {
             weight: self.weight.clone(),
             bias: self.bias.clone(),
             stride: [1, 1],
-            padding: [0, 0],
+            padding: Padding::even([0; 2]),
             add_from: None,
             activation: None,
         }
@@ -323,14 +331,22 @@ fn convolution_shape(
     }
     check_values("weight", &convolution.weight_shape, &convolution.weight)?;
     check_values("bias", &[out_channels], &convolution.bias)?;
+    let Padding { start, end } = convolution.padding;
+    if let Some(pixels) = start
+        .iter()
+        .chain(&end)
+        .find(|&&pixels| pixels > MAX_KERNEL)
+    {
+        return Err(format!("padding {pixels} is above {MAX_KERNEL}"));
+    }
+    let padding = [start[0] + end[0], start[1] + end[1]];
     let side = |what: &str, size: usize, kernel: usize, stride: usize, padding: usize| {
-        if kernel > MAX_KERNEL || padding > MAX_KERNEL || stride == 0 || stride > MAX_KERNEL {
+        if kernel > MAX_KERNEL || stride == 0 || stride > MAX_KERNEL {
             return Err(format!(
-                "{what}: kernel {kernel}, stride {stride}, padding {padding} are outside \
-                 1..={MAX_KERNEL}"
+                "{what}: kernel {kernel}, stride {stride} are outside 1..={MAX_KERNEL}"
             ));
         }
-        let padded = size + 2 * padding;
+        let padded = size + padding;
         if padded < kernel {
             return Err(format!(
                 "{what}: kernel {kernel} does not fit in {padded} padded pixels"
@@ -343,14 +359,14 @@ fn convolution_shape(
         height,
         kernel_height,
         convolution.stride[0],
-        convolution.padding[0],
+        padding[0],
     )?;
     let out_width = side(
         "width",
         width,
         kernel_width,
         convolution.stride[1],
-        convolution.padding[1],
+        padding[1],
     )?;
     Ok([out_channels, out_height, out_width])
 }

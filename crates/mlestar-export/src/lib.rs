@@ -33,6 +33,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod backbone;
 pub mod benchmark;
 mod bytes;
 mod confidence;
@@ -50,6 +51,7 @@ pub mod quantize;
 pub mod safetensors_file;
 pub mod torch;
 
+pub use backbone::Backbone;
 pub use confidence::{Confidence, familiarity};
 pub use error::ExportError;
 pub use executor::{Choice, ChoiceOptions, Executor, Precision, Timing};
@@ -59,6 +61,7 @@ pub use graph::{
     Operation, PixelNormalization,
 };
 pub use mlestar_image::Preparation;
+pub use mlestar_model::Padding;
 pub use predictor::{Prediction, Predictor, RankedClass};
 pub use safetensors_file::write_state_safetensors;
 

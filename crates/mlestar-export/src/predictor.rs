@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::confidence::familiarity;
 use crate::error::ExportError;
-use crate::executor::{Choice, ChoiceOptions, Executor, Precision};
+use crate::executor::{Choice, ChoiceOptions, Executor, Pool, Precision};
 use crate::frozen::FrozenModel;
 use crate::int8_model::QuantizedModel;
 
 /// The prediction of the model for one image.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     /// Index of the most probable class; of equally probable ones, the lowest.
     pub class_index: usize,
@@ -59,11 +59,22 @@ pub struct RankedClass {
 /// assert!(error.to_string().contains("takes images of 2x2"));
 /// # Ok::<(), mlestar_export::ExportError>(())
 /// ```
-#[derive(Debug)]
 pub struct Predictor {
     model: FrozenModel,
     executor: Executor,
     preparation: Preparation,
+    /// Memory for the logits of a call.
+    logits: Pool<Vec<f32>>,
+}
+
+impl std::fmt::Debug for Predictor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Predictor")
+            .field("model", &self.model)
+            .field("executor", &self.executor)
+            .field("preparation", &self.preparation)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Predictor {
@@ -105,6 +116,7 @@ impl Predictor {
             executor,
             preparation: Preparation::new(model.height(), model.width()),
             model,
+            logits: Pool::new(),
         }
     }
 
@@ -210,11 +222,38 @@ impl Predictor {
         height: usize,
         width: usize,
     ) -> Result<Prediction, ExportError> {
-        let mut predictions = self.predict_batch(picture, 1, height, width)?;
-        // One image gives one row of logits, because `logits` has checked the length.
-        predictions
-            .pop()
-            .ok_or_else(|| ExportError::argument("picture", "the model returned no prediction"))
+        let mut prediction = Prediction::default();
+        self.predict_into(picture, height, width, &mut prediction)?;
+        Ok(prediction)
+    }
+
+    /// Like [`Predictor::predict`], written over an earlier prediction. After the first call it allocates nothing.
+    ///
+    /// ```
+    /// use mlestar_export::{Prediction, Predictor};
+    #[doc = include_str!("doc_model.in")]
+    /// let predictor = Predictor::new(model);
+    /// let mut prediction = Prediction::default();
+    /// for colour in [[0, 0, 255], [255, 0, 0]] {
+    ///     predictor.predict_into(&colour.repeat(4), 2, 2, &mut prediction)?;
+    ///     println!("{} {:.3}", prediction.class, prediction.probability);
+    /// }
+    /// # Ok::<(), mlestar_export::ExportError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`Predictor::predict`]; `prediction` is then as before.
+    pub fn predict_into(
+        &self,
+        picture: &[u8],
+        height: usize,
+        width: usize,
+        prediction: &mut Prediction,
+    ) -> Result<(), ExportError> {
+        self.with_logits(picture, 1, [height, width], |logits| {
+            self.write_prediction(logits, prediction);
+        })
     }
 
     /// Classifies `n` images stored one after the other in `pictures`.
@@ -231,6 +270,41 @@ impl Predictor {
         height: usize,
         width: usize,
     ) -> Result<Vec<Prediction>, ExportError> {
+        let mut predictions = Vec::new();
+        self.predict_batch_into(pictures, n, [height, width], &mut predictions)?;
+        Ok(predictions)
+    }
+
+    /// Like [`Predictor::predict_batch`], written over earlier predictions. `predictions` has `n` entries afterwards.
+    /// After a call for as many images it allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Predictor::predict`]; `predictions` is then as before.
+    pub fn predict_batch_into(
+        &self,
+        pictures: &[u8],
+        n: usize,
+        size: [usize; 2],
+        predictions: &mut Vec<Prediction>,
+    ) -> Result<(), ExportError> {
+        self.with_logits(pictures, n, size, |logits| {
+            predictions.resize_with(n, Prediction::default);
+            let rows = logits.chunks_exact(self.model.n_classes());
+            for (row, prediction) in rows.zip(predictions) {
+                self.write_prediction(row, prediction);
+            }
+        })
+    }
+
+    /// Hands the logits of `n` images of this height and width to `read`.
+    fn with_logits(
+        &self,
+        pictures: &[u8],
+        n: usize,
+        [height, width]: [usize; 2],
+        read: impl FnOnce(&[f32]),
+    ) -> Result<(), ExportError> {
         let (expected_height, expected_width) = (self.model.height(), self.model.width());
         if (height, width) != (expected_height, expected_width) {
             return Err(ExportError::PictureSize {
@@ -240,7 +314,16 @@ impl Predictor {
                 width,
             });
         }
-        Ok(self.predictions(&self.logits(pictures, n)?))
+        // Before memory is asked for: `n` may be wrong.
+        self.executor.check_pixels(pictures, n)?;
+        let mut logits = self.logits.take();
+        logits.resize(n * self.model.n_classes(), 0.0);
+        let computed = self.executor.logits_into(pictures, n, &mut logits);
+        if computed.is_ok() {
+            read(&logits);
+        }
+        self.logits.give_back(logits);
+        computed
     }
 
     /// Logits, row-major `[n, classes]`, of `n` images of the model's size.
@@ -282,17 +365,19 @@ impl Predictor {
     }
 
     pub(crate) fn prediction(&self, logits: &[f32]) -> Prediction {
+        let mut prediction = Prediction::default();
+        self.write_prediction(logits, &mut prediction);
+        prediction
+    }
+
+    fn write_prediction(&self, logits: &[f32], prediction: &mut Prediction) {
         let confidence = self.model.confidence();
-        let probabilities = confidence.probabilities(logits);
-        let class_index = argmax(logits);
-        Prediction {
-            class_index,
-            class: self.model.classes()[class_index].clone(),
-            probability: probabilities[class_index],
-            none_of_these: confidence.is_none_of_these(logits),
-            familiarity: familiarity(logits),
-            probabilities,
-        }
+        confidence.probabilities_into(logits, &mut prediction.probabilities);
+        prediction.class_index = argmax(logits);
+        self.model.classes()[prediction.class_index].clone_into(&mut prediction.class);
+        prediction.probability = prediction.probabilities[prediction.class_index];
+        prediction.none_of_these = confidence.is_none_of_these(logits);
+        prediction.familiarity = familiarity(logits);
     }
 }
 

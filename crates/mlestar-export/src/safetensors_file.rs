@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use mlestar_artifact::write_atomically;
-use mlestar_model::{Activation, NamedTensor};
+use mlestar_model::{Activation, NamedTensor, Padding};
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -58,8 +58,11 @@ pub enum OperationKind {
     Convolution {
         /// Stride down and across.
         stride: [usize; 2],
-        /// Zero padding of height and width.
+        /// Zero padding above and at the left.
         padding: [usize; 2],
+        /// Zero padding below and at the right, if it differs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        end_padding: Option<[usize; 2]>,
         /// Groups of channels that are computed separately, if there are several.
         #[serde(default = "one", skip_serializing_if = "is_one")]
         groups: usize,
@@ -323,7 +326,8 @@ fn record_of(operation: &Operation) -> OperationRecord {
     let kind = match &operation.layer {
         Layer::Convolution(layer) => OperationKind::Convolution {
             stride: layer.stride,
-            padding: layer.padding,
+            padding: layer.padding.start,
+            end_padding: (layer.padding.start != layer.padding.end).then_some(layer.padding.end),
             groups: layer.groups,
             add_from: layer.add_from,
             relu: layer.activation == Some(Activation::Relu),
@@ -369,6 +373,7 @@ impl TensorReader<'_> {
             OperationKind::Convolution {
                 stride,
                 padding,
+                end_padding,
                 groups,
                 add_from,
                 relu,
@@ -391,7 +396,10 @@ impl TensorReader<'_> {
                     weight,
                     bias,
                     stride,
-                    padding,
+                    padding: Padding {
+                        start: padding,
+                        end: end_padding.unwrap_or(padding),
+                    },
                     add_from,
                     activation,
                 })

@@ -19,7 +19,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use mlestar_artifact::write_atomically;
-use mlestar_model::{Activation, Views};
+use mlestar_model::{Activation, Padding, Views};
 use serde_json::json;
 
 use crate::error::ExportError;
@@ -109,11 +109,14 @@ fn layer_lines(model: &FrozenModel, names: &[Option<String>]) -> String {
 fn new_convolution(convolution: &Convolution) -> String {
     let [outputs, inputs, height, width] = convolution.weight_shape;
     let groups = convolution.groups;
+    let Padding { start, end } = convolution.padding;
+    let padding = match start == end {
+        true => start,
+        // `padded` adds it.
+        false => [0; 2],
+    };
     let mut arguments = format!("{}, {outputs}, {}", inputs * groups, pair([height, width]));
-    for (name, value, default) in [
-        ("stride", convolution.stride, 1),
-        ("padding", convolution.padding, 0),
-    ] {
+    for (name, value, default) in [("stride", convolution.stride, 1), ("padding", padding, 0)] {
         if value != [default; 2] {
             arguments += &format!(", {name}={}", pair(value));
         }
@@ -140,6 +143,7 @@ fn step_lines(model: &FrozenModel, names: &[Option<String>]) -> String {
         let name = name.as_deref().unwrap_or_default();
         let value = match &operation.layer {
             Layer::Convolution(convolution) => {
+                let input = padded(input, convolution.padding);
                 let sum = match convolution.add_from {
                     Some(buffer) => format!("self.{name}({input}) + x{buffer}"),
                     None => format!("self.{name}({input})"),
@@ -164,10 +168,23 @@ fn step_lines(model: &FrozenModel, names: &[Option<String>]) -> String {
     lines.trim_end().to_owned()
 }
 
+/// `nn.Conv2d` knows equal padding only.
+fn padded(value: String, padding: Padding) -> String {
+    let Padding { start, end } = padding;
+    match start == end {
+        true => value,
+        false => format!(
+            "F.pad({value}, ({}, {}, {}, {}))",
+            start[1], end[1], start[0], end[0]
+        ),
+    }
+}
+
 fn activated(value: String, activation: Option<Activation>) -> String {
     match activation {
         None => value,
         Some(Activation::Relu) => format!("F.relu({value})"),
+        Some(Activation::Relu6) => format!("F.relu6({value})"),
         Some(Activation::Silu) => format!("F.silu({value})"),
     }
 }
@@ -262,13 +279,29 @@ mod tests {
             weight: Vec::new(),
             bias: Vec::new(),
             stride: [2, 2],
-            padding: [1, 2],
+            padding: Padding::even([1, 2]),
             add_from: None,
             activation: None,
         };
         assert_eq!(
             new_convolution(&convolution),
             "nn.Conv2d(8, 8, (3, 5), stride=2, padding=(1, 2), groups=4)"
+        );
+        assert_eq!(padded("x1".to_owned(), convolution.padding), "x1");
+        let uneven = Convolution {
+            padding: Padding {
+                start: [0, 1],
+                end: [2, 3],
+            },
+            ..convolution
+        };
+        assert_eq!(
+            new_convolution(&uneven),
+            "nn.Conv2d(8, 8, (3, 5), stride=2, groups=4)"
+        );
+        assert_eq!(
+            padded("x1".to_owned(), uneven.padding),
+            "F.pad(x1, (1, 3, 0, 2))"
         );
         assert_eq!(numbers(&[0.1, 1e-7, 1.0]), "[0.1, 1e-7, 1.0]");
     }

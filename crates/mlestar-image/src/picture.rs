@@ -4,10 +4,13 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 
+use crate::resize::Extent;
+
 /// File name extensions of images, in lower case; the case in file names does not matter.
-pub const EXTENSIONS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
+pub const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
 
 /// The longest side, in pixels, that can be decoded.
 pub const MAX_SIDE: u32 = 32_768;
@@ -27,9 +30,14 @@ pub const MAX_FILE_BYTES: u64 = 512 << 20;
 pub struct Picture {
     /// The pixels, upright.
     pub rgb: RgbImage,
+    /// Height and width of the file's image, upright. A JPEG may have been decoded at a smaller size.
+    pub size: [u32; 2],
+    /// The rows and columns of `rgb` that show the file's image. At a smaller size, the last row or column may show it in
+    /// part.
+    pub extents: [Extent; 2],
     /// Whether it was grey and was converted to three equal channels.
     pub was_grey: bool,
-    /// Whether it had an alpha channel and was placed on the background.
+    /// Whether it had an alpha channel (a GIF: transparent pixels) and was placed on the background.
     pub had_alpha: bool,
     /// Whether it had more than 8 bits per channel.
     pub was_deep: bool,
@@ -62,7 +70,7 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(fail)
 }
 
-/// Decodes PNG, JPEG, WebP or BMP to 8-bit RGB.
+/// Decodes PNG, JPEG, WebP, BMP or GIF to 8-bit RGB.
 ///
 /// The content decides the format, not the file's name. Grey images get three equal channels; 16-bit channels
 /// are rounded to 8; images with an alpha channel are placed on `background`; an EXIF orientation is applied;
@@ -83,9 +91,19 @@ pub fn decode(bytes: &[u8], background: [u8; 3]) -> Result<Picture, String> {
         _ => (upright(bytes)?, false),
     };
     let color = picture.color();
+    // A GIF is decoded with an alpha channel in any case.
+    let is_opaque_gif = || {
+        let alpha = picture
+            .as_rgba8()
+            .map(|rgba| rgba.pixels().all(|pixel| pixel.0[3] == 255));
+        matches!(image::guess_format(bytes), Ok(ImageFormat::Gif)) && alpha == Some(true)
+    };
+    let size = [picture.height(), picture.width()];
     Ok(Picture {
+        size,
+        extents: size.map(|side| whole_extent(side, 1)),
         was_grey: !color.has_color(),
-        had_alpha: color.has_alpha(),
+        had_alpha: color.has_alpha() && !is_opaque_gif(),
         was_deep: color.bits_per_pixel() > 8 * u16::from(color.channel_count()),
         rgb: if color.has_alpha() {
             lay_on(picture, background)
@@ -96,8 +114,114 @@ pub fn decode(bytes: &[u8], background: [u8; 3]) -> Result<Picture, String> {
     })
 }
 
+/// As [`decode`], for an image whose shorter side need only have `side` pixels: a JPEG is decoded at a half, a quarter or an
+/// eighth of its size, as far as that leaves as many.
+///
+/// Each block of 8 x 8 coefficients then becomes 4 x 4, 2 x 2 or 1 x 1 pixels, which takes less time, and less memory: the
+/// limit [`MAX_DECODED_BYTES`] is for the smaller size, unless the file is progressive. Files that this cannot do
+/// (other formats, CMYK, without an end marker) are decoded whole.
+///
+/// # Errors
+/// As for [`decode`].
+pub fn decode_at_least(bytes: &[u8], background: [u8; 3], side: u32) -> Result<Picture, String> {
+    let is_jpeg = matches!(image::guess_format(bytes), Ok(ImageFormat::Jpeg));
+    if !is_jpeg || !is_complete_jpeg(bytes) {
+        return decode(bytes, background);
+    }
+    let mut decoder = open(bytes)?;
+    let (width, height) = decoder.dimensions();
+    let factor = [8, 4, 2]
+        .into_iter()
+        .find(|factor| width.min(height).div_ceil(*factor) >= side);
+    let is_plain = matches!(frame(bytes), Some((_, 1 | 3)));
+    let Some(factor) = factor.filter(|_| is_plain) else {
+        return decode(bytes, background);
+    };
+    if is_progressive(bytes) {
+        // All coefficients are in memory until the last pass.
+        check_bytes(&decoder)?;
+    }
+    let orientation = decoder.orientation().map_err(|e| damaged(&e))?;
+    let target = [height, width].map(|side| side.div_ceil(factor));
+    let mut picture = scaled_jpeg(bytes, target)?;
+    let was_grey = !picture.color().has_color();
+    picture.apply_orientation(orientation);
+    let (is_turned, is_reversed) = layout(orientation);
+    let size = match is_turned {
+        true => [width, height],
+        false => [height, width],
+    };
+    let extents = [0, 1].map(|axis| {
+        let extent = whole_extent(size[axis], factor);
+        let decoded = f64::from(size[axis].div_ceil(factor));
+        match is_reversed[axis] {
+            true => Extent {
+                start: decoded - extent.length,
+                ..extent
+            },
+            false => extent,
+        }
+    });
+    Ok(Picture {
+        rgb: picture.into_rgb8(),
+        size,
+        extents,
+        was_grey,
+        had_alpha: false,
+        was_deep: false,
+        lacked_end_marker: false,
+    })
+}
+
+fn whole_extent(side: u32, factor: u32) -> Extent {
+    Extent {
+        start: 0.0,
+        length: f64::from(side) / f64::from(factor),
+    }
+}
+
+/// Whether an orientation makes rows of columns, and whether it reverses the rows and the columns of the result.
+fn layout(orientation: Orientation) -> (bool, [bool; 2]) {
+    match orientation {
+        Orientation::NoTransforms => (false, [false, false]),
+        Orientation::FlipHorizontal => (false, [false, true]),
+        Orientation::FlipVertical => (false, [true, false]),
+        Orientation::Rotate180 => (false, [true, true]),
+        Orientation::Rotate90 => (true, [false, true]),
+        Orientation::Rotate270 => (true, [true, false]),
+        Orientation::Rotate90FlipH => (true, [false, false]),
+        Orientation::Rotate270FlipH => (true, [true, true]),
+    }
+}
+
+/// A JPEG, decoded at the size `[height, width]`, which is a half, a quarter or an eighth of its own, rounded up.
+fn scaled_jpeg(bytes: &[u8], [height, width]: [u32; 2]) -> Result<DynamicImage, String> {
+    let damaged = |error: jpeg_decoder::Error| format!("it is damaged: {error}");
+    let impossible = || format!("it cannot be decoded at {height} x {width} pixels");
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    decoder.read_info().map_err(damaged)?;
+    let side = |side: u32| u16::try_from(side).unwrap_or(u16::MAX);
+    let found = decoder.scale(side(width), side(height)).map_err(damaged)?;
+    if found != (side(width), side(height)) {
+        return Err(impossible());
+    }
+    let pixels = decoder.decode().map_err(damaged)?;
+    let format = decoder.info().map(|info| info.pixel_format);
+    let picture = match format {
+        Some(jpeg_decoder::PixelFormat::L8) => {
+            image::GrayImage::from_raw(width, height, pixels).map(DynamicImage::from)
+        }
+        Some(jpeg_decoder::PixelFormat::RGB24) => {
+            RgbImage::from_raw(width, height, pixels).map(DynamicImage::from)
+        }
+        _ => None,
+    };
+    picture.ok_or_else(impossible)
+}
+
 fn upright(bytes: &[u8]) -> Result<DynamicImage, String> {
     let mut decoder = open(bytes)?;
+    check_bytes(&decoder)?;
     let orientation = decoder.orientation().map_err(|e| damaged(&e))?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| damaged(&e))?;
     picture.apply_orientation(orientation);
@@ -130,13 +254,12 @@ fn without_end_marker(bytes: &[u8]) -> Result<DynamicImage, String> {
 /// Height and width of an image once it is upright, from its header.
 ///
 /// # Errors
-/// As for [`decode`], but damage after the header is not detected.
+/// As for [`decode`], but damage after the header is not detected, and [`MAX_DECODED_BYTES`] is no limit.
 pub fn size(bytes: &[u8]) -> Result<[u32; 2], String> {
     let mut decoder = open(bytes)?;
     let (width, height) = decoder.dimensions();
-    use image::metadata::Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
-    match decoder.orientation() {
-        Ok(Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH) => Ok([width, height]),
+    match decoder.orientation().map(layout) {
+        Ok((true, _)) => Ok([width, height]),
         _ => Ok([height, width]),
     }
 }
@@ -162,7 +285,13 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder, String> {
                 beginning(bytes)
             ));
         }
-        Some(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Bmp) => {}
+        Some(
+            ImageFormat::Png
+            | ImageFormat::Jpeg
+            | ImageFormat::WebP
+            | ImageFormat::Bmp
+            | ImageFormat::Gif,
+        ) => {}
         Some(other) => {
             return Err(format!(
                 "its content is {other:?}, which is not supported: convert it to PNG or JPEG"
@@ -176,14 +305,19 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder, String> {
             "it has {height} x {width} pixels (height x width), but each side must have 1 to {MAX_SIDE}"
         ));
     }
-    if decoder.total_bytes() > MAX_DECODED_BYTES {
-        return Err(format!(
-            "its {height} x {width} pixels (height x width) take {} MiB, but the limit is {} MiB: make it smaller",
-            decoder.total_bytes() >> 20,
-            MAX_DECODED_BYTES >> 20
-        ));
-    }
     Ok(decoder)
+}
+
+fn check_bytes(decoder: &impl ImageDecoder) -> Result<(), String> {
+    let (width, height) = decoder.dimensions();
+    if decoder.total_bytes() <= MAX_DECODED_BYTES {
+        return Ok(());
+    }
+    Err(format!(
+        "its {height} x {width} pixels (height x width) take {} MiB, but the limit is {} MiB: make it smaller",
+        decoder.total_bytes() >> 20,
+        MAX_DECODED_BYTES >> 20
+    ))
 }
 
 fn damaged(error: &image::ImageError) -> String {
@@ -223,11 +357,13 @@ fn is_complete_jpeg(bytes: &[u8]) -> bool {
     Segments::of(bytes).any(|(code, _)| code == END_OF_IMAGE)
 }
 
+/// The codes of the frames of sequential and of progressive JPEGs.
+const SEQUENTIAL_FRAMES: [u8; 2] = [0xc0, 0xc1];
+const PROGRESSIVE_FRAME: u8 = 0xc2;
+
 /// Whether a JPEG is sequential and its only scan contains all of its components.
 fn is_one_whole_scan(bytes: &[u8]) -> bool {
-    const SEQUENTIAL_FRAMES: [u8; 2] = [0xc0, 0xc1];
     const SCAN: u8 = 0xda;
-    const COMPONENTS_OF_FRAME: usize = 5;
     let mut n_components = None;
     let mut n_in_scans = Vec::new();
     for (code, content) in Segments::of(bytes) {
@@ -238,6 +374,20 @@ fn is_one_whole_scan(bytes: &[u8]) -> bool {
         }
     }
     n_components.is_some() && n_in_scans == [n_components]
+}
+
+/// Where a frame says how many components it has.
+const COMPONENTS_OF_FRAME: usize = 5;
+
+/// The code of a JPEG's frame and its number of components, for frames that can be decoded.
+fn frame(bytes: &[u8]) -> Option<(u8, u8)> {
+    let is_frame = |code: u8| SEQUENTIAL_FRAMES.contains(&code) || code == PROGRESSIVE_FRAME;
+    let (code, content) = Segments::of(bytes).find(|(code, _)| is_frame(*code))?;
+    content.get(COMPONENTS_OF_FRAME).map(|n| (code, *n))
+}
+
+fn is_progressive(bytes: &[u8]) -> bool {
+    frame(bytes).is_some_and(|(code, _)| code == PROGRESSIVE_FRAME)
 }
 
 /// The segments of a JPEG: the code of each marker with a length, and the content after the length; the end
@@ -393,8 +543,8 @@ mod tests {
             "no image; it begins with \"hello, I am text\"",
         );
         refused(
-            b"GIF89a\x01\x00\x01\x00",
-            "its content is Gif, which is not supported",
+            b"II*\x00\x08\x00\x00\x00",
+            "its content is Tiff, which is not supported",
         );
     }
 
@@ -405,6 +555,7 @@ mod tests {
             ImageFormat::Png,
             ImageFormat::Bmp,
             ImageFormat::WebP,
+            ImageFormat::Gif,
         ] {
             let bytes = encoded(gradient(), format);
             for share in [0.3, 0.6, 0.9, 0.99] {

@@ -1,6 +1,8 @@
 //! How image files become the input of a network, as a record that a model stores.
 
-use crate::{picture, resize};
+use crate::picture::{self, Picture};
+use crate::resample::Filter;
+use crate::resize;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -11,13 +13,28 @@ use std::path::Path;
 pub enum Resize {
     /// [`resize::RULE`].
     CoverAndCropCentre,
+    /// [`resize::fit_shorter_side`]: how the usual pretrained networks read images (`Resize`, then `CenterCrop`, of
+    /// torchvision).
+    ShorterSideAndCropCentre {
+        /// The shorter side after scaling, in pixels; at least the network's height and width.
+        resize_side: usize,
+        /// The filter.
+        filter: Filter,
+    },
 }
 
 impl Resize {
     /// The rule in words.
-    pub fn describe(self) -> &'static str {
+    pub fn describe(self) -> String {
         match self {
-            Self::CoverAndCropCentre => resize::RULE,
+            Self::CoverAndCropCentre => resize::RULE.to_string(),
+            Self::ShorterSideAndCropCentre {
+                resize_side,
+                filter,
+            } => format!(
+                "scaled so that the shorter side has {resize_side} pixels ({filter}, with antialiasing, as Pillow does \
+                 it; JPEGs of four times the size are decoded at a smaller one), then cropped to its centre"
+            ),
         }
     }
 }
@@ -68,17 +85,45 @@ impl Preparation {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn apply(&self, content: &[u8]) -> Result<RgbImage, String> {
-        self.fit(picture::decode(content, self.background)?.rgb)
+        self.finish(self.decode(content)?)
     }
 
-    /// Resizes a decoded image.
+    /// Decodes a file's content, before it is resized. By [`Resize::ShorterSideAndCropCentre`], a JPEG that is at least four
+    /// times as large is decoded at a smaller size, at least twice `resize_side` ([`picture::decode_at_least`]).
     ///
     /// # Errors
-    /// As for [`resize::fit`].
-    pub fn fit(&self, rgb: RgbImage) -> Result<RgbImage, String> {
+    /// As for [`picture::decode`].
+    pub fn decode(&self, content: &[u8]) -> Result<Picture, String> {
+        match self.resize {
+            Resize::CoverAndCropCentre => picture::decode(content, self.background),
+            Resize::ShorterSideAndCropCentre { resize_side, .. } => {
+                let side = u32::try_from(2 * resize_side).unwrap_or(u32::MAX);
+                picture::decode_at_least(content, self.background, side)
+            }
+        }
+    }
+
+    /// Resizes what [`Preparation::decode`] gave.
+    ///
+    /// # Errors
+    /// As for [`resize::fit`] and [`resize::fit_shorter_side`].
+    pub fn finish(&self, picture: Picture) -> Result<RgbImage, String> {
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
         match self.resize {
-            Resize::CoverAndCropCentre => resize::fit(rgb, side(self.height), side(self.width)),
+            Resize::CoverAndCropCentre => {
+                resize::fit(picture.rgb, side(self.height), side(self.width))
+            }
+            Resize::ShorterSideAndCropCentre {
+                resize_side,
+                filter,
+            } => resize::fit_reduced(
+                &picture.rgb,
+                picture.size,
+                picture.extents,
+                side(resize_side),
+                [side(self.height), side(self.width)],
+                filter,
+            ),
         }
     }
 
@@ -111,6 +156,20 @@ mod tests {
             preparation
         );
         let other = json.replace("cover_and_crop_centre", "squeeze");
+        let shorter_side = Preparation {
+            resize: Resize::ShorterSideAndCropCentre {
+                resize_side: 64,
+                filter: Filter::Bicubic,
+            },
+            ..preparation
+        };
+        let json = serde_json::to_string(&shorter_side).unwrap();
+        let rule = r#"{"shorter_side_and_crop_centre":{"resize_side":64,"filter":"bicubic"}}"#;
+        assert!(json.contains(rule), "{json}");
+        assert_eq!(
+            serde_json::from_str::<Preparation>(&json).unwrap(),
+            shorter_side
+        );
         assert!(serde_json::from_str::<Preparation>(&other).is_err());
     }
 

@@ -13,6 +13,9 @@ use crate::{
 pub enum Activation {
     /// `max(0, x)`; NaN stays.
     Relu,
+    /// `min(max(0, x), 6)`; NaN stays. It bounds the range that 8 bits must cover (Howard et al. 2017,
+    /// <https://arxiv.org/abs/1704.04861>).
+    Relu6,
     /// `x / (1 + exp(-x))`, also called swish (Ramachandran et al. 2017, <https://arxiv.org/abs/1710.05941>):
     /// smooth, and slightly negative for negative x.
     Silu,
@@ -23,6 +26,7 @@ impl Activation {
     pub(crate) fn apply<S: Simd>(self, simd: S, x: S::Vector) -> S::Vector {
         match self {
             Self::Relu => simd.relu(x),
+            Self::Relu6 => simd.at_most(simd.relu(x), simd.splat(MOST_OF_RELU6)),
             Self::Silu => {
                 let SigmoidParts {
                     positive,
@@ -44,6 +48,10 @@ impl Activation {
     ) -> S::Vector {
         match self {
             Self::Relu => simd.gate(x, gradient),
+            Self::Relu6 => {
+                let below = simd.sub(simd.splat(MOST_OF_RELU6), x);
+                simd.gate(x, simd.gate(below, gradient))
+            }
             Self::Silu => {
                 // s + x s (1 - s) = s (1 + x e s), with s = 1 / (1 + e)
                 let parts = SigmoidParts::of(simd, x);
@@ -55,6 +63,9 @@ impl Activation {
         }
     }
 }
+
+/// The largest result of [`Activation::Relu6`].
+const MOST_OF_RELU6: f32 = 6.0;
 
 /// Beyond this, in either direction, a sigmoid counts as 0 or 1: `exp(LARGEST)` and its inverse are normal
 /// numbers.
@@ -236,6 +247,37 @@ mod tests {
                     (f64::from(slope) - expected).abs() <= limit,
                     "{level:?}: slope at {x} = {slope}, not {expected}"
                 );
+            }
+        }
+    }
+
+    /// Its slope is 0 at both limits, as in PyTorch.
+    #[test]
+    fn relu6_and_its_slope_are_exact_at_every_level() {
+        let mut all = values();
+        all.truncate(all.len() - 16);
+        let limits = [0.0, -0.0, 6.0, -6.0, f32::MAX, f32::MIN, f32::INFINITY];
+        all.extend(limits);
+        all.extend([f32::NEG_INFINITY, f32::NAN, 1e-30, -1e-30, 1e30]);
+        all.extend([5.999_999_5, 6.000_000_5, 3.0, 1.0]);
+        for level in Level::available() {
+            let mut outputs = all.clone();
+            level.run(Activate {
+                activation: Activation::Relu6,
+                values: &mut outputs,
+            });
+            let slopes = level.run(Slopes {
+                activation: Activation::Relu6,
+                values: &all,
+            });
+            for ((&x, &output), &slope) in all.iter().zip(&outputs).zip(&slopes) {
+                if x.is_nan() {
+                    assert!(output.is_nan() && slope == 1.0, "{level:?}");
+                    continue;
+                }
+                assert_eq!(output, x.clamp(0.0, 6.0), "{level:?} {x}");
+                let is_between = x > 0.0 && x < 6.0;
+                assert_eq!(slope, f32::from(is_between), "{level:?} {x}");
             }
         }
     }

@@ -15,6 +15,7 @@ mod average_pool;
 pub mod backend;
 mod batch_norm;
 mod convolution;
+mod depthwise;
 mod error;
 mod lion;
 mod matrix;
@@ -22,6 +23,7 @@ mod max_pool;
 mod memory;
 mod muon;
 mod optimizer;
+mod padding;
 mod product;
 mod simd;
 mod sum_of_squares;
@@ -40,6 +42,11 @@ pub use convolution::{
     conv2d_input_gradient, conv2d_input_gradient_with, conv2d_weight_gradient,
     conv2d_weight_gradient_with, conv2d_with,
 };
+pub use depthwise::{
+    DepthwiseShape, PackedDepthwise, depthwise_conv2d, depthwise_conv2d_input_gradient,
+    depthwise_conv2d_input_gradient_with, depthwise_conv2d_weight_gradient,
+    depthwise_conv2d_weight_gradient_with, depthwise_conv2d_with,
+};
 pub use error::KernelError;
 pub use lion::{LionStep, lion_step};
 pub use max_pool::{MaxPoolShape, max_pool, max_pool_backward};
@@ -49,6 +56,7 @@ pub use muon::{
     orthogonalize,
 };
 pub use optimizer::{AdamStep, SgdStep, adam_step, sgd_step};
+pub use padding::Padding;
 pub use simd::Level;
 pub use sum_of_squares::sum_of_squares;
 pub use values::{ByteScale, Values, ValuesMut, convert};

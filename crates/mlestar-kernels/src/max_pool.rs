@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::{
-    KernelError, Level,
+    KernelError, Level, Padding,
     error::check_length,
     simd::{Operation, Simd},
 };
@@ -26,7 +26,7 @@ pub struct MaxPoolShape {
     /// Pixels from one window to the next.
     pub stride: usize,
     /// Pixels around the input that windows may cover, at most half a window; they are ignored.
-    pub padding: usize,
+    pub padding: Padding,
 }
 
 impl MaxPoolShape {
@@ -41,22 +41,23 @@ impl MaxPoolShape {
             channels,
             window,
             stride: window,
-            padding: 0,
+            padding: Padding::NONE,
         }
     }
 
     /// Height and width of the output.
     #[must_use]
     pub fn output(&self) -> [usize; 2] {
-        self.input.map(|side| {
-            let room = (side + 2 * self.padding).checked_sub(self.window);
+        std::array::from_fn(|axis| {
+            let padded = self.input[axis] + self.padding.total(axis);
+            let room = padded.checked_sub(self.window);
             room.map_or(0, |room| room / self.stride.max(1) + 1)
         })
     }
 
     /// Whether every pixel is in at most one window.
     fn is_side_by_side(&self) -> bool {
-        self.stride == self.window && self.padding == 0
+        self.stride == self.window && self.padding == Padding::NONE
     }
 
     /// For the output pixel at `index` along `axis`: the taps of its window that are inside the input, and the
@@ -64,8 +65,9 @@ impl MaxPoolShape {
     #[inline(always)]
     fn taps(&self, axis: usize, index: usize) -> (Range<usize>, usize) {
         let begin = index * self.stride;
-        let end = self.window.min(self.input[axis] + self.padding - begin);
-        (self.padding.saturating_sub(begin)..end, begin)
+        let padding = self.padding.start[axis];
+        let end = self.window.min(self.input[axis] + padding - begin);
+        (padding.saturating_sub(begin)..end, begin)
     }
 
     /// Values of one image's input.
@@ -83,7 +85,7 @@ impl MaxPoolShape {
     fn check(&self, input: &[f32], output: &[f32]) -> Result<(), KernelError> {
         let fits = (1..=Self::MAX_WINDOW).contains(&self.window)
             && self.stride > 0
-            && self.padding <= self.window / 2;
+            && self.padding.largest() <= self.window / 2;
         if !fits || self.output_len() == 0 {
             return Err(KernelError::Shape {
                 what: "max pool",
@@ -132,82 +134,95 @@ pub fn max_pool(
     places: Option<&mut [u8]>,
 ) -> Result<(), KernelError> {
     shape.check(input, output)?;
+    if let Some(places) = &places {
+        check_length("places", places, output.len())?;
+    }
     let level = Level::current();
-    let pictures = input.par_chunks_exact(shape.input_len());
-    let outputs = output.par_chunks_exact_mut(shape.output_len());
-    let Some(places) = places else {
-        pictures.zip(outputs).for_each(|(picture, output)| {
-            level.run(Largest {
-                shape,
-                picture,
-                output,
-                places: None,
-            });
-        });
-        return Ok(());
+    let [height, width] = shape.output();
+    let row_len = width * shape.channels;
+    let rows = output.par_chunks_exact_mut(row_len).enumerate();
+    let row = |index: usize| Row {
+        shape,
+        picture: &input[index / height * shape.input_len()..][..shape.input_len()],
+        y: index % height,
     };
-    check_length("places", places, outputs.len() * shape.output_len())?;
-    let places = places.par_chunks_exact_mut(shape.output_len());
-    pictures
-        .zip(outputs)
-        .zip(places)
-        .for_each(|((picture, output), places)| {
-            level.run(Largest {
-                shape,
-                picture,
+    match places {
+        None => rows.for_each(|(index, output)| {
+            level.run(Largest::<false> {
+                row: row(index),
                 output,
-                places: Some(places),
+                places: &mut [],
             });
-        });
+        }),
+        Some(places) => {
+            rows.zip(places.par_chunks_exact_mut(row_len))
+                .for_each(|((index, output), places)| {
+                    level.run(Largest::<true> {
+                        row: row(index),
+                        output,
+                        places,
+                    });
+                })
+        }
+    }
     Ok(())
 }
 
-/// [`max_pool`] of one image. The loops use no explicit instructions; the compiler vectorises them.
-struct Largest<'a> {
+/// A row of the output of one image.
+struct Row<'a> {
     shape: &'a MaxPoolShape,
     picture: &'a [f32],
-    output: &'a mut [f32],
-    places: Option<&'a mut [u8]>,
+    y: usize,
 }
 
-impl Operation for Largest<'_> {
+/// [`max_pool`] of a row, with the places of the largest values if `PLACES`. The loops use no explicit instructions;
+/// the compiler vectorises them.
+struct Largest<'a, const PLACES: bool> {
+    row: Row<'a>,
+    output: &'a mut [f32],
+    places: &'a mut [u8],
+}
+
+/// The part of a window that is inside the image.
+struct Window {
+    /// Position of its first pixel's first channel.
+    start: usize,
+    rows: usize,
+    columns: usize,
+    /// Place of its first pixel in the whole window.
+    place: usize,
+}
+
+impl<const PLACES: bool> Operation for Largest<'_, PLACES> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        if !self.shape.is_side_by_side() {
-            return self.overlapping();
-        }
-        let Self {
-            shape,
-            picture,
-            output,
-            mut places,
-        } = self;
-        let (channels, window) = (shape.channels, shape.window);
-        let row = shape.input[1] * channels;
-        let [_, width] = shape.output();
-        for (pixel, output) in output.chunks_exact_mut(channels).enumerate() {
-            let corner = pixel / width * window * row + pixel % width * window * channels;
+        let Row { shape, picture, y } = self.row;
+        let channels = shape.channels;
+        let (down, top) = shape.taps(0, y);
+        let first_row = top + down.start - shape.padding.start[0];
+        for (x, output) in self.output.chunks_exact_mut(channels).enumerate() {
+            let (across, left) = shape.taps(1, x);
+            let first_column = left + across.start - shape.padding.start[1];
+            let window = Window {
+                start: (first_row * shape.input[1] + first_column) * channels,
+                rows: down.len(),
+                columns: across.len(),
+                place: down.start * shape.window + across.start,
+            };
             for (lane, output) in output.chunks_mut(LANES).enumerate() {
-                let first = corner + lane * LANES;
-                let used = output.len();
-                let mut largest = [f32::NEG_INFINITY; LANES];
-                let mut place = [0_u32; LANES];
-                for tap in 0..(window * window) {
-                    let from = first + tap / window * row + tap % window * channels;
-                    let mut values = [f32::NEG_INFINITY; LANES];
-                    values[..used].copy_from_slice(&picture[from..from + used]);
-                    for c in 0..LANES {
-                        let takes = (values[c] > largest[c]) | values[c].is_nan();
-                        largest[c] = if takes { values[c] } else { largest[c] };
-                        place[c] = if takes { tap as u32 } else { place[c] };
-                    }
-                }
-                output.copy_from_slice(&largest[..used]);
-                if let Some(places) = &mut places {
-                    let from = pixel * channels + lane * LANES;
-                    for (to, place) in places[from..from + used].iter_mut().zip(place) {
+                let first = lane * LANES;
+                let (largest, place) = match output.len() {
+                    // A whole vector is copied without a call.
+                    LANES => largest::<PLACES, true>(shape, picture, &window, first, LANES),
+                    used => largest::<PLACES, false>(shape, picture, &window, first, used),
+                };
+                output.copy_from_slice(&largest[..output.len()]);
+                if PLACES {
+                    let from = x * channels + first;
+                    let places = &mut self.places[from..from + output.len()];
+                    for (to, place) in places.iter_mut().zip(place) {
                         *to = place as u8;
                     }
                 }
@@ -216,47 +231,39 @@ impl Operation for Largest<'_> {
     }
 }
 
-impl Largest<'_> {
-    /// Windows of any stride and padding. A separate method, because a common loop slows down the other case.
-    #[inline(always)]
-    fn overlapping(mut self) {
-        let shape = self.shape;
-        let (channels, row) = (shape.channels, shape.input[1] * shape.channels);
-        let [_, width] = shape.output();
-        for (pixel, output) in self.output.chunks_exact_mut(channels).enumerate() {
-            let (down, top) = shape.taps(0, pixel / width);
-            let (across, left) = shape.taps(1, pixel % width);
-            for (lane, output) in output.chunks_mut(LANES).enumerate() {
-                let used = output.len();
-                let mut largest = [f32::NEG_INFINITY; LANES];
-                let mut place = [0_u32; LANES];
-                for y in down.clone() {
-                    let line = (top + y - shape.padding) * row + lane * LANES;
-                    for x in across.clone() {
-                        let from = line + (left + x - shape.padding) * channels;
-                        let mut values = [f32::NEG_INFINITY; LANES];
-                        values[..used].copy_from_slice(&self.picture[from..from + used]);
-                        for c in 0..LANES {
-                            let takes = (values[c] > largest[c]) | values[c].is_nan();
-                            largest[c] = if takes { values[c] } else { largest[c] };
-                            place[c] = if takes {
-                                (y * shape.window + x) as u32
-                            } else {
-                                place[c]
-                            };
-                        }
-                    }
-                }
-                output.copy_from_slice(&largest[..used]);
-                if let Some(places) = &mut self.places {
-                    let from = pixel * channels + lane * LANES;
-                    for (to, place) in places[from..from + used].iter_mut().zip(place) {
-                        *to = place as u8;
-                    }
+/// The largest values of `used` channels from `channel` on, and their places in the window. `WHOLE` if `used` is
+/// [`LANES`].
+#[inline(always)]
+fn largest<const PLACES: bool, const WHOLE: bool>(
+    shape: &MaxPoolShape,
+    picture: &[f32],
+    window: &Window,
+    channel: usize,
+    used: usize,
+) -> ([f32; LANES], [u32; LANES]) {
+    let mut largest = [f32::NEG_INFINITY; LANES];
+    let mut place = [window.place as u32; LANES];
+    for y in 0..window.rows {
+        let row = window.start + y * shape.input[1] * shape.channels + channel;
+        for x in 0..window.columns {
+            let from = row + x * shape.channels;
+            let mut values = [f32::NEG_INFINITY; LANES];
+            if WHOLE {
+                values.copy_from_slice(&picture[from..from + LANES]);
+            } else {
+                values[..used].copy_from_slice(&picture[from..from + used]);
+            }
+            let tap = (window.place + y * shape.window + x) as u32;
+            for c in 0..LANES {
+                let takes = (values[c] > largest[c]) | values[c].is_nan();
+                largest[c] = if takes { values[c] } else { largest[c] };
+                if PLACES {
+                    place[c] = if takes { tap } else { place[c] };
                 }
             }
         }
     }
+    (largest, place)
 }
 
 /// Sets `input_gradient`, of the input's length, from the gradient of [`max_pool`]'s output and its `places`:
@@ -350,11 +357,12 @@ impl Scatter<'_> {
             let (down, top) = shape.taps(0, index / width);
             let (across, left) = shape.taps(1, index % width);
             for (y, x) in down.flat_map(|y| across.clone().map(move |x| (y, x))) {
-                let (line, column) = (top + y - shape.padding, left + x - shape.padding);
+                let line = top + y - shape.padding.start[0];
+                let column = left + x - shape.padding.start[1];
                 let from = line * row + column * channels;
                 let values = &mut self.picture[from..from + channels];
                 for ((value, gradient), place) in values.iter_mut().zip(gradient).zip(places) {
-                    let is_here = usize::from(*place) == y * shape.window + x;
+                    let is_here = u32::from(*place) == (y * shape.window + x) as u32;
                     *value += if is_here { *gradient } else { 0.0 };
                 }
             }

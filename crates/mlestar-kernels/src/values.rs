@@ -148,6 +148,19 @@ impl Source {
         }
     }
 
+    /// The values themselves if they are `f32`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`load`](Self::load), for as long as the slice is used.
+    pub(crate) unsafe fn as_f32<'a>(self) -> Option<&'a [f32]> {
+        match self.0 {
+            // SAFETY: the caller's promise.
+            Address::F32(values) => Some(unsafe { std::slice::from_raw_parts(values, self.1) }),
+            Address::Bfloat16(_) | Address::Bytes(..) => None,
+        }
+    }
+
     /// The first `n` values of a vector.
     ///
     /// # Safety

@@ -4,8 +4,6 @@ use burn::{
 };
 use mlestar_kernels::{Activation, backend as kernels};
 
-use crate::Description;
-
 /// Batch normalisation over `[n, channels, height, width]` (Ioffe and Szegedy 2015,
 /// <https://arxiv.org/abs/1502.03167>), with PyTorch's names and conventions.
 ///
@@ -20,21 +18,23 @@ pub struct BatchNorm {
     pub bias: Param<Tensor<1>>,
     running_mean: RunningState<Tensor<1>>,
     running_var: RunningState<Tensor<1>>,
+    /// Added to the variance before its square root is taken.
+    #[module(skip)]
+    pub epsilon: f64,
 }
 
 impl BatchNorm {
-    /// Added to the variance before its square root is taken.
-    pub const EPSILON: f64 = Description::EPSILON;
     /// Weight of the newest batch in the running statistics.
     pub const MOMENTUM: f64 = 0.1;
 
     /// Weight 1, bias 0, running mean 0, running variance 1.
-    pub(crate) fn new(channels: usize, device: &Device) -> Self {
+    pub(crate) fn new(channels: usize, epsilon: f64, device: &Device) -> Self {
         Self {
             weight: Param::from_tensor(Tensor::ones([channels], device)),
             bias: Param::from_tensor(Tensor::zeros([channels], device)),
             running_mean: RunningState::new(Tensor::zeros([channels], device)),
             running_var: RunningState::new(Tensor::ones([channels], device)),
+            epsilon,
         }
     }
 
@@ -53,10 +53,18 @@ impl BatchNorm {
     /// Scale and shift, `[channels]` each, of this layer in evaluation: `y = x * scale + shift`.
     #[must_use]
     pub fn scale_and_shift(&self) -> (Tensor<1>, Tensor<1>) {
-        let deviation = self.running_var().add_scalar(Self::EPSILON).sqrt();
+        let deviation = self.running_var().add_scalar(self.epsilon).sqrt();
         let scale = self.weight.val() / deviation;
         let shift = self.bias.val() - self.running_mean() * scale.clone();
         (scale, shift)
+    }
+
+    /// The same layer with a scale that receives no gradient.
+    pub(crate) fn with_fixed_scale(&self) -> Self {
+        Self {
+            weight: Param::from_tensor(self.weight.val().detach()),
+            ..self.clone()
+        }
     }
 
     /// Normalises `[n, channels, height, width]` with the statistics of the batch and moves the running
@@ -69,7 +77,7 @@ impl BatchNorm {
     /// Like [`forward_train`](Self::forward_train), with this scale instead of the weight.
     pub(crate) fn forward_train_by(&self, weight: Tensor<1>, input: Tensor<4>) -> Tensor<4> {
         let [n, _, height, width] = input.dims();
-        let batch = batch_norm_train(input, weight, self.bias.val(), Self::EPSILON);
+        let batch = batch_norm_train(input, weight, self.bias.val(), self.epsilon);
         self.observe(n * height * width, batch.mean, batch.variance);
         batch.output
     }
@@ -85,7 +93,7 @@ impl BatchNorm {
     ) -> Tensor<4> {
         let [n, height, width, _] = input.dims();
         let bias = self.bias.val();
-        let batch = kernels::batch_norm(input, weight, bias, residual, Self::EPSILON, activation);
+        let batch = kernels::batch_norm(input, weight, bias, residual, self.epsilon, activation);
         self.observe(n * height * width, batch.mean, batch.variance);
         batch.output
     }

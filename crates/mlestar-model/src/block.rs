@@ -20,7 +20,7 @@ impl Unit {
     pub(crate) fn new(description: &UnitDescription, seed: u64, device: &Device) -> Self {
         Self {
             weight: init::convolution(description, seed, device),
-            bn: BatchNorm::new(description.channels_out, device),
+            bn: BatchNorm::new(description.channels_out, description.epsilon, device),
             description: description.clone(),
         }
     }
@@ -39,9 +39,18 @@ impl Unit {
         path.activate(path.max_pool(y, self.description.pool), after_pool)
     }
 
-    /// In training, up to the normalisation.
-    fn convolve(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
-        let y = path.convolve(&self.description, x, self.weight.val());
+    /// In training, up to the normalisation. Frozen statistics make the normalisation linear: it is part of the
+    /// convolution then, as in evaluation.
+    fn convolve(&self, path: Path, x: Tensor<4>, frozen_statistics: bool) -> Tensor<4> {
+        let y = match frozen_statistics {
+            false => path.convolve(&self.description, x, self.weight.val()),
+            true => {
+                let weight = self.weight.val();
+                let fixed = (!self.description.trains_scale()).then(|| self.bn.with_fixed_scale());
+                let bn = fixed.as_ref().unwrap_or(&self.bn);
+                path.convolve_normalized(&self.description, weight, bn, x, None, None)
+            }
+        };
         path.max_pool(y, self.description.pool_before_normalization())
     }
 
@@ -52,7 +61,11 @@ impl Unit {
         x: Tensor<4>,
         added: Option<Tensor<4>>,
         activation: Option<Activation>,
+        frozen_statistics: bool,
     ) -> Tensor<4> {
+        if frozen_statistics {
+            return path.finish(x, added, activation);
+        }
         let scale = match self.description.trains_scale() {
             true => self.bn.weight.val(),
             // It receives no gradient.
@@ -61,9 +74,10 @@ impl Unit {
         path.normalize(&self.bn, scale, x, added, activation)
     }
 
-    fn forward_train(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
-        let y = self.convolve(path, x);
-        let y = self.normalize(path, y, None, self.description.activation);
+    fn forward_train(&self, path: Path, x: Tensor<4>, frozen_statistics: bool) -> Tensor<4> {
+        let y = self.convolve(path, x, frozen_statistics);
+        let activation = self.description.activation;
+        let y = self.normalize(path, y, None, activation, frozen_statistics);
         path.max_pool(y, self.pool_at_end())
     }
 
@@ -110,9 +124,9 @@ pub(crate) struct Block {
     /// Whether the block has a sum.
     #[module(skip)]
     adds: bool,
-    /// Whether the block counts for stochastic depth.
+    /// Its stage; blocks with one count for stochastic depth.
     #[module(skip)]
-    pub in_stage: bool,
+    pub stage: Option<usize>,
 }
 
 impl Block {
@@ -125,7 +139,7 @@ impl Block {
                 Shortcut::None | Shortcut::Identity => None,
             },
             adds: description.has_shortcut(),
-            in_stage: description.stage.is_some(),
+            stage: description.stage,
         }
     }
 
@@ -157,30 +171,43 @@ impl Block {
         last.forward(path, y, added)
     }
 
+    /// As in evaluation, without gradients, on an autodiff device.
+    pub(crate) fn forward_frozen(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
+        Tensor::from_inner(self.valid().forward(path, x.without_autodiff()))
+    }
+
     /// In training. `factor` scales the branch, if something is added to it; `None` skips the branch.
-    pub(crate) fn forward_train(&self, path: Path, x: Tensor<4>, factor: Option<f64>) -> Tensor<4> {
+    pub(crate) fn forward_train(
+        &self,
+        path: Path,
+        x: Tensor<4>,
+        factor: Option<f64>,
+        frozen_statistics: bool,
+    ) -> Tensor<4> {
         let Some((last, others)) = self.branch.split_last() else {
             return x;
         };
         let input = self.adds.then(|| x.clone());
         let branch = |x| {
-            let y = (others.iter()).fold(x, |x, unit| unit.forward_train(path, x));
-            last.convolve(path, y)
+            let step = |x, unit: &Unit| unit.forward_train(path, x, frozen_statistics);
+            last.convolve(path, others.iter().fold(x, step), frozen_statistics)
         };
+        let normalize =
+            |y, added, activation| last.normalize(path, y, added, activation, frozen_statistics);
         let activation = last.description.activation;
         let Some(input) = input else {
-            let y = last.normalize(path, branch(x), None, activation);
+            let y = normalize(branch(x), None, activation);
             return path.max_pool(y, last.pool_at_end());
         };
         let y = factor.map(|factor| (branch(x), factor));
         let added = match &self.projection {
-            Some(projection) => projection.forward_train(path, input),
+            Some(projection) => projection.forward_train(path, input, frozen_statistics),
             None => input,
         };
         let sum = match y {
-            Some((y, 1.0)) => last.normalize(path, y, Some(added), activation),
+            Some((y, 1.0)) => normalize(y, Some(added), activation),
             Some((y, factor)) => {
-                let y = last.normalize(path, y, None, None);
+                let y = normalize(y, None, None);
                 path.activate(added + y.mul_scalar(factor), activation)
             }
             None => path.activate(added, activation),

@@ -7,7 +7,7 @@ use burn::{
 
 use crate::{
     Description, ModelSpec, Precision, Views,
-    block::Block,
+    block::{Block, Unit},
     head::Head,
     init,
     path::{Path, Way},
@@ -25,6 +25,10 @@ pub struct TrainingPass<'a> {
     pub branch_factors: &'a [Option<f64>],
     /// The precision of convolutions and their gradients.
     pub precision: Precision,
+    /// The first blocks that do not learn. They are computed as in evaluation.
+    pub frozen_blocks: usize,
+    /// Whether batch norms use their running statistics, and leave them as they are.
+    pub frozen_statistics: bool,
 }
 
 /// The network of a [`Description`]. Built by [`ModelSpec::init`](crate::ModelSpec::init).
@@ -119,11 +123,64 @@ impl ImageClassifier {
     }
 
     fn pass_along(&self, path: Path, images: Tensor<4>) -> Tensor<2> {
+        self.head.forward(self.features_along(path, images))
+    }
+
+    fn features_along(&self, path: Path, images: Tensor<4>) -> Tensor<2> {
         let mut x = path.enter(images);
         for block in &self.blocks {
             x = block.forward(path, x);
         }
-        self.head.forward(path.average_pool(x))
+        path.average_pool(x)
+    }
+
+    /// The input of the linear layer, `[n, features]`, of normalised images `[n, 3, height, width]`: as in
+    /// [`forward`](Self::forward), of the unchanged images.
+    #[must_use]
+    pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
+        let path = Path {
+            way: Way::of(&images),
+            precision: Precision::F32,
+        };
+        self.features_along(path, images)
+    }
+
+    /// Neighbouring blocks of one stage form a group; the linear layer is the last.
+    pub(crate) fn groups(&self) -> Vec<Vec<String>> {
+        let names = |unit: &Unit| {
+            let (convolution, bn) = (
+                unit.description.convolution_name(),
+                unit.description.normalization_name(),
+            );
+            [
+                format!("{convolution}.weight"),
+                format!("{bn}.weight"),
+                format!("{bn}.bias"),
+                format!("{bn}.running_mean"),
+                format!("{bn}.running_var"),
+            ]
+        };
+        let mut groups: Vec<Vec<String>> = self
+            .stages()
+            .map(|blocks| {
+                blocks
+                    .iter()
+                    .flat_map(Block::units)
+                    .flat_map(names)
+                    .collect()
+            })
+            .collect();
+        groups.push(vec!["head.weight".to_owned(), "head.bias".to_owned()]);
+        groups
+    }
+
+    /// The number of blocks in the first `groups` groups.
+    pub(crate) fn blocks_in_groups(&self, groups: usize) -> usize {
+        self.stages().take(groups).map(<[Block]>::len).sum()
+    }
+
+    fn stages(&self) -> impl Iterator<Item = &[Block]> {
+        self.blocks.chunk_by(|a, b| a.stage == b.stage)
     }
 
     /// Logits `[n, classes]` of a training batch, computed with its statistics, which also move the running
@@ -143,16 +200,21 @@ impl ImageClassifier {
             dropout_mask,
             branch_factors,
             precision,
+            frozen_blocks,
+            frozen_statistics,
         } = pass;
         let path = Path { way, precision };
         let mut x = path.enter(images);
         let mut factors = branch_factors.iter().copied();
-        for block in &self.blocks {
-            let factor = match block.in_stage {
+        for (index, block) in self.blocks.iter().enumerate() {
+            let factor = match block.stage.is_some() {
                 true => factors.next().unwrap_or(Some(1.0)),
                 false => Some(1.0),
             };
-            x = block.forward_train(path, x, factor);
+            x = match index < frozen_blocks {
+                true => block.forward_frozen(path, x),
+                false => block.forward_train(path, x, factor, frozen_statistics),
+            };
         }
         let features = path.average_pool(x);
         self.head.forward(match dropout_mask {

@@ -19,6 +19,18 @@ pub enum Architecture {
     /// A plain CNN in which all blocks of a stage except the first are residual, for deeper networks. (The
     /// largest network of Jordan 2024 has a shortcut over the last two of three convolutions of a stage.)
     PooledResidualCnn,
+    /// ResNet-18 with the layers of torchvision (He et al. 2015, <https://arxiv.org/abs/1512.03385>): 11.7 million
+    /// parameters for 1000 classes.
+    #[serde(rename = "resnet-18")]
+    Resnet18,
+    /// ResNet-50 with the layers of torchvision, strides in the 3x3 convolutions: 25.6 million parameters for 1000
+    /// classes.
+    #[serde(rename = "resnet-50")]
+    Resnet50,
+    /// EfficientNet-Lite0, EfficientNet-B0 (Tan and Le 2019, <https://arxiv.org/abs/1905.11946>) without
+    /// squeeze-and-excitation and with ReLU6: 4.7 million parameters for 1000 classes.
+    #[serde(rename = "efficientnet-lite0")]
+    EfficientnetLite0,
 }
 
 /// One stage of blocks, all of the same width.
@@ -38,14 +50,17 @@ pub struct StageConfig {
 ///
 /// | key | default | meaning | range |
 /// |---|---|---|---|
-/// | `architecture` | `"residual-cnn"` | the family | `"residual-cnn"`, `"plain-cnn"`, `"pooled-residual-cnn"` |
-/// | `activation` | `"relu"` | the activation after every batch normalisation | `"relu"`, `"silu"` |
+/// | `architecture` | `"residual-cnn"` | the family, or a published network | `"residual-cnn"`, `"plain-cnn"`, `"pooled-residual-cnn"`, `"resnet-18"`, `"resnet-50"`, `"efficientnet-lite0"` |
+/// | `activation` | `"relu"` | the activation after every batch normalisation | `"relu"`, `"relu6"`, `"silu"` |
 /// | `stem_channels` | 64 | channels after the first convolution (3x3, stride 1) | 1 to 4096 |
 /// | `stages` | 64, 128, 256 channels, 2 blocks each, stride 2 | the stages | 1 to 8 of them |
-/// | `dropout` | 0.5 | probability of dropping a feature before the linear layer | 0 <= p < 1 |
+/// | `dropout` | 0.5; 0 in a ResNet, 0.2 in EfficientNet-Lite0 | probability of dropping a feature before the linear layer | 0 <= p < 1 |
 /// | `stochastic_depth` | 0 | probability of skipping the last block's branch in a step; lower for earlier blocks | 0 <= p < 1; 0 in a plain CNN |
 /// | `flip_averaging` | false | evaluation averages the logits over mirror images too | |
 /// | `shift_averaging` | false | evaluation averages the logits over images shifted by a pixel too: see [`Views`] | |
+///
+/// A published network has its own activation, stem and stages: the keys `activation`, `stem_channels` and `stages` do
+/// not apply to it and are refused.
 ///
 /// ```
 /// let config: mlestar_model::ModelConfig = toml::from_str(
@@ -56,7 +71,7 @@ pub struct StageConfig {
 /// # Ok::<(), toml::de::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(try_from = "WrittenConfig", into = "WrittenConfig")]
 pub struct ModelConfig {
     /// The family of the architecture.
     pub architecture: Architecture,
@@ -75,6 +90,68 @@ pub struct ModelConfig {
     pub flip_averaging: bool,
     /// Whether evaluation averages the logits over images shifted by a pixel too.
     pub shift_averaging: bool,
+}
+
+/// A [`ModelConfig`] as a file has it: without the keys that do not apply.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenConfig {
+    architecture: Architecture,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activation: Option<Activation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stem_channels: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stages: Option<Vec<StageConfig>>,
+    dropout: Option<f64>,
+    stochastic_depth: f64,
+    flip_averaging: bool,
+    shift_averaging: bool,
+}
+
+impl TryFrom<WrittenConfig> for ModelConfig {
+    type Error = ModelError;
+
+    fn try_from(written: WrittenConfig) -> Result<Self, ModelError> {
+        let architecture = written.architecture;
+        for (key, is_written) in [
+            ("activation", written.activation.is_some()),
+            ("stem_channels", written.stem_channels.is_some()),
+            ("stages", written.stages.is_some()),
+        ] {
+            if is_written && architecture.is_published() {
+                let architecture = architecture.name();
+                return Err(ModelError::KeyDoesNotApply { key, architecture });
+            }
+        }
+        let default = Self::of(architecture);
+        Ok(Self {
+            architecture,
+            activation: written.activation.unwrap_or(default.activation),
+            stem_channels: written.stem_channels.unwrap_or(default.stem_channels),
+            stages: written.stages.unwrap_or(default.stages),
+            dropout: written.dropout.unwrap_or(default.dropout),
+            stochastic_depth: written.stochastic_depth,
+            flip_averaging: written.flip_averaging,
+            shift_averaging: written.shift_averaging,
+        })
+    }
+}
+
+impl From<ModelConfig> for WrittenConfig {
+    fn from(config: ModelConfig) -> Self {
+        let is_own = !config.architecture.is_published();
+        Self {
+            architecture: config.architecture,
+            activation: is_own.then_some(config.activation),
+            stem_channels: is_own.then_some(config.stem_channels),
+            stages: is_own.then_some(config.stages),
+            dropout: Some(config.dropout),
+            stochastic_depth: config.stochastic_depth,
+            flip_averaging: config.flip_averaging,
+            shift_averaging: config.shift_averaging,
+        }
+    }
 }
 
 impl Default for ModelConfig {
@@ -103,6 +180,34 @@ impl ModelConfig {
     #[must_use]
     pub fn small() -> Self {
         Self::with_stages(16, &[16, 32, 64], 1, 0.0)
+    }
+
+    /// An architecture with its default values: the published ones, or those of [`ModelConfig::reference`].
+    ///
+    /// ```
+    /// use mlestar_model::{Architecture, ModelConfig};
+    ///
+    /// let spec = ModelConfig::of(Architecture::Resnet18).check(1000, 224, 224)?;
+    /// assert_eq!(spec.summary().trainable, 11_689_512);
+    /// # Ok::<(), mlestar_model::ModelError>(())
+    /// ```
+    #[must_use]
+    pub fn of(architecture: Architecture) -> Self {
+        let reference = Self::reference();
+        match architecture.published() {
+            None => Self {
+                architecture,
+                ..reference
+            },
+            Some(published) => Self {
+                architecture,
+                activation: published.activation,
+                stem_channels: published.stem_channels,
+                stages: published.stages(),
+                dropout: published.dropout,
+                ..reference
+            },
+        }
     }
 
     fn with_stages(stem_channels: usize, channels: &[usize], blocks: usize, dropout: f64) -> Self {

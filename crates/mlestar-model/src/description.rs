@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::{Activation, ModelError, Views};
+use crate::{Activation, ModelError, Padding, Views};
 
 /// A network: a sequence of blocks, then global average pooling, dropout and a linear layer.
 ///
@@ -66,12 +66,14 @@ pub struct UnitDescription {
     pub kernel: usize,
     /// The convolution's stride.
     pub stride: usize,
-    /// Zero padding at each border.
-    pub padding: usize,
+    /// Zeros around the convolution's input.
+    pub padding: Padding,
     /// Groups of channels that are computed separately; as many as channels in a depthwise convolution.
     pub groups: usize,
     /// A max pool after the convolution or at the end.
     pub pool: Option<MaxPool>,
+    /// Added to the variance before the batch normalisation takes its square root.
+    pub epsilon: f64,
     /// The activation at the end.
     pub activation: Option<Activation>,
     /// The initial weights.
@@ -114,7 +116,7 @@ pub enum InitialWeights {
 impl Description {
     /// Channels of an image: red, green, blue.
     pub const CHANNELS: usize = 3;
-    /// Added to the variance before a batch normalisation takes its square root.
+    /// Added to the variance before a batch normalisation takes its square root, unless a unit says otherwise.
     pub const EPSILON: f64 = 1e-5;
 
     /// All units in the order of the state: for each block the branch, then the projection.
@@ -126,6 +128,25 @@ impl Description {
             };
             block.branch.iter().chain(projection)
         })
+    }
+
+    /// Names and shapes of all tensors of the state, in its order: for each unit the convolution's weight and those of the
+    /// batch normalisation, then the linear layer.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let mut tensors = Vec::new();
+        for unit in self.units() {
+            let weight = format!("{}.weight", unit.convolution_name());
+            tensors.push((weight, unit.weight_shape().to_vec()));
+            for field in ["weight", "bias", "running_mean", "running_var"] {
+                let name = format!("{}.{field}", unit.normalization_name());
+                tensors.push((name, vec![unit.channels_out]));
+            }
+        }
+        let head = vec![self.n_classes, self.features()];
+        tensors.push(("head.weight".to_owned(), head));
+        tensors.push(("head.bias".to_owned(), vec![self.n_classes]));
+        tensors
     }
 
     /// Channels of the last feature map, the input of the linear layer.
@@ -229,9 +250,10 @@ impl UnitDescription {
             channels_out,
             kernel,
             stride: 1,
-            padding: kernel / 2,
+            padding: Padding::even([kernel / 2; 2]),
             groups: 1,
             pool: None,
+            epsilon: Description::EPSILON,
             activation: None,
             initial_weights: InitialWeights::Kaiming,
         }
@@ -286,6 +308,12 @@ impl UnitDescription {
         [self.channels_out, channels_in, self.kernel, self.kernel]
     }
 
+    /// Whether every channel has a kernel of its own.
+    #[must_use]
+    pub fn is_depthwise(&self) -> bool {
+        self.groups == self.channels_in && self.groups == self.channels_out
+    }
+
     /// Whether training changes the scale of the batch normalisation.
     #[must_use]
     pub fn trains_scale(&self) -> bool {
@@ -318,11 +346,22 @@ impl UnitDescription {
         }
     }
 
+    /// Zeros at both sides together, vertical and horizontal.
+    fn total_padding(&self) -> [usize; 2] {
+        let Padding { start, end } = self.padding;
+        [start[0] + end[0], start[1] + end[1]]
+    }
+
     /// The shape of the convolution's result.
     #[must_use]
     pub fn convolved(&self, [_, height, width]: [usize; 3]) -> [usize; 3] {
-        let side = |side| steps(side, self.kernel, self.stride, self.padding);
-        [self.channels_out, side(height), side(width)]
+        let [vertical, horizontal] = self.total_padding();
+        let side = |side, padding| steps(side, self.kernel, self.stride, padding);
+        [
+            self.channels_out,
+            side(height, vertical),
+            side(width, horizontal),
+        ]
     }
 
     /// The shape of the unit's result.
@@ -361,23 +400,30 @@ impl UnitDescription {
             return Err(self.wrong("a grouped convolution cannot start with identity filters"));
         }
         let pool = self.pool.unwrap_or(MaxPool::side_by_side(1));
+        let has_epsilon = self.epsilon.is_finite() && self.epsilon > 0.0;
+        if !has_epsilon {
+            let epsilon = self.epsilon;
+            return Err(self.wrong(format!("its epsilon is {epsilon}, but must be above 0")));
+        }
         if [self.kernel, self.stride, pool.window, pool.stride].contains(&0)
             || pool.padding > pool.window / 2
         {
             return Err(self.wrong("a side or stride is 0, or a window may lie outside the map"));
         }
         for (map, kernel, stride, padding) in [
-            (input, self.kernel, self.stride, self.padding),
+            (input, self.kernel, self.stride, self.total_padding()),
             (
                 self.convolved(input),
                 pool.window,
                 pool.stride,
-                pool.padding,
+                [2 * pool.padding; 2],
             ),
         ] {
             let [_, at_height, at_width] = map;
-            let side = at_height.min(at_width);
-            if stride > side || kernel > side + 2 * padding {
+            if stride > at_height.min(at_width)
+                || kernel > at_height + padding[0]
+                || kernel > at_width + padding[1]
+            {
                 return Err(ModelError::PictureTooSmall {
                     key: key.to_owned(),
                     stride,
@@ -407,14 +453,15 @@ impl MaxPool {
     /// The shape of its result.
     #[must_use]
     pub fn output(&self, [channels, height, width]: [usize; 3]) -> [usize; 3] {
-        let side = |side| steps(side, self.window, self.stride, self.padding);
+        let side = |side| steps(side, self.window, self.stride, 2 * self.padding);
         [channels, side(height), side(width)]
     }
 }
 
-/// Number of positions of a window of `size` pixels along `side` pixels; 0 if it does not fit.
+/// Number of positions of a window of `size` pixels along `side` pixels with `padding` more at both ends together; 0 if
+/// it does not fit.
 fn steps(side: usize, size: usize, stride: usize, padding: usize) -> usize {
-    match (side + 2 * padding).checked_sub(size) {
+    match (side + padding).checked_sub(size) {
         Some(room) => room / stride.max(1) + 1,
         None => 0,
     }

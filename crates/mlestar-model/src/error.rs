@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use thiserror::Error;
 
 /// Errors in a model's configuration or in weights that are loaded into it.
@@ -13,6 +15,16 @@ pub enum ModelError {
         value: String,
         /// The allowed range, in words.
         limit: String,
+    },
+    /// A key that a published architecture fixes.
+    #[error(
+        "`{key}` does not apply to {architecture}, whose layers are fixed: remove the key, or choose another architecture"
+    )]
+    KeyDoesNotApply {
+        /// The key below the model's section.
+        key: &'static str,
+        /// The architecture, in words.
+        architecture: &'static str,
     },
     /// The images are too small for the strides of the architecture.
     #[error(
@@ -99,6 +111,14 @@ pub enum ModelError {
         value: f32,
         /// Why it is rejected.
         reason: &'static str,
+    },
+    /// A file of weights cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The network has another number of outputs than there are classes.
     #[error("the network returns {logits} logits per image, but there are {n_classes} classes")]

@@ -31,7 +31,7 @@
 //! # Features
 //!
 //! `burn` (on by default) contains the networks. Without it, the crate compiles without Burn and contains
-//! configurations, specifications and summaries.
+//! configurations, specifications, summaries and the reading of [`pretrained`] weights.
 //!
 //! The crate picks no Burn backend; the program that uses it does (`burn = { features = ["flex"] }`
 //! for the CPU).
@@ -58,6 +58,7 @@ mod network;
 #[cfg(feature = "burn")]
 mod path;
 mod precision;
+pub mod pretrained;
 mod spec;
 #[cfg(feature = "burn")]
 mod state;
@@ -81,6 +82,7 @@ pub use dropout::dropout_mask;
 pub use error::ModelError;
 #[cfg(feature = "burn")]
 pub use head::Head;
+pub use mlestar_kernels::Padding;
 #[cfg(feature = "burn")]
 pub use network::{BatchPart, Network};
 pub use precision::Precision;

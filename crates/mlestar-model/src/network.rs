@@ -66,6 +66,20 @@ pub trait Network: Module {
         self.forward(images)
     }
 
+    /// What the network hands to its last linear layer, `[n, features]`, for normalised images
+    /// `[n, 3, height, width]`, as in [`forward`](Self::forward) (of the unchanged image, if that averages over views).
+    /// Only a network whose last layer has the tensors `head.weight`, `[classes, features]`, and `head.bias` returns
+    /// them. Fine-tuning fits that layer to them. `None`, the default, means that it cannot.
+    fn features(&self, _images: Tensor<4>) -> Option<Tensor<2>> {
+        None
+    }
+
+    /// The names of the parameters in groups, from the input to the output; the last group is the head. Fine-tuning
+    /// trains groups from the end, with smaller rates towards the input. The default is one group of all.
+    fn groups(&self) -> Vec<Vec<String>> {
+        vec![self.state().into_iter().map(|tensor| tensor.name).collect()]
+    }
+
     /// Identifies the network beyond its tensors: a checkpoint is resumed only by a network with an equal
     /// description. The default is the name of the type. A network with settings that its tensors do not show
     /// (an activation, a dropout rate) should add them.
@@ -129,6 +143,11 @@ pub struct BatchPart {
     pub rows: Range<usize>,
     /// The allowed precision of convolutions.
     pub precision: Precision,
+    /// The first groups, by [`Network::groups`], that do not learn. The network must not change them, and may compute
+    /// them without gradients, with their running statistics.
+    pub frozen_groups: usize,
+    /// Whether the batch norms of learning groups use their running statistics too, and leave them as they are.
+    pub frozen_statistics: bool,
 }
 
 impl BatchPart {
@@ -141,6 +160,8 @@ impl BatchPart {
             batch_size: n,
             rows: 0..n,
             precision: Precision::F32,
+            frozen_groups: 0,
+            frozen_statistics: false,
         }
     }
 
@@ -176,8 +197,18 @@ impl Network for ImageClassifier {
             dropout_mask,
             branch_factors: &branch_factors,
             precision: part.precision,
+            frozen_blocks: self.blocks_in_groups(part.frozen_groups),
+            frozen_statistics: part.frozen_statistics,
         };
         self.forward_train_with(images, pass)
+    }
+
+    fn features(&self, images: Tensor<4>) -> Option<Tensor<2>> {
+        Some(self.features(images))
+    }
+
+    fn groups(&self) -> Vec<Vec<String>> {
+        self.groups()
     }
 
     fn description(&self) -> Value {

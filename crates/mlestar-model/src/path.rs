@@ -5,10 +5,10 @@ use burn::tensor::{
     module::{conv2d, max_pool2d},
     ops::{ConvOptions, MaxPoolOptions},
 };
-use mlestar_kernels::backend::{self as kernels, Conv2dOptions, Windows};
+use mlestar_kernels::backend::{self as kernels, Conv2dOptions, DepthwiseOptions, Windows};
 
 use crate::description::{MaxPool, UnitDescription};
-use crate::{Activation, BatchNorm, Precision};
+use crate::{Activation, BatchNorm, Padding, Precision};
 
 /// The layout of feature maps and the operations that compute them. Both ways give the same results, except for
 /// rounding.
@@ -57,6 +57,9 @@ impl Path {
             Way::Kernels if unit.groups == 1 => {
                 kernels::conv2d(x, weight, kernel_options(unit, self.precision))
             }
+            Way::Kernels if unit.is_depthwise() => {
+                kernels::depthwise_conv2d(x, weight, depthwise_options(unit))
+            }
             _ => self.by_burn(x, |x| conv2d(x, weight, None, burn_options(unit))),
         }
     }
@@ -98,7 +101,7 @@ impl Path {
                 let windows = Windows {
                     side: pool.window,
                     stride: pool.stride,
-                    padding: pool.padding,
+                    padding: [pool.padding; 2].into(),
                 };
                 kernels::max_pool(x, windows)
             }
@@ -138,6 +141,11 @@ impl Path {
                 let activation = activation.map(Activation::kernel);
                 kernels::conv2d_fused(x, weight, shift, added, activation, options)
             }
+            Way::Kernels if unit.is_depthwise() => {
+                let options = depthwise_options(unit);
+                let activation = activation.map(Activation::kernel);
+                kernels::depthwise_conv2d_fused(x, weight, shift, added, activation, options)
+            }
             _ => {
                 let y = self.by_burn(x, |x| conv2d(x, weight, Some(shift), burn_options(unit)));
                 self.finish(y, added, activation)
@@ -156,7 +164,8 @@ impl Path {
         }
     }
 
-    fn finish(
+    /// Sum and activation.
+    pub(crate) fn finish(
         self,
         y: Tensor<4>,
         added: Option<Tensor<4>>,
@@ -184,15 +193,24 @@ impl Path {
 }
 
 fn burn_options(unit: &UnitDescription) -> ConvOptions<2> {
-    ConvOptions::new([unit.stride; 2], [unit.padding; 2], [1; 2], unit.groups)
+    let Padding { start, end } = unit.padding;
+    let padding = [(start[0], end[0]), (start[1], end[1])];
+    ConvOptions::new_with_padding([unit.stride; 2], padding, [1; 2], unit.groups)
 }
 
 fn kernel_options(unit: &UnitDescription, precision: Precision) -> Conv2dOptions {
     Conv2dOptions {
         stride: [unit.stride; 2],
-        padding: [unit.padding; 2],
+        padding: unit.padding,
         dilation: [1; 2],
         precision: precision.kernel(),
+    }
+}
+
+fn depthwise_options(unit: &UnitDescription) -> DepthwiseOptions {
+    DepthwiseOptions {
+        stride: [unit.stride; 2],
+        padding: unit.padding,
     }
 }
 

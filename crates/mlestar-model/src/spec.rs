@@ -6,6 +6,8 @@ use crate::{Description, ModelConfig, ModelError, ModelSummary, config::in_range
 const MAX_PARAMETERS: u64 = 500_000_000;
 const MAX_CLASSES: usize = 100_000;
 const MAX_IMAGE_SIDE: usize = 4096;
+/// Published architectures halve the side five times.
+const LEAST_PUBLISHED_SIDE: usize = 32;
 
 /// A checked architecture: it can be built, for RGB images of a known size and a known number of classes.
 ///
@@ -95,7 +97,7 @@ impl ModelSpec {
     pub fn description(&self) -> Description {
         Description {
             image: [self.height, self.width],
-            blocks: self.config.blocks(),
+            blocks: self.config.blocks([self.height, self.width]),
             dropout: self.config.dropout,
             stochastic_depth: self.config.stochastic_depth,
             n_classes: self.n_classes,
@@ -128,6 +130,11 @@ impl ModelConfig {
         in_range("height", height, 1, MAX_IMAGE_SIDE)?;
         in_range("width", width, 1, MAX_IMAGE_SIDE)?;
         self.check_ranges()?;
+        self.check_published()?;
+        if self.architecture.is_published() {
+            in_range("height", height, LEAST_PUBLISHED_SIDE, MAX_IMAGE_SIDE)?;
+            in_range("width", width, LEAST_PUBLISHED_SIDE, MAX_IMAGE_SIDE)?;
+        }
         if self.stochastic_depth != 0.0 && !self.architecture.has_shortcuts() {
             let limit = "0 in a plain CNN, because its blocks have no residual branch";
             let value = self.stochastic_depth;

@@ -5,6 +5,7 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 
+use crate::tensor::check_values;
 use crate::{ImageClassifier, ModelError, NamedTensor, StateKind};
 
 /// All float tensors of a module, in the order of its fields, on the host.
@@ -75,35 +76,6 @@ impl ImageClassifier {
         self.visit(&mut counter);
         counter.trainable
     }
-}
-
-fn check_values(tensor: &NamedTensor) -> Result<(), ModelError> {
-    let elements = tensor
-        .shape
-        .iter()
-        .try_fold(1_usize, |product, &size| product.checked_mul(size));
-    if elements != Some(tensor.values.len()) {
-        return Err(ModelError::ValueCount {
-            name: tensor.name.clone(),
-            shape: tensor.shape.clone(),
-            values: tensor.values.len(),
-        });
-    }
-    let is_variance = tensor.name.ends_with("running_var");
-    for (position, &value) in tensor.values.iter().enumerate() {
-        let reason = match value {
-            _ if !value.is_finite() => "it must be finite",
-            _ if is_variance && value < 0.0 => "a variance cannot be negative",
-            _ => continue,
-        };
-        return Err(ModelError::InvalidValue {
-            name: tensor.name.clone(),
-            position,
-            value,
-            reason,
-        });
-    }
-    Ok(())
 }
 
 /// The dotted name of the current tensor of a visitor or mapper.

@@ -15,6 +15,8 @@ pub enum LayerKind {
     BatchNorm,
     /// `max(0, x)`.
     Relu,
+    /// `max(0, min(6, x))`.
+    Relu6,
     /// `x / (1 + exp(-x))`.
     Silu,
     /// Sum of a block's two branches.
@@ -46,7 +48,7 @@ pub struct LayerSummary {
     /// Multiplications that are followed by an addition, in convolutions and the linear layer.
     pub multiply_adds: u64,
     /// Floating-point operations in evaluation: two per multiply-add, two per normalised element, one per
-    /// element for ReLU, sum, mean and comparison, four for SiLU (exponential, sum, quotient, product).
+    /// element for ReLU, sum, mean and comparison, two for ReLU6, four for SiLU (exponential, sum, quotient, product).
     pub flops: u64,
     /// Bytes of the layer's output in f32.
     pub activation_bytes: u64,
@@ -249,6 +251,7 @@ impl Counter {
         self.keep(self.shape);
         let (kind, kind_name, flops_each) = match unit.activation {
             Some(Activation::Relu) => (LayerKind::Relu, "relu", 1),
+            Some(Activation::Relu6) => (LayerKind::Relu6, "relu6", 2),
             Some(Activation::Silu) => (LayerKind::Silu, "silu", 4),
             None => return,
         };

@@ -1,3 +1,5 @@
+use crate::ModelError;
+
 /// One tensor of a model's state, on the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedTensor {
@@ -27,4 +29,34 @@ impl StateKind {
             _ => Self::Parameter,
         }
     }
+}
+
+/// Checks that the values fill the shape and can be weights.
+pub(crate) fn check_values(tensor: &NamedTensor) -> Result<(), ModelError> {
+    let elements = tensor
+        .shape
+        .iter()
+        .try_fold(1_usize, |product, &size| product.checked_mul(size));
+    if elements != Some(tensor.values.len()) {
+        return Err(ModelError::ValueCount {
+            name: tensor.name.clone(),
+            shape: tensor.shape.clone(),
+            values: tensor.values.len(),
+        });
+    }
+    let is_variance = tensor.name.ends_with("running_var");
+    for (position, &value) in tensor.values.iter().enumerate() {
+        let reason = match value {
+            _ if !value.is_finite() => "it must be finite",
+            _ if is_variance && value < 0.0 => "a variance cannot be negative",
+            _ => continue,
+        };
+        return Err(ModelError::InvalidValue {
+            name: tensor.name.clone(),
+            position,
+            value,
+            reason,
+        });
+    }
+    Ok(())
 }

@@ -60,7 +60,7 @@ mod trace;
 pub use error::ServeError;
 pub use model::package_of;
 pub use refusal::Refusal;
-pub use routes::{openapi, served};
+pub use routes::served;
 pub use server::Server;
 pub use settings::{Settings, Timeouts, TlsFiles};
 

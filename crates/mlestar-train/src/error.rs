@@ -19,6 +19,12 @@ pub enum TrainError {
         /// The allowed range, in words.
         limit: String,
     },
+    /// A fine-tuning fits the last linear layer to its input, and the network does not give it.
+    #[error(
+        "this network cannot be fine-tuned: it gives no features for its last layer, `head.weight` and `head.bias`; \
+         leave out finetune"
+    )]
+    NoFeatures,
     /// A split has no images.
     #[error("the {split} set is empty; it needs at least one image")]
     EmptySet {
@@ -91,7 +97,7 @@ pub enum TrainError {
     /// The file given as `initial_weights` cannot be used.
     #[error(
         "the initial weights {path} cannot be used: {reason}; `initial_weights` takes the model.safetensors of a \
-         checkpoint whose network may differ only in its head",
+         checkpoint, or published weights of the same architecture (.pth, .pt or .safetensors); only the head may differ",
         path = path.display()
     )]
     InitialWeights {

@@ -46,6 +46,29 @@ pub struct EpochRecord {
     pub loader_wait_seconds: f64,
     /// Mean over the steps of the global gradient norm, before clipping.
     pub gradient_norm_mean: f64,
+    /// How the epoch fitted the head of a pretrained network; `None` for an epoch of steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadFit>,
+}
+
+/// How the head of a pretrained network was fitted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadFit {
+    /// The chosen inverse strength of the L2 penalty, as scikit-learn's `C`.
+    pub c: f64,
+    /// The strengths that were tried, from the strongest penalty.
+    pub tried: Vec<TriedStrength>,
+}
+
+/// A strength of the penalty that was tried for a head.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TriedStrength {
+    /// Inverse strength.
+    pub c: f64,
+    /// Mean cross-entropy on the held-out parts of the training images.
+    pub loss: f64,
 }
 
 impl EpochRecord {
@@ -180,6 +203,7 @@ mod tests {
             validation_seconds: 1.0,
             loader_wait_seconds: 0.0,
             gradient_norm_mean: 1.0,
+            head: None,
         }
     }
 

@@ -3,12 +3,9 @@
 use std::{collections::HashMap, path::Path};
 
 use burn::tensor::Device;
-use mlestar_model::{NamedTensor, Network};
+use mlestar_model::{ModelError, NamedTensor, Network, pretrained::WeightsFile};
 
-use crate::{TrainError, checkpoint::read_weights};
-
-/// Prefix of the names of the head's tensors.
-const HEAD: &str = "head.";
+use crate::TrainError;
 
 /// A model before its first step.
 pub(crate) struct InitialModel<M> {
@@ -38,45 +35,33 @@ pub(crate) fn initial_model<M: Network>(
     }
 }
 
-/// `model` with all weights and running statistics of `file`. A head of another shape keeps its own weights.
-/// Returns the reason if the weights belong to another network.
+/// `model` with all weights and running statistics of `file`. A head for other classes keeps its own weights. Returns the
+/// reason if the weights belong to another network.
 fn with_weights_of<M: Network>(
     file: &Path,
     model: M,
     device: &Device,
 ) -> Result<InitialModel<M>, String> {
-    let given = read_weights(file)?;
-    let mut given: HashMap<String, NamedTensor> = given
-        .into_iter()
+    let mut state = model.state();
+    let own = state
+        .iter()
+        .map(|tensor| (tensor.name.clone(), tensor.shape.clone()));
+    let own: Vec<_> = own.collect();
+    let given = WeightsFile::read(file).and_then(|file| file.for_tensors(&own));
+    let given = given.map_err(|error| match error {
+        // The caller names the file.
+        ModelError::Weights { reason, .. } => reason,
+        other => other.to_string(),
+    })?;
+    let mut given: HashMap<String, NamedTensor> = (given.state.into_iter())
         .map(|tensor| (tensor.name.clone(), tensor))
         .collect();
-    let mut state = model.state();
-    let fits = |own: &NamedTensor| {
-        let other = given.get(&own.name);
-        other.is_some_and(|other| other.shape == own.shape)
-    };
-    let is_of_head = |name: &str| name.starts_with(HEAD);
-    let keeps_head = state.iter().any(|own| is_of_head(&own.name) && !fits(own));
     let mut begun_anew = Vec::new();
     for own in &mut state {
-        let other = given.remove(&own.name);
-        if keeps_head && is_of_head(&own.name) {
-            begun_anew.push(own.name.clone());
-            continue;
+        match given.remove(&own.name) {
+            Some(other) => *own = other,
+            None => begun_anew.push(own.name.clone()),
         }
-        let Some(other) = other else {
-            return Err(format!("the file has no `{}`", own.name));
-        };
-        if other.shape != own.shape {
-            return Err(format!(
-                "`{}` has the shape {:?} in the file and {:?} in this network",
-                own.name, other.shape, own.shape
-            ));
-        }
-        *own = other;
-    }
-    if let Some(name) = given.keys().min() {
-        return Err(format!("this network has no `{name}`"));
     }
     let model = model.load_state(&state, device);
     Ok(InitialModel {

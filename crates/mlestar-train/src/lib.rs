@@ -64,6 +64,8 @@ mod ema;
 mod error;
 mod faults;
 #[cfg(feature = "burn")]
+mod finetune;
+#[cfg(feature = "burn")]
 mod fit;
 #[cfg(feature = "burn")]
 mod gradient_norm;
@@ -96,10 +98,10 @@ pub mod tensorboard;
 mod training_steps;
 
 pub use config::{
-    ClassWeights, Decay, DistillationConfig, EarlyStoppingConfig, EmaConfig, MixingConfig, Monitor,
-    OptimizerConfig, OptimizerKind, PictureMemory, PlateauConfig, PrecisionChoice,
-    ProgressiveResizing, RecoveryConfig, ScheduleConfig, ScheduleKind, TrainingConfig,
-    TrainingSpec,
+    ClassWeights, Decay, DistillationConfig, EarlyStoppingConfig, EmaConfig, FinetuneConfig,
+    MixingConfig, Monitor, OptimizerConfig, OptimizerKind, PictureMemory, PlateauConfig,
+    PrecisionChoice, ProgressiveResizing, RecoveryConfig, ScheduleConfig, ScheduleKind, Statistics,
+    TrainingConfig, TrainingSpec,
 };
 pub use error::TrainError;
 pub use faults::Faults;
@@ -107,7 +109,7 @@ pub use faults::Faults;
 pub use fit::{FirstStep, FitOutcome, FitRequest, fit};
 #[cfg(feature = "burn")]
 pub use gradient_norm::GradientNorm;
-pub use history::{EpochRecord, StepRecord, StopReason};
+pub use history::{EpochRecord, HeadFit, StepRecord, StopReason, TriedStrength};
 #[cfg(feature = "burn")]
 pub use logits::logits;
 #[cfg(feature = "burn")]

@@ -88,6 +88,12 @@ impl Loss {
         })
     }
 
+    /// How much each class counts; empty for equal weights.
+    pub(crate) fn class_weights(&self) -> Vec<f64> {
+        let weights = self.class_weights.iter().flatten();
+        weights.map(|&weight| f64::from(weight)).collect()
+    }
+
     /// The loss of one constant answer for every image of these labels, which must not be empty: the loss
     /// without looking at the images. For cross-entropy it is the best constant answer. For the focal loss,
     /// whose best answer has no formula, it uses the (weighted) class shares.

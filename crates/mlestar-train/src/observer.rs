@@ -79,6 +79,15 @@ pub enum TrainEvent {
     /// Steps were taken. Not every step has its own event: steps are reported together when their results are
     /// read from the device, at most several times a second.
     Step(StepProgress),
+    /// A fine-tuning computed the features of some training images.
+    Features {
+        /// Images done.
+        done: usize,
+        /// Images in the training set.
+        of: usize,
+        /// Images per second so far.
+        images_per_second: f64,
+    },
     /// Part of the validation set was evaluated.
     Validation {
         /// Epoch, from 1.

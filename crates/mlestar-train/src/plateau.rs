@@ -104,6 +104,7 @@ mod tests {
             loader_wait_seconds: 0.0,
             validation_seconds: 1.0,
             gradient_norm_mean: 1.0,
+            head: None,
         }
     }
 

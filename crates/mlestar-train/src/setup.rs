@@ -13,7 +13,7 @@ use mlestar_data::{
 use mlestar_model::{ModelError, Network, Precision};
 
 use crate::{
-    Loss, Mixer, ProgressiveResizing, TrainError,
+    Loss, Mixer, PictureMemory, ProgressiveResizing, TrainError,
     batches::BatchSource,
     config::{TrainingConfig, TrainingSpec},
     distillation::Teachers,
@@ -97,6 +97,14 @@ impl<M: Network> TrainingSetup<'_, M> {
         self.augmentation.check(full[0], full[1])?;
         self.normalization.check()?;
         self.check_smaller_images(full)?;
+        if self.training.picture_memory == PictureMemory::Device && self.augmentation.needs_host() {
+            return Err(TrainError::out_of_range(
+                "picture_memory",
+                "device",
+                "\"auto\" or \"host\" with augmentation.random_resized_crop_scale, policy or \
+                 random_erasing_probability, which are computed on the host",
+            ));
+        }
         match self.threads {
             0 => Err(TrainError::out_of_range("threads", 0, "at least 1")),
             _ => Ok(()),
@@ -191,11 +199,13 @@ pub(crate) struct Machinery {
 }
 
 impl Machinery {
-    /// A step of a training with `setup`, with each batch in this many parts.
+    /// A step of a training with `setup`, with each batch in this many parts, and so many groups of the network that do
+    /// not learn.
     pub(crate) fn step<'a, M>(
         &'a self,
         setup: &'a TrainingSetup<'_, M>,
         accumulation_steps: usize,
+        frozen_groups: usize,
     ) -> StepContext<'a> {
         StepContext {
             training: &setup.training,
@@ -207,6 +217,7 @@ impl Machinery {
             device: &self.autodiff,
             accumulation_steps,
             precision: self.precision,
+            frozen_groups,
         }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct StepContext<'a> {
     /// Parts in which a batch is computed.
     pub accumulation_steps: usize,
     pub precision: Precision,
+    /// The first groups of the network that do not learn.
+    pub frozen_groups: usize,
 }
 
 /// The inputs of a step.
@@ -154,6 +156,8 @@ impl StepContext<'_> {
                 batch_size: n,
                 rows: start..start + length,
                 precision: self.precision,
+                frozen_groups: self.frozen_groups,
+                frozen_statistics: self.training.freezes_statistics(),
             };
             let logits = model.forward_train(images, &part);
             let (mut of_part, hits) = self.judge(targets, &logits, start, length);
@@ -359,6 +363,7 @@ mod tests {
                 full_size: [8, 8],
                 device: &device,
                 accumulation_steps: 1,
+                frozen_groups: 0,
                 precision: Precision::F32,
             };
             let batch = StepBatch {

@@ -70,7 +70,8 @@ impl StepCosts {
     #[must_use]
     pub fn of_epochs(epochs: &[EpochRecord]) -> Option<Self> {
         let step = |epoch: &EpochRecord| (epoch.picture_area, 1.0 / epoch.images_per_second);
-        Self::of_steps(&epochs.iter().map(step).collect::<Vec<_>>())
+        let of_steps = epochs.iter().filter(|epoch| epoch.head.is_none());
+        Self::of_steps(&of_steps.map(step).collect::<Vec<_>>())
     }
 
     /// The cost of a step with images of this area; 1 for area 1.

@@ -73,6 +73,34 @@ pub enum TuneError {
         /// The reason.
         source: std::io::Error,
     },
+    /// The journal, or a file beside it, could not be read or written.
+    #[error("journal {}: {source}", path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// A line of the journal is not an operation.
+    #[error("{}, line {line}: not a line of a journal: {message}; restore the file, or move it away to begin a new study", path.display())]
+    DamagedJournal {
+        /// The journal.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The journal has no study of that name, or one that this crate did not begin.
+    #[error("{}: study `{study}` {message}", path.display())]
+    NoStudy {
+        /// The journal.
+        path: PathBuf,
+        /// The study.
+        study: String,
+        /// What is the matter, and what to do.
+        message: String,
+    },
     /// The log could not be written.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -82,6 +110,29 @@ impl TuneError {
     pub(crate) fn bad_parameter(key: &str, message: impl Into<String>) -> Self {
         Self::BadParameter {
             key: key.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn journal(path: &Path, source: std::io::Error) -> Self {
+        Self::Journal {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(crate) fn damaged_journal(path: &Path, line: usize, message: String) -> Self {
+        Self::DamagedJournal {
+            path: path.to_owned(),
+            line,
+            message,
+        }
+    }
+
+    pub(crate) fn no_study(path: &Path, study: &str, message: impl Into<String>) -> Self {
+        Self::NoStudy {
+            path: path.to_owned(),
+            study: study.to_owned(),
             message: message.into(),
         }
     }

@@ -41,14 +41,18 @@ fn main_effects(
     space: &SearchSpace,
     trials: &[(&TrialRecord, f64)],
 ) -> Option<BTreeMap<String, f64>> {
-    let unit = |trial: &TrialRecord, key: &str| {
-        let value = trial.parameters.get(key)?;
-        space.get(key)?.unit(value)
+    let unit = |trial: &TrialRecord, key: &str| match trial.parameters.get(key) {
+        Some(value) => space.get(key)?.unit(value),
+        // Below every value: a tree can tell the trials apart that have the parameter.
+        None => (!space.exists(key, &trial.parameters)).then_some(-1.0),
     };
     let keys: Vec<&str> = space
         .iter()
         .map(|(key, _)| key)
-        .filter(|key| trials.iter().any(|(trial, _)| unit(trial, key).is_some()))
+        .filter(|key| {
+            let has_value = |trial: &TrialRecord| unit(trial, key).is_some_and(|unit| unit >= 0.0);
+            trials.iter().any(|(trial, _)| has_value(trial))
+        })
         .collect();
     let row = |trial| -> Option<Vec<f64>> { keys.iter().map(|key| unit(trial, key)).collect() };
     let whole = trials
@@ -94,23 +98,27 @@ fn variance(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Sampler;
+    use crate::sampler::{Settings, suggest};
     use crate::space::{ParameterSpace, ParameterValue};
-    use crate::{Sampler, sampler::suggest};
+
+    fn settings(space: &SearchSpace) -> Settings<'_> {
+        Settings {
+            sampler: Sampler::Random,
+            space,
+            startup_trials: 1,
+            seed: 9,
+            signs: &[1.0],
+        }
+    }
 
     fn trials(n: u64, objective: impl Fn(f64, f64) -> f64) -> (SearchSpace, Vec<TrialRecord>) {
-        let space = SearchSpace::new(["strong", "weak"].map(|key| {
-            (
-                key.to_owned(),
-                ParameterSpace::Float {
-                    low: 0.0,
-                    high: 1.0,
-                    log: false,
-                },
-            )
-        }));
+        let space = SearchSpace::new(
+            ["strong", "weak"].map(|key| (key.to_owned(), ParameterSpace::float(0.0, 1.0))),
+        );
         let trials = (0..n)
             .map(|number| {
-                let parameters = suggest(Sampler::Random, &space, 0, 9, number, &[]);
+                let parameters = suggest(settings(&space), number, &[], &[]);
                 let value = objective(
                     parameters["strong"].as_f64().unwrap(),
                     parameters["weak"].as_f64().unwrap(),
@@ -120,6 +128,7 @@ mod tests {
                     state: TrialState::Complete,
                     parameters,
                     value: Some(value),
+                    values: Vec::new(),
                     intermediate: Vec::new(),
                     message: None,
                 }
@@ -140,23 +149,13 @@ mod tests {
     /// One parameter of each kind. Every seventh trial has a kind that the space does not know.
     fn mixed_trials(n: u64) -> (SearchSpace, Vec<TrialRecord>) {
         let kinds = ["a", "b", "c"].map(|name| ParameterValue::Text(name.to_owned()));
-        let rate = ParameterSpace::Float {
-            low: 1e-4,
-            high: 1e-1,
-            log: true,
-        };
-        let layers = ParameterSpace::Int {
-            low: 1,
-            high: 6,
-            log: false,
-        };
-        let kind = ParameterSpace::Categorical {
-            choices: kinds.to_vec(),
-        };
+        let rate = ParameterSpace::log_float(1e-4, 1e-1);
+        let layers = ParameterSpace::int(1, 6);
+        let kind = ParameterSpace::categorical(kinds.to_vec());
         let space = [("rate", rate), ("layers", layers), ("kind", kind)];
         let space = SearchSpace::new(space.map(|(key, space)| (key.to_owned(), space)));
         let trial = |number| {
-            let mut parameters = suggest(Sampler::Random, &space, 0, 9, number, &[]);
+            let mut parameters = suggest(settings(&space), number, &[], &[]);
             let rate = parameters["rate"].as_f64().unwrap().log10();
             let layers = parameters["layers"].as_f64().unwrap();
             let bonus = f64::from(u8::from(parameters["kind"] == kinds[1])) * 0.4;
@@ -168,6 +167,7 @@ mod tests {
                 state: TrialState::Complete,
                 parameters,
                 value: Some(1.0 - (rate + 2.0).powi(2) * 0.3 + bonus - 0.02 * layers * bonus),
+                values: Vec::new(),
                 intermediate: Vec::new(),
                 message: None,
             }

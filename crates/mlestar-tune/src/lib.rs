@@ -1,4 +1,4 @@
-//! Hyper-parameter search: typed search spaces, seeded and resumable studies, pruning, importance.
+//! Hyper-parameter search: typed and conditional search spaces, samplers, seeded and resumable studies, pruning, several objectives, importance.
 //!
 //! A study proposes a set of parameters, an objective measures it, and the study keeps the best. Every trial is
 //! one line of a log. An interrupted study resumes from its log and makes the same suggestions as an
@@ -49,29 +49,36 @@
 //!
 //! # How it searches
 //!
-//! The samplers (random, and the Tree-structured Parzen Estimator), the median rule for pruning trials and the
-//! functional ANOVA behind the importances keep no state beyond the log. [`Sampler`] gives the reasons.
+//! The samplers ([`Sampler`]), the rules for pruning ([`Pruner`]) and the functional ANOVA behind the importances keep no state beyond
+//! the trials. [`run_study`] runs a study in one process; in [`shared`] several processes work on one.
 
 mod error;
 mod event;
 mod forest;
 mod importance;
+mod journal;
+mod linear;
 mod log;
+mod minimise;
+mod pareto;
 mod pruning;
 mod record;
 mod sampler;
+pub mod shared;
 mod space;
+mod special;
 mod study;
 mod trial;
 
 pub use error::TuneError;
 pub use event::StudyEvent;
 pub use importance::MIN_TRIALS_FOR_IMPORTANCE;
+pub use pareto::hypervolume;
 pub use pruning::{Decision, Pruner};
 pub use record::{IntermediateValue, TrialRecord, TrialState};
 pub use sampler::Sampler;
-pub use space::{ParameterSpace, ParameterValue, Parameters, SearchSpace};
-pub use study::{StudyConfig, StudyReport, carry_over, report_of_log, run_study};
+pub use space::{Conditions, ParameterSpace, ParameterValue, Parameters, SearchSpace};
+pub use study::{Direction, StudyConfig, StudyReport, carry_over, report_of_log, run_study};
 pub use trial::{Trial, TrialError};
 
 #[cfg(doctest)]

@@ -35,8 +35,11 @@ pub struct TrialRecord {
     pub state: TrialState,
     /// The parameters tried.
     pub parameters: Parameters,
-    /// The objective's value, higher is better; `None` unless complete.
+    /// The objective's value; `None` unless complete, or with several objectives.
     pub value: Option<f64>,
+    /// The values of several objectives; empty unless complete, or with one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<f64>,
     /// The values reported during the trial, in order of the steps.
     pub intermediate: Vec<IntermediateValue>,
     /// Why the trial failed; `None` unless it failed.
@@ -44,12 +47,16 @@ pub struct TrialRecord {
 }
 
 impl TrialRecord {
-    /// The value with which the sampler rates these parameters: the final value, or for a pruned trial the last
-    /// value reported.
-    pub(crate) fn score(&self) -> Option<f64> {
+    /// The values with which the sampler rates these parameters: those of the objectives, or for a pruned trial the
+    /// last value reported.
+    pub(crate) fn scores(&self) -> Option<Vec<f64>> {
         match self.state {
-            TrialState::Complete => self.value,
-            TrialState::Pruned => self.intermediate.last().map(|reported| reported.value),
+            TrialState::Complete if !self.values.is_empty() => Some(self.values.clone()),
+            TrialState::Complete => self.value.map(|value| vec![value]),
+            TrialState::Pruned => self
+                .intermediate
+                .last()
+                .map(|reported| vec![reported.value]),
             TrialState::Failed => None,
         }
     }

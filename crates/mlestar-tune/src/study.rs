@@ -10,9 +10,10 @@ use crate::TuneError;
 use crate::event::StudyEvent;
 use crate::importance::importance;
 use crate::log;
+use crate::pareto::dominates;
 use crate::pruning::{Pruner, PruningRule};
 use crate::record::{TrialRecord, TrialState};
-use crate::sampler::{Sampler, suggest};
+use crate::sampler::{Sampler, Settings, suggest};
 use crate::space::{Parameters, SearchSpace};
 use crate::trial::{Trial, TrialError};
 
@@ -21,11 +22,13 @@ use crate::trial::{Trial, TrialError};
 /// | key | default | purpose | range |
 /// |---|---|---|---|
 /// | `trials` | 20 | total number of trials, including those tried first | 1 to 100,000 |
-/// | `sampler` | `"tpe"` | how parameters are chosen | `"tpe"`, `"random"` |
-/// | `pruner` | `"median"` | when a trial is pruned | `"median"`, `"none"` |
+/// | `sampler` | `"tpe"` | how parameters are chosen | `"tpe"`, `"gp"`, `"cma-es"`, `"sobol"`, `"random"`, `"grid"` |
+/// | `pruner` | `"median"` | when a trial is pruned | [`Pruner`]: `"median"`, `{ percentile = { percent = 25 } }`, `{ patience = { steps = 5 } }`, `{ halving = { first = 1, last = 27, factor = 3 } }`, `"none"` |
 /// | `startup_trials` | 5 | random trials before the estimator is used, and complete trials before any is pruned | 1 to 100,000 |
 /// | `warmup_steps` | 1 | no trial is pruned at steps below this | any |
 /// | `space` | empty | the parameters to search | at least one |
+/// | `window` | 1 | trials that may run at the same time: a suggestion rests on the results of all trials but the last `window - 1` | 1 to 1,000 |
+/// | `directions` | `["maximize"]` | for each objective, whether higher or lower is better | 1 to 8 |
 /// | `objective` | empty | anything else that determines the objective's values, such as a hash of its data |
 /// any |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,12 +44,47 @@ pub struct StudyConfig {
     pub startup_trials: usize,
     /// No trial is pruned at steps below this one.
     pub warmup_steps: u64,
+    /// Trials that may run at the same time. Suggestions and pruning rest on the results of all earlier trials but the last
+    /// `window - 1`, so the same trials come out no matter how many run at once, up to this number.
+    #[serde(skip_serializing_if = "is_one")]
+    pub window: usize,
+    /// For each objective, whether higher or lower is better.
+    #[serde(skip_serializing_if = "is_one_maximum")]
+    pub directions: Vec<Direction>,
     /// The parameters to search.
     pub space: SearchSpace,
     /// Anything else that determines the objective's values, such as a hash of its data and of its code: trials
     /// of another objective are never reused.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub objective: String,
+}
+
+/// Whether higher or lower values of an objective are better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// Higher is better.
+    Maximize,
+    /// Lower is better.
+    Minimize,
+}
+
+impl Direction {
+    /// 1 if higher is better, else -1.
+    pub(crate) fn sign(self) -> f64 {
+        match self {
+            Self::Maximize => 1.0,
+            Self::Minimize => -1.0,
+        }
+    }
+}
+
+fn is_one(window: &usize) -> bool {
+    *window == 1
+}
+
+fn is_one_maximum(directions: &[Direction]) -> bool {
+    directions == [Direction::Maximize]
 }
 
 impl Default for StudyConfig {
@@ -57,6 +95,8 @@ impl Default for StudyConfig {
             pruner: Pruner::Median,
             startup_trials: 5,
             warmup_steps: 1,
+            window: 1,
+            directions: vec![Direction::Maximize],
             space: SearchSpace::default(),
             objective: String::new(),
         }
@@ -92,7 +132,82 @@ impl StudyConfig {
                 });
             }
         }
-        self.space.check()
+        if !(1..=1000).contains(&self.window) {
+            return Err(TuneError::OutOfRange {
+                key: "window",
+                value: self.window.to_string(),
+                limits: "1 to 1000",
+            });
+        }
+        if !(1..=8).contains(&self.directions.len()) {
+            return Err(TuneError::OutOfRange {
+                key: "directions",
+                value: format!("a list of {}", self.directions.len()),
+                limits: "a list of 1 to 8",
+            });
+        }
+        self.pruner.check()?;
+        if self.directions.len() > 1 && self.pruner != Pruner::None {
+            return Err(TuneError::OutOfRange {
+                key: "pruner",
+                value: "set".into(),
+                limits: "\"none\" with several directions, because values during a trial have no common order",
+            });
+        }
+        self.space.check()?;
+        self.sampler.check(&self.space, self.directions.len())
+    }
+
+    /// The pruning rule of a trial whose decisions rest on these trials.
+    pub(crate) fn pruning_rule<'a>(&self, trials: &'a [TrialRecord]) -> PruningRule<'a> {
+        PruningRule {
+            pruner: self.pruner,
+            sign: self
+                .directions
+                .first()
+                .map_or(1.0, |direction| direction.sign()),
+            warmup_steps: self.warmup_steps,
+            fewest_trials: self.startup_trials,
+            trials,
+            pause_at: None,
+        }
+    }
+
+    /// The parameters of the trial that follows `trials`, which are in order. Of the last `window - 1` only the parameters
+    /// are used, not the results.
+    ///
+    /// ```
+    /// use mlestar_tune::{ParameterSpace, SearchSpace, StudyConfig};
+    ///
+    /// let space = SearchSpace::new([("rate".to_owned(), ParameterSpace::log_float(1e-4, 1e-1))]);
+    /// let config = StudyConfig { space, ..StudyConfig::default() };
+    /// let first = config.suggest(7, &[]);
+    /// assert!(config.space.contains(&first));
+    /// ```
+    pub fn suggest(&self, seed: u64, trials: &[TrialRecord]) -> Parameters {
+        let n_known = (trials.len() + 1).saturating_sub(self.window);
+        let (known, pending) = trials.split_at(n_known);
+        let pending: Vec<Parameters> = pending.iter().map(|t| t.parameters.clone()).collect();
+        self.suggest_from(seed, trials.len() as u64, known, &pending)
+    }
+
+    /// The parameters of trial `number` from the results of some trials and the parameters of others.
+    pub(crate) fn suggest_from(
+        &self,
+        seed: u64,
+        number: u64,
+        known: &[TrialRecord],
+        pending: &[Parameters],
+    ) -> Parameters {
+        let signs: Vec<f64> = self.directions.iter().map(|d| d.sign()).collect();
+        let settings = Settings {
+            sampler: self.sampler,
+            space: &self.space,
+            startup_trials: self.startup_trials,
+            seed,
+            signs: &signs,
+        };
+        suggest(settings, number, known, pending)
     }
 }
 
@@ -102,9 +217,12 @@ impl StudyConfig {
 pub struct StudyReport {
     /// All trials, in order.
     pub trials: Vec<TrialRecord>,
-    /// Number of the complete trial with the highest value; of equal ones, the first; `None` without complete
-    /// trials.
+    /// Number of the complete trial with the best value; of equal ones, the first; `None` without complete
+    /// trials, and with several objectives.
     pub best: Option<u64>,
+    /// With several objectives the numbers of the trials that no other trial beats in all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub front: Vec<u64>,
     /// Share of the objective's variance that each parameter explains alone (0 to 1; the rest up to 1 belongs
     /// to interactions). `None` below [`MIN_TRIALS_FOR_IMPORTANCE`] complete trials, or if their values are all
     /// equal.
@@ -116,7 +234,7 @@ pub struct StudyReport {
 }
 
 impl StudyReport {
-    /// The complete trial with the highest value.
+    /// The complete trial with the best value.
     pub fn best_trial(&self) -> Option<&TrialRecord> {
         let best = self.best?;
         self.trials.iter().find(|trial| trial.number == best)
@@ -155,6 +273,13 @@ pub fn run_study(
     observer: &mut dyn FnMut(&StudyEvent<'_>),
 ) -> Result<StudyReport, TuneError> {
     config.check()?;
+    if matches!(config.pruner, Pruner::Halving { .. }) {
+        return Err(TuneError::OutOfRange {
+            key: "pruner",
+            value: "halving".into(),
+            limits: "another one here: paused trials need a journal (`shared::SharedStudy`)",
+        });
+    }
     let enqueue = check_enqueued(&config.space, enqueue)?;
     let study = identity(config, seed, &enqueue)?;
     let (mut logged, damaged) = log::read(log, &study)?;
@@ -174,33 +299,20 @@ pub fn run_study(
             trials.push(record.clone());
             continue;
         }
-        let mut parameters = suggest(
-            config.sampler,
-            &config.space,
-            config.startup_trials,
-            seed,
-            number,
-            &trials,
-        );
+        let mut parameters = config.suggest(seed, &trials);
         if let Some(first) = enqueue.get(trials.len()) {
-            parameters.extend(first.clone());
+            parameters = config.space.filled(&parameters, first);
         }
         observer(&StudyEvent::Started {
             number,
             trials: config.trials,
             parameters: &parameters,
         });
-        let pruning = match config.pruner {
-            Pruner::None => None,
-            Pruner::Median => Some(PruningRule {
-                warmup_steps: config.warmup_steps,
-                fewest_trials: config.startup_trials,
-                trials: &trials,
-            }),
-        };
-        let mut trial = Trial::new(number, parameters, pruning, observer);
-        let outcome = objective(&mut trial);
-        let Some(record) = trial.finish(outcome) else {
+        let n_known = (trials.len() + 1).saturating_sub(config.window);
+        let rule = config.pruning_rule(&trials[..n_known]);
+        let mut trial = Trial::new(number, parameters, Some(rule), observer);
+        let outcome = objective(&mut trial).map(|value| vec![value]);
+        let Some(record) = trial.finish(outcome, config.directions.len()) else {
             stopped = true;
             break;
         };
@@ -214,19 +326,28 @@ pub fn run_study(
         observer(&StudyEvent::Ended { trial: &record });
         trials.push(record);
     }
-    Ok(report(&config.space, trials, stopped))
+    Ok(report(&config.space, &config.directions, trials, stopped))
 }
 
-fn report(space: &SearchSpace, trials: Vec<TrialRecord>, stopped: bool) -> StudyReport {
+pub(crate) fn report(
+    space: &SearchSpace,
+    directions: &[Direction],
+    trials: Vec<TrialRecord>,
+    stopped: bool,
+) -> StudyReport {
     StudyReport {
-        best: best(&trials),
+        best: best(
+            &trials,
+            directions.first().map_or(1.0, |direction| direction.sign()),
+        ),
+        front: front(&trials, directions),
         importance: importance(space, &trials),
         trials,
         stopped,
     }
 }
 
-/// The report of the first `trials` trials of a log, computed from the log alone.
+/// The report of the first `trials` trials of a log, computed from the log alone, of an objective that is maximised.
 ///
 /// # Errors
 ///
@@ -239,7 +360,7 @@ pub fn report_of_log(
     let mut logged = log::read_strictly(log)?;
     logged.truncate(trials);
     let stopped = logged.len() < trials;
-    Ok(report(space, logged, stopped))
+    Ok(report(space, &[Direction::Maximize], logged, stopped))
 }
 
 /// Copies the trials in the log `from` that belong to exactly the study described by the other arguments into
@@ -266,14 +387,29 @@ pub fn carry_over(
     Ok(trials.len())
 }
 
-fn best(trials: &[TrialRecord]) -> Option<u64> {
+/// The numbers of the complete trials with several values that no other one beats in all objectives.
+fn front(trials: &[TrialRecord], directions: &[Direction]) -> Vec<u64> {
+    let losses = |trial: &TrialRecord| -> Vec<f64> {
+        let values = trial.values.iter().zip(directions);
+        values
+            .map(|(value, direction)| -value * direction.sign())
+            .collect()
+    };
+    let several = trials.iter().filter(|trial| !trial.values.is_empty());
+    let points: Vec<(u64, Vec<f64>)> = several.map(|t| (t.number, losses(t))).collect();
+    let is_beaten = |point: &[f64]| points.iter().any(|(_, other)| dominates(other, point));
+    let front = points.iter().filter(|(_, point)| !is_beaten(point));
+    front.map(|(number, _)| *number).collect()
+}
+
+fn best(trials: &[TrialRecord], sign: f64) -> Option<u64> {
     let mut best: Option<(f64, u64)> = None;
     for trial in trials
         .iter()
         .filter(|trial| trial.state == TrialState::Complete)
     {
         if let Some(value) = trial.value
-            && best.is_none_or(|(highest, _)| value > highest)
+            && best.is_none_or(|(best, _)| sign * value > sign * best)
         {
             best = Some((value, trial.number));
         }
@@ -281,7 +417,7 @@ fn best(trials: &[TrialRecord]) -> Option<u64> {
     best.map(|(_, number)| number)
 }
 
-fn check_enqueued(
+pub(crate) fn check_enqueued(
     space: &SearchSpace,
     enqueue: &[Parameters],
 ) -> Result<Vec<Parameters>, TuneError> {
@@ -310,13 +446,18 @@ fn check_enqueued(
 
 /// Hash of everything that determines the suggestions and the objective. It does not include `trials`, so a
 /// study can be extended.
-fn identity(config: &StudyConfig, seed: u64, enqueue: &[Parameters]) -> Result<String, TuneError> {
+pub(crate) fn identity(
+    config: &StudyConfig,
+    seed: u64,
+    enqueue: &[Parameters],
+) -> Result<String, TuneError> {
     let decisive = (
         seed,
         config.sampler,
         config.pruner,
         config.startup_trials,
         config.warmup_steps,
+        (config.window, &config.directions),
         &config.space,
         enqueue,
         &config.objective,

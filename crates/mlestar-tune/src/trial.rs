@@ -11,6 +11,9 @@ pub enum TrialError {
     /// The trial was pruned because of [`Trial::report`].
     #[error("trial pruned")]
     Pruned,
+    /// The trial paused because of [`Decision::Pause`]; it may go on later.
+    #[error("trial paused")]
+    Paused,
     /// The whole study stops now; the trial is not recorded and is run again when the study is resumed.
     #[error("study stopped")]
     Stopped,
@@ -30,6 +33,8 @@ pub struct Trial<'a> {
     number: u64,
     parameters: Parameters,
     intermediate: Vec<IntermediateValue>,
+    /// How many of the intermediate values are from before the trial was taken up again.
+    n_earlier: usize,
     invalid_report: Option<String>,
     pruning: Option<PruningRule<'a>>,
     observer: &'a mut dyn FnMut(&StudyEvent<'_>),
@@ -46,10 +51,27 @@ impl<'a> Trial<'a> {
             number,
             parameters,
             intermediate: Vec::new(),
+            n_earlier: 0,
             invalid_report: None,
             pruning,
             observer,
         }
+    }
+
+    /// The trial with the values that it reported before it was paused, or before its process ended.
+    pub(crate) fn resumed(self, intermediate: Vec<IntermediateValue>) -> Self {
+        Self {
+            n_earlier: intermediate.len(),
+            intermediate,
+            ..self
+        }
+    }
+
+    /// The last step that was reported before the trial was paused or its process ended; `None` for a new trial. An
+    /// objective that saved its state may go on after any step up to this one; otherwise it begins with the first step and
+    /// reports all again.
+    pub fn resumed_after(&self) -> Option<u64> {
+        self.intermediate.last().map(|reported| reported.step)
     }
 
     /// Number of the trial, from 0.
@@ -115,6 +137,13 @@ impl<'a> Trial<'a> {
     }
 
     fn decide(&mut self, step: u64, value: f64) -> Decision {
+        let earlier = &self.intermediate[..self.n_earlier.min(self.intermediate.len())];
+        if earlier.last().is_some_and(|last| step <= last.step)
+            && self.n_earlier == self.intermediate.len()
+        {
+            self.intermediate.retain(|reported| reported.step < step);
+            self.n_earlier = self.intermediate.len();
+        }
         let previous = self.intermediate.last().map(|reported| reported.step);
         if self.invalid_report.is_some() {
             return Decision::Prune;
@@ -131,29 +160,37 @@ impl<'a> Trial<'a> {
         let Some(rule) = self.pruning else {
             return Decision::Continue;
         };
-        rule.decide(step, value)
+        rule.decide(&self.intermediate)
     }
 
-    /// The record of the trial, or `None` if the study stops.
-    pub(crate) fn finish(self, outcome: Result<f64, TrialError>) -> Option<TrialRecord> {
-        let (state, value, message) = match (self.invalid_report, outcome) {
+    /// The record of the trial, or `None` if it pauses or the study stops.
+    pub(crate) fn finish(
+        self,
+        outcome: Result<Vec<f64>, TrialError>,
+        n_objectives: usize,
+    ) -> Option<TrialRecord> {
+        let failed = |message: String| (TrialState::Failed, Vec::new(), Some(message));
+        let (state, values, message) = match (self.invalid_report, outcome) {
             (_, Err(TrialError::Stopped)) => return None,
-            (Some(message), _) | (None, Err(TrialError::Failed(message))) => {
-                (TrialState::Failed, None, Some(message))
-            }
-            (None, Ok(value)) if !value.is_finite() => (
-                TrialState::Failed,
-                None,
-                Some(format!("the objective was {value}")),
-            ),
-            (None, Ok(value)) => (TrialState::Complete, Some(value), None),
-            (None, Err(TrialError::Pruned)) => (TrialState::Pruned, None, None),
+            (Some(message), _) | (None, Err(TrialError::Failed(message))) => failed(message),
+            (None, Err(TrialError::Paused)) => return None,
+            (None, Err(TrialError::Pruned)) => (TrialState::Pruned, Vec::new(), None),
+            (None, Ok(values)) if values.len() != n_objectives => failed(format!(
+                "the objective returned {} values; the study has {n_objectives} directions",
+                values.len()
+            )),
+            (None, Ok(values)) => match values.iter().find(|value| !value.is_finite()) {
+                Some(value) => failed(format!("the objective was {value}")),
+                None => (TrialState::Complete, values, None),
+            },
         };
+        let several = values.len() > 1;
         Some(TrialRecord {
             number: self.number,
             state,
             parameters: self.parameters,
-            value,
+            value: values.first().copied().filter(|_| !several),
+            values: if several { values } else { Vec::new() },
             intermediate: self.intermediate,
             message,
         })

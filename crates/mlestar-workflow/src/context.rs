@@ -6,11 +6,17 @@ use crate::freshness::Surroundings;
 use crate::machine::available_memory_bytes;
 use crate::manifest::{RunManifest, content_hash};
 use crate::model_benchmark::ModelMeasurer;
+use crate::words::counted;
 use crate::{Reporter, RunFolder, Stage, WorkflowError};
 use burn::tensor::Device;
 use mlestar_artifact::{Artifact, read_artifact, read_json_lines};
-use mlestar_data::{ImageSet, ImageSplits, LoadedData, Normalization, SourceReport};
-use mlestar_gates::RunVerdict;
+use mlestar_data::load::LoadOptions;
+use mlestar_data::readers::name::shown;
+use mlestar_data::readers::pixel_cache::LoadProgress;
+use mlestar_data::{
+    DataConfig, Description, ImageSet, ImageSplits, LoadedData, Normalization, SourceReport,
+};
+use mlestar_gates::{RunVerdict, Unit};
 use mlestar_model::ImageClassifier;
 use mlestar_train::StopSignal;
 use serde::de::DeserializeOwned;
@@ -28,8 +34,12 @@ pub(crate) struct DataCache {
 }
 
 impl DataCache {
-    pub(crate) fn load(config: &Config) -> Result<Self, WorkflowError> {
-        let LoadedData { splits, source } = load_data(config)?;
+    fn load(
+        config: &Config,
+        stop: &StopSignal,
+        reporter: &mut dyn Reporter,
+    ) -> Result<Self, WorkflowError> {
+        let LoadedData { splits, source, .. } = load_data(config, stop, reporter)?;
         config.check_against(&splits.train)?;
         let ImageSplits {
             train,
@@ -45,14 +55,46 @@ impl DataCache {
     }
 }
 
-/// Reads the data of a config, if they fit into the free memory.
-pub(crate) fn load_data(config: &Config) -> Result<LoadedData, WorkflowError> {
-    let memory_bytes = available_memory_bytes();
-    Ok(mlestar_data::load_within(
-        &config.data,
-        config.seed,
-        memory_bytes,
-    )?)
+/// Reads the data of a config, if they fit into the free memory or into a file.
+pub(crate) fn load_data(
+    config: &Config,
+    stop: &StopSignal,
+    reporter: &mut dyn Reporter,
+) -> Result<LoadedData, WorkflowError> {
+    let mut is_announced = false;
+    let mut progress = |progress: LoadProgress| {
+        if !is_announced {
+            is_announced = true;
+            reporter.note(&format!(
+                "preparing {} in {}, {} on the disk",
+                counted(progress.n, "image"),
+                shown(&config.data.cache),
+                Unit::Bytes.format(progress.bytes as f64)
+            ));
+        }
+        reporter.progress(
+            "preparing images",
+            progress.n_done as u64,
+            progress.n as u64,
+        );
+    };
+    let options = LoadOptions {
+        memory_bytes: available_memory_bytes(),
+        progress: Some(&mut progress),
+        stop: Some(&stop.flag()),
+    };
+    Ok(mlestar_data::load_with(&config.data, config.seed, options)?)
+}
+
+/// The normalisation that the config gives, or that of the training images.
+pub(crate) fn normalization(
+    config: &DataConfig,
+    train: &Description,
+) -> Result<Normalization, WorkflowError> {
+    match config.normalization {
+        Some(given) => Ok(given),
+        None => Ok(Normalization::from_description(train)?),
+    }
 }
 
 /// Judges the gates of some stages. Gates read the artifacts of stages, so the chain, which knows both, passes this
@@ -159,7 +201,7 @@ impl StageContext<'_> {
     fn loaded(&mut self) -> Result<&DataCache, WorkflowError> {
         let data = match self.data.take() {
             Some(data) => data,
-            None => DataCache::load(self.config)?,
+            None => DataCache::load(self.config, self.stop, self.reporter)?,
         };
         Ok(self.data.insert(data))
     }

@@ -321,6 +321,7 @@ fn layout(source: SourceKind) -> &'static str {
         SourceKind::Cifar10 => "CIFAR-10, binary version",
         SourceKind::Cifar100 => "CIFAR-100, binary version",
         SourceKind::Folder => "images in class folders",
+        SourceKind::Manifest => "images listed in a manifest",
     }
 }
 

@@ -178,7 +178,9 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
 
 /// Settings that do not affect the result: how often something is saved, how much is computed at once, and the path
 /// of a file whose content is an input itself.
-const WITHOUT_EFFECT: [&str; 8] = [
+const WITHOUT_EFFECT: [&str; 10] = [
+    "data.memory_limit_mib",
+    "data.cache",
     "training.checkpoint_every_epochs",
     "training.checkpoint_every_minutes",
     "training.keep_checkpoints",

@@ -1,5 +1,7 @@
 //! The `[augmentation]` section of a project's config.
 
+use super::Policy;
+use super::policy::N_BINS;
 use crate::DataError;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,12 @@ pub enum FlipMode {
 /// Any angle, in either direction.
 const MAX_ROTATION_DEGREES: f64 = 180.0;
 
+/// The largest ratio of width to height or of height to width.
+const MAX_RATIO: f64 = 20.0;
+
+/// The most operations of RandAugment.
+const MAX_OPERATIONS: usize = 14;
+
 /// Random changes to training images; all are off by default.
 ///
 /// | key | default | range | meaning |
@@ -46,6 +54,17 @@ const MAX_ROTATION_DEGREES: f64 = 180.0;
 /// | `contrast` | 0 | 0 to 1 | half-width of the contrast factor around 1 |
 /// | `saturation` | 0 | 0 to 1 | half-width of the saturation factor around 1 |
 /// | `cutout_size` | 0 | at most the smaller side | side of the square hole, in pixels |
+/// | `random_resized_crop_scale` | `[1, 1]` | above 0, at most 1 | the share of the area that a random crop keeps before it is resized to the original size; `[1, 1]` switches it off |
+/// | `random_resized_crop_ratio` | `[3/4, 4/3]` | 1/20 to 20 | ratio of width to height of this crop |
+/// | `policy` | `"none"` | `"none"`, `"trivial-augment-wide"`, `"rand-augment"` | operations that are drawn for each image, see [`Policy`] |
+/// | `policy_operations` | 2 | 1 to 14 | operations for each image with `"rand-augment"` |
+/// | `policy_magnitude` | 9 | 0 to 30 | their strength |
+/// | `random_erasing_probability` | 0 | 0 to 1 | probability that a random rectangle is cleared |
+/// | `random_erasing_scale` | `[0.02, 0.33]` | above 0, at most 1 | its share of the area |
+/// | `random_erasing_ratio` | `[0.3, 3.3]` | 1/20 to 20 | its ratio of height to width |
+///
+/// The random resized crop, the policy and random erasing are computed on the host only
+/// ([`AugmentationConfig::needs_host`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentationConfig {
@@ -71,6 +90,22 @@ pub struct AugmentationConfig {
     pub saturation: f64,
     /// Side of the square hole, in pixels.
     pub cutout_size: usize,
+    /// Share of the area that a random crop keeps before it is resized to the original size, smallest and largest.
+    pub random_resized_crop_scale: [f64; 2],
+    /// Ratio of width to height of this crop, smallest and largest.
+    pub random_resized_crop_ratio: [f64; 2],
+    /// Operations that are drawn for each image.
+    pub policy: Policy,
+    /// Operations for each image with [`Policy::RandAugment`].
+    pub policy_operations: usize,
+    /// Their strength, 0 to 30.
+    pub policy_magnitude: usize,
+    /// Probability that a random rectangle is cleared.
+    pub random_erasing_probability: f64,
+    /// Its share of the area, smallest and largest.
+    pub random_erasing_scale: [f64; 2],
+    /// Its ratio of height to width, smallest and largest.
+    pub random_erasing_ratio: [f64; 2],
 }
 
 impl Default for AugmentationConfig {
@@ -88,6 +123,14 @@ impl Default for AugmentationConfig {
             contrast: 0.0,
             saturation: 0.0,
             cutout_size: 0,
+            random_resized_crop_scale: [1.0, 1.0],
+            random_resized_crop_ratio: [3.0 / 4.0, 4.0 / 3.0],
+            policy: Policy::None,
+            policy_operations: 2,
+            policy_magnitude: 9,
+            random_erasing_probability: 0.0,
+            random_erasing_scale: [0.02, 0.33],
+            random_erasing_ratio: [0.3, 3.3],
         }
     }
 }
@@ -100,6 +143,20 @@ impl AugmentationConfig {
             && !self.has_warp()
             && !self.has_color_jitter()
             && self.cutout_size == 0
+            && !self.needs_host()
+    }
+
+    /// Whether an operation is on that only [`Augmenter::apply`](super::Augmenter::apply) does, and no
+    /// [`PictureView`](super::PictureView) describes: the random resized crop, the policy or random erasing.
+    pub fn needs_host(&self) -> bool {
+        self.has_resized_crop()
+            || self.policy != Policy::None
+            || self.random_erasing_probability > 0.0
+    }
+
+    /// Whether a random part of the image is resized to the whole size.
+    pub(super) fn has_resized_crop(&self) -> bool {
+        self.random_resized_crop_scale != [1.0, 1.0]
     }
 
     /// Whether images are rotated or zoomed.
@@ -147,6 +204,10 @@ impl AugmentationConfig {
             ),
             ("augmentation.zoom", self.zoom),
             ("augmentation.warp_probability", self.warp_probability),
+            (
+                "augmentation.random_erasing_probability",
+                self.random_erasing_probability,
+            ),
             ("augmentation.brightness", self.brightness),
             ("augmentation.contrast", self.contrast),
             ("augmentation.saturation", self.saturation),
@@ -163,6 +224,8 @@ impl AugmentationConfig {
                 format!("0 to {MAX_ROTATION_DEGREES}; 0 switches it off"),
             ));
         }
+        self.check_regions()?;
+        self.check_policy()?;
         let probability = self.horizontal_flip_probability;
         if self.horizontal_flip_mode == FlipMode::Alternating && ![0.0, 0.5].contains(&probability)
         {
@@ -171,6 +234,59 @@ impl AugmentationConfig {
                 probability,
                 "0.5 with horizontal_flip_mode \"alternating\", which mirrors every image in every \
                  second epoch; 0 switches it off",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_regions(&self) -> Result<(), DataError> {
+        let scales = [
+            ("random_resized_crop_scale", self.random_resized_crop_scale),
+            ("random_erasing_scale", self.random_erasing_scale),
+        ];
+        let ratios = [
+            ("random_resized_crop_ratio", self.random_resized_crop_ratio),
+            ("random_erasing_ratio", self.random_erasing_ratio),
+        ];
+        let fits = |[low, high]: [f64; 2], least: f64, most: f64| {
+            low >= least && low <= high && high <= most
+        };
+        for (key, [low, high]) in scales {
+            if !(low > 0.0 && fits([low, high], 0.0, 1.0)) {
+                return Err(DataError::invalid_setting(
+                    format!("augmentation.{key}"),
+                    format!("[{low}, {high}]"),
+                    "[smallest, largest] share of the area, above 0 and at most 1, such as [0.08, 1.0]",
+                ));
+            }
+        }
+        for (key, [low, high]) in ratios {
+            if !fits([low, high], 1.0 / MAX_RATIO, MAX_RATIO) {
+                return Err(DataError::invalid_setting(
+                    format!("augmentation.{key}"),
+                    format!("[{low}, {high}]"),
+                    format!(
+                        "[smallest, largest] from 1/{MAX_RATIO} to {MAX_RATIO}, such as [0.75, 1.33]"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_policy(&self) -> Result<(), DataError> {
+        if !(1..=MAX_OPERATIONS).contains(&self.policy_operations) {
+            return Err(DataError::invalid_setting(
+                "augmentation.policy_operations",
+                self.policy_operations,
+                format!("1 to {MAX_OPERATIONS}; 2 is usual"),
+            ));
+        }
+        if self.policy_magnitude >= N_BINS {
+            return Err(DataError::invalid_setting(
+                "augmentation.policy_magnitude",
+                self.policy_magnitude,
+                format!("0 to {}; 9 is usual", N_BINS - 1),
             ));
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The square hole of cutout.
+//! The hole of cutout and of random erasing.
 
 use std::ops::Range;
 
@@ -20,6 +20,11 @@ impl Hole {
             rows: span(center[0], height),
             columns: span(center[1], width),
         }
+    }
+
+    /// These rows and columns.
+    pub(super) fn of([rows, columns]: [Range<usize>; 2]) -> Self {
+        Self { rows, columns }
     }
 
     /// Its rows and its columns.

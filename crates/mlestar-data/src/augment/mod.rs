@@ -2,6 +2,9 @@
 //!
 //! The operations, in this fixed order:
 //!
+//! - **random resized crop**: a random part of the image, of a share `random_resized_crop_scale` of its area and with a ratio
+//!   of width to height drawn log-uniformly from `random_resized_crop_ratio`, is resized to the whole size (bilinear);
+//! - **policy**: operations that TrivialAugment or RandAugment draws ([`Policy`], [`Operation`]);
 //! 1. **random crop**: the image is padded on all sides by `random_crop_padding` pixels (with black, before
 //!    normalisation, or by reflection), and a window of the original size is cut out at a uniformly random
 //!    position;
@@ -16,20 +19,32 @@
 //!    0.114 B); each result is clamped to `[0, 1]`. torchvision draws the order of the three; here it is fixed.
 //! 5. **cutout** (DeVries and Taylor, 2017): a square of `cutout_size` pixels around a uniformly random pixel,
 //!    clipped at the borders, becomes 0 *after* normalisation, the mean colour.
+//! 6. **random erasing** (Zhong et al. 2017, <https://arxiv.org/abs/1708.04896>), with `random_erasing_probability`: a random
+//!    rectangle, of a share `random_erasing_scale` of the area, becomes 0 *after* normalisation.
+//!
+//! The draws of rectangles, the operations of the policies, their strengths and, byte for byte, their results are those of
+//! torchvision for Pillow images (`benches/peers/augmentation.py` compares them). These three work on the host only, the
+//! others also in the memory of a device ([`PictureView`]).
 //!
 //! All draws come from the stream of (seed, `"augmentation"`, epoch, index), so the augmentation of an image
 //! depends neither on threads nor on the order of work. Alternating flips connect the epochs of an image and
-//! come from the stream of (seed, `"alternating flip"`, 0, index).
+//! come from the stream of (seed, `"alternating flip"`, 0, index). The random resized crop, the policy and random erasing have
+//! streams of their own.
 
 mod color;
 mod config;
 mod crop;
 mod cutout;
+mod operation;
+mod policy;
+mod region;
 mod view;
 mod warp;
 
 pub use color::GREY_WEIGHTS;
 pub use config::{AugmentationConfig, FlipMode, PaddingMode};
+pub use operation::Operation;
+pub use policy::Policy;
 pub use view::PictureView;
 pub use warp::Warp;
 
@@ -128,6 +143,11 @@ impl Augmenter {
         })
     }
 
+    /// Whether an operation is on that no [`PictureView`] describes.
+    pub fn needs_host(&self) -> bool {
+        self.config.needs_host()
+    }
+
     /// The random values of `apply` for the image `index` in `epoch`. All values are drawn, whether or not
     /// their operation is on.
     pub fn draws(&self, seed: u64, epoch: u64, index: u64) -> Draws {
@@ -166,7 +186,8 @@ impl Augmenter {
         }
     }
 
-    /// What `apply` does to the image `index` in `epoch`, for augmentation on another device.
+    /// What `apply` does to the image `index` in `epoch`, for augmentation on another device; without what
+    /// [`AugmentationConfig::needs_host`].
     pub fn view(&self, seed: u64, epoch: u64, index: u64) -> PictureView {
         let draws = self.draws(seed, epoch, index);
         let [rows, columns] = self.sources(&draws);
@@ -210,6 +231,9 @@ impl Augmenter {
             n_values,
             "the output has another size than the augmenter"
         );
+        let moment = [seed, epoch, index];
+        let changed = self.cropped_and_changed(pixels, moment);
+        let pixels = changed.as_deref().unwrap_or(pixels);
         let draws = self.draws(seed, epoch, index);
         let window = Window {
             offset: draws.offset,
@@ -242,6 +266,57 @@ impl Augmenter {
         if let Some(hole) = self.hole(&draws) {
             hole.clear(out, self.height, self.width);
         }
+        if let Some(rectangle) = self.erased(moment) {
+            rectangle.clear(out, self.height, self.width);
+        }
+    }
+
+    /// The operations that the policy draws for the image `index` in `epoch`.
+    pub fn operations(&self, seed: u64, epoch: u64, index: u64) -> Vec<Operation> {
+        let config = &self.config;
+        policy::draw(
+            config.policy,
+            config.policy_operations,
+            config.policy_magnitude,
+            [self.height, self.width],
+            [seed, epoch, index],
+        )
+    }
+
+    /// The image after the random resized crop and the policy; `None` if both are off.
+    fn cropped_and_changed(&self, pixels: &[u8], moment: [u64; 3]) -> Option<Vec<u8>> {
+        let [seed, epoch, index] = moment;
+        let size = [self.height, self.width];
+        let config = &self.config;
+        let mut changed = config.has_resized_crop().then(|| {
+            let mut stream = Stream::new(seed, "random resized crop", epoch, index);
+            let (scale, ratio) = (
+                config.random_resized_crop_scale,
+                config.random_resized_crop_ratio,
+            );
+            let region = region::resized_crop(size, scale, ratio, &mut stream);
+            region::resized(pixels, size, &region)
+        });
+        if config.policy != Policy::None {
+            for operation in self.operations(seed, epoch, index) {
+                let before = changed.as_deref().unwrap_or(pixels);
+                changed = Some(operation.apply(before, size));
+            }
+        }
+        changed
+    }
+
+    fn erased(&self, [seed, epoch, index]: [u64; 3]) -> Option<Hole> {
+        let config = &self.config;
+        if config.random_erasing_probability <= 0.0 {
+            return None;
+        }
+        let mut stream = Stream::new(seed, "random erasing", epoch, index);
+        if !stream.bernoulli(config.random_erasing_probability) {
+            return None;
+        }
+        let (scale, ratio) = (config.random_erasing_scale, config.random_erasing_ratio);
+        region::erased([self.height, self.width], scale, ratio, &mut stream).map(Hole::of)
     }
 }
 

@@ -14,35 +14,65 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use super::{ArchiveManifest, FetchOptions, FetchProgress, FetchStage};
 use crate::error::{DataError, Result};
 
-/// Downloads the archive to `place`. Until it is complete and verified, it is named `place` with `.part`
+/// A file to download.
+pub(super) struct Wanted<'a> {
+    pub url: &'a str,
+    /// Its size; `None` if only the server knows it.
+    pub bytes: Option<u64>,
+    /// Its SHA-256 in lower-case hexadecimal, or the first digits of it.
+    pub sha256: &'a str,
+}
+
+impl<'a> From<&'a ArchiveManifest> for Wanted<'a> {
+    fn from(archive: &'a ArchiveManifest) -> Self {
+        Self {
+            url: &archive.url,
+            bytes: Some(archive.bytes),
+            sha256: &archive.sha256,
+        }
+    }
+}
+
+impl Wanted<'_> {
+    /// Size and hash in words.
+    fn in_words(&self) -> String {
+        match self.bytes {
+            Some(bytes) => format!("{bytes} bytes, SHA-256 {}", self.sha256),
+            None => format!("SHA-256 beginning with {}", self.sha256),
+        }
+    }
+}
+
+/// Downloads a file to `place`. Until it is complete and verified, it is named `place` with `.part`
 /// appended; an existing file of that name is resumed.
 ///
 /// # Errors
 /// [`DataError::Download`] if the address cannot be reached or does not have the file, and
-/// [`DataError::Verification`] if the downloaded file differs from the manifest.
+/// [`DataError::Verification`] if the downloaded file has another size or hash.
 pub(super) fn download(
-    archive: &ArchiveManifest,
+    wanted: &Wanted<'_>,
     place: &Path,
     options: &FetchOptions,
     progress: &mut dyn FnMut(FetchProgress),
 ) -> Result<()> {
-    let url = options.url.as_deref().unwrap_or(&archive.url);
+    let url = options.url.as_deref().unwrap_or(wanted.url);
     let part = part_of(place);
     let failed = |reason: String| DataError::Download {
         url: url.to_string(),
         reason,
-        bytes: archive.bytes,
-        sha256: archive.sha256.clone(),
+        expected: wanted.in_words(),
         place: place.to_owned(),
     };
     let agent = agent(url, options.certificates.as_deref())?;
     let mut is_resumed = length(&part) > 0;
     let (mut n_failures, mut furthest) = (0, length(&part));
+    // Known from the beginning, or from the first answer.
+    let mut total = wanted.bytes;
     loop {
         options.check_stop("downloading")?;
         let have = length(&part);
-        if have >= archive.bytes {
-            match verify(archive, &part, options, progress) {
+        if total.is_some_and(|total| have >= total) {
+            match verify(wanted, &part, options, progress) {
                 Ok(()) => return fs::rename(&part, place).map_err(|e| DataError::write(place, e)),
                 // The partial file may have been damaged or of another version: try once more from the start.
                 Err(DataError::Verification { .. }) if is_resumed => {
@@ -58,12 +88,11 @@ pub(super) fn download(
                 }
             }
         }
-        let reason = match transfer(&agent, url, archive.bytes, &part, have, options, progress) {
-            Ok(()) if length(&part) >= archive.bytes => continue,
-            Ok(()) => format!(
-                "the connection ended after {} of {} bytes",
-                length(&part),
-                archive.bytes
+        let reason = match transfer(&agent, url, &mut total, &part, options, progress) {
+            Ok(total) if length(&part) >= total => continue,
+            Ok(total) => format!(
+                "the connection ended after {} of {total} bytes",
+                length(&part)
             ),
             Err(Failure::Disk(error) | Failure::Stopped(error)) => return Err(error),
             Err(Failure::Final(reason)) => return Err(failed(reason)),
@@ -80,9 +109,9 @@ pub(super) fn download(
     }
 }
 
-/// Checks a file's size and SHA-256 against the manifest.
+/// Checks a file's size, if it is known, and SHA-256.
 pub(super) fn verify(
-    archive: &ArchiveManifest,
+    wanted: &Wanted<'_>,
     path: &Path,
     options: &FetchOptions,
     progress: &mut dyn FnMut(FetchProgress),
@@ -98,12 +127,8 @@ pub(super) fn verify(
     let bytes = fs::metadata(path)
         .map_err(|e| DataError::read(path, e))?
         .len();
-    if bytes != archive.bytes {
-        return different(
-            "size in bytes",
-            archive.bytes.to_string(),
-            bytes.to_string(),
-        );
+    if let Some(expected) = wanted.bytes.filter(|&expected| expected != bytes) {
+        return different("size in bytes", expected.to_string(), bytes.to_string());
     }
     let file = File::open(path).map_err(|e| DataError::read(path, e))?;
     let mut reader = BufReader::with_capacity(1 << 16, file);
@@ -123,7 +148,7 @@ pub(super) fn verify(
         progress(FetchProgress {
             stage: FetchStage::Verifying,
             bytes_done: done,
-            bytes_total: archive.bytes,
+            bytes_total: bytes,
         });
     }
     let found: String = hash
@@ -131,8 +156,12 @@ pub(super) fn verify(
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    if found != archive.sha256 {
-        return different("SHA-256", archive.sha256.clone(), found);
+    if !found.starts_with(wanted.sha256) {
+        let expected = match wanted.sha256.len() {
+            64 => wanted.sha256.to_owned(),
+            digits => format!("{} in its first {digits} digits", wanted.sha256),
+        };
+        return different("SHA-256", expected, found);
     }
     Ok(())
 }
@@ -148,16 +177,17 @@ enum Failure {
     Stopped(DataError),
 }
 
-/// One request: continues `part`, which has `have` bytes, until the connection ends.
+/// One request: continues `part` until the connection ends. Returns the size of the file; if `known` is `None`, the answer
+/// must tell it.
 fn transfer(
     agent: &Agent,
     url: &str,
-    total: u64,
+    known: &mut Option<u64>,
     part: &Path,
-    have: u64,
     options: &FetchOptions,
     progress: &mut dyn FnMut(FetchProgress),
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
+    let have = length(part);
     let mut request = agent.get(url);
     if have > 0 {
         request = request.header("range", format!("bytes={have}-"));
@@ -197,15 +227,24 @@ fn transfer(
         status => return Err(Failure::Final(format!("the server answered {status}"))),
     };
     let offered = header("content-length").and_then(|v| v.parse::<u64>().ok());
-    if let Some(offered) = offered.filter(|offered| have.saturating_add(*offered) != total) {
-        return Err(Failure::Final(format!(
-            "the server offers {} bytes, but the file has {total}; it is another file, or an error page",
-            have.saturating_add(offered)
-        )));
-    }
+    let offered = offered.map(|offered| have.saturating_add(offered));
+    let total = match (*known, offered) {
+        (Some(total), Some(offered)) if offered != total => {
+            return Err(Failure::Final(format!(
+                "the server offers {offered} bytes, but the file has {total}; it is another file, or an error page"
+            )));
+        }
+        (Some(total), _) | (None, Some(total)) => total,
+        (None, None) => {
+            let reason = "the server does not say how large the file is";
+            return Err(Failure::Final(reason.to_owned()));
+        }
+    };
+    *known = Some(total);
     // One byte too many is enough to know that it is another file.
     let body = response.body_mut().as_reader().take(total + 1 - have);
-    append(body, part, have, total, options, progress)
+    append(body, part, have, total, options, progress)?;
+    Ok(total)
 }
 
 fn append(

@@ -1,4 +1,4 @@
-//! Fetches known datasets: download, verify, unpack.
+//! Fetches known datasets (download, verify, unpack) and published weights.
 //!
 //! ```
 //! use mlestar_data::fetch::ArchiveManifest;
@@ -10,6 +10,7 @@
 mod download;
 mod manifest;
 mod unpack;
+mod weights;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use manifest::{ArchiveFile, ArchiveManifest};
 pub use unpack::{UnpackLimits, unpack};
+pub use weights::{PublishedWeights, fetch_weights};
 
 use crate::error::{DataError, Result};
 
@@ -138,9 +140,9 @@ pub fn fetch(
     fs::create_dir_all(into).map_err(|e| DataError::write(into, e))?;
     let place = into.join(&archive.file_name);
     if place.exists() {
-        download::verify(archive, &place, options, progress)?;
+        download::verify(&archive.into(), &place, options, progress)?;
     } else {
-        download::download(archive, &place, options, progress)?;
+        download::download(&archive.into(), &place, options, progress)?;
     }
     options.check_stop("unpacking")?;
     unpack_into(archive, &place, &folder, options.limits, progress)?;

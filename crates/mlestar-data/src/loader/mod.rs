@@ -191,6 +191,13 @@ impl Loader {
         &self.source.normalization
     }
 
+    /// Whether the images must be augmented on the host, because [`Loader::plans_from`] cannot describe it; see
+    /// [`AugmentationConfig::needs_host`].
+    pub fn needs_host(&self) -> bool {
+        let augmenter = self.source.augmenter.as_ref();
+        augmenter.is_some_and(Augmenter::needs_host)
+    }
+
     /// Number of batches in every epoch.
     pub fn batches_per_epoch(&self) -> usize {
         let n = self.source.set.len();
@@ -222,7 +229,7 @@ impl Loader {
         }
     }
 
-    /// The plans of the batches of [`Loader::epoch_from`], in the same order.
+    /// The plans of the batches of [`Loader::epoch_from`], in the same order; without what [`Loader::needs_host`].
     pub fn plans_from(
         &self,
         epoch: u64,

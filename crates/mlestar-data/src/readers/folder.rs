@@ -16,18 +16,20 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use mlestar_image::Preparation;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::attributes::Attributes;
 use super::class_names::{composed, natural_order};
 use super::skipped::{Reason, count};
 pub use super::skipped::{Skipped, SkippedCount};
 use super::walk::{Content, Found, Walk, relative};
-use super::{name, picture};
+use super::{name, picture, pixel_cache};
 use crate::error::{DataError, Result};
-use crate::image_set::{ImageSet, Origin};
+use crate::image_set::{ImageSet, Origin, Pixels};
 
 /// Limit of the list of skipped files; the rest are only counted.
 pub const MAX_SKIPPED_LISTED: usize = 100;
@@ -73,6 +75,10 @@ pub struct Listing {
     pub skipped_counts: Vec<SkippedCount>,
     /// The first skipped entries (at most [`MAX_SKIPPED_LISTED`]), sorted.
     pub skipped: Vec<Skipped>,
+    /// A group number for each training image, if a manifest gives groups.
+    pub groups: Option<Vec<u32>>,
+    /// Further properties of the images, in the order of [`Listing::entries`].
+    pub attributes: Attributes,
 }
 
 impl Listing {
@@ -272,6 +278,8 @@ fn listing(mut walk: Walk<'_>, scanned: Scanned) -> Result<Listing> {
                 reason: reason.to_string(),
             })
             .collect(),
+        groups: None,
+        attributes: Attributes::default(),
     })
 }
 
@@ -523,6 +531,11 @@ fn no_class_folders(path: &Path, content: &Content) -> DataError {
 /// their shorter sides, so that most images are not enlarged, but at most [`MAX_CHOSEN_SIDE`]. It reads the
 /// sizes of up to 1,024 evenly spaced images; unreadable ones do not count.
 pub fn choose_size(listing: &Listing) -> [usize; 2] {
+    choose_size_within(listing, MAX_CHOSEN_SIDE)
+}
+
+/// As [`choose_size`], with another limit of the side.
+pub fn choose_size_within(listing: &Listing, largest: usize) -> [usize; 2] {
     let entries: Vec<&Entry> = listing.entries().collect();
     let step = entries.len().div_ceil(N_PROBED).max(1);
     let probed: Vec<&&Entry> = entries.iter().step_by(step).collect();
@@ -535,9 +548,7 @@ pub fn choose_size(listing: &Listing) -> [usize; 2] {
         .collect();
     sides.sort_unstable();
     let median = sides.get(sides.len().saturating_sub(1) / 2);
-    let side = median.map_or(MAX_CHOSEN_SIDE, |side| {
-        (*side as usize).min(MAX_CHOSEN_SIDE)
-    });
+    let side = median.map_or(largest, |side| (*side as usize).min(largest));
     [side; 2]
 }
 
@@ -556,52 +567,80 @@ pub struct Images {
     pub file_sizes: FileSizes,
 }
 
-/// Reads images and resizes them to `size`, `[height, width]`, by [`Preparation`]; transparent ones are placed
-/// on `background`. Images are decoded in parallel; the order is that of `entries`. Unreadable images are
-/// listed with the reason.
+/// Reads images into memory and resizes them by `preparation`. Images are decoded in parallel; the order is that of
+/// `entries`. Unreadable images are listed with the reason.
 ///
 /// # Errors
 /// If the images do not fit into memory.
-pub fn read(
-    listing: &Listing,
-    entries: &[&Entry],
-    size: [usize; 2],
-    background: [u8; 3],
-) -> Result<Images> {
-    let [height, width] = size;
+pub fn read(listing: &Listing, entries: &[&Entry], preparation: &Preparation) -> Result<Images> {
+    let size @ [height, width] = [preparation.height, preparation.width];
     let picture_bytes = ImageSet::CHANNELS * height * width;
     let mut pixels = allocate(entries.len(), picture_bytes, size)?;
-    let results: Vec<Result<Seen, String>> = pixels
+    let seen: Vec<SeenResult> = pixels
         .par_chunks_exact_mut(picture_bytes.max(1))
         .zip(entries)
-        .map(|(out, entry)| read_one(&listing.root.join(&entry.path), size, background, out))
+        .map(|(out, entry)| {
+            SeenResult::from(read_one(&listing.root.join(&entry.path), preparation, out))
+        })
         .collect();
-    let (mut seen, mut readable, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
-    for (i, (result, entry)) in results.into_iter().zip(entries).enumerate() {
-        match result {
-            Ok(s) => {
-                seen.push(s);
-                readable.push(i);
+    Images::of(listing, entries, preparation, Pixels::Memory(pixels), seen)
+}
+
+/// As [`read`], with the pixels in a file of the folder `cache`; see [`pixel_cache`].
+pub(crate) fn read_cached(
+    listing: &Listing,
+    entries: &[&Entry],
+    preparation: &Preparation,
+    cache: &Path,
+    stop: &AtomicBool,
+    progress: pixel_cache::OnProgress<'_>,
+) -> Result<(Images, pixel_cache::CacheUse)> {
+    let request = pixel_cache::Request {
+        cache,
+        root: &listing.root,
+        entries,
+        preparation,
+        stop,
+    };
+    let prepared = pixel_cache::open_or_make(&request, progress)?;
+    let pixels = Pixels::File(prepared.pixels);
+    let images = Images::of(listing, entries, preparation, pixels, prepared.seen)?;
+    Ok((images, prepared.use_of_cache))
+}
+
+impl Images {
+    fn of(
+        listing: &Listing,
+        entries: &[&Entry],
+        preparation: &Preparation,
+        pixels: Pixels,
+        results: Vec<SeenResult>,
+    ) -> Result<Self> {
+        let size = [preparation.height, preparation.width];
+        let (mut seen, mut readable, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, (result, entry)) in results.into_iter().zip(entries).enumerate() {
+            match result {
+                SeenResult::Read(s) => {
+                    seen.push(s);
+                    readable.push(i);
+                }
+                SeenResult::Unreadable(reason) => unreadable.push(Skipped {
+                    path: name::shown(&entry.path),
+                    reason,
+                }),
             }
-            Err(reason) => unreadable.push(Skipped {
-                path: name::shown(&entry.path),
-                reason,
-            }),
         }
+        let labels = entries.iter().map(|e| e.label).collect();
+        let origins = entries.iter().map(|e| Origin::File(e.path.clone()));
+        let classes = listing.classes.clone();
+        Ok(Self {
+            set: ImageSet::of(classes, size, pixels, labels, origins.collect())?,
+            readable,
+            unreadable,
+            conversions: summarize(&seen, size),
+            file_sizes: FileSizes::of(seen.iter().map(|s| s.size).collect(), size),
+        })
     }
-    let labels = entries.iter().map(|e| e.label).collect();
-    let origins = entries
-        .iter()
-        .map(|e| Origin::File(e.path.clone()))
-        .collect();
-    let classes = listing.classes.clone();
-    Ok(Images {
-        set: ImageSet::new(classes, height, width, pixels, labels, origins)?,
-        readable,
-        unreadable,
-        conversions: summarize(&seen, size),
-        file_sizes: FileSizes::of(seen.iter().map(|s| s.size).collect(), size),
-    })
 }
 
 fn allocate(n: usize, picture_bytes: usize, size: [usize; 2]) -> Result<Vec<u8>> {
@@ -620,43 +659,65 @@ fn allocate(n: usize, picture_bytes: usize, size: [usize; 2]) -> Result<Vec<u8>>
 }
 
 /// The remedy if the images of a folder do not fit into memory.
-pub(crate) const TOO_LARGE_REMEDY: &str = "set a smaller data.image_size, or a data.subset";
+pub(crate) const TOO_LARGE_REMEDY: &str = "set a smaller data.memory_limit_mib, so that they stay on the disk, a smaller data.image_size, or a data.subset";
 
 /// Properties of an image noticed while reading it.
-struct Seen {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
     size: [u32; 2],
+    #[serde(default, skip_serializing_if = "is_no")]
     was_grey: bool,
+    #[serde(default, skip_serializing_if = "is_no")]
     had_alpha: bool,
+    #[serde(default, skip_serializing_if = "is_no")]
     was_deep: bool,
+    #[serde(default, skip_serializing_if = "is_no")]
     lacked_end_marker: bool,
 }
 
-fn read_one(
+fn is_no(value: &bool) -> bool {
+    !value
+}
+
+/// What was seen of an image, or why it cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SeenResult {
+    Read(Seen),
+    Unreadable(String),
+}
+
+impl From<Result<Seen, String>> for SeenResult {
+    fn from(result: Result<Seen, String>) -> Self {
+        match result {
+            Ok(seen) => Self::Read(seen),
+            Err(reason) => Self::Unreadable(reason),
+        }
+    }
+}
+
+/// Writes the prepared pixels of a file to `out`, planar.
+pub(crate) fn read_one(
     path: &Path,
-    [height, width]: [usize; 2],
-    background: [u8; 3],
+    preparation: &Preparation,
     out: &mut [u8],
 ) -> Result<Seen, String> {
-    let preparation = Preparation {
-        background,
-        ..Preparation::new(height, width)
+    let picture = preparation.decode(&picture::read_file(path)?)?;
+    let seen = Seen {
+        size: picture.size,
+        was_grey: picture.was_grey,
+        had_alpha: picture.had_alpha,
+        was_deep: picture.was_deep,
+        lacked_end_marker: picture.lacked_end_marker,
     };
-    let picture = picture::decode(&picture::read_file(path)?, background)?;
-    let (from_width, from_height) = picture.rgb.dimensions();
-    let rgb = preparation.fit(picture.rgb)?;
-    let area = height * width;
+    let rgb = preparation.finish(picture)?;
+    let area = preparation.height * preparation.width;
     for (i, pixel) in rgb.as_raw().chunks_exact(3).enumerate() {
         for (c, value) in pixel.iter().enumerate() {
             out[c * area + i] = *value;
         }
     }
-    Ok(Seen {
-        size: [from_height, from_width],
-        was_grey: picture.was_grey,
-        had_alpha: picture.had_alpha,
-        was_deep: picture.was_deep,
-        lacked_end_marker: picture.lacked_end_marker,
-    })
+    Ok(seen)
 }
 
 fn summarize(seen: &[Seen], [height, width]: [usize; 2]) -> Conversions {

@@ -54,7 +54,7 @@ impl fmt::Display for Reason {
             Self::Litter => f.write_str("left by the system or a program"),
             Self::Hidden => f.write_str("hidden"),
             Self::OtherType(_) => {
-                f.write_str("its extension is not one of png, jpg, jpeg, webp, bmp")
+                f.write_str("its extension is not one of png, jpg, jpeg, webp, bmp, gif")
             }
             Self::Special => {
                 f.write_str("a FIFO, a socket or a device, which is never opened: remove it")

@@ -1,6 +1,6 @@
 //! Augmentation compared with a slow reference that follows the documentation pixel by pixel.
 
-use mlestar_data::augment::{AugmentationConfig, Augmenter, Draws, FlipMode, PaddingMode};
+use mlestar_data::augment::{AugmentationConfig, Augmenter, Draws, FlipMode, PaddingMode, Policy};
 use mlestar_data::normalization::{Normalization, normalize_into};
 use mlestar_random::Stream;
 use proptest::prelude::*;
@@ -443,4 +443,159 @@ fn a_quarter_turn_moves_every_pixel_and_blurs_none() {
             }
         }
     }
+}
+
+/// Normalised values are the level minus a half.
+fn levels() -> Normalization {
+    Normalization::new([0.5 / 255.0; 3], [1.0 / 255.0; 3]).unwrap()
+}
+
+#[test]
+fn a_policy_applies_the_operations_that_it_draws() {
+    let pixels = picture(20, 24, 1);
+    for (policy, n) in [(Policy::TrivialAugmentWide, 1), (Policy::RandAugment, 3)] {
+        let config = AugmentationConfig {
+            policy,
+            policy_operations: 3,
+            ..AugmentationConfig::default()
+        };
+        assert!(config.needs_host() && !config.is_off());
+        let augmenter = Augmenter::new(&config, levels(), 20, 24).unwrap();
+        let mut all = Vec::new();
+        for index in 0..60 {
+            let operations = augmenter.operations(7, 2, index);
+            assert_eq!(operations.len(), n);
+            let mut expected = pixels.clone();
+            for operation in &operations {
+                expected = operation.apply(&expected, [20, 24]);
+            }
+            let mut out = vec![0.0; pixels.len()];
+            augmenter.apply(&pixels, 7, 2, index, &mut out);
+            for (value, level) in out.iter().zip(expected) {
+                assert!((value - (f32::from(level) - 0.5)).abs() < 1e-3);
+            }
+            all.push(operations);
+        }
+        assert!(all.iter().any(|operations| *operations != all[0]));
+    }
+}
+
+#[test]
+fn a_resized_crop_shows_a_part_and_keeps_one_colour() {
+    let config = AugmentationConfig {
+        random_resized_crop_scale: [0.2, 0.4],
+        ..AugmentationConfig::default()
+    };
+    let augmenter = Augmenter::new(&config, levels(), 32, 32).unwrap();
+    // Brightness rises from left to right, by 7 levels a column.
+    let row: Vec<u8> = (0..32).map(|x| 7 * x).collect();
+    let pixels = row.repeat(3 * 32);
+    let mut spans = Vec::new();
+    for index in 0..50 {
+        let mut out = vec![0.0; pixels.len()];
+        augmenter.apply(&pixels, 1, 0, index, &mut out);
+        let (first, last) = (out[0], out[31]);
+        assert!(
+            out.chunks(32).all(|row| row == &out[..32]),
+            "rows stay equal"
+        );
+        spans.push((last - first) / 7.0 + 1.0);
+    }
+    // A share of 0.2 to 0.4 and ratios of 3/4 to 4/3 have 12 to 23 columns.
+    assert!(
+        spans.iter().all(|span| (11.0..=24.5).contains(span)),
+        "{spans:?}"
+    );
+    assert!(spans.iter().any(|span| *span < 16.0) && spans.iter().any(|span| *span > 18.0));
+    let grey = vec![90; pixels.len()];
+    let mut out = vec![0.0; pixels.len()];
+    augmenter.apply(&grey, 1, 0, 3, &mut out);
+    assert!(out.iter().all(|value| (value - 89.5).abs() < 1e-3));
+}
+
+#[test]
+fn erasing_clears_a_rectangle_of_the_given_share() {
+    let config = AugmentationConfig {
+        random_erasing_probability: 0.5,
+        random_erasing_scale: [0.1, 0.3],
+        ..AugmentationConfig::default()
+    };
+    let augmenter = Augmenter::new(&config, levels(), 40, 40).unwrap();
+    let pixels = vec![200; 3 * 1600];
+    let mut n_erased = 0;
+    for index in 0..400 {
+        let mut out = vec![0.0; pixels.len()];
+        augmenter.apply(&pixels, 1, 0, index, &mut out);
+        let cleared = |plane: &[f32]| plane.iter().filter(|value| **value == 0.0).count();
+        let n = cleared(&out[..1600]);
+        assert_eq!([cleared(&out[1600..3200]), cleared(&out[3200..])], [n, n]);
+        if n > 0 {
+            n_erased += 1;
+            assert!((120..=540).contains(&n), "{n} of 1600 pixels");
+        }
+    }
+    assert!((150..250).contains(&n_erased), "{n_erased} of 400");
+}
+
+#[test]
+fn settings_of_photograph_augmentation_have_ranges() {
+    let refused = |config: AugmentationConfig, key: &str| {
+        let error = config.check(32, 32).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("augmentation.{key} is ")),
+            "{error}"
+        );
+    };
+    let base = AugmentationConfig::default;
+    for scale in [[0.0, 1.0], [0.5, 0.4], [0.5, 1.1], [f64::NAN, 1.0]] {
+        refused(
+            AugmentationConfig {
+                random_resized_crop_scale: scale,
+                ..base()
+            },
+            "random_resized_crop_scale",
+        );
+        refused(
+            AugmentationConfig {
+                random_erasing_scale: scale,
+                ..base()
+            },
+            "random_erasing_scale",
+        );
+    }
+    refused(
+        AugmentationConfig {
+            random_resized_crop_ratio: [0.0, 1.0],
+            ..base()
+        },
+        "random_resized_crop_ratio",
+    );
+    refused(
+        AugmentationConfig {
+            random_erasing_ratio: [2.0, 1.0],
+            ..base()
+        },
+        "random_erasing_ratio",
+    );
+    refused(
+        AugmentationConfig {
+            random_erasing_probability: 1.5,
+            ..base()
+        },
+        "random_erasing_probability",
+    );
+    refused(
+        AugmentationConfig {
+            policy_operations: 0,
+            ..base()
+        },
+        "policy_operations",
+    );
+    refused(
+        AugmentationConfig {
+            policy_magnitude: 31,
+            ..base()
+        },
+        "policy_magnitude",
+    );
 }

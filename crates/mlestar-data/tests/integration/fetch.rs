@@ -11,7 +11,8 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use mlestar_data::fetch::{
-    ArchiveFile, ArchiveManifest, FetchOptions, FetchStage, UnpackLimits, fetch, unpack,
+    ArchiveFile, ArchiveManifest, FetchOptions, FetchStage, PublishedWeights, UnpackLimits, fetch,
+    fetch_weights, unpack,
 };
 use mlestar_data::readers::cifar::CifarKind;
 use mlestar_data::{DataConfig, SourceKind, load};
@@ -572,4 +573,87 @@ fn an_archive_without_its_files_leaves_no_folder() {
         ],
     );
     assert_eq!(names_in(into.path()), ["cifar-10-binary.tar.gz"]);
+}
+
+/// Weights whose name has the hash of their content.
+fn weights(content: &[u8]) -> PublishedWeights {
+    let url = format!(
+        "http://localhost:9/models/net-{}.pth",
+        &sha256(content)[..8]
+    );
+    PublishedWeights {
+        url: Box::leak(url.into_boxed_str()),
+        ..PublishedWeights::known("resnet-18").unwrap()
+    }
+}
+
+#[test]
+fn weights_are_downloaded_and_checked_by_the_hash_in_their_name() {
+    let content: Vec<u8> = (0..200_000_u32)
+        .map(|at| (at.wrapping_mul(at) >> 7) as u8)
+        .collect();
+    let weights = weights(&content);
+    let folder = tempfile::tempdir().unwrap();
+    let into = folder.path().join("data/weights");
+    let server = Server::start(content.clone(), Behaviour::Breaks(70_000));
+    let mut totals = Vec::new();
+    let mut progress = |p: mlestar_data::fetch::FetchProgress| totals.push(p.bytes_total);
+    let place = fetch_weights(&weights, &into, &server.options(), &mut progress).unwrap();
+    assert_eq!(place, into.join(weights.file_name()));
+    assert_eq!(fs::read(&place).unwrap(), content);
+    assert!(totals.iter().all(|&total| total == 200_000));
+    assert_eq!(server.ranges(), [None, Some(70_000), Some(140_000)]);
+    assert_eq!(names_in(&into), [weights.file_name()]);
+    // What is there is checked and used.
+    fetch_weights(&weights, &into, &server.options(), &mut |_| {}).unwrap();
+    assert_eq!(server.ranges().len(), 3);
+
+    // Begun in an earlier call.
+    fs::remove_file(&place).unwrap();
+    let part = into.join(format!("{}.part", weights.file_name()));
+    fs::write(&part, &content[..50_000]).unwrap();
+    let server = Server::start(content.clone(), Behaviour::Normal);
+    fetch_weights(&weights, &into, &server.options(), &mut |_| {}).unwrap();
+    assert_eq!(server.ranges(), [Some(50_000)]);
+    fs::remove_file(&place).unwrap();
+    fs::write(&part, vec![9; 50_000]).unwrap();
+    fetch_weights(&weights, &into, &server.options(), &mut |_| {}).unwrap();
+    assert_eq!(fs::read(&place).unwrap(), content);
+}
+
+#[test]
+fn other_weights_are_refused_and_offline_the_error_says_what_to_put_where() {
+    let content = vec![3; 5000];
+    let weights = weights(&content);
+    let folder = tempfile::tempdir().unwrap();
+    let into = folder.path();
+    let server = Server::start(vec![4; 5000], Behaviour::Normal);
+    let digits = weights.sha256_start();
+    refused(
+        fetch_weights(&weights, into, &server.options(), &mut |_| {}),
+        &[
+            "its SHA-256 is",
+            &format!("should be {digits} in its first 8 digits"),
+        ],
+    );
+    assert!(names_in(into).is_empty());
+    let server = Server::start(content.clone(), Behaviour::Silent);
+    let place = into.join(weights.file_name());
+    refused(
+        fetch_weights(&weights, into, &server.options(), &mut |_| {}),
+        &[
+            "on another machine",
+            &format!("(SHA-256 beginning with {digits})"),
+            &format!("put it at {}", place.display()),
+        ],
+    );
+    // Following the message helps; another file does not.
+    fs::write(&place, &content).unwrap();
+    fetch_weights(&weights, into, &server.options(), &mut |_| {}).unwrap();
+    fs::write(&place, &content[1..]).unwrap();
+    refused(
+        fetch_weights(&weights, into, &server.options(), &mut |_| {}),
+        &["is not the file that was expected"],
+    );
+    assert_eq!(server.ranges().len(), 3);
 }

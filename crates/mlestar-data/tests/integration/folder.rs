@@ -248,7 +248,7 @@ fn what_is_no_picture_is_listed_as_skipped() {
         .iter()
         .map(|s| (s.path.as_str(), s.reason.as_str()))
         .collect();
-    let extension = "its extension is not one of png, jpg, jpeg, webp, bmp";
+    let extension = "its extension is not one of png, jpg, jpeg, webp, bmp, gif";
     let litter = "left by the system or a program";
     let expect = [
         ("README.md", extension),
@@ -510,6 +510,7 @@ proptest! {
             ("jpg", ImageFormat::Jpeg, b"\xff\xd8\xff"),
             ("bmp", ImageFormat::Bmp, b"BM"),
             ("webp", ImageFormat::WebP, b"RIFF\x40\x00\x00\x00WEBPVP8 "),
+            ("gif", ImageFormat::Gif, b"GIF89a\x04\x00\x04\x00\x80\x00\x00"),
         ];
         for (extension, format, magic) in formats {
             let write = |name: &str, bytes: Vec<u8>| fs::write(root.path().join(format!("a/{name}.{extension}")), bytes).unwrap();
@@ -518,7 +519,7 @@ proptest! {
             write("mangled", mangled(format, seed));
         }
         must_not_panic(root.path());
-        for extension in ["png", "jpg", "bmp", "webp"] {
+        for extension in ["png", "jpg", "bmp", "webp", "gif"] {
             for name in ["noise", "headed"] {
                 fs::remove_file(root.path().join(format!("a/{name}.{extension}"))).unwrap();
             }

@@ -442,7 +442,7 @@ fn memory_is_computed_before_it_is_taken() {
         load_within(&config, 1, Some(500_000_000)),
         &[
             "42 images of 2048 x 2048 pixels take 528.5 MB of memory, more than the 500.0 MB that are free",
-            "set a smaller data.image_size, or a data.subset",
+            "set a smaller data.memory_limit_mib, so that they stay on the disk",
         ],
     );
 }

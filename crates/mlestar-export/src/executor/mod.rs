@@ -15,7 +15,7 @@ use self::forms::{Form, Slot, forms};
 use self::grouped::GroupedConvolution;
 pub(crate) use self::observed::ObservedExecutor;
 use self::pixels::{Pixels, Sources};
-use self::pool::Pool;
+pub(crate) use self::pool::Pool;
 use self::slots::{added_buffer, assign_slots};
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
@@ -122,6 +122,15 @@ struct Scratch {
     f32: [Vec<f32>; 3],
 }
 
+/// A part of a network, from its beginning.
+#[derive(Clone, Copy)]
+struct Part {
+    /// Number of its steps.
+    steps: usize,
+    /// Results of an image.
+    results: usize,
+}
+
 struct Step {
     kernel: Kernel,
     input_slot: usize,
@@ -165,6 +174,11 @@ impl Executor {
     #[must_use]
     pub fn new(model: &FrozenModel) -> Self {
         Self::with_numbers(model, Numbers::F32, 1)
+    }
+
+    /// Lays out the weights of `model` in `f32`, for large batches.
+    pub(crate) fn with_large_batches(model: &FrozenModel) -> Self {
+        Self::with_numbers(model, Numbers::F32, PICTURES_PER_THREAD)
     }
 
     /// Lays out the weights of `model` in `f32` or bfloat16, with the fastest algorithms for batches of `batch`
@@ -306,7 +320,7 @@ impl Executor {
         Ok(logits)
     }
 
-    fn check_pixels(&self, pixels: &[u8], n: usize) -> Result<(), ExportError> {
+    pub(crate) fn check_pixels(&self, pixels: &[u8], n: usize) -> Result<(), ExportError> {
         let picture = self.height * self.width * 3;
         if picture.checked_mul(n) == Some(pixels.len()) {
             return Ok(());
@@ -337,20 +351,63 @@ impl Executor {
             let reason = format!("{} values, but {expected} are needed", logits.len());
             return Err(ExportError::argument("logits", reason));
         }
+        let all = Part {
+            steps: self.steps.len(),
+            results: self.n_classes,
+        };
+        self.run(all, pixels, n, logits);
+        Ok(())
+    }
+
+    /// Number of features, the input of the linear layer.
+    #[must_use]
+    pub fn n_features(&self) -> usize {
+        self.steps.last().map_or(0, |step| step.input_size)
+    }
+
+    /// Features, row-major `[n, features]`, of `n` images of interleaved RGB bytes (`[n, height, width, 3]`): the input
+    /// of the linear layer, the mean over the views of an image. The features of an image have the same bits in a batch
+    /// of any size.
+    ///
+    /// ```
+    /// use mlestar_export::Executor;
+    #[doc = include_str!("../doc_model.in")]
+    /// let executor = Executor::new(&model);
+    /// let pictures = vec![128_u8; 2 * model.height() * model.width() * 3];
+    /// let features = executor.features(&pictures, 2)?;
+    /// assert_eq!(features.len(), 2 * executor.n_features());
+    /// # Ok::<(), mlestar_export::ExportError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`logits`](Self::logits).
+    pub fn features(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>, ExportError> {
+        self.check_pixels(pixels, n)?;
+        let before_linear = Part {
+            steps: self.steps.len().saturating_sub(1),
+            results: self.n_features(),
+        };
+        let mut features = vec![0.0; n * before_linear.results];
+        self.run(before_linear, pixels, n, &mut features);
+        Ok(features)
+    }
+
+    /// Fills `results` for `n` images, slice by slice.
+    fn run(&self, part: Part, pixels: &[u8], n: usize, results: &mut [f32]) {
         let picture = self.height * self.width * 3;
         let slice = self.slice_pictures(n);
-        let slices = logits
-            .chunks_mut(slice * self.n_classes)
+        let slices = results
+            .chunks_mut(slice * part.results)
             .zip(pixels.chunks(slice * picture));
         // Enters the thread pool once instead of once per layer.
         rayon::scope(|_| {
             let mut scratch = self.scratch.take();
-            for (logits, pixels) in slices {
-                self.run_slice(pixels, logits, &mut scratch);
+            for (results, pixels) in slices {
+                self.run_slice(part, pixels, results, &mut scratch);
             }
             self.scratch.give_back(scratch);
         });
-        Ok(())
     }
 
     /// Images per slice, so that `n` images give slices of nearly equal length.
@@ -363,27 +420,28 @@ impl Executor {
     }
 
     /// Runs all views of some images through the network; `scratch` is reused memory.
-    fn run_slice(&self, pixels: &[u8], logits: &mut [f32], scratch: &mut Scratch) {
-        let n = logits.len() / self.n_classes;
-        logits.copy_from_slice(self.run_steps(pixels, None, n, scratch));
+    fn run_slice(&self, part: Part, pixels: &[u8], results: &mut [f32], scratch: &mut Scratch) {
+        let n = results.len() / part.results;
+        results.copy_from_slice(self.run_steps(part, pixels, None, n, scratch));
         if self.other_views.is_empty() {
             return;
         }
         for view in &self.other_views {
-            let results = self.run_steps(pixels, Some(view), n, scratch);
-            for (sum, logit) in logits.iter_mut().zip(results) {
-                *sum += logit;
+            let of_view = self.run_steps(part, pixels, Some(view), n, scratch);
+            for (sum, result) in results.iter_mut().zip(of_view) {
+                *sum += result;
             }
         }
         let share = 1.0 / (1 + self.other_views.len()) as f32;
-        for logit in logits {
-            *logit *= share;
+        for result in results {
+            *result *= share;
         }
     }
 
-    /// The logits of `n` images, or of a view of them.
+    /// The results of `n` images, or of a view of them.
     fn run_steps<'a>(
         &self,
+        part: Part,
         pixels: &[u8],
         view: Option<&Sources>,
         n: usize,
@@ -397,7 +455,8 @@ impl Executor {
             slot.grow(n * size);
         }
         self.pixels.look_up(pixels, view, &mut slots[0]);
-        for step in &self.steps {
+        let steps = &self.steps[..part.steps];
+        for step in steps {
             // The output's slot is never one that is read: see `assign_slots`.
             let mut memory = std::mem::take(&mut slots[step.output_slot]);
             let len = n * step.output_size;
@@ -409,12 +468,13 @@ impl Executor {
             step.kernel.run(n, input, add, output, f32);
             slots[step.output_slot] = memory;
         }
-        // A graph ends with its linear layer, so there is a last operation. Nothing reads its buffer, so that is `f32`.
-        let last = self.steps.last().map_or(0, |step| step.output_slot);
-        match &slots[last] {
-            Slot::F32(logits) => &logits[..n * self.n_classes],
-            Slot::Bfloat16(_) | Slot::Bytes(_) => &[],
-        }
+        // Without a step, the image itself is the result.
+        let (slot, form) = match steps.last() {
+            Some(last) => (last.output_slot, last.output_form),
+            None => (0, self.slot_forms[0]),
+        };
+        let [copy, ..] = f32;
+        as_f32(slots[slot].values(n * part.results, form), copy)
     }
 }
 
@@ -558,7 +618,7 @@ fn prepare(index: usize, layer: &Layer, input: Input, numbers: Numbers) -> Kerne
                 channels: shape[0],
                 window,
                 stride,
-                padding,
+                padding: [padding; 2].into(),
             };
             Kernel::MaxPool(shape, activation)
         }

@@ -163,7 +163,7 @@ fn prepare(layer: &Layer, input: BufferShape) -> Kernel {
                 channels: input[0],
                 window,
                 stride,
-                padding,
+                padding: [padding; 2].into(),
             };
             Kernel::MaxPool(shape, activation)
         }

@@ -3,15 +3,15 @@
 use std::sync::{Mutex, PoisonError};
 
 /// Values that are created on demand and reused.
-pub(super) struct Pool<T>(Mutex<Vec<T>>);
+pub(crate) struct Pool<T>(Mutex<Vec<T>>);
 
 impl<T: Default> Pool<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }
 
     /// An unused value, or a new one.
-    pub(super) fn take(&self) -> T {
+    pub(crate) fn take(&self) -> T {
         // Scratch memory contains nothing that a panic elsewhere could leave half-done.
         self.0
             .lock()
@@ -20,7 +20,7 @@ impl<T: Default> Pool<T> {
             .unwrap_or_default()
     }
 
-    pub(super) fn give_back(&self, value: T) {
+    pub(crate) fn give_back(&self, value: T) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -173,7 +173,7 @@ fn convolve<T: Copy + Default + Mul<Output = T> + AddAssign>(
     let [_, depth, kernel_height, kernel_width] = layer.weight_shape;
     let per_group = channels / layer.groups;
     let inside = |at: usize, tap: usize, axis: usize, side: usize| {
-        let at = (at * layer.stride[axis] + tap).checked_sub(layer.padding[axis]);
+        let at = (at * layer.stride[axis] + tap).checked_sub(layer.padding.start[axis]);
         at.filter(|&at| at < side)
     };
     let mut sums = Vec::with_capacity(channels * rows * columns);

@@ -1,6 +1,6 @@
 //! A frozen model as an ONNX graph.
 
-use mlestar_model::{Activation, Views};
+use mlestar_model::{Activation, Padding, Views};
 
 use super::proto::{
     self, Attribute, BOOL, Dimension, FLOAT, Graph, Node, Tensor, UINT8, ValueInfo,
@@ -20,6 +20,8 @@ pub(super) const NORMALIZED: &str = "normalization.output";
 pub(super) const MIRROR: &str = "Slice";
 /// The operator for shifted images, used for nothing else in these graphs.
 pub(super) const SHIFT: &str = "Gather";
+/// The operator for ReLU6, used for nothing else in these graphs.
+pub(super) const RELU6: &str = "Clip";
 pub(super) const MEAN: &str = "normalization.mean";
 pub(super) const STD: &str = "normalization.std";
 /// Name of the symbolic dimension for the number of images.
@@ -333,7 +335,8 @@ fn add_convolution(
         &convolution.bias,
     );
     let [stride_y, stride_x] = convolution.stride.map(to_int);
-    let [pad_y, pad_x] = convolution.padding.map(to_int);
+    let Padding { start, end } = convolution.padding;
+    let pads = [start[0], start[1], end[0], end[1]].map(to_int);
     let [_, _, kernel_y, kernel_x] = convolution.weight_shape.map(to_int);
     let ints = |name: &str, values: &[i64]| (name.to_owned(), Attribute::Ints(values.to_vec()));
     let first = Node {
@@ -344,7 +347,7 @@ fn add_convolution(
                 Attribute::Int(to_int(convolution.groups)),
             ),
             ints("kernel_shape", &[kernel_y, kernel_x]),
-            ints("pads", &[pad_y, pad_x, pad_y, pad_x]),
+            ints("pads", &pads),
             ints("strides", &[stride_y, stride_x]),
         ],
         ..node(name, "Conv", &[&values.input, &weight, &bias], "")
@@ -404,6 +407,11 @@ fn add_chain(
             let relu = named("relu");
             nodes.push(node(&relu, "Relu", &[&current], &relu));
         }
+        Some(Activation::Relu6) => {
+            let relu = named("relu6");
+            let [low, high] = add_relu6_limits(graph);
+            nodes.push(node(&relu, RELU6, &[&current, low, high], &relu));
+        }
     }
     if let Some(last) = nodes.last_mut() {
         last.outputs = vec![values.output.clone()];
@@ -413,6 +421,18 @@ fn add_chain(
         graph.values.push(info(output, FLOAT, &values.shape, ""));
         graph.nodes.push(node);
     }
+}
+
+/// The limits of all ReLU6, added once, and their names.
+fn add_relu6_limits(graph: &mut Graph) -> [&'static str; 2] {
+    const LIMITS: [(&str, f32); 2] = [("relu6.low", 0.0), ("relu6.high", 6.0)];
+    for (name, value) in LIMITS {
+        let is_there = |tensor: &Tensor| tensor.name == name;
+        if !graph.initializers.iter().any(is_there) {
+            graph.initializers.push(tensor(name, &[], &[value]));
+        }
+    }
+    LIMITS.map(|(name, _)| name)
 }
 
 fn add_linear(graph: &mut Graph, operation: &Operation, linear: &Linear, values: &Values) {

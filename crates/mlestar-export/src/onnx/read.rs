@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use mlestar_model::{Activation, Views};
+use mlestar_model::{Activation, Padding, Views};
 
 use super::graph::{
-    FAMILIARITY_LIMIT, INPUT, MEAN, MIRROR, NORMALIZED, PREFIX, SHIFT, STD, TEMPERATURE, graph_of,
+    FAMILIARITY_LIMIT, INPUT, MEAN, MIRROR, NORMALIZED, PREFIX, RELU6, SHIFT, STD, TEMPERATURE,
+    graph_of,
 };
 use super::proto::{Attribute, Dimension, Graph, Model, Node, Tensor};
 use crate::confidence::Confidence;
@@ -125,7 +126,7 @@ fn operations_of(
                 fuse_sum(node, operations.last_mut(), &buffers)?;
                 None
             }
-            "Relu" | "Sigmoid" => {
+            "Relu" | "Sigmoid" | RELU6 => {
                 fuse_activation(node, operations.last_mut())?;
                 None
             }
@@ -152,7 +153,7 @@ fn operations_of(
     Ok(operations)
 }
 
-/// Merges `Relu`, or the `Sigmoid` of a SiLU, into the operation before it.
+/// Merges `Relu`, the `Clip` of a ReLU6 or the `Sigmoid` of a SiLU into the operation before it.
 fn fuse_activation(node: &Node, last: Option<&mut Operation>) -> Result<(), String> {
     let activation = match last.map(|operation| &mut operation.layer) {
         Some(Layer::Convolution(convolution)) => &mut convolution.activation,
@@ -166,6 +167,7 @@ fn fuse_activation(node: &Node, last: Option<&mut Operation>) -> Result<(), Stri
     };
     *activation = Some(match node.operator.as_str() {
         "Relu" => Activation::Relu,
+        RELU6 => Activation::Relu6,
         _ => Activation::Silu,
     });
     Ok(())
@@ -205,10 +207,25 @@ fn convolution_of(node: &Node, tensors: &mut HashMap<&str, &Tensor>) -> Result<L
         weight,
         bias,
         stride: pair_of(node, "strides")?,
-        padding: pair_of(node, "pads")?,
+        padding: padding_of(node)?,
         add_from: None,
         activation: None,
     }))
+}
+
+fn padding_of(node: &Node) -> Result<Padding, String> {
+    let start = pair_of(node, "pads")?;
+    match node.attributes.iter().find(|(found, _)| found == "pads") {
+        Some((_, Attribute::Ints(values))) if values.len() == 4 => {
+            let size = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
+            let end = [size(values[2]), size(values[3])];
+            Ok(Padding { start, end })
+        }
+        _ => Err(format!(
+            "node {:?} has no attribute \"pads\" of four integers",
+            node.name
+        )),
+    }
 }
 
 /// The first two integers of an attribute.

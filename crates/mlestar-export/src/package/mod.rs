@@ -20,6 +20,7 @@
 pub mod archive;
 mod golden;
 mod manifest;
+mod openapi;
 mod read;
 mod training_data;
 mod verification;
@@ -30,6 +31,7 @@ pub use manifest::{
     Calibration, FileRole, GateRecord, InputContract, Manifest, MetricRecord, OutputContract,
     PackageFile, PrecisionRecord,
 };
+pub use openapi::{openapi, openapi_of};
 pub use read::{open, open_quantized, read_file, read_manifest};
 pub use training_data::{Histogram, ImageStatistics, TrainingData};
 pub use verification::{Verification, verify};

@@ -1,9 +1,10 @@
-//! After its first run, the executor allocates no heap memory except for its results, in any precision.
+//! After its first run, the executor allocates no heap memory except for its results, in any precision; the predictor
+//! writes predictions over earlier ones without any.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use mlestar_export::{Executor, FrozenModel, Precision};
+use mlestar_export::{Executor, FrozenModel, Precision, Prediction, Predictor};
 use mlestar_model::ModelConfig;
 
 use crate::models::{
@@ -68,4 +69,42 @@ fn a_second_call_allocates_its_result_alone() {
             });
         }
     }
+}
+
+#[test]
+fn a_prediction_over_an_earlier_one_allocates_nothing() {
+    let model = small_frozen(1);
+    let pictures = random_pictures(2, 40, model.height(), model.width());
+    let one = &pictures[..pictures.len() / 40];
+    let size = [model.height(), model.width()];
+    let predictor = Predictor::new(model);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .unwrap();
+    pool.install(|| {
+        let (mut batch, mut alone) = (Vec::new(), Prediction::default());
+        let mut before = 0;
+        for _ in 0..3 {
+            before = ALLOCATIONS.get();
+            predictor
+                .predict_batch_into(&pictures, 40, size, &mut batch)
+                .unwrap();
+            predictor
+                .predict_into(one, size[0], size[1], &mut alone)
+                .unwrap();
+        }
+        assert_eq!(ALLOCATIONS.get() - before, 0);
+        assert_eq!(batch[0], alone);
+        assert_eq!(
+            batch,
+            predictor
+                .predict_batch(&pictures, 40, size[0], size[1])
+                .unwrap()
+        );
+        let few = predictor.predict_batch_into(one, 1, size, &mut batch);
+        assert!(few.is_ok() && batch.len() == 1);
+        assert!(predictor.predict_into(one, 1, 1, &mut alone).is_err());
+        assert_eq!(batch[0], alone);
+    });
 }

@@ -87,6 +87,7 @@ fn activated(activation: Option<Activation>, x: f64) -> f64 {
     match activation {
         None => x,
         Some(Activation::Relu) => x.max(0.0),
+        Some(Activation::Relu6) => x.clamp(0.0, 6.0),
         Some(Activation::Silu) => x / (1.0 + (-x).exp()),
     }
 }
@@ -108,10 +109,10 @@ fn naive_convolution(
                 for c in 0..channels {
                     for ky in 0..kernel_height {
                         for kx in 0..kernel_width {
-                            let row =
-                                (y * layer.stride[0] + ky) as isize - layer.padding[0] as isize;
-                            let col =
-                                (x * layer.stride[1] + kx) as isize - layer.padding[1] as isize;
+                            let row = (y * layer.stride[0] + ky) as isize
+                                - layer.padding.start[0] as isize;
+                            let col = (x * layer.stride[1] + kx) as isize
+                                - layer.padding.start[1] as isize;
                             if (0..height as isize).contains(&row)
                                 && (0..width as isize).contains(&col)
                             {

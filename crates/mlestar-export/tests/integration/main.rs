@@ -14,6 +14,7 @@ mod new_architectures;
 mod onnx_runtime;
 mod packages;
 mod precisions;
+mod published;
 mod quantization;
 mod round_trips;
 mod torch;

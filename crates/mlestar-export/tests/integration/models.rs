@@ -6,7 +6,8 @@ use mlestar_export::quantize::{
 };
 use mlestar_export::{Convolution, FrozenModel, Layer, Linear, Operation, PixelNormalization};
 use mlestar_model::{
-    Activation, Architecture, ImageClassifier, ModelConfig, ModelSpec, NamedTensor, Network, Views,
+    Activation, Architecture, ImageClassifier, ModelConfig, ModelSpec, NamedTensor, Network,
+    Padding, Views,
 };
 use mlestar_random::Stream;
 
@@ -69,7 +70,7 @@ pub fn convolution(
         weight,
         bias,
         stride,
-        padding,
+        padding: Padding::even(padding),
         add_from: None,
         activation: None,
     }

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use mlestar_export::{ExportError, FrozenModel, onnx, safetensors_file};
 use mlestar_model::{
     Activation, BlockDescription, Description, ImageClassifier, LayerKind, MaxPool, ModelError,
-    Network, PoolPosition, Shortcut, TrainingPass, UnitDescription, Views,
+    Network, Padding, PoolPosition, Shortcut, TrainingPass, UnitDescription, Views,
 };
 
 use crate::models::{
@@ -20,11 +20,13 @@ mod bottlenecks;
 const SIDE: usize = 25;
 
 fn descriptions() -> Vec<Description> {
-    let activations = [Activation::Relu, Activation::Silu].into_iter();
+    let activations = [Activation::Relu, Activation::Relu6, Activation::Silu].into_iter();
     let both = activations.flat_map(|activation| {
         [
             bottlenecks::residual_bottlenecks(activation, SIDE),
             bottlenecks::inverted_bottlenecks(activation, SIDE),
+            bottlenecks::padded_bottlenecks(activation, SIDE),
+            bottlenecks::padded_bottlenecks(activation, SIDE + 1),
         ]
     });
     both.collect()

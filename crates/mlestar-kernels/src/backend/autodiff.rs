@@ -14,10 +14,12 @@ use burn::backend::{
 use burn_flex::FlexTensor;
 
 use super::{
-    Conv2dOptions, KernelBackend, Windows,
+    Conv2dOptions, DepthwiseOptions, KernelBackend, Windows, depthwise,
     flex::{self, BatchNormInput, contiguous},
 };
-use crate::{Activation, ChannelStatistics, Conv2dShape, Epilogue, MaxPoolShape, Precision};
+use crate::{
+    Activation, ChannelStatistics, Conv2dShape, DepthwiseShape, Epilogue, MaxPoolShape, Precision,
+};
 
 /// `Autodiff<Flex>` with any checkpointing strategy.
 type Differentiable<C> = FloatTensor<Autodiff<Flex, C>>;
@@ -45,6 +47,34 @@ impl Backward<Flex, 2> for Convolution {
         drop(input);
         if let Some(node) = of_input {
             let value = flex::input_gradient(&shape, precision, &gradient, &weight);
+            grads.register::<Flex>(node.id, value);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Depthwise;
+
+impl Backward<Flex, 2> for Depthwise {
+    type State = (DepthwiseShape, FlexTensor, FlexTensor);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (shape, input, weight) = ops.state;
+        let [of_input, of_weight] = ops.parents;
+        let gradient = contiguous(grads.consume::<Flex>(&ops.node));
+        if let Some(node) = of_weight {
+            let value = depthwise::weight_gradient(&shape, &input, &gradient);
+            grads.register::<Flex>(node.id, value);
+        }
+        // The input is not needed any more; the gradient's memory may replace it.
+        drop(input);
+        if let Some(node) = of_input {
+            let value = depthwise::input_gradient(&shape, &gradient, &weight);
             grads.register::<Flex>(node.id, value);
         }
     }
@@ -170,6 +200,21 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
             OpsKind::Tracked(prepared) => {
                 prepared.finish((shape, options.precision, input, weight), output)
             }
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn kernel_depthwise(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        options: DepthwiseOptions,
+    ) -> FloatTensor<Self> {
+        let nodes = [input.node(), weight.node()];
+        let [input, weight] = [input.into_primitive(), weight.into_primitive()].map(contiguous);
+        let shape = depthwise::shape(&input, &weight, options);
+        let output = depthwise::forward(&shape, &input, &weight, Epilogue::default());
+        match Depthwise.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((shape, input, weight), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }

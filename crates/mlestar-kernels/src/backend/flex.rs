@@ -6,7 +6,7 @@ use burn::{
 };
 use burn_flex::FlexTensor;
 
-use super::{Conv2dOptions, KernelBackend, Windows, storage};
+use super::{Conv2dOptions, DepthwiseOptions, KernelBackend, Windows, depthwise, storage};
 use crate::{
     Activated, Activation, Algorithm, ChannelStatistics, Conv2dShape, Epilogue, KernelError, Level,
     MaxPoolShape, Precision, Values, batch_norm_backward, batch_norm_forward, channel_statistics,
@@ -359,6 +359,16 @@ impl KernelBackend for Flex {
             &weight,
             Epilogue::default(),
         )
+    }
+
+    fn kernel_depthwise(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        options: DepthwiseOptions,
+    ) -> FloatTensor<Self> {
+        let [input, weight] = [input, weight].map(contiguous);
+        let shape = depthwise::shape(&input, &weight, options);
+        depthwise::forward(&shape, &input, &weight, Epilogue::default())
     }
 
     fn kernel_batch_norm(

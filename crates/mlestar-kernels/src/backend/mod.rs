@@ -4,6 +4,7 @@
 //! gradients. Images are channels-last, `[n, height, width, channels]`, in every function here.
 
 mod autodiff;
+mod depthwise;
 mod flex;
 mod optimizer;
 mod storage;
@@ -15,7 +16,7 @@ use burn::{
 
 pub use optimizer::{adam_step, lion_step, muon_step, sgd_step, sum_of_squares};
 
-use crate::{Activation, Conv2dShape, Precision};
+use crate::{Activation, Conv2dShape, DepthwiseShape, Padding, Precision};
 
 /// Whether a device runs these operations: Burn's `flex` backend, with or without gradients.
 #[must_use]
@@ -42,8 +43,8 @@ pub fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
 pub struct Conv2dOptions {
     /// Step of the kernel, vertical and horizontal.
     pub stride: [usize; 2],
-    /// Zero padding, vertical and horizontal, equal on both sides.
-    pub padding: [usize; 2],
+    /// Zeros around the input.
+    pub padding: Padding,
     /// Distance between taps.
     pub dilation: [usize; 2],
     /// Precision of the factors of its products and of its gradients.
@@ -68,6 +69,31 @@ impl Conv2dOptions {
     }
 }
 
+/// Stride and padding of a depthwise convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DepthwiseOptions {
+    /// Step of the kernel, vertical and horizontal.
+    pub stride: [usize; 2],
+    /// Zeros around the input.
+    pub padding: Padding,
+}
+
+impl DepthwiseOptions {
+    /// The sizes of a convolution of `input`, `[n, height, width, channels]`, with `weight`,
+    /// `[channels, 1, kernel_height, kernel_width]`.
+    #[must_use]
+    pub fn shape(&self, input: [usize; 4], weight: [usize; 4]) -> DepthwiseShape {
+        DepthwiseShape {
+            n: input[0],
+            input: [input[1], input[2]],
+            channels: input[3],
+            kernel: [weight[2], weight[3]],
+            stride: self.stride,
+            padding: self.padding,
+        }
+    }
+}
+
 /// The operations of a backend. Call the functions of this module instead.
 ///
 /// As everywhere in Burn, tensors that do not fit each other are an error of the program: the operations panic
@@ -79,6 +105,12 @@ pub trait KernelBackend: Backend {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         options: Conv2dOptions,
+    ) -> FloatTensor<Self>;
+
+    fn kernel_depthwise(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        options: DepthwiseOptions,
     ) -> FloatTensor<Self>;
 
     fn kernel_batch_norm(
@@ -119,8 +151,7 @@ pub fn conv2d(input: Tensor<4>, weight: Tensor<4>, options: Conv2dOptions) -> Te
     Tensor::from_dispatch(output)
 }
 
-/// Convolution, bias, residual sum and activation, without gradients: for evaluation. All of it is one pass,
-/// except for activations other than ReLU.
+/// Convolution, bias, residual sum and activation in one pass, without gradients: for evaluation.
 ///
 /// # Panics
 ///
@@ -135,6 +166,50 @@ pub fn conv2d_fused(
     options: Conv2dOptions,
 ) -> Tensor<4> {
     Tensor::from_primitive::<Flex>(flex::conv2d_fused(
+        flex::primitive(input),
+        flex::primitive(weight),
+        flex::primitive(bias),
+        residual.map(flex::primitive),
+        activation,
+        options,
+    ))
+}
+
+/// Depthwise convolution of `input`, `[n, height, width, channels]`, with `weight`,
+/// `[channels, 1, kernel_height, kernel_width]`: each channel has a kernel of its own. Differentiable in both.
+///
+/// # Panics
+///
+/// If [`available`] is false or the sizes do not fit each other, as in Burn's operations.
+#[must_use]
+pub fn depthwise_conv2d(
+    input: Tensor<4>,
+    weight: Tensor<4>,
+    options: DepthwiseOptions,
+) -> Tensor<4> {
+    let output = <Dispatch as KernelBackend>::kernel_depthwise(
+        input.into_dispatch(),
+        weight.into_dispatch(),
+        options,
+    );
+    Tensor::from_dispatch(output)
+}
+
+/// Depthwise convolution, bias, residual sum and activation in one pass, without gradients: for evaluation.
+///
+/// # Panics
+///
+/// If the tensors are not on the plain `flex` device, or the sizes do not fit each other.
+#[must_use]
+pub fn depthwise_conv2d_fused(
+    input: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    residual: Option<Tensor<4>>,
+    activation: Option<Activation>,
+    options: DepthwiseOptions,
+) -> Tensor<4> {
+    Tensor::from_primitive::<Flex>(depthwise::fused(
         flex::primitive(input),
         flex::primitive(weight),
         flex::primitive(bias),
@@ -224,7 +299,7 @@ pub struct Windows {
     /// Pixels from one window to the next.
     pub stride: usize,
     /// Pixels around the input that windows may cover.
-    pub padding: usize,
+    pub padding: Padding,
 }
 
 impl Windows {
@@ -234,7 +309,7 @@ impl Windows {
         Self {
             side,
             stride: side,
-            padding: 0,
+            padding: Padding::NONE,
         }
     }
 }

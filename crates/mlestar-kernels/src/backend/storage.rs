@@ -56,7 +56,8 @@ mod tests {
     use crate::{
         Activation, Precision,
         backend::{
-            Conv2dOptions, Windows, average_pool, batch_norm, conv2d, conv2d_fused, max_pool,
+            Conv2dOptions, DepthwiseOptions, Windows, average_pool, batch_norm, conv2d,
+            conv2d_fused, depthwise_conv2d, max_pool,
         },
     };
 
@@ -107,7 +108,7 @@ mod tests {
             let weight = leaf([channels[1], channels[0], 3, 3]);
             let options = Conv2dOptions {
                 stride: [stride; 2],
-                padding: [1, 1],
+                padding: [1, 1].into(),
                 dilation: [1, 1],
                 precision,
             };
@@ -131,6 +132,18 @@ mod tests {
             let loss = average_pool(plain.output).powi_scalar(2).sum();
             let gradients = loss.backward();
             for (leaf, what) in [(&x, "input"), (&weight, "weight"), (&residual, "residual")] {
+                let gradient = leaf.grad(&gradients).unwrap();
+                finite(gradient.into_data().iter::<f32>().collect(), what);
+            }
+            let depthwise = DepthwiseOptions {
+                stride: [stride; 2],
+                padding: [1, 1].into(),
+            };
+            let kernels = leaf([channels[0], 1, 3, 3]);
+            let y = depthwise_conv2d(x.clone(), kernels.clone(), depthwise);
+            let gradients = y.clone().sum().backward();
+            finite(host(y), "depthwise convolution");
+            for (leaf, what) in [(&x, "input"), (&kernels, "weight")] {
                 let gradient = leaf.grad(&gradients).unwrap();
                 finite(gradient.into_data().iter::<f32>().collect(), what);
             }

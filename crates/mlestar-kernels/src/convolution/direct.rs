@@ -64,7 +64,7 @@ pub(crate) struct Direct<F: Factors> {
     phases: Vec<Phase>,
     /// Rows are copied together if there are few channels, or if channels do not fill their cells.
     patches: Option<Patches>,
-    /// A pixel of zeros, read by taps over the edge.
+    /// A pixel of zeros, or a row of the kernel, read by taps over the edge.
     zeros: Vec<F::Value>,
 }
 
@@ -79,7 +79,7 @@ impl<F: Factors<Value: Plain>> Direct<F> {
         let taps = (0..shape.taps()).map(|index| {
             let [y, x] = [index / shape.kernel[1], index % shape.kernel[1]];
             let offset = |axis: usize, tap: usize| {
-                (tap * shape.dilation[axis]) as isize - shape.padding[axis] as isize
+                (tap * shape.dilation[axis]) as isize - shape.padding.start[axis] as isize
             };
             Tap {
                 index,
@@ -97,6 +97,7 @@ impl<F: Factors<Value: Plain>> Direct<F> {
         let fills_cells = shape.channels_in.is_multiple_of(F::PER_CELL);
         Self {
             patches: Patches::of(shape).or_else(|| (!fills_cells).then(|| Patches::always(shape))),
+            zeros: vec![zero; shape.channels_in * shape.kernel[1]],
             ..Self::pack::<S>(shape.input, shape.output(), weights, zero, vec![phase])
         }
     }
@@ -195,8 +196,8 @@ pub(super) fn piece_len(total: usize, most: usize, workers: usize) -> usize {
 /// where that is whole.
 fn input_gradient_phase(shape: &Conv2dShape, start: [usize; 2]) -> Phase {
     let offset = |axis: usize, tap: usize| {
-        let numerator =
-            (start[axis] + shape.padding[axis]) as isize - (tap * shape.dilation[axis]) as isize;
+        let numerator = (start[axis] + shape.padding.start[axis]) as isize
+            - (tap * shape.dilation[axis]) as isize;
         let stride = shape.stride[axis] as isize;
         (numerator.rem_euclid(stride) == 0).then(|| numerator.div_euclid(stride))
     };
@@ -280,10 +281,16 @@ impl<F: Factors<Value: Plain>> Operation for Piece<'_, F> {
         let scratch = loan.get();
         self.locate_targets(scratch);
         let (taps, depth) = match &direct.patches {
-            Some(patches) => {
-                self.copy_patches(patches, scratch);
-                (1, patches.row_len().div_ceil(F::PER_CELL))
-            }
+            Some(patches) => match patches.run_len() {
+                Some(run) if F::PER_CELL == 1 => {
+                    self.locate_runs(patches, run, scratch);
+                    (patches.row_len() / run, run)
+                }
+                _ => {
+                    self.copy_patches(patches, scratch);
+                    (1, patches.row_len().div_ceil(F::PER_CELL))
+                }
+            },
             None => {
                 self.locate_sources(scratch);
                 (phase.taps.len(), direct.summed / F::PER_CELL)
@@ -387,6 +394,42 @@ impl<F: Factors<Value: Plain>> Piece<'_, F> {
                 places.advance(&mut place);
                 pixel += 1;
             }
+        }
+    }
+
+    /// Writes down where the pixels lie that each row of the kernel sees: side by side, except at the left and right
+    /// border, where they are copied together with the padding.
+    fn locate_runs(&self, patches: &Patches, run: usize, scratch: &mut Scratch) {
+        let Job { direct, source, .. } = *self.job;
+        let row_len = patches.row_len();
+        let rows = row_len / run;
+        let zeros = direct.zeros.as_ptr();
+        scratch.first.resize(self.pixels.len() * row_len);
+        let copied = cast_mut::<F::Value>(scratch.first.as_mut_slice());
+        let groups = self.pixels.len().div_ceil(TILE_ROWS);
+        scratch.sources.clear();
+        scratch
+            .sources
+            .resize(groups * rows * TILE_ROWS, zeros.cast());
+        let places = Places::new(self.job.phase.grid);
+        let mut place = places.place(self.pixels.start);
+        for (pixel, copied) in (0..self.pixels.len()).zip(copied.chunks_exact_mut(row_len)) {
+            let first = pixel / TILE_ROWS * rows * TILE_ROWS + pixel % TILE_ROWS;
+            let sources = scratch.sources[first..].iter_mut().step_by(TILE_ROWS);
+            if let Some(x) = patches.column(place) {
+                for (tap, to) in sources.take(rows).enumerate() {
+                    if let Some(y) = patches.row(place, tap) {
+                        let pixel = (place.picture * direct.source[0] + y) * direct.source[1] + x;
+                        *to = source[pixel * direct.summed..][..run].as_ptr().cast();
+                    }
+                }
+            } else {
+                patches.copy(source, place, direct.zeros[0], copied);
+                for (run, to) in copied.chunks_exact(run).zip(sources) {
+                    *to = run.as_ptr().cast();
+                }
+            }
+            places.advance(&mut place);
         }
     }
 

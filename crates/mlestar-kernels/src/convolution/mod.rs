@@ -115,7 +115,7 @@ pub struct Epilogue<'a> {
 }
 
 impl<'a> Epilogue<'a> {
-    fn finish(&self) -> Finish<'a> {
+    pub(crate) fn finish(&self) -> Finish<'a> {
         Finish {
             integers: None,
             bias: self.bias,
@@ -289,14 +289,15 @@ pub fn conv2d_weight_gradient_with(
     check_length("output gradient", output_gradient, shape.output_len())?;
     check_length("weight gradient", weight_gradient, shape.weight_len())?;
     let from = [input, output_gradient];
-    match algorithm {
+    // On a thread of the pool: from another one, each of the many parallel loops would wait to be taken up.
+    rayon::scope(|_| match algorithm {
         Algorithm::Direct => level.run(WeightGradient(shape, from, weight_gradient)),
         Algorithm::Winograd => level.run(WinogradWeightGradient(shape, from, weight_gradient)),
         Algorithm::WinogradBfloat16 | Algorithm::DirectBfloat16 => {
-            let gradient = RoundedWeightGradient(shape, algorithm, from, &mut *weight_gradient);
+            let gradient = RoundedWeightGradient(shape, algorithm, from, weight_gradient);
             level.run_with_bfloat16(gradient);
         }
-    }
+    });
     let winograd = matches!(algorithm, Algorithm::Winograd | Algorithm::WinogradBfloat16);
     // An infinity or NaN has spread over all taps of a channel pair; computed tap by tap, it stays in its
     // own taps.

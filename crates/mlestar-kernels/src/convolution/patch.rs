@@ -62,7 +62,7 @@ impl Patches {
     /// Copying pays off with fewer input channels than this.
     const MOST_CHANNELS: usize = 8;
     /// Maximum length of a row.
-    pub(super) const MOST_VALUES: usize = 128;
+    pub(super) const MOST_VALUES: usize = 160;
 
     /// For any shape.
     pub(super) fn always(shape: &Conv2dShape) -> Self {
@@ -80,6 +80,25 @@ impl Patches {
     /// Values of a row: taps times channels.
     pub(super) fn row_len(&self) -> usize {
         self.shape.taps() * self.shape.channels_in
+    }
+
+    /// Values of a row of the kernel, which lie side by side in the input, if they do.
+    pub(super) fn run_len(&self) -> Option<usize> {
+        let run = self.shape.kernel[1] * self.shape.channels_in;
+        (self.shape.dilation[1] == 1).then_some(run)
+    }
+
+    /// The input row that row `tap` of the kernel sees.
+    pub(super) fn row(&self, place: Place, tap: usize) -> Option<usize> {
+        let y = place.y * self.shape.stride[0] + tap * self.shape.dilation[0];
+        let y = y.checked_sub(self.shape.padding.start[0])?;
+        (y < self.shape.input[0]).then_some(y)
+    }
+
+    /// The input column that the kernel begins with, if all of its columns are inside.
+    pub(super) fn column(&self, place: Place) -> Option<usize> {
+        let x = (place.x * self.shape.stride[1]).checked_sub(self.shape.padding.start[1])?;
+        (x + self.shape.kernel[1] <= self.shape.input[1]).then_some(x)
     }
 
     /// The rows of the kernel of which `columns` of a row of values hold a part.
@@ -108,13 +127,16 @@ impl Patches {
         let [height, width] = shape.input;
         let channels = shape.channels_in;
         let run = shape.kernel[1] * channels;
-        let left = (place.x * shape.stride[1]) as isize - shape.padding[1] as isize;
+        let left = (place.x * shape.stride[1]) as isize - shape.padding.start[1] as isize;
         let inside =
             shape.dilation[1] == 1 && left >= 0 && left as usize + shape.kernel[1] <= width;
         let values = row[rows.start * run..rows.end * run].chunks_exact_mut(run);
         for (tap_y, values) in rows.zip(values) {
             let y = place.y * shape.stride[0] + tap_y * shape.dilation[0];
-            let Some(y) = y.checked_sub(shape.padding[0]).filter(|&y| y < height) else {
+            let Some(y) = y
+                .checked_sub(shape.padding.start[0])
+                .filter(|&y| y < height)
+            else {
                 values.fill(zero);
                 continue;
             };
@@ -137,11 +159,14 @@ impl Patches {
     }
 }
 
-/// Copies a run; a run of a 3x3 kernel on 3 channels needs no call.
+/// Copies a run; those of 3x3 and 7x7 kernels on 3 channels need no call.
 #[inline(always)]
 fn copy_run<T: Copy>(from: &[T], to: &mut [T]) {
-    match (from.as_array::<9>(), to.as_mut_array::<9>()) {
-        (Some(from), Some(to)) => *to = *from,
-        _ => to.copy_from_slice(from),
+    if let (Some(from), Some(to)) = (from.as_array::<9>(), to.as_mut_array::<9>()) {
+        *to = *from;
+    } else if let (Some(from), Some(to)) = (from.as_array::<21>(), to.as_mut_array::<21>()) {
+        *to = *from;
+    } else {
+        to.copy_from_slice(from);
     }
 }

@@ -1,4 +1,4 @@
-use crate::KernelError;
+use crate::{KernelError, Padding};
 
 /// Sizes of a 2-D convolution with one group over `[n, height, width, channels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,14 +15,14 @@ pub struct Conv2dShape {
     pub kernel: [usize; 2],
     /// Step of the kernel, vertical and horizontal.
     pub stride: [usize; 2],
-    /// Zero padding, vertical and horizontal, equal on both sides.
-    pub padding: [usize; 2],
+    /// Zeros around the input.
+    pub padding: Padding,
     /// Distance between taps of the kernel; 1 for a dense kernel.
     pub dilation: [usize; 2],
 }
 
 impl Conv2dShape {
-    /// A square kernel with stride and padding equal in both directions.
+    /// A square kernel with stride and padding equal in all directions.
     #[must_use]
     pub fn square(
         n: usize,
@@ -40,7 +40,7 @@ impl Conv2dShape {
             channels_out,
             kernel: [kernel; 2],
             stride: [stride; 2],
-            padding: [padding; 2],
+            padding: Padding::even([padding; 2]),
             dilation: [1; 2],
         }
     }
@@ -50,7 +50,7 @@ impl Conv2dShape {
     pub fn output(&self) -> [usize; 2] {
         std::array::from_fn(|axis| {
             let reach = self.dilation[axis] * (self.kernel[axis].max(1) - 1) + 1;
-            let padded = self.input[axis] + 2 * self.padding[axis];
+            let padded = self.input[axis] + self.padding.total(axis);
             padded.saturating_sub(reach) / self.stride[axis].max(1) + usize::from(padded >= reach)
         })
     }
@@ -117,7 +117,10 @@ impl Conv2dShape {
                 ("size", self.input[axis]),
                 ("kernel", self.kernel[axis]),
                 ("stride", self.stride[axis]),
-                ("padding", self.padding[axis]),
+                (
+                    "padding",
+                    self.padding.start[axis].max(self.padding.end[axis]),
+                ),
                 ("dilation", self.dilation[axis]),
             ] {
                 if value > most {
@@ -125,7 +128,7 @@ impl Conv2dShape {
                 }
             }
             let reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
-            let padded = self.input[axis] + 2 * self.padding[axis];
+            let padded = self.input[axis] + self.padding.total(axis);
             if padded < reach {
                 return refuse(format!(
                     "{name}: a kernel that covers {reach} pixels does not fit in {padded}"

@@ -10,9 +10,10 @@ use super::{
     patch::{Patches, Place, Places},
 };
 use crate::{
+    Padding,
     matrix::{
         Single, WIDEST_TILE,
-        outer::{self, PANEL_ROWS},
+        outer::{self, Left, PANEL_ROWS},
         tile_width,
     },
     memory::{Buffer, ScratchLoan, Shared},
@@ -21,6 +22,8 @@ use crate::{
 
 /// Pixels whose output gradients are packed together.
 const CHUNK_PIXELS: usize = 2048;
+/// Channels of an input that is read where it is, at most.
+const MOST_IN_PLACE: usize = 128;
 /// Pixels multiplied at a time: two panels with this number of rows fit the first-level cache.
 const DEPTH_PIXELS: usize = 128;
 
@@ -83,6 +86,15 @@ pub(crate) fn weight_gradient<S: Simd>(
     });
 }
 
+/// Whether the input is read where it is: each pixel is that of an output pixel, and its channels are so few that the
+/// pixels of a panel do not displace each other in the cache.
+fn is_in_place(shape: &Conv2dShape) -> bool {
+    shape.taps() == 1
+        && shape.stride == [1; 2]
+        && shape.padding == Padding::NONE
+        && shape.channels_in <= MOST_IN_PLACE
+}
+
 /// Copies `[pixel][k]` to `[panel][pixel][tile_width]`.
 fn pack_errors<S: Simd>(errors: &[f32], k: usize, target: &mut Buffer) {
     let width = tile_width::<S>();
@@ -94,16 +106,25 @@ fn pack_errors<S: Simd>(errors: &[f32], k: usize, target: &mut Buffer) {
         let real = width.min(k - first);
         for (pixel, values) in errors.chunks_exact(k).zip(values.chunks_exact_mut(width)) {
             let pixel = &pixel[first..first + real];
-            // Copying a whole widest panel needs no call.
+            // Copying a whole widest panel, or half of one, needs no call.
             match (
                 pixel.as_array::<WIDEST_TILE>(),
                 values.as_mut_array::<WIDEST_TILE>(),
             ) {
                 (Some(pixel), Some(values)) => *values = *pixel,
-                _ => {
-                    values[..real].copy_from_slice(pixel);
-                    values[real..].fill(0.0);
-                }
+                _ => match (
+                    pixel.as_array::<{ WIDEST_TILE / 2 }>(),
+                    values.as_mut_array::<WIDEST_TILE>(),
+                ) {
+                    (Some(pixel), Some(values)) => {
+                        values[..WIDEST_TILE / 2].copy_from_slice(pixel);
+                        values[WIDEST_TILE / 2..].fill(0.0);
+                    }
+                    _ => {
+                        values[..real].copy_from_slice(pixel);
+                        values[real..].fill(0.0);
+                    }
+                },
             }
         }
     });
@@ -133,6 +154,7 @@ impl Operation for Piece<'_> {
         let Job {
             shape,
             ref pixels,
+            input,
             errors,
             sums,
             ..
@@ -145,9 +167,18 @@ impl Operation for Piece<'_> {
         let gathered = &mut loan.get().first;
         for start in (0..pixels.len()).step_by(DEPTH_PIXELS) {
             let depth = DEPTH_PIXELS.min(pixels.len() - start);
-            gathered.resize(depth * PANEL_ROWS);
-            let columns = first..first + rows;
-            self.gather(pixels.start + start, columns, gathered.as_mut_slice());
+            let a = match is_in_place(shape) {
+                true => Left {
+                    start: input[(pixels.start + start) * shape.channels_in + first..].as_ptr(),
+                    stride: shape.channels_in,
+                },
+                false => {
+                    gathered.resize(depth * PANEL_ROWS);
+                    let columns = first..first + rows;
+                    self.gather(pixels.start + start, columns, gathered.as_mut_slice());
+                    Left::panel(gathered.as_slice().as_ptr())
+                }
+            };
             for panel in 0..k.div_ceil(width) {
                 let b = (panel * pixels.len() + start) * width;
                 let target = outer::Target {
@@ -156,7 +187,6 @@ impl Operation for Piece<'_> {
                     rows,
                     columns: width.min(k - panel * width),
                 };
-                let a = gathered.as_slice().as_ptr();
                 let b = errors[b..][..depth * width].as_ptr();
                 // SAFETY: both panels hold `depth` pixels; only this task writes these rows of the sums.
                 unsafe { outer::accumulate::<S, Single>(simd, a, b, depth, target) };
@@ -223,7 +253,7 @@ fn runs(shape: &Conv2dShape, columns: Range<usize>) -> ([Run; PANEL_ROWS], usize
         let len = (channels - channel).min(columns.end - column);
         runs[count] = Run {
             offset: std::array::from_fn(|axis| {
-                (tap[axis] * shape.dilation[axis]) as isize - shape.padding[axis] as isize
+                (tap[axis] * shape.dilation[axis]) as isize - shape.padding.start[axis] as isize
             }),
             channel,
             at: column - columns.start,

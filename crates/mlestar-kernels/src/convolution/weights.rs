@@ -69,6 +69,9 @@ impl<'a, T: Copy + Default + Sync> WeightView<'a, T> {
         panels.enumerate().for_each(|(panel, values)| {
             let first = panel * width;
             let real = width.min(self.results - first);
+            if F::PER_CELL == 1 {
+                return self.pack_single::<F>(taps, first, real, values);
+            }
             let rows = values.chunks_exact_mut(width);
             for (cell, values) in rows.enumerate() {
                 let mut offsets = [None; 4];
@@ -90,5 +93,38 @@ impl<'a, T: Copy + Default + Sync> WeightView<'a, T> {
                 values[real..].fill(0.0);
             }
         });
+    }
+
+    /// Packs a panel whose cells hold one factor: `real` results from `first` on.
+    fn pack_single<F: Factors<Weight = T>>(
+        &self,
+        taps: &[usize],
+        first: usize,
+        real: usize,
+        panel: &mut [f32],
+    ) {
+        let width = panel.len() / (taps.len() * self.summed);
+        let cells = taps
+            .iter()
+            .flat_map(|&tap| (0..self.summed).map(move |summed| (tap, summed)));
+        for ((tap, summed), values) in cells.zip(panel.chunks_exact_mut(width)) {
+            let weights = &self.values[self.position(first, summed) + tap..];
+            let (values, rest) = values.split_at_mut(real);
+            let cell = |weight: T| F::cell([weight, T::default(), T::default(), T::default()]);
+            // Weights side by side are copied as vectors.
+            match self.result_stride {
+                1 => {
+                    for (value, &weight) in values.iter_mut().zip(weights) {
+                        *value = cell(weight);
+                    }
+                }
+                stride => {
+                    for (value, &weight) in values.iter_mut().zip(weights.iter().step_by(stride)) {
+                        *value = cell(weight);
+                    }
+                }
+            }
+            rest.fill(0.0);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The sum over pixels of a column times a row, added to a matrix: `out += aᵀ b`.
 //!
-//! `a` and `b` are panels of cells (see [`Factors`]), of one or more pixels each: `[cell][PANEL_ROWS]` and
-//! `[cell][tile_width]`, so both are read sequentially.
+//! `a` and `b` are panels of cells (see [`Factors`]), of one or more pixels each, usually `[cell][PANEL_ROWS]` and
+//! `[cell][tile_width]`, so that both are read sequentially.
 
 use super::{Factors, TILE_ROWS, WIDEST_TILE, call_tile, tile_width};
 use crate::simd::Simd;
@@ -22,22 +22,44 @@ pub(crate) struct Target {
     pub columns: usize,
 }
 
+/// The left panel.
+#[derive(Clone, Copy)]
+pub(crate) struct Left {
+    /// The first cell of the first row.
+    pub start: *const f32,
+    /// Distance between cells of a row.
+    pub stride: usize,
+}
+
+impl Left {
+    /// A panel `[cell][PANEL_ROWS]`.
+    pub(crate) fn panel(start: *const f32) -> Self {
+        Self {
+            start,
+            stride: PANEL_ROWS,
+        }
+    }
+}
+
 /// Adds the product of two panels of `cells` cells of pixels to `target`.
 ///
 /// # Safety
 ///
-/// `cells * PANEL_ROWS` cells must be readable at `a`, `cells * tile_width` at `b`. The rows and columns of
+/// `cells` cells of the target's rows must be readable in `a`, `cells * tile_width` at `b`. The rows and columns of
 /// `target` must be writable by this call only.
 #[inline(always)]
 pub(crate) unsafe fn accumulate<S: Simd, F: Factors>(
     simd: S,
-    a: *const f32,
+    a: Left,
     b: *const f32,
     cells: usize,
     target: Target,
 ) {
     for first in (0..target.rows).step_by(TILE_ROWS) {
-        let a = a.wrapping_add(first);
+        let a = Left {
+            start: a.start.wrapping_add(first),
+            ..a
+        };
         let part = Target {
             start: target.start.wrapping_add(first * target.row_stride),
             rows: TILE_ROWS.min(target.rows - first),
@@ -54,7 +76,7 @@ pub(crate) unsafe fn accumulate<S: Simd, F: Factors>(
 #[inline(always)]
 unsafe fn tile<S: Simd, F: Factors, const ROWS: usize, const VECTORS: usize>(
     simd: S,
-    mut a: *const f32,
+    mut a: Left,
     mut b: *const f32,
     cells: usize,
     target: Target,
@@ -68,12 +90,12 @@ unsafe fn tile<S: Simd, F: Factors, const ROWS: usize, const VECTORS: usize>(
                 row[v] = simd.load(b.add(v * S::LANES));
             }
             for r in 0..ROWS {
-                let value = simd.splat(*a.add(r));
+                let value = simd.splat(*a.start.add(r));
                 for v in 0..VECTORS {
                     sums[r][v] = F::mul_add(simd, value, row[v], sums[r][v]);
                 }
             }
-            a = a.wrapping_add(PANEL_ROWS);
+            a.start = a.start.wrapping_add(a.stride);
             b = b.wrapping_add(tile_width::<S>());
         }
     }

@@ -70,6 +70,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn neg_mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// `value` in lanes where `gate` is above 0 or NaN, 0 in the others.
     fn gate(self, gate: Self::Vector, value: Self::Vector) -> Self::Vector;
+    /// The smaller of both; a NaN of `value` stays.
+    fn at_most(self, value: Self::Vector, limit: Self::Vector) -> Self::Vector;
     /// `value * 2^exponent`, for integer exponents from -126 to 127.
     fn scale_by_power_of_two(self, value: Self::Vector, exponent: Self::Vector) -> Self::Vector;
 

@@ -93,6 +93,12 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn at_most(self, value: float32x4_t, limit: float32x4_t) -> float32x4_t {
+        // SAFETY: see the module. Of NaN and another value, `min` gives NaN.
+        unsafe { vminq_f32(value, limit) }
+    }
+
+    #[inline(always)]
     fn scale_by_power_of_two(self, value: float32x4_t, exponent: float32x4_t) -> float32x4_t {
         // SAFETY: see the module.
         unsafe {

@@ -82,6 +82,17 @@ impl<const N: usize> Simd for Portable<N> {
     }
 
     #[inline(always)]
+    fn at_most(self, value: [f32; N], limit: [f32; N]) -> [f32; N] {
+        Self::zip(
+            value,
+            limit,
+            |value, limit| {
+                if value > limit { limit } else { value }
+            },
+        )
+    }
+
+    #[inline(always)]
     fn scale_by_power_of_two(self, value: [f32; N], exponent: [f32; N]) -> [f32; N] {
         Self::zip(value, exponent, |value, exponent| {
             value * f32::from_bits(((exponent as i32 + 127) << 23) as u32)

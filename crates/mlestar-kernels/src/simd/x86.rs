@@ -119,6 +119,12 @@ impl<const ALSO: u8> Simd for Avx2<ALSO> {
     }
 
     #[inline(always)]
+    fn at_most(self, value: __m256, limit: __m256) -> __m256 {
+        // SAFETY: see the module. Of NaN and another value, `min` gives the second one.
+        unsafe { _mm256_min_ps(limit, value) }
+    }
+
+    #[inline(always)]
     fn scale_by_power_of_two(self, value: __m256, exponent: __m256) -> __m256 {
         // SAFETY: see the module.
         unsafe {
@@ -134,6 +140,25 @@ impl<const ALSO: u8> Simd for Avx2<ALSO> {
         unsafe {
             let halves = _mm256_cvtepu16_epi32(_mm_loadu_si128(source.cast()));
             _mm256_castsi256_ps(_mm256_slli_epi32::<16>(halves))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_rounded(self, target: *mut u16, vector: __m256) {
+        // SAFETY: see the module; the caller vouches for 8 writable values.
+        unsafe {
+            let bits = _mm256_castps_si256(vector);
+            let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+            let half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+            let rounded = _mm256_castsi256_ps(_mm256_add_epi32(bits, half));
+            // Cutting off the lower half could turn a NaN into an infinity.
+            let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x40_0000));
+            let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(vector, vector);
+            let rounded = _mm256_blendv_ps(rounded, _mm256_castsi256_ps(quiet), nan);
+            let halves = _mm256_srli_epi32::<16>(_mm256_castps_si256(rounded));
+            let low = _mm256_castsi256_si128(halves);
+            let packed = _mm_packus_epi32(low, _mm256_extracti128_si256::<1>(halves));
+            _mm_storeu_si128(target.cast(), packed);
         }
     }
 
@@ -321,6 +346,12 @@ impl<const ALSO: u8> Simd for Avx512<ALSO> {
     }
 
     #[inline(always)]
+    fn at_most(self, value: __m512, limit: __m512) -> __m512 {
+        // SAFETY: see the module. Of NaN and another value, `min` gives the second one.
+        unsafe { _mm512_min_ps(limit, value) }
+    }
+
+    #[inline(always)]
     fn scale_by_power_of_two(self, value: __m512, exponent: __m512) -> __m512 {
         // SAFETY: see the module.
         unsafe { _mm512_scalef_ps(value, exponent) }
@@ -345,7 +376,16 @@ impl<const ALSO: u8> Simd for Avx512<ALSO> {
         // SAFETY: see the module; the caller vouches for 16 writable values.
         unsafe {
             if ALSO != BFLOAT16 {
-                return bfloat16::store_rounded(self, target, vector);
+                let bits = _mm512_castps_si512(vector);
+                let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+                let half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+                let rounded = _mm512_add_epi32(bits, half);
+                let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(vector, vector);
+                // Cutting off the lower half could turn a NaN into an infinity.
+                let quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x40_0000));
+                let rounded = _mm512_mask_mov_epi32(rounded, nan, quiet);
+                let halves = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded));
+                return _mm256_storeu_si256(target.cast(), halves);
             }
             let rounded = transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(vector));
             _mm256_storeu_si256(target.cast(), rounded);

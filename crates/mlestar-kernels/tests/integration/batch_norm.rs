@@ -105,6 +105,9 @@ fn activated(activation: Option<Activation>, x: f64) -> (f64, f64) {
         None => (x, 1.0),
         Some(Activation::Relu) if x > 0.0 => (x, 1.0),
         Some(Activation::Relu) => (0.0, 0.0),
+        Some(Activation::Relu6) if x >= 6.0 => (6.0, 0.0),
+        Some(Activation::Relu6) if x > 0.0 => (x, 1.0),
+        Some(Activation::Relu6) => (0.0, 0.0),
         Some(Activation::Silu) => {
             let s = 1.0 / (1.0 + (-x).exp());
             (x * s, s + x * s * (1.0 - s))
@@ -206,7 +209,9 @@ proptest! {
     fn batch_norm_agrees_with_the_definition(
         seed in any::<u64>(), pixels in 2_usize..300, channels in 1_usize..80,
         with_residual in any::<bool>(),
-        activation in prop::option::of(prop::sample::select(vec![Activation::Relu, Activation::Silu])),
+        activation in prop::option::of(prop::sample::select(vec![
+            Activation::Relu, Activation::Relu6, Activation::Silu,
+        ])),
     ) {
         check(&case(seed, pixels, channels, 0.0, with_residual, activation), 1.0);
     }
@@ -244,7 +249,7 @@ fn nothing_has_no_statistics() {
 
 #[test]
 fn nan_stays_in_its_channel_and_passes_the_activation() {
-    for activation in [Activation::Relu, Activation::Silu] {
+    for activation in [Activation::Relu, Activation::Relu6, Activation::Silu] {
         let mut case = case(1, 50, 20, 0.0, false, Some(activation));
         case.input[3] = f32::NAN;
         let statistics = channel_statistics(&case.input, 20).unwrap();

@@ -8,7 +8,7 @@ use burn::tensor::{
 };
 use mlestar_kernels::{
     Activation, Algorithm, Conv2dShape, Epilogue, Level, Precision,
-    backend::{self as kernels, Conv2dOptions, Windows},
+    backend::{self as kernels, Conv2dOptions, DepthwiseOptions, Windows},
     conv2d_input_gradient_with, conv2d_weight_gradient_with, conv2d_with,
 };
 use proptest::prelude::*;
@@ -38,6 +38,7 @@ fn activated(activation: Option<Activation>, x: Tensor<4>) -> Tensor<4> {
     match activation {
         None => x,
         Some(Activation::Relu) => relu(x),
+        Some(Activation::Relu6) => relu(x).clamp_max(6.0),
         Some(Activation::Silu) => silu(x),
     }
 }
@@ -49,6 +50,43 @@ fn last(x: Tensor<4>) -> Tensor<4> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn depthwise_convolutions_and_their_gradients_are_burns(
+        seed in any::<u64>(), n in 1_usize..=5, size in [3_usize..=11, 3_usize..=11],
+        channels in 1_usize..=33, kernel in prop::sample::select(vec![1_usize, 3, 5]),
+        stride in 1_usize..=2,
+    ) {
+        let device = Device::flex().autodiff();
+        let x = tensor(seed, "x", [n, channels, size[0], size[1]], &device).require_grad();
+        let weight = tensor(seed, "w", [channels, 1, kernel, kernel], &device).require_grad();
+        let padding = [kernel / 2; 2];
+        let options = ConvOptions::new([stride; 2], padding, [1, 1], channels);
+        let expected = burn_conv2d(x.clone(), weight.clone(), None, options);
+        let errors = tensor(seed, "e", expected.dims(), &device);
+        let gradients = (expected.clone() * errors.clone()).sum().backward();
+
+        let options = DepthwiseOptions { stride: [stride; 2], padding: padding.into() };
+        let found = kernels::depthwise_conv2d(last(x.clone()), weight.clone(), options)
+            .permute([0, 3, 1, 2]);
+        let ours = (found.clone() * errors).sum().backward();
+
+        close(found, expected, 1e-4, "output");
+        close(x.grad(&ours).unwrap(), x.grad(&gradients).unwrap(), 1e-4, "input");
+        close(weight.grad(&ours).unwrap(), weight.grad(&gradients).unwrap(), 1e-3, "weight");
+
+        let [x, weight] = [x, weight].map(Tensor::inner);
+        let bias = tensor(seed, "b", [channels], &Device::flex());
+        let padding = [kernel / 2; 2];
+        let burn = ConvOptions::new([stride; 2], padding, [1, 1], channels);
+        let plain = burn_conv2d(x.clone(), weight.clone(), Some(bias.clone()), burn);
+        let residual = tensor(seed, "r", plain.dims(), &Device::flex());
+        let relu6 = Some(Activation::Relu6);
+        let added = Some(last(residual.clone()));
+        let fused = kernels::depthwise_conv2d_fused(last(x), weight, bias, added, relu6, options);
+        let expected = activated(relu6, plain + residual);
+        close(fused.permute([0, 3, 1, 2]), expected, 1e-4, "fused output");
+    }
 
     #[test]
     fn convolutions_and_their_gradients_are_burns(
@@ -67,7 +105,7 @@ proptest! {
         let errors = tensor(seed, "e", expected.dims(), &device);
         let gradients = (expected.clone() * errors.clone()).sum().backward();
 
-        let options = Conv2dOptions { stride: [stride; 2], padding, dilation: [1, 1], precision: Precision::F32 };
+        let options = Conv2dOptions { stride: [stride; 2], padding: padding.into(), dilation: [1, 1], precision: Precision::F32 };
         let found = kernels::conv2d(last(x.clone()), weight.clone(), options)
             .permute([0, 3, 1, 2]);
         let ours = (found.clone() * errors).sum().backward();
@@ -91,7 +129,7 @@ proptest! {
         let expected = max_pool2d(x.clone(), options.with_padding([padding; 2]));
         let errors = tensor(seed, "e", expected.dims(), &device);
         let gradients = (expected.clone() * errors.clone()).sum().backward();
-        let windows = Windows { side: window, stride, padding };
+        let windows = Windows { side: window, stride, padding: [padding; 2].into() };
         let found = kernels::max_pool(last(x.clone()), windows).permute([0, 3, 1, 2]);
         let ours = (found.clone() * errors).sum().backward();
         close(found, expected, 1e-9, "output");
@@ -103,7 +141,9 @@ proptest! {
     fn batch_norm_with_residual_and_activation_is_burns(
         seed in any::<u64>(), n in 2_usize..=5, size in [1_usize..=7, 2_usize..=7],
         channels in 1_usize..=33, with_residual in any::<bool>(),
-        activation in prop::option::of(prop::sample::select(vec![Activation::Relu, Activation::Silu])),
+        activation in prop::option::of(prop::sample::select(vec![
+            Activation::Relu, Activation::Relu6, Activation::Silu,
+        ])),
     ) {
         let device = Device::flex().autodiff();
         let shape = [n, channels, size[0], size[1]];
@@ -170,11 +210,12 @@ fn the_fused_convolution_is_burns_operations_one_after_the_other() {
         let summed = plain + residual.clone();
         let options = Conv2dOptions {
             stride: [stride; 2],
-            padding: [1, 1],
+            padding: [1, 1].into(),
             dilation: [1, 1],
             precision: Precision::F32,
         };
-        for activation in [None, Some(Activation::Relu), Some(Activation::Silu)] {
+        let all = [Activation::Relu, Activation::Relu6, Activation::Silu];
+        for activation in [None].into_iter().chain(all.map(Some)) {
             let found = kernels::conv2d_fused(
                 last(x.clone()),
                 weight.clone(),
@@ -216,7 +257,7 @@ fn the_precision_is_that_of_output_and_gradients() {
     ] {
         let options = Conv2dOptions {
             stride: [1, 1],
-            padding: [1, 1],
+            padding: [1, 1].into(),
             dilation: [1, 1],
             precision,
         };
@@ -254,7 +295,7 @@ fn inputs_without_gradient_get_none() {
     let weight = tensor(1, "w", [4, 3, 3, 3], &device).require_grad();
     let options = Conv2dOptions {
         stride: [1, 1],
-        padding: [1, 1],
+        padding: [1, 1].into(),
         dilation: [1, 1],
         precision: Precision::F32,
     };
@@ -271,7 +312,7 @@ fn tensors_that_do_not_fit_are_an_error_of_the_program() {
     let device = Device::flex();
     let options = Conv2dOptions {
         stride: [1, 1],
-        padding: [1, 1],
+        padding: [1, 1].into(),
         dilation: [1, 1],
         precision: Precision::F32,
     };

@@ -1,8 +1,8 @@
 //! Convolutions of bytes compared with their definition in 64-bit integers, and the forms of values.
 
 use mlestar_kernels::{
-    Activation, Algorithm, ByteScale, Conv2dShape, Epilogue, Level, PackedConv2d, QuantizedWeights,
-    Values, ValuesMut, convert,
+    Activation, Algorithm, ByteScale, Conv2dShape, Epilogue, Level, PackedConv2d, Padding,
+    QuantizedWeights, Values, ValuesMut, convert,
 };
 use mlestar_random::Stream;
 use proptest::prelude::*;
@@ -98,9 +98,9 @@ impl Layer {
             for tap in 0..shape.kernel[0] * shape.kernel[1] {
                 let [tap_y, tap_x] = [tap / shape.kernel[1], tap % shape.kernel[1]];
                 let y = (y * shape.stride[0] + tap_y * shape.dilation[0])
-                    .wrapping_sub(shape.padding[0]);
+                    .wrapping_sub(shape.padding.start[0]);
                 let x = (x * shape.stride[1] + tap_x * shape.dilation[1])
-                    .wrapping_sub(shape.padding[1]);
+                    .wrapping_sub(shape.padding.start[1]);
                 if y >= shape.input[0] || x >= shape.input[1] {
                     continue;
                 }
@@ -172,14 +172,18 @@ prop_compose! {
         channels_out in 1_usize..70,
         kernel in prop::array::uniform2(prop::sample::select(vec![1_usize, 2, 3, 3, 5, 7])),
         stride in prop::array::uniform2(1_usize..4),
-        extra in prop::array::uniform2(0_usize..2),
+        extra in prop::array::uniform4(0_usize..2),
         dilation in prop::array::uniform2(1_usize..3),
     ) -> Conv2dShape {
         // As much padding as the kernel needs, at least.
-        let padding = [0, 1].map(|axis| {
+        let missing = [0, 1].map(|axis| {
             let reach = dilation[axis] * (kernel[axis] - 1) + 1;
-            reach.saturating_sub(input[axis]).div_ceil(2) + extra[axis]
+            reach.saturating_sub(input[axis]).div_ceil(2)
         });
+        let padding = Padding {
+            start: [missing[0] + extra[0], missing[1] + extra[1]],
+            end: [missing[0] + extra[2], missing[1] + extra[3]],
+        };
         Conv2dShape { n, input, channels_in, channels_out, kernel, stride, padding, dilation }
     }
 }

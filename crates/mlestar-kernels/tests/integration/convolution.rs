@@ -1,5 +1,5 @@
 use mlestar_kernels::{
-    Activation, Algorithm, Conv2dShape, Epilogue, Level, PackedConv2d, Values,
+    Activation, Algorithm, Conv2dShape, Epilogue, Level, PackedConv2d, Padding, Values,
     conv2d_input_gradient_with, conv2d_weight_gradient_with, conv2d_with,
 };
 use proptest::prelude::*;
@@ -73,6 +73,14 @@ fn check(shape: &Conv2dShape, seed: u64) {
     }
 }
 
+/// Up to `most` pixels on each of the four sides.
+fn padding(most: usize) -> impl Strategy<Value = Padding> {
+    prop::array::uniform4(0..=most).prop_map(|[top, left, bottom, right]| Padding {
+        start: [top, left],
+        end: [bottom, right],
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -84,7 +92,7 @@ proptest! {
         channels in [1_usize..=40, 1_usize..=64],
         kernel in [1_usize..=4, 1_usize..=4],
         stride in [1_usize..=3, 1_usize..=3],
-        padding in [0_usize..=3, 0_usize..=3],
+        padding in padding(3),
         dilation in [1_usize..=2, 1_usize..=2],
     ) {
         let shape = Conv2dShape {
@@ -101,7 +109,7 @@ proptest! {
         n in 1_usize..=9,
         input in [1_usize..=19, 1_usize..=19],
         channels in [1_usize..=4, 1_usize..=4],
-        padding in [0_usize..=2, 0_usize..=2],
+        padding in padding(2),
     ) {
         let shape = Conv2dShape {
             padding,
@@ -120,7 +128,7 @@ proptest! {
         channels in [1_usize..=3, 1_usize..=3],
         kernel in [1_usize..=3, 1_usize..=3],
         stride in [1_usize..=3, 1_usize..=3],
-        padding in [0_usize..=2, 0_usize..=2],
+        padding in padding(2),
         dilation in [1_usize..=2, 1_usize..=2],
     ) {
         let shape = Conv2dShape {
@@ -139,7 +147,9 @@ proptest! {
             Algorithm::Direct, Algorithm::Winograd, Algorithm::DirectBfloat16,
         ]),
         channels in 1_usize..=3, with in [any::<bool>(), any::<bool>()],
-        activation in prop::option::of(prop::sample::select(vec![Activation::Relu, Activation::Silu])),
+        activation in prop::option::of(prop::sample::select(vec![
+            Activation::Relu, Activation::Relu6, Activation::Silu,
+        ])),
     ) {
         let channels = channels * if algorithm == Algorithm::Direct { 7 } else { 16 };
         let shape = Conv2dShape::square(n, [side, side], [channels; 2], 3, 1, 1);
@@ -158,6 +168,7 @@ proptest! {
             *value = match activation {
                 None => *value,
                 Some(Activation::Relu) => value.max(0.0),
+                Some(Activation::Relu6) => value.clamp(0.0, 6.0),
                 Some(Activation::Silu) => *value / (1.0 + (-*value).exp()),
             };
         }
@@ -175,11 +186,16 @@ proptest! {
     }
 }
 
-/// The layers of the reference network.
+/// The layers of the reference network, and some of networks for photographs.
 #[test]
-fn layers_of_the_reference_network() {
+fn layers_of_networks() {
     for (side, channels, kernel, stride) in [
         (32, [3, 64], 3, 1),
+        (35, [3, 64], 7, 2),
+        (34, [3, 32], 3, 2),
+        (28, [32, 16], 1, 1),
+        (14, [16, 96], 1, 1),
+        (7, [160, 48], 1, 1),
         (16, [64, 64], 3, 1),
         (16, [64, 64], 1, 2),
         (8, [128, 128], 3, 1),

@@ -6,8 +6,10 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mlestar_kernels::{
-    Activation, Precision,
-    backend::{Conv2dOptions, average_pool, batch_norm, conv2d},
+    Activation, Padding, Precision,
+    backend::{
+        Conv2dOptions, DepthwiseOptions, average_pool, batch_norm, conv2d, depthwise_conv2d,
+    },
 };
 use mlestar_random::Stream;
 
@@ -140,7 +142,7 @@ fn of_convolutions() {
         let padding = kernel / 2;
         let options = Conv2dOptions {
             stride: [stride; 2],
-            padding: [padding; 2],
+            padding: [padding; 2].into(),
             dilation: [1; 2],
             precision: Precision::F32,
         };
@@ -156,6 +158,37 @@ fn of_convolutions() {
                 false => (x, weight),
             };
             let y = conv2d(x.clone(), weight.clone(), options);
+            (vec![x, weight], Vec::new(), y)
+        };
+        check(&inputs, &forward, 0.5, 1e-4, false);
+    }
+}
+
+#[test]
+fn of_depthwise_convolutions() {
+    // Batch, height, width, channels, kernel, stride.
+    for [n, height, width, channels, kernel, stride] in [
+        [2, 8, 7, 16, 3, 1],
+        [1, 9, 10, 5, 3, 2],
+        [3, 6, 5, 33, 5, 1],
+        [2, 7, 11, 8, 5, 2],
+    ] {
+        let options = DepthwiseOptions {
+            stride: [stride; 2],
+            padding: Padding::same([height, width], [kernel; 2], [stride; 2]),
+        };
+        let inputs = [
+            Values::random(&[n, height, width, channels], 1),
+            Values::random(&[channels, 1, kernel, kernel], 2),
+        ];
+        let forward = |inputs: &[Values], device: &Device| {
+            let x = inputs[0].tensor::<4>(device);
+            let weight = inputs[1].tensor::<4>(device);
+            let (x, weight) = match device.is_autodiff() {
+                true => (x.require_grad(), weight.require_grad()),
+                false => (x, weight),
+            };
+            let y = depthwise_conv2d(x.clone(), weight.clone(), options);
             (vec![x, weight], Vec::new(), y)
         };
         check(&inputs, &forward, 0.5, 1e-4, false);

@@ -8,6 +8,7 @@ mod batch_norm;
 mod burn;
 mod bytes;
 mod convolution;
+mod depthwise;
 #[cfg(feature = "burn")]
 mod finite_differences;
 mod max_pool;

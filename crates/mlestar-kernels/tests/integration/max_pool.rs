@@ -1,6 +1,6 @@
 //! Max pooling compared with its definition, including the difficult cases.
 
-use mlestar_kernels::{KernelError, MaxPoolShape, max_pool, max_pool_backward};
+use mlestar_kernels::{KernelError, MaxPoolShape, Padding, max_pool, max_pool_backward};
 use proptest::prelude::*;
 
 use crate::reference::random;
@@ -13,8 +13,10 @@ fn by_definition(shape: &MaxPoolShape, n: usize, input: &[f32]) -> (Vec<f32>, Ve
         for (x, channel) in (0..width).flat_map(|x| (0..shape.channels).map(move |c| (x, c))) {
             // Taps outside the input do not count.
             let at = |tap: usize| {
-                let row = (y * shape.stride + tap / shape.window).checked_sub(shape.padding)?;
-                let column = (x * shape.stride + tap % shape.window).checked_sub(shape.padding)?;
+                let row =
+                    (y * shape.stride + tap / shape.window).checked_sub(shape.padding.start[0])?;
+                let column =
+                    (x * shape.stride + tap % shape.window).checked_sub(shape.padding.start[1])?;
                 let is_inside = row < shape.input[0] && column < shape.input[1];
                 let pixel = (picture * shape.input[0] + row) * shape.input[1] + column;
                 is_inside.then_some(pixel * shape.channels + channel)
@@ -65,12 +67,16 @@ proptest! {
     fn values_and_gradients_are_those_of_the_definition(
         seed: u64, n in 1_usize..=4, size in [1_usize..=13, 1_usize..=13],
         channels in 1_usize..=40, window in 1_usize..=4, coarse: bool,
-        stride in prop::option::of(1_usize..=4), pads: bool,
+        stride in prop::option::of(1_usize..=4), start: [bool; 2],
+        end: [bool; 2],
     ) {
         prop_assume!(window <= size[0].min(size[1]));
         let shape = MaxPoolShape {
             stride: stride.unwrap_or(window),
-            padding: if pads { window / 2 } else { 0 },
+            padding: Padding {
+                start: start.map(|pads| if pads { window / 2 } else { 0 }),
+                end: end.map(|pads| if pads { window / 2 } else { 0 }),
+            },
             ..MaxPoolShape::side_by_side(size, channels, window)
         };
         let mut input = random(seed, "input", n * size[0] * size[1] * channels);
@@ -110,7 +116,7 @@ fn what_does_not_fit_is_refused_with_the_sizes() {
     for (stride, padding) in [(0, 0), (2, 2)] {
         let shape = MaxPoolShape {
             stride,
-            padding,
+            padding: [padding; 2].into(),
             ..shape(2)
         };
         let error = max_pool(&shape, &[0.0; 24], &mut [0.0; 6], None).unwrap_err();

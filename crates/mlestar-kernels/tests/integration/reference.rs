@@ -17,7 +17,7 @@ fn pairs(shape: &Conv2dShape, mut visit: impl FnMut(usize, Option<usize>, usize)
             for tap in 0..shape.kernel[0] * shape.kernel[1] {
                 let at = |axis: usize, place: usize, tap: usize| {
                     (place * shape.stride[axis] + tap * shape.dilation[axis])
-                        .checked_sub(shape.padding[axis])
+                        .checked_sub(shape.padding.start[axis])
                         .filter(|&at| at < shape.input[axis])
                 };
                 let from_y = at(0, y, tap / shape.kernel[1]);

@@ -1,11 +1,13 @@
 //! The architectures. Each has its own file, which turns a config into blocks.
 
+mod efficientnet_lite;
 mod plain_cnn;
 mod pooled_residual_cnn;
 mod residual_cnn;
+mod resnet;
 
 use crate::description::{BlockDescription, Description, Shortcut, UnitDescription};
-use crate::{Activation, Architecture, ModelConfig};
+use crate::{Activation, Architecture, ModelConfig, ModelError, StageConfig};
 
 /// The properties of an architecture.
 struct Family {
@@ -15,16 +17,45 @@ struct Family {
     reduced_by: &'static str,
     /// Whether it has residual branches that can be skipped.
     has_shortcuts: bool,
-    /// The blocks of a config whose values are within their ranges.
-    blocks: fn(&ModelConfig) -> Vec<BlockDescription>,
+    /// The blocks of a config whose values are within their ranges, for images of this height and width.
+    blocks: fn(&ModelConfig, [usize; 2]) -> Vec<BlockDescription>,
+    /// What a published architecture fixes.
+    published: Option<Published>,
+}
+
+/// The values of a published architecture that no config can change, and its dropout.
+pub(crate) struct Published {
+    pub activation: Activation,
+    pub stem_channels: usize,
+    /// Channels, blocks and stride of each stage.
+    stages: &'static [[usize; 3]],
+    /// The probability that the authors trained with, which a config may change.
+    pub dropout: f64,
+}
+
+impl Published {
+    pub(crate) fn stages(&self) -> Vec<StageConfig> {
+        let stage = |&[channels, blocks, stride]: &[usize; 3]| StageConfig {
+            channels,
+            blocks,
+            stride,
+        };
+        self.stages.iter().map(stage).collect()
+    }
 }
 
 impl Architecture {
+    /// The published networks, whose layers a config cannot change.
+    pub const PUBLISHED: [Self; 3] = [Self::Resnet18, Self::Resnet50, Self::EfficientnetLite0];
+
     fn family(self) -> &'static Family {
         match self {
             Self::ResidualCnn => &residual_cnn::FAMILY,
             Self::PlainCnn => &plain_cnn::FAMILY,
             Self::PooledResidualCnn => &pooled_residual_cnn::FAMILY,
+            Self::Resnet18 => &resnet::RESNET_18,
+            Self::Resnet50 => &resnet::RESNET_50,
+            Self::EfficientnetLite0 => &efficientnet_lite::LITE0,
         }
     }
 
@@ -43,12 +74,45 @@ impl Architecture {
     pub(crate) fn has_shortcuts(self) -> bool {
         self.family().has_shortcuts
     }
+
+    pub(crate) fn published(self) -> Option<&'static Published> {
+        self.family().published.as_ref()
+    }
+
+    /// Whether it is a published network, whose layers a config cannot change.
+    #[must_use]
+    pub fn is_published(self) -> bool {
+        self.published().is_some()
+    }
 }
 
 impl ModelConfig {
-    /// The blocks of the network; every value must be within its range.
-    pub(crate) fn blocks(&self) -> Vec<BlockDescription> {
-        (self.architecture.family().blocks)(self)
+    /// The blocks of the network for images of this height and width; every value must be within its range.
+    pub(crate) fn blocks(&self, image: [usize; 2]) -> Vec<BlockDescription> {
+        (self.architecture.family().blocks)(self, image)
+    }
+
+    /// Checks that the layers of a published architecture are the published ones.
+    pub(crate) fn check_published(&self) -> Result<(), ModelError> {
+        let Some(published) = self.architecture.published() else {
+            return Ok(());
+        };
+        for (key, is_same) in [
+            ("activation", self.activation == published.activation),
+            (
+                "stem_channels",
+                self.stem_channels == published.stem_channels,
+            ),
+            ("stages", self.stages == published.stages()),
+        ] {
+            if !is_same {
+                return Err(ModelError::KeyDoesNotApply {
+                    key,
+                    architecture: self.architecture.name(),
+                });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -62,12 +126,22 @@ fn stem_and_stages(
         activation: Some(config.activation),
         ..UnitDescription::new("stem", None, channels, 3)
     };
-    let mut blocks = vec![BlockDescription {
+    let stem = BlockDescription {
         name: "stem".to_owned(),
         stage: None,
         branch: vec![stem],
         shortcut: Shortcut::None,
-    }];
+    };
+    stages_after(stem, config, block)
+}
+
+/// A stem, then the blocks of all stages.
+fn stages_after(
+    stem: BlockDescription,
+    config: &ModelConfig,
+    block: fn(&Place) -> BlockDescription,
+) -> Vec<BlockDescription> {
+    let mut blocks = vec![stem];
     let mut channels_in = config.stem_channels;
     for (stage, settings) in config.stages.iter().enumerate() {
         for index in 0..settings.blocks {

@@ -8,7 +8,8 @@ pub(super) const FAMILY: Family = Family {
     name: "plain CNN",
     reduced_by: "max pool",
     has_shortcuts: false,
-    blocks: |config| stem_and_stages(config, block),
+    blocks: |config, _| stem_and_stages(config, block),
+    published: None,
 };
 
 pub(super) fn block(place: &Place) -> BlockDescription {

@@ -8,7 +8,8 @@ pub(super) const FAMILY: Family = Family {
     name: "residual CNN with max pools",
     reduced_by: "max pool",
     has_shortcuts: true,
-    blocks: |config| stem_and_stages(config, block),
+    blocks: |config, _| stem_and_stages(config, block),
+    published: None,
 };
 
 fn block(place: &Place) -> BlockDescription {

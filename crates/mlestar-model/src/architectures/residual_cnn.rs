@@ -8,10 +8,11 @@ pub(super) const FAMILY: Family = Family {
     name: "residual CNN",
     reduced_by: "stride",
     has_shortcuts: true,
-    blocks: |config| stem_and_stages(config, block),
+    blocks: |config, _| stem_and_stages(config, block),
+    published: None,
 };
 
-fn block(place: &Place) -> BlockDescription {
+pub(super) fn block(place: &Place) -> BlockDescription {
     let first = UnitDescription {
         stride: place.stride,
         ..place.unit(1, place.channels_in)

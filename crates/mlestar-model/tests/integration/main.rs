@@ -6,12 +6,21 @@
 mod evaluation;
 mod initialisation;
 mod naive;
+mod pretrained;
+mod published;
 mod saved_state;
 mod summary;
 mod training_mode;
 
+#[allow(dead_code)] // Other tests use all of them.
+#[path = "../shared/bottlenecks.rs"]
+mod bottlenecks;
+
 use burn::tensor::{Device, Tensor, TensorData};
-use mlestar_model::{Architecture, ModelConfig, ModelSpec, NamedTensor, Network, StageConfig};
+use mlestar_model::{
+    Activation, Architecture, BlockDescription, Description, MaxPool, ModelConfig, ModelSpec,
+    NamedTensor, Network, Padding, PoolPosition, Shortcut, StageConfig, UnitDescription, Views,
+};
 use mlestar_random::Stream;
 
 /// Two stages: one block that keeps its shape (no shortcut convolution), one that changes it.

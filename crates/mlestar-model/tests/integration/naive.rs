@@ -121,6 +121,7 @@ impl Network {
         for value in &mut x.values {
             *value = match self.activation {
                 Activation::Relu => value.max(0.0),
+                Activation::Relu6 => value.clamp(0.0, 6.0),
                 Activation::Silu => *value / (1.0 + (-*value).exp()),
             };
         }

@@ -106,7 +106,7 @@ fn check_shapes(spec: &ModelSpec, model: &ImageClassifier, summary: &ModelSummar
         let weight = state.iter().find(|t| t.name == format!("{name}.weight"));
         let weight = weight.unwrap();
         let data = TensorData::new(weight.values.clone(), weight.shape.clone());
-        let options = ConvOptions::new([unit.stride; 2], [unit.padding; 2], [1; 2], unit.groups);
+        let options = ConvOptions::new([unit.stride; 2], unit.padding.start, [1; 2], unit.groups);
         let y = conv2d(x, Tensor::from_data(data, &device), None, options);
         assert_eq!(find(summary, &name).output_shape, y.dims()[1..], "{name}");
         let Some(pool) = unit.pool else {

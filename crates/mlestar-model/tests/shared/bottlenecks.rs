@@ -1,8 +1,8 @@
-//! Two architectures without a config, described only here. Tests use them from training to export.
+//! Three architectures without a config, described only here. Tests use them from training to export.
 
 use super::{
-    Activation, BlockDescription, Description, MaxPool, PoolPosition, Shortcut, UnitDescription,
-    Views,
+    Activation, BlockDescription, Description, MaxPool, Padding, PoolPosition, Shortcut,
+    UnitDescription, Views,
 };
 
 /// A residual network of bottlenecks (1x1, 3x3, 1x1) whose stem is a 7x7 convolution of stride 2 and a max
@@ -105,6 +105,66 @@ pub fn inverted_bottlenecks(activation: Activation, side: usize) -> Description 
         ],
         side,
     )
+}
+
+/// Like EfficientNet-Lite0, with few channels: padding that depends on the size of the images and is wider at the end,
+/// an epsilon of its own, a first block that does not widen its input, and a convolution after the last block.
+pub fn padded_bottlenecks(activation: Activation, side: usize) -> Description {
+    let unit = |name: &str, number, channels, kernel, stride| UnitDescription {
+        stride,
+        epsilon: 1e-3,
+        activation: Some(activation),
+        ..UnitDescription::new(name, number, channels, kernel)
+    };
+    let block = |name: &str, [channels_in, wide, channels_out]: [usize; 3], kernel, stride| {
+        let mut branch = Vec::new();
+        if wide > channels_in {
+            branch.push(unit(name, Some(1), [channels_in, wide], 1, 1));
+        }
+        let next = branch.len() + 1;
+        branch.push(UnitDescription {
+            groups: wide,
+            ..unit(name, Some(next), [wide; 2], kernel, stride)
+        });
+        branch.push(UnitDescription {
+            activation: None,
+            ..unit(name, Some(next + 1), [wide, channels_out], 1, 1)
+        });
+        BlockDescription {
+            name: name.to_owned(),
+            stage: Some(0),
+            branch,
+            shortcut: match stride == 1 && channels_in == channels_out {
+                true => Shortcut::Identity,
+                false => Shortcut::None,
+            },
+        }
+    };
+    let mut description = network(
+        unit("stem", None, [3, 8], 3, 2),
+        vec![
+            block("stages.0.0", [8, 8, 6], 3, 1),
+            block("stages.1.0", [6, 24, 10], 5, 2),
+            block("stages.1.1", [10, 30, 10], 3, 1),
+        ],
+        side,
+    );
+    description.blocks.push(BlockDescription {
+        name: "top".to_owned(),
+        stage: None,
+        branch: vec![unit("top", None, [10, 64], 1, 1)],
+        shortcut: Shortcut::None,
+    });
+    let mut map = description.image_shape();
+    for unit in description
+        .blocks
+        .iter_mut()
+        .flat_map(|block| &mut block.branch)
+    {
+        unit.padding = Padding::same([map[1], map[2]], [unit.kernel; 2], [unit.stride; 2]);
+        map = unit.output(map);
+    }
+    description
 }
 
 fn network(stem: UnitDescription, stages: Vec<BlockDescription>, side: usize) -> Description {

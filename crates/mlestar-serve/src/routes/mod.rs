@@ -8,7 +8,6 @@ mod metadata;
 mod metrics;
 mod model_path;
 mod observe;
-mod openapi;
 mod pages;
 mod query;
 
@@ -21,8 +20,6 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use std::sync::Arc;
-
-pub use openapi::openapi;
 
 /// Paths that need no token: they tell nothing about the model and change nothing.
 const OPEN: [&str; 5] = [
@@ -105,5 +102,44 @@ async fn check_token(State(app): State<Arc<App>>, request: Request, next: Next) 
     match app.token.check(request.headers()) {
         Err(refusal) if !is_open => refusal.into_response(),
         _ => next.run(request).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Output;
+    use mlestar_export::package::openapi;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn it_describes_exactly_the_served_routes() {
+        let description = openapi();
+        let mut described = BTreeSet::new();
+        for (path, methods) in description["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                described.insert((method.clone(), path.clone()));
+            }
+        }
+        let served: BTreeSet<_> = served()
+            .into_iter()
+            .map(|(method, path)| (method.to_owned(), path.to_owned()))
+            .collect();
+        assert_eq!(described, served);
+    }
+
+    #[test]
+    fn the_description_names_exactly_the_outputs() {
+        let description = openapi();
+        let outputs =
+            "/components/schemas/InferRequest/properties/outputs/items/properties/name/enum";
+        let named: Vec<&str> = description
+            .pointer(outputs)
+            .and_then(|names| names.as_array())
+            .into_iter()
+            .flatten()
+            .filter_map(|name| name.as_str())
+            .collect();
+        assert_eq!(named, Output::ALL.map(Output::name));
     }
 }

@@ -1,11 +1,11 @@
 //! The pages, and the description that one of them shows. They load nothing from elsewhere.
 
-use super::openapi::openapi;
 use crate::json::Json;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use mlestar_export::package::openapi;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;

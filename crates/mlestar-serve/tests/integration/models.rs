@@ -1,8 +1,8 @@
 //! Packages to serve.
 
 use mlestar_export::{
-    Confidence, Convolution, FrozenModel, Layer, Linear, Operation, PixelNormalization, Predictor,
-    Preparation, package,
+    Confidence, Convolution, FrozenModel, Layer, Linear, Operation, Padding, PixelNormalization,
+    Predictor, Preparation, package,
 };
 use mlestar_serve::{Server, Settings, Timeouts};
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ pub fn slow_colours() -> FrozenModel {
                 weight: (0..n).map(|at| ((at % 13) as f32 - 6.0) * 0.01).collect(),
                 bias: vec![0.01; CHANNELS],
                 stride: [1, 1],
-                padding: [1, 1],
+                padding: Padding::even([1, 1]),
                 groups: 1,
                 activation: None,
                 add_from: None,

@@ -2,7 +2,8 @@
 
 use crate::client::{get, request};
 use crate::models::{quick_settings, serve};
-use mlestar_serve::{openapi, served as routes};
+use mlestar_export::package::openapi;
+use mlestar_serve::served as routes;
 
 #[test]
 fn pages_run_only_their_own_script() {

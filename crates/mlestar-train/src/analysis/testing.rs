@@ -73,6 +73,7 @@ impl Simulation {
                 loader_wait_seconds: 0.0,
                 validation_seconds: 3.0,
                 gradient_norm_mean: (0.3 + loss) * noise.factor(0.05),
+                head: None,
             });
         }
         if self.steps_per_epoch == 0 {

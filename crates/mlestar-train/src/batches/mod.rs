@@ -73,7 +73,9 @@ impl BatchSource {
         device: &Device,
     ) -> Result<Self, TrainError> {
         let bytes = ResidentPictures::bytes(loader.set());
-        let resident = match is_resident(memory, kernels::available(device), bytes) {
+        let may_be_resident =
+            !loader.needs_host() && is_resident(memory, kernels::available(device), bytes);
+        let resident = match may_be_resident {
             true => uploaded(memory, || {
                 ResidentPictures::new(loader.set(), loader.normalization(), device)
             })?,

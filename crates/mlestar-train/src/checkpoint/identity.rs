@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use mlestar_artifact::ContentHash;
 use mlestar_data::{ImageSet, augment::AugmentationConfig, normalization::Normalization};
 use mlestar_model::{ModelSpec, NamedTensor};
@@ -113,8 +115,7 @@ pub(crate) fn hash_of_state(state: &[NamedTensor]) -> ContentHash {
 /// but not where the images come from.
 #[must_use]
 pub fn hash_of_set(set: &ImageSet) -> ContentHash {
-    let per_picture = ImageSet::CHANNELS * set.height() * set.width();
-    let mut bytes = Vec::with_capacity(set.len() * (per_picture + 4));
+    let mut bytes = Vec::new();
     for class in set.classes().iter() {
         bytes.extend((class.len() as u64).to_le_bytes());
         bytes.extend(class.as_bytes());
@@ -122,9 +123,9 @@ pub fn hash_of_set(set: &ImageSet) -> ContentHash {
     for size in [set.height(), set.width(), set.len()] {
         bytes.extend((size as u64).to_le_bytes());
     }
-    for index in 0..set.len() {
-        bytes.extend(set.label(index).to_le_bytes());
-        bytes.extend(set.pixels(index));
-    }
-    ContentHash::of_bytes(&bytes)
+    let images = (0..set.len()).flat_map(|index| {
+        let label = set.label(index).to_le_bytes().to_vec();
+        [Cow::Owned(label), Cow::Borrowed(set.pixels(index))]
+    });
+    ContentHash::of_pieces(std::iter::once(Cow::Owned(bytes)).chain(images))
 }

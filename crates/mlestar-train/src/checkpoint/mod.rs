@@ -331,12 +331,6 @@ pub fn load_weights(
     Ok(spec.init(0, device).load_state(&state, device)?)
 }
 
-/// The tensors of a `model.safetensors`, or why they cannot be read.
-pub(crate) fn read_weights(file: &Path) -> Result<Vec<NamedTensor>, String> {
-    let bytes = fs::read(file).map_err(|error| format!("it cannot be read ({error})"))?;
-    tensors::from_bytes(&bytes)
-}
-
 /// Reads the record of the checkpoint in `folder`, without its weights.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ mod distillation;
 mod early_stopping;
 mod ema;
 mod extension;
+mod finetune;
 mod mixing;
 mod optimizer;
 mod picture_memory;
@@ -22,6 +23,7 @@ pub use class_weights::ClassWeights;
 pub use distillation::DistillationConfig;
 pub use early_stopping::EarlyStoppingConfig;
 pub use ema::EmaConfig;
+pub use finetune::{FinetuneConfig, Statistics};
 pub use mixing::MixingConfig;
 pub use optimizer::{Decay, OptimizerConfig, OptimizerKind};
 pub use picture_memory::PictureMemory;
@@ -48,7 +50,8 @@ use crate::TrainError;
 /// | `focal_gamma` | none | focal loss: how much less easy images count | 0 < g <= 10; without label smoothing |
 /// | `mixing` | off | mixup and CutMix, see [`MixingConfig`] | |
 /// | `progressive_resizing` | none | smaller images in the first epochs, see [`ProgressiveResizing`] | at most 16 entries |
-/// | `initial_weights` | none | a checkpoint's `model.safetensors` with the initial weights; a head of another shape starts with random weights | a path |
+/// | `initial_weights` | none | the initial weights: a checkpoint's `model.safetensors`, or a file that [`mlestar_model::pretrained`] reads; a head for other classes starts with random weights | a path |
+/// | `finetune` | off | train a pretrained network from the head to the input, see [`FinetuneConfig`] | needs `initial_weights` |
 /// | `picture_memory` | `"auto"` | where the training images are kept and augmented, see [`PictureMemory`] | `"auto"`, `"host"`, `"device"` |
 /// | `precision` | `"f32"` | precision of the factors of convolutions, see [`PrecisionChoice`] | `"f32"`, `"bf16"`, `"auto"` |
 /// | `max_gradient_norm` | none | limit of the global gradient norm | above 0 |
@@ -93,6 +96,8 @@ pub struct TrainingConfig {
     /// A checkpoint's `model.safetensors` with the initial weights and running statistics. The networks may
     /// differ in the head, which then keeps its random weights.
     pub initial_weights: Option<PathBuf>,
+    /// How a pretrained network is trained further; `None` trains all layers alike.
+    pub finetune: Option<FinetuneConfig>,
     /// Where the training images are kept and augmented.
     pub picture_memory: PictureMemory,
     /// The precision of convolutions.
@@ -142,6 +147,7 @@ impl Default for TrainingConfig {
             mixing: MixingConfig::default(),
             progressive_resizing: Vec::new(),
             initial_weights: None,
+            finetune: None,
             picture_memory: PictureMemory::default(),
             precision: PrecisionChoice::default(),
             max_gradient_norm: None,
@@ -295,6 +301,7 @@ impl TrainingConfig {
         in_range("overfit_batches", self.overfit_batches, 0, MAX_EPOCHS)?;
         self.recovery.check()?;
         self.ema.as_ref().map_or(Ok(()), EmaConfig::check)?;
+        self.check_finetuning()?;
         self.distillation
             .as_ref()
             .map_or(Ok(()), DistillationConfig::check)?;
@@ -303,6 +310,34 @@ impl TrainingConfig {
         self.early_stopping
             .as_ref()
             .map_or(Ok(()), EarlyStoppingConfig::check)
+    }
+
+    fn check_finetuning(&self) -> Result<(), TrainError> {
+        let Some(finetune) = &self.finetune else {
+            return Ok(());
+        };
+        finetune.check()?;
+        match self.initial_weights {
+            Some(_) => Ok(()),
+            None => Err(TrainError::out_of_range(
+                "initial_weights",
+                "absent",
+                "the file of the pretrained weights, because finetune is on",
+            )),
+        }
+    }
+
+    /// Whether batch norms keep the statistics of the pretraining.
+    pub(crate) fn freezes_statistics(&self) -> bool {
+        let finetune = self.finetune.as_ref();
+        finetune.is_some_and(|finetune| finetune.statistics == Statistics::Frozen)
+    }
+
+    /// The epochs that take steps: all, or all but the one that fits the head.
+    #[must_use]
+    pub fn epochs_of_steps(&self) -> usize {
+        let of_head = usize::from(self.finetune.is_some());
+        self.epochs.saturating_sub(of_head)
     }
 
     /// Height and width of the training images in `epoch` (from 1), if the full size is `full`.

@@ -1,5 +1,6 @@
 //! The state of a running training and the operations on it.
 
+mod finetuning;
 mod recovery;
 
 use std::{fs, path::PathBuf, sync::Arc, time::Instant};
@@ -65,6 +66,8 @@ pub(super) struct Session<'a, M> {
     remedies: Vec<Remedy>,
     last_saved: Instant,
     is_time_up: bool,
+    /// The first groups of the network that do not learn in the running epoch.
+    frozen_groups: usize,
     began: Instant,
     first_step: Option<FirstStep>,
 }
@@ -102,7 +105,7 @@ impl<'a, M: Network> Session<'a, M> {
             schedule: Schedule::new(
                 &training.schedule,
                 training.optimizer.learning_rate,
-                training.epochs,
+                training.epochs_of_steps().max(1),
                 steps_per_epoch,
             ),
             identity,
@@ -120,6 +123,7 @@ impl<'a, M: Network> Session<'a, M> {
             remedies: begin.remedies,
             last_saved: Instant::now(),
             is_time_up: false,
+            frozen_groups: 0,
             began,
             first_step: None,
         };
@@ -192,6 +196,10 @@ impl<'a, M: Network> Session<'a, M> {
     /// it; `last` then holds what was done.
     pub(super) fn train_epoch(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
         let epoch = self.history.len() + 1;
+        if self.is_head_epoch(epoch) {
+            return self.fit_head(observer);
+        }
+        self.choose_groups(epoch);
         let Some(totals) = self.train_steps(epoch, observer)? else {
             return Ok(false);
         };
@@ -217,6 +225,7 @@ impl<'a, M: Network> Session<'a, M> {
             validation_seconds,
             loader_wait_seconds: position.loader_wait_seconds,
             gradient_norm_mean: totals.mean_gradient_norm(),
+            head: None,
         };
         self.position = EpochPosition::default();
         self.finish_epoch(record, observer)?;
@@ -327,7 +336,8 @@ impl<'a, M: Network> Session<'a, M> {
             });
         }
         let parts = Remedy::accumulation_steps(&self.remedies, setup.training.accumulation_steps);
-        let context = self.machinery.step(setup, parts);
+        let frozen_groups = self.frozen_groups;
+        let context = self.machinery.step(setup, parts, frozen_groups);
         let model = self.model.clone();
         let keep_gradients = is_last && self.logs_histograms();
         let optimizer = &mut self.optimizer;

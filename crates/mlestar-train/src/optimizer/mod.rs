@@ -12,7 +12,7 @@ mod lion;
 mod muon;
 mod sgd;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use burn::{
     module::{Module, ModuleMapper, Param},
@@ -34,6 +34,8 @@ pub struct Optimizer {
     /// Number of steps so far.
     steps: u64,
     moments: BTreeMap<String, Moments>,
+    /// Factors for the rates of parameters, by name; 1 for others.
+    rate_factors: HashMap<String, f64>,
 }
 
 /// Running averages of one parameter's gradient, flat.
@@ -87,6 +89,16 @@ impl Optimizer {
             config,
             steps: 0,
             moments: BTreeMap::new(),
+            rate_factors: HashMap::new(),
+        }
+    }
+
+    /// From now on, the rate of a parameter of this name is the step's rate times this factor.
+    #[must_use]
+    pub fn with_rate_factors(self, rate_factors: HashMap<String, f64>) -> Self {
+        Self {
+            rate_factors,
+            ..self
         }
     }
 
@@ -321,7 +333,9 @@ impl ModuleMapper for Updater<'_> {
             parameter: tensor.without_autodiff().reshape(length),
             gradient: gradient.reshape(length),
         };
-        let (scale, rate) = (self.gradient_scale.clone(), self.learning_rate);
+        let scale = self.gradient_scale.clone();
+        let factor = self.optimizer.rate_factors.get(&name).copied();
+        let rate = self.learning_rate * factor.unwrap_or(1.0);
         let by_kernel = kernels::takes(&change.parameter) && kernels::takes(&change.gradient);
         let updated = if by_kernel {
             self.optimizer

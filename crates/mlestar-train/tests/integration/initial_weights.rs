@@ -167,3 +167,36 @@ fn a_training_that_began_otherwise_is_not_gone_on_with() {
         "{message}"
     );
 }
+
+/// A file of 16 bits, as others publish them.
+#[test]
+fn weights_of_fewer_bits_are_taken() {
+    let mut setup = Setup::new(1);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("published.safetensors");
+    let state = setup.spec.init(7, &Device::flex()).state();
+    // The upper half of a number of 32 bits.
+    let bytes: Vec<Vec<u8>> = state
+        .iter()
+        .map(|tensor| {
+            tensor
+                .values
+                .iter()
+                .flat_map(|v| v.to_le_bytes()[2..].to_vec())
+                .collect()
+        })
+        .collect();
+    let views = state.iter().zip(&bytes).map(|(tensor, bytes)| {
+        let view = TensorView::new(Dtype::BF16, tensor.shape.clone(), bytes).unwrap();
+        (tensor.name.as_str(), view)
+    });
+    fs::write(&file, safetensors::serialize(views, None).unwrap()).unwrap();
+    setup.training.initial_weights = Some(file);
+    for (given, begun) in state.iter().zip(begun(&setup)) {
+        let expected = given
+            .values
+            .iter()
+            .map(|v| f32::from_bits(v.to_bits() & 0xffff_0000));
+        assert_eq!(begun.values, expected.collect::<Vec<_>>(), "{}", given.name);
+    }
+}

@@ -8,6 +8,7 @@ mod checkpoints;
 mod determinism;
 mod distillation;
 mod event_files;
+mod finetuning;
 mod initial_weights;
 mod kill;
 mod learning;

@@ -418,5 +418,5 @@ fn bad_settings_are_refused_before_anything_runs() {
     }
     assert!(!log.exists());
     assert!(toml::from_str::<StudyConfig>("trails = 3").is_err());
-    assert!(toml::from_str::<StudyConfig>("sampler = 'grid'").is_err());
+    assert!(toml::from_str::<StudyConfig>("sampler = 'anneal'").is_err());
 }

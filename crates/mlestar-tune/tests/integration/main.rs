@@ -2,6 +2,8 @@
 
 mod behaviour;
 mod properties;
+mod samplers;
+mod shared;
 
 use std::path::Path;
 
@@ -13,29 +15,15 @@ use mlestar_tune::{
 /// A space with one parameter of each kind.
 pub fn mixed_space() -> SearchSpace {
     SearchSpace::new([
-        (
-            "rate".to_owned(),
-            ParameterSpace::Float {
-                low: 1e-5,
-                high: 1e-1,
-                log: true,
-            },
-        ),
-        (
-            "layers".to_owned(),
-            ParameterSpace::Int {
-                low: 1,
-                high: 8,
-                log: false,
-            },
-        ),
+        ("rate".to_owned(), ParameterSpace::log_float(1e-5, 1e-1)),
+        ("layers".to_owned(), ParameterSpace::int(1, 8)),
         (
             "optimizer".to_owned(),
-            ParameterSpace::Categorical {
-                choices: ["sgd", "adam"]
+            ParameterSpace::categorical(
+                ["sgd", "adam"]
                     .map(|name| ParameterValue::Text(name.to_owned()))
                     .to_vec(),
-            },
+            ),
         ),
     ])
 }

@@ -6,33 +6,35 @@ use proptest::prelude::*;
 use crate::run;
 
 fn parameter() -> impl Strategy<Value = ParameterSpace> {
-    let float =
-        (-100.0..100.0_f64, 1e-6..100.0_f64).prop_map(|(low, width)| ParameterSpace::Float {
-            low,
-            high: low + width,
-            log: false,
-        });
-    let log_float = (1e-9..1.0_f64, 1.1..1e6_f64).prop_map(|(low, factor)| ParameterSpace::Float {
-        low,
-        high: low * factor,
-        log: true,
-    });
-    let int =
-        (1..50_i64, 1..50_i64, any::<bool>()).prop_map(|(low, width, log)| ParameterSpace::Int {
+    let float = (-100.0..100.0_f64, 1e-6..100.0_f64)
+        .prop_map(|(low, width)| ParameterSpace::float(low, low + width));
+    let log_float = (1e-9..1.0_f64, 1.1..1e6_f64)
+        .prop_map(|(low, factor)| ParameterSpace::log_float(low, low * factor));
+    let int = (1..50_i64, 1..50_i64, any::<bool>()).prop_map(|(low, width, log)| match log {
+        true => ParameterSpace::Int {
             low,
             high: low + width,
             log,
-        });
-    let categorical = (1..6_i64).prop_map(|n| ParameterSpace::Categorical {
-        choices: (0..n).map(ParameterValue::Int).collect(),
+            step: None,
+            when: Default::default(),
+        },
+        false => ParameterSpace::int(low, low + width),
     });
+    let categorical =
+        (1..6_i64).prop_map(|n| ParameterSpace::categorical((0..n).map(ParameterValue::Int)));
     prop_oneof![float, log_float, int, categorical]
 }
 
 fn config(trials: usize) -> impl Strategy<Value = StudyConfig> {
     (
         prop::collection::vec(parameter(), 1..4),
-        prop_oneof![Just(Sampler::Tpe), Just(Sampler::Random)],
+        prop_oneof![
+            Just(Sampler::Tpe),
+            Just(Sampler::Random),
+            Just(Sampler::Gp),
+            Just(Sampler::CmaEs),
+            Just(Sampler::Sobol)
+        ],
     )
         .prop_map(move |(parameters, sampler)| StudyConfig {
             trials,
@@ -63,7 +65,7 @@ fn objective(trial: &mut mlestar_tune::Trial<'_>) -> Result<f64, TrialError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn suggestions_lie_in_the_space(config in config(15), seed: u64) {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use mlestar_data::{DataConfig, DataError, SourceKind};
 use mlestar_gates::Criterion;
-use mlestar_tune::{ParameterSpace, ParameterValue, TuneError};
+use mlestar_tune::{ParameterSpace, ParameterValue, Pruner, StudyConfig, TuneError};
 
 use super::document::{Document, nearest_name};
 use super::effects::without_effect;
@@ -88,13 +88,13 @@ struct AssumedPictures {
 impl AssumedPictures {
     fn of(data: &DataConfig) -> Self {
         let [height, width] = match (data.source, data.image_size) {
-            (SourceKind::Folder, Some(size)) => size,
-            (SourceKind::Folder, None) => [64, 64],
+            (SourceKind::Folder | SourceKind::Manifest, Some(size)) => size,
+            (SourceKind::Folder | SourceKind::Manifest, None) => [64, 64],
             _ => [32, 32],
         };
         let n_classes = match data.source {
             SourceKind::Cifar100 => 100,
-            SourceKind::Folder => 2,
+            SourceKind::Folder | SourceKind::Manifest => 2,
             SourceKind::Cifar10 | SourceKind::Synthetic => 10,
         };
         Self {
@@ -247,6 +247,30 @@ fn check_refinement(raw: &RawConfig, document: &Document<'_>) -> Result<(), Conf
         refinement.warmup_epochs,
         "0 to 10000",
     )?;
+    // The rest of the study's settings are checked above and below.
+    let study = StudyConfig {
+        sampler: refinement.sampler,
+        pruner: refinement.pruner,
+        space: refinement.space.clone(),
+        ..StudyConfig::default()
+    };
+    if let Err(TuneError::OutOfRange { key, value, limits }) = study.check() {
+        return Err(ConfigError::OutOfRange {
+            place: document.place_of(&format!(
+                "refinement.{}",
+                key.split('.').next().unwrap_or(key)
+            )),
+            key: format!("refinement.{key}"),
+            value,
+            limits: limits.to_owned(),
+        });
+    }
+    require.that(
+        !matches!(refinement.pruner, Pruner::Halving { .. }),
+        "refinement.pruner",
+        "halving",
+        "median, percentile, patience or none: trials that pause need a study of mlestar_tune::shared",
+    )?;
     let fraction = refinement.train_fraction_per_trial;
     require.that(
         fraction > 0.0 && fraction <= 1.0,
@@ -311,7 +335,7 @@ fn extremes(space: &ParameterSpace) -> Vec<ParameterValue> {
         ParameterSpace::Int { low, high, .. } => {
             vec![ParameterValue::Int(*low), ParameterValue::Int(*high)]
         }
-        ParameterSpace::Categorical { choices } => choices.clone(),
+        ParameterSpace::Categorical { choices, .. } => choices.clone(),
     }
 }
 

@@ -282,6 +282,12 @@ fn toml_value(value: &ParameterValue) -> toml::Value {
         ParameterValue::Int(value) => toml::Value::Integer(*value),
         ParameterValue::Float(value) => toml::Value::Float(*value),
         ParameterValue::Text(value) => toml::Value::String(value.clone()),
+        ParameterValue::List(values) => toml::Value::Array(values.iter().map(toml_value).collect()),
+        ParameterValue::Table(values) => {
+            let values = values.iter();
+            let entries = values.map(|(key, value)| (key.clone(), toml_value(value)));
+            toml::Value::Table(entries.collect())
+        }
     }
 }
 

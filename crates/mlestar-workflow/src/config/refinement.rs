@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// |---|---|---|---|
 /// | `enabled` | true | whether to search; without it the final model is the baseline | true, false |
 /// | `trials` | 20 | trials, the baseline's included | 1 to 100,000 |
-/// | `sampler` | `"tpe"` | how parameters are chosen | `"tpe"`, `"random"` |
+/// | `sampler` | `"tpe"` | how parameters are chosen | `"tpe"`, `"gp"`, `"cma-es"`, `"sobol"`, `"random"`, `"grid"` |
 /// | `pruner` | `"median"` | when a trial is pruned | `"median"`, `"none"` |
 /// | `startup_trials` | 5 | random trials before the estimator is used, and complete ones before anything is pruned | 1 to 100,000 |
 /// | `warmup_epochs` | 2 | epochs of a trial before it may be pruned | 0 to 10,000 |
@@ -72,10 +72,7 @@ impl RefinementConfig {
     /// | `muon` | 0.01 to 0.5 | 0.005 to 0.5 |
     #[must_use]
     pub fn space_for(optimizer: OptimizerKind) -> SearchSpace {
-        let float = |low, high, log| ParameterSpace::Float { low, high, log };
-        let batch_sizes = ParameterSpace::Categorical {
-            choices: [64, 128, 256].map(ParameterValue::Int).to_vec(),
-        };
+        let batch_sizes = ParameterSpace::categorical([64, 128, 256].map(ParameterValue::Int));
         // Adam and SGD add the decay to the gradient; the others shrink the parameter by it times the rate.
         let (rate, decay) = match optimizer {
             OptimizerKind::AdamW => ([1e-4, 1e-2], [1e-3, 0.1]),
@@ -84,13 +81,13 @@ impl RefinementConfig {
             OptimizerKind::Muon => ([0.01, 0.5], [0.005, 0.5]),
             _ => ([1e-4, 1e-2], [1e-5, 1e-3]),
         };
-        let logarithmic = |[low, high]: [f64; 2]| float(low, high, true);
+        let logarithmic = |[low, high]: [f64; 2]| ParameterSpace::log_float(low, high);
         SearchSpace::new(
             [
                 ("training.optimizer.learning_rate", logarithmic(rate)),
                 ("training.optimizer.weight_decay", logarithmic(decay)),
                 ("training.batch_size", batch_sizes),
-                ("model.dropout", float(0.3, 0.7, false)),
+                ("model.dropout", ParameterSpace::float(0.3, 0.7)),
             ]
             .map(|(key, space)| (key.to_owned(), space)),
         )
@@ -105,7 +102,7 @@ impl RefinementConfig {
             startup_trials: self.startup_trials,
             warmup_steps: self.warmup_epochs.saturating_add(1),
             space: self.space.clone(),
-            objective: String::new(),
+            ..StudyConfig::default()
         }
     }
 }

@@ -47,8 +47,8 @@ fn wrong_types_name_what_was_expected() {
     insta::assert_snapshot!(error("training = 3"), @"project.toml, line 1: `training`: invalid type: integer `3`, expected a table");
     insta::assert_snapshot!(error("seed = -1"), @"project.toml, line 1: `seed`: invalid value: integer `-1`, expected a whole number, at least 0");
     insta::assert_snapshot!(error("[training.optimizer]\nkind = 'adm'"), @r#"project.toml, line 2: `training.optimizer.kind`: "adm" is not valid; did you mean `adam`?"#);
-    insta::assert_snapshot!(error("[refinement]\nsampler = 'grid'"), @r#"project.toml, line 2: `refinement.sampler`: "grid" is not valid; valid here: tpe, random"#);
-    insta::assert_snapshot!(error("[data]\nsource = 'mnist'"), @r#"project.toml, line 2: `data.source`: "mnist" is not valid; valid here: synthetic, cifar10, cifar100, folder"#);
+    insta::assert_snapshot!(error("[refinement]\nsampler = 'gird'"), @r#"project.toml, line 2: `refinement.sampler`: "gird" is not valid; did you mean `grid`?"#);
+    insta::assert_snapshot!(error("[data]\nsource = 'imagenet'"), @r#"project.toml, line 2: `data.source`: "imagenet" is not valid; valid here: synthetic, cifar10, cifar100, folder, manifest"#);
     insta::assert_snapshot!(error("[gates.evaluation]\non_failure = 'contineu'"), @r#"project.toml, line 2: `gates.evaluation.on_failure`: "contineu" is not valid; did you mean `continue`?"#);
     insta::assert_snapshot!(error("[gates.evaluation]\non_failure = 3"), @r#"project.toml, line 2: `gates.evaluation.on_failure`: invalid type: integer `3`, expected "stop", "continue" or a table such as { return_to = "implementation" }"#);
     insta::assert_snapshot!(error("[gates.evaluation.criteria]\naccuracy = true"), @"project.toml, line 2: `gates.evaluation.criteria.accuracy`: true has no meaning here: leave the criterion out to keep its default, or give a limit such as { at_least = 0.8 }");
@@ -277,11 +277,7 @@ fn the_space_follows_the_optimizer_unless_it_is_named() {
         for (key, [low, high]) in [("learning_rate", rate), ("weight_decay", decay)] {
             assert_eq!(
                 expected.get(&format!("training.optimizer.{key}")),
-                Some(&ParameterSpace::Float {
-                    low,
-                    high,
-                    log: true
-                }),
+                Some(&ParameterSpace::log_float(low, high)),
                 "{name}"
             );
         }

@@ -100,7 +100,8 @@ impl StepTiming {
         // The cost is linear in the area, so the mean cost is the cost at the mean area.
         let epoch = work.steps_per_epoch as f64 * step_seconds * costs.of(work.mean_picture_area);
         let validation = work.n_validation as f64 * self.prediction_seconds_per_image;
-        work.epochs as f64 * epoch + work.validations as f64 * validation
+        let features = work.n_features as f64 * self.prediction_seconds_per_image;
+        work.epochs as f64 * epoch + work.validations as f64 * validation + features
     }
 }
 
@@ -108,7 +109,7 @@ impl StepTiming {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingWork {
-    /// Epochs at most.
+    /// Epochs of steps at most.
     pub epochs: usize,
     /// Steps per epoch.
     pub steps_per_epoch: usize,
@@ -122,6 +123,15 @@ pub struct TrainingWork {
     pub validations: usize,
     /// Images of a validation.
     pub n_validation: usize,
+    /// Training images whose features a fine-tuning computes once.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub n_features: usize,
+}
+
+// Serde passes a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl TrainingWork {
@@ -129,13 +139,17 @@ impl TrainingWork {
     pub fn new(training: &TrainingConfig, n_train: usize, n_validation: usize) -> Self {
         let areas = (1..=training.epochs).map(|epoch| training.picture_area(epoch));
         Self {
-            epochs: training.epochs,
+            epochs: training.epochs_of_steps(),
             steps_per_epoch: training.steps_per_epoch(n_train),
             n_train,
             n_left_out: training.left_out_per_epoch(n_train),
             mean_picture_area: areas.sum::<f64>() / training.epochs.max(1) as f64,
             validations: training.validations_after(0),
             n_validation,
+            n_features: match training.finetune {
+                Some(_) => n_train,
+                None => 0,
+            },
         }
     }
 

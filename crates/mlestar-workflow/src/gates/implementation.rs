@@ -123,6 +123,15 @@ fn completed(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     Ok(Measurement::flag(is_whole).noted(note))
 }
 
+/// `claimed` where `found` differs from it by rounding alone: the training and the stage may predict in batches of
+/// different sizes, and the sums of their 32-bit products then differ in the last bits.
+fn rounded_to(claimed: f64, found: f64) -> f64 {
+    match (claimed - found).abs() <= 1e-5 * found.abs().max(1.0) {
+        true => claimed,
+        false => found,
+    }
+}
+
 fn validation_accuracy(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     let predictions = reader.predictions(STAGE, VALIDATION)?;
     let summary: TrainingSummary = reader.artifact(STAGE, SUMMARY)?;
@@ -139,7 +148,7 @@ fn validation_accuracy(reader: &ArtifactReader<'_>, config: &Config) -> Found<Me
         (
             "validation_loss",
             summary.validation_loss,
-            best.unwrap_or(f64::NAN),
+            best.map_or(f64::NAN, |best| rounded_to(summary.validation_loss, best)),
         ),
     ] {
         let file = RunFolder::display_name(STAGE, SUMMARY);
@@ -312,7 +321,9 @@ fn metrics_logged(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measure
     )?;
     let best = best_epoch(&epochs).map_or(0, |best| best.epoch);
     recorded("best_epoch", summary.best_epoch, best)?;
-    if let Some(problem) = problem_of_steps(&steps, epochs.len()) {
+    let with_steps = epochs.iter().rfind(|epoch| epoch.head.is_none());
+    let last_with_steps = with_steps.map_or(0, |epoch| epoch.epoch);
+    if let Some(problem) = problem_of_steps(&steps, last_with_steps) {
         return Err(cannot_compute("steps.jsonl", problem));
     }
     // A validation that is due must be there, and whatever is there must be a number.
@@ -336,10 +347,11 @@ fn metrics_logged(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measure
         .noted(format!("{n_good} of {}", counted(n_needed, "epoch"))))
 }
 
-/// What is wrong with the record of the steps. A power cut may have cost some, so they need not be gapless.
-fn problem_of_steps(steps: &[StepRecord], n_epochs: usize) -> Option<String> {
+/// What is wrong with the record of the steps, of which the last belongs to `last_epoch` (0 where no epoch took any). A
+/// power cut may have cost some, so they need not be gapless.
+fn problem_of_steps(steps: &[StepRecord], last_epoch: usize) -> Option<String> {
     let Some(last) = steps.last() else {
-        return Some("it holds no step".into());
+        return (last_epoch > 0).then(|| "it holds no step".into());
     };
     if let Some(pair) = steps.windows(2).find(|pair| pair[1].step <= pair[0].step) {
         return Some(format!(
@@ -353,8 +365,8 @@ fn problem_of_steps(steps: &[StepRecord], n_epochs: usize) -> Option<String> {
     if let Some(step) = steps.iter().find(|step| !is_good(step)) {
         return Some(format!("step {} holds no finite loss", step.step));
     }
-    (last.epoch != n_epochs)
-        .then(|| format!("its last step is of epoch {}, not {n_epochs}", last.epoch))
+    (last.epoch != last_epoch)
+        .then(|| format!("its last step is of epoch {}, not {last_epoch}", last.epoch))
 }
 
 /// How many predictions are right, of how many.

@@ -9,7 +9,6 @@ use burn::tensor::Device;
 use mlestar_artifact::{Artifact, write_artifact, write_atomically};
 use mlestar_data::ImageSplits;
 use mlestar_data::describe::describe;
-use mlestar_data::normalization::Normalization;
 use mlestar_train::lr_find::{LrFindOutcome, SweepPoint, find_learning_rate};
 use mlestar_train::lr_find::{Suggestions, SweepEnd};
 use mlestar_train::{OptimizerKind, StopSignal};
@@ -18,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use mlestar_train::lr_find::LrFindOptions;
 
 use crate::config::Config;
-use crate::training;
 use crate::{Reporter, RunFolder, WorkflowError};
+use crate::{context, training};
 
 /// The artifact, in the run folder.
 pub const ARTIFACT: &str = "lr_find.json";
@@ -109,9 +108,8 @@ pub fn run(job: &LrFindJob<'_>, reporter: &mut dyn Reporter) -> Result<LrFind, W
     job.options.check()?;
     let _lock = job.run.lock()?;
     let config = job.config;
-    let ImageSplits { train, .. } = crate::context::load_data(config)?.splits;
-    // As in stage 1.
-    let normalization = Normalization::from_description(&describe(&train))?;
+    let ImageSplits { train, .. } = context::load_data(config, job.stop, reporter)?.splits;
+    let normalization = context::normalization(&config.data, &describe(&train))?;
     let train = Arc::new(train);
     let model = config
         .model

@@ -29,6 +29,7 @@ fn epoch(epoch: usize) -> EpochRecord {
         loader_wait_seconds: 0.0,
         validation_seconds: 1.0,
         gradient_norm_mean: 1.0,
+        head: None,
     }
 }
 

@@ -38,6 +38,7 @@ fn history() -> History {
             loader_wait_seconds: 0.12,
             validation_seconds: 1.0,
             gradient_norm_mean: 1.0,
+            head: None,
         });
     }
     history

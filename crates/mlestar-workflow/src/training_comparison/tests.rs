@@ -27,6 +27,7 @@ fn record(folder: &Path, accuracies: &[f64]) {
             validation_seconds: 20.0,
             loader_wait_seconds: 0.0,
             gradient_norm_mean: 1.0,
+            head: None,
         };
         writeln!(text, "{}", serde_json::to_string(&epoch).unwrap()).unwrap();
     }

@@ -4,6 +4,7 @@
 
 mod alterations;
 mod caching;
+mod finetuning;
 mod forgery;
 mod given_weights;
 mod interruption;

@@ -2,7 +2,7 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
-use mlestar_data::fetch::ArchiveManifest;
+use mlestar_data::fetch::{ArchiveManifest, PublishedWeights};
 use mlestar_export::benchmark::Candidate;
 use mlestar_workflow::Stage;
 use mlestar_workflow::model_benchmark::ScenarioKind;
@@ -43,7 +43,7 @@ pub enum Command {
     Monitor(MonitorOptions),
     /// Check toolchain, backends, disk, memory, threads and data
     Doctor(ProjectOptions),
-    /// Download and verify CIFAR-10 or CIFAR-100
+    /// Download and verify CIFAR-10, CIFAR-100 or published weights (`fetch weights resnet-18`)
     Fetch(FetchOptions),
     /// Find a learning rate: train on a few batches with rising rates and watch the loss
     LrFind(LrFindArguments),
@@ -96,6 +96,10 @@ pub struct ProjectOptions {
     /// The folder of the data (sets data.path); without a config its layout is detected
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Pretrained weights (.pth or .safetensors) to fine-tune: sets the network, the size and normalisation of the images
+    /// and training.initial_weights; without a config, the other settings are those for photographs
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
     /// Change a setting: --set training.epochs=3 (may be repeated)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
@@ -238,15 +242,29 @@ pub struct MonitorOptions {
     pub once: bool,
 }
 
+/// The first argument of `fetch` for weights.
+pub const WEIGHTS: &str = "weights";
+
+/// What the first argument of `fetch` can be.
+fn fetchable() -> impl Iterator<Item = &'static str> {
+    ArchiveManifest::NAMES.into_iter().chain([WEIGHTS])
+}
+
 #[derive(Debug, Args)]
 pub struct FetchOptions {
-    /// The dataset
-    #[arg(value_parser = PossibleValuesParser::new(ArchiveManifest::NAMES))]
-    pub name: String,
-    /// The folder that the archive is unpacked in
-    #[arg(long, default_value = "data", value_name = "DIR")]
-    pub into: PathBuf,
-    /// Another address for the same archive, such as a mirror; the checksum stays
+    /// The dataset, or `weights`
+    #[arg(value_parser = PossibleValuesParser::new(fetchable()), required_unless_present = "list")]
+    pub name: Option<String>,
+    /// The network, after `weights`
+    #[arg(value_parser = PossibleValuesParser::new(PublishedWeights::NAMES))]
+    pub network: Option<String>,
+    /// List what can be fetched, with address and licence
+    #[arg(long)]
+    pub list: bool,
+    /// The folder that an archive is unpacked in, or that weights are put in [default: data, data/weights]
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
+    /// Another address for the same file, such as a mirror; the checksum stays
     #[arg(long)]
     pub url: Option<String>,
 }
@@ -415,6 +433,9 @@ pub struct InitOptions {
     /// The folder of the data
     #[arg(value_name = "DIR")]
     pub data: PathBuf,
+    /// Pretrained weights (.pth or .safetensors) to fine-tune
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
     /// Where to write the config [default: mlestar.toml]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,

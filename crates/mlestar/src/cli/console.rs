@@ -168,6 +168,16 @@ impl Reporter for Console {
                 "    {label} learns from {}, which classifies {correct} of {of} training images correctly",
                 path.display()
             )),
+            TrainEvent::Features {
+                done,
+                of,
+                images_per_second,
+            } => {
+                let left = (of - done) as f64 / images_per_second.max(f64::MIN_POSITIVE);
+                let detail = format!("{} left  {images_per_second:.0} images/s", clock(left));
+                let task = format!("{label} features");
+                self.advance_with(&task, *done as u64, *of as u64, &detail, TRAINING_TEMPLATE);
+            }
             TrainEvent::Step(step) => {
                 let task = format!("{label} epoch {}/{}", step.epoch, step.epochs);
                 let detail = format!(
@@ -264,8 +274,12 @@ fn epoch_line(label: &str, epoch: &EpochRecord) -> String {
         }
         _ => "not validated".to_owned(),
     };
+    let of_head = match &epoch.head {
+        Some(head) => format!("  head on frozen features, C = {}", head.c),
+        None => String::new(),
+    };
     format!(
-        "    {label} epoch {:>3}  loss {:.3}  acc {:.3}  {validation}",
+        "    {label} epoch {:>3}  loss {:.3}  acc {:.3}  {validation}{of_head}",
         epoch.epoch, epoch.train_loss, epoch.train_accuracy
     )
 }

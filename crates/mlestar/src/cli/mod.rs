@@ -14,6 +14,7 @@ mod gauges;
 mod packages;
 mod project;
 mod signals;
+mod weights;
 mod wrap;
 
 use clap::Parser;

@@ -1,6 +1,7 @@
 //! From the options of a command to a checked config, a run folder and a device.
 
 use crate::cli::arguments::{ProjectOptions, TrainingOptions};
+use crate::cli::weights;
 use mlestar_artifact::read_artifact;
 use mlestar_data::detect::recognise;
 use mlestar_data::readers::name::shown;
@@ -29,6 +30,10 @@ const FOLDER: BuiltIn = BuiltIn {
     name: "configs/folder.toml",
     text: include_str!("../../../../configs/folder.toml"),
 };
+const PHOTOGRAPHS: BuiltIn = BuiltIn {
+    name: "configs/photographs.toml",
+    text: include_str!("../../../../configs/photographs.toml"),
+};
 const CIFAR10: BuiltIn = BuiltIn {
     name: "configs/cifar10.toml",
     text: include_str!("../../../../configs/cifar10.toml"),
@@ -55,18 +60,22 @@ pub fn open(options: &ProjectOptions) -> Result<Project, WorkflowError> {
         .as_ref()
         .map(|root| RunFolder::new(root).config_path())
         .filter(|path| options.config.is_none() && path.is_file());
-    let settings = settings(options)?;
+    let mut settings = settings(options)?;
     let mut base = None;
     let config = match (&options.config, &recorded, &options.data) {
         (Some(path), ..) => Config::load(path, &settings)?,
         (None, Some(path), _) => Config::load_recorded(path, &settings)?,
         (None, None, Some(data)) => {
-            let (built_in, source) = base_for(data, &settings)?;
+            let (built_in, source) = base_for(data, options.weights.is_some(), &settings)?;
             base = Some(format!(
-                "{} is read as \"{source}\", with the settings of {}; --config names others",
+                "{} is read as \"{source}\", with the settings of {}; --config names others{}",
                 data.display(),
-                built_in.name
+                built_in.name,
+                without_weights(options, source)
             ));
+            if source == SourceKind::Manifest {
+                settings.push(Override::new("data.source", source.to_string().into())?);
+            }
             Config::parse(built_in.text, built_in.name, &settings)?
         }
         (None, None, None) if Path::new(PROJECT_FILE).is_file() => {
@@ -81,6 +90,17 @@ pub fn open(options: &ProjectOptions) -> Result<Project, WorkflowError> {
         run: RunFolder::new(root),
         base,
     })
+}
+
+/// What a training on photographs lacks.
+fn without_weights(options: &ProjectOptions, source: SourceKind) -> &'static str {
+    match source {
+        SourceKind::Folder | SourceKind::Manifest if options.weights.is_none() => {
+            ". Photographs are learnt much better from pretrained weights, in less time: --weights FILE \
+             (docs/pretrained.md)"
+        }
+        _ => "",
+    }
 }
 
 /// As [`open`], for a command that inspects a run: there must be one.
@@ -100,9 +120,11 @@ impl Project {
     }
 }
 
-/// The settings for data without a config: by what the folder holds, unless a setting says what it is.
+/// The settings for data without a config: by what the folder holds, unless a setting says what it is, and by whether
+/// there are pretrained weights.
 pub fn base_for(
     data: &Path,
+    has_weights: bool,
     settings: &[Override],
 ) -> Result<(BuiltIn, SourceKind), WorkflowError> {
     let named = settings.iter().rfind(|set| set.key() == "data.source");
@@ -113,7 +135,8 @@ pub fn base_for(
         None => recognise(data)?,
     };
     let built_in = match source {
-        SourceKind::Folder => FOLDER,
+        _ if has_weights => PHOTOGRAPHS,
+        SourceKind::Folder | SourceKind::Manifest => FOLDER,
         SourceKind::Cifar10 => CIFAR10,
         SourceKind::Cifar100 => CIFAR100,
         SourceKind::Synthetic => QUICK_START,
@@ -123,8 +146,8 @@ pub fn base_for(
 
 /// Every config that is part of the program.
 #[cfg(test)]
-pub fn built_ins() -> [BuiltIn; 4] {
-    [QUICK_START, FOLDER, CIFAR10, CIFAR100]
+pub fn built_ins() -> [BuiltIn; 5] {
+    [QUICK_START, FOLDER, PHOTOGRAPHS, CIFAR10, CIFAR100]
 }
 
 /// As [`open`], for a command that trains.
@@ -197,7 +220,10 @@ pub fn named_path(named: Option<&Path>) -> Option<PathBuf> {
 }
 
 fn settings(options: &ProjectOptions) -> Result<Vec<Override>, WorkflowError> {
-    let mut settings = Vec::new();
+    let mut settings = match &options.weights {
+        Some(file) => weights::settings_for(file)?,
+        None => Vec::new(),
+    };
     for text in &options.settings {
         settings.push(Override::parse(text)?);
     }

@@ -50,6 +50,9 @@ const TABLE: &str = "
     doctor                  0 2 1 0 0 2
     compare-trainings nowhere  3 - - - - -
     fetch nothing           2 - - - - -
+    fetch weights           2 - - - - -
+    fetch weights nothing   2 - - - - -
+    fetch --list            0 - - - - -
     help stage 9            2 - - - - -
 ";
 

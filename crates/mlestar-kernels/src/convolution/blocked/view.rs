@@ -41,7 +41,7 @@ impl View {
             dilation,
             ..
         } = self.shape;
-        let (stride, padding, tap) = (stride[axis], padding[axis], tap * dilation[axis]);
+        let (stride, padding, tap) = (stride[axis], padding.start[axis], tap * dilation[axis]);
         let place = match self.backward {
             false => (at * stride + tap).checked_sub(padding)?,
             true => {

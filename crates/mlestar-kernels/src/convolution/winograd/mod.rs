@@ -44,7 +44,7 @@ pub(crate) fn applies(shape: &Conv2dShape) -> bool {
     shape.kernel == [3, 3]
         && shape.stride == [1, 1]
         && shape.dilation == [1, 1]
-        && shape.padding.iter().all(|&padding| padding <= 2)
+        && shape.padding.largest() <= 2
         && shape.channels_in.is_multiple_of(CHANNEL_MULTIPLE)
         && shape.channels_out.is_multiple_of(CHANNEL_MULTIPLE)
 }
@@ -70,7 +70,7 @@ impl<F: Factors> Winograd<F> {
         let tiles = Tiles {
             source: shape.input,
             result: shape.output(),
-            padding: shape.padding,
+            padding: shape.padding.start,
         };
         Self::pack(simd, tiles, weights, false)
     }
@@ -84,7 +84,7 @@ impl<F: Factors> Winograd<F> {
         let tiles = Tiles {
             source: shape.output(),
             result: shape.input,
-            padding: shape.padding.map(|padding| 2 - padding),
+            padding: shape.padding.start.map(|padding| 2 - padding),
         };
         Self::pack(simd, tiles, weights, true)
     }

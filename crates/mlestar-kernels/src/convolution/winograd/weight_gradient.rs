@@ -15,7 +15,7 @@ use super::{
 use crate::{
     matrix::{
         Factors,
-        outer::{self, PANEL_ROWS},
+        outer::{self, Left, PANEL_ROWS},
         tile_width,
     },
     memory::{Buffer, Shared},
@@ -45,7 +45,7 @@ pub(crate) fn weight_gradient<S: Simd, F: Factors>(
     let tiles = Tiles {
         source: shape.input,
         result: shape.output(),
-        padding: shape.padding,
+        padding: shape.padding.start,
     };
     let total = shape.n * tiles.per_picture();
     let chunk = (CHUNK_CELLS * F::PER_CELL).min(total);
@@ -262,7 +262,7 @@ impl<F: Factors> Operation for MultiplyPosition<'_, F> {
                     // SAFETY: both panels hold `cells` cells; only this task writes this part of the sums.
                     unsafe {
                         let (a, b) = (patches.at(a), errors.at(b));
-                        outer::accumulate::<S, F>(simd, a, b, depth, target);
+                        outer::accumulate::<S, F>(simd, Left::panel(a), b, depth, target);
                     }
                 }
             }

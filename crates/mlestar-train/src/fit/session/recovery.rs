@@ -86,7 +86,8 @@ impl<M: Network> Session<'_, M> {
 
     /// Steps of the whole training before the running epoch, if no epoch was cut short.
     fn steps_before_epoch(&self) -> usize {
-        self.history.len() * self.steps_per_epoch
+        let epochs = self.history.iter().filter(|record| record.head.is_none());
+        epochs.count() * self.steps_per_epoch
     }
 
     fn change_for(&self, error: &TrainError) -> Option<RemedyChange> {

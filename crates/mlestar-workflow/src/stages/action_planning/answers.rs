@@ -6,7 +6,7 @@ use crate::config::MetricName;
 use crate::stages::situation_analysis::{Challenge, Measurements};
 use crate::stages::task_definition::TaskSpec;
 use mlestar_data::SplitName;
-use mlestar_data::augment::AugmentationConfig;
+use mlestar_data::augment::{AugmentationConfig, Policy};
 use mlestar_data::quality::FindingKind;
 use mlestar_train::TrainingConfig;
 
@@ -74,6 +74,7 @@ const RULES: [Rule; 18] = [
                 settings.weight_decay(),
                 settings.dropout("the model cannot rely on a single feature"),
                 settings.early_stopping("training ends before the model memorises images"),
+                settings.pretrained("the layers have learnt from other images before"),
             ]
         },
         suggestion: |_| "augmentation.random_crop_padding = 4, training.optimizer.weight_decay = 0.0001",
@@ -157,7 +158,12 @@ const RULES: [Rule; 18] = [
     },
     Rule {
         challenge: "low_separability",
-        choices: |settings| vec![settings.depth()],
+        choices: |settings| {
+            vec![
+                settings.depth(),
+                settings.pretrained("the layers tell shapes apart already"),
+            ]
+        },
         suggestion: |_| "Add a stage or blocks to model.stages.",
     },
     Rule {
@@ -178,6 +184,10 @@ const RULES: [Rule; 18] = [
                 settings.flip("the model sees more variants of a class"),
                 settings.brightness("the model sees more variants of a class"),
                 settings.cutout("the model must recognise parts of an object"),
+                settings.policy("the model sees more variants of a class"),
+                settings.pretrained(
+                    "the layers have seen more variants of things than these images show",
+                ),
             ]
         },
         suggestion: |_| "augmentation.random_crop_padding = 4",
@@ -188,6 +198,8 @@ const RULES: [Rule; 18] = [
             vec![
                 settings.brightness("brightness says nothing about the class"),
                 settings.contrast("contrast says nothing about the class"),
+                settings.policy("light says nothing about the class"),
+                settings.pretrained("the layers have learnt from images in other light before"),
             ]
         },
         suggestion: |_| "augmentation.brightness = 0.2",
@@ -198,6 +210,8 @@ const RULES: [Rule; 18] = [
             vec![
                 settings.crop("the background moves and is partly cut off"),
                 settings.cutout("parts of object and background are hidden in turn"),
+                settings
+                    .pretrained("the layers have learnt from images with other backgrounds before"),
             ]
         },
         suggestion: |_| "augmentation.random_crop_padding = 4",
@@ -214,7 +228,13 @@ const RULES: [Rule; 18] = [
     },
     Rule {
         challenge: "grey_pictures",
-        choices: |settings| vec![settings.saturation()],
+        choices: |settings| {
+            vec![
+                settings.saturation(),
+                settings.policy("the model cannot rely on colour"),
+                settings.pretrained("the layers have learnt from grey and coloured images before"),
+            ]
+        },
         suggestion: |_| "augmentation.saturation = 0.3",
     },
     Rule {
@@ -240,10 +260,39 @@ fn choice(holds: bool, what: &str, value: impl ToString, how: &str) -> Option<Pl
 impl Settings<'_> {
     fn crop(&self, how: &str) -> Option<PlanChoice> {
         let padding = self.augmentation.random_crop_padding;
-        choice(
+        let [least, most] = self.augmentation.random_resized_crop_scale;
+        let by_padding = choice(
             padding > 0,
             "augmentation.random_crop_padding",
             padding,
+            how,
+        );
+        by_padding.or_else(|| {
+            choice(
+                least < 1.0,
+                "augmentation.random_resized_crop_scale",
+                format!("[{least}, {most}]"),
+                how,
+            )
+        })
+    }
+
+    /// Both policies change brightness, contrast and colour, among others.
+    fn policy(&self, how: &str) -> Option<PlanChoice> {
+        let value = match self.augmentation.policy {
+            Policy::None => return None,
+            Policy::TrivialAugmentWide => "trivial-augment-wide",
+            Policy::RandAugment => "rand-augment",
+        };
+        choice(true, "augmentation.policy", value, how)
+    }
+
+    fn pretrained(&self, how: &str) -> Option<PlanChoice> {
+        let weights = self.training.initial_weights.as_ref()?;
+        choice(
+            self.training.finetune.is_some(),
+            "training.finetune",
+            format!("of {}", weights.display()),
             how,
         )
     }

@@ -106,10 +106,26 @@ fn strategy(plan: &ActionPlan, larger_size: Option<String>) -> Section {
     section.block(Block::columns(blocks))
 }
 
-/// A section of the config as a config file would have it.
+/// A section of the config as a config file would have it, with six digits of each fraction.
 fn as_toml<T: Serialize>(name: &str, value: &T) -> Option<Code> {
-    let text = toml::to_string(&BTreeMap::from([(name, value)])).ok()?;
+    let value = toml::Value::try_from(BTreeMap::from([(name, value)])).ok()?;
+    let text = toml::to_string(&rounded(value)).ok()?;
     Some(Code::new(text.trim_end()))
+}
+
+fn rounded(value: toml::Value) -> toml::Value {
+    match value {
+        toml::Value::Float(value) => {
+            let six_digits = format!("{value:.5e}").parse();
+            toml::Value::Float(six_digits.unwrap_or(value))
+        }
+        toml::Value::Array(values) => values.into_iter().map(rounded).collect::<Vec<_>>().into(),
+        toml::Value::Table(table) => {
+            let entries = table.into_iter().map(|(key, value)| (key, rounded(value)));
+            toml::Value::Table(entries.collect())
+        }
+        other => other,
+    }
 }
 
 fn answers(plan: &ActionPlan) -> Section {

@@ -3,16 +3,17 @@
 use crate::stages::task_definition::TaskSpec;
 use crate::words::counted;
 use mlestar_data::augment::AugmentationConfig;
-use mlestar_train::{OptimizerKind, ScheduleKind, TrainingConfig};
+use mlestar_train::{OptimizerKind, ScheduleKind, Statistics, TrainingConfig};
 
 /// Settings of a training beyond the usual, in display order; each gives no sentence where it is off.
-const BEYOND_THE_USUAL: [fn(&TrainingConfig) -> Option<String>; 8] = [
+const BEYOND_THE_USUAL: [fn(&TrainingConfig) -> Option<String>; 9] = [
     label_smoothing,
     class_weights,
     focal_loss,
     mixing,
     progressive_resizing,
     initial_weights,
+    finetuning,
     teachers,
     gradient_limit,
 ];
@@ -142,6 +143,32 @@ fn initial_weights(training: &TrainingConfig) -> Option<String> {
     Some(format!(
         "Start from the weights of {}; a head of another shape starts from random weights.",
         path.display()
+    ))
+}
+
+fn finetuning(training: &TrainingConfig) -> Option<String> {
+    let finetune = training.finetune.as_ref()?;
+    let later = match (training.epochs, finetune.unfreeze_every_epochs) {
+        (0 | 1, _) => String::new(),
+        (_, 0) => "; later epochs train the layers below it too".to_owned(),
+        (_, every) => format!(
+            "; then one more group of layers learns every {}",
+            counted(every, "epoch")
+        ),
+    };
+    let rates = match training.epochs {
+        0 | 1 => String::new(),
+        _ => format!(
+            ", at {} times the rate of the group after it, with {} statistics in batch norms",
+            finetune.rate_decay,
+            match finetune.statistics {
+                Statistics::Frozen => "the pretrained",
+                Statistics::Batch => "each batch's",
+            }
+        ),
+    };
+    Some(format!(
+        "Fine-tune: the first epoch fits the head on features that the frozen network computes once{later}{rates}."
     ))
 }
 

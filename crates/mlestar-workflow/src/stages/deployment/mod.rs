@@ -29,7 +29,7 @@ use mlestar_eval::Predictions;
 use mlestar_export::package::{
     AddedFile, Contents, Manifest, ONNX_FILE, add_files, archive, record_gates, write_package,
 };
-use mlestar_export::{Executor, FrozenModel, Preparation, onnx, parity};
+use mlestar_export::{Executor, FrozenModel, onnx, parity};
 use mlestar_train::checkpoint;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -95,7 +95,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         level,
     )?;
     let contents = Contents {
-        golden: golden::choose(&validation, context.config.data.path.as_deref())?,
+        golden: golden::choose(&validation, context.config.data.root())?,
         calibration: Some(calibration),
         quantized: Some(quantization.model.clone()),
         precisions: precisions.clone(),
@@ -104,10 +104,8 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         provenance: provenance(context, &chosen)?,
     };
     let folder = context.path(PACKAGE);
-    let preparation = Preparation {
-        background: context.config.data.background,
-        ..Preparation::new(frozen.height(), frozen.width())
-    };
+    let data = &context.config.data;
+    let preparation = data.preparation(frozen.height(), frozen.width());
     write_package(&folder, &frozen, &preparation, &contents)?;
     let artifact = QuantizationArtifact {
         choice: quantization.record,

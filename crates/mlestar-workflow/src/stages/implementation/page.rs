@@ -75,18 +75,33 @@ pub(crate) fn curves(best_epoch: usize, history: &[EpochRecord]) -> Result<Secti
         validation_accuracy: &validation(|epoch| epoch.validation_accuracy),
         best_epoch: Some(best_epoch as f64),
     })?;
-    let rate = charts::learning_rate(&charts::LearningRateChart {
-        title: "Learning rate",
-        positions: &epochs,
-        position_label: "epoch",
-        learning_rates: &column(|epoch| epoch.learning_rate),
-    })?;
     let learning = ChartFigure::new(learning).caption(
         "Training figures are measured during the epoch, on augmented images and with dropout. Validation \
         figures are measured after the epoch, on whole images.",
     );
-    let rate = ChartFigure::new(rate).caption("At the end of each epoch.");
-    Ok(Section::new("Curves").block(Block::columns(vec![learning.into(), rate.into()])))
+    let mut figures = vec![learning.into()];
+    figures.extend(rate(history)?.map(Block::from));
+    Ok(Section::new("Curves").block(Block::columns(figures)))
+}
+
+/// The learning rate of the epochs that took steps, if there are any.
+fn rate(history: &[EpochRecord]) -> Result<Option<ChartFigure>, WorkflowError> {
+    let of_steps = history.iter().filter(|epoch| epoch.head.is_none());
+    let (epochs, rates): (Vec<f64>, Vec<f64>) = of_steps
+        .map(|epoch| (epoch.epoch as f64, epoch.learning_rate))
+        .unzip();
+    if epochs.is_empty() {
+        return Ok(None);
+    }
+    let rate = charts::learning_rate(&charts::LearningRateChart {
+        title: "Learning rate",
+        positions: &epochs,
+        position_label: "epoch",
+        learning_rates: &rates,
+    })?;
+    Ok(Some(
+        ChartFigure::new(rate).caption("At the end of each epoch."),
+    ))
 }
 
 fn epochs(history: &[EpochRecord]) -> Section {
@@ -99,15 +114,26 @@ fn epochs(history: &[EpochRecord]) -> Section {
         .column(Column::number("gradient norm", ""))
         .column(Column::number("time", "s"));
     for epoch in history {
+        let gradient_norm = epoch.head.is_none().then_some(epoch.gradient_norm_mean);
         table = table.row(Row::new([
             epoch.epoch.to_string(),
             format::number(epoch.train_loss, 4),
             format::fraction(epoch.train_accuracy),
             format::optional(epoch.validation_loss, 4),
             format::optional(epoch.validation_accuracy, 4),
-            format::number(epoch.gradient_norm_mean, 3),
+            format::optional(gradient_norm, 3),
             format::number(epoch.seconds, 1),
         ]));
     }
-    Section::new("Epochs").block(Block::from(table))
+    let section = Section::new("Epochs");
+    let section = match history.iter().find_map(|epoch| Some((epoch.epoch, epoch.head.as_ref()?))) {
+        Some((epoch, head)) => section.intro(format!(
+            "Epoch {epoch} took no steps: it fitted the last layer to the features of the frozen network. Of {} penalties, \
+             C = {} had the lowest cross-validated loss.",
+            head.tried.len(),
+            head.c
+        )),
+        None => section,
+    };
+    section.block(Block::from(table))
 }

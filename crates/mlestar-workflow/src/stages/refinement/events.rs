@@ -50,6 +50,7 @@ fn hparam(value: &ParameterValue) -> HparamValue {
         ParameterValue::Int(value) => (*value as f64).into(),
         ParameterValue::Float(value) => (*value).into(),
         ParameterValue::Text(value) => value.as_str().into(),
+        ParameterValue::List(_) | ParameterValue::Table(_) => value.to_string().as_str().into(),
     }
 }
 
@@ -74,6 +75,7 @@ mod tests {
             .into_iter()
             .collect(),
             value: Some(0.75),
+            values: Vec::new(),
             intermediate: vec![IntermediateValue {
                 step: 1,
                 value: 0.75,

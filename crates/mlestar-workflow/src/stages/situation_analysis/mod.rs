@@ -34,14 +34,13 @@ pub use measurements::{FindingCount, Measurements, SplitCounts};
 pub(crate) use page::{n_samples_shown, shown_classes};
 
 use crate::words::counted;
-use crate::{StageContext, WorkflowError};
+use crate::{StageContext, WorkflowError, context};
 use mlestar_artifact::write_artifact;
 use mlestar_data::augment::AugmentationConfig;
 use mlestar_data::describe::{Description, describe};
 use mlestar_data::load::SourceReport;
-use mlestar_data::normalization::Normalization;
 use mlestar_data::quality::{self, QualityReport};
-use mlestar_data::{ImageSplits, SourceKind};
+use mlestar_data::{DataConfig, ImageSplits, SourceKind};
 use mlestar_train::ClassWeights;
 
 /// The artifact of the stage.
@@ -82,6 +81,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         description: &description,
         quality: &quality,
         source,
+        data: &context.config.data,
         augmentation: &context.config.augmentation,
         seed: context.config.seed,
     };
@@ -135,7 +135,7 @@ fn source_lines(source: &SourceReport, class_weights: Option<&ClassWeights>) -> 
         ));
     }
     lines.extend(source.skipped_in_words());
-    if source.source == SourceKind::Folder {
+    if matches!(source.source, SourceKind::Folder | SourceKind::Manifest) {
         lines.push(source.sizes_in_words());
     }
     lines.extend(source.notes.iter().cloned());
@@ -177,6 +177,7 @@ struct Input<'a> {
     description: &'a Description,
     quality: &'a QualityReport,
     source: SourceReport,
+    data: &'a DataConfig,
     augmentation: &'a AugmentationConfig,
     seed: u64,
 }
@@ -184,7 +185,7 @@ struct Input<'a> {
 /// The analysis: a function of images, config and seed.
 fn analyse(input: &Input<'_>) -> Result<SituationAnalysis, WorkflowError> {
     let train = input.description;
-    let normalization = Normalization::from_description(train)?;
+    let normalization = context::normalization(input.data, train)?;
     let measurements = measurements::measure(
         input.splits,
         train,
@@ -289,6 +290,7 @@ mod tests {
             description: &description,
             quality: &quality,
             source: source(&splits),
+            data: &DataConfig::default(),
             augmentation: &AugmentationConfig::default(),
             seed: 1,
         };

@@ -2,6 +2,7 @@
 
 use crate::cli::arguments::InitOptions;
 use crate::cli::project::{PROJECT_FILE, base_for};
+use crate::cli::weights;
 use mlestar_artifact::write_atomically;
 use mlestar_data::SourceKind;
 use mlestar_data::readers::folder::{Entry, Listing, choose_size, scan};
@@ -32,16 +33,31 @@ pub fn run(options: &InitOptions) -> Result<ExitCode, WorkflowError> {
             shown(&options.data)
         )));
     };
-    let (base, source) = base_for(&options.data, &[])?;
-    let found = match source {
+    let (base, source) = base_for(&options.data, options.weights.is_some(), &[])?;
+    let settings = match &options.weights {
+        Some(file) => weights::settings_for(file)?,
+        None => Vec::new(),
+    };
+    let mut found = match source {
         SourceKind::Folder => of_folder(&scan(&options.data)?),
+        SourceKind::Manifest => Found {
+            comment: "images listed in a manifest".to_string(),
+            size: None,
+        },
         source => Found {
             comment: format!("{source}, in its official binary files"),
             size: None,
         },
     };
+    if !settings.is_empty() {
+        // Pretrained weights have a size of their own.
+        found.size = None;
+    }
     let name = project_name(&options.data, base.text);
-    let text = adapted(base.text, &name, data, &found);
+    let mut text = adapted(base.text, &name, data, &found, &settings);
+    if source == SourceKind::Manifest {
+        text = text.replace("source = \"folder\"", "source = \"manifest\"");
+    }
     // What is written must be a config that runs.
     Config::parse(&text, &shown(&target), &[])?;
     write_atomically(&target, text.as_bytes())?;
@@ -142,8 +158,9 @@ fn project_name(data: &Path, base: &str) -> String {
     }
 }
 
-/// The base's text with these values and comments; the rest, including its comments, stays.
-fn adapted(base: &str, name: &str, data: &str, found: &Found) -> String {
+/// The base's text with these values, settings and comments; the rest, including its comments, stays. The base has a line
+/// for each setting.
+fn adapted(base: &str, name: &str, data: &str, found: &Found, settings: &[Override]) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let mut text = String::from(
         "# Written by `mlestar init`. `mlestar run` in this folder uses it.\n#\n# What was found:\n",
@@ -158,6 +175,12 @@ fn adapted(base: &str, name: &str, data: &str, found: &Found) -> String {
             section = line.to_owned();
         }
         let key = line.split('=').next().unwrap_or_default().trim();
+        let full = format!("{}.{key}", section.trim_matches(['[', ']']));
+        let setting = settings.iter().find(|setting| setting.key() == full);
+        if let Some(setting) = setting {
+            text += &format!("{key} = {}\n", setting.value());
+            continue;
+        }
         match (section.as_str(), key) {
             ("[project]", "name") => text += &format!("name = {}\n", quoted(name)),
             ("[data]", "path") => {
@@ -191,20 +214,21 @@ mod tests {
         for base in built_ins() {
             let found = Found {
                 comment: "2 classes: a, b\nall: 9 images".into(),
-                size: Some([48, 48]),
+                size: (!base.text.contains("image_size")).then_some([48, 48]),
             };
-            let text = adapted(base.text, "my \"ants\"", "C:\\my \"ants\"", &found);
+            let text = adapted(base.text, "my \"ants\"", "C:\\my \"ants\"", &found, &[]);
             let settings = [
                 ("data.path", toml::Value::from("C:\\my \"ants\"")),
                 ("data.image_size", toml::Value::from(vec![48, 48])),
             ];
+            let settings = &settings[..1 + usize::from(found.size.is_some())];
             if base.name.contains("quick start") {
                 continue; // it has no data folder
             }
             assert!(text.starts_with("# Written by `mlestar init`"));
             let table: toml::Table = text.parse().unwrap();
             let mut expected: toml::Table = base.text.parse().unwrap();
-            for (key, value) in settings {
+            for (key, value) in settings.iter().cloned() {
                 let data = expected["data"].as_table_mut().unwrap();
                 data.insert(key.trim_start_matches("data.").into(), value);
             }
@@ -213,6 +237,29 @@ mod tests {
                 .unwrap()
                 .insert("name".into(), "my \"ants\"".into());
             assert_eq!(table, expected, "{}", base.name);
+        }
+    }
+
+    #[test]
+    fn settings_that_belong_to_weights_replace_their_lines() {
+        let [.., photographs, _, _] = built_ins();
+        let found = Found {
+            comment: String::new(),
+            size: None,
+        };
+        let settings = [
+            ("model.architecture", toml::Value::from("resnet-18")),
+            ("training.initial_weights", "w.pth".into()),
+            ("data.resize_filter", "bilinear".into()),
+        ];
+        let set = settings
+            .clone()
+            .map(|(key, value)| Override::new(key, value).unwrap());
+        let text = adapted(photographs.text, "a", "b", &found, &set);
+        let table: toml::Table = text.parse().unwrap();
+        for (key, value) in settings {
+            let (section, key) = key.split_once('.').unwrap();
+            assert_eq!(table[section][key], value);
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) fn text(facts: &Facts<'_>) -> String {
          intensities: normalisation (mean {mean:?}, standard deviation {std:?} of values scaled to 0-1) is \
          part of the model.\n\n| output | type | layout | meaning |\n|---|---|---|---|\n",
         place = verdicts::place(),
-        rule = sentence(manifest.preparation.resize.describe()),
+        rule = sentence(&manifest.preparation.resize.describe()),
         background = manifest.preparation.background,
         name = input.name,
         element = input.element_type,
@@ -68,8 +68,7 @@ fn sentence(text: &str) -> String {
 fn programs(facts: &Facts<'_>) -> String {
     let input = &facts.manifest.input;
     let (height, width, name) = (input.height, input.width, &input.name);
-    let run = facts.manifest.provenance.get("run");
-    let run = run.map_or("model", String::as_str);
+    let run = facts.served_name();
     format!(
         "\n## Rust\n\n\
          ```rust\n{RUST}```\n\n\
@@ -79,7 +78,8 @@ fn programs(facts: &Facts<'_>) -> String {
          images = numpy.zeros((1, {height}, {width}, 3), numpy.uint8)\n\
          outputs = session.run([\"logits\", \"probabilities\", \"familiarity\"], {{\"{name}\": images}})\n```\n\n\
          ## Open Inference Protocol\n\n\
-         `mlestar serve .` answers version 2 of the protocol, so clients of Triton and KServe can ask it:\n\n\
+         `mlestar serve .` answers version 2 of the protocol, so clients of Triton and KServe can ask it. \
+         `openapi.json` describes every path:\n\n\
          ```python\nimport numpy, tritonclient.http as http\n\n\
          client = http.InferenceServerClient(\"127.0.0.1:8080\")\n\
          images = numpy.zeros((1, {height}, {width}, 3), numpy.uint8)\n\

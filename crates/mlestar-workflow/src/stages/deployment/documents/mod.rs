@@ -8,6 +8,7 @@ mod kubernetes;
 pub(super) mod markdown;
 mod model_card;
 mod monitoring;
+mod openapi;
 mod requirements;
 mod troubleshooting;
 
@@ -36,9 +37,10 @@ impl Document {
 }
 
 /// All documents, in the order in which one reads them.
-pub(crate) const DOCUMENTS: [Document; 8] = [
+pub(crate) const DOCUMENTS: [Document; 9] = [
     document(MODEL_CARD, model_card::text),
     document("docs/interface.md", interface::text),
+    document("docs/openapi.json", openapi::text),
     document("docs/requirements.md", requirements::text),
     document("docs/monitoring.md", monitoring::text),
     document("docs/troubleshooting.md", troubleshooting::text),
@@ -74,6 +76,12 @@ impl Facts<'_> {
             .metrics
             .iter()
             .find(|metric| metric.name == name)
+    }
+
+    /// The model's name where it is served.
+    fn served_name(&self) -> &str {
+        let run = self.manifest.provenance.get("run");
+        run.map_or("model", String::as_str)
     }
 
     /// The project's name for systems that allow only lower-case letters, digits and dashes, 1 to 50 of them, with a

@@ -109,8 +109,8 @@ fn normalise(measurements: &Measurements) -> Advice {
             three(measurements.channel_std)
         ),
         follows_from: vec!["channel_mean".into(), "channel_std".into()],
-        action: "Subtract the mean and divide by the standard deviation of the training split. \
-                 Training, evaluation and the exported model take both from `normalization` of this file; \
+        action: "Subtract the mean and divide by the standard deviation of the training split, or of the images that \
+                 pretrained weights come from (data.normalization). Training, evaluation and the exported model take both from `normalization` of this file; \
                  no setting is needed."
             .into(),
         setting: None,

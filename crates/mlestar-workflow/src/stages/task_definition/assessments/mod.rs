@@ -156,6 +156,7 @@ mod testing {
                 steps_per_epoch: 352,
                 validations: 10,
                 n_validation: 5_000,
+                n_features: 0,
             },
             search: None,
             has_prior_knowledge: false,
