@@ -6,9 +6,8 @@
 
 1. Writes a study with our example, reads it with Optuna, and compares every trial.
 2. Opens it in optuna-dashboard: its API must list the study, and a headless Chromium takes the picture.
-3. Lets Optuna write a study, and reads it with our example.
-4. Compares the importances of the parameters.
-5. Times: per trial (random search, five parameters, three reports; the same for both), and loading 10,000 trials.
+3. Compares the importances of the parameters.
+4. Times: per trial (random search, five parameters, three reports; the same for both), and loading 10,000 trials.
 
 Needs optuna and optuna-dashboard, and for the picture chromium. The exit code is 1 if anything differs.
 """
