@@ -11,7 +11,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mlestar_export::{Backbone, Executor, FrozenModel};
+use mlestar_export::{Executor, FrozenModel};
 use mlestar_model::pretrained::WeightsFile;
 use mlestar_model::{ImageClassifier, ModelConfig, Network};
 
@@ -42,15 +42,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let state = &pretrained.state;
     let frozen = FrozenModel::from_description(state, &description, normalization, &names)?;
     let executor = Executor::new(&frozen);
-    let backbone = Backbone::new(state, &description, normalization)?;
     let device = Device::flex();
     let network = ImageClassifier::new(&description, 0, &device).load_state(state, &device)?;
 
     let images = fs::read(images)?;
     for image in images.chunks_exact(PIXELS) {
         let logits = executor.logits(image, 1)?;
-        let features = backbone.features(image, 1)?;
-        let burns = network.forward(normalized(image, normalization, &device));
+        let input = normalized(image, normalization, &device);
+        let features: Vec<f32> = network.features(input.clone()).into_data().iter().collect();
+        let burns = network.forward(input);
         let burns: Vec<f32> = burns.into_data().iter().collect();
         let differences = logits.iter().zip(&burns).map(|(a, b)| (a - b).abs());
         let difference = differences.fold(0.0, f32::max);

@@ -1,4 +1,4 @@
-"""Measures PyTorch, ONNX Runtime and OpenVINO on the reference network, for `cargo xtask bench peers`.
+"""Measures PyTorch, ONNX Runtime and OpenVINO on the networks of `cargo xtask bench peers`.
 
     python torch_reference.py throughput [--compile]   training and prediction in both memory layouts
     python torch_reference.py throughput --compile --bf16   prediction alone, under autocast to bfloat16
@@ -8,7 +8,8 @@
 
 All take --threads N and --batch N. README.md beside this file describes the printed lines. The network
 has random weights and random pictures: they do not change what it costs. Needs torch; the jobs onnx and openvino also
-onnx, onnxscript and onnxruntime, the latter openvino, and --compile a C++ compiler.
+onnx, onnxscript and onnxruntime, the latter openvino, and --compile a C++ compiler. The network resnet-18 needs torchvision,
+efficientnet-lite0 needs timm.
 """
 
 import argparse
@@ -22,12 +23,13 @@ import time
 import torch
 from torch import nn
 
-SIDE, CLASSES = 32, 10
+CLASSES = 10
 # Stem channels; channels and stride of each stage's first block; blocks of a stage; dropout.
 NETWORKS = {
     "reference": (64, ((64, 2), (128, 2), (256, 2)), 2, 0.5),
     "small": (16, ((16, 2), (32, 2), (64, 2)), 1, 0.0),
 }
+PUBLISHED = ("resnet-18", "efficientnet-lite0")
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-4
 WARM_UP_RUNS, RUNS, SHORT_RUNS, MEMORY_STEPS = 3, 9, 51, 4
 
@@ -55,7 +57,22 @@ class Residual(nn.Module):
         return torch.relu(self.branch(pictures) + self.shortcut(pictures))
 
 
+def side(name):
+    """Width and height of a network's pictures."""
+    return 224 if name in PUBLISHED else 32
+
+
 def network(name):
+    if name == "resnet-18":
+        import torchvision
+
+        version("torchvision", torchvision.__version__)
+        return torchvision.models.resnet18(num_classes=CLASSES)
+    if name == "efficientnet-lite0":
+        import timm
+
+        version("timm", timm.__version__)
+        return timm.create_model("tf_efficientnet_lite0", num_classes=CLASSES)
     channels, stages, blocks, dropout = NETWORKS[name]
     layers = [normalised(3, channels, 3, 1), nn.ReLU(inplace=True)]
     for stage_channels, stride in stages:
@@ -77,9 +94,9 @@ def median_seconds(work, runs):
     return statistics.median(seconds)
 
 
-def training(model, batch, layout):
+def training(model, batch, size, layout):
     """A function that takes one training step and reads its loss."""
-    pictures = torch.randn(batch, 3, SIDE, SIDE).to(memory_format=layout)
+    pictures = torch.randn(batch, 3, size, size).to(memory_format=layout)
     labels = torch.arange(batch) % CLASSES
     optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
 
@@ -94,6 +111,7 @@ def training(model, batch, layout):
 
 
 def throughput(options):
+    size = side(options.network)
     for name, layout in (("contiguous", torch.contiguous_format), ("channels_last", torch.channels_last)):
         if options.bf16 and name == "contiguous":
             continue
@@ -102,10 +120,10 @@ def throughput(options):
             model = torch.compile(model)
         train_seconds = None
         if not options.bf16:
-            train_seconds = median_seconds(training(model.train(), options.batch, layout), RUNS)
+            train_seconds = median_seconds(training(model.train(), options.batch, size, layout), RUNS)
 
         model.eval()
-        many = torch.randn(options.batch, 3, SIDE, SIDE).to(memory_format=layout)
+        many = torch.randn(options.batch, 3, size, size).to(memory_format=layout)
         one = many[:1].clone(memory_format=torch.preserve_format)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
             many_seconds = median_seconds(lambda: model(many), RUNS)
@@ -126,8 +144,9 @@ def export(options):
 
     if options.path is None:
         sys.exit(f"{options.job} needs a path to write to")
+    size = side(options.network)
     # Two pictures, because an axis of length 1 cannot be exported as one of any length.
-    example = torch.randn(2, 3, SIDE, SIDE)
+    example = torch.randn(2, 3, size, size)
     any_batch = ({0: torch.export.Dim("n")},)
     model = network(options.network).eval()
     torch.onnx.export(model, (example,), options.path, dynamo=True, dynamic_shapes=any_batch, verbose=False, external_data=False)
@@ -135,7 +154,7 @@ def export(options):
     name = onnx_format.load(options.path, load_external_data=False).graph.input[0].name
 
     class Calibration(CalibrationDataReader):
-        batches = [torch.randn(8, 3, SIDE, SIDE).numpy() for _ in range(2)]
+        batches = [torch.randn(8, 3, size, size).numpy() for _ in range(2)]
 
         def get_next(self):
             return {name: self.batches.pop()} if self.batches else None
@@ -148,7 +167,7 @@ def export(options):
 
 def measure_batches(program, precision, options, run):
     for batch, runs in ((1, SHORT_RUNS), (options.batch, RUNS)):
-        pictures = torch.randn(batch, 3, SIDE, SIDE).numpy()
+        pictures = torch.randn(batch, 3, side(options.network), side(options.network)).numpy()
         seconds = median_seconds(lambda: run(pictures), runs)
         print(
             f"{program} {precision} batch {batch}: {seconds * 1e3:.3f} ms {batch / seconds:.1f} img/s", flush=True
@@ -185,7 +204,7 @@ def openvino(options):
         compiled = {}
         for batch in (1, options.batch):
             model = core.read_model(path)
-            model.reshape([batch, 3, SIDE, SIDE])
+            model.reshape([batch, 3, side(options.network), side(options.network)])
             compiled[batch] = core.compile_model(model, "CPU", settings).create_infer_request()
         measure_batches(
             "openvino", precision, options, lambda values: compiled[len(values)].infer([values], share_inputs=True)
@@ -194,7 +213,7 @@ def openvino(options):
 
 def train_memory(options):
     model = network(options.network).to(memory_format=torch.channels_last).train()
-    step = training(model, options.batch, torch.channels_last)
+    step = training(model, options.batch, side(options.network), torch.channels_last)
     for _ in range(MEMORY_STEPS):
         step()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -213,7 +232,7 @@ def main():
     parser.add_argument("path", nargs="?", help="where the jobs onnx and openvino write")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--network", choices=list(NETWORKS), default="reference")
+    parser.add_argument("--network", choices=[*NETWORKS, *PUBLISHED], default="reference")
     parser.add_argument("--bf16", action="store_true", help="measure predictions under autocast to bfloat16")
     parser.add_argument("--compile", action="store_true", help="measure torch.compile instead of eager")
     options = parser.parse_args()

@@ -56,6 +56,8 @@ struct Store {
     pixels: Pixels,
     origins: Vec<Origin>,
     attributes: Attributes,
+    /// A group number for each image; empty if nothing says which images belong together.
+    groups: Vec<u32>,
 }
 
 /// The pixels of all images, one after the other.
@@ -196,6 +198,7 @@ impl ImageSet {
                 pixels,
                 origins,
                 attributes: Attributes::default(),
+                groups: Vec::new(),
             }),
             rows,
             labels: labels.into(),
@@ -313,6 +316,24 @@ impl ImageSet {
         self
     }
 
+    /// The number of the image's group, equal for images that belong together (the column `group` of a manifest, or
+    /// `data.group_by`). `None` if nothing says which images belong together.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    pub fn group(&self, index: usize) -> Option<u32> {
+        let row = self.rows[index] as usize;
+        self.store.groups.get(row).copied()
+    }
+
+    /// The same images with the numbers of their groups, under the conditions of [`Self::with_attributes`].
+    pub(crate) fn with_groups(mut self, groups: Vec<u32>) -> Self {
+        if let Some(store) = Arc::get_mut(&mut self.store) {
+            store.groups = groups;
+        }
+        self
+    }
+
     /// The number of images of each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.n_classes()];
@@ -364,6 +385,9 @@ impl ImageSet {
                 pixels: Pixels::Memory(pixels),
                 origins,
                 attributes: self.store.attributes.select(&stored),
+                groups: (0..self.len())
+                    .filter_map(|index| self.group(index))
+                    .collect(),
             }),
             // There are no more rows than in a set whose size was checked.
             rows: (0..self.len() as u32).collect(),

@@ -31,6 +31,7 @@ pub mod error;
 pub mod fetch;
 mod file_state;
 pub mod fingerprint;
+pub mod folds;
 mod groups;
 pub mod image_set;
 pub mod load;

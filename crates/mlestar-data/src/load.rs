@@ -260,6 +260,10 @@ fn load_files(
     images.set = images
         .set
         .with_attributes(listing.attributes.select(&chosen));
+    if let Some(groups) = &groups {
+        let of_chosen = chosen.iter().map(|index| groups[*index]);
+        images.set = images.set.with_groups(of_chosen.collect());
+    }
     check_readable(config, entries.len(), &images)?;
     let splits = split_readable(&images, &chosen, &plan)?;
     let (layout, made_from) = match config.source {
@@ -288,9 +292,9 @@ fn load_files(
     })
 }
 
-/// The groups that `data.group_by` makes of the training images.
+/// The groups that `data.group_by` makes of the images.
 fn folder_groups(config: &DataConfig, listing: &Listing) -> Option<Vec<u32>> {
-    let paths = listing.train.iter().map(|entry| entry.path.as_path());
+    let paths = listing.entries().map(|entry| entry.path.as_path());
     let n_outer = if listing.split_folders.is_empty() {
         1
     } else {
@@ -391,7 +395,7 @@ fn group_note(config: &DataConfig, listing: &Listing) -> Option<String> {
     let by = config.group_by?;
     Some(match (&listing.validation, &listing.test) {
         (Some(_), Some(_)) => format!(
-            "data.group_by = \"{by}\" has no effect, because the folder has both splits: {}",
+            "data.group_by = \"{by}\" has no effect on the splits, because the folder has both splits: {}",
             listing.split_folders.join(", ")
         ),
         _ => format!("images that belong together (by {by}) are in the same split"),

@@ -50,14 +50,14 @@ impl PixelFile {
     /// If the range is beyond the end, or another program has shortened the file.
     #[allow(clippy::panic)] // Documented by `ImageSet::pixels`; touching the missing pages would end the process.
     pub fn get(&self, range: Range<usize>) -> &[u8] {
-        match self.file.metadata() {
-            Ok(metadata) if metadata.len() >= self.map.len() as u64 => &self.map[range],
-            found => panic!(
-                "{} was shortened from {} to {:?} bytes while it was in use: run the same command again",
-                self.path.display(),
-                self.map.len(),
-                found.map(|metadata| metadata.len())
+        let path = self.path.display();
+        match self.file.metadata().map(|metadata| metadata.len()) {
+            Ok(found) if found >= self.map.len() as u64 => &self.map[range],
+            Ok(found) => panic!(
+                "{path} was shortened from {} to {found} bytes while it was in use: run the same command again",
+                self.map.len()
             ),
+            Err(e) => panic!("cannot read the length of {path}: {e}: run the same command again"),
         }
     }
 }
@@ -89,7 +89,7 @@ mod tests {
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| second.get(0..1).len()));
         let message = *touched.unwrap_err().downcast::<String>().unwrap();
         assert!(
-            message.contains("was shortened from 4 to Ok(3) bytes"),
+            message.contains("was shortened from 4 to 3 bytes"),
             "{message}"
         );
     }

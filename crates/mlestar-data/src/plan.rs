@@ -15,7 +15,7 @@ pub(crate) struct Pools<'a> {
     pub train: &'a [u32],
     pub validation: Option<&'a [u32]>,
     pub test: Option<&'a [u32]>,
-    /// A group number for each training image; images that belong together share it.
+    /// A group number for each image, in the order of the plans; images that belong together share it.
     pub groups: Option<&'a [u32]>,
 }
 

@@ -67,8 +67,10 @@ mod paired_difference;
 mod paired_ratio;
 mod precision_recall;
 mod predictions;
+mod resampled_accuracy;
 mod roc;
 mod softmax;
+mod student;
 mod summary;
 mod temperature;
 mod thresholds;
@@ -102,6 +104,7 @@ pub use precision_recall::{
     average_precision_one_vs_rest, precision_recall_curve,
 };
 pub use predictions::Predictions;
+pub use resampled_accuracy::{HeldOut, ResampledAccuracy, resampled_accuracy};
 pub use roc::{PerClassAuc, RocCurve, roc_auc, roc_auc_one_vs_rest, roc_curve};
 pub use softmax::{softmax_onto, softmax_rows};
 pub use summary::{ClassSummary, Estimate, EvaluationSummary, TopKAccuracy, summarize};

@@ -70,20 +70,8 @@ impl FrozenModel {
     pub fn from_description(
         state: &[NamedTensor],
         description: &Description,
-        normalization: ([f32; 3], [f32; 3]),
-        classes: &[String],
-    ) -> Result<Self, ExportError> {
-        let head = State::new(state).head()?;
-        Self::with_head(state, description, normalization, classes, head)
-    }
-
-    /// As [`Self::from_description`], with this linear layer.
-    pub(crate) fn with_head(
-        state: &[NamedTensor],
-        description: &Description,
         (mean, std): ([f32; 3], [f32; 3]),
         classes: &[String],
-        head: Layer,
     ) -> Result<Self, ExportError> {
         let state = State::new(state);
         let mut operations = Vec::new();
@@ -95,11 +83,7 @@ impl FrozenModel {
             input: operations.len(),
             layer: Layer::GlobalAveragePool,
         });
-        operations.push(Operation {
-            name: "head".to_owned(),
-            input: operations.len(),
-            layer: head,
-        });
+        operations.push(state.head(operations.len())?);
         let [height, width] = description.image;
         let model = Self::new(
             classes.to_vec(),
@@ -267,13 +251,17 @@ impl<'a> State<'a> {
         }
     }
 
-    fn head(&self) -> Result<Layer, ExportError> {
+    fn head(&self, input: usize) -> Result<Operation, ExportError> {
         let (weight_shape, weight) = self.tensor::<2>("head.weight")?;
         let bias = self.per_channel("head.bias", weight_shape[0])?;
-        Ok(Layer::Linear(Linear {
-            weight_shape,
-            weight: weight.to_vec(),
-            bias: bias.to_vec(),
-        }))
+        Ok(Operation {
+            name: "head".to_owned(),
+            input,
+            layer: Layer::Linear(Linear {
+                weight_shape,
+                weight: weight.to_vec(),
+                bias: bias.to_vec(),
+            }),
+        })
     }
 }

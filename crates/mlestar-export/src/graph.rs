@@ -291,6 +291,20 @@ fn output_shape(operation: &Operation, shapes: &[BufferShape]) -> Result<BufferS
     }
 }
 
+/// A max pool that has passed the graph's checks, as the kernels take it.
+pub(crate) fn max_pool_windows(
+    [window, stride, padding]: [usize; 3],
+    [channels, height, width]: BufferShape,
+) -> MaxPoolShape {
+    MaxPoolShape {
+        input: [height, width],
+        channels,
+        window,
+        stride,
+        padding: [padding; 2].into(),
+    }
+}
+
 fn pool_shape(
     [window, stride, padding]: [usize; 3],
     [channels, height, width]: BufferShape,

@@ -33,7 +33,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod backbone;
 pub mod benchmark;
 mod bytes;
 mod confidence;
@@ -51,7 +50,6 @@ pub mod quantize;
 pub mod safetensors_file;
 pub mod torch;
 
-pub use backbone::Backbone;
 pub use confidence::{Confidence, familiarity};
 pub use error::ExportError;
 pub use executor::{Choice, ChoiceOptions, Executor, Precision, Timing};

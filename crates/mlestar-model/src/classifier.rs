@@ -147,29 +147,12 @@ impl ImageClassifier {
 
     /// Neighbouring blocks of one stage form a group; the linear layer is the last.
     pub(crate) fn groups(&self) -> Vec<Vec<String>> {
-        let names = |unit: &Unit| {
-            let (convolution, bn) = (
-                unit.description.convolution_name(),
-                unit.description.normalization_name(),
-            );
-            [
-                format!("{convolution}.weight"),
-                format!("{bn}.weight"),
-                format!("{bn}.bias"),
-                format!("{bn}.running_mean"),
-                format!("{bn}.running_var"),
-            ]
+        let names = |unit: &Unit| unit.description.tensors().into_iter().map(|(name, _)| name);
+        let of_blocks = |blocks: &[Block]| {
+            let units = blocks.iter().flat_map(Block::units);
+            units.flat_map(names).collect()
         };
-        let mut groups: Vec<Vec<String>> = self
-            .stages()
-            .map(|blocks| {
-                blocks
-                    .iter()
-                    .flat_map(Block::units)
-                    .flat_map(names)
-                    .collect()
-            })
-            .collect();
+        let mut groups: Vec<Vec<String>> = self.stages().map(of_blocks).collect();
         groups.push(vec!["head.weight".to_owned(), "head.bias".to_owned()]);
         groups
     }

@@ -134,15 +134,8 @@ impl Description {
     /// batch normalisation, then the linear layer.
     #[must_use]
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let mut tensors = Vec::new();
-        for unit in self.units() {
-            let weight = format!("{}.weight", unit.convolution_name());
-            tensors.push((weight, unit.weight_shape().to_vec()));
-            for field in ["weight", "bias", "running_mean", "running_var"] {
-                let name = format!("{}.{field}", unit.normalization_name());
-                tensors.push((name, vec![unit.channels_out]));
-            }
-        }
+        let units = self.units().flat_map(UnitDescription::tensors);
+        let mut tensors: Vec<(String, Vec<usize>)> = units.collect();
         let head = vec![self.n_classes, self.features()];
         tensors.push(("head.weight".to_owned(), head));
         tensors.push(("head.bias".to_owned(), vec![self.n_classes]));
@@ -306,6 +299,17 @@ impl UnitDescription {
     pub fn weight_shape(&self) -> [usize; 4] {
         let channels_in = self.channels_in / self.groups;
         [self.channels_out, channels_in, self.kernel, self.kernel]
+    }
+
+    /// Names and shapes of its tensors, in the order of the state.
+    pub(crate) fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let weight = format!("{}.weight", self.convolution_name());
+        let mut tensors = vec![(weight, self.weight_shape().to_vec())];
+        for field in ["weight", "bias", "running_mean", "running_var"] {
+            let name = format!("{}.{field}", self.normalization_name());
+            tensors.push((name, vec![self.channels_out]));
+        }
+        tensors
     }
 
     /// Whether every channel has a kernel of its own.

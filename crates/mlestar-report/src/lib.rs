@@ -1,8 +1,8 @@
 //! Charts and self-contained HTML pages for machine-learning runs.
 //!
 //! A [`Page`] has [`Section`]s, a section has [`Block`]s: text, tables, cards with key figures, charts, images,
-//! the verdicts of quality gates. [`Page::render`] returns one self-contained HTML file: no script, no font, no
-//! style sheet, no request. The charts of [`charts`] are SVG, take plain slices, and can be used without a
+//! the verdicts of quality gates. [`Page::render`] returns one self-contained HTML file: no font, no
+//! style sheet, no request, and no script except that of a [`TrialTable`]. The charts of [`charts`] are SVG, take plain slices, and can be used without a
 //! page.
 //!
 //! All text is escaped; class names and paths may contain anything. Values that are not finite are left out of
@@ -49,7 +49,7 @@ mod verdict_header;
 
 pub use blocks::{
     Align, Badge, Block, Callout, CalloutKind, Cell, ChartFigure, Code, Column, Definition,
-    KeyFigure, Link, Picture, PictureGrid, Row, StageStep, Table, Tone,
+    KeyFigure, Link, Picture, PictureGrid, Row, StageStep, Table, Tone, TrialTable,
 };
 pub use charts::Svg;
 pub use error::ReportError;

@@ -1,6 +1,6 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::blocks::{Badge, Block};
+use crate::blocks::{Badge, Block, TRIAL_STYLE};
 use crate::verdict_header;
 
 /// The style sheet of every page. It is included in the page, because a page is one file.
@@ -8,8 +8,8 @@ const STYLE: &str = include_str!("style.css");
 
 /// A page: a header, sections and a footer, rendered to one self-contained HTML file.
 ///
-/// The file needs no script and no other file: styles and charts are inline, images are data
-/// URIs. It follows the reader's light or dark setting and prints on paper.
+/// The file needs no other file: styles and charts are inline, images are data URIs. A script is in it only with a
+/// [`TrialTable`](crate::TrialTable), and it can be read without one. It follows the reader's light or dark setting and prints on paper.
 ///
 /// ```
 /// use mlestar_report::{Badge, KeyFigure, Page, Section};
@@ -176,9 +176,14 @@ impl Page {
                 // An empty icon keeps browsers from asking the server for one.
                 link rel="icon" href="data:,";
                 title { (title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(STYLE)) @if self.has_trials() { (PreEscaped(TRIAL_STYLE)) } }
             }
         }
+    }
+
+    fn has_trials(&self) -> bool {
+        let mut blocks = self.sections.iter().flat_map(|section| &section.blocks);
+        blocks.any(|block| matches!(block, Block::Trials(_)))
     }
 
     fn header(&self) -> Markup {

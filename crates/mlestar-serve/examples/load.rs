@@ -127,8 +127,7 @@ fn uniform(state: &mut u64) -> f64 {
 
 /// The status of the answer, or what went wrong.
 async fn ask(address: SocketAddr, connections: &Connections, request: &[u8]) -> String {
-    let kept = connections.lock().ok().and_then(|mut kept| kept.pop());
-    let stream = match kept {
+    let stream = match kept(connections) {
         Some(stream) => Ok(stream),
         None => TcpStream::connect(address).await,
     };
@@ -145,6 +144,22 @@ async fn ask(address: SocketAddr, connections: &Connections, request: &[u8]) -> 
         }
         Err(error) => error.to_string(),
     }
+}
+
+/// A connection that waits for a request, and that the server has not closed since its last answer: it closes those that
+/// pause for long, as any server does.
+fn kept(connections: &Connections) -> Option<TcpStream> {
+    let mut kept = connections.lock().ok()?;
+    let is_open = |stream: &TcpStream| {
+        let unasked = stream.try_read(&mut [0]);
+        unasked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    while let Some(stream) = kept.pop() {
+        if is_open(&stream) {
+            return Some(stream);
+        }
+    }
+    None
 }
 
 async fn exchange(mut stream: TcpStream, request: &[u8]) -> std::io::Result<(String, TcpStream)> {

@@ -3,7 +3,10 @@
 use std::{collections::HashMap, path::Path};
 
 use burn::tensor::Device;
-use mlestar_model::{ModelError, NamedTensor, Network, pretrained::WeightsFile};
+use mlestar_model::{
+    ModelError, NamedTensor, Network,
+    pretrained::{Pretrained, WeightsFile},
+};
 
 use crate::TrainError;
 
@@ -35,6 +38,36 @@ pub(crate) fn initial_model<M: Network>(
     }
 }
 
+/// Checks that `file` holds weights for a network with these tensors, as training needs them
+/// ([`TrainingConfig::initial_weights`](crate::TrainingConfig::initial_weights)), so that a program can refuse it before
+/// anything is computed. `tensors` are names and shapes, as [`mlestar_model::Description::tensors`] gives them.
+///
+/// # Errors
+///
+/// [`TrainError::InitialWeights`] with the reason that a training would give.
+pub fn check_initial_weights(
+    file: &Path,
+    tensors: &[(String, Vec<usize>)],
+) -> Result<(), TrainError> {
+    match weights_for(file, tensors) {
+        Ok(_) => Ok(()),
+        Err(reason) => Err(TrainError::InitialWeights {
+            path: file.to_owned(),
+            reason,
+        }),
+    }
+}
+
+/// The weights of `file` for these tensors, or the reason why there are none.
+fn weights_for(file: &Path, tensors: &[(String, Vec<usize>)]) -> Result<Pretrained, String> {
+    let given = WeightsFile::read(file).and_then(|file| file.for_tensors(tensors));
+    given.map_err(|error| match error {
+        // The caller names the file.
+        ModelError::Weights { reason, .. } => reason,
+        other => other.to_string(),
+    })
+}
+
 /// `model` with all weights and running statistics of `file`. A head for other classes keeps its own weights. Returns the
 /// reason if the weights belong to another network.
 fn with_weights_of<M: Network>(
@@ -47,12 +80,7 @@ fn with_weights_of<M: Network>(
         .iter()
         .map(|tensor| (tensor.name.clone(), tensor.shape.clone()));
     let own: Vec<_> = own.collect();
-    let given = WeightsFile::read(file).and_then(|file| file.for_tensors(&own));
-    let given = given.map_err(|error| match error {
-        // The caller names the file.
-        ModelError::Weights { reason, .. } => reason,
-        other => other.to_string(),
-    })?;
+    let given = weights_for(file, &own)?;
     let mut given: HashMap<String, NamedTensor> = (given.state.into_iter())
         .map(|tensor| (tensor.name.clone(), tensor))
         .collect();

@@ -106,10 +106,14 @@ pub use config::{
 pub use error::TrainError;
 pub use faults::Faults;
 #[cfg(feature = "burn")]
+pub use finetune::{HeadCrossValidation, HeadImages, cross_validate_head};
+#[cfg(feature = "burn")]
 pub use fit::{FirstStep, FitOutcome, FitRequest, fit};
 #[cfg(feature = "burn")]
 pub use gradient_norm::GradientNorm;
 pub use history::{EpochRecord, HeadFit, StepRecord, StopReason, TriedStrength};
+#[cfg(feature = "burn")]
+pub use initial::check_initial_weights;
 #[cfg(feature = "burn")]
 pub use logits::logits;
 #[cfg(feature = "burn")]

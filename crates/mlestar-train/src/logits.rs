@@ -25,12 +25,29 @@ pub fn logits<M: Network>(
         return Err(TrainError::out_of_range("batch_size", 0, "at least 1"));
     }
     normalization.check()?;
+    let model = model.valid();
+    let mut logits = Vec::with_capacity(set.len() * set.n_classes());
+    for_each_batch(set, normalization, batch_size, device, |images, done| {
+        logits.extend(to_host(model.forward(images), "evaluating the model")?);
+        progress(done, set.len());
+        Ok(true)
+    })?;
+    Ok(logits)
+}
+
+/// Hands normalised images `[n, 3, height, width]` of `set` to `evaluate`, in order, with the number of images up to the
+/// end of the batch, until it returns false. Returns whether all images had their turn.
+pub(crate) fn for_each_batch(
+    set: &ImageSet,
+    normalization: &Normalization,
+    batch_size: usize,
+    device: &Device,
+    mut evaluate: impl FnMut(Tensor<4>, usize) -> Result<bool, TrainError>,
+) -> Result<bool, TrainError> {
     let table = normalization.table();
     let device = device.clone().without_autodiff();
-    let model = model.valid();
     let (height, width) = (set.height(), set.width());
     let picture = ImageSet::CHANNELS * height * width;
-    let mut logits = Vec::with_capacity(set.len() * set.n_classes());
     let mut done = 0;
     while done < set.len() {
         let n = batch_size.min(set.len() - done);
@@ -39,10 +56,10 @@ pub fn logits<M: Network>(
             table.apply(set.pixels(done + offset), out);
         }
         let data = TensorData::new(values, [n, ImageSet::CHANNELS, height, width]);
-        let batch = model.forward(Tensor::from_data(data, &device));
-        logits.extend(to_host(batch, "evaluating the model")?);
         done += n;
-        progress(done, set.len());
+        if !evaluate(Tensor::from_data(data, &device), done)? {
+            return Ok(false);
+        }
     }
-    Ok(logits)
+    Ok(true)
 }

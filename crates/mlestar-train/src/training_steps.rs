@@ -89,21 +89,6 @@ impl<'a, M: Network> TrainingSteps<'a, M> {
         &self.model
     }
 
-    /// As at the end of a long fine-tuning, whose steps take the longest.
-    fn frozen_groups(&self) -> usize {
-        let finetune = self.setup.training.finetune.as_ref();
-        finetune.map_or(0, |finetune| {
-            finetune.frozen_groups(usize::MAX, self.model.groups().len())
-        })
-    }
-
-    /// The parameters and running statistics that no epoch of a fine-tuning trains; none in other trainings.
-    #[must_use]
-    pub fn frozen_parameters(&self) -> Vec<String> {
-        let groups = self.model.groups().into_iter();
-        groups.take(self.frozen_groups()).flatten().collect()
-    }
-
     /// Images per step: the batch size, or the whole set if that is smaller.
     #[must_use]
     pub fn batch_size(&self) -> usize {
@@ -164,9 +149,8 @@ impl<'a, M: Network> TrainingSteps<'a, M> {
         keep_gradients: bool,
     ) -> Result<TakenStep, TrainError> {
         let parts = self.setup.training.accumulation_steps;
-        let context = self
-            .machinery
-            .step(&self.setup, parts, self.frozen_groups());
+        // No group is frozen: a step of the last, longest epochs of fine-tuning.
+        let context = self.machinery.step(&self.setup, parts, 0);
         let (model, step) = (self.model.clone(), self.optimizer.steps());
         let (output, values) = catching_out_of_memory(|| {
             let input = StepInput {

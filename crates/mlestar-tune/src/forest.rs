@@ -1,46 +1,61 @@
-//! A random forest of regression trees (Breiman, 2001) whose predictions can be averaged over some columns.
+//! A random forest of regression trees (Breiman, 2001) over the unit cube, and the functional ANOVA of its trees.
+
+use mlestar_random::Stream;
 
 /// Trees of a forest.
-const N_TREES: usize = 64;
+const N_TREES: u64 = 64;
+/// Rows that each tree is grown on, at most. More trials than this make no tree much better, only slower.
+const MOST_ROWS: usize = 2000;
 /// The seed is fixed, because the forest is part of a report that must not change.
 const SEED: u64 = 0;
 
-/// Trees, each grown on rows drawn with replacement.
-pub(crate) struct Forest {
-    trees: Vec<Tree>,
+/// Rows of coordinates in `[0, 1]` with a value each.
+pub(crate) struct Samples<'a> {
+    /// All of the same length, at least one.
+    pub(crate) rows: &'a [Vec<f64>],
+    /// One for each row.
+    pub(crate) values: &'a [f64],
+    /// For each column the number of equal cells that its coordinates are the middles of; 0 if every coordinate is possible.
+    pub(crate) n_cells: &'a [u64],
 }
 
-impl Forest {
-    /// A forest that predicts `values` from `rows`. There must be at least one row, and all rows must have the
-    /// same length.
-    pub(crate) fn grow(rows: &[Vec<f64>], values: &[f64]) -> Self {
-        let mut random = fastrand::Rng::with_seed(SEED);
-        let n = rows.len();
-        let trees = (0..N_TREES).map(|_| {
-            let drawn: Vec<usize> = (0..n).map(|_| random.usize(0..n)).collect();
-            Tree::grow(rows, values, &drawn, &mut random)
-        });
-        Self {
-            trees: trees.collect(),
+/// For each column the share of the variance over the unit cube that it explains alone (main effects of a functional ANOVA;
+/// Hutter, Hoos and Leyton-Brown, 2014): the mean over trees, each grown on rows drawn with replacement. `None` if no tree
+/// varies.
+pub(crate) fn main_effects(samples: &Samples<'_>) -> Option<Vec<f64>> {
+    let n = samples.rows.len();
+    let n_columns = samples.n_cells.len();
+    let mut sums = vec![0.0; n_columns];
+    let mut n_trees = 0.0;
+    for tree in 0..N_TREES {
+        let mut random = Stream::new(SEED, "importance", tree, 0);
+        let mut drawn: Vec<usize> = (0..n.min(MOST_ROWS))
+            .map(|_| random.below(n as u64) as usize)
+            .collect();
+        let mut leaves = Vec::new();
+        let whole = vec![[0.0, 1.0]; n_columns];
+        grow(samples, &mut drawn, whole, &mut leaves);
+        if let Some(shares) = shares(&leaves, n_columns) {
+            n_trees += 1.0;
+            sums.iter_mut()
+                .zip(shares)
+                .for_each(|(sum, share)| *sum += share);
         }
     }
-
-    /// The prediction of the forest if `columns` have the values of `row` and the others are averaged out.
-    pub(crate) fn marginal(&self, columns: &[usize], row: &[f64]) -> f64 {
-        let predicted = self.trees.iter().map(|tree| tree.marginal(columns, row));
-        predicted.sum::<f64>() / self.trees.len() as f64
-    }
+    (n_trees > 0.0).then(|| sums.into_iter().map(|sum| sum / n_trees).collect())
 }
 
-enum Tree {
-    Leaf(f64),
-    Split {
-        split: Split,
-        /// Shares of the rows at this node that went to either side.
-        shares: [f64; 2],
-        /// At most the threshold, and above it.
-        branches: Box<[Tree; 2]>,
-    },
+/// A box in which a tree predicts the same value.
+struct Leaf {
+    value: f64,
+    /// From and to, for each column.
+    sides: Vec<[f64; 2]>,
+}
+
+impl Leaf {
+    fn volume(&self) -> f64 {
+        self.sides.iter().map(|[from, to]| to - from).product()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -49,131 +64,170 @@ struct Split {
     threshold: f64,
 }
 
-impl Split {
-    fn is_below(self, row: &[f64]) -> bool {
-        row[self.column] <= self.threshold
-    }
-}
-
-impl Tree {
-    /// Grows a tree on some of the rows, split until the values of a leaf are equal.
-    fn grow(
-        rows: &[Vec<f64>],
-        values: &[f64],
-        drawn: &[usize],
-        random: &mut fastrand::Rng,
-    ) -> Self {
-        let n = drawn.len() as f64;
-        let mean = drawn.iter().map(|row| values[*row]).sum::<f64>() / n;
-        if drawn.iter().all(|row| values[*row] == values[drawn[0]]) {
-            return Self::Leaf(mean);
-        }
-        let Some(split) = best_split(rows, values, drawn, mean, random) else {
-            return Self::Leaf(mean);
+/// Splits a box until the values of its rows are equal, and adds the boxes that come out.
+fn grow(samples: &Samples<'_>, drawn: &mut [usize], sides: Vec<[f64; 2]>, leaves: &mut Vec<Leaf>) {
+    let mut open = vec![(drawn, sides)];
+    while let Some((drawn, sides)) = open.pop() {
+        let sum: f64 = drawn.iter().map(|row| samples.values[*row]).sum();
+        let value = sum / drawn.len() as f64;
+        let Some(split) = best_split(samples, drawn, value) else {
+            leaves.push(Leaf { value, sides });
+            continue;
         };
-        let (below, above): (Vec<usize>, Vec<usize>) =
-            drawn.iter().partition(|row| split.is_below(&rows[**row]));
-        if below.is_empty() || above.is_empty() {
-            return Self::Leaf(mean);
-        }
-        Self::Split {
-            split,
-            shares: [below.len() as f64 / n, above.len() as f64 / n],
-            branches: Box::new([below, above].map(|part| Self::grow(rows, values, &part, random))),
-        }
-    }
-
-    fn marginal(&self, columns: &[usize], row: &[f64]) -> f64 {
-        match self {
-            Self::Leaf(mean) => *mean,
-            Self::Split {
-                split,
-                shares: [share_below, share_above],
-                branches,
-            } => {
-                let [below, above] = &**branches;
-                match columns.contains(&split.column) {
-                    true if split.is_below(row) => below.marginal(columns, row),
-                    true => above.marginal(columns, row),
-                    false => {
-                        share_below * below.marginal(columns, row)
-                            + share_above * above.marginal(columns, row)
-                    }
-                }
-            }
-        }
+        let place = |row: &usize| samples.rows[*row][split.column];
+        drawn.sort_by(|a, b| place(a).total_cmp(&place(b)));
+        let n_below = drawn.partition_point(|row| place(row) < split.threshold);
+        let (below, above) = drawn.split_at_mut(n_below);
+        let mut sides_above = sides.clone();
+        let mut sides_below = sides;
+        sides_below[split.column][1] = split.threshold;
+        sides_above[split.column][0] = split.threshold;
+        open.push((below, sides_below));
+        open.push((above, sides_above));
     }
 }
 
-/// The split of some random columns that reduces the sum of squares most; `None` if none does.
-fn best_split(
-    rows: &[Vec<f64>],
-    values: &[f64],
-    drawn: &[usize],
-    mean: f64,
-    random: &mut fastrand::Rng,
-) -> Option<Split> {
-    let candidates = some_columns(rows[0].len(), random);
-    let squares = drawn.iter().map(|row| (values[*row] - mean).powi(2));
-    let squares: f64 = squares.sum();
+/// The split that reduces the sum of squares most; `None` if none does.
+fn best_split(samples: &Samples<'_>, drawn: &[usize], mean: f64) -> Option<Split> {
+    let first = samples.values[drawn[0]];
+    if drawn.iter().all(|row| samples.values[*row] == first) {
+        return None;
+    }
+    let n = drawn.len() as f64;
     let mut best = (0.0, None);
-    for column in candidates {
-        let mut places: Vec<f64> = drawn.iter().map(|row| rows[*row][column]).collect();
-        places.sort_by(f64::total_cmp);
-        places.dedup();
-        for pair in places.windows(2) {
-            let threshold = f64::midpoint(pair[0], pair[1]);
-            let split = Split { column, threshold };
-            let [below, above] = sums_of_squares(rows, values, drawn, split);
-            let gain = squares - below - above;
-            if gain > best.0 {
-                best = (gain, Some(split));
+    for (column, n_cells) in samples.n_cells.iter().enumerate() {
+        let mut sorted: Vec<(f64, f64)> = drawn
+            .iter()
+            .map(|row| (samples.rows[*row][column], samples.values[*row] - mean))
+            .collect();
+        sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let total: f64 = sorted.iter().map(|(_, value)| value).sum();
+        let mut below = 0.0;
+        for (index, pair) in sorted.windows(2).enumerate() {
+            below += pair[0].1;
+            if pair[0].0 >= pair[1].0 {
+                continue;
+            }
+            let n_below = (index + 1) as f64;
+            let gain = below * below / n_below + (total - below).powi(2) / (n - n_below);
+            let threshold = threshold(pair[0].0, pair[1].0, *n_cells);
+            // Values outside the range lie on the border of the cube, beyond which there is nothing.
+            if gain > best.0 && threshold > 0.0 && threshold < 1.0 {
+                best = (gain, Some(Split { column, threshold }));
             }
         }
     }
     best.1
 }
 
-/// Random columns in random order; their number is the square root of all, rounded up.
-fn some_columns(n: usize, random: &mut fastrand::Rng) -> Vec<usize> {
-    let n_wanted = ((n as f64).sqrt().ceil() as usize).clamp(1, n);
-    let mut columns: Vec<usize> = (0..n).collect();
-    for at in 0..n_wanted {
-        columns.swap(at, random.usize(at..n));
+/// Halfway between two coordinates; between cells at the border of the cell that is nearest to it.
+fn threshold(below: f64, above: f64, n_cells: u64) -> f64 {
+    let middle = f64::midpoint(below, above);
+    let n = n_cells as f64;
+    match n_cells > 0 {
+        true => ((middle * n).round() / n).clamp(below, above),
+        // Two neighbouring numbers have nothing between them.
+        false if middle <= below => above,
+        false => middle,
     }
-    columns.truncate(n_wanted);
-    columns
 }
 
-/// The sums of the squared distances from the mean on both sides of a split; NaN for a side without rows.
-fn sums_of_squares(rows: &[Vec<f64>], values: &[f64], drawn: &[usize], split: Split) -> [f64; 2] {
-    let mut sides = [(0.0, 0.0, 0.0); 2];
-    for row in drawn {
-        let value = values[*row];
-        let side = &mut sides[usize::from(!split.is_below(&rows[*row]))];
-        *side = (side.0 + value, side.1 + value * value, side.2 + 1.0);
+/// The share of each column in the variance of a tree; `None` if it predicts the same everywhere.
+fn shares(leaves: &[Leaf], n_columns: usize) -> Option<Vec<f64>> {
+    let volumes: Vec<f64> = leaves.iter().map(Leaf::volume).collect();
+    let weighted = leaves.iter().zip(&volumes);
+    let mean: f64 = weighted
+        .clone()
+        .map(|(leaf, volume)| volume * leaf.value)
+        .sum();
+    let squares = weighted.map(|(leaf, volume)| volume * (leaf.value - mean).powi(2));
+    let total: f64 = squares.sum();
+    let of_column = |column| main_variance(leaves, &volumes, mean, column) / total;
+    (total > 0.0).then(|| (0..n_columns).map(of_column).collect())
+}
+
+/// The variance of a tree's prediction over one column, all others averaged out.
+fn main_variance(leaves: &[Leaf], volumes: &[f64], mean: f64, column: usize) -> f64 {
+    let sides = leaves.iter().flat_map(|leaf| leaf.sides[column]);
+    let mut borders: Vec<f64> = sides.collect();
+    borders.sort_by(f64::total_cmp);
+    borders.dedup();
+    let place = |border: f64| borders.partition_point(|other| *other < border);
+    // How the averaged prediction changes at each border.
+    let mut changes = vec![0.0; borders.len()];
+    for (leaf, volume) in leaves.iter().zip(volumes) {
+        let [from, to] = leaf.sides[column];
+        let height = (leaf.value - mean) * volume / (to - from);
+        changes[place(from)] += height;
+        changes[place(to)] -= height;
     }
-    sides.map(|(sum, squares, n)| squares - sum * sum / n)
+    let mut height = 0.0;
+    let pieces = borders.windows(2).zip(changes);
+    pieces
+        .map(|(border, change)| {
+            height += change;
+            (border[1] - border[0]) * height * height
+        })
+        .sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn leaf(value: f64, sides: &[[f64; 2]]) -> Leaf {
+        let sides = sides.to_vec();
+        Leaf { value, sides }
+    }
+
+    /// By hand: the tree is 0 for x < 1/4, else 1 for y < 1/2 and 3 above. Its mean is 3/2, its variance 3/4 * (1/2 + 9/2) - 9/4
+    /// = 3/2. Over x alone it is 0 and 2: variance 3/4. Over y alone 3/4 and 9/4: variance 9/16.
     #[test]
-    fn a_column_that_is_averaged_out_counts_by_its_rows() {
-        let rows = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]].map(|row| row.to_vec());
-        let values = [1.0, 2.0, 3.0, 4.0];
-        let mut random = fastrand::Rng::with_seed(1);
-        let tree = Tree::grow(&rows, &values, &[0, 1, 2, 3, 3], &mut random);
-        for (row, value) in rows.iter().zip(values) {
-            assert_eq!(tree.marginal(&[0, 1], row), value);
+    fn the_shares_of_a_tree_are_those_computed_by_hand() {
+        let leaves = [
+            leaf(0.0, &[[0.0, 0.25], [0.0, 1.0]]),
+            leaf(1.0, &[[0.25, 1.0], [0.0, 0.5]]),
+            leaf(3.0, &[[0.25, 1.0], [0.5, 1.0]]),
+        ];
+        let found = shares(&leaves, 2).unwrap();
+        assert!((found[0] - 0.75 / 1.5).abs() < 1e-12, "{found:?}");
+        assert!((found[1] - 0.5625 / 1.5).abs() < 1e-12, "{found:?}");
+        assert!(shares(&[leaf(2.0, &[[0.0, 1.0]])], 1).is_none());
+    }
+
+    #[test]
+    fn boxes_of_a_tree_fill_the_cube_and_hold_their_rows() {
+        let mut random = Stream::new(3, "forest", 0, 0);
+        let rows: Vec<Vec<f64>> = (0..50)
+            .map(|_| vec![random.uniform(), (random.below(4) as f64 + 0.5) / 4.0])
+            .collect();
+        let values: Vec<f64> = rows.iter().map(|row| row[0] * row[1]).collect();
+        let samples = Samples {
+            rows: &rows,
+            values: &values,
+            n_cells: &[0, 4],
+        };
+        let mut leaves = Vec::new();
+        let mut drawn: Vec<usize> = (0..50).collect();
+        grow(&samples, &mut drawn, vec![[0.0, 1.0]; 2], &mut leaves);
+        let volume: f64 = leaves.iter().map(Leaf::volume).sum();
+        assert!((volume - 1.0).abs() < 1e-12, "{volume}");
+        for (row, value) in rows.iter().zip(&values) {
+            let holds = |leaf: &&Leaf| {
+                leaf.sides
+                    .iter()
+                    .zip(row)
+                    .all(|([from, to], place)| from <= place && place < to)
+            };
+            let found: Vec<f64> = leaves.iter().filter(holds).map(|leaf| leaf.value).collect();
+            assert_eq!(found, [*value]);
         }
-        // The mean of all five.
-        assert!((tree.marginal(&[], &rows[0]) - 14.0 / 5.0).abs() < 1e-12);
-        assert!(matches!(
-            Tree::grow(&rows, &values, &[2, 2], &mut random),
-            Tree::Leaf(3.0)
-        ));
+        // Cells are never cut.
+        let borders = leaves.iter().flat_map(|leaf| leaf.sides[1]);
+        assert!(
+            borders
+                .into_iter()
+                .all(|border| (border * 4.0).fract() == 0.0)
+        );
     }
 }

@@ -2,97 +2,180 @@
 
 use std::collections::BTreeMap;
 
-use crate::forest::Forest;
+use mlestar_random::Stream;
+use serde::{Deserialize, Serialize};
+
+use crate::forest::{self, Samples};
 use crate::record::{TrialRecord, TrialState};
-use crate::space::SearchSpace;
+use crate::space::{ParameterSpace, SearchSpace};
 
 /// With fewer complete trials, the importance is `None`.
 pub const MIN_TRIALS_FOR_IMPORTANCE: usize = 10;
 
-/// Share of the objective's variance over the complete trials that each parameter explains alone: the main
-/// effects of a functional ANOVA over a random forest of 64 trees (Hutter, Hoos and Leyton-Brown, 2014). A
-/// parameter is averaged out over the trials and not over its range, as in the crate `optimizer` 1.0. The rest
-/// up to 1 belongs to interactions of two parameters.
+/// Which parameters an objective depends on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Importances {
+    /// Share of the objective's variance over the search space that each parameter explains alone (0 to 1; the rest up to 1
+    /// belongs to interactions).
+    pub shares: BTreeMap<String, f64>,
+    /// The share of the strongest of as many parameters that cannot matter: copies of the real ones whose values are shuffled
+    /// among the trials. A share below it says nothing.
+    pub chance: f64,
+}
+
+/// The importances of the parameters for objective `objective`, counted from 0: the main effects of a functional ANOVA over a random
+/// forest of 64 trees (Hutter, Hoos and Leyton-Brown, 2014). A parameter is averaged out over its range, not over the trials, because
+/// samplers gather trials where values are good. In trials in which a conditional parameter does not exist, it counts as if any of
+/// its values had been tried.
 ///
-/// `None` with too few trials, or if all of them have the same value.
+/// `None` with fewer than [`MIN_TRIALS_FOR_IMPORTANCE`] complete trials, or if all of them have the same value.
+///
+/// ```
+/// use mlestar_tune::{ParameterSpace, SearchSpace, StudyConfig, TrialRecord, TrialState, importances};
+///
+/// let space = ["width", "unused"].map(|key| (key.to_owned(), ParameterSpace::float(0.0, 1.0)));
+/// let config = StudyConfig { space: SearchSpace::new(space), startup_trials: 100, ..StudyConfig::default() };
+/// let mut trials = Vec::new();
+/// for number in 0..50 {
+///     let parameters = config.suggest(7, &trials);
+///     let value = parameters["width"].as_f64();
+///     let (state, values, intermediate) = (TrialState::Complete, Vec::new(), Vec::new());
+///     trials.push(TrialRecord { number, state, parameters, value, values, intermediate, message: None });
+/// }
+/// let found = importances(&config.space, &trials, 0).unwrap();
+/// assert!(found.shares["width"] > 0.9 && found.shares["unused"] < 0.05);
+/// ```
+pub fn importances(
+    space: &SearchSpace,
+    trials: &[TrialRecord],
+    objective: usize,
+) -> Option<Importances> {
+    let table = Table::of(space, trials, objective)?;
+    let shares = forest::main_effects(&table.samples(&table.rows))?;
+    let informative = shares.iter().all(|share| share.is_finite());
+    let chance = table.chance()?;
+    let keys = table.keys.iter().map(|key| (*key).to_owned());
+    informative.then(|| Importances {
+        shares: keys.zip(shares).collect(),
+        chance,
+    })
+}
+
+/// The shares of [`importances`] for the first objective.
 pub(crate) fn importance(
     space: &SearchSpace,
     trials: &[TrialRecord],
 ) -> Option<BTreeMap<String, f64>> {
-    let complete: Vec<(&TrialRecord, f64)> = trials
-        .iter()
-        .filter(|trial| trial.state == TrialState::Complete)
-        .filter_map(|trial| trial.value.map(|value| (trial, value)))
-        .collect();
-    if complete.len() < MIN_TRIALS_FOR_IMPORTANCE
-        || complete.iter().all(|(_, value)| *value == complete[0].1)
-    {
-        return None;
-    }
-    let effects = main_effects(space, &complete)?;
-    let informative = effects.values().all(|share| share.is_finite())
-        && effects.values().any(|share| *share > 0.0);
-    informative.then_some(effects)
+    let one = trials.iter().all(|trial| trial.values.is_empty());
+    let table = Table::of(space, trials, 0).filter(|_| one)?;
+    let shares = forest::main_effects(&table.samples(&table.rows))?;
+    let keys = table.keys.iter().map(|key| (*key).to_owned());
+    Some(keys.zip(shares).collect())
 }
 
-/// The share of each parameter that has a value in any trial. Trials without a value that others have are not
-/// used.
-fn main_effects(
-    space: &SearchSpace,
-    trials: &[(&TrialRecord, f64)],
-) -> Option<BTreeMap<String, f64>> {
-    let unit = |trial: &TrialRecord, key: &str| match trial.parameters.get(key) {
-        Some(value) => space.get(key)?.unit(value),
-        // Below every value: a tree can tell the trials apart that have the parameter.
-        None => (!space.exists(key, &trial.parameters)).then_some(-1.0),
-    };
-    let keys: Vec<&str> = space
-        .iter()
-        .map(|(key, _)| key)
-        .filter(|key| {
-            let has_value = |trial: &TrialRecord| unit(trial, key).is_some_and(|unit| unit >= 0.0);
-            trials.iter().any(|(trial, _)| has_value(trial))
+/// The complete trials as points of the unit cube.
+struct Table<'a> {
+    keys: Vec<&'a str>,
+    n_cells: Vec<u64>,
+    rows: Vec<Vec<f64>>,
+    values: Vec<f64>,
+}
+
+impl<'a> Table<'a> {
+    /// `None` with too few trials, or if all of them have the same value. Parameters without a value in any trial, and
+    /// trials without a value that others have, are left out.
+    fn of(space: &'a SearchSpace, trials: &[TrialRecord], objective: usize) -> Option<Self> {
+        let complete: Vec<(&TrialRecord, f64)> = trials
+            .iter()
+            .filter(|trial| trial.state == TrialState::Complete)
+            .filter_map(|trial| Some((trial, value(trial, objective)?)))
+            .collect();
+        if complete.len() < MIN_TRIALS_FOR_IMPORTANCE {
+            return None;
+        }
+        let is_used = |key: &str| {
+            let mut trials = complete.iter();
+            trials.any(|(trial, _)| trial.parameters.contains_key(key))
+        };
+        let used = space.iter().filter(|(key, _)| is_used(key));
+        let (keys, spaces): (Vec<&str>, Vec<&ParameterSpace>) = used.unzip();
+        let place = |trial: &TrialRecord, column: usize| {
+            let (key, parameter) = (keys[column], spaces[column]);
+            match trial.parameters.get(key) {
+                Some(value) => parameter.unit(value),
+                None => (!space.exists(key, &trial.parameters))
+                    .then(|| any_place(trial.number, column as u64, n_cells(parameter))),
+            }
+        };
+        let row = |trial: &TrialRecord| -> Option<Vec<f64>> {
+            (0..keys.len()).map(|column| place(trial, column)).collect()
+        };
+        let whole = complete
+            .iter()
+            .filter_map(|(trial, value)| Some((row(trial)?, *value)));
+        let (rows, values): (Vec<Vec<f64>>, Vec<f64>) = whole.unzip();
+        let varies = values.iter().any(|value| *value != values[0]);
+        (varies && !keys.is_empty()).then_some(Self {
+            n_cells: spaces.iter().map(|parameter| n_cells(parameter)).collect(),
+            keys,
+            rows,
+            values,
         })
-        .collect();
-    let row = |trial| -> Option<Vec<f64>> { keys.iter().map(|key| unit(trial, key)).collect() };
-    let whole = trials
-        .iter()
-        .filter_map(|(trial, value)| Some((row(trial)?, *value)));
-    let (rows, values): (Vec<Vec<f64>>, Vec<f64>) = whole.unzip();
-    if keys.is_empty() || rows.len() < 2 {
-        return None;
     }
-    let shares = main_shares(&Forest::grow(&rows, &values), &rows, keys.len());
-    Some(keys.into_iter().map(str::to_owned).zip(shares).collect())
+
+    fn samples<'b>(&'b self, rows: &'b [Vec<f64>]) -> Samples<'b> {
+        Samples {
+            rows,
+            values: &self.values,
+            n_cells: &self.n_cells[..],
+        }
+    }
+
+    /// The largest share of the shuffled copies, beside the real parameters.
+    fn chance(&self) -> Option<f64> {
+        let n_columns = self.keys.len();
+        let mut rows = self.rows.clone();
+        for column in 0..n_columns {
+            let mut copy: Vec<f64> = self.rows.iter().map(|row| row[column]).collect();
+            Stream::new(0, "importance of chance", 0, column as u64).shuffle(&mut copy);
+            rows.iter_mut()
+                .zip(copy)
+                .for_each(|(row, place)| row.push(place));
+        }
+        let n_cells = self.n_cells.repeat(2);
+        let shares = forest::main_effects(&Samples {
+            n_cells: &n_cells,
+            ..self.samples(&rows)
+        })?;
+        Some(shares[n_columns..].iter().copied().fold(0.0, f64::max))
+    }
 }
 
-/// Interactions that explain less than this are rounding errors.
-const SMALLEST_INTERACTION: f64 = 1e-10;
-
-/// What each column explains alone, as a share of what all columns and all pairs of them explain.
-fn main_shares(forest: &Forest, rows: &[Vec<f64>], n_columns: usize) -> Vec<f64> {
-    let explained = |columns: &[usize]| {
-        let predicted = rows.iter().map(|row| forest.marginal(columns, row));
-        variance(&predicted.collect::<Vec<f64>>())
-    };
-    let main: Vec<f64> = (0..n_columns).map(|column| explained(&[column])).collect();
-    let pairs = (0..n_columns).flat_map(|a| (a + 1..n_columns).map(move |b| [a, b]));
-    let interactions = pairs
-        .map(|pair| (explained(&pair) - main[pair[0]] - main[pair[1]]).max(0.0))
-        .filter(|explained| *explained > SMALLEST_INTERACTION);
-    let total = main.iter().sum::<f64>() + interactions.sum::<f64>();
-    let share = |explained: f64| match total > 0.0 {
-        true => explained / total,
-        false => 0.0,
-    };
-    main.into_iter().map(share).collect()
+/// A random place on the axis of a parameter that does not exist in a trial: it would have made no difference there. One fixed
+/// place would tell a tree which trials have the parameter.
+fn any_place(trial: u64, column: u64, n_cells: u64) -> f64 {
+    let mut random = Stream::new(0, "importance of an absent parameter", trial, column);
+    match n_cells {
+        0 => random.uniform(),
+        n => (random.below(n) as f64 + 0.5) / n as f64,
+    }
 }
 
-fn variance(values: &[f64]) -> f64 {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares = values.iter().map(|value| (value - mean).powi(2));
-    squares.sum::<f64>() / n
+/// The value of an objective, if it is finite.
+fn value(trial: &TrialRecord, objective: usize) -> Option<f64> {
+    let value = match trial.values.is_empty() {
+        true => trial.value.filter(|_| objective == 0),
+        false => trial.values.get(objective).copied(),
+    };
+    value.filter(|value| value.is_finite())
+}
+
+/// The number of equal cells of the unit interval, one for each value; 0 where values are no cells, or so many that it does not matter.
+fn n_cells(parameter: &ParameterSpace) -> u64 {
+    match parameter {
+        ParameterSpace::Int { log: true, .. } => 0,
+        parameter => parameter.n_values().filter(|n| *n <= 1000).unwrap_or(0),
+    }
 }
 
 #[cfg(test)]
@@ -100,126 +183,180 @@ mod tests {
     use super::*;
     use crate::Sampler;
     use crate::sampler::{Settings, suggest};
-    use crate::space::{ParameterSpace, ParameterValue};
+    use crate::space::{ParameterSpace, ParameterValue, Parameters};
 
-    fn settings(space: &SearchSpace) -> Settings<'_> {
-        Settings {
+    /// Complete trials with random parameters.
+    fn trials(
+        space: &SearchSpace,
+        n: u64,
+        objective: impl Fn(&Parameters) -> Vec<f64>,
+    ) -> Vec<TrialRecord> {
+        let settings = Settings {
             sampler: Sampler::Random,
             space,
             startup_trials: 1,
             seed: 9,
             signs: &[1.0],
-        }
-    }
-
-    fn trials(n: u64, objective: impl Fn(f64, f64) -> f64) -> (SearchSpace, Vec<TrialRecord>) {
-        let space = SearchSpace::new(
-            ["strong", "weak"].map(|key| (key.to_owned(), ParameterSpace::float(0.0, 1.0))),
-        );
-        let trials = (0..n)
-            .map(|number| {
-                let parameters = suggest(settings(&space), number, &[], &[]);
-                let value = objective(
-                    parameters["strong"].as_f64().unwrap(),
-                    parameters["weak"].as_f64().unwrap(),
-                );
-                TrialRecord {
-                    number,
-                    state: TrialState::Complete,
-                    parameters,
-                    value: Some(value),
-                    values: Vec::new(),
-                    intermediate: Vec::new(),
-                    message: None,
-                }
-            })
-            .collect();
-        (space, trials)
-    }
-
-    #[test]
-    fn the_parameter_that_matters_stands_out_even_without_a_trend() {
-        let (space, trials) = trials(60, |strong, weak| (strong - 0.5).abs() + 0.02 * weak);
-        let shares = importance(&space, &trials).unwrap();
-        assert!(shares["strong"] > 0.7, "{shares:?}");
-        assert!(shares["weak"] < 0.2, "{shares:?}");
-        assert!(shares.values().sum::<f64>() <= 1.0 + 1e-9);
-    }
-
-    /// One parameter of each kind. Every seventh trial has a kind that the space does not know.
-    fn mixed_trials(n: u64) -> (SearchSpace, Vec<TrialRecord>) {
-        let kinds = ["a", "b", "c"].map(|name| ParameterValue::Text(name.to_owned()));
-        let rate = ParameterSpace::log_float(1e-4, 1e-1);
-        let layers = ParameterSpace::int(1, 6);
-        let kind = ParameterSpace::categorical(kinds.to_vec());
-        let space = [("rate", rate), ("layers", layers), ("kind", kind)];
-        let space = SearchSpace::new(space.map(|(key, space)| (key.to_owned(), space)));
+        };
         let trial = |number| {
-            let mut parameters = suggest(settings(&space), number, &[], &[]);
-            let rate = parameters["rate"].as_f64().unwrap().log10();
-            let layers = parameters["layers"].as_f64().unwrap();
-            let bonus = f64::from(u8::from(parameters["kind"] == kinds[1])) * 0.4;
-            if number % 7 == 3 {
-                parameters.insert("kind".into(), ParameterValue::Text("d".into()));
-            }
+            let parameters = suggest(settings, number, &[], &[]);
+            let values = objective(&parameters);
+            let one = values.len() == 1;
             TrialRecord {
                 number,
                 state: TrialState::Complete,
+                value: one.then(|| values[0]),
+                values: if one { Vec::new() } else { values },
                 parameters,
-                value: Some(1.0 - (rate + 2.0).powi(2) * 0.3 + bonus - 0.02 * layers * bonus),
-                values: Vec::new(),
                 intermediate: Vec::new(),
                 message: None,
             }
         };
-        let trials = (0..n).map(trial).collect();
-        (space, trials)
+        (0..n).map(trial).collect()
     }
 
-    /// Result of the crate `optimizer` 1.0.1 for the same trials, with 64 trees and seed 0.
+    fn space(parameters: impl IntoIterator<Item = (&'static str, ParameterSpace)>) -> SearchSpace {
+        let owned = parameters
+            .into_iter()
+            .map(|(key, space)| (key.to_owned(), space));
+        SearchSpace::new(owned)
+    }
+
+    fn number(parameters: &Parameters, key: &str) -> f64 {
+        parameters[key].as_f64().unwrap()
+    }
+
+    fn near(found: &Importances, expected: &[(&str, f64)], tolerance: f64) {
+        for (key, share) in expected {
+            assert!(
+                (found.shares[*key] - share).abs() < tolerance,
+                "{key}: {found:?}"
+            );
+        }
+        assert_eq!(found.shares.len(), expected.len());
+    }
+
+    /// `a + b / 2 + c / 4` of uniform numbers has variances in the ratio 16 : 4 : 1.
     #[test]
-    fn importances_are_those_of_another_implementation() {
-        for (n, strong, weak) in [
-            (10, 0.5408113994122811, 0.1882550849584327),
-            (60, 0.9510884300414244, 0.02706466471002429),
-            (200, 0.9330688917343839, 0.04376520188723563),
-        ] {
-            let (space, trials) = trials(n, |a, b| (a - 0.5).abs() + 0.3 * b * a);
-            let shares = importance(&space, &trials).unwrap();
-            assert_eq!((shares["strong"], shares["weak"]), (strong, weak), "{n}");
+    fn shares_of_an_additive_function_are_those_of_its_variances() {
+        let space =
+            space(["a", "b", "c", "unused"].map(|key| (key, ParameterSpace::float(0.0, 1.0))));
+        let trials = trials(&space, 400, |p| {
+            vec![number(p, "a") + 0.5 * number(p, "b") + 0.25 * number(p, "c")]
+        });
+        let found = importances(&space, &trials, 0).unwrap();
+        let expected = [
+            ("a", 16.0 / 21.0),
+            ("b", 4.0 / 21.0),
+            ("c", 1.0 / 21.0),
+            ("unused", 0.0),
+        ];
+        near(&found, &expected, 0.05);
+        assert!(
+            found.shares["unused"] < 0.01 && found.chance < 0.01,
+            "{found:?}"
+        );
+    }
+
+    /// The product of two uniform numbers: each alone explains 3/7, both together 1/7 (by integration).
+    #[test]
+    fn what_two_parameters_do_together_belongs_to_neither() {
+        let space = space(["x", "y"].map(|key| (key, ParameterSpace::float(0.0, 1.0))));
+        let trials = trials(&space, 400, |p| vec![number(p, "x") * number(p, "y")]);
+        near(
+            &importances(&space, &trials, 0).unwrap(),
+            &[("x", 3.0 / 7.0), ("y", 3.0 / 7.0)],
+            0.03,
+        );
+    }
+
+    /// Three equally likely kinds worth 0, 1 and 0 have variance 2/9; a number that rises by 2 has 1/3; whole numbers 1 to 4 have 5/4.
+    #[test]
+    fn categorical_logarithmic_and_whole_parameters_count_by_their_own_scale() {
+        let kinds = ["a", "b", "c"].map(ParameterValue::from);
+        let space = space([
+            ("kind", ParameterSpace::categorical(kinds.to_vec())),
+            ("rate", ParameterSpace::log_float(1e-4, 1.0)),
+            ("layers", ParameterSpace::int(1, 4)),
+        ]);
+        let trials = trials(&space, 400, |p| {
+            let kind = f64::from(u8::from(p["kind"] == kinds[1]));
+            let rate = 0.5 * number(p, "rate").log10();
+            vec![kind + rate + number(p, "layers"), kind]
+        });
+        let total = 2.0 / 9.0 + 1.0 / 3.0 + 5.0 / 4.0;
+        let expected = [
+            ("kind", 2.0 / 9.0 / total),
+            ("rate", 1.0 / 3.0 / total),
+            ("layers", 5.0 / 4.0 / total),
+        ];
+        near(&importances(&space, &trials, 0).unwrap(), &expected, 0.03);
+        let second = importances(&space, &trials, 1).unwrap();
+        near(
+            &second,
+            &[("kind", 1.0), ("rate", 0.0), ("layers", 0.0)],
+            1e-3,
+        );
+        assert_eq!(importances(&space, &trials, 2), None);
+    }
+
+    /// Half of the trials have the momentum, which then adds up to 1: alone it explains (1/2)^2 / 12, the kind (1/2)^2 * (1/2)^2, both
+    /// together as much as the momentum alone.
+    #[test]
+    fn a_conditional_parameter_counts_where_it_exists() {
+        let kinds = ["sgd", "adam"].map(ParameterValue::from);
+        let momentum = ParameterSpace::float(0.0, 1.0).only_when("kind", [kinds[0].clone()]);
+        let space = space([
+            ("kind", ParameterSpace::categorical(kinds)),
+            ("momentum", momentum),
+        ]);
+        let trials = trials(&space, 400, |p| {
+            vec![
+                p.get("momentum")
+                    .and_then(ParameterValue::as_f64)
+                    .unwrap_or(0.0),
+            ]
+        });
+        let parts = [1.0 / 16.0, 1.0 / 48.0, 1.0 / 48.0];
+        let total: f64 = parts.iter().sum();
+        let expected = [("kind", parts[0] / total), ("momentum", parts[1] / total)];
+        near(&importances(&space, &trials, 0).unwrap(), &expected, 0.04);
+    }
+
+    #[test]
+    fn values_outside_the_space_and_unknown_words_do_no_harm() {
+        let kinds = ["a", "b"].map(ParameterValue::from);
+        let space = space([
+            ("kind", ParameterSpace::categorical(kinds)),
+            ("layers", ParameterSpace::int(1, 4)),
+            ("x", ParameterSpace::float(0.0, 1.0)),
+        ]);
+        let mut trials = trials(&space, 60, |p| vec![number(p, "x")]);
+        for trial in trials.iter_mut().step_by(5) {
+            trial
+                .parameters
+                .insert("x".into(), ParameterValue::Float(7.0));
+            trial
+                .parameters
+                .insert("layers".into(), ParameterValue::Int(9));
         }
-        for (n, kind, layers, rate) in [
-            (
-                10,
-                0.0003004565811704661,
-                0.027736624486013065,
-                0.8753661606696143,
-            ),
-            (
-                30,
-                0.03958101423381788,
-                0.010291555651402537,
-                0.8501816096601369,
-            ),
-            (
-                200,
-                0.14598066877913804,
-                0.0005069314786033444,
-                0.8386185349981539,
-            ),
-        ] {
-            let (space, trials) = mixed_trials(n);
-            let shares = importance(&space, &trials).unwrap();
-            let found = [shares["kind"], shares["layers"], shares["rate"]];
-            assert_eq!(found, [kind, layers, rate], "{n}");
-        }
+        trials[1]
+            .parameters
+            .insert("kind".into(), ParameterValue::from("c"));
+        trials[2].value = Some(f64::NAN);
+        let found = importances(&space, &trials, 0).unwrap();
+        assert!(
+            found.shares["x"] > 0.5 && found.shares.values().all(|s| (0.0..=1.0).contains(s)),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn few_or_equal_values_say_nothing() {
-        let (space, few) = trials(9, |strong, _| strong);
-        assert_eq!(importance(&space, &few), None);
-        let (space, equal) = trials(30, |_, _| 0.5);
-        assert_eq!(importance(&space, &equal), None);
+        let space = space([("x", ParameterSpace::float(0.0, 1.0))]);
+        let few = trials(&space, 9, |p| vec![number(p, "x")]);
+        assert_eq!(importances(&space, &few, 0), None);
+        let equal = trials(&space, 30, |_| vec![0.5]);
+        assert_eq!(importances(&space, &equal, 0), None);
     }
 }

@@ -72,7 +72,7 @@ mod trial;
 
 pub use error::TuneError;
 pub use event::StudyEvent;
-pub use importance::MIN_TRIALS_FOR_IMPORTANCE;
+pub use importance::{Importances, MIN_TRIALS_FOR_IMPORTANCE, importances};
 pub use pareto::hypervolume;
 pub use pruning::{Decision, Pruner};
 pub use record::{IntermediateValue, TrialRecord, TrialState};

@@ -61,13 +61,19 @@ pub struct Room {
 }
 
 /// What only some stages use.
-pub const ROOMS: [Room; 1] = [Room {
-    name: "estimates",
-    used_by: &["action_planning", "task_definition"],
-}];
+pub const ROOMS: [Room; 2] = [
+    Room {
+        name: "estimates",
+        used_by: &["action_planning", "task_definition"],
+    },
+    Room {
+        name: "trial_training",
+        used_by: &["refinement"],
+    },
+];
 
 /// Files and folders of `mlestar-workflow/src` that run, judge and show stages and do not change their artifacts.
-pub const ROUND_THE_STAGES: [&str; 28] = [
+pub const ROUND_THE_STAGES: [&str; 30] = [
     "audit",
     "chain",
     "code_version",
@@ -91,10 +97,12 @@ pub const ROUND_THE_STAGES: [&str; 28] = [
     "run_folder",
     "run_info",
     "stage",
+    "study_page",
     "summary",
     "threads",
     "training_analysis",
     "training_comparison",
+    "tuning",
     "validation",
 ];
 

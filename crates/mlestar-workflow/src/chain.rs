@@ -19,7 +19,7 @@ use crate::{gates, page_headers, stages, summary};
 use burn::tensor::Device;
 use mlestar_artifact::{ContentHash, remove_leftovers, write_artifact, write_atomically};
 use mlestar_gates::{ExitCode, StageVerdict, Status};
-use mlestar_train::{StopSignal, TrainError};
+use mlestar_train::{StopSignal, TrainError, check_initial_weights};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -134,6 +134,11 @@ pub fn run(
             path: request.run.root().to_owned(),
         });
     }
+    if (request.stages.first..=request.stages.last).contains(&Stage::Refinement)
+        && request.config.refinement.enabled
+    {
+        request.config.check_search_in_one_process()?;
+    }
     check_given_files(request)?;
     let _lock = request.run.lock()?;
     remove_leftovers(request.run.root())?;
@@ -169,7 +174,8 @@ pub fn run(
     Ok(report)
 }
 
-/// The weights that the config names must exist before any stage runs, even if the first stages do not need them.
+/// The weights that the config names must be there and fit the network before any stage runs, even if the first stages do
+/// not need them.
 fn check_given_files(request: &RunRequest<'_>) -> Result<(), WorkflowError> {
     let training = &request.config.training;
     if request.stages.last >= Stage::TaskDefinition
@@ -177,15 +183,30 @@ fn check_given_files(request: &RunRequest<'_>) -> Result<(), WorkflowError> {
     {
         teaching.hashes()?;
     }
-    match &training.initial_weights {
-        Some(path) if request.stages.last >= Stage::ActionPlanning && !path.is_file() => {
-            Err(WorkflowError::Train(TrainError::InitialWeights {
-                path: path.clone(),
-                reason: "this file does not exist".into(),
-            }))
-        }
-        _ => Ok(()),
+    let weights = training.initial_weights.as_deref();
+    let Some(path) = weights.filter(|_| request.stages.last >= Stage::ActionPlanning) else {
+        return Ok(());
+    };
+    let unusable = |reason: &str| {
+        WorkflowError::Train(TrainError::InitialWeights {
+            path: path.to_owned(),
+            reason: reason.into(),
+        })
+    };
+    if path.is_dir() {
+        return Err(unusable(
+            "it is a folder; the command line chooses one of its files (--weights), a program must name one",
+        ));
     }
+    if !path.is_file() {
+        return Err(unusable("this file does not exist"));
+    }
+    // The tensors before the head depend neither on the classes nor on the size of images, and a head for other classes is
+    // left out. A network that cannot be built is reported with the size of the data.
+    if let Ok(spec) = request.config.model.check(2, 224, 224) {
+        check_initial_weights(path, &spec.description().tensors())?;
+    }
+    Ok(())
 }
 
 struct Chain<'a> {

@@ -167,7 +167,12 @@ impl StageContext<'_> {
         set: &ImageSet,
         normalization: &Normalization,
     ) -> Result<Vec<f32>, WorkflowError> {
-        let batch_size = self.config.evaluation.batch_size;
+        // A training and the stage that reports it predict in batches of one size: sums of other batches differ in
+        // their last bits.
+        let batch_size = match self.stage {
+            Stage::Implementation => self.config.training.evaluation_batch_size,
+            _ => self.config.evaluation.batch_size,
+        };
         let reporter = &mut *self.reporter;
         let mut progress = |done: usize, total: usize| {
             reporter.progress(what, done as u64, total as u64);

@@ -131,6 +131,40 @@ pub enum WorkflowError {
         /// What was named.
         path: PathBuf,
     },
+    /// The folder holds no study.
+    #[error("there is no study in {path}; `mlestar tune` begins one", path = path.display())]
+    NoStudy {
+        /// The folder that was named.
+        path: PathBuf,
+    },
+    /// The study folder cannot be used.
+    #[error("cannot use the study folder {path}: {source}; choose another with --study", path = path.display())]
+    StudyFolder {
+        /// The folder, or a file in it.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// `study.toml` cannot be read.
+    #[error("{path}: {problem}; restore the file, or begin another study with --study", path = path.display())]
+    DamagedStudy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A study goes on only with what decides the values of its trials.
+    #[error(
+        "the study in {path} began with something else: {changed}. Undo that, or begin another study with --study \
+         (--from {path} lets it learn from this one)",
+        path = path.display()
+    )]
+    OtherStudy {
+        /// The study's folder.
+        path: PathBuf,
+        /// What differs.
+        changed: String,
+    },
     /// The process that measures a model failed.
     #[error("the process that measures the model {reason}")]
     ModelProcess {
@@ -170,11 +204,14 @@ impl WorkflowError {
             | Self::UnknownStage(_)
             | Self::Usage(_)
             | Self::Train(TrainError::InitialWeights { .. } | TrainError::Teacher { .. })
+            | Self::OtherStudy { .. }
+            | Self::Tune(TuneError::BadEnqueued { .. })
             | Self::CannotResume { .. } => ExitCode::Usage,
             Self::MissingInput { .. }
             | Self::NothingToResume { .. }
             | Self::NoRun { .. }
             | Self::NoPackage { .. }
+            | Self::NoStudy { .. }
             | Self::NoTraining { .. } => ExitCode::MissingArtifact,
             Self::Artifact(error) if error.is_missing() => ExitCode::MissingArtifact,
             Self::Stopped { .. }

@@ -75,6 +75,8 @@ enum Input {
     HasInitialWeights,
     /// The weights of the teacher networks, if there are any.
     Teachers,
+    /// What decides the repeated splits of the head, if a fine-tuning fits one.
+    RepeatedSplits,
     /// A section of the config.
     Section(&'static str),
     /// A file of an earlier stage, by stage and name.
@@ -86,7 +88,8 @@ enum Input {
 /// What each stage reads. A stage reruns when one of these changes and for no other reason: a new learning rate
 /// causes a new training, a new accuracy target does not.
 fn inputs_of(stage: Stage) -> &'static [Input] {
-    use Input::{Data, Device, Field, File, HasInitialWeights, InitialWeights, Section, Teachers};
+    use Input::{Data, Device, Field, File, HasInitialWeights, InitialWeights};
+    use Input::{RepeatedSplits, Section, Teachers};
     use Stage::{ActionPlanning, Evaluation, Implementation, Refinement};
     use Stage::{Deployment, SituationAnalysis, TaskDefinition};
     const ANALYSIS: &str = "situation_analysis.json";
@@ -134,6 +137,7 @@ fn inputs_of(stage: Stage) -> &'static [Input] {
             Section("training"),
             InitialWeights,
             Teachers,
+            RepeatedSplits,
             Section("faults"),
             Field(SituationAnalysis, ANALYSIS, "/normalization"),
         ],
@@ -239,6 +243,18 @@ pub fn current_inputs(
                     RecordedInput::Hash(ContentHash::of_json(&teaching.hashes()?)?),
                 ),
             },
+            Input::RepeatedSplits => {
+                let config = &surroundings.config;
+                if config.training.finetune.is_none() {
+                    continue;
+                }
+                let repeats = config.evaluation.cross_validation_repeats;
+                let value = serde_json::json!({
+                    "confidence": config.evaluation.confidence,
+                    "cross_validation_repeats": repeats,
+                });
+                ("evaluation".into(), RecordedInput::Setting(value))
+            }
             Input::Section(section) => {
                 let value = surroundings.config.section_hash_input(section);
                 (section.into(), RecordedInput::Setting(value))
@@ -393,7 +409,8 @@ pub(crate) fn goes_on(
     let name_is = |allowed: fn(&str) -> bool| changes.iter().all(|change| allowed(&change.name));
     match stage {
         Stage::Implementation => {
-            name_is(|name| name.starts_with("training.")) && training_extends(record, inputs)
+            name_is(|name| name.starts_with("training.") || name.starts_with("evaluation."))
+                && training_extends(record, inputs)
         }
         Stage::Refinement => {
             name_is(|name| {

@@ -301,6 +301,10 @@ const REFINEMENT: StageGuide = StageGuide {
             "the evaluation of the final model next to the baseline's, targets first",
         ),
         ("refinement_report.html", "the search and the choice"),
+        (
+            "study_report.html",
+            "every trial, which settings mattered, and what did not help; charts that point at each other",
+        ),
     ],
     problems: &[
         (

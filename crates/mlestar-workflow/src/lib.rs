@@ -33,11 +33,14 @@ pub mod run_folder;
 pub mod run_info;
 pub mod stage;
 pub mod stages;
+pub mod study_page;
 pub mod summary;
 pub mod threads;
 pub mod training;
 pub mod training_analysis;
 pub mod training_comparison;
+mod trial_training;
+pub mod tuning;
 pub mod validation;
 pub mod words;
 

@@ -74,6 +74,12 @@ pub enum Network {
     Reference,
     /// Stem of 16 channels, stages of 16, 32 and 64 with one block: the quick start's
     Small,
+    /// ResNet-18 for images of 224 x 224 pixels
+    #[value(name = "resnet-18")]
+    Resnet18,
+    /// EfficientNet-Lite0 for images of 224 x 224 pixels
+    #[value(name = "efficientnet-lite0")]
+    EfficientnetLite0,
 }
 
 impl Network {
@@ -82,6 +88,16 @@ impl Network {
         match self {
             Self::Reference => "reference",
             Self::Small => "small",
+            Self::Resnet18 => "resnet-18",
+            Self::EfficientnetLite0 => "efficientnet-lite0",
+        }
+    }
+
+    /// Width and height of its images.
+    pub fn side(self) -> usize {
+        match self {
+            Self::Reference | Self::Small => 32,
+            Self::Resnet18 | Self::EfficientnetLite0 => 224,
         }
     }
 }

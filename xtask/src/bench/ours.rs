@@ -9,7 +9,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use mlestar_export::benchmark::peak_memory_bytes;
 use mlestar_export::quantize::{BufferScale, QuantizedModel, QuantizedWeights};
 use mlestar_export::{Executor, FrozenModel, Layer, Precision};
-use mlestar_model::{BatchPart, ImageClassifier, ModelConfig, ModelSpec, Network as _};
+use mlestar_model::{
+    Architecture, BatchPart, ImageClassifier, ModelConfig, ModelSpec, Network as _,
+};
 use mlestar_random::Stream;
 use mlestar_train::{GradientNorm, Optimizer, OptimizerConfig, cross_entropy};
 use mlestar_workflow::WorkflowError;
@@ -17,7 +19,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::hint::black_box;
 
-const SIDE: usize = 32;
 const N_CLASSES: usize = 10;
 const SEED: u64 = 0;
 /// Steps of the process that only trains; memory does not grow after the second.
@@ -35,14 +36,14 @@ pub struct Own {
 /// Measures training and prediction in this process. Another process measures the peak memory.
 pub fn measure(network: Network, batch: usize) -> Result<Own, BenchError> {
     let spec = spec_of(network)?;
-    let mut training = Training::new(&spec, batch);
+    let mut training = Training::new(&spec, network.side(), batch);
     let step = median_seconds(Effort::LONG, || {
         black_box(training.step());
         Ok::<(), Infallible>(())
     });
     let Ok(step_seconds) = step;
     drop(training);
-    let mut others = predictions(&spec, batch)?;
+    let mut others = predictions(&spec, network.side(), batch)?;
     let in_f32 = others.remove(Precision::F32.name()).unwrap_or_default();
     let figures = Figures {
         training_images_per_second: Some(batch as f64 / step_seconds),
@@ -55,7 +56,7 @@ pub fn measure(network: Network, batch: usize) -> Result<Own, BenchError> {
 /// reports it.
 pub fn training_memory(network: Network, batch: usize) -> Result<Option<u64>, BenchError> {
     let spec = spec_of(network)?;
-    let mut training = Training::new(&spec, batch);
+    let mut training = Training::new(&spec, network.side(), batch);
     for _ in 0..MEMORY_STEPS {
         black_box(training.step());
     }
@@ -66,8 +67,10 @@ fn spec_of(network: Network) -> Result<ModelSpec, WorkflowError> {
     let config = match network {
         Network::Reference => ModelConfig::reference(),
         Network::Small => ModelConfig::small(),
+        Network::Resnet18 => ModelConfig::of(Architecture::Resnet18),
+        Network::EfficientnetLite0 => ModelConfig::of(Architecture::EfficientnetLite0),
     };
-    Ok(config.check(N_CLASSES, SIDE, SIDE)?)
+    Ok(config.check(N_CLASSES, network.side(), network.side())?)
 }
 
 /// The training of the reference recipe: Adam with weight decay, dropout, cross-entropy.
@@ -81,10 +84,10 @@ struct Training {
 }
 
 impl Training {
-    fn new(spec: &ModelSpec, batch: usize) -> Self {
+    fn new(spec: &ModelSpec, side: usize, batch: usize) -> Self {
         let device = Device::flex().autodiff();
         let mut draws = Stream::new(SEED, "bench pictures", 0, 0);
-        let n_values = batch * ModelSpec::CHANNELS * SIDE * SIDE;
+        let n_values = batch * ModelSpec::CHANNELS * side * side;
         let images: Vec<f32> = (0..n_values).map(|_| draws.normal() as f32).collect();
         let labels: Vec<i32> = (0..batch).map(|index| (index % N_CLASSES) as i32).collect();
         let optimizer = OptimizerConfig::default();
@@ -93,7 +96,7 @@ impl Training {
             device,
             learning_rate: optimizer.learning_rate,
             optimizer: Optimizer::new(optimizer),
-            images: TensorData::new(images, [batch, ModelSpec::CHANNELS, SIDE, SIDE]),
+            images: TensorData::new(images, [batch, ModelSpec::CHANNELS, side, side]),
             labels: TensorData::new(labels, [batch]),
         }
     }
@@ -123,6 +126,7 @@ impl Training {
 /// Predictions of `batch` images and of one image in every precision, each with the algorithms for its batch.
 fn predictions(
     spec: &ModelSpec,
+    side: usize,
     batch: usize,
 ) -> Result<BTreeMap<&'static str, Figures>, WorkflowError> {
     let classes: Vec<String> = (0..N_CLASSES)
@@ -133,7 +137,7 @@ fn predictions(
     let frozen = FrozenModel::freeze(&model, spec, ([0.5; 3], [0.25; 3]), &classes)?;
     let quantized = quantized(&frozen)?;
     let mut draws = Stream::new(SEED, "bench pictures", 0, 1);
-    let picture_bytes = SIDE * SIDE * ModelSpec::CHANNELS;
+    let picture_bytes = side * side * ModelSpec::CHANNELS;
     let pictures: Vec<u8> = (0..batch * picture_bytes)
         .map(|_| draws.below(256) as u8)
         .collect();
@@ -199,8 +203,8 @@ mod tests {
 
     #[test]
     fn a_step_moves_the_weights_and_its_figures_are_finite() {
-        let spec = ModelConfig::small().check(N_CLASSES, SIDE, SIDE).unwrap();
-        let mut training = Training::new(&spec, 4);
+        let spec = spec_of(Network::Small).unwrap();
+        let mut training = Training::new(&spec, Network::Small.side(), 4);
         let before = training.model.state();
         let [loss, norm] = training.step();
         assert!(loss > 0.0 && loss.is_finite() && norm > 0.0 && norm.is_finite());

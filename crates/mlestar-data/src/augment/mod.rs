@@ -186,8 +186,8 @@ impl Augmenter {
         }
     }
 
-    /// What `apply` does to the image `index` in `epoch`, for augmentation on another device; without what
-    /// [`AugmentationConfig::needs_host`].
+    /// What `apply` does to the image `index` in `epoch`, for augmentation on another device, without the
+    /// operations of [`AugmentationConfig::needs_host`].
     pub fn view(&self, seed: u64, epoch: u64, index: u64) -> PictureView {
         let draws = self.draws(seed, epoch, index);
         let [rows, columns] = self.sources(&draws);

@@ -229,7 +229,7 @@ impl Loader {
         }
     }
 
-    /// The plans of the batches of [`Loader::epoch_from`], in the same order; without what [`Loader::needs_host`].
+    /// The plans of the batches of [`Loader::epoch_from`], in the same order, without the operations of [`Loader::needs_host`].
     pub fn plans_from(
         &self,
         epoch: u64,

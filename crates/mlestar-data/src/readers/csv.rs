@@ -1,4 +1,6 @@
 //! Comma-separated values, by RFC 4180: fields in quotes may hold commas, line ends and doubled quotes.
+//!
+//! The crate `csv` reads a file whose quote is not closed as one long field, without an error; here the line is named.
 
 /// A record and the number of its first line, from 1.
 #[derive(Debug, PartialEq, Eq)]

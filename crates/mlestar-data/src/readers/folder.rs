@@ -75,7 +75,7 @@ pub struct Listing {
     pub skipped_counts: Vec<SkippedCount>,
     /// The first skipped entries (at most [`MAX_SKIPPED_LISTED`]), sorted.
     pub skipped: Vec<Skipped>,
-    /// A group number for each training image, if a manifest gives groups.
+    /// A group number for each of the [`entries`](Self::entries), if a manifest gives groups.
     pub groups: Option<Vec<u32>>,
     /// Further properties of the images, in the order of [`Listing::entries`].
     pub attributes: Attributes,

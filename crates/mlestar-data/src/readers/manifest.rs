@@ -375,10 +375,8 @@ impl<'a> Table<'a> {
             skipped_counts: Vec::new(),
             skipped: Vec::new(),
             groups: self.has_groups.then(|| {
-                train
-                    .iter()
-                    .map(|index| self.images[*index].group)
-                    .collect()
+                let indices = parts.iter().flatten();
+                indices.map(|index| self.images[*index].group).collect()
             }),
             attributes: self.attributes.select(&parts.concat()),
             classes: classes.into(),

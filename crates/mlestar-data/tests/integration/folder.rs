@@ -573,3 +573,47 @@ fn frames_of_a_scene_are_on_one_side_of_a_split() {
         ["images that belong together (by name) are in the same split"]
     );
 }
+
+/// Splits that are folders stay as they are; the groups still say which images belong together.
+#[test]
+fn groups_span_the_training_and_validation_folders() {
+    let root = tempfile::tempdir().unwrap();
+    for (number, path) in [
+        "train/ant/scene1_1.png",
+        "train/ant/scene2_1.png",
+        "train/bee/scene1_2.png",
+        "val/ant/scene1_3.png",
+        "val/bee/scene3_1.png",
+        "test/ant/a.png",
+        "test/bee/b.png",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = root.path().join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        picture(number as u32, 8, 8).save(file).unwrap();
+    }
+    let mut config = DataConfig {
+        image_size: Some([8, 8]),
+        ..DataConfig::new(SourceKind::Folder, root.path())
+    };
+    let groups = |config: &DataConfig| {
+        let splits = load(config, 5).unwrap().splits;
+        let of = |set: &mlestar_data::ImageSet| -> Vec<Option<u32>> {
+            (0..set.len()).map(|index| set.group(index)).collect()
+        };
+        [
+            of(&splits.train),
+            of(&splits.validation),
+            of(&splits.validation.compact()),
+        ]
+    };
+    assert!(groups(&config).iter().flatten().all(Option::is_none));
+    config.group_by = Some(mlestar_data::GroupBy::Name);
+    let [train, validation, compact] = groups(&config);
+    assert_eq!(train, [Some(0), Some(1), Some(0)]);
+    assert_eq!(validation[0], Some(0));
+    assert!(!train.contains(&validation[1]));
+    assert_eq!(compact, validation);
+}

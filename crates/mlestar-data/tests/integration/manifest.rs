@@ -1,6 +1,6 @@
 //! Manifests: images and labels listed in a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -100,6 +100,7 @@ fn groups_stay_together_and_the_order_of_lines_does_not_matter() {
     let (_folder, config) = place("labels.jsonl", &text);
     let loaded = load(&config, 3).unwrap();
     let mut splits_of: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    let mut groups_of: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     for (split, set) in loaded.splits.named() {
         assert!(!set.is_empty());
         for index in 0..set.len() {
@@ -110,8 +111,14 @@ fn groups_stay_together_and_the_order_of_lines_does_not_matter() {
                 .or_default()
                 .push(split.as_str());
             assert_eq!(set.attribute("iso", index), Some("400"));
+            groups_of
+                .entry(number / 2)
+                .or_default()
+                .insert(set.group(index).unwrap());
         }
     }
+    let numbers: BTreeSet<u32> = groups_of.values().flatten().copied().collect();
+    assert!(groups_of.values().all(|group| group.len() == 1) && numbers.len() == 6);
     for splits in splits_of.values() {
         assert!(
             splits.iter().all(|split| *split == splits[0]),

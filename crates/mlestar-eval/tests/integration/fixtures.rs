@@ -399,6 +399,24 @@ fn wilson_intervals() {
 }
 
 #[test]
+fn resampled_accuracies() {
+    for set in statistics()["resampled_accuracy"].as_array().unwrap() {
+        let splits: Vec<HeldOut> = rows(&set["splits"])
+            .iter()
+            .map(|row| HeldOut {
+                samples: row[0] as u64,
+                correct: row[1] as u64,
+            })
+            .collect();
+        let (n, confidence) = (set["n"].as_u64().unwrap(), set["confidence"].as_f64());
+        let found = resampled_accuracy(&splits, n, confidence.unwrap()).unwrap();
+        let [low, high] = found.interval.ends();
+        let figures = [found.mean, found.deviation, found.standard_error, low, high];
+        close_list(&format!("{splits:?} of {n}"), &figures, &set["answers"]);
+    }
+}
+
+#[test]
 fn mcnemar_p_values() {
     for row in rows(&statistics()["mcnemar"]) {
         let [both, only_a, only_b, neither] = [0, 1, 2, 3].map(|index| row[index] as u64);

@@ -8,5 +8,6 @@ mod fixtures;
 mod literature;
 mod naive;
 mod properties;
+mod repeated_splits;
 mod simulation;
 mod strategies;

@@ -117,23 +117,24 @@ pub(super) fn forms(model: &FrozenModel, numbers: Numbers) -> Vec<Form> {
     }
 }
 
-/// Whether a convolution without groups writes a buffer (or it is the image) and nothing reads it that knows `f32`
-/// only.
+/// Whether a convolution that knows all forms writes a buffer (or it is the image) and nothing reads it that knows
+/// `f32` only.
 fn is_between_convolutions(model: &FrozenModel, buffer: usize) -> bool {
     let operations = model.operations();
     let writer = buffer.checked_sub(1).map(|index| &operations[index]);
     let mut readers = operations
         .iter()
         .filter(|operation| operation.input == buffer);
-    writer.is_none_or(is_plain_convolution)
+    writer.is_none_or(knows_all_forms)
         && readers.all(|operation| {
-            is_plain_convolution(operation) || matches!(operation.layer, Layer::GlobalAveragePool)
+            knows_all_forms(operation) || matches!(operation.layer, Layer::GlobalAveragePool)
         })
         && !operations.iter().any(|operation| {
-            !is_plain_convolution(operation) && super::added_buffer(operation) == Some(buffer)
+            !knows_all_forms(operation) && super::added_buffer(operation) == Some(buffer)
         })
 }
 
-fn is_plain_convolution(operation: &Operation) -> bool {
-    matches!(&operation.layer, Layer::Convolution(convolution) if convolution.groups == 1)
+fn knows_all_forms(operation: &Operation) -> bool {
+    matches!(&operation.layer, Layer::Convolution(convolution)
+        if convolution.groups == 1 || convolution.is_depthwise())
 }

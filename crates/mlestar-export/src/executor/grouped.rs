@@ -1,30 +1,15 @@
-//! Convolutions in groups on `[picture, y, x, channel]` buffers: depthwise ones by their kernel, others in plain loops.
+//! Convolutions in groups of several channels on `[picture, y, x, channel]` buffers, in plain loops.
 
 use std::ops::Range;
 
-use mlestar_kernels::{DepthwiseShape, Epilogue, PackedDepthwise, Values, activate};
+use mlestar_kernels::activate;
 use mlestar_model::{Activation, Padding};
 use rayon::prelude::*;
 
 use crate::graph::{BufferShape, Convolution};
 
-/// A convolution in groups of channels.
-// Every use of it is in a box.
-#[allow(clippy::large_enum_variant)]
-pub(super) enum GroupedConvolution {
-    Depthwise(Depthwise),
-    Loops(Loops),
-}
-
-/// Every channel has a kernel of its own.
-pub(super) struct Depthwise {
-    packed: Box<PackedDepthwise>,
-    bias: Vec<f32>,
-    activation: Option<Activation>,
-}
-
-/// Any other number of groups.
-pub(super) struct Loops {
+/// A convolution in groups of channels, in `f32`.
+pub(super) struct GroupedConvolution {
     /// Channels, height and width.
     input: BufferShape,
     /// Width of the output.
@@ -43,67 +28,6 @@ pub(super) struct Loops {
 impl GroupedConvolution {
     /// `convolution` must have passed the graph's checks for images of `input`'s shape.
     pub(super) fn new(convolution: &Convolution, input: BufferShape) -> Self {
-        match convolution.is_depthwise() {
-            true => Self::Depthwise(Depthwise::new(convolution, input)),
-            false => Self::Loops(Loops::new(convolution, input)),
-        }
-    }
-
-    /// Bytes of weights and bias.
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::Depthwise(own) => own.packed.bytes() + own.bias.len() * size_of::<f32>(),
-            Self::Loops(own) => (own.weights.len() + own.bias.len()) * size_of::<f32>(),
-        }
-    }
-
-    /// Computes `output` (all of it) for the images in `input`; `add` has `output`'s shape.
-    pub(super) fn run(&self, input: &[f32], add: Option<&[f32]>, output: &mut [f32]) {
-        match self {
-            Self::Depthwise(own) => own.run(input, add, output),
-            Self::Loops(own) => own.run(input, add, output),
-        }
-    }
-}
-
-impl Depthwise {
-    fn new(convolution: &Convolution, input: BufferShape) -> Self {
-        let [_, _, height, width] = convolution.weight_shape;
-        let shape = DepthwiseShape {
-            n: 1,
-            input: [input[1], input[2]],
-            channels: input[0],
-            kernel: [height, width],
-            stride: convolution.stride,
-            padding: convolution.padding,
-        };
-        #[allow(clippy::expect_used)] // The graph's checks are at least as strict as the kernels'.
-        let packed =
-            PackedDepthwise::new(shape, &convolution.weight).expect("the graph is checked");
-        Self {
-            packed: Box::new(packed),
-            bias: convolution.bias.clone(),
-            activation: convolution.activation,
-        }
-    }
-
-    fn run(&self, input: &[f32], add: Option<&[f32]>, output: &mut [f32]) {
-        let epilogue = Epilogue {
-            bias: Some(&self.bias),
-            residual: add.map(Values::F32),
-            activation: self.activation.map(Activation::kernel),
-        };
-        let shape = self.packed.shape();
-        let n = input.len() / (shape.input[0] * shape.input[1] * shape.channels);
-        #[allow(clippy::expect_used)] // The executor cuts its slices to the shapes' lengths.
-        self.packed
-            .run(n, input, epilogue, output)
-            .expect("slices of the shapes' lengths");
-    }
-}
-
-impl Loops {
-    fn new(convolution: &Convolution, input: BufferShape) -> Self {
         let [channels_out, channels_in, height, width] = convolution.weight_shape;
         let (padding, stride) = (convolution.padding, convolution.stride);
         let taps = height * width;
@@ -127,8 +51,13 @@ impl Loops {
         }
     }
 
+    /// Bytes of weights and bias.
+    pub(super) fn bytes(&self) -> usize {
+        (self.weights.len() + self.bias.len()) * size_of::<f32>()
+    }
+
     /// Computes `output` (all of it) for the images in `input`; `add` has `output`'s shape.
-    fn run(&self, input: &[f32], add: Option<&[f32]>, output: &mut [f32]) {
+    pub(super) fn run(&self, input: &[f32], add: Option<&[f32]>, output: &mut [f32]) {
         let picture: usize = self.input.iter().product();
         let pictures = input.len() / picture;
         let line = self.width * self.channels_out;

@@ -2,6 +2,7 @@
 
 mod choice;
 mod convolution;
+mod depthwise;
 mod forms;
 mod grouped;
 mod observed;
@@ -11,6 +12,7 @@ mod slots;
 
 pub use self::choice::{Choice, ChoiceOptions, Timing};
 use self::convolution::PreparedConvolution;
+use self::depthwise::PreparedDepthwise;
 use self::forms::{Form, Slot, forms};
 use self::grouped::GroupedConvolution;
 pub(crate) use self::observed::ObservedExecutor;
@@ -19,7 +21,7 @@ pub(crate) use self::pool::Pool;
 use self::slots::{added_buffer, assign_slots};
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
-use crate::graph::{BufferShape, Layer};
+use crate::graph::{BufferShape, Layer, max_pool_windows};
 use crate::int8_model::QuantizedModel;
 use mlestar_kernels::{
     Level, MaxPoolShape, QuantizedWeights, Values, ValuesMut, activate, convert,
@@ -41,8 +43,8 @@ const SLICE_ACTIVATIONS: usize = 1 << 24;
 pub enum Precision {
     /// 32 bits.
     F32,
-    /// Factors and the values between convolutions are bfloat16, sums are `f32`. Pools, convolutions in groups and
-    /// the linear layer stay `f32`.
+    /// Factors and the values between convolutions are bfloat16, sums are `f32`. Depthwise convolutions multiply in
+    /// `f32`. Pools, convolutions in other groups and the linear layer stay `f32`.
     Bf16,
     /// The layers of a [`QuantizedModel`] that have integer weights multiply bytes; the others stay `f32`.
     Int8,
@@ -122,15 +124,6 @@ struct Scratch {
     f32: [Vec<f32>; 3],
 }
 
-/// A part of a network, from its beginning.
-#[derive(Clone, Copy)]
-struct Part {
-    /// Number of its steps.
-    steps: usize,
-    /// Results of an image.
-    results: usize,
-}
-
 struct Step {
     kernel: Kernel,
     input_slot: usize,
@@ -147,6 +140,7 @@ struct Step {
 
 enum Kernel {
     Convolution(Box<PreparedConvolution>),
+    Depthwise(Box<PreparedDepthwise>),
     Grouped(Box<GroupedConvolution>),
     MaxPool(MaxPoolShape, Option<Activation>),
     /// Number of channels and number of pixels to average.
@@ -174,11 +168,6 @@ impl Executor {
     #[must_use]
     pub fn new(model: &FrozenModel) -> Self {
         Self::with_numbers(model, Numbers::F32, 1)
-    }
-
-    /// Lays out the weights of `model` in `f32`, for large batches.
-    pub(crate) fn with_large_batches(model: &FrozenModel) -> Self {
-        Self::with_numbers(model, Numbers::F32, PICTURES_PER_THREAD)
     }
 
     /// Lays out the weights of `model` in `f32` or bfloat16, with the fastest algorithms for batches of `batch`
@@ -296,6 +285,7 @@ impl Executor {
             .iter()
             .map(|step| match &step.kernel {
                 Kernel::Convolution(convolution) => convolution.bytes(),
+                Kernel::Depthwise(convolution) => convolution.bytes(),
                 Kernel::Grouped(convolution) => convolution.bytes(),
                 Kernel::MaxPool(..) | Kernel::AveragePool { .. } => 0,
             })
@@ -351,63 +341,20 @@ impl Executor {
             let reason = format!("{} values, but {expected} are needed", logits.len());
             return Err(ExportError::argument("logits", reason));
         }
-        let all = Part {
-            steps: self.steps.len(),
-            results: self.n_classes,
-        };
-        self.run(all, pixels, n, logits);
-        Ok(())
-    }
-
-    /// Number of features, the input of the linear layer.
-    #[must_use]
-    pub fn n_features(&self) -> usize {
-        self.steps.last().map_or(0, |step| step.input_size)
-    }
-
-    /// Features, row-major `[n, features]`, of `n` images of interleaved RGB bytes (`[n, height, width, 3]`): the input
-    /// of the linear layer, the mean over the views of an image. The features of an image have the same bits in a batch
-    /// of any size.
-    ///
-    /// ```
-    /// use mlestar_export::Executor;
-    #[doc = include_str!("../doc_model.in")]
-    /// let executor = Executor::new(&model);
-    /// let pictures = vec![128_u8; 2 * model.height() * model.width() * 3];
-    /// let features = executor.features(&pictures, 2)?;
-    /// assert_eq!(features.len(), 2 * executor.n_features());
-    /// # Ok::<(), mlestar_export::ExportError>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As for [`logits`](Self::logits).
-    pub fn features(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>, ExportError> {
-        self.check_pixels(pixels, n)?;
-        let before_linear = Part {
-            steps: self.steps.len().saturating_sub(1),
-            results: self.n_features(),
-        };
-        let mut features = vec![0.0; n * before_linear.results];
-        self.run(before_linear, pixels, n, &mut features);
-        Ok(features)
-    }
-
-    /// Fills `results` for `n` images, slice by slice.
-    fn run(&self, part: Part, pixels: &[u8], n: usize, results: &mut [f32]) {
         let picture = self.height * self.width * 3;
         let slice = self.slice_pictures(n);
-        let slices = results
-            .chunks_mut(slice * part.results)
+        let slices = logits
+            .chunks_mut(slice * self.n_classes)
             .zip(pixels.chunks(slice * picture));
         // Enters the thread pool once instead of once per layer.
         rayon::scope(|_| {
             let mut scratch = self.scratch.take();
-            for (results, pixels) in slices {
-                self.run_slice(part, pixels, results, &mut scratch);
+            for (logits, pixels) in slices {
+                self.run_slice(pixels, logits, &mut scratch);
             }
             self.scratch.give_back(scratch);
         });
+        Ok(())
     }
 
     /// Images per slice, so that `n` images give slices of nearly equal length.
@@ -420,28 +367,27 @@ impl Executor {
     }
 
     /// Runs all views of some images through the network; `scratch` is reused memory.
-    fn run_slice(&self, part: Part, pixels: &[u8], results: &mut [f32], scratch: &mut Scratch) {
-        let n = results.len() / part.results;
-        results.copy_from_slice(self.run_steps(part, pixels, None, n, scratch));
+    fn run_slice(&self, pixels: &[u8], logits: &mut [f32], scratch: &mut Scratch) {
+        let n = logits.len() / self.n_classes;
+        logits.copy_from_slice(self.run_steps(pixels, None, n, scratch));
         if self.other_views.is_empty() {
             return;
         }
         for view in &self.other_views {
-            let of_view = self.run_steps(part, pixels, Some(view), n, scratch);
-            for (sum, result) in results.iter_mut().zip(of_view) {
-                *sum += result;
+            let results = self.run_steps(pixels, Some(view), n, scratch);
+            for (sum, logit) in logits.iter_mut().zip(results) {
+                *sum += logit;
             }
         }
         let share = 1.0 / (1 + self.other_views.len()) as f32;
-        for result in results {
-            *result *= share;
+        for logit in logits {
+            *logit *= share;
         }
     }
 
-    /// The results of `n` images, or of a view of them.
+    /// The logits of `n` images, or of a view of them.
     fn run_steps<'a>(
         &self,
-        part: Part,
         pixels: &[u8],
         view: Option<&Sources>,
         n: usize,
@@ -455,8 +401,7 @@ impl Executor {
             slot.grow(n * size);
         }
         self.pixels.look_up(pixels, view, &mut slots[0]);
-        let steps = &self.steps[..part.steps];
-        for step in steps {
+        for step in &self.steps {
             // The output's slot is never one that is read: see `assign_slots`.
             let mut memory = std::mem::take(&mut slots[step.output_slot]);
             let len = n * step.output_size;
@@ -468,13 +413,12 @@ impl Executor {
             step.kernel.run(n, input, add, output, f32);
             slots[step.output_slot] = memory;
         }
-        // Without a step, the image itself is the result.
-        let (slot, form) = match steps.last() {
-            Some(last) => (last.output_slot, last.output_form),
-            None => (0, self.slot_forms[0]),
-        };
-        let [copy, ..] = f32;
-        as_f32(slots[slot].values(n * part.results, form), copy)
+        // A graph ends with its linear layer, so there is a last operation. Nothing reads its buffer, so that is `f32`.
+        let last = self.steps.last().map_or(0, |step| step.output_slot);
+        match &slots[last] {
+            Slot::F32(logits) => &logits[..n * self.n_classes],
+            Slot::Bfloat16(_) | Slot::Bytes(_) => &[],
+        }
     }
 }
 
@@ -511,6 +455,7 @@ impl Kernel {
                 };
                 convolution.run_values(n, input, add, output);
             }
+            Self::Depthwise(convolution) => convolution.run(n, input, add, output),
             Self::Grouped(convolution) => {
                 let add = add.map(|add| as_f32(add, of_add));
                 let input = as_f32(input, of_input);
@@ -574,19 +519,14 @@ struct Input {
 
 fn prepare(index: usize, layer: &Layer, input: Input, numbers: Numbers) -> Kernel {
     let Input { shape, form, batch } = input;
+    let integers = quantized_weights(index, form, numbers);
+    let integers = integers
+        .as_ref()
+        .map(|(weights, steps)| QuantizedWeights { steps, ..*weights });
     match layer {
-        Layer::Convolution(convolution) if convolution.groups > 1 => {
-            Kernel::Grouped(Box::new(GroupedConvolution::new(convolution, shape)))
-        }
-        Layer::Convolution(convolution) => {
-            let prepared = match (numbers, quantized_weights(index, form, numbers)) {
-                (_, Some((weights, steps))) => {
-                    let weights = QuantizedWeights {
-                        steps: &steps,
-                        ..weights
-                    };
-                    PreparedConvolution::in_int8(convolution, shape, weights)
-                }
+        Layer::Convolution(convolution) if convolution.groups == 1 => {
+            let prepared = match (numbers, integers) {
+                (_, Some(weights)) => PreparedConvolution::in_int8(convolution, shape, weights),
                 (Numbers::Bf16, None) => {
                     PreparedConvolution::in_bf16(convolution, shape, form, batch)
                 }
@@ -594,13 +534,19 @@ fn prepare(index: usize, layer: &Layer, input: Input, numbers: Numbers) -> Kerne
             };
             Kernel::Convolution(Box::new(prepared))
         }
+        Layer::Convolution(convolution) if convolution.is_depthwise() => {
+            let prepared = match integers {
+                Some(weights) => PreparedDepthwise::in_int8(convolution, shape, weights),
+                None => PreparedDepthwise::new(convolution, shape),
+            };
+            Kernel::Depthwise(Box::new(prepared))
+        }
+        Layer::Convolution(convolution) => {
+            Kernel::Grouped(Box::new(GroupedConvolution::new(convolution, shape)))
+        }
         Layer::Linear(linear) => {
-            let prepared = match quantized_weights(index, form, numbers) {
-                Some((weights, steps)) => {
-                    let weights = QuantizedWeights {
-                        steps: &steps,
-                        ..weights
-                    };
+            let prepared = match integers {
+                Some(weights) => {
                     PreparedConvolution::in_int8(&linear.as_convolution(), shape, weights)
                 }
                 None => PreparedConvolution::linear(linear),
@@ -613,14 +559,8 @@ fn prepare(index: usize, layer: &Layer, input: Input, numbers: Numbers) -> Kerne
             padding,
             activation,
         } => {
-            let shape = MaxPoolShape {
-                input: [shape[1], shape[2]],
-                channels: shape[0],
-                window,
-                stride,
-                padding: [padding; 2].into(),
-            };
-            Kernel::MaxPool(shape, activation)
+            let windows = max_pool_windows([window, stride, padding], shape);
+            Kernel::MaxPool(windows, activation)
         }
         Layer::GlobalAveragePool => Kernel::AveragePool {
             channels: shape[0],

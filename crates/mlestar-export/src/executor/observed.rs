@@ -1,15 +1,16 @@
 //! Runs a frozen model and shows every buffer to a visitor, which may change it.
 
-use mlestar_kernels::{MaxPoolShape, activate, global_average_pool, max_pool};
+use mlestar_kernels::{MaxPoolShape, Values, ValuesMut, activate, global_average_pool, max_pool};
 use mlestar_model::Activation;
 
 use super::SLICE_ACTIVATIONS;
 use super::convolution::PreparedConvolution;
+use super::depthwise::PreparedDepthwise;
 use super::grouped::GroupedConvolution;
 use super::pixels::{PixelTable, Sources};
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
-use crate::graph::{BufferShape, Layer};
+use crate::graph::{BufferShape, Layer, max_pool_windows};
 
 /// Most images that pass through the network together.
 const SLICE_PICTURES: usize = 32;
@@ -25,6 +26,7 @@ pub(crate) struct ObservedExecutor<'a> {
 
 enum Kernel {
     Convolution(Box<PreparedConvolution>, Option<usize>),
+    Depthwise(Box<PreparedDepthwise>, Option<usize>),
     Grouped(Box<GroupedConvolution>, Option<usize>),
     MaxPool(MaxPoolShape, Option<Activation>),
     AveragePool { channels: usize, pixels: usize },
@@ -122,6 +124,10 @@ impl Kernel {
             Self::Convolution(convolution, buffer) => {
                 convolution.run(n, input, added(*buffer), output);
             }
+            Self::Depthwise(convolution, buffer) => {
+                let add = added(*buffer).map(Values::F32);
+                convolution.run(n, Values::F32(input), add, ValuesMut::F32(output));
+            }
             Self::Grouped(convolution, buffer) => convolution.run(input, added(*buffer), output),
             Self::MaxPool(shape, activation) => {
                 #[allow(clippy::expect_used)] // Both have the sizes of a shape that was checked.
@@ -141,13 +147,17 @@ impl Kernel {
 
 fn prepare(layer: &Layer, input: BufferShape) -> Kernel {
     match layer {
-        Layer::Convolution(convolution) if convolution.groups > 1 => {
-            let prepared = GroupedConvolution::new(convolution, input);
-            Kernel::Grouped(Box::new(prepared), convolution.add_from)
-        }
-        Layer::Convolution(convolution) => {
+        Layer::Convolution(convolution) if convolution.groups == 1 => {
             let prepared = PreparedConvolution::new(convolution, input);
             Kernel::Convolution(Box::new(prepared), convolution.add_from)
+        }
+        Layer::Convolution(convolution) if convolution.is_depthwise() => {
+            let prepared = PreparedDepthwise::new(convolution, input);
+            Kernel::Depthwise(Box::new(prepared), convolution.add_from)
+        }
+        Layer::Convolution(convolution) => {
+            let prepared = GroupedConvolution::new(convolution, input);
+            Kernel::Grouped(Box::new(prepared), convolution.add_from)
         }
         Layer::Linear(linear) => {
             Kernel::Convolution(Box::new(PreparedConvolution::linear(linear)), None)
@@ -158,14 +168,8 @@ fn prepare(layer: &Layer, input: BufferShape) -> Kernel {
             padding,
             activation,
         } => {
-            let shape = MaxPoolShape {
-                input: [input[1], input[2]],
-                channels: input[0],
-                window,
-                stride,
-                padding: [padding; 2].into(),
-            };
-            Kernel::MaxPool(shape, activation)
+            let windows = max_pool_windows([window, stride, padding], input);
+            Kernel::MaxPool(windows, activation)
         }
         Layer::GlobalAveragePool => Kernel::AveragePool {
             channels: input[0],

@@ -1,9 +1,11 @@
 //! The integers of one buffer and of one layer.
 
-use crate::graph::Layer;
+use crate::graph::{Convolution, Layer, Linear};
 
 /// Maximum number of products in one sum: 255 * 127 * 2^15 and the bias fit an `i32`.
-pub(crate) const MAX_PRODUCTS: usize = 1 << 15;
+const MAX_PRODUCTS: usize = 1 << 15;
+/// Maximum number of taps of a depthwise kernel: its sums stay below 2^24, where `f32` has all whole numbers.
+const MAX_TAPS: usize = 512;
 /// Maximum magnitude of a bias in its steps. Up to here the bias as `f32` gives back the same steps.
 pub(crate) const MAX_BIAS_STEPS: i32 = 1 << 22;
 
@@ -63,6 +65,16 @@ pub struct QuantizedWeights {
     pub scales: Vec<f32>,
 }
 
+/// The most products that a sum of this layer may have in int8; `None` if layers of its kind have no int8 form.
+pub(super) fn most_products(layer: &Layer) -> Option<usize> {
+    match layer {
+        Layer::Convolution(convolution) if convolution.groups == 1 => Some(MAX_PRODUCTS),
+        Layer::Convolution(convolution) if convolution.is_depthwise() => Some(MAX_TAPS),
+        Layer::Linear(_) => Some(MAX_PRODUCTS),
+        Layer::Convolution(_) | Layer::MaxPool { .. } | Layer::GlobalAveragePool => None,
+    }
+}
+
 /// Whether a number can be a scale.
 pub(super) fn is_scale(scale: f32) -> bool {
     scale.is_normal() && scale > 0.0
@@ -76,20 +88,27 @@ impl QuantizedWeights {
         layer: &mut Layer,
         input: BufferScale,
     ) -> Result<Vec<i32>, String> {
-        let (weight, bias) = match layer {
-            Layer::Convolution(convolution) if convolution.groups == 1 => {
-                (&mut convolution.weight, &mut convolution.bias)
-            }
-            Layer::Linear(linear) => (&mut linear.weight, &mut linear.bias),
+        let (most, weight, bias) = match (most_products(layer), layer) {
+            (
+                Some(most),
+                Layer::Convolution(Convolution { weight, bias, .. })
+                | Layer::Linear(Linear { weight, bias, .. }),
+            ) => (most, weight, bias),
             _ => {
                 return Err(
-                    "only convolutions without groups and linear layers can be int8".to_owned(),
+                    "only convolutions without groups, depthwise ones and linear layers can be int8"
+                        .to_owned(),
                 );
             }
         };
         // The graph's checks exclude layers without output channels.
         let per_channel = weight.len() / bias.len();
-        self.check(weight.len(), bias.len(), per_channel)?;
+        self.check(weight.len(), bias.len())?;
+        if per_channel > most {
+            return Err(format!(
+                "{per_channel} products in a sum, but such int8 layers have at most {most}"
+            ));
+        }
         let channels = (weight.chunks_exact_mut(per_channel))
             .zip(self.values.chunks_exact(per_channel))
             .zip(bias.iter_mut().zip(&self.scales));
@@ -111,17 +130,12 @@ impl QuantizedWeights {
         Ok(steps)
     }
 
-    fn check(&self, weights: usize, channels: usize, per_channel: usize) -> Result<(), String> {
+    fn check(&self, weights: usize, channels: usize) -> Result<(), String> {
         if self.values.len() != weights || self.scales.len() != channels {
             return Err(format!(
                 "{} integer weights with {} scales for {weights} weights of {channels} output channels",
                 self.values.len(),
                 self.scales.len()
-            ));
-        }
-        if per_channel > MAX_PRODUCTS {
-            return Err(format!(
-                "{per_channel} products in a sum, but int8 layers have at most {MAX_PRODUCTS}"
             ));
         }
         if self.values.contains(&i8::MIN) {

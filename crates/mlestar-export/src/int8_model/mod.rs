@@ -7,16 +7,16 @@ use crate::error::ExportError;
 use crate::frozen::FrozenModel;
 use crate::graph::{Layer, Operation};
 
+pub(crate) use layer::MAX_BIAS_STEPS;
 pub use layer::{BufferScale, QuantizedWeights};
-pub(crate) use layer::{MAX_BIAS_STEPS, MAX_PRODUCTS};
 
 /// A frozen model of which some layers run in 8-bit integers, as QuantizeLinear and DequantizeLinear mean it in
 /// ONNX Runtime.
 ///
 /// Buffers are numbered as in the frozen graph: operation `i` writes buffer `i + 1`, and buffer 0 is the
 /// normalised image. A buffer that an int8 layer reads has a [`BufferScale`]: whoever writes it rounds it to 8
-/// bits, and all its readers see the rounded values. An int8 layer (a convolution without groups, or the linear
-/// layer) computes for each output channel `c`
+/// bits, and all its readers see the rounded values. An int8 layer (a convolution without groups or a depthwise one,
+/// or the linear layer) computes for each output channel `c`
 ///
 /// `y = (sum((q_x - zero_point) * q_w) + bias_steps[c]) * (s_x * s_w[c])`
 ///
@@ -53,9 +53,10 @@ impl QuantizedModel {
     ///
     /// # Errors
     ///
-    /// [`ExportError::InvalidGraph`] if a scale is not a normal number above 0, an int8 layer has groups, weights
-    /// that do not fill its shape, a weight of -128, more than 32,768 products to a sum or a bias of more than
-    /// 2^22 steps, its input has no scale, or a buffer has a scale that no int8 layer reads.
+    /// [`ExportError::InvalidGraph`] if a scale is not a normal number above 0, an int8 layer has groups
+    /// other than single channels, weights that do not fill its shape, a weight of -128, more than 32,768 products to
+    /// a sum (a depthwise one 512) or a bias of more than 2^22 steps, its input has no scale, or a buffer has a scale
+    /// that no int8 layer reads.
     pub fn new(
         model: FrozenModel,
         buffers: Vec<Option<BufferScale>>,
@@ -121,14 +122,12 @@ impl QuantizedModel {
 
 /// Whether an operation has a form that can compute in integers.
 pub(crate) fn can_be_int8(operation: &Operation) -> bool {
-    let products = match &operation.layer {
-        Layer::Convolution(convolution) if convolution.groups == 1 => {
-            convolution.weight_shape[1..].iter().product()
-        }
+    let products: usize = match &operation.layer {
+        Layer::Convolution(convolution) => convolution.weight_shape[1..].iter().product(),
         Layer::Linear(linear) => linear.weight_shape[1],
-        Layer::Convolution(_) | Layer::MaxPool { .. } | Layer::GlobalAveragePool => return false,
+        Layer::MaxPool { .. } | Layer::GlobalAveragePool => return false,
     };
-    products <= MAX_PRODUCTS
+    layer::most_products(&operation.layer).is_some_and(|most| products <= most)
 }
 
 /// Checks the lengths of the lists, the scales, and that exactly the buffers that int8 layers read have one.

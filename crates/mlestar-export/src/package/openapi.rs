@@ -55,7 +55,8 @@ pub fn openapi_of(manifest: &Manifest, name: &str) -> Value {
         .filter_map(|(_, path)| path.as_object_mut())
         .flatten()
     {
-        let parameters = operation.1["parameters"].as_array_mut();
+        let parameters = operation.1.get_mut("parameters");
+        let parameters = parameters.and_then(Value::as_array_mut);
         for parameter in parameters.into_iter().flatten() {
             if parameter["in"] == "path" && parameter["name"] == "name" {
                 parameter["schema"]["enum"] = json!([name]);

@@ -7,6 +7,7 @@
 mod allocations;
 mod burn_parity;
 mod damaged_files;
+mod depthwise;
 mod executor;
 mod golden;
 mod models;

@@ -32,6 +32,20 @@ fn descriptions() -> Vec<Description> {
     both.collect()
 }
 
+/// The networks with depthwise layers and ReLU6, frozen.
+pub fn depthwise_networks() -> [FrozenModel; 3] {
+    let relu6 = Activation::Relu6;
+    [
+        bottlenecks::inverted_bottlenecks(relu6, SIDE),
+        bottlenecks::padded_bottlenecks(relu6, SIDE),
+        bottlenecks::padded_bottlenecks(relu6, SIDE + 1),
+    ]
+    .map(|description| {
+        let model = with_statistics(ImageClassifier::new(&description, 3, &Device::flex()));
+        frozen(&model, &description).unwrap()
+    })
+}
+
 fn frozen(model: &ImageClassifier, description: &Description) -> Result<FrozenModel, ExportError> {
     FrozenModel::from_description(&model.state(), description, (MEAN, STD), &class_names(3))
 }

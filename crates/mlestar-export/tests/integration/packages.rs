@@ -368,3 +368,40 @@ fn an_int8_model_of_other_weights_is_not_packed() {
     );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn the_interface_of_a_package_is_the_general_one_with_its_own_values() {
+    let folder = written();
+    let manifest = package::open(folder.path()).unwrap().1;
+    let (own, general) = (package::openapi_of(&manifest, "flags"), package::openapi());
+    assert_eq!(own["info"]["title"], "flags");
+    // No key is added, so nothing is there that OpenAPI does not know.
+    assert_eq!(keys("", &own), keys("", &general));
+    let infer = &own["paths"]["/v2/models/{name}/infer"]["post"]["parameters"][0]["schema"];
+    assert_eq!(infer["enum"], serde_json::json!(["flags"]));
+}
+
+/// The pointers of all objects' keys, except for the values that only a package has.
+fn keys(at: &str, value: &serde_json::Value) -> Vec<String> {
+    let children: Vec<(String, &serde_json::Value)> = match value {
+        serde_json::Value::Object(fields) => {
+            let own = |key: &&String| *key != "enum";
+            let keys = fields.keys().filter(own);
+            keys.map(|key| (format!("{at}/{key}"), &fields[key]))
+                .collect()
+        }
+        serde_json::Value::Array(entries) => {
+            let entries = entries.iter().enumerate();
+            entries
+                .map(|(index, entry)| (format!("{at}/{index}"), entry))
+                .collect()
+        }
+        _ => Vec::new(),
+    };
+    let below = children.iter().flat_map(|(at, child)| keys(at, child));
+    children
+        .iter()
+        .map(|(at, _)| at.clone())
+        .chain(below)
+        .collect()
+}

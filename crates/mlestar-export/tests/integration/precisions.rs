@@ -25,7 +25,9 @@ pub fn quantized(model: &FrozenModel, kept: &[usize]) -> QuantizedModel {
     let mut layers = Vec::new();
     for (index, operation) in model.operations().iter().enumerate() {
         let (weight, channels) = match &operation.layer {
-            Layer::Convolution(layer) if layer.groups == 1 => (&layer.weight, layer.bias.len()),
+            Layer::Convolution(layer) if layer.groups == 1 || layer.groups == layer.bias.len() => {
+                (&layer.weight, layer.bias.len())
+            }
             Layer::Linear(layer) => (&layer.weight, layer.bias.len()),
             _ => {
                 layers.push(None);
@@ -95,7 +97,7 @@ prop_compose! {
 }
 
 /// The largest difference, relative to the largest value.
-fn difference(found: &[f32], expected: &[f32]) -> f32 {
+pub fn difference(found: &[f32], expected: &[f32]) -> f32 {
     let largest = expected
         .iter()
         .fold(0.1_f32, |most, value| most.max(value.abs()));
@@ -106,7 +108,7 @@ fn difference(found: &[f32], expected: &[f32]) -> f32 {
     differences.fold(0.0, f32::max) / largest
 }
 
-fn executors(model: &FrozenModel, quantized: &QuantizedModel) -> Vec<Executor> {
+pub fn executors(model: &FrozenModel, quantized: &QuantizedModel) -> Vec<Executor> {
     let mut executors = Vec::new();
     for batch in [1, 64] {
         for precision in [Precision::F32, Precision::Bf16] {
@@ -168,7 +170,7 @@ proptest! {
     }
 }
 
-/// Convolutions in groups, max pools and averaged views know `f32` only.
+/// Convolutions in groups of several channels, max pools and averaged views know `f32` only.
 #[test]
 fn graphs_with_other_layers_run_in_every_precision() {
     let averaging = small_frozen(2).with_views(AVERAGES[2]);

@@ -4,7 +4,7 @@ use mlestar_export::quantize::{
     BufferScale, LabelledImages, QuantizationOptions, QuantizedModel, QuantizedWeights,
     RangeMethod, Simulation, compare_precisions, quantize,
 };
-use mlestar_export::{ExportError, FrozenModel, Layer, onnx};
+use mlestar_export::{Executor, ExportError, FrozenModel, Layer, onnx};
 use mlestar_model::ModelConfig;
 use proptest::prelude::*;
 use tract_onnx::prelude::*;
@@ -14,6 +14,8 @@ use crate::models::{
     pooled_residual_config, quantization, quantized, random_pictures, small_frozen, smooth,
     trained_like,
 };
+
+use crate::new_architectures::depthwise_networks;
 
 type Buffers = Vec<Option<BufferScale>>;
 type Layers = Vec<Option<QuantizedWeights>>;
@@ -31,6 +33,7 @@ fn models() -> Vec<FrozenModel> {
         frozen(pooled_residual_config(), 27),
         frozen(smooth(plain_config()), 27),
     ];
+    models.extend(depthwise_networks());
     models.extend(AVERAGES.map(|views| pooled_frozen(2).with_views(views)));
     let confidence = mlestar_export::Confidence {
         temperature: 1.5,
@@ -42,7 +45,7 @@ fn models() -> Vec<FrozenModel> {
 
 /// Checks that logits are the reference's up to rounding: a sum that is nearly halfway between two integers may
 /// become the other one, which moves single values by a step and logits by a small part of their spread.
-fn agree(found: &[f32], expected: &[f32]) {
+pub fn agree(found: &[f32], expected: &[f32]) {
     assert_eq!(found.len(), expected.len());
     let largest = expected
         .iter()
@@ -232,7 +235,7 @@ fn parts_that_do_not_fit_together_are_refused() {
                 scales: Vec::new(),
             });
         },
-        "pool: only convolutions without groups and linear layers can be int8",
+        "pool: only convolutions without groups, depthwise ones and linear layers can be int8",
     );
 }
 
@@ -441,8 +444,8 @@ fn the_file_of_the_reference_network_is_a_quarter_as_large() {
     agree_with_tract(&quantized, 2);
 }
 
-/// Compares the file's logits in tract with the reference.
-fn agree_with_tract(model: &QuantizedModel, n: usize) {
+/// Compares the file's logits in tract with the reference and with the executor.
+pub fn agree_with_tract(model: &QuantizedModel, n: usize) {
     let (height, width) = (model.model().height(), model.model().width());
     let mut file = std::io::Cursor::new(onnx::quantized_to_bytes(model));
     let runnable = tract_onnx::onnx()
@@ -458,6 +461,8 @@ fn agree_with_tract(model: &QuantizedModel, n: usize) {
     let logits = outputs[0].to_plain_array_view::<f32>().unwrap();
     let logits: Vec<f32> = logits.iter().copied().collect();
     agree(&logits, &model.reference_logits(&pictures, n).unwrap());
+    let executor = Executor::quantized(model, 1);
+    agree(&logits, &executor.logits(&pictures, n).unwrap());
 }
 
 #[test]

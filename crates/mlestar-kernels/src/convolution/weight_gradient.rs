@@ -107,24 +107,15 @@ fn pack_errors<S: Simd>(errors: &[f32], k: usize, target: &mut Buffer) {
         for (pixel, values) in errors.chunks_exact(k).zip(values.chunks_exact_mut(width)) {
             let pixel = &pixel[first..first + real];
             // Copying a whole widest panel, or half of one, needs no call.
-            match (
-                pixel.as_array::<WIDEST_TILE>(),
-                values.as_mut_array::<WIDEST_TILE>(),
-            ) {
-                (Some(pixel), Some(values)) => *values = *pixel,
-                _ => match (
-                    pixel.as_array::<{ WIDEST_TILE / 2 }>(),
-                    values.as_mut_array::<WIDEST_TILE>(),
-                ) {
-                    (Some(pixel), Some(values)) => {
-                        values[..WIDEST_TILE / 2].copy_from_slice(pixel);
-                        values[WIDEST_TILE / 2..].fill(0.0);
-                    }
-                    _ => {
-                        values[..real].copy_from_slice(pixel);
-                        values[real..].fill(0.0);
-                    }
-                },
+            let wide = values.as_mut_array::<WIDEST_TILE>();
+            if let (Some(pixel), Some(values)) = (pixel.as_array::<WIDEST_TILE>(), wide) {
+                *values = *pixel;
+            } else if let Some(pixel) = pixel.as_array::<{ WIDEST_TILE / 2 }>() {
+                values[..WIDEST_TILE / 2].copy_from_slice(pixel);
+                values[WIDEST_TILE / 2..].fill(0.0);
+            } else {
+                values[..real].copy_from_slice(pixel);
+                values[real..].fill(0.0);
             }
         }
     });

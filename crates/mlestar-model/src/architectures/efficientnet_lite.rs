@@ -2,7 +2,7 @@
 //! and with ReLU6. Inverted bottlenecks (1x1 to six times as many channels, depthwise, 1x1 without an activation) and
 //! TensorFlow's padding, which depends on the size of the images.
 
-use super::{Family, Place, Published, stages_after};
+use super::{Family, Place, Published, alone, stages_after};
 use crate::description::{BlockDescription, Description, Shortcut, UnitDescription};
 use crate::{Activation, ModelConfig, Padding};
 
@@ -32,25 +32,22 @@ pub(super) const LITE0: Family = Family {
             [320, 1, 1],
         ],
         dropout: 0.2,
+        // The README of TensorFlow's efficientnet/lite.
+        imagenet_accuracy: 0.751,
     }),
 };
 
 fn blocks(config: &ModelConfig, image: [usize; 2]) -> Vec<BlockDescription> {
-    let single = |place: &str, channels: [usize; 2], kernel, stride| BlockDescription {
-        name: place.to_owned(),
-        stage: None,
-        branch: vec![UnitDescription {
-            stride,
-            epsilon: EPSILON,
-            activation: Some(config.activation),
-            ..UnitDescription::new(place, None, channels, kernel)
-        }],
-        shortcut: Shortcut::None,
+    let unit = |place: &str, channels: [usize; 2], kernel, stride| UnitDescription {
+        stride,
+        epsilon: EPSILON,
+        activation: Some(config.activation),
+        ..UnitDescription::new(place, None, channels, kernel)
     };
-    let stem = single("stem", [Description::CHANNELS, config.stem_channels], 3, 2);
+    let stem = unit("stem", [Description::CHANNELS, config.stem_channels], 3, 2);
     let mut blocks = stages_after(stem, config, inverted_bottleneck);
     let last = config.stages.last().map_or(0, |stage| stage.channels);
-    blocks.push(single("top", [last, FEATURES], 1, 1));
+    blocks.push(alone(unit("top", [last, FEATURES], 1, 1)));
     let mut map = [Description::CHANNELS, image[0], image[1]];
     for unit in blocks.iter_mut().flat_map(|block| &mut block.branch) {
         unit.padding = Padding::same([map[1], map[2]], [unit.kernel; 2], [unit.stride; 2]);

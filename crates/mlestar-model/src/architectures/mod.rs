@@ -31,6 +31,8 @@ pub(crate) struct Published {
     stages: &'static [[usize; 3]],
     /// The probability that the authors trained with, which a config may change.
     pub dropout: f64,
+    /// Share of ImageNet's validation images whose class the published weights recognise.
+    pub imagenet_accuracy: f64,
 }
 
 impl Published {
@@ -47,6 +49,20 @@ impl Published {
 impl Architecture {
     /// The published networks, whose layers a config cannot change.
     pub const PUBLISHED: [Self; 3] = [Self::Resnet18, Self::Resnet50, Self::EfficientnetLite0];
+
+    /// Share of ImageNet's validation images whose class the published weights recognise, as their publishers report it;
+    /// `None` for networks that are not published.
+    ///
+    /// ```
+    /// use mlestar_model::Architecture;
+    /// assert_eq!(Architecture::Resnet50.published_accuracy(), Some(0.761));
+    /// assert_eq!(Architecture::PlainCnn.published_accuracy(), None);
+    /// ```
+    #[must_use]
+    pub fn published_accuracy(self) -> Option<f64> {
+        let published = self.family().published.as_ref()?;
+        Some(published.imagenet_accuracy)
+    }
 
     fn family(self) -> &'static Family {
         match self {
@@ -126,22 +142,26 @@ fn stem_and_stages(
         activation: Some(config.activation),
         ..UnitDescription::new("stem", None, channels, 3)
     };
-    let stem = BlockDescription {
-        name: "stem".to_owned(),
-        stage: None,
-        branch: vec![stem],
-        shortcut: Shortcut::None,
-    };
     stages_after(stem, config, block)
+}
+
+/// A block of this unit alone, outside the stages.
+fn alone(unit: UnitDescription) -> BlockDescription {
+    BlockDescription {
+        name: unit.place.clone(),
+        stage: None,
+        branch: vec![unit],
+        shortcut: Shortcut::None,
+    }
 }
 
 /// A stem, then the blocks of all stages.
 fn stages_after(
-    stem: BlockDescription,
+    stem: UnitDescription,
     config: &ModelConfig,
     block: fn(&Place) -> BlockDescription,
 ) -> Vec<BlockDescription> {
-    let mut blocks = vec![stem];
+    let mut blocks = vec![alone(stem)];
     let mut channels_in = config.stem_channels;
     for (stage, settings) in config.stages.iter().enumerate() {
         for index in 0..settings.blocks {

@@ -3,17 +3,17 @@
 //! 3x3 convolution ("v1.5").
 
 use super::{Family, Place, Published, residual_cnn, stages_after};
-use crate::description::{
-    BlockDescription, Description, MaxPool, PoolPosition, Shortcut, UnitDescription,
-};
+use crate::description::{BlockDescription, Description, MaxPool, PoolPosition, UnitDescription};
 use crate::{Activation, ModelConfig};
 
-const fn published(stages: &'static [[usize; 3]]) -> Published {
+/// The accuracies are those of torchvision's weights `IMAGENET1K_V1`.
+const fn published(stages: &'static [[usize; 3]], imagenet_accuracy: f64) -> Published {
     Published {
         activation: Activation::Relu,
         stem_channels: 64,
         stages,
         dropout: 0.0,
+        imagenet_accuracy,
     }
 }
 
@@ -22,12 +22,10 @@ pub(super) const RESNET_18: Family = Family {
     reduced_by: "stride",
     has_shortcuts: true,
     blocks: |config, _| blocks(config, residual_cnn::block),
-    published: Some(published(&[
-        [64, 2, 1],
-        [128, 2, 2],
-        [256, 2, 2],
-        [512, 2, 2],
-    ])),
+    published: Some(published(
+        &[[64, 2, 1], [128, 2, 2], [256, 2, 2], [512, 2, 2]],
+        0.698,
+    )),
 };
 
 pub(super) const RESNET_50: Family = Family {
@@ -35,12 +33,10 @@ pub(super) const RESNET_50: Family = Family {
     reduced_by: "stride",
     has_shortcuts: true,
     blocks: |config, _| blocks(config, bottleneck),
-    published: Some(published(&[
-        [256, 3, 1],
-        [512, 4, 2],
-        [1024, 6, 2],
-        [2048, 3, 2],
-    ])),
+    published: Some(published(
+        &[[256, 3, 1], [512, 4, 2], [1024, 6, 2], [2048, 3, 2]],
+        0.761,
+    )),
 };
 
 fn blocks(config: &ModelConfig, block: fn(&Place) -> BlockDescription) -> Vec<BlockDescription> {
@@ -56,12 +52,6 @@ fn blocks(config: &ModelConfig, block: fn(&Place) -> BlockDescription) -> Vec<Bl
         pool: Some(pool),
         activation: Some(config.activation),
         ..UnitDescription::new("stem", None, channels, 7)
-    };
-    let stem = BlockDescription {
-        name: "stem".to_owned(),
-        stage: None,
-        branch: vec![stem],
-        shortcut: Shortcut::None,
     };
     stages_after(stem, config, block)
 }

@@ -10,6 +10,7 @@ mod link;
 mod pictures;
 mod stages;
 mod table;
+mod trial_table;
 mod verdicts;
 
 pub use badge::{Badge, Tone};
@@ -22,6 +23,8 @@ pub use link::Link;
 pub use pictures::{Picture, PictureGrid};
 pub use stages::StageStep;
 pub use table::{Align, Cell, Column, Row, Table};
+pub(crate) use trial_table::STYLE as TRIAL_STYLE;
+pub use trial_table::TrialTable;
 
 use maud::{Markup, html};
 use mlestar_gates::StageVerdict;
@@ -59,6 +62,8 @@ pub enum Block {
     Links(Vec<Link>),
     /// Terms and their meanings or values.
     Definitions(Vec<Definition>),
+    /// The table of all trials of a search, with the script of the page.
+    Trials(TrialTable),
     /// Blocks side by side on a wide screen, stacked on a narrow one.
     Columns(Vec<Block>),
 }
@@ -101,6 +106,7 @@ impl Block {
             Self::Stages(steps) => stages::render(steps),
             Self::Links(links) => link::render_list(links),
             Self::Definitions(definitions) => definition::render(definitions),
+            Self::Trials(table) => table.render(),
             Self::Columns(blocks) => html! {
                 div class="columns" { @for block in blocks { div { (block.render()) } } }
             },
@@ -111,6 +117,12 @@ impl Block {
 impl From<Table> for Block {
     fn from(table: Table) -> Self {
         Self::Table(table)
+    }
+}
+
+impl From<TrialTable> for Block {
+    fn from(table: TrialTable) -> Self {
+        Self::Trials(table)
     }
 }
 

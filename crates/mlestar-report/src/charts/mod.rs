@@ -14,6 +14,7 @@ mod class_distribution;
 mod confusion_matrix;
 mod gradient_norm;
 mod horizontal_bars;
+mod intermediate_values;
 mod learning_curves;
 mod learning_rate;
 mod learning_rate_sweep;
@@ -21,14 +22,17 @@ mod lines;
 mod over_time;
 mod overfitting_gap;
 mod parallel_coordinates;
+mod pareto_front;
 mod pixel_histograms;
 mod precision_recall;
 mod reliability;
 mod roc;
+mod slice;
 mod step_learning_rate;
 mod step_loss;
 mod svg;
 mod throughput;
+mod trial_set;
 mod trials;
 
 pub use accuracy_over_time::{AccuracyCurve, AccuracyGroup, AccuracyOverTime, accuracy_over_time};
@@ -37,21 +41,25 @@ pub use class_distribution::{ClassDistribution, CountSeries, class_distribution}
 pub use confusion_matrix::{CellValue, ConfusionMatrixChart, confusion_matrix};
 pub use gradient_norm::{GradientNormChart, gradient_norm};
 pub use horizontal_bars::{HorizontalBar, HorizontalBars, horizontal_bars};
+pub use intermediate_values::{IntermediateValues, TrialCurve, intermediate_values};
 pub use learning_curves::{LearningCurves, learning_curves};
 pub use learning_rate::{LearningRateChart, learning_rate};
 pub use learning_rate_sweep::{LearningRateSweep, SweepMark, learning_rate_sweep};
 pub use lines::{LineChart, LineSeries, lines};
 pub use over_time::TrainingMark;
 pub use overfitting_gap::{OverfittingGapChart, overfitting_gap};
-pub use parallel_coordinates::{ParallelAxis, ParallelCoordinates, parallel_coordinates};
+pub use parallel_coordinates::{ParallelCoordinates, parallel_coordinates};
+pub use pareto_front::{ParetoChart, pareto_front};
 pub use pixel_histograms::{PixelHistograms, pixel_histograms};
 pub use precision_recall::{PrecisionRecallCurve, PrecisionRecallCurves, precision_recall_curves};
 pub use reliability::{ReliabilityBin, ReliabilityDiagram, reliability};
 pub use roc::{RocCurve, RocCurves, roc_curves};
+pub use slice::{SliceChart, slice};
 pub use step_learning_rate::{StepLearningRateChart, step_learning_rate};
 pub use step_loss::{StepLossChart, step_loss};
 pub use svg::Svg;
 pub use throughput::{ThroughputChart, throughput};
+pub use trial_set::{SettingScale, TrialObjective, TrialSet, TrialSetting};
 pub use trials::{TrialPoint, TrialState, TrialsChart, trials};
 
 use crate::ReportError;
@@ -116,4 +124,25 @@ fn check_count(
         });
     }
     Ok(())
+}
+
+/// The item of a list at this position.
+fn of_list<'a, T>(
+    chart: &'static str,
+    what: &'static str,
+    items: &'a [T],
+    index: usize,
+) -> Result<&'a T, ReportError> {
+    items.get(index).ok_or(ReportError::TooMany {
+        chart,
+        what,
+        count: index.saturating_add(1),
+        limit: items.len(),
+    })
+}
+
+/// `1 trial`, `1,200 trials`.
+fn counted_trials(n: usize) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{} trial{s}", crate::format::count(n as u64))
 }

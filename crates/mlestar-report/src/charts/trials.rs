@@ -1,12 +1,15 @@
 use super::Svg;
+use super::slice::thinned_title;
 use crate::drawing::{
     Area, Axis, Canvas, HALF_WIDTH, Header, INK, LegendEntry, Mark, Range, Scale, Stroke,
     bar_colour, draw_axes, draw_curve, draw_limit, draw_no_data, draw_svg, series_colour,
-    short_number,
+    short_number, thin,
 };
 use crate::format;
 
 const PLOT_HEIGHT: f64 = 250.0;
+/// Trials that a chart draws at most.
+const MOST: usize = 1000;
 
 /// How a trial ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +49,8 @@ pub struct TrialsChart<'a> {
 }
 
 /// Draws the value of each trial over its number, with the best value so far as a stepped line.
-/// Failed trials are crosses on the axis; pruned ones do not count as best.
+/// Failed trials are crosses on the axis; pruned ones do not count as best. Of more than 1,000 trials those are drawn that keep
+/// every region occupied, and the title says how many.
 pub fn trials(spec: &TrialsChart<'_>) -> Svg {
     let mut ordered = spec.trials.to_vec();
     ordered.sort_by_key(|trial| trial.number);
@@ -61,7 +65,9 @@ pub fn trials(spec: &TrialsChart<'_>) -> Svg {
     if has(TrialState::Failed) {
         entries.push(LegendEntry::new("failed", Mark::Cross(cross_stroke())));
     }
-    let header = Header::new(spec.title, entries, HALF_WIDTH);
+    let (drawn, n) = drawn(spec, &ordered);
+    let title = thinned_title(spec.title, drawn.len(), n);
+    let header = Header::new(&title, entries, HALF_WIDTH);
     let top = header.height() + 28.0;
     let area = Area {
         left: 58.0,
@@ -70,9 +76,9 @@ pub fn trials(spec: &TrialsChart<'_>) -> Svg {
         bottom: top + PLOT_HEIGHT,
     };
     let size = (HALF_WIDTH, area.bottom + 50.0);
-    draw_svg(spec.title, &description(spec), size, |canvas| {
+    draw_svg(&title, &description(spec), size, |canvas| {
         header.draw(canvas);
-        draw_trials(canvas, area, spec, &ordered)
+        draw_trials(canvas, area, spec, (&ordered, &drawn))
     })
 }
 
@@ -88,7 +94,40 @@ fn cross_stroke() -> Stroke {
     Stroke::new(series_colour(1), 1.75)
 }
 
-fn draw_trials(canvas: &mut Canvas, area: Area, spec: &TrialsChart<'_>, ordered: &[TrialPoint]) {
+/// The trials to draw, and how many there are with a mark.
+fn drawn(spec: &TrialsChart<'_>, ordered: &[TrialPoint]) -> (Vec<TrialPoint>, usize) {
+    let marked = |trial: &&TrialPoint| trial.state == TrialState::Failed || trial.value.is_finite();
+    let marked: Vec<TrialPoint> = ordered.iter().filter(marked).copied().collect();
+    let numbers = Range::of(marked.iter().map(|trial| trial.number as f64));
+    let values = Range::of(marked.iter().map(|trial| trial.value));
+    let (Some(numbers), Some(values)) = (numbers, values) else {
+        return (marked.clone(), marked.len());
+    };
+    let x = Scale::linear(numbers, 0.0, 360.0);
+    let y = Scale::linear(values, PLOT_HEIGHT, 0.0);
+    let place = |trial: &TrialPoint| match trial.state {
+        TrialState::Failed => (x.at(trial.number as f64), PLOT_HEIGHT + 10.0),
+        _ => (x.at(trial.number as f64), y.at(trial.value)),
+    };
+    let places: Vec<(f64, f64)> = marked.iter().map(place).collect();
+    let steps = best_steps(&marked, spec.maximize);
+    let best = steps.last().map(|(_, value)| *value);
+    let is_best =
+        |trial: &TrialPoint| trial.state == TrialState::Complete && Some(trial.value) == best;
+    let kept: Vec<usize> = marked.iter().position(is_best).into_iter().collect();
+    let chosen = thin(&places, MOST, &kept);
+    (
+        chosen.into_iter().map(|at| marked[at]).collect(),
+        marked.len(),
+    )
+}
+
+fn draw_trials(
+    canvas: &mut Canvas,
+    area: Area,
+    spec: &TrialsChart<'_>,
+    (ordered, drawn): (&[TrialPoint], &[TrialPoint]),
+) {
     let values = ordered
         .iter()
         .filter(|trial| trial.state != TrialState::Failed)
@@ -117,13 +156,15 @@ fn draw_trials(canvas: &mut Canvas, area: Area, spec: &TrialsChart<'_>, ordered:
         best_steps(ordered, spec.maximize),
         best_stroke(),
     );
-    for trial in ordered {
+    for trial in drawn {
         let at = (x.at(trial.number as f64), y.at(trial.value));
-        canvas.titled(&trial_words(trial), |canvas| match trial.state {
-            TrialState::Failed => draw_cross(canvas, (at.0, area.bottom)),
-            _ if !trial.value.is_finite() => {}
-            TrialState::Complete => canvas.disc(at, 3.8, bar_colour(), 0.9),
-            TrialState::Pruned => canvas.ring(at, 3.5, ring_stroke()),
+        canvas.trial(trial.number, &trial_words(trial), |canvas| {
+            match trial.state {
+                TrialState::Failed => canvas.cross((at.0, area.bottom), 4.0, cross_stroke()),
+                _ if !trial.value.is_finite() => {}
+                TrialState::Complete => canvas.disc(at, 3.8, bar_colour(), 0.9),
+                TrialState::Pruned => canvas.ring(at, 3.5, ring_stroke()),
+            }
         });
     }
 }
@@ -135,12 +176,6 @@ fn trial_words(trial: &TrialPoint) -> String {
         TrialState::Pruned => format!("trial {}: {value}, pruned", trial.number),
         TrialState::Failed => format!("trial {}: failed", trial.number),
     }
-}
-
-fn draw_cross(canvas: &mut Canvas, (x, y): (f64, f64)) {
-    let size = 4.0;
-    canvas.line((x - size, y - size), (x + size, y + size), cross_stroke());
-    canvas.line((x - size, y + size), (x + size, y - size), cross_stroke())
 }
 
 /// The corners of the line of the best value of all complete trials so far.

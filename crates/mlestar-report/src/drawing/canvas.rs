@@ -194,6 +194,36 @@ impl Canvas {
         self.add("</g>");
     }
 
+    /// Draws what stands for the trial of that number. A page with a table of trials ([`TrialTable`](crate::TrialTable)) joins them.
+    pub(crate) fn trial(&mut self, number: u64, title: &str, draw: impl FnOnce(&mut Self)) {
+        let open = format!("<g data-t=\"{number}\">");
+        let title = html! { (PreEscaped(open)) title { (clean(title)) } };
+        self.add(&title.into_string());
+        draw(self);
+        self.add("</g>");
+    }
+
+    /// Draws an axis of settings on which a page with a table of trials lets readers choose a range; `attributes` say where it is.
+    pub(crate) fn axis(&mut self, attributes: &[(&str, String)], draw: impl FnOnce(&mut Self)) {
+        self.add("<g class=\"axis\"");
+        for (name, value) in attributes {
+            let value = html! { (clean(value)) }.into_string();
+            self.add(&format!(
+                " data-{name}=\"{}\"",
+                value.replace('"', "&quot;")
+            ));
+        }
+        self.add(">");
+        draw(self);
+        self.add("</g>");
+    }
+
+    /// Two crossed lines around a point.
+    pub(crate) fn cross(&mut self, (x, y): (f64, f64), size: f64, stroke: Stroke) {
+        self.line((x - size, y - size), (x + size, y + size), stroke);
+        self.line((x - size, y + size), (x + size, y - size), stroke);
+    }
+
     pub(crate) fn line(&mut self, from: (f64, f64), to: (f64, f64), stroke: Stroke) {
         let ((x1, y1), (x2, y2)) = (from, to);
         let [x1, y1, x2, y2] = [x1, y1, x2, y2].map(pixels);

@@ -11,6 +11,7 @@ mod scale;
 mod simplify;
 mod spots;
 mod text;
+mod thin;
 
 pub(crate) use axes::{
     Area, Axis, draw_axes, draw_curve, draw_limit, draw_limit_line, draw_no_data,
@@ -21,6 +22,7 @@ pub(crate) use legend::{Header, LegendEntry, Mark};
 pub(crate) use palette::{
     INK, Rgb, bar_colour, contrast_text, series_colour, series_dash, viridis,
 };
-pub(crate) use scale::{Range, Scale};
+pub(crate) use scale::{Range, Scale, Tick};
 pub(crate) use spots::draw_spots;
 pub(crate) use text::{clean, short_number, text_width, truncate};
+pub(crate) use thin::thin;

@@ -3,15 +3,53 @@
 use mlestar_report::charts::{
     self, AccuracyCurve, AccuracyGroup, AccuracyOverTime, CellValue, ClassBars, ClassDistribution,
     ConfusionMatrixChart, CountSeries, GradientNormChart, HorizontalBar, HorizontalBars,
-    LearningCurves, LearningRateChart, LearningRateSweep, LineChart, LineSeries,
-    OverfittingGapChart, ParallelAxis, ParallelCoordinates, PixelHistograms, PrecisionRecallCurve,
-    PrecisionRecallCurves, ReliabilityBin, ReliabilityDiagram, RocCurve, RocCurves,
-    StepLearningRateChart, StepLossChart, SweepMark, ThroughputChart, TrainingMark, TrialPoint,
+    IntermediateValues, LearningCurves, LearningRateChart, LearningRateSweep, LineChart,
+    LineSeries, OverfittingGapChart, ParallelCoordinates, ParetoChart, PixelHistograms,
+    PrecisionRecallCurve, PrecisionRecallCurves, ReliabilityBin, ReliabilityDiagram, RocCurve,
+    RocCurves, SettingScale, SliceChart, StepLearningRateChart, StepLossChart, SweepMark,
+    ThroughputChart, TrainingMark, TrialCurve, TrialObjective, TrialPoint, TrialSet, TrialSetting,
     TrialState, TrialsChart,
 };
 use mlestar_report::{Column, Page, Row, Section, Svg, Table};
 
 use crate::markup::parse;
+
+/// Trials with a setting of words and one of numbers, and two objectives.
+pub fn trial_set(
+    classes: &[String],
+    values: &[f64],
+    others: &[f64],
+    trials: &[TrialPoint],
+) -> TrialSet {
+    let setting = |label: &str, scale, values: Vec<f64>| TrialSetting {
+        label: label.to_owned(),
+        scale,
+        values,
+    };
+    let objective = |label: &str, maximize, values: &[f64]| TrialObjective {
+        label: label.to_owned(),
+        maximize,
+        values: values.to_vec(),
+    };
+    let words = (0..classes.len()).map(|index| index as f64).collect();
+    let range = SettingScale::Log {
+        low: others.first().copied().unwrap_or(1.0),
+        high: 1.0,
+    };
+    TrialSet {
+        numbers: trials.iter().map(|trial| trial.number).collect(),
+        states: trials.iter().map(|trial| trial.state).collect(),
+        objectives: vec![
+            objective("accuracy", true, values),
+            objective(classes.first().map_or("", String::as_str), false, others),
+        ],
+        settings: vec![
+            setting("class", SettingScale::Words(classes.to_vec()), words),
+            setting("rate", range, others.to_vec()),
+        ],
+        remarks: classes.to_vec(),
+    }
+}
 
 /// Draws every chart about `classes`, with `values` where a chart takes numbers.
 ///
@@ -105,7 +143,15 @@ pub fn every_chart(classes: &[String], values: &[f64], title: &str) -> Vec<Svg> 
             state: [TrialState::Complete, TrialState::Pruned, TrialState::Failed][index % 3],
         })
         .collect();
-    let numbers: Vec<String> = shifted.iter().map(f64::to_string).collect();
+    let set = trial_set(classes, &cut, &shifted, &trials);
+    let curves: Vec<TrialCurve> = trials
+        .iter()
+        .map(|trial| TrialCurve {
+            number: trial.number,
+            state: trial.state,
+            points: cut.iter().copied().zip(shifted.iter().copied()).collect(),
+        })
+        .collect();
     let marks: Vec<TrainingMark<'_>> = (0..n)
         .map(|index| TrainingMark {
             at: value(index),
@@ -203,20 +249,34 @@ pub fn every_chart(classes: &[String], values: &[f64], title: &str) -> Vec<Svg> 
         })),
         charts::parallel_coordinates(&ParallelCoordinates {
             title,
-            axes: &[
-                ParallelAxis {
-                    label: title,
-                    values: classes,
-                },
-                ParallelAxis {
-                    label: "learning rate",
-                    values: &numbers,
-                },
-            ],
-            value_label: "accuracy (fraction)",
-            numbers: &counts,
-            values: &cut,
+            trials: &set,
+            objective: 0,
         }),
+        charts::slice(&SliceChart {
+            title,
+            trials: &set,
+            setting: 0,
+            objective: 0,
+        }),
+        charts::slice(&SliceChart {
+            title,
+            trials: &set,
+            setting: 1,
+            objective: 1,
+        }),
+        charts::pareto_front(&ParetoChart {
+            title,
+            trials: &set,
+            objectives: [0, 1],
+            front: &counts[..n.min(3)],
+        }),
+        Ok(charts::intermediate_values(&IntermediateValues {
+            title,
+            value_label: title,
+            step_label: title,
+            curves: &curves,
+            best: counts.first().copied(),
+        })),
         charts::step_loss(&StepLossChart {
             title,
             steps: &cut,
@@ -351,7 +411,9 @@ fn positions_have_two_decimals_at_most() {
             .elements
             .iter()
             .flat_map(|element| &element.attributes);
-        for (name, value) in values.filter(|(name, _)| name != "xmlns") {
+        // Attributes that begin with `data-` hold values.
+        let is_position = |name: &str| name != "xmlns" && !name.starts_with("data-");
+        for (name, value) in values.filter(|(name, _)| is_position(name)) {
             let numbers = value
                 .split([' ', ',', '(', ')'])
                 .filter_map(|part| part.split_once('.'));

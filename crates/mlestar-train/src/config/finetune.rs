@@ -10,7 +10,6 @@ use crate::TrainError;
 /// | key | default | meaning | range |
 /// |---|---|---|---|
 /// | `unfreeze_every_epochs` | 1 | after the first epoch, epochs until one more group of layers learns; 0: all learn at once | 0 to 100000 |
-/// | `max_groups` | none | groups that learn at most, besides the head; the others keep the pretrained weights | 1 to 1000 |
 /// | `rate_decay` | 0.5 | rate of a group / rate of the next group towards the head | 0 < d <= 1 |
 /// | `statistics` | `"frozen"` | the statistics of batch norms: those of the pretraining, or of each batch | `"frozen"`, `"batch"` |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,8 +18,6 @@ pub struct FinetuneConfig {
     /// After the first epoch, which fits the head alone, one more group of layers learns every so many epochs; with 0
     /// all of them learn from the second epoch on.
     pub unfreeze_every_epochs: usize,
-    /// Groups that learn at most, besides the head.
-    pub max_groups: Option<usize>,
     /// Rate of a group divided by the rate of the next group towards the head.
     pub rate_decay: f64,
     /// The statistics that batch norms of learning groups use. Frozen groups always use those of the pretraining.
@@ -41,7 +38,6 @@ impl Default for FinetuneConfig {
     fn default() -> Self {
         Self {
             unfreeze_every_epochs: 1,
-            max_groups: None,
             rate_decay: 0.5,
             statistics: Statistics::Frozen,
         }
@@ -59,9 +55,6 @@ impl FinetuneConfig {
             0,
             super::MAX_EPOCHS,
         )?;
-        if let Some(groups) = self.max_groups {
-            in_range("finetune.max_groups", groups, 1, 1000)?;
-        }
         match self.rate_decay > 0.0 && self.rate_decay <= 1.0 {
             true => Ok(()),
             false => Err(TrainError::out_of_range(
@@ -83,14 +76,13 @@ impl FinetuneConfig {
     #[must_use]
     pub fn frozen_groups(&self, epoch: usize, n_groups: usize) -> usize {
         let others = n_groups.saturating_sub(1);
-        let most = self.max_groups.map_or(others, |most| most.min(others));
         let learning = match (
             epoch.saturating_sub(Self::HEAD_EPOCH),
             self.unfreeze_every_epochs,
         ) {
             (0, _) => 0,
-            (_, 0) => most,
-            (later, every) => later.div_ceil(every).min(most),
+            (_, 0) => others,
+            (later, every) => later.div_ceil(every).min(others),
         };
         others - learning
     }

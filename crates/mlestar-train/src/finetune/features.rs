@@ -1,10 +1,10 @@
 //! Features of images: what the network hands to its last linear layer.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use mlestar_data::{ImageSet, Normalization};
 use mlestar_model::Network;
 
-use crate::{TrainError, device::to_host};
+use crate::{TrainError, device::to_host, logits::for_each_batch};
 
 /// Features of every image of `set`, row-major `[n, width]`, computed as in deployment, and their width. `None` if
 /// `progress`, which is called after every batch with the number of images done, returns false.
@@ -20,29 +20,14 @@ pub(crate) fn features<M: Network>(
     device: &Device,
     progress: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<(Vec<f32>, usize)>, TrainError> {
-    let table = normalization.table();
-    let device = device.clone().without_autodiff();
     let model = model.valid();
-    let (height, width) = (set.height(), set.width());
-    let picture = ImageSet::CHANNELS * height * width;
     let mut features = Vec::new();
-    let mut n_features = 0;
-    let mut done = 0;
-    while done < set.len() {
-        let n = batch_size.clamp(1, set.len() - done);
-        let mut values = vec![0.0_f32; n * picture];
-        for (offset, out) in values.chunks_exact_mut(picture).enumerate() {
-            table.apply(set.pixels(done + offset), out);
-        }
-        let data = TensorData::new(values, [n, ImageSet::CHANNELS, height, width]);
-        let batch = model.features(Tensor::from_data(data, &device));
-        let batch = batch.ok_or(TrainError::NoFeatures)?;
-        n_features = batch.dims()[1];
+    let mut width = 0;
+    let is_whole = for_each_batch(set, normalization, batch_size, device, |images, done| {
+        let batch = model.features(images).ok_or(TrainError::NoFeatures)?;
+        width = batch.dims()[1];
         features.extend(to_host(batch, "computing features")?);
-        done += n;
-        if !progress(done) {
-            return Ok(None);
-        }
-    }
-    Ok(Some((features, n_features)))
+        Ok(progress(done))
+    })?;
+    Ok(is_whole.then_some((features, width)))
 }

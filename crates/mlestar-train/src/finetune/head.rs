@@ -1,8 +1,7 @@
 //! The head of a pretrained network: its last linear layer, fitted to the images at hand.
 
-use mlestar_data::split::stratified_subset;
+use mlestar_data::{folds::FoldsRequest, split::stratified_subset};
 use mlestar_eval::softmax_rows;
-use mlestar_random::Stream;
 
 use super::logistic::{LinearHead, Problem, Samples};
 use crate::{HeadFit, TriedStrength};
@@ -81,35 +80,38 @@ fn loss_of(head: &LinearHead, samples: &Samples<'_>, row: usize) -> f64 {
     -probabilities[samples.labels[row] as usize].max(1e-300).ln()
 }
 
-/// Disjoint rows, stratified by class: at most [`MAX_CHOOSING`] in [`FOLDS`] parts. A class of fewer rows is absent from
-/// some of them.
+/// Disjoint rows, stratified by class: at most [`MAX_CHOOSING`] in [`FOLDS`] parts, with the images of a group in one of
+/// them. A class of fewer rows is absent from some parts.
 fn folds(samples: &Samples<'_>, seed: u64) -> Vec<Vec<usize>> {
     let n = samples.labels.len();
-    let rows = match n > MAX_CHOOSING {
+    let rows: Vec<usize> = match n > MAX_CHOOSING {
         true => stratified_subset(samples.labels, MAX_CHOOSING, seed),
         false => (0..n).collect(),
     };
-    let mut of_class = vec![Vec::new(); samples.n_classes];
-    for row in rows {
-        of_class[samples.labels[row] as usize].push(row);
+    let labels: Vec<u32> = rows.iter().map(|row| samples.labels[*row]).collect();
+    let groups = samples.groups.map(|groups| {
+        let of_rows = rows.iter().map(|row| groups[*row]);
+        of_rows.collect::<Vec<u32>>()
+    });
+    let request = FoldsRequest {
+        n_folds: FOLDS,
+        seed,
+        purpose: "folds of the head",
+        repetition: 0,
+    };
+    let mut parts = mlestar_data::folds::folds(&labels, groups.as_deref(), request);
+    if parts.len() < 2 && groups.is_some() {
+        // A single group cannot be held out, and any choice is better than none.
+        parts = mlestar_data::folds::folds(&labels, None, request);
     }
-    let mut folds = vec![Vec::new(); FOLDS];
-    let mut dealt = 0;
-    for (class, mut rows) in of_class.into_iter().enumerate() {
-        Stream::new(seed, "folds of the head", 0, class as u64).shuffle(&mut rows);
-        for row in rows {
-            folds[dealt % FOLDS].push(row);
-            dealt += 1;
-        }
-    }
-    // With fewer rows than folds some are empty.
-    folds.retain(|fold| !fold.is_empty());
-    folds
+    let back = |part: Vec<usize>| part.into_iter().map(|place| rows[place]).collect();
+    parts.into_iter().map(back).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mlestar_random::Stream;
 
     fn samples<'a>(features: &'a [f32], labels: &'a [u32]) -> Samples<'a> {
         Samples {
@@ -118,6 +120,7 @@ mod tests {
             labels,
             n_classes: 3,
             class_weights: &[],
+            groups: None,
         }
     }
 
@@ -140,6 +143,29 @@ mod tests {
         let labels: Vec<u32> = (0..6000).map(|row| row % 3).collect();
         let features = vec![0.0; 6000];
         assert_eq!(folds(&samples(&features, &labels), 7).concat().len(), 2000);
+    }
+
+    #[test]
+    fn a_group_is_in_one_part_unless_there_is_only_one() {
+        let labels: Vec<u32> = (0..60).map(|row| row % 3).collect();
+        let features = vec![0.0; 60];
+        let parts_of = |group_size: u32| {
+            let groups: Vec<u32> = (0..60).map(|row| row / group_size).collect();
+            let samples = Samples {
+                groups: Some(&groups),
+                ..samples(&features, &labels)
+            };
+            let parts = folds(&samples, 7);
+            let is_cut = parts.iter().any(|part| {
+                let others = parts.iter().filter(|other| *other != part).flatten();
+                let mut others = others.map(|row| groups[*row]);
+                others.any(|group| part.iter().any(|row| groups[*row] == group))
+            });
+            (parts.len(), is_cut)
+        };
+        assert_eq!(parts_of(6), (5, false));
+        assert_eq!(parts_of(30), (2, false));
+        assert_eq!(parts_of(60), (5, true));
     }
 
     #[test]

@@ -27,10 +27,12 @@ pub(crate) struct Samples<'a> {
     pub n_classes: usize,
     /// How much a row of each class counts; empty for equal weights.
     pub class_weights: &'a [f64],
+    /// A number for each row, equal for rows that belong together.
+    pub groups: Option<&'a [u32]>,
 }
 
 impl Samples<'_> {
-    fn row(&self, index: usize) -> &[f32] {
+    pub(crate) fn row(&self, index: usize) -> &[f32] {
         &self.features[index * self.width..][..self.width]
     }
 
@@ -321,7 +323,7 @@ mod tests {
         ) {
             let (features, labels) = random(n, width, n_classes, seed);
             let class_weights: Vec<f64> = (0..n_classes).map(|class| 1.0 + class as f64).collect();
-            let samples = Samples { features: &features, width, labels: &labels, n_classes, class_weights: &class_weights };
+            let samples = Samples { features: &features, width, labels: &labels, n_classes, class_weights: &class_weights, groups: None };
             let problem = Problem::new(samples, (0..n).collect());
             let fitted = problem.fit(c, problem.start());
             let (value, gradient) = problem.evaluate(&fitted, 1.0 / (c * n as f64));
@@ -355,6 +357,7 @@ mod tests {
             labels: &labels,
             n_classes: 3,
             class_weights: &[],
+            groups: None,
         };
         let problem = Problem::new(samples, (0..24).collect());
         for (c, expected) in [
@@ -391,6 +394,7 @@ mod tests {
             labels: &labels,
             n_classes: 3,
             class_weights: &[],
+            groups: None,
         };
         let problem = Problem::new(samples, (0..90).collect());
         let fitted = problem.fit(1.0, problem.start());
@@ -419,6 +423,7 @@ mod tests {
             labels: &labels,
             n_classes: 2,
             class_weights: &[],
+            groups: None,
         };
         let fits: Vec<LinearHead> = [1, 3]
             .into_iter()

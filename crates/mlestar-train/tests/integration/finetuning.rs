@@ -9,7 +9,8 @@ use std::{
 use burn::tensor::Device;
 use mlestar_model::{ImageClassifier, ModelConfig, NamedTensor, StageConfig};
 use mlestar_train::{
-    EmaConfig, FinetuneConfig, FitOutcome, Statistics, TrainError, TrainEvent, checkpoint,
+    EmaConfig, FinetuneConfig, FitOutcome, HeadImages, Statistics, StopSignal, TrainError,
+    TrainEvent, checkpoint, cross_validate_head,
 };
 
 use crate::{CLASSES, SIDE, Setup, bits};
@@ -90,7 +91,49 @@ fn the_first_epoch_changes_the_head_alone_and_each_later_one_a_group_more() {
 }
 
 #[test]
-fn a_group_may_be_left_out_and_the_rates_fall_towards_the_input() {
+fn the_head_is_cross_validated_alike_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = setup(folder.path(), 1);
+    let device = Device::flex();
+    let training = setup
+        .with(setup.spec.init(setup.seed, &device), &device)
+        .unwrap();
+    let images = HeadImages {
+        validation: &setup.validation,
+        repeats: 2,
+    };
+    let n = setup.train.len() + setup.validation.len();
+    let run = |threads: usize| {
+        let mut done = Vec::new();
+        let pool = rayon::ThreadPoolBuilder::new();
+        let pool = pool.num_threads(threads).build().unwrap();
+        let found = pool.install(|| {
+            cross_validate_head(&training, images, &StopSignal::new(), &mut |n, of| {
+                done.push((n, of));
+            })
+        });
+        assert_eq!(done.last(), Some(&(3 * n, 3 * n)));
+        assert!(done.is_sorted());
+        found.unwrap().unwrap()
+    };
+    let found = run(1);
+    assert_eq!(found, run(3));
+    assert_eq!(
+        (found.images, found.groups, found.held_out.len()),
+        (n, None, 10)
+    );
+    for repetition in found.held_out.chunks(5) {
+        let held_out: u64 = repetition.iter().map(|part| part.samples).sum();
+        assert_eq!(held_out, n as u64);
+    }
+    let stop = StopSignal::new();
+    stop.request();
+    let stopped = cross_validate_head(&training, images, &stop, &mut |_, _| ());
+    assert_eq!(stopped.unwrap(), None);
+}
+
+#[test]
+fn the_rates_fall_towards_the_input() {
     let folder = tempfile::tempdir().unwrap();
     let mut setup = setup(folder.path(), 3);
     let before = state_before(&setup);
@@ -107,21 +150,16 @@ fn a_group_may_be_left_out_and_the_rates_fall_towards_the_input() {
         };
         [sum("stem"), sum("stages.0"), sum("stages.1")]
     };
-    let finetune = |max_groups, rate_decay| {
+    let finetune = |rate_decay| {
         Some(FinetuneConfig {
             unfreeze_every_epochs: 0,
-            max_groups,
             rate_decay,
             ..FinetuneConfig::default()
         })
     };
-    setup.training.finetune = finetune(Some(1), 1.0);
-    let [stem, first, second] = moved(&setup, "one group");
-    assert_eq!((stem, first), (0.0, 0.0));
-    assert!(second > 0.0);
-    setup.training.finetune = finetune(None, 1.0);
+    setup.training.finetune = finetune(1.0);
     let equal = moved(&setup, "equal rates");
-    setup.training.finetune = finetune(None, 0.1);
+    setup.training.finetune = finetune(0.1);
     let falling = moved(&setup, "falling rates");
     // Adam's steps are about as long as the rate.
     for (group, (equal, falling)) in equal.iter().zip(falling).enumerate() {
@@ -213,25 +251,14 @@ fn what_cannot_be_fine_tuned_is_refused() {
         error.to_string(),
         "initial_weights = absent is out of range: it must be the file of the pretrained weights, because finetune is on"
     );
-    for (finetune, expect) in [
-        (
-            FinetuneConfig {
-                rate_decay: 0.0,
-                ..FinetuneConfig::default()
-            },
-            "finetune.rate_decay = 0 is out of range: it must be above 0 and at most 1",
-        ),
-        (
-            FinetuneConfig {
-                max_groups: Some(0),
-                ..FinetuneConfig::default()
-            },
-            "finetune.max_groups = 0 is out of range: it must be 1 to 1000",
-        ),
-    ] {
-        setup.training.finetune = Some(finetune);
-        let error = setup.training.check().unwrap_err();
-        assert!(matches!(error, TrainError::OutOfRange { .. }));
-        assert_eq!(error.to_string(), expect);
-    }
+    setup.training.finetune = Some(FinetuneConfig {
+        rate_decay: 0.0,
+        ..FinetuneConfig::default()
+    });
+    let error = setup.training.check().unwrap_err();
+    assert!(matches!(error, TrainError::OutOfRange { .. }));
+    assert_eq!(
+        error.to_string(),
+        "finetune.rate_decay = 0 is out of range: it must be above 0 and at most 1"
+    );
 }

@@ -125,10 +125,9 @@ impl Evolution {
             .history
             .iter()
             .filter_map(|trial| {
-                let point = axes
-                    .iter()
-                    .map(|axis| Some(trial.units[*axis].unwrap_or(0.5)));
-                Some((point.collect::<Option<Vec<f64>>>()?, *trial.losses.first()?))
+                // A parameter that the trial does not have is in the middle of its range.
+                let point = axes.iter().map(|axis| trial.units[*axis].unwrap_or(0.5));
+                Some((point.collect(), *trial.losses.first()?))
             })
             .collect();
         for generation in points.chunks_exact(lambda) {

@@ -4,16 +4,17 @@ use serde_json::Value;
 
 use super::halving::promotion;
 use super::knowledge::{Knowledge, Leg, knowledge, legs};
-use super::{ATTEMPTS, COPIED, MESSAGE, PAUSED, Settings, SharedStudy, WORKER, Work, record};
+use super::{
+    ATTEMPTS, COPIED, GIVEN, MESSAGE, PAUSED, REACHED, Settings, SharedStudy, WORKER, Work, record,
+};
 use crate::TuneError;
 use crate::journal::{JournalTrial, Operation, State};
 use crate::pruning::Pruner;
 use crate::record::{IntermediateValue, TrialRecord};
 use crate::space::Parameters;
-use crate::study::StudyConfig;
 
-/// A trial whose process ended this often is recorded as failed.
-const MOST_ATTEMPTS: u64 = 3;
+/// A trial whose process ended this often without getting further is recorded as failed.
+const MOST_ATTEMPTS: i64 = 3;
 
 /// What a process does next.
 pub(super) enum Claim {
@@ -108,9 +109,11 @@ impl SharedStudy {
         if let Some(step) = self.promoted(&known, &legs, &trials) {
             return step;
         }
-        let planned = config.trials.min(self.most_trials());
-        if own < planned {
-            return Step::New(self.suggestion(own, trials.len(), &known));
+        if own < self.settings.planned() {
+            let given = trials
+                .iter()
+                .filter(|trial| trial.system.contains_key(GIVEN));
+            return Step::New(self.suggestion(own - given.count(), trials.len(), &known));
         }
         // From here on the window does not matter: what is left follows from all results.
         let Some(all) = knowledge(&legs, 1, &config.pruner.rungs()) else {
@@ -125,11 +128,13 @@ impl SharedStudy {
         if trial.state != State::Running {
             return None;
         }
-        let attempts = trial
-            .system
-            .get(ATTEMPTS)
-            .and_then(Value::as_u64)
-            .unwrap_or(0);
+        let reached = trial.intermediate.keys().next_back().copied();
+        let recorded = |key| trial.system.get(key).and_then(Value::as_i64);
+        // A process that got further was not ended by this trial, as one is whose memory does not suffice.
+        let attempts = match recorded(REACHED) == reached {
+            true => recorded(ATTEMPTS).unwrap_or(0),
+            false => 0,
+        };
         let attempts = match trial.system.get(WORKER)? {
             Value::Null => attempts,
             Value::String(worker) if self.presence.has_ended(worker, work.patience) => attempts + 1,
@@ -142,7 +147,7 @@ impl SharedStudy {
         };
         if attempts >= MOST_ATTEMPTS {
             let message = format!(
-                "{attempts} processes ended while they ran this trial (killed, perhaps because memory ran out)"
+                "{attempts} processes ended while they ran this trial and got no further (killed, perhaps because memory ran out)"
             );
             return Some(Step::Change(vec![
                 Operation::UserAttribute {
@@ -159,6 +164,7 @@ impl SharedStudy {
         }
         let take = vec![
             set(ATTEMPTS, attempts.into()),
+            set(REACHED, reached.map_or(Value::Null, Value::from)),
             set(WORKER, self.presence.id().into()),
         ];
         Some(Step::Take(trial.id, take))
@@ -201,8 +207,8 @@ impl SharedStudy {
         (trial.state == State::Waiting).then(|| self.take(trial))
     }
 
-    /// The parameters of a new trial, the `own`th of this study.
-    fn suggestion(&self, own: usize, number: usize, known: &Knowledge) -> Parameters {
+    /// The parameters of a new trial, the `nth` that this study chose itself.
+    fn suggestion(&self, nth: usize, number: usize, known: &Knowledge) -> Parameters {
         let Settings {
             config,
             seed,
@@ -210,19 +216,10 @@ impl SharedStudy {
             ..
         } = &self.settings;
         let suggested = config.suggest_from(*seed, number as u64, &known.known, &known.pending);
-        match enqueue.get(own) {
+        match enqueue.get(nth) {
             Some(given) => config.space.filled(&suggested, given),
             None => suggested,
         }
-    }
-
-    /// A grid ends with its last point.
-    fn most_trials(&self) -> usize {
-        let StudyConfig { sampler, space, .. } = &self.settings.config;
-        let size = sampler
-            .most_trials(space)
-            .and_then(|n| usize::try_from(n).ok());
-        size.map_or(usize::MAX, |n| n + self.settings.enqueue.len())
     }
 
     /// Ends the trials that paused for good.

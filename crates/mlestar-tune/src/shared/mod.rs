@@ -7,8 +7,8 @@
 //!   [`StudyConfig::window`] fixes, not on those that happen to be finished.
 //! - A process may be killed at any time. Its trial is taken up again by the next process that looks; an objective that saved a checkpoint goes
 //!   on from there ([`Trial::resumed_after`](crate::Trial::resumed_after)).
-//! - A trial that fails, panics, is not finite, or whose process ends three times (as when memory runs out) is recorded as failed, and the study
-//!   goes on.
+//! - A trial that fails, panics, is not finite, or whose process ends three times at the same step (as when memory runs out) is recorded as failed,
+//!   and the study goes on.
 //!
 //! ```
 //! use mlestar_tune::shared::{SharedStudy, Work};
@@ -43,6 +43,7 @@
 mod claim;
 mod halving;
 mod knowledge;
+mod overview;
 mod worker;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,18 +63,23 @@ use crate::space::{Parameters, SearchSpace};
 use crate::study::{StudyConfig, StudyReport, check_enqueued, identity, report};
 use crate::trial::{Trial, TrialError};
 use claim::{Claim, Claimed};
+pub use overview::{Overview, RunningTrial};
 use worker::Presence;
 
 /// Attribute of a study: its settings.
 const SETTINGS: &str = "mlestar:study";
 /// Attribute of a trial: the process that runs it.
 const WORKER: &str = "mlestar:worker";
-/// Attribute of a trial: how many processes ended while they ran it.
+/// Attribute of a trial: how many processes ended while they ran it, since it last got further.
 const ATTEMPTS: &str = "mlestar:attempts";
+/// Attribute of a trial: the last step that it had reported when they were counted.
+const REACHED: &str = "mlestar:reached";
 /// Attribute of a trial: it waits for its turn to go on.
 const PAUSED: &str = "mlestar:paused";
 /// Attribute of a trial: the study that it was copied from.
 const COPIED: &str = "mlestar:copied_from";
+/// Attribute of a trial: its parameters were given after the study had begun.
+const GIVEN: &str = "mlestar:given";
 /// What people see of a failed trial.
 const MESSAGE: &str = "message";
 
@@ -85,6 +91,18 @@ struct Settings {
     seed: u64,
     config: StudyConfig,
     enqueue: Vec<Parameters>,
+}
+
+impl Settings {
+    /// How many trials of its own the study will have: a grid ends with its last point.
+    fn planned(&self) -> usize {
+        let StudyConfig { sampler, space, .. } = &self.config;
+        let size = sampler
+            .most_trials(space)
+            .and_then(|n| usize::try_from(n).ok());
+        let most = size.map_or(usize::MAX, |n| n + self.enqueue.len());
+        self.config.trials.min(most)
+    }
 }
 
 /// A study in a journal.
@@ -150,7 +168,7 @@ pub struct Progress {
 
 impl SharedStudy {
     /// Opens the study of that name in the journal, or begins it. `enqueue` holds parameters to try first, as in
-    /// [`run_study`](crate::run_study).
+    /// [`run_study`](crate::run_study). Another number of trials than before extends the study, or ends it earlier.
     ///
     /// # Errors
     ///
@@ -183,7 +201,18 @@ impl SharedStudy {
                                    parameters or objective); give another name";
                     return Err(TuneError::no_study(journal, name, message));
                 }
-                study.id
+                let id = study.id;
+                if found.config.trials != settings.config.trials {
+                    let value = serde_json::to_value(&settings)
+                        .map_err(|error| TuneError::no_study(journal, name, error.to_string()))?;
+                    let extend = Operation::StudyAttribute {
+                        study: id,
+                        key: SETTINGS,
+                        value,
+                    };
+                    opened.append(&locked, &[extend])?;
+                }
+                id
             }
             None => {
                 let id = opened.replay().n_studies();
@@ -255,7 +284,7 @@ impl SharedStudy {
             .studies()
             .find(|study| study.name == name)
             .map(|study| study.id);
-        Ok(report_of(&opened, id.unwrap_or_default(), &settings.config))
+        Ok(report_of(&opened, id.unwrap_or_default(), &settings))
     }
 
     /// How far a study is, without joining it.
@@ -267,7 +296,7 @@ impl SharedStudy {
         let opened = Journal::open_to_read(journal)?;
         let settings = settings_of(&opened, name)?;
         let mut progress = Progress {
-            planned: settings.config.trials,
+            planned: settings.planned(),
             ..Progress::default()
         };
         let study = opened.replay().studies().find(|study| study.name == name);
@@ -297,7 +326,20 @@ impl SharedStudy {
     /// A journal that is damaged or cannot be read.
     pub fn report(&mut self) -> Result<StudyReport, TuneError> {
         self.journal.sync()?;
-        Ok(report_of(&self.journal, self.id, &self.settings.config))
+        Ok(report_of(&self.journal, self.id, &self.settings))
+    }
+
+    /// Whether nothing is left to do: every planned trial is finished.
+    ///
+    /// # Errors
+    ///
+    /// A journal that is damaged or cannot be read.
+    pub fn is_complete(&mut self) -> Result<bool, TuneError> {
+        self.journal.sync()?;
+        let trials = self.journal.replay().trials_of(self.id);
+        let own = trials.filter(|trial| !trial.system.contains_key(COPIED));
+        let (finished, open): (Vec<_>, Vec<_>) = own.partition(|trial| trial.state.is_finished());
+        Ok(open.is_empty() && finished.len() >= self.settings.planned())
     }
 
     /// Adds parameters to try before new suggestions. They count as one of the planned trials. Parameters that are left out get the middle of
@@ -316,7 +358,7 @@ impl SharedStudy {
             parameters: space.filled(&Parameters::new(), &given),
             values: Vec::new(),
             intermediate: Vec::new(),
-            attributes: Vec::new(),
+            attributes: vec![(GIVEN, true.into())],
         };
         let locked = self.journal.lock()?;
         self.journal.append(&locked, &[create])
@@ -560,7 +602,7 @@ fn adapted(space: &SearchSpace, parameters: &Parameters) -> Option<Parameters> {
     space.contains(&known).then_some(known)
 }
 
-fn report_of(journal: &Journal, study: usize, config: &StudyConfig) -> StudyReport {
+fn report_of(journal: &Journal, study: usize, settings: &Settings) -> StudyReport {
     let all: Vec<&JournalTrial> = journal
         .replay()
         .trials_of(study)
@@ -568,7 +610,8 @@ fn report_of(journal: &Journal, study: usize, config: &StudyConfig) -> StudyRepo
         .collect();
     let finished = all.iter().filter(|trial| trial.state.is_finished());
     let trials: Vec<TrialRecord> = finished.map(|trial| record(trial)).collect();
-    let stopped = trials.len() < config.trials.max(all.len());
+    let stopped = trials.len() < settings.planned().max(all.len());
+    let config = &settings.config;
     report(&config.space, &config.directions, trials, stopped)
 }
 

@@ -95,6 +95,15 @@ impl Presence {
     }
 }
 
+/// Whether the process of that name is at work, as far as its lock tells; nothing is written.
+pub(super) fn is_at_work(journal: &Path, id: &str) -> bool {
+    if id.contains(['/', '\\']) {
+        return false;
+    }
+    let file = File::open(folder(journal).join(id));
+    file.is_ok_and(|file| file.try_lock_shared().is_err())
+}
+
 impl Drop for Presence {
     fn drop(&mut self) {
         // One that stays is removed by the first process that looks for its owner.

@@ -320,6 +320,13 @@ fn a_stopped_worker_hands_its_trial_on() {
         (2, 1, 6)
     );
     assert!(SharedStudy::read(&journal, NAME).unwrap().stopped);
+    let overview = SharedStudy::overview(&journal, NAME).unwrap();
+    let handed_on = &overview.running[0];
+    assert_eq!((handed_on.number, &handed_on.worker), (2, &None));
+    assert_eq!(handed_on.last.unwrap().step, 1);
+    assert!(!handed_on.is_at_work);
+    assert_eq!((overview.report.trials.len(), overview.planned), (2, 6));
+    assert!(!stopping.is_complete().unwrap());
     let mut resumed = Vec::new();
     let mut going_on = SharedStudy::join(&journal, NAME).unwrap();
     let mut objective = |trial: &mut Trial<'_>| {
@@ -331,6 +338,49 @@ fn a_stopped_worker_hands_its_trial_on() {
         .unwrap();
     assert_eq!(resumed[..2], [(2, Some(1)), (3, None)]);
     assert_eq!(going_on.report().unwrap().count(TrialState::Complete), 6);
+    assert!(going_on.is_complete().unwrap() && stopping.is_complete().unwrap());
+}
+
+#[test]
+fn a_process_at_work_is_seen_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let config = config(2, Pruner::None);
+    let mut study = SharedStudy::open(&journal, NAME, &config, 5, &[]).unwrap();
+    let mut seen = Vec::new();
+    let mut objective = |trial: &mut Trial<'_>| {
+        let before = std::fs::read(&journal).unwrap();
+        let overview = SharedStudy::overview(&journal, NAME).unwrap();
+        assert_eq!(std::fs::read(&journal).unwrap(), before);
+        seen.push((overview.running[0].number, overview.running[0].is_at_work));
+        training(trial)
+    };
+    study
+        .work(&Work::default(), &mut objective, &mut |_| {})
+        .unwrap();
+    assert_eq!(seen, [(0, true), (1, true)]);
+}
+
+/// Parameters that were given later do not take the place of those given first.
+#[test]
+fn parameters_given_twice_are_all_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let layers = |n: i64| Parameters::from([("layers".to_owned(), n.into())]);
+    let first = [layers(1), layers(2)];
+    let mut study = SharedStudy::open(&journal, NAME, &config(5, Pruner::None), 5, &first).unwrap();
+    study.enqueue(&layers(3)).unwrap();
+    study
+        .work(&Work::default(), &mut training, &mut |_| {})
+        .unwrap();
+    let report = study.report().unwrap();
+    let tried: Vec<_> = report
+        .trials
+        .iter()
+        .map(|trial| trial.parameters["layers"].as_i64().unwrap())
+        .collect();
+    assert_eq!(tried.len(), 5);
+    assert_eq!(tried[..3], [3, 1, 2]);
 }
 
 #[test]
@@ -378,6 +428,8 @@ fn other_settings_are_refused_but_more_trials_are_not() {
             .len(),
         5
     );
+    assert_eq!(SharedStudy::progress(&journal, NAME).unwrap().planned, 5);
+    assert!(!SharedStudy::read(&journal, NAME).unwrap().stopped);
     assert_eq!(SharedStudy::names(&journal).unwrap(), [NAME]);
 }
 
@@ -391,8 +443,11 @@ fn a_grid_ends_with_its_last_point() {
         ),
         ..config(50, Pruner::None)
     };
-    let report = report_by(2, &folder.path().join("journal"), &config);
+    let journal = folder.path().join("journal");
+    let report = report_by(2, &journal, &config);
     assert_eq!(report.trials.len(), 9);
+    assert!(!report.stopped);
+    assert_eq!(SharedStudy::overview(&journal, NAME).unwrap().planned, 9);
 }
 
 #[test]

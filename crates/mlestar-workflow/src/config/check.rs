@@ -7,14 +7,15 @@ use mlestar_gates::Criterion;
 use mlestar_tune::{ParameterSpace, ParameterValue, Pruner, StudyConfig, TuneError};
 
 use super::document::{Document, nearest_name};
-use super::effects::without_effect;
+use super::effects::{not_comparable, without_effect};
 use super::{
-    Config, ConfigError, CriterionSetting, OnFailure, Override, RawConfig, project, toml_value,
+    Config, ConfigError, CriterionSetting, Objective, OnFailure, Override, RawConfig,
+    RefinementConfig, project, toml_value,
 };
 use crate::Stage;
 
 /// Sections whose keys may be searched.
-const SEARCHABLE: [&str; 3] = ["model", "augmentation", "training"];
+const SEARCHABLE: [&str; 4] = ["data", "model", "augmentation", "training"];
 
 pub(super) fn check(raw: &RawConfig, document: &Document<'_>) -> Result<(), ConfigError> {
     check_values(raw, document)?;
@@ -187,6 +188,12 @@ fn check_evaluation_and_deployment(
         "above 0 and below 1",
     )?;
     require.count(
+        "evaluation.cross_validation_repeats",
+        raw.evaluation.cross_validation_repeats.unwrap_or_default(),
+        0,
+        100,
+    )?;
+    require.count(
         "evaluation.batch_size",
         raw.evaluation.batch_size,
         1,
@@ -247,30 +254,7 @@ fn check_refinement(raw: &RawConfig, document: &Document<'_>) -> Result<(), Conf
         refinement.warmup_epochs,
         "0 to 10000",
     )?;
-    // The rest of the study's settings are checked above and below.
-    let study = StudyConfig {
-        sampler: refinement.sampler,
-        pruner: refinement.pruner,
-        space: refinement.space.clone(),
-        ..StudyConfig::default()
-    };
-    if let Err(TuneError::OutOfRange { key, value, limits }) = study.check() {
-        return Err(ConfigError::OutOfRange {
-            place: document.place_of(&format!(
-                "refinement.{}",
-                key.split('.').next().unwrap_or(key)
-            )),
-            key: format!("refinement.{key}"),
-            value,
-            limits: limits.to_owned(),
-        });
-    }
-    require.that(
-        !matches!(refinement.pruner, Pruner::Halving { .. }),
-        "refinement.pruner",
-        "halving",
-        "median, percentile, patience or none: trials that pause need a study of mlestar_tune::shared",
-    )?;
+    check_study(refinement, document)?;
     let fraction = refinement.train_fraction_per_trial;
     require.that(
         fraction > 0.0 && fraction <= 1.0,
@@ -287,6 +271,98 @@ fn check_refinement(raw: &RawConfig, document: &Document<'_>) -> Result<(), Conf
             place: document.place(&path),
             message: format!("refinement.space: {error}"),
         }
+    })
+}
+
+/// Sampler, pruner, window and objectives, which depend on each other.
+fn check_study(refinement: &RefinementConfig, document: &Document<'_>) -> Result<(), ConfigError> {
+    let require = Require { document };
+    require.count("refinement.window", refinement.window, 1, 1000)?;
+    let objectives = &refinement.objectives;
+    let names: Vec<&str> = objectives
+        .iter()
+        .map(|objective| objective.name())
+        .collect();
+    let are_distinct = (1..names.len()).all(|at| !names[..at].contains(&names[at]));
+    require.that(
+        !objectives.is_empty() && are_distinct,
+        "refinement.objectives",
+        format!("{names:?}"),
+        &format!(
+            "at least one of {}, each once",
+            Objective::ALL.map(Objective::name).join(", ")
+        ),
+    )?;
+    // The rest of the study's settings are checked elsewhere.
+    let study = StudyConfig {
+        sampler: refinement.sampler,
+        pruner: refinement.pruner,
+        directions: objectives
+            .iter()
+            .map(|objective| objective.direction())
+            .collect(),
+        space: refinement.space.clone(),
+        ..StudyConfig::default()
+    };
+    if let Err(TuneError::OutOfRange { key, value, limits }) = study.check() {
+        return Err(ConfigError::OutOfRange {
+            place: document.place_of(&format!(
+                "refinement.{}",
+                key.split('.').next().unwrap_or(key)
+            )),
+            key: format!("refinement.{key}"),
+            value,
+            limits: limits.to_owned(),
+        });
+    }
+    require.that(
+        refinement.pruner == Pruner::None || objectives[0].is_known_during_training(),
+        "refinement.pruner",
+        "set",
+        &format!(
+            "\"none\" with the objective {}, which has no value during a trial",
+            names[0]
+        ),
+    )?;
+    if let Pruner::Halving { last, .. } = refinement.pruner {
+        require.that(
+            last == refinement.epochs_per_trial as u64,
+            "refinement.pruner.halving.last",
+            last,
+            &format!(
+                "refinement.epochs_per_trial, which is {}",
+                refinement.epochs_per_trial
+            ),
+        )?;
+    }
+    Ok(())
+}
+
+/// Stage 6 loads the images once, has no paused trials, and compares accuracies.
+pub(super) fn check_search_in_one_process(config: &Config) -> Result<(), ConfigError> {
+    let refinement = &config.refinement;
+    let of_data = refinement
+        .space
+        .iter()
+        .find(|(key, _)| key.starts_with("data."));
+    let what = match (of_data, refinement.pruner) {
+        (Some((key, _)), _) => format!("`refinement.space` searches `{key}`"),
+        (None, Pruner::Halving { .. }) => "`refinement.pruner` is halving".to_owned(),
+        _ if refinement.objectives != [Objective::Accuracy] => {
+            let names = refinement
+                .objectives
+                .iter()
+                .map(|objective| objective.name());
+            format!("`refinement.objectives` is {:?}", names.collect::<Vec<_>>())
+        }
+        _ => return Ok(()),
+    };
+    Err(ConfigError::Invalid {
+        place: "config".into(),
+        message: format!(
+            "{what}, which stage 6 cannot do: search with `mlestar tune`, then run its optimized.toml, or set \
+             refinement.enabled = false"
+        ),
     })
 }
 
@@ -314,6 +390,12 @@ fn check_space(config: &Config, document: &Document<'_>) -> Result<(), ConfigErr
                     without_place(&error)
                 ),
             })?;
+        }
+        if let Some(reason) = not_comparable(key) {
+            return Err(ConfigError::Invalid {
+                place: document.place(&path),
+                message: format!("`refinement.space` searches `{key}`, but {reason}"),
+            });
         }
         if let Some(reason) = without_effect(config, key) {
             return Err(ConfigError::Invalid {

@@ -14,6 +14,31 @@ const BESIDE_LEARNING: [&str; 6] = [
     "training.picture_memory",
 ];
 
+/// Keys of `data` that decide how an image becomes input of the network, but not which images there are.
+const PREPARATION: [&str; 5] = [
+    "data.image_size",
+    "data.resize_side",
+    "data.resize_filter",
+    "data.background",
+    "data.normalization",
+];
+
+/// Why trials with different values of `key` could not be compared; `None` where they can.
+pub(super) fn not_comparable(key: &str) -> Option<String> {
+    let is_preparation = PREPARATION.iter().any(|prepares| {
+        key.strip_prefix(prepares)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    });
+    (key.starts_with("data.") && !is_preparation).then(|| {
+        format!(
+            "trials must be judged on the same images; of `data` only {} can be searched",
+            PREPARATION
+                .map(|key| key.trim_start_matches("data."))
+                .join(", ")
+        )
+    })
+}
+
 /// Why `key` has no effect on the trials of the search; `None` where it has one.
 pub(super) fn without_effect(config: &Config, key: &str) -> Option<String> {
     if BESIDE_LEARNING.contains(&key) {

@@ -29,6 +29,7 @@ mod effects;
 mod error;
 mod evaluation;
 mod gate_sections;
+mod objective;
 mod overrides;
 mod project;
 mod refinement;
@@ -40,6 +41,7 @@ pub use differences::differences;
 pub use error::ConfigError;
 pub use evaluation::EvaluationConfig;
 pub use gate_sections::{CriterionSetting, GateSection, GatesConfig, OnFailure, ReturnTo};
+pub use objective::Objective;
 pub use overrides::Override;
 pub use project::ProjectConfig;
 pub use refinement::RefinementConfig;
@@ -197,6 +199,15 @@ impl Config {
         Self { sections }
     }
 
+    /// Refuses what only a study of several processes can do, for the search of stage 6.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`], which names the key.
+    pub(crate) fn check_search_in_one_process(&self) -> Result<(), ConfigError> {
+        check::check_search_in_one_process(self)
+    }
+
     /// This config with some keys set to other values, checked again.
     ///
     /// # Errors
@@ -253,22 +264,26 @@ impl Config {
     /// The values of a section, keys sorted. They decide whether work that depends on the section is still valid.
     ///
     /// `data.path` is left out: the content of the data counts, not its place. `faults.kill_at_step` is left out,
-    /// too: a training resumes after it as if nothing had happened. An unknown section is `null`.
+    /// too: a training resumes after it as if nothing had happened. So are `refinement.window` and
+    /// `refinement.objectives`, which no stage uses. `evaluation.cross_validation_repeats` is an input of its own, of
+    /// stage 4 alone. An unknown section is `null`.
     pub fn section_hash_input(&self, section: &str) -> serde_json::Value {
         let mut value = serde_json::to_value(&self.sections).unwrap_or_default();
         let mut found = value
             .get_mut(section)
             .map(serde_json::Value::take)
             .unwrap_or_default();
-        if section == "data"
-            && let Some(table) = found.as_object_mut()
-        {
-            table.remove("path");
-        }
-        if section == "faults"
-            && let Some(table) = found.as_object_mut()
-        {
-            table.remove("kill_at_step");
+        let left_out: &[&str] = match section {
+            "data" => &["path"],
+            "evaluation" => &["cross_validation_repeats"],
+            "faults" => &["kill_at_step"],
+            "refinement" => &["window", "objectives"],
+            _ => &[],
+        };
+        if let Some(table) = found.as_object_mut() {
+            for key in left_out {
+                table.remove(*key);
+            }
         }
         found.sort_all_objects();
         found

@@ -1,3 +1,4 @@
+use super::Objective;
 use mlestar_train::OptimizerKind;
 use mlestar_tune::{ParameterSpace, ParameterValue, Pruner, Sampler, SearchSpace, StudyConfig};
 use serde::{Deserialize, Serialize};
@@ -9,13 +10,15 @@ use serde::{Deserialize, Serialize};
 /// | `enabled` | true | whether to search; without it the final model is the baseline | true, false |
 /// | `trials` | 20 | trials, the baseline's included | 1 to 100,000 |
 /// | `sampler` | `"tpe"` | how parameters are chosen | `"tpe"`, `"gp"`, `"cma-es"`, `"sobol"`, `"random"`, `"grid"` |
-/// | `pruner` | `"median"` | when a trial is pruned | `"median"`, `"none"` |
+/// | `pruner` | `"median"` | when a trial is pruned | [`Pruner`]; `"none"` with several objectives; `halving` only in `mlestar tune` |
 /// | `startup_trials` | 5 | random trials before the estimator is used, and complete ones before anything is pruned | 1 to 100,000 |
 /// | `warmup_epochs` | 2 | epochs of a trial before it may be pruned | 0 to 10,000 |
 /// | `epochs_per_trial` | 10 | length of a trial | 1 to 10,000 |
 /// | `train_fraction_per_trial` | 1 | share of the training images that a trial uses, by class | above 0, at most 1 |
 /// | `final_epochs` | none | length of the final training; without it `training.epochs` | 1 to 10,000 |
-/// | `space` | [`RefinementConfig::space_for`] the optimizer | what is searched, by dotted key of `model`, `augmentation` or `training` | at least one |
+/// | `window` | 4 | `mlestar tune`: trials that may run at the same time; a suggestion rests on the results of all trials but the last `window - 1` | 1 to 1,000 |
+/// | `objectives` | `["accuracy"]` | `mlestar tune`: what a trial is measured by | 1 to 5 of [`Objective`] |
+/// | `space` | [`RefinementConfig::space_for`] the optimizer | what is searched, by dotted key of `model`, `augmentation` or `training`; in `mlestar tune` also of `data` | at least one |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RefinementConfig {
@@ -37,6 +40,10 @@ pub struct RefinementConfig {
     pub train_fraction_per_trial: f64,
     /// Length of the final training; `training.epochs` when absent.
     pub final_epochs: Option<usize>,
+    /// Trials of a study of several processes that may run at the same time. Stage 6 does not use it.
+    pub window: usize,
+    /// What a trial of a study of several processes is measured by. Stage 6 searches for accuracy.
+    pub objectives: Vec<Objective>,
     /// The search space. Setting it replaces the whole default. In a file the default is
     /// [`space_for`](Self::space_for) the optimizer that the file names, in a program it is the space for Adam.
     pub space: SearchSpace,
@@ -54,6 +61,8 @@ impl Default for RefinementConfig {
             epochs_per_trial: 10,
             train_fraction_per_trial: 1.0,
             final_epochs: None,
+            window: 4,
+            objectives: vec![Objective::Accuracy],
             space: Self::space_for(OptimizerKind::Adam),
         }
     }
@@ -93,7 +102,16 @@ impl RefinementConfig {
         )
     }
 
-    /// The study that these settings describe, whose steps are epochs counted from 1.
+    /// The study of several processes that these settings describe; its steps are epochs counted from 1.
+    pub fn shared_study(&self) -> StudyConfig {
+        StudyConfig {
+            window: self.window,
+            directions: self.objectives.iter().map(|o| o.direction()).collect(),
+            ..self.study()
+        }
+    }
+
+    /// The study of stage 6 that these settings describe; its steps are epochs counted from 1.
     pub fn study(&self) -> StudyConfig {
         StudyConfig {
             trials: self.trials,

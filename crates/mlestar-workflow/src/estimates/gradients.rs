@@ -11,9 +11,6 @@ pub struct GradientFigure {
     pub name: String,
     /// Its values.
     pub n_values: usize,
-    /// Whether it keeps its pretrained value in every epoch.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_frozen: bool,
     /// Whether the backward pass reached it.
     pub is_present: bool,
     /// Values that are not finite.
@@ -25,22 +22,14 @@ pub struct GradientFigure {
 }
 
 impl GradientFigure {
-    /// Whether the parameter can learn, or is not to: its gradient is there, finite, and not all 0.
+    /// Whether the parameter can learn: its gradient is there, finite, and not all 0.
     pub fn is_sound(&self) -> bool {
-        if self.is_frozen {
-            return !self.is_present;
-        }
         self.is_present && self.n_not_finite == 0 && self.n_zero < self.n_values
     }
 }
 
-/// The gradient of every trainable parameter of `model`, from the gradients that a step kept. The parameters of `frozen`
-/// do not learn.
-pub(super) fn figures(
-    model: &ImageClassifier,
-    gradients: &[NamedTensor],
-    frozen: &[String],
-) -> Vec<GradientFigure> {
+/// The gradient of every trainable parameter of `model`, from the gradients that a step kept.
+pub(super) fn figures(model: &ImageClassifier, gradients: &[NamedTensor]) -> Vec<GradientFigure> {
     let fixed = model.fixed_parameters();
     let trained = model.state().into_iter().filter(|tensor| {
         StateKind::of(&tensor.name) == StateKind::Parameter && !fixed.contains(&tensor.name)
@@ -50,14 +39,11 @@ pub(super) fn figures(
             let gradient = gradients
                 .iter()
                 .find(|gradient| gradient.name == parameter.name);
-            GradientFigure {
-                is_frozen: frozen.contains(&parameter.name),
-                ..figure_of(
-                    parameter.name,
-                    parameter.values.len(),
-                    gradient.map(|gradient| &gradient.values[..]),
-                )
-            }
+            figure_of(
+                parameter.name,
+                parameter.values.len(),
+                gradient.map(|gradient| &gradient.values[..]),
+            )
         })
         .collect()
 }
@@ -70,7 +56,6 @@ fn figure_of(name: String, n_values: usize, gradient: Option<&[f32]>) -> Gradien
     GradientFigure {
         name,
         n_values,
-        is_frozen: false,
         is_present,
         n_not_finite: values.iter().filter(|value| !value.is_finite()).count(),
         n_zero: values.iter().filter(|value| **value == 0.0).count(),
@@ -90,11 +75,5 @@ mod tests {
         assert!(!figure(Some(&[0.0, 0.0])).is_sound());
         assert!(!figure(Some(&[f32::NAN, 3.0])).is_sound());
         assert!(!figure(None).is_sound());
-        let frozen = |values| GradientFigure {
-            is_frozen: true,
-            ..figure(values)
-        };
-        assert!(frozen(None).is_sound());
-        assert!(!frozen(Some(&[1.0, 1.0])).is_sound());
     }
 }

@@ -66,11 +66,7 @@ pub(crate) fn probe(
         look_untrained(context, steps.model(), &train, batch_size, &normalization)?;
     let rate = config.training.optimizer.learning_rate;
     let first = steps.take(rate, true)?;
-    let gradients = gradients::figures(
-        steps.model(),
-        &first.gradients.unwrap_or_default(),
-        &steps.frozen_parameters(),
-    );
+    let gradients = gradients::figures(steps.model(), &first.gradients.unwrap_or_default());
     let mut losses = vec![first.loss];
     let step_seconds = measure_steps(context, &mut steps, &mut losses)?;
     let size = [train.height(), train.width()];

@@ -4,7 +4,9 @@ use super::reader::agree_whole;
 use super::{ArtifactReader, Found, agree};
 use crate::config::Config;
 use crate::metrics::first_of;
-use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
+use crate::stages::implementation::{
+    HEAD_ACCURACY, HeadAccuracy, TIMING, TrainingSummary, TrainingTiming, accuracy_of_head,
+};
 use crate::training::{MEMORY, TrainingMemory};
 use crate::words::counted;
 use crate::{RunFolder, Stage};
@@ -123,15 +125,6 @@ fn completed(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     Ok(Measurement::flag(is_whole).noted(note))
 }
 
-/// `claimed` where `found` differs from it by rounding alone: the training and the stage may predict in batches of
-/// different sizes, and the sums of their 32-bit products then differ in the last bits.
-fn rounded_to(claimed: f64, found: f64) -> f64 {
-    match (claimed - found).abs() <= 1e-5 * found.abs().max(1.0) {
-        true => claimed,
-        false => found,
-    }
-}
-
 fn validation_accuracy(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     let predictions = reader.predictions(STAGE, VALIDATION)?;
     let summary: TrainingSummary = reader.artifact(STAGE, SUMMARY)?;
@@ -148,7 +141,7 @@ fn validation_accuracy(reader: &ArtifactReader<'_>, config: &Config) -> Found<Me
         (
             "validation_loss",
             summary.validation_loss,
-            best.map_or(f64::NAN, |best| rounded_to(summary.validation_loss, best)),
+            best.unwrap_or(f64::NAN),
         ),
     ] {
         let file = RunFolder::display_name(STAGE, SUMMARY);
@@ -157,10 +150,47 @@ fn validation_accuracy(reader: &ArtifactReader<'_>, config: &Config) -> Found<Me
     let (correct, n) = correct_of(&predictions);
     let interval = wilson(correct, n, config.evaluation.confidence)
         .map_err(|error| cannot_compute(VALIDATION, error))?;
-    Ok(
-        Measurement::proportion(value, [interval.low, interval.high], n)
-            .noted(format!("{n} validation images, Wilson interval")),
+    let mut note = format!("{n} validation images, Wilson interval");
+    if reader.has_written(STAGE, HEAD_ACCURACY) {
+        let head = head_accuracy(reader, &epochs, predictions.len(), config)?;
+        note += &format!("; {}", head.in_words());
+    }
+    Ok(Measurement::proportion(value, [interval.low, interval.high], n).noted(note))
+}
+
+/// The accuracy of the head over repeated splits, which decides nothing. Its figures must follow from what each part held
+/// out, and from the epoch that fitted the head.
+fn head_accuracy(
+    reader: &ArtifactReader<'_>,
+    epochs: &[EpochRecord],
+    n_validation: usize,
+    config: &Config,
+) -> Found<HeadAccuracy> {
+    let head: HeadAccuracy = reader.artifact(STAGE, HEAD_ACCURACY)?;
+    let file = RunFolder::display_name(STAGE, HEAD_ACCURACY);
+    for (what, claimed, recomputed) in [
+        (
+            "images",
+            head.held_out.iter().sum(),
+            (head.images * head.repeats) as u64,
+        ),
+        (
+            "parts",
+            head.held_out.len() as u64,
+            head.correct.len() as u64,
+        ),
+    ] {
+        agree(file.clone(), what, claimed as f64, recomputed as f64)?;
+    }
+    let single = (accuracy_of_head(epochs).unwrap_or(f64::NAN), n_validation);
+    let recomputed = HeadAccuracy::of(
+        &head.cross_validation(),
+        single,
+        config.evaluation.confidence,
     )
+    .map_err(|error| cannot_compute(HEAD_ACCURACY, error))?;
+    agree_whole(&file, &head, &recomputed)?;
+    Ok(head)
 }
 
 fn overfitting_gap(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {

@@ -93,6 +93,12 @@ impl<'a> ArtifactReader<'a> {
         Ok(path)
     }
 
+    /// Whether `stage` has written the file.
+    pub fn has_written(&self, stage: Stage, name: &str) -> bool {
+        let record = self.manifest.complete_stage(stage);
+        record.is_some_and(|record| record.outputs.contains_key(name))
+    }
+
     /// A JSON artifact.
     ///
     /// # Errors

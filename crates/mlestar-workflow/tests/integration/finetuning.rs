@@ -23,6 +23,8 @@ fn a_fine_tuned_run_is_judged_by_the_same_gates() {
             "training.finetune={ rate_decay = 0.7 }",
             &format!("training.epochs={epochs}"),
             "training.schedule.warmup_epochs=0",
+            "training.evaluation_batch_size=5",
+            "evaluation.batch_size=64",
             &format!("refinement.epochs_per_trial={final_epochs}"),
             &format!("refinement.final_epochs={final_epochs}"),
             "refinement.warmup_epochs=0",

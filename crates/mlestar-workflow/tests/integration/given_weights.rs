@@ -47,6 +47,34 @@ fn other_weights_make_the_stages_stale_that_begin_with_them() {
     assert_eq!(error.exit_code(), ExitCode::Usage);
 }
 
+/// As late as in stage 4, the same file would have cost the first three stages.
+#[test]
+fn weights_of_another_network_are_refused_before_any_stage_runs() {
+    let finished = finished_run();
+    let weights = RunFolder::new(finished.path())
+        .artifact(Stage::Implementation, "checkpoints/best/model.safetensors");
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let refused = |settings: &[&str]| {
+        let error = run_in(&run, &tiny(settings), &StopSignal::new(), &mut ()).unwrap_err();
+        assert!(!run.exists(), "{error}");
+        assert_eq!(error.exit_code(), ExitCode::Usage);
+        error.to_string()
+    };
+    let given = format!("training.initial_weights={weights:?}");
+    let error = refused(&[&given, "model.stem_channels=6"]);
+    assert!(
+        error.contains("model.safetensors cannot be used") && error.contains("in this network"),
+        "{error}"
+    );
+    let text = folder.path().join("cat.jpg");
+    fs::write(&text, "no weights").unwrap();
+    let error = refused(&[&format!("training.initial_weights={text:?}")]);
+    assert!(error.contains("neither a file of PyTorch nor"), "{error}");
+    let error = refused(&[&format!("training.initial_weights={:?}", folder.path())]);
+    assert!(error.contains("it is a folder"), "{error}");
+}
+
 /// The first stage that would run, and why.
 fn first_stale(run: &Path, config: &Config) -> (Stage, Vec<String>) {
     let states = survey(config, &RunFolder::new(run), "cpu").unwrap();

@@ -4,6 +4,7 @@ use crate::{finished_run, run_in, tiny};
 use mlestar_artifact::ContentHash;
 use mlestar_gates::{Evidence, Status, Verdict};
 use mlestar_train::StopSignal;
+use mlestar_workflow::config::Config;
 use mlestar_workflow::freshness::Surroundings;
 use mlestar_workflow::gates::judge_stages;
 use mlestar_workflow::manifest::RunManifest;
@@ -21,12 +22,56 @@ struct Run {
 
 impl Run {
     fn open(folder: &Path) -> Self {
+        Self::of(folder, &tiny(&[]))
+    }
+
+    fn of(folder: &Path, config: &Config) -> Self {
         let run = RunFolder::new(folder);
         Self {
             manifest: RunManifest::read(&run).unwrap(),
-            surroundings: Surroundings::look(&tiny(&[]), &run, "cpu"),
+            surroundings: Surroundings::look(config, &run, "cpu"),
             run,
         }
+    }
+
+    /// The fields of a JSON file on which a verdict rests, and those on which none does: each is changed in turn, with the
+    /// hash in the manifest set to match.
+    fn fields_seen(
+        &mut self,
+        (stage, name): (Stage, &String),
+        before: &BTreeMap<String, Verdict>,
+    ) -> [BTreeSet<String>; 2] {
+        let path = self.run.artifact(stage, name);
+        let content = fs::read(&path).unwrap();
+        let document: Value = serde_json::from_slice(&content).unwrap();
+        let mut pointers = Vec::new();
+        leaves("", &document, &mut pointers);
+        let [mut seen, mut unseen] = [BTreeSet::new(), BTreeSet::new()];
+        for pointer in pointers {
+            let mut forged = document.clone();
+            let field = forged.pointer_mut(&pointer).unwrap();
+            *field = other_value(field);
+            let bytes = serde_json::to_vec_pretty(&forged).unwrap();
+            fs::write(&path, &bytes).unwrap();
+            let mut record = self.manifest.complete_stage(stage).unwrap().clone();
+            let recorded = record
+                .outputs
+                .insert(name.clone(), ContentHash::of_bytes(&bytes));
+            self.manifest.set(stage, record.clone());
+            let after = self.judge(&Stage::ALL[stage.number() - 1..]);
+            record.outputs.insert(name.clone(), recorded.unwrap());
+            self.manifest.set(stage, record);
+            // That a later stage is stale follows from the hash alone.
+            let is_seen = after.iter().any(|(key, verdict)| {
+                !matches!(verdict.evidence, Evidence::Stale { .. }) && before[key] != *verdict
+            });
+            match is_seen {
+                true => seen.insert(pointer),
+                false => unseen.insert(pointer),
+            };
+        }
+        fs::write(&path, &content).unwrap();
+        [seen, unseen]
     }
 
     /// The verdicts of `stages` by `stage.criterion`.
@@ -150,8 +195,7 @@ fn other_value(value: &Value) -> Value {
     }
 }
 
-/// Changes one field at a time, with the hash in the manifest set to match: which criteria then say something else?
-/// The list of fields on which no verdict rests is kept here, so that a new one must be looked at.
+/// Changes one field at a time: which criteria then say something else? The list of fields on which no verdict rests is kept here, so that a new one must be looked at.
 #[test]
 fn every_field_that_a_gate_rests_on_is_seen() {
     let folder = finished_run();
@@ -161,41 +205,13 @@ fn every_field_that_a_gate_rests_on_is_seen() {
     let mut n_seen = 0;
     for stage in Stage::ALL {
         let names = run.files(stage);
-        let from_here = &Stage::ALL[stage.number() - 1..];
         let is_document = |name: &&String| name.ends_with(".json") && !name.contains("checkpoint");
         for name in names.iter().filter(is_document) {
-            let path = run.run.artifact(stage, name);
-            let content = fs::read(&path).unwrap();
-            let document: Value = serde_json::from_slice(&content).unwrap();
-            let mut pointers = Vec::new();
-            leaves("", &document, &mut pointers);
-            for pointer in pointers {
-                let mut forged = document.clone();
-                let field = forged.pointer_mut(&pointer).unwrap();
-                *field = other_value(field);
-                let bytes = serde_json::to_vec_pretty(&forged).unwrap();
-                fs::write(&path, &bytes).unwrap();
-                let mut record = run.manifest.complete_stage(stage).unwrap().clone();
-                let recorded = record
-                    .outputs
-                    .insert(name.clone(), ContentHash::of_bytes(&bytes));
-                run.manifest.set(stage, record.clone());
-                let after = run.judge(from_here);
-                record.outputs.insert(name.clone(), recorded.unwrap());
-                run.manifest.set(stage, record);
-                // That a later stage is stale follows from the hash alone.
-                let is_seen = after.iter().any(|(key, verdict)| {
-                    !matches!(verdict.evidence, Evidence::Stale { .. }) && before[key] != *verdict
-                });
-                match is_seen {
-                    true => n_seen += 1,
-                    false => {
-                        let file = RunFolder::display_name(stage, name);
-                        without.entry(file).or_default().insert(pointer);
-                    }
-                }
+            let [seen, unseen] = run.fields_seen((stage, name), &before);
+            n_seen += seen.len();
+            if !unseen.is_empty() {
+                without.insert(RunFolder::display_name(stage, name), unseen);
             }
-            fs::write(&path, &content).unwrap();
         }
     }
     let mut text = String::new();
@@ -217,4 +233,27 @@ fn every_field_that_a_gate_rests_on_is_seen() {
         new.is_empty(),
         "no gate rests on {new:#?}: add a check, or declare that they do not matter"
     );
+}
+
+/// A run without fine-tuning has no such file.
+#[test]
+fn every_field_of_the_accuracy_over_repeated_splits_is_seen() {
+    let pretrained = finished_run();
+    let weights = pretrained
+        .path()
+        .join("4-implementation/checkpoints/best/model.safetensors");
+    let config = tiny(&[
+        &format!("training.initial_weights={weights:?}"),
+        "training.finetune={}",
+        "training.epochs=1",
+        "training.schedule.warmup_epochs=0",
+        "refinement.enabled=false",
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    run_in(folder.path(), &config, &StopSignal::new(), &mut ()).unwrap();
+    let mut run = Run::of(folder.path(), &config);
+    let before = run.judge(&Stage::ALL);
+    let name = "head_accuracy.json".to_owned();
+    let [seen, unseen] = run.fields_seen((Stage::Implementation, &name), &before);
+    assert!(seen.len() > 10 && unseen.is_empty(), "{unseen:?}");
 }

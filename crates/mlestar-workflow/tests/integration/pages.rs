@@ -100,8 +100,8 @@ fn numbers_of_machines_are_told_from_those_of_people() {
 fn pages_show_numbers_as_people_write_them_and_are_small() {
     let folder = finished_run();
     let pages = pages(folder.path());
-    // Each stage has one, stage 6 two, and the summary.
-    assert_eq!(pages.len(), 9, "{pages:?}");
+    // Each stage has one, stage 6 three, and the summary.
+    assert_eq!(pages.len(), 10, "{pages:?}");
     for page in pages {
         let html = fs::read_to_string(&page).unwrap();
         let text = text_of(&html);

@@ -2,6 +2,7 @@
 
 use crate::{all_stages, finished_run, run_in, tiny};
 use burn::tensor::Device;
+use mlestar_artifact::read_artifact;
 use mlestar_gates::{Evidence, Status, Verdict};
 use mlestar_train::{StopSignal, TrainEvent};
 use mlestar_workflow::chain::{RunRequest, StageRange, run};
@@ -9,6 +10,7 @@ use mlestar_workflow::config::Config;
 use mlestar_workflow::explain::{Freshness, survey};
 use mlestar_workflow::freshness::Surroundings;
 use mlestar_workflow::manifest::RunManifest;
+use mlestar_workflow::stages::implementation::HeadAccuracy;
 use mlestar_workflow::validation::ValidationReport;
 use mlestar_workflow::{Reporter, RunFolder, Stage, WorkflowError};
 use std::fs;
@@ -247,6 +249,55 @@ fn another_confidence_computes_anew_and_trains_nothing() {
     let ran = run_stages(folder.path(), &config, all, &mut epochs).unwrap();
     assert_eq!(ran, [2, 3, 5, 6, 7]);
     assert_eq!(epochs.0, []);
+}
+
+/// The settings of the repeated splits compute these anew; the training they belong to stays.
+#[test]
+fn other_repeated_splits_train_nothing() {
+    let finished = finished_run();
+    let weights = finished
+        .path()
+        .join("4-implementation/checkpoints/best/model.safetensors");
+    let config = |settings: &[&str]| {
+        let weights = format!("training.initial_weights={weights:?}");
+        let mut all = vec![
+            weights.as_str(),
+            "training.finetune={}",
+            "training.schedule.warmup_epochs=0",
+        ];
+        all.extend(settings);
+        tiny(&all)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let upto = [Stage::SituationAnalysis, Stage::Implementation];
+    let run = |settings: &[&str]| {
+        let mut epochs = Epochs::default();
+        let ran = run_stages(folder.path(), &config(settings), upto, &mut epochs).unwrap();
+        let file = folder.path().join("4-implementation/head_accuracy.json");
+        let found = read_artifact::<HeadAccuracy>(&file).ok();
+        (ran, epochs.0.len(), found)
+    };
+    let (ran, n_epochs, found) = run(&[]);
+    let found = found.unwrap();
+    assert_eq!((ran, n_epochs), (vec![1, 2, 3, 4], 2));
+    assert_eq!((found.images, found.groups, found.repeats), (320, None, 4));
+    assert_eq!(found.held_out, [64; 20]);
+    assert_eq!(found.single_split.images, 80);
+
+    let twice = "evaluation.cross_validation_repeats=2";
+    let (ran, n_epochs, fewer) = run(&[twice]);
+    assert_eq!((ran, n_epochs), (vec![4], 0));
+    // Of the same parts.
+    assert_eq!(fewer.unwrap().correct, found.correct[..10]);
+
+    let (ran, n_epochs, narrower) = run(&[twice, "evaluation.confidence=0.5"]);
+    assert_eq!((ran, n_epochs), (vec![2, 3, 4], 0));
+    let interval = narrower.unwrap().over_splits.interval;
+    assert!(interval.width() < found.over_splits.interval.width());
+
+    let (ran, n_epochs, none) = run(&["evaluation.cross_validation_repeats=0"]);
+    assert_eq!((ran, n_epochs), (vec![2, 3, 4], 0));
+    assert_eq!(none, None);
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! The arguments of the command line.
 
+use crate::cli::commands::predict::Shard;
+use crate::cli::commands::tune::TuneOptions;
+use crate::cli::slurm::SlurmArguments;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use mlestar_data::fetch::{ArchiveManifest, PublishedWeights};
 use mlestar_export::benchmark::Candidate;
 use mlestar_workflow::Stage;
 use mlestar_workflow::model_benchmark::ScenarioKind;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 /// The commands of `mlestar`.
@@ -47,6 +51,13 @@ pub enum Command {
     Fetch(FetchOptions),
     /// Find a learning rate: train on a few batches with rising rates and watch the loss
     LrFind(LrFindArguments),
+    /// Search for better settings with several processes: begin a study, or go on with it
+    ///
+    /// A study lives in a folder, studies/<project.name>: kill it at any time, and the same command goes on. The section
+    /// refinement of the config says what is searched. Other processes, also on other machines that share the
+    /// folder, join with `tune work`. docs/tuning.md explains it. Exit code 6 when it stopped before the study was
+    /// complete.
+    Tune(Box<TuneOptions>),
     /// Predict the classes of images of any size with a trained model
     ///
     /// Decodes and resizes each file by the rule that the model's package records. A file that cannot be read gives a
@@ -97,8 +108,9 @@ pub struct ProjectOptions {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Pretrained weights (.pth or .safetensors) to fine-tune: sets the network, the size and normalisation of the images
-    /// and training.initial_weights; without a config, the other settings are those for photographs
-    #[arg(long, value_name = "FILE")]
+    /// and training.initial_weights; without a config, the other settings are those for photographs. Of a folder, the most
+    /// accurate network that meets the limits of stage 3
+    #[arg(long, value_name = "FILE|DIR")]
     pub weights: Option<PathBuf>,
     /// Change a setting: --set training.epochs=3 (may be repeated)
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -299,12 +311,26 @@ pub struct PredictOptions {
     /// One line per image for people, one JSON object per line, or CSV
     #[arg(long, value_enum, default_value_t = PredictFormat::Table)]
     pub format: PredictFormat,
-    /// Where to write the rows [default: standard output]
+    /// Where to write the rows [default: standard output]; with --launcher, the folder for a file per shard
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Predict one of N even parts of the images, 1/N to N/N; the rows of all parts, one after the other, are those of
+    /// a run without this option
+    #[arg(long, value_name = "I/N", conflicts_with = "launcher")]
+    pub shard: Option<Shard>,
     /// Threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
+    /// Tasks of the job array, each for a shard
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "launcher",
+        required_if_eq("launcher", "slurm")
+    )]
+    pub jobs: Option<NonZeroU32>,
+    #[command(flatten)]
+    pub slurm: SlurmArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -433,8 +459,8 @@ pub struct InitOptions {
     /// The folder of the data
     #[arg(value_name = "DIR")]
     pub data: PathBuf,
-    /// Pretrained weights (.pth or .safetensors) to fine-tune
-    #[arg(long, value_name = "FILE")]
+    /// Pretrained weights (.pth or .safetensors) to fine-tune, or a folder of them
+    #[arg(long, value_name = "FILE|DIR")]
     pub weights: Option<PathBuf>,
     /// Where to write the config [default: mlestar.toml]
     #[arg(long, value_name = "FILE")]

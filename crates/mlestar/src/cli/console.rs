@@ -159,7 +159,7 @@ impl Reporter for Console {
             TrainEvent::InitialWeights { path, begun_anew } => {
                 let head = match begun_anew.is_empty() {
                     true => "",
-                    false => "; its head has another shape and starts from random weights",
+                    false => "; its head has another shape and is left out",
                 };
                 let path = path.display();
                 self.line(&format!("    {label} starts from the weights of {path}{head}"));
@@ -230,7 +230,7 @@ impl Reporter for Console {
 }
 
 /// Seconds as `7 s`, `3:07` or `2:05:09`.
-fn clock(seconds: f64) -> String {
+pub fn clock(seconds: f64) -> String {
     // A cast of what is out of range, or NaN, saturates.
     let seconds = seconds.round() as u64;
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);

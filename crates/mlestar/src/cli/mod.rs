@@ -11,10 +11,13 @@ mod command_line;
 mod commands;
 mod console;
 mod gauges;
+mod own_program;
 mod packages;
 mod project;
 mod signals;
+mod slurm;
 mod weights;
+mod weights_folder;
 mod wrap;
 
 use clap::Parser;
@@ -78,6 +81,7 @@ pub fn execute(command: Command) -> Result<ExitCode, WorkflowError> {
         Command::LrFind(options) => commands::lr_find::run(&options),
         Command::BenchModel(options) => commands::bench_model::run(&options),
         Command::Predict(options) => commands::predict::run(&options),
+        Command::Tune(options) => commands::tune::run(&options),
         Command::Package(command) => commands::package::run(&command),
         #[cfg(feature = "serve")]
         Command::Serve(options) => Ok(commands::serve::run(&options)),

@@ -1,7 +1,7 @@
 //! From the options of a command to a checked config, a run folder and a device.
 
 use crate::cli::arguments::{ProjectOptions, TrainingOptions};
-use crate::cli::weights;
+use crate::cli::{weights, weights_folder};
 use mlestar_artifact::read_artifact;
 use mlestar_data::detect::recognise;
 use mlestar_data::readers::name::shown;
@@ -54,13 +54,37 @@ pub struct Project {
 
 /// Reads the config that the options name, with their settings applied. A command that inspects an existing run
 /// (`--run` without `--config`) takes the config that the run was made with.
+///
+/// Where `--weights`, or `training.initial_weights` of a config, names a folder, one of its files is chosen.
 pub fn open(options: &ProjectOptions) -> Result<Project, WorkflowError> {
+    let folder = match options.weights.as_deref() {
+        Some(path) if path.is_dir() => path.to_owned(),
+        Some(file) => return read(options, &weights::settings_for(file)?),
+        None => {
+            let project = read(options, &[])?;
+            match project.config.training.initial_weights.as_deref() {
+                Some(path) if path.is_dir() => path.to_owned(),
+                _ => return Ok(project),
+            }
+        }
+    };
+    let mut judge = |settings: &[Override]| Ok(read(options, settings)?.config);
+    let chosen = weights_folder::choose(&folder, &mut judge)?;
+    let mut project = read(options, &chosen.settings)?;
+    let base = project.base.take().into_iter().chain([chosen.reason]);
+    project.base = Some(base.collect::<Vec<_>>().join("\n"));
+    Ok(project)
+}
+
+/// As [`open`], with the settings that belong to a file of weights.
+fn read(options: &ProjectOptions, of_weights: &[Override]) -> Result<Project, WorkflowError> {
     let named_run = options.run.as_deref().map(run_path);
     let recorded = named_run
         .as_ref()
         .map(|root| RunFolder::new(root).config_path())
         .filter(|path| options.config.is_none() && path.is_file());
-    let mut settings = settings(options)?;
+    let mut settings = of_weights.to_vec();
+    settings.extend(own_settings(options)?);
     let mut base = None;
     let config = match (&options.config, &recorded, &options.data) {
         (Some(path), ..) => Config::load(path, &settings)?,
@@ -82,6 +106,12 @@ pub fn open(options: &ProjectOptions) -> Result<Project, WorkflowError> {
             base = Some(format!("with the settings of {PROJECT_FILE}"));
             Config::load(Path::new(PROJECT_FILE), &settings)?
         }
+        (None, None, None) if options.weights.is_some() => {
+            return Err(WorkflowError::Usage(
+                "--weights needs images to learn from: name their folder with --data, or a config"
+                    .into(),
+            ));
+        }
         (None, None, None) => Config::parse(QUICK_START.text, QUICK_START.name, &settings)?,
     };
     let root = named_run.unwrap_or_else(|| Path::new("runs").join(&config.project.name));
@@ -92,14 +122,20 @@ pub fn open(options: &ProjectOptions) -> Result<Project, WorkflowError> {
     })
 }
 
-/// What a training on photographs lacks.
-fn without_weights(options: &ProjectOptions, source: SourceKind) -> &'static str {
+/// What a training on photographs lacks, and where it is.
+fn without_weights(options: &ProjectOptions, source: SourceKind) -> String {
     match source {
         SourceKind::Folder | SourceKind::Manifest if options.weights.is_none() => {
-            ". Photographs are learnt much better from pretrained weights, in less time: --weights FILE \
-             (docs/pretrained.md)"
+            let weights = match weights_folder::offered() {
+                Some(offered) => offered,
+                None => "--weights FILE".to_owned(),
+            };
+            format!(
+                ". Photographs are learnt much better from pretrained weights, in less time: {weights} \
+                 (docs/photographs.md)"
+            )
         }
-        _ => "",
+        _ => String::new(),
     }
 }
 
@@ -135,7 +171,14 @@ pub fn base_for(
         None => recognise(data)?,
     };
     let built_in = match source {
-        _ if has_weights => PHOTOGRAPHS,
+        SourceKind::Folder | SourceKind::Manifest if has_weights => PHOTOGRAPHS,
+        source if has_weights => {
+            return Err(WorkflowError::Usage(format!(
+                "--weights needs image files, which are resized as the weights expect, but {} is read as \"{source}\"; \
+                 name a folder or a manifest, or set training.initial_weights in a config",
+                shown(data)
+            )));
+        }
         SourceKind::Folder | SourceKind::Manifest => FOLDER,
         SourceKind::Cifar10 => CIFAR10,
         SourceKind::Cifar100 => CIFAR100,
@@ -219,11 +262,9 @@ pub fn named_path(named: Option<&Path>) -> Option<PathBuf> {
     named.map(run_path)
 }
 
-fn settings(options: &ProjectOptions) -> Result<Vec<Override>, WorkflowError> {
-    let mut settings = match &options.weights {
-        Some(file) => weights::settings_for(file)?,
-        None => Vec::new(),
-    };
+/// The settings of all options but `--weights`.
+pub fn own_settings(options: &ProjectOptions) -> Result<Vec<Override>, WorkflowError> {
+    let mut settings = Vec::new();
     for text in &options.settings {
         settings.push(Override::parse(text)?);
     }
@@ -244,10 +285,19 @@ fn settings(options: &ProjectOptions) -> Result<Vec<Override>, WorkflowError> {
 
 /// A plain name stands for `runs/NAME`; anything with a separator is a path.
 pub fn run_path(run: &Path) -> PathBuf {
-    let mut parts = run.components();
+    path_in("runs", run)
+}
+
+/// A plain name stands for `studies/NAME`; anything with a separator is a path.
+pub fn study_path(study: &Path) -> PathBuf {
+    path_in("studies", study)
+}
+
+fn path_in(folder: &str, named: &Path) -> PathBuf {
+    let mut parts = named.components();
     match (parts.next(), parts.next()) {
-        (Some(Component::Normal(name)), None) => Path::new("runs").join(name),
-        _ => run.to_owned(),
+        (Some(Component::Normal(name)), None) => Path::new(folder).join(name),
+        _ => named.to_owned(),
     }
 }
 
@@ -317,7 +367,7 @@ mod tests {
             settings: vec!["training.epochs=1".into()],
             ..ProjectOptions::default()
         };
-        let settings = settings(&options).unwrap();
+        let settings = own_settings(&options).unwrap();
         let found: Vec<(String, toml::Value)> = settings
             .iter()
             .map(|set| (set.key(), set.value().clone()))

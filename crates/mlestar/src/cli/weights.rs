@@ -1,8 +1,8 @@
 //! The settings that belong to a file of pretrained weights.
 
 use mlestar_data::readers::name::shown;
-use mlestar_model::ModelConfig;
 use mlestar_model::pretrained::{Interpolation, Preprocessing, WeightsFile};
+use mlestar_model::{Architecture, ModelConfig};
 use mlestar_workflow::WorkflowError;
 use mlestar_workflow::config::Override;
 use std::path::Path;
@@ -12,6 +12,11 @@ use std::path::Path;
 /// # Errors
 /// [`WorkflowError::Usage`] if the file cannot be read, or holds the weights of no network that is known by name.
 pub fn settings_for(file: &Path) -> Result<Vec<Override>, WorkflowError> {
+    Ok(settings_and_network(file)?.0)
+}
+
+/// As [`settings_for`], with the network.
+pub fn settings_and_network(file: &Path) -> Result<(Vec<Override>, Architecture), WorkflowError> {
     let usage = |error: String| WorkflowError::Usage(error);
     let weights = WeightsFile::read(file).map_err(|error| usage(error.to_string()))?;
     let Some(found) = weights.recognise() else {
@@ -45,7 +50,7 @@ pub fn settings_for(file: &Path) -> Result<Vec<Override>, WorkflowError> {
     let settings = settings
         .into_iter()
         .map(|(key, value)| Override::new(key, value));
-    Ok(settings.collect::<Result<_, _>>()?)
+    Ok((settings.collect::<Result<_, _>>()?, found.architecture))
 }
 
 /// The sides of images relative to those of the pretraining. Its random crops enlarge objects, so that a network recognises

@@ -14,7 +14,11 @@ mod project_file;
 mod shortcuts;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod slurm;
 mod training;
+mod tune;
+mod weights;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

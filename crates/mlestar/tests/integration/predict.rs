@@ -26,7 +26,7 @@ fn write_images(folder: &Path) {
 }
 
 /// A finished run on these images, in `runs/tiny` of the folder.
-fn run(folder: &Path) {
+pub fn run(folder: &Path) {
     write_images(&folder.join("images"));
     let settings = [
         "run",

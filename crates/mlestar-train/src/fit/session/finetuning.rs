@@ -10,7 +10,7 @@ use crate::{
     EpochRecord, FinetuneConfig, HeadFit, Observer, TrainError, TrainEvent,
     device::catching_out_of_memory,
     ema::Ema,
-    finetune::{Samples, features, fit_head},
+    finetune::{Samples, features, fit_head, groups_of},
     loss::loss_sum_and_correct,
 };
 
@@ -58,12 +58,14 @@ impl<M: Network> Session<'_, M> {
                 index: position / width,
             });
         }
+        let groups = groups_of([&train]);
         let samples = Samples {
             features: &values,
             width,
             labels: train.labels(),
             n_classes,
             class_weights: &self.machinery.loss.class_weights(),
+            groups: groups.as_deref(),
         };
         let stop = self.request.stop.clone();
         let seed = self.request.setup.seed;

@@ -141,7 +141,7 @@ fn progressive_resizing(training: &TrainingConfig) -> Option<String> {
 fn initial_weights(training: &TrainingConfig) -> Option<String> {
     let path = training.initial_weights.as_ref()?;
     Some(format!(
-        "Start from the weights of {}; a head of another shape starts from random weights.",
+        "Start from the weights of {}; a head of another shape is left out.",
         path.display()
     ))
 }
@@ -244,7 +244,7 @@ mod tests {
                 "Mix a share of 1 of the batches: CutMix (alpha 1).",
                 "Start with smaller images, sides times 0.5 until 0.25 of the epochs, 0.75 until 0.5 of the \
                 epochs, and end with full-size ones.",
-                "Start from the weights of a/model.safetensors; a head of another shape starts from random weights.",
+                "Start from the weights of a/model.safetensors; a head of another shape is left out.",
                 "Learn from the predictions of teacher networks (for full-size images) as well as from the \
                 labels: a, b; a share of 0.7 of the loss, at a temperature of 3.",
                 "Clip gradients to a norm of 2.",

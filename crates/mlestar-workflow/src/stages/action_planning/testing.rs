@@ -58,7 +58,6 @@ pub(crate) fn architecture_figures() -> ArchitectureFigures {
         has_teachers: false,
         losses: vec![Some(1.4), Some(1.3)],
         gradients: vec![GradientFigure {
-            is_frozen: false,
             name: "w".into(),
             n_values: resources.trainable as usize,
             is_present: true,

@@ -1,9 +1,12 @@
 //! Stage 4, implementation: training.
 
 mod artifact;
+mod head_accuracy;
 mod page;
 
 pub use artifact::{TrainingSummary, TrainingTiming};
+pub(crate) use head_accuracy::{HEAD_ACCURACY, accuracy_of_head};
+pub use head_accuracy::{HeadAccuracy, SingleSplit};
 pub(crate) use page::curves;
 
 use crate::stages::action_planning::ArchitectureCheck;
@@ -54,7 +57,7 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
             resume: context.resume,
             faults: config.faults.clone(),
             step_costs: ArchitectureCheck::measured_costs(context.run),
-            ..FitRequest::from_setup(setup, Arc::clone(&validation_set), &folder)
+            ..FitRequest::from_setup(setup.clone(), Arc::clone(&validation_set), &folder)
         },
     )?;
 
@@ -98,7 +101,14 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     write_artifact(&context.path("training_summary.json"), &summary)?;
     let timing = TrainingTiming::of(&outcome);
     write_artifact(&context.path(TIMING), &timing)?;
-    let page = page::render(context.config, &summary, &timing, &outcome.history)?;
+    let head = head_accuracy::measure(context, &setup, &validation_set, &outcome.history)?;
+    let page = page::render(
+        context.config,
+        &summary,
+        &timing,
+        &outcome.history,
+        head.as_ref(),
+    )?;
     context.write_text("training_report.html", &page)
 }
 

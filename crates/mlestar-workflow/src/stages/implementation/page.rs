@@ -1,6 +1,6 @@
 //! The page about a training.
 
-use super::{TrainingSummary, TrainingTiming};
+use super::{HEAD_ACCURACY, HeadAccuracy, TrainingSummary, TrainingTiming};
 use crate::WorkflowError;
 use crate::config::Config;
 use mlestar_report::{
@@ -13,6 +13,7 @@ pub(super) fn render(
     summary: &TrainingSummary,
     timing: &TrainingTiming,
     history: &[EpochRecord],
+    head: Option<&HeadAccuracy>,
 ) -> Result<String, WorkflowError> {
     let mut times = format!(
         "and {} of validation",
@@ -38,26 +39,82 @@ pub(super) fn render(
         KeyFigure::new("training time", format::seconds(timing.training_seconds)).interval(times),
         KeyFigure::new("throughput", format::number(timing.images_per_second, 0)).unit("images/s"),
     ]);
-    let links = Section::new("Files").block(vec![
+    let mut links = vec![
         Link::new("metrics.jsonl", "metrics.jsonl").note("one line per epoch"),
         Link::new("training_summary.json", "training_summary.json"),
         Link::new(
             "validation_predictions.jsonl",
             "validation_predictions.jsonl",
         ),
-    ]);
-    Ok(Page::new("Training")
+    ];
+    links.extend(head.map(|_| Link::new(HEAD_ACCURACY, HEAD_ACCURACY)));
+    let links = Section::new("Files").block(links);
+    let page = Page::new("Training")
         .project("MLE-Star")
         .subtitle(&config.project.name)
         .fact("seed", summary.seed.to_string())
         .fact("parameters", format::count(summary.parameters))
         .fact("batch", summary.batch_size.to_string())
         .fact("precision", summary.precision.name())
-        .section(figures)
+        .section(figures);
+    let page = match head {
+        Some(head) => page.section(repeated_splits(head)),
+        None => page,
+    };
+    Ok(page
         .section(curves(summary.best_epoch, history)?)
         .section(epochs(history))
         .section(links)
         .render())
+}
+
+/// The head over repeated splits, beside the single split.
+fn repeated_splits(head: &HeadAccuracy) -> Section {
+    let (all, one) = (&head.over_splits, &head.single_split);
+    let confidence = 100.0 * one.interval.confidence;
+    let intro = format!(
+        "A single split of {} images varies by ± {:.3} ({} % confidence) by the choice of its images alone. So the last \
+         layer was also fitted and measured on {} other splits of the {} training and validation images{}: {}-fold \
+         cross-validation, repeated {} times, on the features of the pretrained network.",
+        one.images,
+        head.single_split_varies_by,
+        format::number(confidence, 1),
+        head.held_out.len(),
+        head.images,
+        match head.groups {
+            Some(groups) => format!(", with each of their {groups} groups in one part"),
+            None => String::new(),
+        },
+        head.held_out.len() / head.repeats.max(1),
+        head.repeats,
+    );
+    let interval = |ends: [f64; 2]| format!("{:.3} to {:.3}", ends[0], ends[1]);
+    let table = Table::new("Accuracy of the last layer, before other layers learn")
+        .column(Column::text("measured on"))
+        .column(Column::number("images", ""))
+        .column(Column::number("accuracy", "fraction"))
+        .column(Column::number("standard error", "fraction"))
+        .column(Column::text("interval"))
+        .row(Row::new([
+            "the validation split".to_owned(),
+            one.images.to_string(),
+            format::fraction(one.accuracy),
+            String::new(),
+            interval(one.interval.ends()),
+        ]))
+        .row(Row::new([
+            format!("{} splits", head.held_out.len()),
+            head.images.to_string(),
+            format::fraction(all.mean),
+            format::number(all.standard_error, 4),
+            interval(all.interval.ends()),
+        ]));
+    Section::new("Repeated splits").intro(intro).block(table).block(Block::paragraph(format!(
+        "The first interval is Wilson's. The second one allows for the images that the splits share (Nadeau and Bengio 2003) \
+         and is never narrower than Wilson's for {} images. From part to part, the accuracy has a standard deviation of \
+         {:.3}. Epochs that train more layers are measured on the validation split alone, and so is the gate.",
+        head.images, all.deviation
+    )))
 }
 
 /// Learning curves and learning rate, for the baseline here and for the final model in stage 6.

@@ -1,10 +1,11 @@
 //! The final training with the best settings of the search, and the choice between it and the baseline.
 
-use super::{Choice, FinalModel, FinalTraining, Reason, TRAINING, search};
+use super::{Choice, FinalModel, FinalTraining, Reason, TRAINING};
 use crate::config::Config;
 use crate::stages::action_planning::ArchitectureCheck;
 use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
 use crate::training::{self, train};
+use crate::trial_training::with_epochs;
 use crate::{CODE_VERSION, Stage, StageContext, WorkflowError};
 use mlestar_artifact::{ContentHash, write_artifact, write_atomically};
 use mlestar_model::ModelSpec;
@@ -32,7 +33,7 @@ pub(super) fn best_config(config: &Config, study: &StudyReport) -> Result<Config
 /// The settings of the final training.
 fn final_training(best: &Config) -> TrainingConfig {
     let epochs = best.refinement.final_epochs;
-    search::with_epochs(&best.training, epochs.unwrap_or(best.training.epochs))
+    with_epochs(&best.training, epochs.unwrap_or(best.training.epochs))
 }
 
 /// Whether a training with these settings would repeat the baseline's.

@@ -50,6 +50,8 @@ pub(crate) const PREDICTIONS: &str = "test_predictions.jsonl";
 pub(crate) const COMPARISON: &str = "comparison.json";
 /// The page about the search and the choice.
 pub(crate) const REPORT: &str = "refinement_report.html";
+/// The page about the search, where there was one.
+const STUDY_REPORT: &str = "study_report.html";
 
 /// Searches, trains the final model where the search found better settings, evaluates the chosen model, and compares it
 /// with the baseline.
@@ -101,8 +103,11 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
         comparison: &comparison,
         targets: &targets,
     };
-    let page = page::render(&outcome, &analysis, study.as_ref())?;
+    let page = page::render(&outcome, &analysis, study.as_ref());
     context.write_text(REPORT, &page)?;
+    if let Some(study) = &study {
+        context.write_text(STUDY_REPORT, &page::study(context.config, study)?)?;
+    }
     let report = final_report::FinalReport {
         outcome: &outcome,
         baseline: &results,

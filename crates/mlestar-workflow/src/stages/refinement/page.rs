@@ -3,16 +3,16 @@
 use super::targets::{self, Target};
 use super::{
     COMPARISON, Choice, Comparison, FINAL_MODEL, FINAL_REPORT, FinalModel, ImprovementAnalysis,
-    OPTIMIZED, PREDICTIONS, TRIALS,
+    OPTIMIZED, PREDICTIONS, REPORT, STUDY, STUDY_REPORT, TRIALS,
 };
 use crate::WorkflowError;
 use crate::config::Config;
+use crate::study_page::{self, StudyAbout, StudyObjective};
 use crate::words::counted;
 use mlestar_report::{
-    Block, Callout, ChartFigure, Column, KeyFigure, Link, Page, Row, Section, Svg, Table, charts,
-    format,
+    Block, Callout, Column, Definition, KeyFigure, Link, Page, Row, Section, Table, format,
 };
-use mlestar_tune::{ParameterValue, StudyReport, TrialState};
+use mlestar_tune::{Direction, StudyReport, TrialRecord, TrialState};
 
 /// The facts that both pages of this stage are written from.
 pub(super) struct Outcome<'a> {
@@ -58,10 +58,10 @@ pub(super) fn render(
     outcome: &Outcome<'_>,
     analysis: &ImprovementAnalysis,
     study: Option<&StudyReport>,
-) -> Result<String, WorkflowError> {
+) -> String {
     let mut page = outcome.page("Refinement").section(opportunities(analysis));
     if let Some(study) = study {
-        page = page.section(search(study)?);
+        page = page.section(search(study));
     }
     let mut links = vec![
         Link::new("Evaluation of the final model", FINAL_REPORT),
@@ -72,8 +72,9 @@ pub(super) fn render(
     if study.is_some() {
         links.push(Link::new(OPTIMIZED, OPTIMIZED).note("for --config"));
         links.push(Link::new(TRIALS, TRIALS));
+        links.push(Link::new(STUDY_REPORT, STUDY_REPORT).note("the search"));
     }
-    Ok(page.section(Section::new("Files").block(links)).render())
+    page.section(Section::new("Files").block(links)).render()
 }
 
 fn comparison(chosen: &FinalModel, comparison: &Comparison) -> Section {
@@ -133,132 +134,60 @@ fn opportunities(analysis: &ImprovementAnalysis) -> Section {
     Section::new("Opportunities").block(table)
 }
 
-fn search(study: &StudyReport) -> Result<Section, WorkflowError> {
-    // Trial 0 has the baseline's settings and the length of a trial, so it is what others compare with.
-    let baseline = study.trials.first().and_then(last_value);
-    let points: Vec<charts::TrialPoint> = study
-        .trials
-        .iter()
-        .map(|trial| charts::TrialPoint {
-            number: trial.number,
-            value: last_value(trial).unwrap_or(f64::NAN),
-            state: match trial.state {
-                TrialState::Complete => charts::TrialState::Complete,
-                TrialState::Pruned => charts::TrialState::Pruned,
-                TrialState::Failed => charts::TrialState::Failed,
-            },
-        })
-        .collect();
-    let chart = charts::trials(&charts::TrialsChart {
-        title: "Trials",
-        value_label: "validation accuracy (fraction)",
-        trials: &points,
-        maximize: true,
-        baseline,
-    });
-    let mut section = Section::new("Search")
-        .intro(
-            "Trial 0 has the baseline's settings. Trials may be shorter than the baseline's training, \
-             so compare them with each other.",
-        )
-        .block(Block::columns(vec![
-            ChartFigure::new(chart).into(),
-            ChartFigure::new(settings(study)?)
-                .caption("Lines that end far to the right are good trials. Follow them back to their settings.")
-                .into(),
-        ]));
-    if let Some(importance) = &study.importance {
-        let bars: Vec<charts::HorizontalBar> = importance
-            .iter()
-            .map(|(key, share)| charts::HorizontalBar {
-                label: key,
-                value: *share,
-                interval: None,
-                note: "",
-            })
-            .collect();
-        let chart = charts::horizontal_bars(&charts::HorizontalBars {
-            title: "Which settings mattered",
-            value_label: "share of the variance (fraction)",
-            bars: &bars,
-            limit: None,
-        })?;
-        section = section.block(ChartFigure::new(chart));
-    }
-    Ok(section.block(trials(study)))
-}
-
-/// Every trial as a line through its settings to its result.
-fn settings(study: &StudyReport) -> Result<Svg, WorkflowError> {
-    let mut keys: Vec<&String> = study
-        .trials
-        .iter()
-        .flat_map(|trial| trial.parameters.keys())
-        .collect();
-    keys.sort();
-    keys.dedup();
-    let of_key = |key: &String| -> Vec<String> {
-        let values = study.trials.iter().map(|trial| trial.parameters.get(key));
-        values
-            .map(|value| value.map_or_else(|| format::MISSING.to_owned(), shown))
-            .collect()
+/// The search in a few figures. Its own page has everything else.
+fn search(study: &StudyReport) -> Section {
+    let count = |state| format::count(study.count(state) as u64);
+    let value = |trial: Option<&TrialRecord>| match trial.and_then(|trial| trial.value) {
+        Some(value) => format::fraction(value),
+        None => format::MISSING.into(),
     };
-    let columns: Vec<Vec<String>> = keys.iter().map(|key| of_key(key)).collect();
-    let axes: Vec<charts::ParallelAxis<'_>> = keys
-        .iter()
-        .zip(&columns)
-        .map(|(label, values)| charts::ParallelAxis { label, values })
+    let best = study.best_trial();
+    let settings = best.map(|best| best.parameters.iter());
+    let settings: Vec<Definition> = settings
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| Definition::new(key, study_page::shown(value)))
         .collect();
-    let numbers: Vec<u64> = study.trials.iter().map(|trial| trial.number).collect();
-    let value = |trial| last_value(trial).unwrap_or(f64::NAN);
-    let values: Vec<f64> = study.trials.iter().map(value).collect();
-    Ok(charts::parallel_coordinates(
-        &charts::ParallelCoordinates {
-            title: "Settings of the trials",
-            axes: &axes,
-            value_label: "validation accuracy (fraction)",
-            numbers: &numbers,
-            values: &values,
+    Section::new("Search")
+        .intro(
+            "Trial 0 has the baseline's settings. Trials may be shorter than the baseline's training, so compare them with each other.",
+        )
+        .block(vec![
+            KeyFigure::new("best validation accuracy", value(best))
+                .interval(best.map_or_else(String::new, |best| format!("trial {}", best.number))),
+            KeyFigure::new("validation accuracy of trial 0", value(study.trials.first())),
+            KeyFigure::new("complete", count(TrialState::Complete)),
+            KeyFigure::new("pruned", count(TrialState::Pruned)),
+            KeyFigure::new("failed", count(TrialState::Failed)),
+        ])
+        .block(Block::heading("Settings of the best trial"))
+        .block(settings)
+        .block(vec![
+            Link::new("Every trial, what mattered and what did not help", STUDY_REPORT),
+        ])
+}
+
+/// The page about the search.
+pub(super) fn study(config: &Config, study: &StudyReport) -> Result<String, WorkflowError> {
+    study_page::render(
+        study,
+        &StudyAbout {
+            title: "Search".into(),
+            subtitle: config.project.name.clone(),
+            objectives: vec![StudyObjective::new(
+                "validation accuracy (fraction)",
+                Direction::Maximize,
+            )],
+            space: config.refinement.space.clone(),
+            step: "epoch".into(),
+            baseline: Some(0),
+            links: vec![
+                Link::new("Search and choice", REPORT),
+                Link::new(TRIALS, TRIALS),
+                Link::new(STUDY, STUDY),
+                Link::new(OPTIMIZED, OPTIMIZED).note("for --config"),
+            ],
+            ..StudyAbout::default()
         },
-    )?)
-}
-
-/// The value of a setting with as many digits as a person reads.
-fn shown(value: &ParameterValue) -> String {
-    match value {
-        ParameterValue::Float(value) => format::significant(*value, 4),
-        value => value.to_string(),
-    }
-}
-
-fn last_value(trial: &mlestar_tune::TrialRecord) -> Option<f64> {
-    trial
-        .value
-        .or_else(|| trial.intermediate.last().map(|last| last.value))
-}
-
-fn trials(study: &StudyReport) -> Block {
-    let mut table = Table::new("Every trial")
-        .column(Column::number("trial", ""))
-        .column(Column::text("state"))
-        .column(Column::number("validation accuracy", "fraction"))
-        .column(Column::text("settings"));
-    for trial in &study.trials {
-        let settings: Vec<String> = trial
-            .parameters
-            .iter()
-            .map(|(key, value)| format!("{key} = {}", shown(value)))
-            .collect();
-        table = table.row(Row::new([
-            trial.number.to_string(),
-            match trial.state {
-                TrialState::Complete => "complete".into(),
-                TrialState::Pruned => "pruned".into(),
-                TrialState::Failed => trial.message.clone().unwrap_or_else(|| "failed".into()),
-            },
-            format::optional(last_value(trial), 4),
-            settings.join(", "),
-        ]));
-    }
-    table.into()
+    )
 }

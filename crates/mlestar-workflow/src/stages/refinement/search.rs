@@ -3,19 +3,14 @@
 use super::TRIALS;
 use crate::stages::action_planning::ArchitectureCheck;
 use crate::stages::implementation::TrainingSummary;
-use crate::training::{self, train_until};
+use crate::trial_training::{self, TrialFailure, TrialJob, share_of, with_epochs};
 use crate::words::counted;
 use crate::{StageContext, WorkflowError, code_version};
 use mlestar_artifact::{ContentHash, PARTIAL_PREFIX};
 use mlestar_data::ImageSet;
-use mlestar_data::split::stratified_subset;
 use mlestar_train::checkpoint::hash_of_set;
-use mlestar_train::{
-    FitRequest, StopReason, StopSignal, TrainError, TrainEvent, TrainingConfig, TrainingSetup,
-};
 use mlestar_tune::{
-    Decision, Parameters, StudyConfig, StudyEvent, StudyReport, Trial, TrialError, carry_over,
-    run_study,
+    Parameters, StudyConfig, StudyEvent, StudyReport, Trial, TrialError, carry_over, run_study,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +25,7 @@ pub(super) fn run(
     let config = context.config;
     let log = context.path(TRIALS);
     let (train, validation) = context.training_sets()?;
-    let train = trial_pictures(
+    let train = share_of(
         &train,
         config.refinement.train_fraction_per_trial,
         config.seed,
@@ -131,17 +126,6 @@ fn objective(
     Ok(ContentHash::of_json(&decisive)?.to_string())
 }
 
-enum TrialFailure {
-    Trial(TrialError),
-    Program(WorkflowError),
-}
-
-impl From<WorkflowError> for TrialFailure {
-    fn from(error: WorkflowError) -> Self {
-        Self::Program(error)
-    }
-}
-
 /// Trains with the trial's settings; its value is the best validation accuracy.
 fn run_trial(
     context: &mut StageContext<'_>,
@@ -153,12 +137,11 @@ fn run_trial(
     let config = context
         .config
         .with_parameters(trial.parameters())
-        .map_err(|error| TrialFailure::Trial(TrialError::Failed(error.to_string())))?;
-    let mut training = with_epochs(&config.training, config.refinement.epochs_per_trial);
+        .map_err(TrialFailure::of_settings)?;
     let model = config
         .model
         .check(train.n_classes(), train.height(), train.width())
-        .map_err(|error| TrialFailure::Trial(TrialError::Failed(error.to_string())))?;
+        .map_err(TrialFailure::of_settings)?;
     let folder = context.folder();
     let scratch = std::fs::create_dir_all(&folder)
         .and_then(|()| {
@@ -170,124 +153,25 @@ fn run_trial(
             path: folder,
             source,
         })?;
-    let label = format!("trial {}", trial.number());
-    let run_stop = context.stop.clone();
-    let trial_stop = StopSignal::default();
-    // A diverging trial tells the search something. With a remedy it would tell it something else.
-    training.recovery.attempts = 0;
-    let mut is_pruned = false;
-    let mut watch = |event: &TrainEvent| {
-        if let TrainEvent::Epoch(epoch) = event
-            && let Some(accuracy) = epoch.validation_accuracy
-        {
-            let decision = trial.report(epoch.epoch as u64, accuracy);
-            is_pruned |= decision == Decision::Prune;
-        }
-        if is_pruned || run_stop.is_requested() {
-            trial_stop.request();
-        }
-    };
-    let setup = TrainingSetup {
-        training: training.check().map_err(WorkflowError::Train)?,
-        ..training::setup(
-            &config,
-            &model,
-            baseline.normalization,
-            train,
-            context.device,
-            context.threads,
-        )?
-    };
-    let request = FitRequest {
+    let job = TrialJob {
+        config: &config,
+        model: &model,
+        seed: config.seed,
+        normalization: baseline.normalization,
+        train,
+        validation,
+        device: context.device,
+        threads: context.threads,
+        output: scratch.path(),
         resume: false,
-        stop: trial_stop.clone(),
         step_costs: ArchitectureCheck::measured_costs(context.run),
-        ..FitRequest::from_setup(setup, Arc::clone(validation), scratch.path())
+        value: |epoch| epoch.validation_accuracy,
+        is_to_stop: &|| context.stop.is_requested(),
     };
-    let outcome = match train_until(context, &label, &request, &mut watch) {
-        Ok(outcome) => outcome,
-        Err(WorkflowError::Train(error)) if is_of_the_trial(&error) => {
-            return Err(TrialFailure::Trial(TrialError::Failed(error.to_string())));
-        }
-        Err(error) => return Err(TrialFailure::Program(error)),
-    };
-    if context.stop.is_requested() {
-        return Err(TrialFailure::Trial(TrialError::Stopped));
-    }
-    if is_pruned && outcome.stopped == StopReason::Interrupted {
-        return Err(TrialFailure::Trial(TrialError::Pruned));
-    }
+    let outcome = trial_training::train(&job, trial, context.reporter)?;
     let accuracies = outcome
         .history
         .iter()
         .filter_map(|epoch| epoch.validation_accuracy);
     Ok(accuracies.fold(0.0, f64::max))
-}
-
-/// Whether an error is due to the trial's settings, not to the program or the disk. Such a trial is recorded as
-/// failed, and the search continues.
-fn is_of_the_trial(error: &TrainError) -> bool {
-    !matches!(
-        error,
-        TrainError::Io { .. }
-            | TrainError::Artifact(_)
-            | TrainError::Data(_)
-            | TrainError::EmptySet { .. }
-            | TrainError::InitialWeights { .. }
-            | TrainError::Teacher { .. }
-            | TrainError::Device { .. }
-    )
-}
-
-/// The training images of a trial: a stratified share.
-fn trial_pictures(
-    train: &Arc<ImageSet>,
-    fraction: f64,
-    seed: u64,
-) -> Result<Arc<ImageSet>, WorkflowError> {
-    if fraction >= 1.0 {
-        return Ok(Arc::clone(train));
-    }
-    let n = ((train.len() as f64 * fraction).round() as usize).max(train.n_classes());
-    let indices = stratified_subset(train.labels(), n, seed);
-    Ok(Arc::new(train.select(&indices)?))
-}
-
-/// The same training with another number of epochs. A schedule without a set length follows.
-pub(super) fn with_epochs(training: &TrainingConfig, epochs: usize) -> TrainingConfig {
-    TrainingConfig {
-        epochs,
-        ..training.clone()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_trial_without_memory_or_with_impossible_settings_does_not_end_the_search() {
-        let of_the_trial = [
-            TrainError::OutOfMemory {
-                message: "out of memory".into(),
-            },
-            TrainError::NonFiniteWeights {
-                epoch: 1,
-                tensor: "head".into(),
-            },
-            TrainError::OutOfRange {
-                key: "batch_size",
-                value: "0".into(),
-                limit: "at least 1".into(),
-            },
-        ];
-        assert!(of_the_trial.iter().all(is_of_the_trial));
-        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        let of_the_disk = TrainError::Io {
-            action: "writing",
-            path: "metrics.jsonl".into(),
-            source: full,
-        };
-        assert!(!is_of_the_trial(&of_the_disk));
-    }
 }

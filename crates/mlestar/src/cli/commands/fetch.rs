@@ -66,11 +66,7 @@ fn weights(network: &str, options: &FetchOptions) -> Result<ExitCode, WorkflowEr
     let file = with_progress(&title, options, |download, progress| {
         fetch_weights(&weights, &into, download, progress)
     })?;
-    println!(
-        "now: mlestar run --config CONFIG --data DIR --set model.architecture={network} --set \
-         'training.initial_weights={:?}'",
-        file.display().to_string()
-    );
+    println!("now: mlestar run --data DIR --weights {}", file.display());
     Ok(ExitCode::Pass)
 }
 

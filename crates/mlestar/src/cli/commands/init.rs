@@ -2,7 +2,7 @@
 
 use crate::cli::arguments::InitOptions;
 use crate::cli::project::{PROJECT_FILE, base_for};
-use crate::cli::weights;
+use crate::cli::{weights, weights_folder};
 use mlestar_artifact::write_atomically;
 use mlestar_data::SourceKind;
 use mlestar_data::readers::folder::{Entry, Listing, choose_size, scan};
@@ -35,6 +35,13 @@ pub fn run(options: &InitOptions) -> Result<ExitCode, WorkflowError> {
     };
     let (base, source) = base_for(&options.data, options.weights.is_some(), &[])?;
     let settings = match &options.weights {
+        Some(folder) if folder.is_dir() => {
+            let mut judge =
+                |settings: &[Override]| Ok(Config::parse(base.text, base.name, settings)?);
+            let chosen = weights_folder::choose(folder, &mut judge)?;
+            println!("{}", chosen.reason);
+            chosen.settings
+        }
         Some(file) => weights::settings_for(file)?,
         None => Vec::new(),
     };

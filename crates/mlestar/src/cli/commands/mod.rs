@@ -20,4 +20,5 @@ pub mod shell;
 pub mod status;
 pub mod subset;
 pub mod summary;
+pub mod tune;
 pub mod validate;

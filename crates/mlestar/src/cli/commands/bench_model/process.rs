@@ -1,7 +1,7 @@
 //! Starts the process that measures, and reads what it says.
 
 use super::child::Message;
-use crate::cli;
+use crate::cli::own_program::own_program;
 use mlestar_export::benchmark::{Job, Measured};
 use mlestar_gates::ExitCode;
 use mlestar_train::StopSignal;
@@ -30,13 +30,7 @@ pub struct ModelProcess {
 impl ModelProcess {
     /// `None` where `bench-model` is no command at the top level of this program, or its file is unknown.
     pub fn of_this_program(stop: &StopSignal) -> Option<Self> {
-        cli::COMMANDS.get()?.find_subcommand("bench-model")?;
-        // The link leads to the running program even if its file was replaced meanwhile.
-        let link = PathBuf::from("/proc/self/exe");
-        let program = match link.exists() {
-            true => link,
-            false => std::env::current_exe().ok()?,
-        };
+        let program = own_program("bench-model")?;
         Some(Self {
             program,
             arguments: ["bench-model", "--child"].map(str::to_owned).to_vec(),

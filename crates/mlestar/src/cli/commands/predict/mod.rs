@@ -1,7 +1,9 @@
 //! `predict`.
 
 mod inputs;
+mod launch;
 mod rows;
+mod shard;
 
 use crate::cli::arguments::PredictOptions;
 use crate::cli::console::Console;
@@ -20,6 +22,8 @@ use rows::{Answer, Ranked, Rows};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+pub use shard::Shard;
+
 /// Images that are decoded and predicted together.
 const BATCH: usize = 64;
 
@@ -29,11 +33,17 @@ pub fn run(options: &PredictOptions) -> Result<ExitCode, WorkflowError> {
             "--top is 0, but must be at least 1".into(),
         ));
     }
+    if options.slurm.is_chosen() {
+        launch::launch(options)?;
+        return Ok(ExitCode::Pass);
+    }
     set_threads(options.threads)?;
     let opened = package_of(&options.model)?;
     tell_gates(&package::read_manifest(opened.folder())?);
     let predictor = Predictor::open(opened.folder())?;
-    let inputs = inputs::collect(&options.inputs)?;
+    let all = inputs::collect(&options.inputs)?;
+    let range = options.shard.map(|shard| shard.range(all.len()));
+    let inputs = &all[range.unwrap_or(0..all.len())];
     let mut out = Output::new(options.output.as_deref())?;
     let n_classes = predictor.model().n_classes();
     let rows = Rows::new(options.format, options.top, n_classes);
