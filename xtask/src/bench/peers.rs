@@ -240,6 +240,7 @@ fn report(options: &PeersOptions, threads: usize, own: &[Own], peers: &Peers) ->
         hardware: Hardware::detect(),
         threads,
         network: options.network.name().to_owned(),
+        side: options.network.side(),
         batch: usize::from(options.batch),
         debug_assertions: cfg!(debug_assertions),
         ours: Figures::medians(own.iter().map(|own| &own.figures)),

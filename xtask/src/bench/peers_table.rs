@@ -154,8 +154,12 @@ fn facts(report: &Report) -> String {
     };
     let mut lines = vec![
         format!(
-            "The {} network on 3x32x32 images, f32 if a row names no other precision, batches of {}, {} threads; {medians}, {source}; {}.",
-            report.network, report.batch, report.threads, report.date
+            "The {} network on 3x{side}x{side} images, f32 if a row names no other precision, batches of {}, {} threads; {medians}, {source}; {}.",
+            report.network,
+            report.batch,
+            report.threads,
+            report.date,
+            side = report.side
         ),
         format!("Hardware: {}.", report.hardware.describe()),
     ];
@@ -207,6 +211,7 @@ mod tests {
             },
             threads: 2,
             network: "reference".to_owned(),
+            side: 32,
             batch: 128,
             debug_assertions: false,
             ours: figures(150.0, 1400.0, 4.012, 1 << 30),

@@ -86,8 +86,10 @@ pub struct Report {
     pub command: String,
     pub hardware: Hardware,
     pub threads: usize,
-    /// `reference` or `small`.
+    /// Its name on the command line.
     pub network: String,
+    /// Width and height of its images.
+    pub side: usize,
     pub batch: usize,
     /// Whether debug assertions slowed our code.
     pub debug_assertions: bool,
