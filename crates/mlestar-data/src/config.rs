@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mlestar_image::{Filter, Preparation, Resize};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{DataError, Result};
+use crate::error::{DataError, Result, set_bytes};
 use crate::groups::GroupBy;
 use crate::normalization::Normalization;
 use crate::readers::manifest::root_of;
@@ -144,6 +144,14 @@ impl DataConfig {
             path: Some(path.into()),
             ..Self::default()
         }
+    }
+
+    /// Whether the pixels of `n` images of `size` (height, width) take more than `memory_limit_mib`. Those of folders
+    /// and manifests are then in a mapped file, not held in memory.
+    #[must_use]
+    pub fn exceeds_memory_limit(&self, n: usize, size: [usize; 2]) -> bool {
+        matches!(self.source, SourceKind::Folder | SourceKind::Manifest)
+            && set_bytes(n, size) > self.memory_limit_mib as u128 * (1 << 20)
     }
 
     /// Checks the ranges of the settings; reads no files.

@@ -312,8 +312,7 @@ fn read_images(
     options: LoadOptions<'_>,
 ) -> Result<(Images, Option<CacheUse>)> {
     let size = [preparation.height, preparation.width];
-    let limit = config.memory_limit_mib as u128 * (1 << 20);
-    if set_bytes(entries.len(), size) <= limit || entries.is_empty() {
+    if !config.exceeds_memory_limit(entries.len(), size) {
         check_memory(
             entries.len(),
             size,

@@ -1,7 +1,13 @@
 //! The machine that a run ran on.
 
 pub use mlestar_export::benchmark::{peak_memory_bytes, restart_peak_memory};
+
+use mlestar_export::benchmark::own_memory_bytes;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::Duration;
 use sysinfo::{
     CpuRefreshKind, MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System,
 };
@@ -78,13 +84,17 @@ pub(crate) fn memory_bytes() -> Option<(u64, u64)> {
         .map(|system| (system.available_memory(), system.total_memory()))
 }
 
-/// Memory that this process holds now, in bytes; `None` where the system does not report it.
+/// Memory that this process holds now, in bytes; `None` where the system does not report it. On Linux without mapped files,
+/// whose pages the system takes back when it needs them.
 ///
 /// ```
 /// assert!(mlestar_workflow::machine::process_memory_bytes().is_none_or(|bytes| bytes > 100_000));
 /// ```
 #[must_use]
 pub fn process_memory_bytes() -> Option<u64> {
+    if let Some(own) = own_memory_bytes() {
+        return Some(own);
+    }
     let id = sysinfo::get_current_pid().ok()?;
     let mut system = System::new_with_specifics(RefreshKind::nothing()).ok()?;
     system.refresh_processes_specifics(
@@ -137,6 +147,37 @@ fn names(offered: &[(&str, bool)]) -> Vec<String> {
         .collect()
 }
 
+/// Looks at the memory of this process without mapped files every 50 ms, on a thread of its own, until it is dropped.
+pub(crate) struct MemorySamples {
+    largest: Arc<AtomicU64>,
+    /// Dropping it ends the thread.
+    _end: Sender<()>,
+}
+
+impl MemorySamples {
+    const PAUSE: Duration = Duration::from_millis(50);
+
+    /// Begins with a first sample; `None` where the system does not report memory.
+    pub(crate) fn begin() -> Option<Self> {
+        let largest = Arc::new(AtomicU64::new(own_memory_bytes()?));
+        let (end, ended) = mpsc::channel();
+        let shared = Arc::clone(&largest);
+        std::thread::spawn(move || {
+            while ended.recv_timeout(Self::PAUSE) == Err(RecvTimeoutError::Timeout) {
+                if let Some(now) = own_memory_bytes() {
+                    shared.fetch_max(now, Ordering::Relaxed);
+                }
+            }
+        });
+        Some(Self { largest, _end: end })
+    }
+
+    /// The largest sample so far, in bytes.
+    pub(crate) fn largest(&self) -> u64 {
+        self.largest.load(Ordering::Relaxed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +189,16 @@ mod tests {
         let ballast = std::hint::black_box(vec![1_u8; 64 << 20]);
         drop(ballast);
         assert!(peak_memory_bytes().unwrap() > before + (60 << 20));
+
+        // In the same test, because the memory of another one at the same time would count.
+        let samples = MemorySamples::begin().unwrap();
+        let before = samples.largest();
+        let ballast = std::hint::black_box(vec![1_u8; 64 << 20]);
+        while samples.largest() < before + (60 << 20) {
+            std::thread::sleep(MemorySamples::PAUSE);
+        }
+        drop(ballast);
+        assert!(samples.largest() >= before + (60 << 20));
     }
 
     #[test]

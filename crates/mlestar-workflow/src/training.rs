@@ -1,6 +1,7 @@
 //! One training inside a stage: the baseline of stage 4, the trials and the final training of stage 6.
 
 use crate::config::Config;
+use crate::machine::MemorySamples;
 use crate::{StageContext, WorkflowError, machine};
 use burn::tensor::Device;
 use mlestar_artifact::{Artifact, read_artifact, write_artifact};
@@ -18,8 +19,8 @@ pub(crate) const MEMORY: &str = "training_memory.json";
 /// its processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrainingMemory {
-    /// Largest resident memory in bytes, images included; absent where the system does not report it. GPU memory is
-    /// not included.
+    /// Largest resident memory in bytes, with the images that are held in memory and without those in a mapped file;
+    /// absent where the system does not report it. GPU memory is not included.
     pub peak_bytes: Option<u64>,
     /// What the peak covers.
     pub since: PeakSince,
@@ -33,6 +34,8 @@ pub enum PeakSince {
     TrainingBegan,
     /// At the start of the process: the system cannot restart the measurement.
     ProcessBegan,
+    /// At the start of the training, by samples, because the system's own measurement counts mapped files.
+    Sampled,
 }
 
 impl PeakSince {
@@ -40,6 +43,9 @@ impl PeakSince {
     pub fn describe(self) -> &'static str {
         match self {
             Self::TrainingBegan => "of the training process, from the start of the training",
+            Self::Sampled => {
+                "of the training process without the mapped file of images, from the start of the training"
+            }
             Self::ProcessBegan => "of the training process, including what it did before",
         }
     }
@@ -54,15 +60,19 @@ impl Artifact for TrainingMemory {
 struct MemoryWatch {
     path: PathBuf,
     memory: TrainingMemory,
+    /// Where images are in a mapped file.
+    samples: Option<MemorySamples>,
 }
 
 impl MemoryWatch {
-    /// Starts watching; `resume` keeps the peaks of earlier processes.
-    fn begin(output: &Path, resume: bool) -> Self {
+    /// Starts watching; `resume` keeps the peaks of earlier processes. `is_mapped` says that the images are in a file.
+    fn begin(output: &Path, resume: bool, is_mapped: bool) -> Self {
         let path = output.join(MEMORY);
-        let since = match machine::restart_peak_memory() {
-            true => PeakSince::TrainingBegan,
-            false => PeakSince::ProcessBegan,
+        let samples = is_mapped.then(MemorySamples::begin).flatten();
+        let since = match &samples {
+            Some(_) => PeakSince::Sampled,
+            None if machine::restart_peak_memory() => PeakSince::TrainingBegan,
+            None => PeakSince::ProcessBegan,
         };
         let earlier = resume
             .then(|| read_artifact::<TrainingMemory>(&path).ok())
@@ -71,12 +81,19 @@ impl MemoryWatch {
             peak_bytes: None,
             since,
         });
-        Self { path, memory }
+        Self {
+            path,
+            memory,
+            samples,
+        }
     }
 
     /// Whether the peak has grown since the last look.
     fn grew(&mut self) -> bool {
-        let now = machine::peak_memory_bytes();
+        let now = match &self.samples {
+            Some(samples) => Some(samples.largest()),
+            None => machine::peak_memory_bytes(),
+        };
         let grew = now > self.memory.peak_bytes;
         self.memory.peak_bytes = self.memory.peak_bytes.max(now);
         grew
@@ -125,7 +142,11 @@ pub fn train(
         stop: context.stop.clone(),
         ..request
     };
-    let mut memory = MemoryWatch::begin(request.output, request.resume);
+    let mut memory = MemoryWatch::begin(
+        request.output,
+        request.resume,
+        request.setup.train.is_in_file(),
+    );
     let outcome = train_until(context, label, &request, &mut |event| {
         if matches!(event, TrainEvent::Epoch(_)) && memory.grew() {
             // An error of writing it is reported at the end.
@@ -173,13 +194,19 @@ mod tests {
             since: PeakSince::TrainingBegan,
         };
         write_artifact(&folder.path().join(MEMORY), &of_a_larger_process).unwrap();
-        let mut resumed = MemoryWatch::begin(folder.path(), true);
+        let mut resumed = MemoryWatch::begin(folder.path(), true, false);
         assert!(!resumed.grew());
         assert_eq!(resumed.memory, of_a_larger_process);
-        let mut begun = MemoryWatch::begin(folder.path(), false);
+        let mut begun = MemoryWatch::begin(folder.path(), false, false);
         begun.grew();
         begun.write().unwrap();
         let found: TrainingMemory = read_artifact(&folder.path().join(MEMORY)).unwrap();
         assert!(found.peak_bytes < of_a_larger_process.peak_bytes);
+        #[cfg(target_os = "linux")]
+        {
+            let mut mapped = MemoryWatch::begin(folder.path(), false, true);
+            assert!(mapped.grew() && mapped.memory.peak_bytes > Some(1 << 20));
+            assert_eq!(mapped.memory.since, PeakSince::Sampled);
+        }
     }
 }

@@ -41,7 +41,9 @@ pub use latency::{Latency, Quantile};
 pub use model::MeasuredModel;
 pub use multi_stream::multi_stream;
 pub use offline::{OfflineResult, Throughput, offline};
-pub use process::{peak_memory_bytes, resident_memory_bytes, restart_peak_memory};
+pub use process::{
+    own_memory_bytes, peak_memory_bytes, resident_memory_bytes, restart_peak_memory,
+};
 pub use quantile::{CONFIDENCE, quantile, quantile_interval};
 pub use rule::{Stability, StopRule};
 pub use server::{RateTrial, ServerOptions, ServerResult, server};

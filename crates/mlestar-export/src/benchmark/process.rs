@@ -70,6 +70,14 @@ pub fn resident_memory_bytes() -> Option<u64> {
     field("VmRSS:", &status()?)
 }
 
+/// The resident memory of this process now without the pages of mapped files, which the system takes back when it needs
+/// them, in bytes; `None` as for [`peak_memory_bytes`].
+#[must_use]
+pub fn own_memory_bytes() -> Option<u64> {
+    let status = status()?;
+    Some(field("RssAnon:", &status)? + field("RssShmem:", &status)?)
+}
+
 /// Restarts the measurement of [`peak_memory_bytes`] at the memory that is resident now. Returns false where the
 /// system does not allow it; the peak is then that of the whole process so far.
 #[must_use]
@@ -109,6 +117,8 @@ mod tests {
         assert!(cpu_seconds().unwrap() >= 0.0);
         assert!(peak_memory_bytes().unwrap() >= resident_memory_bytes().unwrap() / 2);
         assert!(resident_memory_bytes().unwrap() > 1 << 20);
+        let own = own_memory_bytes().unwrap();
+        assert!(own > 1 << 17 && own < resident_memory_bytes().unwrap() + (64 << 20));
         assert_eq!(CpuTime::start().cores(), None, "too short for the clock");
     }
 

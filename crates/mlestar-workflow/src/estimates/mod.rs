@@ -9,6 +9,6 @@ mod step_probe;
 mod timing;
 
 pub use gradients::GradientFigure;
-pub use resources::ResourceFigures;
+pub use resources::{ResourceFigures, n_held};
 pub(crate) use step_probe::{StepProbe, probe};
 pub use timing::{SmallStepTiming, StepTiming, TrainingWork};

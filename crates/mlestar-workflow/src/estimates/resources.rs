@@ -1,6 +1,7 @@
 //! What a model and its training need, computed from the architecture and the config.
 
 use super::TrainingWork;
+use mlestar_data::DataConfig;
 use mlestar_model::ModelSpec;
 use mlestar_train::{OptimizerKind, TrainingConfig};
 use serde::{Deserialize, Serialize};
@@ -41,18 +42,27 @@ pub struct ResourceFigures {
     pub teacher_bytes: u64,
     /// Batches that are prepared ahead, in bytes.
     pub loader_bytes: u64,
-    /// All images of all splits as 8-bit values, in bytes.
+    /// All images of all splits as 8-bit values, in bytes; 0 if they are in a mapped file.
     pub data_bytes: u64,
 }
 
+/// How many of the `n` images of a dataset, prepared for `spec`, are held in memory: none if they are in a mapped file.
+pub fn n_held(data: &DataConfig, n: usize, spec: &ModelSpec) -> usize {
+    match data.exceeds_memory_limit(n, [spec.height(), spec.width()]) {
+        true => 0,
+        false => n,
+    }
+}
+
 impl ResourceFigures {
-    /// The needs of training `spec`, with `teachers`, on a dataset of `n_pictures` images.
+    /// The needs of training `spec`, with `teachers`, on a dataset of which `n_held` images are held in memory
+    /// ([`n_held`]).
     pub fn of(
         spec: &ModelSpec,
         training: &TrainingConfig,
         teachers: &[ModelSpec],
         n_train: usize,
-        n_pictures: usize,
+        n_held: usize,
     ) -> Self {
         let summary = spec.summary();
         let batch_size = training.batch_size.min(n_train.max(1));
@@ -90,7 +100,7 @@ impl ResourceFigures {
             copy_bytes: summary.weight_bytes + average_bytes,
             teacher_bytes: teacher_weights + teacher_activations * batch_size as u64,
             loader_bytes: BATCHES_AHEAD * batch_size as u64 * values * F32_BYTES,
-            data_bytes: n_pictures as u64 * values,
+            data_bytes: n_held as u64 * values,
         }
     }
 
@@ -118,8 +128,19 @@ impl ResourceFigures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mlestar_data::SourceKind;
     use mlestar_model::ModelConfig;
     use mlestar_train::{EmaConfig, OptimizerConfig};
+
+    #[test]
+    fn images_in_a_mapped_file_take_no_memory_of_the_training() {
+        let spec = ModelConfig::small().check(4, 224, 224).unwrap();
+        let mut data = DataConfig::new(SourceKind::Folder, "photographs");
+        assert_eq!(n_held(&data, 3_000, &spec), 3_000);
+        assert_eq!(n_held(&data, 100_000, &spec), 0);
+        data.source = SourceKind::Synthetic;
+        assert_eq!(n_held(&data, 100_000, &spec), 100_000);
+    }
 
     #[test]
     fn needs_add_up_and_follow_the_optimizer() {

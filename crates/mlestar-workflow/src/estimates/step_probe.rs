@@ -4,6 +4,7 @@
 //! images, steps with the smallest are timed as well.
 
 use super::{GradientFigure, SmallStepTiming, StepTiming, gradients};
+use crate::machine::process_memory_bytes;
 use crate::training;
 use crate::{StageContext, WorkflowError};
 use mlestar_data::ImageSet;
@@ -13,7 +14,6 @@ use mlestar_export::{FrozenModel, Predictor};
 use mlestar_model::{ImageClassifier, ModelSpec};
 use mlestar_train::{TrainingSteps, logits};
 use std::time::Instant;
-use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// Steps before the clock counts: the first ones allocate memory and, on a GPU, choose kernels.
 const WARM_UP_STEPS: usize = 2;
@@ -89,7 +89,7 @@ pub(crate) fn probe(
             loader_images_per_second,
             latency_ms,
             prediction_seconds_per_image,
-            resident_bytes: resident_bytes(),
+            resident_bytes: process_memory_bytes().unwrap_or(0),
         },
         output_shape,
         n_not_finite_logits,
@@ -245,27 +245,4 @@ fn logits_of(
         device,
         quiet,
     )?)
-}
-
-/// Memory that this process holds, in bytes; 0 where the system does not report it.
-fn resident_bytes() -> u64 {
-    let Ok(pid) = sysinfo::get_current_pid() else {
-        return 0;
-    };
-    let Ok(mut system) = System::new() else {
-        return 0;
-    };
-    let what = ProcessRefreshKind::nothing().with_memory();
-    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, what);
-    system.process(pid).map_or(0, sysinfo::Process::memory)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_process_has_memory() {
-        assert!(resident_bytes() > 1_000_000 || !cfg!(target_os = "linux"));
-    }
 }

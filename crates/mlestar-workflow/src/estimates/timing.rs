@@ -27,7 +27,7 @@ pub struct StepTiming {
     pub latency_ms: Vec<f64>,
     /// Time of predicting many images in batches, in seconds per image.
     pub prediction_seconds_per_image: f64,
-    /// Memory of this process after the steps, in bytes; 0 where the system does not report it.
+    /// Memory of this process after the steps, without mapped files, in bytes; 0 where the system does not report it.
     pub resident_bytes: u64,
 }
 

@@ -3,7 +3,8 @@
 
 use super::reader::agree_whole;
 use super::{ArtifactReader, Found, agree};
-use crate::estimates::ResourceFigures;
+use crate::config::Config;
+use crate::estimates::{ResourceFigures, n_held};
 use crate::stages::action_planning::{
     ActionPlan, ArchitectureCheck, CHECK, PLAN, Settings, answer_all, check,
 };
@@ -17,12 +18,16 @@ use mlestar_gates::Measurement;
 const STAGE: Stage = Stage::ActionPlanning;
 
 /// Measures the criterion `id` of stage 3; `None` where it has no such criterion.
-pub(super) fn measure(id: &str, reader: &ArtifactReader<'_>) -> Option<Found<Measurement>> {
+pub(super) fn measure(
+    id: &str,
+    reader: &ArtifactReader<'_>,
+    config: &Config,
+) -> Option<Found<Measurement>> {
     Some(match id {
-        "architecture_check" => architecture_check(reader),
+        "architecture_check" => architecture_check(reader, config),
         "parameters" => parameters(reader),
         "model_bytes" => model_bytes(reader),
-        "training_memory_bytes" => training_memory(reader),
+        "training_memory_bytes" => training_memory(reader, config),
         "estimated_training_time_seconds" => training_time(reader),
         "flops_per_image" => flops(reader),
         "challenges_answered" => challenges_answered(reader),
@@ -48,7 +53,7 @@ fn agree_with(name: &str, what: &str, claimed: f64, recomputed: f64) -> Found<()
 }
 
 /// The needs of the planned model and training, computed again.
-fn resources(plan: &ActionPlan, analysis: &SituationAnalysis) -> ResourceFigures {
+fn resources(plan: &ActionPlan, analysis: &SituationAnalysis, config: &Config) -> ResourceFigures {
     let found = &analysis.measurements;
     let n_train = found.n_pictures(SplitName::Train);
     ResourceFigures::of(
@@ -56,16 +61,16 @@ fn resources(plan: &ActionPlan, analysis: &SituationAnalysis) -> ResourceFigures
         &plan.training,
         &plan.teachers,
         n_train,
-        found.n_all(),
+        n_held(&config.data, found.n_all(), &plan.architecture.model),
     )
 }
 
-fn architecture_check(reader: &ArtifactReader<'_>) -> Found<Measurement> {
+fn architecture_check(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     let plan = plan(reader)?;
     reader.made_with(STAGE, "training", PLAN, &plan.training)?;
     reader.made_with(STAGE, "augmentation", PLAN, &plan.augmentation)?;
     reader.made_with(STAGE, "model", PLAN, &plan.architecture.model.config())?;
-    let needs = resources(&plan, &analysis(reader)?);
+    let needs = resources(&plan, &analysis(reader)?, config);
     let file = |name| RunFolder::display_name(STAGE, name);
     agree_whole(&file(PLAN), &plan.resources, &needs)?;
     let claimed: ArchitectureCheck = reader.artifact(STAGE, CHECK)?;
@@ -126,9 +131,9 @@ fn model_bytes(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     Ok(Measurement::exact(bytes).noted("all parameters in f32"))
 }
 
-fn training_memory(reader: &ArtifactReader<'_>) -> Found<Measurement> {
+fn training_memory(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     let plan = plan(reader)?;
-    let needs = resources(&plan, &analysis(reader)?);
+    let needs = resources(&plan, &analysis(reader)?, config);
     let bytes = needs.training_memory_bytes() as f64;
     agree_with(
         PLAN,

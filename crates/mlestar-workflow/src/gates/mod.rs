@@ -38,7 +38,7 @@ fn measure(
     match stage {
         Stage::SituationAnalysis => situation_analysis::measure(id, reader),
         Stage::TaskDefinition => task_definition::measure(id, reader),
-        Stage::ActionPlanning => action_planning::measure(id, reader),
+        Stage::ActionPlanning => action_planning::measure(id, reader, config),
         Stage::Implementation => implementation::measure(id, reader, config),
         Stage::Evaluation => evaluation::measure(id, reader, config),
         Stage::Refinement => refinement::measure(id, reader, config),

@@ -9,6 +9,7 @@ mod data;
 mod exit_codes;
 mod kill;
 mod lr_find;
+mod mapped_images;
 mod predict;
 mod project_file;
 mod shortcuts;

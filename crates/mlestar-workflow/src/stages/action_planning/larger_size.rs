@@ -4,7 +4,7 @@
 use super::artifact::{ArchitectureFigures, LargerSize};
 use crate::Stage;
 use crate::config::Config;
-use crate::estimates::{ResourceFigures, StepTiming};
+use crate::estimates::{ResourceFigures, StepTiming, n_held};
 use crate::stages::situation_analysis::Measurements;
 use mlestar_data::SplitName;
 use mlestar_model::{ModelConfig, ModelSpec};
@@ -46,7 +46,7 @@ fn fitting(
         &config.training,
         teachers,
         n_train,
-        measurements.n_all(),
+        n_held(&config.data, measurements.n_all(), &larger),
     );
     let times = needs.flops_per_image as f64 / figures.resources.flops_per_image.max(1) as f64;
     let timing: &StepTiming = &figures.timing;

@@ -5,7 +5,7 @@ use super::artifact::{ActionPlan, ArchitecturePlan, PlanSummary};
 use super::receptive_field;
 use super::strategy::strategy;
 use crate::config::Config;
-use crate::estimates::{ResourceFigures, TrainingWork};
+use crate::estimates::{ResourceFigures, TrainingWork, n_held};
 use crate::stages::situation_analysis::SituationAnalysis;
 use crate::stages::task_definition::TaskSpec;
 use mlestar_data::SplitName;
@@ -33,7 +33,8 @@ pub(super) fn plan(
         measurements: found,
     };
     let answers = answer_all(&analysis.challenges, &settings);
-    let resources = ResourceFigures::of(model, &config.training, &teachers, n_train, found.n_all());
+    let n_held = n_held(&config.data, found.n_all(), model);
+    let resources = ResourceFigures::of(model, &config.training, &teachers, n_train, n_held);
     let work = TrainingWork::new(&config.training, n_train, n_validation);
     let unanswered = answers.iter().filter(|answer| !answer.is_answered);
     ActionPlan {

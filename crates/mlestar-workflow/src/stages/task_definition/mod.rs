@@ -18,7 +18,7 @@ pub use assessments::assess;
 pub(crate) use assessments::{is_at_risk, is_realistic};
 pub use figures::{DataFigures, FeasibilityFigures, RunSeconds, SearchWork, SplitLeaks};
 
-use crate::estimates::{ResourceFigures, probe};
+use crate::estimates::{ResourceFigures, n_held, probe};
 use crate::stages::situation_analysis::{self, SituationAnalysis};
 use crate::words::counted;
 use crate::{Stage, StageContext, WorkflowError};
@@ -84,7 +84,8 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let n_train = found.n_pictures(SplitName::Train);
     let training = &context.config.training;
     let teachers = training.teacher_networks()?;
-    let resources = ResourceFigures::of(&model, training, &teachers, n_train, found.n_all());
+    let n_held = n_held(&context.config.data, found.n_all(), &model);
+    let resources = ResourceFigures::of(&model, training, &teachers, n_train, n_held);
     let figures = figures::collect(context, &analysis, resources, probe.timing);
     let assessments = assess(&spec, &figures);
     let report = FeasibilityReport {
