@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Optuna's samplers on the functions of `mlestar-tune/examples/regret.rs`, at equal budgets.
+"""Optuna's samplers on the functions of `mlestar-tune/examples/regret/main.rs`, at equal budgets.
 
     python3 benches/peers/tune.py --seeds 20 > optuna.jsonl
     python3 benches/peers/tune.py --samplers gp --trials 60 >> optuna.jsonl
@@ -102,6 +102,7 @@ def samplers():
         "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True),
         "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
         "tpe-multivariate": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True),
+        "tpe-group": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True),
         "cma-es": lambda seed: optuna.samplers.CmaEsSampler(seed=seed),
         "gp": lambda seed: optuna.samplers.GPSampler(seed=seed, deterministic_objective=True),
     }

@@ -364,6 +364,55 @@ impl ImageSet {
         })
     }
 
+    /// The images of this set, then those of the other. The pixels are shared, not copied, if both sets come from one source
+    /// that was read at once; otherwise they are copied into memory, without the properties of [`attribute`](Self::attribute).
+    ///
+    /// # Errors
+    /// If the sets have other classes or sizes, or too many images together.
+    pub fn joined(&self, other: &ImageSet) -> Result<ImageSet> {
+        let describe = |set: &ImageSet| (set.classes.clone(), set.height, set.width);
+        if describe(self) != describe(other) {
+            return Err(DataError::Inconsistent {
+                problem: format!(
+                    "sets to be joined have images of {} x {} and {} x {} pixels, of {} and {} classes",
+                    self.height,
+                    self.width,
+                    other.height,
+                    other.width,
+                    self.n_classes(),
+                    other.n_classes()
+                ),
+            });
+        }
+        let labels = [&self.labels[..], &other.labels].concat();
+        if Arc::ptr_eq(&self.store, &other.store) {
+            return Ok(Self {
+                rows: [&self.rows[..], &other.rows].concat().into(),
+                labels: labels.into(),
+                ..self.clone()
+            });
+        }
+        let parts = [self, other];
+        let indices = || {
+            parts
+                .into_iter()
+                .flat_map(|set| (0..set.len()).map(move |at| (set, at)))
+        };
+        let mut pixels = Vec::with_capacity(labels.len() * self.bytes_per_picture());
+        indices().for_each(|(set, at)| pixels.extend_from_slice(set.pixels(at)));
+        let origins = indices().map(|(set, at)| set.origin(at).clone()).collect();
+        let groups: Option<Vec<u32>> = indices().map(|(set, at)| set.group(at)).collect();
+        let size = [self.height, self.width];
+        let joined = Self::of(
+            self.classes.clone(),
+            size,
+            Pixels::Memory(pixels),
+            labels,
+            origins,
+        )?;
+        Ok(joined.with_groups(groups.unwrap_or_default()))
+    }
+
     /// The same images with their own copy of the pixels, so that the original set can be freed. Pixels in a file stay
     /// there: they take no memory.
     pub fn compact(&self) -> ImageSet {
@@ -506,6 +555,28 @@ mod tests {
         )
         .unwrap_err();
         assert!(error.to_string().contains(expect), "{error}");
+    }
+
+    #[test]
+    fn joined_sets_hold_the_images_of_both() {
+        let set = small().with_groups(vec![4, 5, 5]);
+        let (first, second) = (set.select(&[2]).unwrap(), set.select(&[0, 1]).unwrap());
+        let shared = first.joined(&second).unwrap();
+        let copied = first.joined(&second.compact()).unwrap();
+        assert!(Arc::ptr_eq(&shared.store, &set.store) && !Arc::ptr_eq(&copied.store, &set.store));
+        for joined in [shared, copied] {
+            assert_eq!(joined.labels(), [1, 0, 1]);
+            for (at, of) in [2, 0, 1].into_iter().enumerate() {
+                assert_eq!(joined.pixels(at), set.pixels(of));
+                assert_eq!(joined.origin(at), set.origin(of));
+                assert_eq!(joined.group(at), set.group(of));
+            }
+        }
+        // What only one of them has is no group of all.
+        assert_eq!(first.joined(&small()).unwrap().group(0), None);
+        let other = ImageSet::new(names(&["a", "c"]), 2, 2, vec![0; 12], vec![0], origins(1));
+        let error = set.joined(&other.unwrap()).unwrap_err().to_string();
+        assert!(error.contains("to be joined"), "{error}");
     }
 
     #[test]

@@ -150,7 +150,7 @@ fn sorted_quantile(sorted: &[f64], fraction: f64) -> f64 {
 
 /// Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators". This crate depends on no other
 /// crate of the workspace, and resampling needs nothing better.
-struct SplitMix64(u64);
+pub(crate) struct SplitMix64(pub(crate) u64);
 
 impl SplitMix64 {
     fn next_u64(&mut self) -> u64 {
@@ -163,7 +163,7 @@ impl SplitMix64 {
 
     /// Uniform in `0..bound`, by the high half of a product: with a 64-bit draw and a 32-bit bound the bias is below
     /// 2^-32.
-    fn below(&mut self, bound: u32) -> u32 {
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u32
     }
 }

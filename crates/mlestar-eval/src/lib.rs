@@ -67,8 +67,10 @@ mod paired_difference;
 mod paired_ratio;
 mod precision_recall;
 mod predictions;
+mod rank_correlation;
 mod resampled_accuracy;
 mod roc;
+mod selection;
 mod softmax;
 mod student;
 mod summary;
@@ -104,8 +106,10 @@ pub use precision_recall::{
     average_precision_one_vs_rest, precision_recall_curve,
 };
 pub use predictions::Predictions;
+pub use rank_correlation::rank_correlation;
 pub use resampled_accuracy::{HeldOut, ResampledAccuracy, resampled_accuracy};
 pub use roc::{PerClassAuc, RocCurve, roc_auc, roc_auc_one_vs_rest, roc_curve};
+pub use selection::{SelectedScore, selected_score};
 pub use softmax::{softmax_onto, softmax_rows};
 pub use summary::{ClassSummary, Estimate, EvaluationSummary, TopKAccuracy, summarize};
 pub use temperature::{MAX_TEMPERATURE, MIN_TEMPERATURE, TemperatureFit, fit_temperature};

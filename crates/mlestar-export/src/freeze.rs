@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use mlestar_model::{
-    Activation, BlockDescription, Description, ModelSpec, NamedTensor, Shortcut, UnitDescription,
+    Activation, AttentionDescription, AttentionKind, BlockDescription, Description, ModelSpec,
+    NamedTensor, Shortcut, UnitDescription,
 };
 #[cfg(feature = "burn")]
 use mlestar_model::{ImageClassifier, Network};
 
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
-use crate::graph::{Convolution, Layer, Linear, Operation, PixelNormalization};
+use crate::graph::{
+    AttentionLayer, Convolution, Factors, Layer, Linear, Operation, PixelNormalization,
+};
 
 impl FrozenModel {
     /// Freezes a trained classifier in evaluation mode: running statistics, no dropout.
@@ -142,7 +145,8 @@ impl<'a> State<'a> {
         })
     }
 
-    /// Appends a block that reads the last buffer. Its last convolution adds the result of the shortcut.
+    /// Appends a block that reads the last buffer. Its last convolution adds the result of the shortcut; in a block with
+    /// attention, the layer after that convolution does.
     fn add_block(
         &self,
         block: &BlockDescription,
@@ -161,8 +165,47 @@ impl<'a> State<'a> {
             Shortcut::Identity => Some(input),
             Shortcut::Projection(unit) => Some(self.add_unit(unit, input, None, operations)?),
         };
-        self.add_unit(last, before_last, add_from, operations)?;
+        let Some(attention) = &block.attention else {
+            self.add_unit(last, before_last, add_from, operations)?;
+            return Ok(());
+        };
+        // Such a unit has no max pool.
+        operations.push(Operation {
+            name: last.operation_name(),
+            input: before_last,
+            layer: Layer::Convolution(self.convolution(last, None, None)?),
+        });
+        operations.push(Operation {
+            name: attention.name.clone(),
+            input: operations.len(),
+            layer: Layer::Attention(AttentionLayer {
+                factors: self.factors(attention)?,
+                add_from,
+                activation: last.activation,
+            }),
+        });
         Ok(())
+    }
+
+    /// The parts of an attention layer.
+    fn factors(&self, attention: &AttentionDescription) -> Result<Factors, ExportError> {
+        match attention.kind {
+            AttentionKind::Channels { .. } => Ok(Factors::OfChannels {
+                reduce: self.linear(&attention.layer_name("reduce"))?,
+                expand: self.linear(&attention.layer_name("expand"))?,
+            }),
+            AttentionKind::Pixels { .. } => {
+                let name = attention.layer_name("conv");
+                let (weight_shape, weight) = self.tensor::<4>(&format!("{name}.weight"))?;
+                let bias = self.per_channel(&format!("{name}.bias"), weight_shape[0])?;
+                let (weight, bias) = (weight.to_vec(), bias.to_vec());
+                Ok(Factors::OfPixels(Convolution::of_maps(
+                    weight_shape,
+                    weight,
+                    bias,
+                )))
+            }
+        }
     }
 
     /// Appends a unit that reads the buffer `input`; returns the buffer that it writes.
@@ -252,16 +295,20 @@ impl<'a> State<'a> {
     }
 
     fn head(&self, input: usize) -> Result<Operation, ExportError> {
-        let (weight_shape, weight) = self.tensor::<2>("head.weight")?;
-        let bias = self.per_channel("head.bias", weight_shape[0])?;
         Ok(Operation {
             name: "head".to_owned(),
             input,
-            layer: Layer::Linear(Linear {
-                weight_shape,
-                weight: weight.to_vec(),
-                bias: bias.to_vec(),
-            }),
+            layer: Layer::Linear(self.linear("head")?),
+        })
+    }
+
+    fn linear(&self, name: &str) -> Result<Linear, ExportError> {
+        let (weight_shape, weight) = self.tensor::<2>(&format!("{name}.weight"))?;
+        let bias = self.per_channel(&format!("{name}.bias"), weight_shape[0])?;
+        Ok(Linear {
+            weight_shape,
+            weight: weight.to_vec(),
+            bias: bias.to_vec(),
         })
     }
 }

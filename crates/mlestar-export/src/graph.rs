@@ -77,6 +77,22 @@ pub struct Convolution {
 }
 
 impl Convolution {
+    /// The convolution of an attention layer's two maps to one: in one group, with stride 1, and as much padding on all
+    /// sides as keeps the size with an odd kernel.
+    #[must_use]
+    pub fn of_maps(weight_shape: [usize; 4], weight: Vec<f32>, bias: Vec<f32>) -> Self {
+        Self {
+            weight_shape,
+            groups: 1,
+            weight,
+            bias,
+            stride: [1; 2],
+            padding: Padding::even([weight_shape[2] / 2; 2]),
+            add_from: None,
+            activation: None,
+        }
+    }
+
     /// Whether every channel has a kernel of its own.
     pub(crate) fn is_depthwise(&self) -> bool {
         let [channels_out, channels_in, ..] = self.weight_shape;
@@ -112,6 +128,51 @@ impl Linear {
     }
 }
 
+/// A product of a map with factors between 0 and 1 that are computed from it, an optional residual sum and an optional
+/// activation, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttentionLayer {
+    /// The factors.
+    pub factors: Factors,
+    /// Buffer that is added to the product before the activation.
+    pub add_from: Option<usize>,
+    /// The activation applied to each result.
+    pub activation: Option<Activation>,
+}
+
+/// The factors of an [`AttentionLayer`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Factors {
+    /// One for each channel: `sigmoid(expand(relu(reduce(mean over height and width))))`.
+    OfChannels {
+        /// From the channels to fewer features.
+        reduce: Linear,
+        /// From these features to the channels.
+        expand: Linear,
+    },
+    /// One for each pixel: the sigmoid of this convolution of two channels, the mean and the largest value over the
+    /// channels of the map. It has one output channel, an odd square kernel, stride 1, even padding that keeps the size,
+    /// and neither sum nor activation.
+    OfPixels(Convolution),
+}
+
+/// A convolution or linear layer within an operation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part<'a> {
+    Convolution(&'a Convolution),
+    Linear(&'a Linear),
+}
+
+impl<'a> Part<'a> {
+    /// Shape of the weights, the weights and the biases.
+    pub(crate) fn weights(self) -> (&'a [usize], &'a [f32], &'a [f32]) {
+        match self {
+            Self::Convolution(layer) => (&layer.weight_shape, &layer.weight, &layer.bias),
+            Self::Linear(layer) => (&layer.weight_shape, &layer.weight, &layer.bias),
+        }
+    }
+}
+
 /// What an operation computes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Layer {
@@ -130,8 +191,31 @@ pub enum Layer {
     },
     /// Mean over height and width of every channel.
     GlobalAveragePool,
+    /// Product with factors computed from the map itself, with its fused residual sum and activation.
+    Attention(AttentionLayer),
     /// Fully connected layer on a buffer of height and width 1.
     Linear(Linear),
+}
+
+impl Layer {
+    /// The buffer that is added to the result before the activation.
+    pub(crate) fn added_buffer(&self) -> Option<usize> {
+        match self {
+            Self::Convolution(convolution) => convolution.add_from,
+            Self::Attention(attention) => attention.add_from,
+            Self::MaxPool { .. } | Self::GlobalAveragePool | Self::Linear(_) => None,
+        }
+    }
+
+    /// The activation applied to each result.
+    pub(crate) fn activation(&self) -> Option<Activation> {
+        match self {
+            Self::Convolution(convolution) => convolution.activation,
+            Self::Attention(attention) => attention.activation,
+            Self::MaxPool { activation, .. } => *activation,
+            Self::GlobalAveragePool | Self::Linear(_) => None,
+        }
+    }
 }
 
 /// One operation. The operation at position `i` of a graph writes buffer `i + 1`; buffer 0 is the
@@ -150,10 +234,27 @@ impl Operation {
     /// Number of weights and biases.
     #[must_use]
     pub fn parameters(&self) -> usize {
+        let parts = self.parts().into_iter().map(|(_, part)| part.weights());
+        parts
+            .map(|(_, weight, bias)| weight.len() + bias.len())
+            .sum()
+    }
+
+    /// Its convolutions and linear layers with their names, which are prefixes of the names of their tensors: one of
+    /// the operation's own name, or those of an attention layer.
+    pub(crate) fn parts(&self) -> Vec<(String, Part<'_>)> {
+        let named = |layer: &str| format!("{}.{layer}", self.name);
         match &self.layer {
-            Layer::Convolution(convolution) => convolution.weight.len() + convolution.bias.len(),
-            Layer::MaxPool { .. } | Layer::GlobalAveragePool => 0,
-            Layer::Linear(linear) => linear.weight.len() + linear.bias.len(),
+            Layer::Convolution(layer) => vec![(self.name.clone(), Part::Convolution(layer))],
+            Layer::Linear(layer) => vec![(self.name.clone(), Part::Linear(layer))],
+            Layer::Attention(attention) => match &attention.factors {
+                Factors::OfChannels { reduce, expand } => vec![
+                    (named("reduce"), Part::Linear(reduce)),
+                    (named("expand"), Part::Linear(expand)),
+                ],
+                Factors::OfPixels(layer) => vec![(named("conv"), Part::Convolution(layer))],
+            },
+            Layer::MaxPool { .. } | Layer::GlobalAveragePool => Vec::new(),
         }
     }
 }
@@ -191,16 +292,17 @@ pub(crate) fn check_graph(
             ),
         ));
     }
-    let mut names = BTreeSet::new();
+    let mut names: BTreeSet<String> = BTreeSet::new();
     let mut shapes = vec![[3, height, width]];
     let mut activations = 3 * height * width;
     for (index, operation) in operations.iter().enumerate() {
         check_name(&operation.name)?;
-        if !names.insert(operation.name.as_str()) {
-            return Err(ExportError::graph(
-                &operation.name,
-                "the name is used twice",
-            ));
+        let parts = operation.parts().into_iter().map(|(name, _)| name);
+        let parts = parts.filter(|name| *name != operation.name);
+        for name in parts.chain([operation.name.clone()]) {
+            if let Some(name) = names.replace(name) {
+                return Err(ExportError::graph(name, "the name is used twice"));
+            }
         }
         let is_last = index + 1 == operations.len();
         if is_last != matches!(operation.layer, Layer::Linear(_)) {
@@ -268,17 +370,13 @@ fn output_shape(operation: &Operation, shapes: &[BufferShape]) -> Result<BufferS
     match &operation.layer {
         Layer::Convolution(convolution) => {
             let shape = convolution_shape(convolution, input)?;
-            if let Some(add_from) = convolution.add_from {
-                let added = shapes
-                    .get(add_from)
-                    .ok_or_else(|| format!("adds buffer {add_from}, which is not written yet"))?;
-                if *added != shape {
-                    return Err(format!(
-                        "adds a buffer of shape {added:?} to one of {shape:?}"
-                    ));
-                }
-            }
+            check_added(convolution.add_from, shape, shapes)?;
             Ok(shape)
+        }
+        Layer::Attention(attention) => {
+            check_factors(&attention.factors, input)?;
+            check_added(attention.add_from, input, shapes)?;
+            Ok(input)
         }
         &Layer::MaxPool {
             window,
@@ -288,6 +386,57 @@ fn output_shape(operation: &Operation, shapes: &[BufferShape]) -> Result<BufferS
         } => pool_shape([window, stride, padding], input),
         Layer::GlobalAveragePool => Ok([input[0], 1, 1]),
         Layer::Linear(linear) => linear_shape(linear, input),
+    }
+}
+
+/// Checks the buffer that is added to a result of this shape.
+fn check_added(
+    add_from: Option<usize>,
+    shape: BufferShape,
+    shapes: &[BufferShape],
+) -> Result<(), String> {
+    let Some(add_from) = add_from else {
+        return Ok(());
+    };
+    match shapes.get(add_from) {
+        None => Err(format!("adds buffer {add_from}, which is not written yet")),
+        Some(added) if *added != shape => Err(format!(
+            "adds a buffer of shape {added:?} to one of {shape:?}"
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Checks that the parts of an attention layer give one factor for each channel or pixel of a map of this shape.
+fn check_factors(factors: &Factors, [channels, height, width]: BufferShape) -> Result<(), String> {
+    match factors {
+        Factors::OfChannels { reduce, expand } => {
+            let middle = linear_shape(reduce, [channels, 1, 1])?;
+            let [outputs, ..] = linear_shape(expand, middle)?;
+            match outputs == channels {
+                true => Ok(()),
+                false => Err(format!("gives {outputs} factors for {channels} channels")),
+            }
+        }
+        Factors::OfPixels(convolution) => {
+            let shape = convolution_shape(convolution, [2, height, width])?;
+            let [_, _, kernel, other] = convolution.weight_shape;
+            let is_plain = kernel == other
+                && !kernel.is_multiple_of(2)
+                && convolution.groups == 1
+                && convolution.stride == [1; 2]
+                && convolution.padding == Padding::even([kernel / 2; 2])
+                && convolution.add_from.is_none()
+                && convolution.activation.is_none();
+            match is_plain && shape == [1, height, width] {
+                true => Ok(()),
+                false => Err(format!(
+                    "its convolution {:?} does not give one factor for each of {height}x{width} pixels in one \
+                     group, with an odd square kernel, stride 1 and neither sum nor activation",
+                    convolution.weight_shape
+                )),
+            }
+        }
     }
 }
 
@@ -430,10 +579,12 @@ pub(crate) fn multiply_adds(operations: &[Operation], shapes: &[BufferShape]) ->
     operations
         .iter()
         .zip(&shapes[1..])
-        .map(|(operation, &[_, height, width])| match &operation.layer {
-            Layer::Convolution(convolution) => (convolution.weight.len() * height * width) as u64,
-            Layer::MaxPool { .. } | Layer::GlobalAveragePool => 0,
-            Layer::Linear(linear) => linear.weight.len() as u64,
+        .map(|(operation, &[_, height, width])| {
+            let products = |(_, part)| match part {
+                Part::Convolution(convolution) => convolution.weight.len() * height * width,
+                Part::Linear(linear) => linear.weight.len(),
+            };
+            operation.parts().into_iter().map(products).sum::<usize>() as u64
         })
         .sum()
 }

@@ -55,8 +55,8 @@ pub use error::ExportError;
 pub use executor::{Choice, ChoiceOptions, Executor, Precision, Timing};
 pub use frozen::FrozenModel;
 pub use graph::{
-    BufferShape, Convolution, Layer, Linear, MAX_ACTIVATIONS, MAX_KERNEL, MAX_OPERATIONS, MAX_SIDE,
-    Operation, PixelNormalization,
+    AttentionLayer, BufferShape, Convolution, Factors, Layer, Linear, MAX_ACTIVATIONS, MAX_KERNEL,
+    MAX_OPERATIONS, MAX_SIDE, Operation, PixelNormalization,
 };
 pub use mlestar_image::Preparation;
 pub use mlestar_model::Padding;

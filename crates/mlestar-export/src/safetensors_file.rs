@@ -1,7 +1,8 @@
 //! Safetensors files: the folded weights with everything needed to run them, and plain tensors.
 //!
 //! The file of a frozen model holds `<operation>.weight` and `<operation>.bias` (`f32`) for every convolution
-//! and linear layer. Its metadata describe how they are connected:
+//! and linear layer; an attention layer has `<operation>.reduce` and `<operation>.expand`, or `<operation>.conv`, in
+//! the place of `<operation>`. Its metadata describe how they are connected:
 //!
 //! | key | value |
 //! |---|---|
@@ -32,7 +33,7 @@ use serde_json::json;
 use crate::bytes::{floats, read_file};
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
-use crate::graph::{Convolution, Layer, LayerWeights, Linear, Operation};
+use crate::graph::{AttentionLayer, Convolution, Factors, Layer, LayerWeights, Linear, Operation};
 
 const FORMAT: &str = "mlestar.frozen_model";
 
@@ -88,10 +89,30 @@ pub enum OperationKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         activation: Option<Activation>,
     },
+    /// Product with factors between 0 and 1, then the residual sum, then the activation.
+    Attention {
+        /// What has a factor of its own.
+        factors: FactorKind,
+        /// The buffer to add.
+        add_from: Option<usize>,
+        /// The activation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<Activation>,
+    },
     /// Mean over height and width.
     GlobalAveragePool,
     /// Fully connected layer.
     Linear,
+}
+
+/// What has a factor of its own in an attention layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FactorKind {
+    /// Each channel ([`Factors::OfChannels`]).
+    OfChannels,
+    /// Each pixel ([`Factors::OfPixels`]).
+    OfPixels,
 }
 
 fn one() -> usize {
@@ -135,22 +156,10 @@ pub fn to_bytes(model: &FrozenModel) -> Vec<u8> {
         ("operations", json!(records).to_string()),
     ]);
     let mut tensors = Vec::new();
-    for operation in model.operations() {
-        let (shape, weight, bias): (&[usize], _, _) = match &operation.layer {
-            Layer::Convolution(layer) => (&layer.weight_shape, &layer.weight, &layer.bias),
-            Layer::Linear(layer) => (&layer.weight_shape, &layer.weight, &layer.bias),
-            Layer::MaxPool { .. } | Layer::GlobalAveragePool => continue,
-        };
-        tensors.push((
-            format!("{}.weight", operation.name),
-            shape.to_vec(),
-            weight.as_slice(),
-        ));
-        tensors.push((
-            format!("{}.bias", operation.name),
-            vec![bias.len()],
-            bias.as_slice(),
-        ));
+    for (name, part) in model.operations().iter().flat_map(Operation::parts) {
+        let (shape, weight, bias) = part.weights();
+        tensors.push((format!("{name}.weight"), shape.to_vec(), weight));
+        tensors.push((format!("{name}.bias"), vec![bias.len()], bias));
     }
     let borrowed = tensors
         .iter()
@@ -346,6 +355,14 @@ fn record_of(operation: &Operation) -> OperationRecord {
             padding,
             activation,
         },
+        Layer::Attention(attention) => OperationKind::Attention {
+            factors: match attention.factors {
+                Factors::OfChannels { .. } => FactorKind::OfChannels,
+                Factors::OfPixels(_) => FactorKind::OfPixels,
+            },
+            add_from: attention.add_from,
+            activation: attention.activation,
+        },
         Layer::GlobalAveragePool => OperationKind::GlobalAveragePool,
         Layer::Linear(_) => OperationKind::Linear,
     };
@@ -416,20 +433,47 @@ impl TensorReader<'_> {
                 activation,
             },
             OperationKind::GlobalAveragePool => Layer::GlobalAveragePool,
-            OperationKind::Linear => {
-                let (weight_shape, weight, bias) = self.weights(&record.name)?;
-                Layer::Linear(Linear {
-                    weight_shape,
-                    weight,
-                    bias,
-                })
-            }
+            OperationKind::Attention {
+                factors,
+                add_from,
+                activation,
+            } => Layer::Attention(AttentionLayer {
+                factors: self.factors(&record.name, factors)?,
+                add_from,
+                activation,
+            }),
+            OperationKind::Linear => Layer::Linear(self.linear(&record.name)?),
         };
         Ok(Operation {
             name: record.name,
             input: record.input,
             layer,
         })
+    }
+
+    fn linear(&mut self, name: &str) -> Result<Linear, String> {
+        let (weight_shape, weight, bias) = self.weights(name)?;
+        Ok(Linear {
+            weight_shape,
+            weight,
+            bias,
+        })
+    }
+
+    /// The parts of the attention layer `name`. What a file does not say of the convolution follows from its kernel.
+    fn factors(&mut self, name: &str, kind: FactorKind) -> Result<Factors, String> {
+        if kind == FactorKind::OfChannels {
+            return Ok(Factors::OfChannels {
+                reduce: self.linear(&format!("{name}.reduce"))?,
+                expand: self.linear(&format!("{name}.expand"))?,
+            });
+        }
+        let (weight_shape, weight, bias) = self.weights(&format!("{name}.conv"))?;
+        Ok(Factors::OfPixels(Convolution::of_maps(
+            weight_shape,
+            weight,
+            bias,
+        )))
     }
 
     /// Weight (of `N` dimensions) and bias of the operation `name`.

@@ -24,7 +24,7 @@ use serde_json::json;
 
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
-use crate::graph::{Convolution, Layer};
+use crate::graph::{Convolution, Layer, Operation, Part};
 
 /// Writes the Python module of `model`, atomically.
 ///
@@ -38,14 +38,14 @@ pub fn write(model: &FrozenModel, path: &Path) -> Result<(), ExportError> {
 /// The Python module of `model`. Equal models give equal text, whatever their weights.
 #[must_use]
 pub fn source(model: &FrozenModel) -> String {
-    let layers = layer_names(model);
+    let layers = Layers::of(model);
     let values = [
         ("{height}", model.height().to_string()),
         ("{width}", model.width().to_string()),
         ("{n_classes}", model.n_classes().to_string()),
         ("{mean}", numbers(&model.normalization().mean)),
         ("{std}", numbers(&model.normalization().std)),
-        ("{layers}", layer_lines(model, &layers)),
+        ("{layers}", layer_lines(&layers)),
         ("{steps}", step_lines(model, &layers)),
         ("{evaluation}", evaluation_lines(model.views()).to_owned()),
         (
@@ -54,7 +54,7 @@ pub fn source(model: &FrozenModel) -> String {
         ),
         ("{none_of_these}", none_of_these_method(model)),
         ("{shifted}", shifted_function(model.views()).to_owned()),
-        ("{tensors}", tensor_lines(model, &layers)),
+        ("{tensors}", tensor_lines(&layers)),
         // Last: a name of a class may look like a placeholder.
         ("{classes}", json!(model.classes()).to_string()),
     ];
@@ -65,43 +65,78 @@ pub fn source(model: &FrozenModel) -> String {
     text
 }
 
-/// The Python attribute of each operation with weights. The prefix keeps it apart from the attributes of a module.
-fn layer_names(model: &FrozenModel) -> Vec<Option<String>> {
-    let mut taken = BTreeSet::new();
-    let names = model.operations().iter().map(|operation| {
-        let kind = match operation.layer {
-            Layer::Convolution(_) => "conv",
-            Layer::Linear(_) => "linear",
-            Layer::MaxPool { .. } | Layer::GlobalAveragePool => return None,
-        };
-        let plain = format!("{kind}_{}", operation.name.replace('.', "_"));
-        let mut name = plain.clone();
-        // `a.b` and `a_b` are different operations.
-        for number in 2.. {
-            if taken.insert(name.clone()) {
-                break;
+/// The convolutions and linear layers of a model.
+struct Layers<'a> {
+    layers: Vec<NamedLayer<'a>>,
+}
+
+struct NamedLayer<'a> {
+    /// The Python attribute. Its prefix keeps it apart from the attributes of a module.
+    attribute: String,
+    /// Prefix of the names of its tensors.
+    name: String,
+    part: Part<'a>,
+}
+
+impl<'a> Layers<'a> {
+    fn of(model: &'a FrozenModel) -> Self {
+        let mut taken = BTreeSet::new();
+        let parts = model.operations().iter().flat_map(Operation::parts);
+        let layers = parts.map(|(name, part)| {
+            let kind = match part {
+                Part::Convolution(_) => "conv",
+                Part::Linear(_) => "linear",
+            };
+            let plain = format!("{kind}_{}", name.replace('.', "_"));
+            let mut attribute = plain.clone();
+            // `a.b` and `a_b` are different layers.
+            for number in 2.. {
+                if taken.insert(attribute.clone()) {
+                    break;
+                }
+                attribute = format!("{plain}_{number}");
             }
-            name = format!("{plain}_{number}");
+            NamedLayer {
+                attribute,
+                name,
+                part,
+            }
+        });
+        Self {
+            layers: layers.collect(),
         }
-        Some(name)
-    });
-    names.collect()
+    }
+
+    /// The attributes of the layers of an operation.
+    fn attributes(&self, operation: &Operation) -> Vec<&str> {
+        let names: Vec<String> = operation
+            .parts()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        let layers = self
+            .layers
+            .iter()
+            .filter(|layer| names.contains(&layer.name));
+        layers.map(|layer| layer.attribute.as_str()).collect()
+    }
 }
 
 /// The statements that create the layers.
-fn layer_lines(model: &FrozenModel, names: &[Option<String>]) -> String {
+fn layer_lines(layers: &Layers) -> String {
     let mut lines = String::new();
-    for (operation, name) in model.operations().iter().zip(names) {
-        let Some(name) = name else { continue };
-        let layer = match &operation.layer {
-            Layer::Convolution(convolution) => new_convolution(convolution),
-            Layer::Linear(linear) => {
+    for NamedLayer {
+        attribute, part, ..
+    } in &layers.layers
+    {
+        let layer = match part {
+            Part::Convolution(convolution) => new_convolution(convolution),
+            Part::Linear(linear) => {
                 let [outputs, inputs] = linear.weight_shape;
                 format!("nn.Linear({inputs}, {outputs})")
             }
-            Layer::MaxPool { .. } | Layer::GlobalAveragePool => continue,
         };
-        push_line(&mut lines, &format!("self.{name} = {layer}"));
+        push_line(&mut lines, &format!("self.{attribute} = {layer}"));
     }
     lines.trim_end().to_owned()
 }
@@ -136,36 +171,53 @@ fn pair([first, second]: [usize; 2]) -> String {
 }
 
 /// The statements that compute the buffers: operation `i` writes `x{i + 1}`.
-fn step_lines(model: &FrozenModel, names: &[Option<String>]) -> String {
+fn step_lines(model: &FrozenModel, layers: &Layers) -> String {
     let mut lines = String::new();
-    for (index, (operation, name)) in model.operations().iter().zip(names).enumerate() {
+    for (index, operation) in model.operations().iter().enumerate() {
         let input = format!("x{}", operation.input);
-        let name = name.as_deref().unwrap_or_default();
+        let attributes = layers.attributes(operation);
+        let first = attributes.first().copied().unwrap_or_default();
         let value = match &operation.layer {
             Layer::Convolution(convolution) => {
-                let input = padded(input, convolution.padding);
-                let sum = match convolution.add_from {
-                    Some(buffer) => format!("self.{name}({input}) + x{buffer}"),
-                    None => format!("self.{name}({input})"),
-                };
-                activated(sum, convolution.activation)
+                format!("self.{first}({})", padded(input, convolution.padding))
             }
             Layer::MaxPool {
                 window,
                 stride,
                 padding,
-                activation,
-            } => {
-                let pooled = format!("F.max_pool2d({input}, {window}, {stride}, {padding})");
-                activated(pooled, *activation)
+                ..
+            } => format!("F.max_pool2d({input}, {window}, {stride}, {padding})"),
+            Layer::Attention(_) => {
+                push_factors(&mut lines, &input, &attributes);
+                format!("{input} * factors")
             }
             Layer::GlobalAveragePool => format!("{input}.mean(dim=(2, 3), keepdim=True)"),
-            Layer::Linear(_) => format!("self.{name}({input}.flatten(1))"),
+            Layer::Linear(_) => format!("self.{first}({input}.flatten(1))"),
         };
+        let sum = match operation.layer.added_buffer() {
+            Some(buffer) => format!("{value} + x{buffer}"),
+            None => value,
+        };
+        let value = activated(sum, operation.layer.activation());
         push_line(&mut lines, &format!("x{} = {value}", index + 1));
     }
     push_line(&mut lines, &format!("return x{}", model.operations().len()));
     lines.trim_end().to_owned()
+}
+
+/// The statements that compute the factors of an attention layer: by two linear layers for each channel, by a
+/// convolution for each pixel.
+fn push_factors(lines: &mut String, input: &str, layers: &[&str]) {
+    if let [reduce, expand] = layers {
+        let reduced = format!("F.relu(self.{reduce}({input}.mean(dim=(2, 3))))");
+        push_line(lines, &format!("reduced = {reduced}"));
+        let factors = format!("self.{expand}(reduced).sigmoid()[:, :, None, None]");
+        push_line(lines, &format!("factors = {factors}"));
+        return;
+    }
+    let maps = format!("torch.stack([{input}.mean(1), {input}.amax(1)], 1)");
+    let factors = format!("self.{}({maps}).sigmoid()", layers.concat());
+    push_line(lines, &format!("factors = {factors}"));
 }
 
 /// `nn.Conv2d` knows equal padding only.
@@ -249,15 +301,10 @@ def shifted(x, offset):
 }
 
 /// The entries from the attribute of each layer to its name in the file of weights.
-fn tensor_lines(model: &FrozenModel, names: &[Option<String>]) -> String {
-    let operations = model.operations().iter().zip(names);
-    let entries = operations.filter_map(|(operation, name)| {
+fn tensor_lines(layers: &Layers) -> String {
+    let entries = layers.layers.iter().map(|layer| {
         // Names have letters, digits, `_` and `.` only.
-        Some(format!(
-            "    \"{}\": \"{}\",",
-            name.as_ref()?,
-            operation.name
-        ))
+        format!("    \"{}\": \"{}\",", layer.attribute, layer.name)
     });
     entries.collect::<Vec<_>>().join("\n")
 }

@@ -3,6 +3,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
+use crate::attention_unit::AttentionUnit;
 use crate::description::{BlockDescription, MaxPool, Shortcut, UnitDescription};
 use crate::{Activation, BatchNorm, init, path::Path};
 
@@ -37,6 +38,12 @@ impl Unit {
             before_pool,
         );
         path.activate(path.max_pool(y, self.description.pool), after_pool)
+    }
+
+    /// In evaluation, up to the normalisation; for a unit without a max pool.
+    fn forward_normalized(&self, path: Path, x: Tensor<4>) -> Tensor<4> {
+        let weight = self.weight.val();
+        path.convolve_normalized(&self.description, weight, &self.bn, x, None, None)
     }
 
     /// In training, up to the normalisation. Frozen statistics make the normalisation linear: it is part of the
@@ -121,6 +128,8 @@ pub(crate) struct Block {
     pub branch: Vec<Unit>,
     /// The projection of the input to the sum, if the input is not added unchanged.
     pub projection: Option<Unit>,
+    /// Scales the branch's normalised result.
+    attention: Option<AttentionUnit>,
     /// Whether the block has a sum.
     #[module(skip)]
     adds: bool,
@@ -138,6 +147,8 @@ impl Block {
                 Shortcut::Projection(projection) => Some(unit(projection)),
                 Shortcut::None | Shortcut::Identity => None,
             },
+            attention: (description.attention.as_ref())
+                .map(|attention| AttentionUnit::new(attention, seed, device)),
             adds: description.has_shortcut(),
             stage: description.stage,
         }
@@ -148,11 +159,32 @@ impl Block {
         self.branch.iter().chain(&self.projection)
     }
 
+    /// Names of its tensors, in the order of the state.
+    pub(crate) fn tensor_names(&self) -> impl Iterator<Item = String> {
+        let of_units = self.units().flat_map(|unit| unit.description.tensors());
+        let of_attention = self
+            .attention
+            .iter()
+            .flat_map(|attention| attention.description.tensors());
+        of_units.chain(of_attention).map(|(name, _)| name)
+    }
+
+    /// Visits its tensors in the order of the state.
+    pub(crate) fn visit_named<V: ModuleVisitor>(&self, visitor: &mut V) {
+        for unit in self.units() {
+            unit.visit_named(visitor);
+        }
+        if let Some(attention) = &self.attention {
+            attention.visit_named(visitor);
+        }
+    }
+
     pub(crate) fn map_named<M: ModuleMapper>(self, mapper: &mut M) -> Self {
         let branch = self.branch.into_iter();
         Self {
             branch: branch.map(|unit| unit.map_named(mapper)).collect(),
             projection: self.projection.map(|unit| unit.map_named(mapper)),
+            attention: self.attention.map(|attention| attention.map_named(mapper)),
             ..self
         }
     }
@@ -168,7 +200,17 @@ impl Block {
             Some(projection) => projection.forward(path, x, None),
             None => x,
         });
-        last.forward(path, y, added)
+        match &self.attention {
+            None => last.forward(path, y, added),
+            Some(attention) => {
+                let y = last.forward_normalized(path, y);
+                path.finish(
+                    attention.forward(path, y),
+                    added,
+                    last.description.activation,
+                )
+            }
+        }
     }
 
     /// As in evaluation, without gradients, on an autodiff device.
@@ -194,10 +236,18 @@ impl Block {
         };
         let normalize =
             |y, added, activation| last.normalize(path, y, added, activation, frozen_statistics);
+        let scaled = |y| match &self.attention {
+            None => normalize(y, None, None),
+            Some(attention) => attention.forward(path, normalize(y, None, None)),
+        };
         let activation = last.description.activation;
+        let finish = |y, added| match &self.attention {
+            None => normalize(y, added, activation),
+            // The attention layer lies between the normalisation and the sum.
+            Some(_) => path.finish(scaled(y), added, activation),
+        };
         let Some(input) = input else {
-            let y = normalize(branch(x), None, activation);
-            return path.max_pool(y, last.pool_at_end());
+            return path.max_pool(finish(branch(x), None), last.pool_at_end());
         };
         let y = factor.map(|factor| (branch(x), factor));
         let added = match &self.projection {
@@ -205,11 +255,8 @@ impl Block {
             None => input,
         };
         let sum = match y {
-            Some((y, 1.0)) => normalize(y, Some(added), activation),
-            Some((y, factor)) => {
-                let y = normalize(y, None, None);
-                path.activate(added + y.mul_scalar(factor), activation)
-            }
+            Some((y, 1.0)) => finish(y, Some(added)),
+            Some((y, factor)) => path.activate(added + scaled(y).mul_scalar(factor), activation),
             None => path.activate(added, activation),
         };
         path.max_pool(sum, last.pool_at_end())

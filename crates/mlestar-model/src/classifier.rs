@@ -7,7 +7,7 @@ use burn::{
 
 use crate::{
     Description, ModelSpec, Precision, Views,
-    block::{Block, Unit},
+    block::Block,
     head::Head,
     init,
     path::{Path, Way},
@@ -63,7 +63,7 @@ impl ImageClassifier {
             blocks: blocks
                 .map(|block| Block::new(block, seed, device))
                 .collect(),
-            head: init::head("head", features, n_classes, seed, device),
+            head: init::linear("head", features, n_classes, seed, device),
             description: Arc::new(description.clone()),
             spec: None,
             flip_averaging: description.views.mirrored,
@@ -147,11 +147,7 @@ impl ImageClassifier {
 
     /// Neighbouring blocks of one stage form a group; the linear layer is the last.
     pub(crate) fn groups(&self) -> Vec<Vec<String>> {
-        let names = |unit: &Unit| unit.description.tensors().into_iter().map(|(name, _)| name);
-        let of_blocks = |blocks: &[Block]| {
-            let units = blocks.iter().flat_map(Block::units);
-            units.flat_map(names).collect()
-        };
+        let of_blocks = |blocks: &[Block]| blocks.iter().flat_map(Block::tensor_names).collect();
         let mut groups: Vec<Vec<String>> = self.stages().map(of_blocks).collect();
         groups.push(vec!["head.weight".to_owned(), "head.bias".to_owned()]);
         groups
@@ -210,8 +206,8 @@ impl ImageClassifier {
 /// Burn's derive would name the tensors by fields and positions; here the description names them.
 impl Module for ImageClassifier {
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
-        for unit in self.blocks.iter().flat_map(Block::units) {
-            unit.visit_named(visitor);
+        for block in &self.blocks {
+            block.visit_named(visitor);
         }
         visitor.enter_module("head", "ImageClassifier");
         self.head.visit(visitor);
@@ -284,7 +280,8 @@ impl ModelSpec {
     ///
     /// Convolutions have Kaiming-normal weights with fan-out and a ReLU's gain (He et al. 2015,
     /// <https://arxiv.org/abs/1502.01852>), batch normalisations have weight 1 and bias 0, and the linear layer
-    /// has uniform weights and bias in +-1/sqrt(features), as PyTorch's `Linear`. In the blocks of a plain CNN,
+    /// has uniform weights and bias in +-1/sqrt(features), as PyTorch's `Linear`. Attention layers start likewise, with
+    /// factors of about a half. In the blocks of a plain CNN,
     /// the first filters of a convolution are identity filters that copy input channels. The draws of every
     /// tensor depend only on `seed` and on the tensor's name.
     #[must_use]

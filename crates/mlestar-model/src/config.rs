@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, ModelError, Views};
+use crate::{Activation, Attention, ModelError, Views};
 
 /// The families of architectures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -52,6 +52,7 @@ pub struct StageConfig {
 /// |---|---|---|---|
 /// | `architecture` | `"residual-cnn"` | the family, or a published network | `"residual-cnn"`, `"plain-cnn"`, `"pooled-residual-cnn"`, `"resnet-18"`, `"resnet-50"`, `"efficientnet-lite0"` |
 /// | `activation` | `"relu"` | the activation after every batch normalisation | `"relu"`, `"relu6"`, `"silu"` |
+/// | `attention` | `"none"` | the attention layer at the end of every block's branch: see [`Attention`] | `"none"`, `"squeeze-excitation"`, `"spatial"` |
 /// | `stem_channels` | 64 | channels after the first convolution (3x3, stride 1) | 1 to 4096 |
 /// | `stages` | 64, 128, 256 channels, 2 blocks each, stride 2 | the stages | 1 to 8 of them |
 /// | `dropout` | 0.5; 0 in a ResNet, 0.2 in EfficientNet-Lite0 | probability of dropping a feature before the linear layer | 0 <= p < 1 |
@@ -59,8 +60,8 @@ pub struct StageConfig {
 /// | `flip_averaging` | false | evaluation averages the logits over mirror images too | |
 /// | `shift_averaging` | false | evaluation averages the logits over images shifted by a pixel too: see [`Views`] | |
 ///
-/// A published network has its own activation, stem and stages: the keys `activation`, `stem_channels` and `stages` do
-/// not apply to it and are refused.
+/// A published network has its own activation, stem and stages, and no attention: the keys `activation`, `attention`,
+/// `stem_channels` and `stages` do not apply to it and are refused.
 ///
 /// ```
 /// let config: mlestar_model::ModelConfig = toml::from_str(
@@ -77,6 +78,8 @@ pub struct ModelConfig {
     pub architecture: Architecture,
     /// The activation after every batch normalisation.
     pub activation: Activation,
+    /// The attention layer at the end of every block's branch.
+    pub attention: Attention,
     /// Channels after the first convolution.
     pub stem_channels: usize,
     /// The stages, in order.
@@ -100,6 +103,8 @@ struct WrittenConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     activation: Option<Activation>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    attention: Option<Attention>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     stem_channels: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stages: Option<Vec<StageConfig>>,
@@ -116,6 +121,7 @@ impl TryFrom<WrittenConfig> for ModelConfig {
         let architecture = written.architecture;
         for (key, is_written) in [
             ("activation", written.activation.is_some()),
+            ("attention", written.attention.is_some()),
             ("stem_channels", written.stem_channels.is_some()),
             ("stages", written.stages.is_some()),
         ] {
@@ -128,6 +134,7 @@ impl TryFrom<WrittenConfig> for ModelConfig {
         Ok(Self {
             architecture,
             activation: written.activation.unwrap_or(default.activation),
+            attention: written.attention.unwrap_or_default(),
             stem_channels: written.stem_channels.unwrap_or(default.stem_channels),
             stages: written.stages.unwrap_or(default.stages),
             dropout: written.dropout.unwrap_or(default.dropout),
@@ -144,6 +151,8 @@ impl From<ModelConfig> for WrittenConfig {
         Self {
             architecture: config.architecture,
             activation: is_own.then_some(config.activation),
+            // Left out when there is none, so that configs written before the key existed stay equal.
+            attention: Some(config.attention).filter(|attention| *attention != Attention::None),
             stem_channels: is_own.then_some(config.stem_channels),
             stages: is_own.then_some(config.stages),
             dropout: Some(config.dropout),
@@ -219,6 +228,7 @@ impl ModelConfig {
         Self {
             architecture: Architecture::ResidualCnn,
             activation: Activation::Relu,
+            attention: Attention::None,
             stem_channels,
             stages: channels.iter().map(stage).collect(),
             dropout,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::{Activation, ModelError, Padding, Views};
+use crate::{Activation, AttentionDescription, ModelError, Padding, Views};
 
 /// A network: a sequence of blocks, then global average pooling, dropout and a linear layer.
 ///
@@ -26,8 +26,8 @@ pub struct Description {
     pub views: Views,
 }
 
-/// A branch of units and what is added to its result.
-#[derive(Debug, Clone, PartialEq)]
+/// A branch of units, what scales its result and what is added to it.
+#[derive(Clone, PartialEq)]
 pub struct BlockDescription {
     /// Dotted name, e.g. `stages.0.1`; prefix of the names of its tensors.
     pub name: String,
@@ -35,8 +35,26 @@ pub struct BlockDescription {
     pub stage: Option<usize>,
     /// The units, at least one.
     pub branch: Vec<UnitDescription>,
-    /// What is added to the last unit's normalised result, before its activation.
+    /// What scales the last unit's normalised result, before the sum; such a unit has no max pool.
+    pub attention: Option<AttentionDescription>,
+    /// What is added to the last unit's normalised and scaled result, before its activation.
     pub shortcut: Shortcut,
+}
+
+/// As if derived, but without an absent attention layer: checkpoints of networks without a config are identified by this
+/// text, also those from before there was attention.
+impl std::fmt::Debug for BlockDescription {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut fields = formatter.debug_struct("BlockDescription");
+        fields
+            .field("name", &self.name)
+            .field("stage", &self.stage)
+            .field("branch", &self.branch);
+        if let Some(attention) = &self.attention {
+            fields.field("attention", attention);
+        }
+        fields.field("shortcut", &self.shortcut).finish()
+    }
 }
 
 /// What a block adds to the result of its branch.
@@ -121,21 +139,23 @@ impl Description {
 
     /// All units in the order of the state: for each block the branch, then the projection.
     pub fn units(&self) -> impl Iterator<Item = &UnitDescription> {
-        self.blocks.iter().flat_map(|block| {
-            let projection = match &block.shortcut {
-                Shortcut::Projection(unit) => Some(unit),
-                Shortcut::None | Shortcut::Identity => None,
-            };
-            block.branch.iter().chain(projection)
-        })
+        self.blocks.iter().flat_map(BlockDescription::units)
     }
 
-    /// Names and shapes of all tensors of the state, in its order: for each unit the convolution's weight and those of the
-    /// batch normalisation, then the linear layer.
+    /// Names and shapes of all tensors of the state, in its order: for each unit of a block the convolution's weight and
+    /// those of the batch normalisation, then those of the block's attention layer; after all blocks the linear layer.
     #[must_use]
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let units = self.units().flat_map(UnitDescription::tensors);
-        let mut tensors: Vec<(String, Vec<usize>)> = units.collect();
+        let blocks = self.blocks.iter().flat_map(|block| {
+            let units = block.units().flat_map(UnitDescription::tensors);
+            units.chain(
+                block
+                    .attention
+                    .iter()
+                    .flat_map(AttentionDescription::tensors),
+            )
+        });
+        let mut tensors: Vec<(String, Vec<usize>)> = blocks.collect();
         let head = vec![self.n_classes, self.features()];
         tensors.push(("head.weight".to_owned(), head));
         tensors.push(("head.bias".to_owned(), vec![self.n_classes]));
@@ -175,6 +195,15 @@ impl Description {
                 return Err(unit.wrong("it occurs twice"));
             }
         }
+        for attention in self
+            .blocks
+            .iter()
+            .filter_map(|block| block.attention.as_ref())
+        {
+            if !names.insert(attention.name.clone()) {
+                return Err(attention.wrong("it occurs twice".to_owned()));
+            }
+        }
         let mut map = self.image_shape();
         for block in &self.blocks {
             map = block.check(map, self.image)?;
@@ -184,6 +213,15 @@ impl Description {
 }
 
 impl BlockDescription {
+    /// The branch, then the projection.
+    fn units(&self) -> impl Iterator<Item = &UnitDescription> {
+        let projection = match &self.shortcut {
+            Shortcut::Projection(unit) => Some(unit),
+            Shortcut::None | Shortcut::Identity => None,
+        };
+        self.branch.iter().chain(projection)
+    }
+
     /// The shape of its result for `input`, if everything fits.
     fn check(&self, input: [usize; 3], image: [usize; 2]) -> Result<[usize; 3], ModelError> {
         let wrong = |reason: String| ModelError::Description {
@@ -204,6 +242,14 @@ impl BlockDescription {
         let output = last.check(map, &key, image)?;
         if self.has_shortcut() && last.pool_before_normalization().is_some() {
             return Err(wrong("a sum after a max pool is not supported".to_owned()));
+        }
+        if let Some(attention) = &self.attention {
+            if last.pool.is_some() {
+                return Err(wrong(
+                    "an attention layer after a max pool is not supported".to_owned(),
+                ));
+            }
+            attention.check(last.channels_out)?;
         }
         // A final pool comes after the sum.
         let sum = last.convolved(map);

@@ -3,12 +3,12 @@ use burn::{
     tensor::{Tensor, module::linear},
 };
 
-/// The linear layer that turns features into logits.
+/// A linear layer, such as the one that turns features into logits.
 #[derive(Module, Debug)]
 pub struct Head {
-    /// `[classes, features]`, as in PyTorch.
+    /// `[outputs, inputs]`, as in PyTorch: `[classes, features]`.
     pub weight: Param<Tensor<2>>,
-    /// `[classes]`.
+    /// `[outputs]`.
     pub bias: Param<Tensor<1>>,
 }
 

@@ -37,26 +37,36 @@ pub(crate) fn convolution(unit: &UnitDescription, seed: u64, device: &Device) ->
     Param::from_data(TensorData::new(values, shape), device)
 }
 
-/// A linear layer, `name.weight` and `name.bias` uniform in +-1/sqrt(features).
-pub(crate) fn head(
+/// A linear layer, `name.weight` and `name.bias` uniform in +-1/sqrt(inputs).
+pub(crate) fn linear(
     name: &str,
-    features: usize,
-    n_classes: usize,
+    inputs: usize,
+    outputs: usize,
     seed: u64,
     device: &Device,
 ) -> Head {
-    let bound = (1.0 / (features as f64).sqrt()) as f32;
-    let uniform = |field: &str, n: usize| -> Vec<f32> {
+    let (weight, bias) = uniform(name, [outputs, inputs], seed, device);
+    Head { weight, bias }
+}
+
+/// `name.weight` of shape `[outputs, ...]` and `name.bias` of shape `[outputs]`, as those of PyTorch's layers: uniform in
+/// +-1/sqrt(inputs of an output).
+pub(crate) fn uniform<const N: usize>(
+    name: &str,
+    shape: [usize; N],
+    seed: u64,
+    device: &Device,
+) -> (Param<Tensor<N>>, Param<Tensor<1>>) {
+    let inputs: usize = shape[1..].iter().product();
+    let bound = (1.0 / (inputs as f64).sqrt()) as f32;
+    let draw = |field: &str, n: usize| -> Vec<f32> {
         let mut draws = stream(seed, &format!("{name}.{field}"));
         (0..n).map(|_| draws.range_f32(-bound, bound)).collect()
     };
-    let weight = TensorData::new(
-        uniform("weight", n_classes * features),
-        [n_classes, features],
-    );
-    let bias = TensorData::new(uniform("bias", n_classes), [n_classes]);
-    Head {
-        weight: Param::from_data(weight, device),
-        bias: Param::from_data(bias, device),
-    }
+    let weight = TensorData::new(draw("weight", shape[0] * inputs), shape);
+    let bias = TensorData::new(draw("bias", shape[0]), [shape[0]]);
+    (
+        Param::from_data(weight, device),
+        Param::from_data(bias, device),
+    )
 }

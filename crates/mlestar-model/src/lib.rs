@@ -38,6 +38,9 @@
 
 mod activation;
 mod architectures;
+mod attention;
+#[cfg(feature = "burn")]
+mod attention_unit;
 #[cfg(feature = "burn")]
 mod batch_norm;
 #[cfg(feature = "burn")]
@@ -69,6 +72,7 @@ mod tensor;
 mod views;
 
 pub use activation::Activation;
+pub use attention::{Attention, AttentionDescription, AttentionKind};
 #[cfg(feature = "burn")]
 pub use batch_norm::BatchNorm;
 #[cfg(feature = "burn")]

@@ -64,6 +64,44 @@ impl Path {
         }
     }
 
+    /// A convolution of stride 1 that keeps the size of a map, in `f32`; `weight` has an odd side.
+    pub(crate) fn filter(self, x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
+        let padding = weight.dims()[2] / 2;
+        match self.way {
+            Way::Kernels => {
+                let options = Conv2dOptions {
+                    stride: [1; 2],
+                    padding: Padding::even([padding; 2]),
+                    dilation: [1; 2],
+                    precision: Precision::F32.kernel(),
+                };
+                kernels::conv2d(x, weight, options)
+            }
+            Way::Burn => {
+                let padding = [(padding, padding); 2];
+                let options = ConvOptions::new_with_padding([1; 2], padding, [1; 2], 1);
+                conv2d(x, weight, None, options)
+            }
+        }
+    }
+
+    /// The axis of the channels of a map in this layout.
+    pub(crate) fn channel_axis(self) -> usize {
+        match self.way {
+            Way::Burn => 1,
+            Way::Kernels => 3,
+        }
+    }
+
+    /// A map with every channel multiplied by its factor; `factors` are `[n, channels]`.
+    pub(crate) fn scale_channels(self, x: Tensor<4>, factors: Tensor<2>) -> Tensor<4> {
+        let [n, channels] = factors.dims();
+        x * match self.way {
+            Way::Burn => factors.reshape([n, channels, 1, 1]),
+            Way::Kernels => factors.reshape([n, 1, 1, channels]),
+        }
+    }
+
     /// A Burn operation on a map in this layout.
     fn by_burn(self, x: Tensor<4>, operation: impl FnOnce(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
         match self.way {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Activation;
 use crate::description::{BlockDescription, Description, MaxPool, Shortcut, UnitDescription};
+use crate::{Activation, AttentionDescription, AttentionKind};
 
 /// The kind of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,10 @@ pub enum LayerKind {
     Relu6,
     /// `x / (1 + exp(-x))`.
     Silu,
+    /// Squeeze-and-excitation: a factor for each channel.
+    SqueezeExcitation,
+    /// Spatial attention: a factor for each pixel.
+    SpatialAttention,
     /// Sum of a block's two branches.
     Add,
     /// Largest value of each window.
@@ -45,10 +49,11 @@ pub struct LayerSummary {
     pub parameters: u64,
     /// Those of them that training changes by gradient: all except the running statistics and fixed ones.
     pub trainable: u64,
-    /// Multiplications that are followed by an addition, in convolutions and the linear layer.
+    /// Multiplications that are followed by an addition, in convolutions and linear layers.
     pub multiply_adds: u64,
     /// Floating-point operations in evaluation: two per multiply-add, two per normalised element, one per
-    /// element for ReLU, sum, mean and comparison, two for ReLU6, four for SiLU (exponential, sum, quotient, product).
+    /// element for ReLU, sum, mean and comparison, two for ReLU6, four for SiLU (exponential, sum, quotient, product),
+    /// three for a factor's sigmoid, one for each value that it scales.
     pub flops: u64,
     /// Bytes of the layer's output in f32.
     pub activation_bytes: u64,
@@ -66,7 +71,7 @@ pub struct ModelSummary {
     /// Those of them that training changes by gradient. PyTorch's `model.parameters()` counts
     /// these.
     pub trainable: u64,
-    /// Multiply-adds of the convolutions and the linear layer.
+    /// Multiply-adds of the convolutions and linear layers.
     pub multiply_adds_per_image: u64,
     /// Floating-point operations in evaluation; see [`LayerSummary::flops`].
     pub flops_per_image: u64,
@@ -77,8 +82,9 @@ pub struct ModelSummary {
     /// the backend (such as im2col buffers) is not included.
     pub inference_activation_bytes_per_image: u64,
     /// Activations that a training step keeps for its backward pass: the image, the output of
-    /// every convolution, the input and output of every activation, the pooled features (with dropout
-    /// also its mask and result) and the logits. Gradients and work space are not included.
+    /// every convolution, the input and output of every activation, the input of every attention layer and what it
+    /// computes its factors from, the pooled features (with dropout also its mask and result) and the logits. Gradients and
+    /// work space are not included.
     pub training_activation_bytes_per_image: u64,
 }
 
@@ -143,6 +149,9 @@ impl Counter {
             };
         }
         self.normalized(last);
+        if let Some(attention) = &block.attention {
+            self.attention(attention);
+        }
         let output = self.shape;
         if let Shortcut::Projection(projection) = &block.shortcut {
             self.shape = input;
@@ -244,6 +253,45 @@ impl Counter {
             flops: 2 * elements(self.shape),
             activation_bytes: map_bytes(self.shape),
         });
+    }
+
+    fn attention(&mut self, attention: &AttentionDescription) {
+        let [channels, height, width] = self.shape;
+        let [all, of_channels, pixels] = [channels * height * width, channels, height * width];
+        let (kind, parameters, multiply_adds, flops, kept) = match attention.kind {
+            AttentionKind::Channels { reduced } => {
+                let weights = 2 * of_channels * reduced;
+                let biases = of_channels + reduced;
+                // Mean and product of all values; ReLUs and sigmoids of the layers' sums.
+                let flops = 2 * all + 2 * weights + biases + reduced + 3 * of_channels;
+                // The means, the features before and after the ReLU, the factors.
+                let kept = 2 * of_channels + 2 * reduced;
+                let kind = LayerKind::SqueezeExcitation;
+                (kind, weights + biases, weights, flops, kept)
+            }
+            AttentionKind::Pixels { kernel } => {
+                let weights = 2 * kernel * kernel;
+                let products = weights * pixels;
+                // Mean, comparison and product of all values; bias and sigmoid of each pixel.
+                let flops = 3 * all + 2 * products + 4 * pixels;
+                // The two maps and the factors.
+                let kind = LayerKind::SpatialAttention;
+                (kind, weights + 1, products, flops, 3 * pixels)
+            }
+        };
+        // The product of the map and its factors needs both for its gradients.
+        self.keep(self.shape);
+        self.training_bytes += kept as u64 * F32_BYTES;
+        let [parameters, multiply_adds, flops] =
+            [parameters, multiply_adds, flops].map(|figure| figure as u64);
+        self.map(
+            attention.name.clone(),
+            kind,
+            parameters,
+            multiply_adds,
+            flops,
+        );
+        self.alive(&[self.shape, self.shape]);
     }
 
     fn activation(&mut self, unit: &UnitDescription) {

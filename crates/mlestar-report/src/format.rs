@@ -40,6 +40,11 @@ pub fn optional(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| MISSING.to_string(), |value| number(value, decimals))
 }
 
+/// The value rounded to six significant digits: as exact as a script of a page needs it.
+pub(crate) fn six_digits(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
+}
+
 /// A probability such as a p-value: four decimals, or a bound if they cannot show it.
 ///
 /// ```

@@ -1,10 +1,10 @@
-//! A random forest of regression trees (Breiman, 2001) over the unit cube, and the functional ANOVA of its trees.
+//! Bagged regression trees (Breiman, 1996) over the unit cube, and the functional ANOVA of its trees.
 
 use mlestar_random::Stream;
 
 /// Trees of a forest.
 const N_TREES: u64 = 64;
-/// Rows that each tree is grown on, at most. More trials than this make no tree much better, only slower.
+/// Rows that each tree is grown on, at most: it bounds the time that long studies take.
 const MOST_ROWS: usize = 2000;
 /// The seed is fixed, because the forest is part of a report that must not change.
 const SEED: u64 = 0;

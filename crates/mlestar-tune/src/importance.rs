@@ -23,8 +23,8 @@ pub struct Importances {
     pub chance: f64,
 }
 
-/// The importances of the parameters for objective `objective`, counted from 0: the main effects of a functional ANOVA over a random
-/// forest of 64 trees (Hutter, Hoos and Leyton-Brown, 2014). A parameter is averaged out over its range, not over the trials, because
+/// The importances of the parameters for objective `objective`, counted from 0: the main effects of a functional ANOVA over
+/// 64 bagged regression trees (Hutter, Hoos and Leyton-Brown, 2014). A parameter is averaged out over its range, not over the trials, because
 /// samplers gather trials where values are good. In trials in which a conditional parameter does not exist, it counts as if any of
 /// its values had been tried.
 ///
@@ -51,26 +51,20 @@ pub fn importances(
     objective: usize,
 ) -> Option<Importances> {
     let table = Table::of(space, trials, objective)?;
-    let shares = forest::main_effects(&table.samples(&table.rows))?;
-    let informative = shares.iter().all(|share| share.is_finite());
-    let chance = table.chance()?;
-    let keys = table.keys.iter().map(|key| (*key).to_owned());
-    informative.then(|| Importances {
-        shares: keys.zip(shares).collect(),
-        chance,
+    Some(Importances {
+        shares: table.shares()?,
+        chance: table.chance()?,
     })
 }
 
-/// The shares of [`importances`] for the first objective.
+/// The shares of [`importances`] of a single objective, without what chance would give, which takes as long again.
 pub(crate) fn importance(
     space: &SearchSpace,
     trials: &[TrialRecord],
 ) -> Option<BTreeMap<String, f64>> {
-    let one = trials.iter().all(|trial| trial.values.is_empty());
-    let table = Table::of(space, trials, 0).filter(|_| one)?;
-    let shares = forest::main_effects(&table.samples(&table.rows))?;
-    let keys = table.keys.iter().map(|key| (*key).to_owned());
-    Some(keys.zip(shares).collect())
+    let has_one_objective = trials.iter().all(|trial| trial.values.is_empty());
+    let table = Table::of(space, trials, 0).filter(|_| has_one_objective)?;
+    table.shares()
 }
 
 /// The complete trials as points of the unit cube.
@@ -129,6 +123,14 @@ impl<'a> Table<'a> {
             values: &self.values,
             n_cells: &self.n_cells[..],
         }
+    }
+
+    /// The share of each parameter; `None` if none varies, or where the variance is too large a number.
+    fn shares(&self) -> Option<BTreeMap<String, f64>> {
+        let shares = forest::main_effects(&self.samples(&self.rows))?;
+        let keys = self.keys.iter().map(|key| (*key).to_owned());
+        let is_finite = shares.iter().all(|share| share.is_finite());
+        is_finite.then(|| keys.zip(shares).collect())
     }
 
     /// The largest share of the shuffled copies, beside the real parameters.
@@ -349,6 +351,14 @@ mod tests {
             found.shares["x"] > 0.5 && found.shares.values().all(|s| (0.0..=1.0).contains(s)),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn values_whose_variance_is_no_number_say_nothing() {
+        let space = space([("x", ParameterSpace::float(0.0, 1.0))]);
+        let huge = trials(&space, 30, |p| vec![(number(p, "x") - 0.5) * f64::MAX]);
+        assert_eq!(importances(&space, &huge, 0), None);
+        assert_eq!(importance(&space, &huge), None);
     }
 
     #[test]

@@ -336,12 +336,24 @@ pub(crate) fn report(
     stopped: bool,
 ) -> StudyReport {
     StudyReport {
+        importance: importance(space, &trials),
+        ..outcome(directions, trials, stopped)
+    }
+}
+
+/// As [`report`], without the importances, which take time where there are many trials.
+pub(crate) fn outcome(
+    directions: &[Direction],
+    trials: Vec<TrialRecord>,
+    stopped: bool,
+) -> StudyReport {
+    StudyReport {
         best: best(
             &trials,
             directions.first().map_or(1.0, |direction| direction.sign()),
         ),
         front: front(&trials, directions),
-        importance: importance(space, &trials),
+        importance: None,
         trials,
         stopped,
     }

@@ -1,5 +1,7 @@
 //! One trial, as the objective sees it.
 
+use std::cell::Cell;
+
 use crate::event::StudyEvent;
 use crate::pruning::{Decision, PruningRule};
 use crate::record::{IntermediateValue, TrialRecord, TrialState};
@@ -37,6 +39,9 @@ pub struct Trial<'a> {
     n_earlier: usize,
     invalid_report: Option<String>,
     pruning: Option<PruningRule<'a>>,
+    moved: u64,
+    /// Whether nothing more can be written about the trial.
+    is_over: Option<&'a Cell<bool>>,
     observer: &'a mut dyn FnMut(&StudyEvent<'_>),
 }
 
@@ -54,8 +59,25 @@ impl<'a> Trial<'a> {
             n_earlier: 0,
             invalid_report: None,
             pruning,
+            moved: 0,
+            is_over: None,
             observer,
         }
+    }
+
+    /// The trial of a study that several processes work on.
+    pub(crate) fn shared(self, moved: u64, is_over: &'a Cell<bool>) -> Self {
+        Self {
+            moved,
+            is_over: Some(is_over),
+            ..self
+        }
+    }
+
+    /// How often the trial was taken from a process that had not shown itself for too long. Such a process may go on, until its next
+    /// report: so an objective that saves its state uses another place after each time.
+    pub fn moved(&self) -> u64 {
+        self.moved
     }
 
     /// The trial with the values that it reported before it was paused, or before its process ended.
@@ -124,7 +146,8 @@ impl<'a> Trial<'a> {
     /// Reports the objective's value so far and returns whether to continue.
     ///
     /// `step` must increase from report to report and `value` must be finite; otherwise the answer is
-    /// [`Decision::Prune`] and the trial is recorded as failed.
+    /// [`Decision::Prune`] and the trial is recorded as failed. The answer is [`Decision::Pause`] if another process has taken the
+    /// trial over; what the objective returns is then left out.
     pub fn report(&mut self, step: u64, value: f64) -> Decision {
         let decision = self.decide(step, value);
         (self.observer)(&StudyEvent::Reported {
@@ -133,7 +156,10 @@ impl<'a> Trial<'a> {
             value,
             decision,
         });
-        decision
+        match self.is_over.is_some_and(Cell::get) {
+            true => Decision::Pause,
+            false => decision,
+        }
     }
 
     fn decide(&mut self, step: u64, value: f64) -> Decision {

@@ -61,7 +61,7 @@ pub struct Room {
 }
 
 /// What only some stages use.
-pub const ROOMS: [Room; 2] = [
+pub const ROOMS: [Room; 3] = [
     Room {
         name: "estimates",
         used_by: &["action_planning", "task_definition"],
@@ -70,10 +70,14 @@ pub const ROOMS: [Room; 2] = [
         name: "trial_training",
         used_by: &["refinement"],
     },
+    Room {
+        name: "validation_share",
+        used_by: &["refinement", "deployment"],
+    },
 ];
 
 /// Files and folders of `mlestar-workflow/src` that run, judge and show stages and do not change their artifacts.
-pub const ROUND_THE_STAGES: [&str; 30] = [
+pub const ROUND_THE_STAGES: [&str; 31] = [
     "audit",
     "chain",
     "code_version",
@@ -93,6 +97,7 @@ pub const ROUND_THE_STAGES: [&str; 30] = [
     "model_benchmark",
     "monitor",
     "remedies",
+    "repeated_splits",
     "reporter",
     "run_folder",
     "run_info",

@@ -6,6 +6,7 @@ use crate::freshness::Surroundings;
 use crate::machine::available_memory_bytes;
 use crate::manifest::{RunManifest, content_hash};
 use crate::model_benchmark::ModelMeasurer;
+use crate::validation_share::with_validation;
 use crate::words::counted;
 use crate::{Reporter, RunFolder, Stage, WorkflowError};
 use burn::tensor::Device;
@@ -146,6 +147,17 @@ impl StageContext<'_> {
     pub fn training_sets(&mut self) -> Result<(Arc<ImageSet>, Arc<ImageSet>), WorkflowError> {
         let data = self.loaded()?;
         Ok((Arc::clone(&data.train), Arc::clone(&data.validation)))
+    }
+
+    /// The training images with most of the validation images, and the validation images that stay out.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub(crate) fn training_sets_with_validation(
+        &mut self,
+    ) -> Result<(Arc<ImageSet>, Arc<ImageSet>), WorkflowError> {
+        let (train, validation) = self.training_sets()?;
+        with_validation(&train, &validation, self.config.seed)
     }
 
     /// What was read, and from where.

@@ -165,6 +165,39 @@ pub enum WorkflowError {
         /// What differs.
         changed: String,
     },
+    /// The folder holds no repeated splits.
+    #[error("there are no repeated splits in {path}; `mlestar splits` begins them", path = path.display())]
+    NoSplits {
+        /// The folder that was named.
+        path: PathBuf,
+    },
+    /// The folder of repeated splits cannot be used.
+    #[error("cannot use the folder of splits {path}: {source}; choose another with --folder", path = path.display())]
+    SplitsFolder {
+        /// The folder, or a file in it.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// `splits.toml` cannot be read.
+    #[error("{path}: {problem}; restore the file, or begin again with another --folder", path = path.display())]
+    DamagedSplits {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Repeated splits go on only with what decides their trainings.
+    #[error(
+        "the splits in {path} began with something else: {changed}. Undo that, or begin again with another --folder",
+        path = path.display()
+    )]
+    OtherSplits {
+        /// The folder.
+        path: PathBuf,
+        /// What differs.
+        changed: String,
+    },
     /// The process that measures a model failed.
     #[error("the process that measures the model {reason}")]
     ModelProcess {
@@ -205,6 +238,7 @@ impl WorkflowError {
             | Self::Usage(_)
             | Self::Train(TrainError::InitialWeights { .. } | TrainError::Teacher { .. })
             | Self::OtherStudy { .. }
+            | Self::OtherSplits { .. }
             | Self::Tune(TuneError::BadEnqueued { .. })
             | Self::CannotResume { .. } => ExitCode::Usage,
             Self::MissingInput { .. }
@@ -212,6 +246,7 @@ impl WorkflowError {
             | Self::NoRun { .. }
             | Self::NoPackage { .. }
             | Self::NoStudy { .. }
+            | Self::NoSplits { .. }
             | Self::NoTraining { .. } => ExitCode::MissingArtifact,
             Self::Artifact(error) if error.is_missing() => ExitCode::MissingArtifact,
             Self::Stopped { .. }

@@ -254,8 +254,8 @@ const EVALUATION: StageGuide = StageGuide {
 };
 
 const REFINEMENT: StageGuide = StageGuide {
-    purpose: "Looks for a better model: what the mistakes suggest, a hyper-parameter search judged on the \
-        validation split, a final training, and a comparison with the baseline on the same test images.",
+    purpose: "Looks for a better model: what the mistakes suggest, each proposal alone, a hyper-parameter search, \
+        the best settings with several seeds, all judged on the validation split, a final training, and a comparison with the baseline on the same test images.",
     inputs: &[
         "5-evaluation/evaluation_results.json and predictions.jsonl",
         "4-implementation/checkpoints/best",
@@ -264,7 +264,19 @@ const REFINEMENT: StageGuide = StageGuide {
     artifacts: &[
         (
             "improvement_analysis.json",
-            "what the mistakes suggest, each with its evidence",
+            "what the mistakes suggest, each with its evidence, and proposals with an estimate of gain and cost",
+        ),
+        (
+            "ablation.json",
+            "what each proposal brought, and how good the estimates were",
+        ),
+        (
+            "finalists.json",
+            "the best settings with several seeds, and the best score without what choosing by it added",
+        ),
+        (
+            "trainings.jsonl",
+            "every short training with its answers for the validation images; none is repeated",
         ),
         (
             "trials.jsonl, study.json",
@@ -276,12 +288,12 @@ const REFINEMENT: StageGuide = StageGuide {
         ),
         (
             "optimized_config.toml",
-            "the best settings, ready for `--config`",
+            "the chosen settings, ready for `--config`",
         ),
         (
             "training/",
-            "the final training, with the files of stage 4; absent where the search found nothing better \
-            than the baseline's settings",
+            "the final training, with the files of stage 4; absent where nothing was better than the baseline's \
+            settings; beside it retraining, with refinement.retrain_with_validation",
         ),
         ("final/", "the chosen model"),
         (

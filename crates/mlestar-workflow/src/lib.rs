@@ -28,6 +28,7 @@ pub mod monitor;
 pub mod page_headers;
 pub mod predictions;
 mod remedies;
+pub mod repeated_splits;
 pub mod reporter;
 pub mod run_folder;
 pub mod run_info;
@@ -42,6 +43,7 @@ pub mod training_comparison;
 mod trial_training;
 pub mod tuning;
 pub mod validation;
+mod validation_share;
 pub mod words;
 
 pub use code_version::{CODE_VERSION, code_version};

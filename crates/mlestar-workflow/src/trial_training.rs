@@ -1,4 +1,4 @@
-//! The training of one trial of a search, in stage 6 and in a study of several processes.
+//! One training of a search: of a trial, a proposal or a finalist, in stage 6 and in a study of several processes.
 
 use crate::config::Config;
 use crate::{Reporter, WorkflowError, training};
@@ -10,7 +10,7 @@ use mlestar_train::{
     EpochRecord, FitOutcome, FitRequest, StepCosts, StopReason, StopSignal, TrainError, TrainEvent,
     TrainingConfig, TrainingSetup, checkpoint,
 };
-use mlestar_tune::{Decision, Trial, TrialError};
+use mlestar_tune::{Decision, TrialError};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -65,34 +65,43 @@ pub(crate) struct TrialJob<'a> {
     pub is_to_stop: &'a dyn Fn() -> bool,
 }
 
-/// Trains, reports each validated epoch to the search, and ends early where the search says so. An epoch that a
-/// checkpoint holds and that was not reported is reported first.
+/// Who hears of a training's epochs.
+pub(crate) struct Watch<'a> {
+    /// What the training is called.
+    pub label: &'a str,
+    /// The last epoch that was reported before the training was interrupted.
+    pub reported: Option<u64>,
+    /// Takes an epoch, from 1, with its value, and decides whether the training goes on.
+    pub report: &'a mut dyn FnMut(u64, f64) -> Decision,
+}
+
+/// Trains, reports each validated epoch, and ends early where the answer says so. An epoch that a checkpoint holds and
+/// that was not reported is reported first.
 pub(crate) fn train(
     job: &TrialJob<'_>,
-    trial: &mut Trial<'_>,
+    watch: Watch<'_>,
     reporter: &mut dyn Reporter,
 ) -> Result<FitOutcome<ImageClassifier>, TrialFailure> {
-    let label = format!("trial {}", trial.number());
     let stop = StopSignal::default();
     let request = request(job, &stop)?;
     let mut decision = Decision::Continue;
     let mut observer = |event: &TrainEvent| {
         let epochs = match event {
             TrainEvent::Epoch(epoch) => vec![epoch.clone()],
-            TrainEvent::Resumed { path, .. } => unreported(path, trial.resumed_after()),
+            TrainEvent::Resumed { path, .. } => unreported(path, watch.reported),
             _ => Vec::new(),
         };
         for epoch in &epochs {
             if let Some(value) = (job.value)(epoch)
                 && decision == Decision::Continue
             {
-                decision = trial.report(epoch.epoch as u64, value);
+                decision = (watch.report)(epoch.epoch as u64, value);
             }
         }
         if decision != Decision::Continue || (job.is_to_stop)() {
             stop.request();
         }
-        reporter.training(&label, event);
+        reporter.training(watch.label, event);
     };
     let outcome = match mlestar_train::fit(&request, &mut observer) {
         Ok(outcome) => outcome,
@@ -150,7 +159,7 @@ fn unreported(checkpoint: &Path, reported: Option<u64>) -> Vec<EpochRecord> {
 
 /// Whether an error is due to the trial's settings, not to the program or the disk. Such a trial is recorded as
 /// failed, and the search continues.
-fn is_of_the_trial(error: &TrainError) -> bool {
+pub(crate) fn is_of_the_trial(error: &TrainError) -> bool {
     !matches!(
         error,
         TrainError::Io { .. }

@@ -7,8 +7,10 @@ use super::timing::{Effort, median_seconds};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mlestar_export::benchmark::peak_memory_bytes;
-use mlestar_export::quantize::{BufferScale, QuantizedModel, QuantizedWeights};
-use mlestar_export::{Executor, FrozenModel, Layer, Precision};
+use mlestar_export::quantize::{
+    LabelledImages, QuantizationOptions, QuantizedModel, RangeMethod, quantize,
+};
+use mlestar_export::{Executor, FrozenModel, Precision};
 use mlestar_model::{
     Architecture, BatchPart, ImageClassifier, ModelConfig, ModelSpec, Network as _,
 };
@@ -135,12 +137,12 @@ fn predictions(
     // Weights do not change the cost of a prediction, so untrained ones are used.
     let model = spec.init(SEED, &Device::flex());
     let frozen = FrozenModel::freeze(&model, spec, ([0.5; 3], [0.25; 3]), &classes)?;
-    let quantized = quantized(&frozen)?;
     let mut draws = Stream::new(SEED, "bench pictures", 0, 1);
     let picture_bytes = side * side * ModelSpec::CHANNELS;
     let pictures: Vec<u8> = (0..batch * picture_bytes)
         .map(|_| draws.below(256) as u8)
         .collect();
+    let quantized = quantized(&frozen, &pictures[..picture_bytes])?;
     let seconds = |precision, effort, n: usize| {
         let executor = match precision {
             Precision::Int8 => Executor::quantized(&quantized, n),
@@ -165,41 +167,39 @@ fn predictions(
     Ok(all)
 }
 
-/// Every layer that can be int8, with plain ranges: they do not change the cost either.
-fn quantized(frozen: &FrozenModel) -> Result<QuantizedModel, WorkflowError> {
-    let mut buffers = vec![None; frozen.operations().len() + 1];
-    let mut layers = Vec::new();
-    for operation in frozen.operations() {
-        let (weight, channels) = match &operation.layer {
-            Layer::Convolution(layer) if layer.groups == 1 => (&layer.weight, layer.bias.len()),
-            Layer::Linear(layer) => (&layer.weight, layer.bias.len()),
-            _ => {
-                layers.push(None);
-                continue;
-            }
-        };
-        buffers[operation.input] = Some(BufferScale {
-            scale: 4.0 / 255.0,
-            zero_point: if operation.input == 0 { 128 } else { 0 },
-        });
-        let largest = weight
-            .iter()
-            .fold(0.0_f32, |most, weight| most.max(weight.abs()));
-        let scale = largest.max(1e-3) / 127.0;
-        layers.push(Some(QuantizedWeights {
-            values: weight
-                .iter()
-                .map(|weight| (weight / scale).round() as i8)
-                .collect(),
-            scales: vec![scale; channels],
-        }));
-    }
-    Ok(QuantizedModel::new(frozen.clone(), buffers, layers)?)
+/// Every layer that can be int8, whatever that does to the accuracy of an untrained network.
+fn quantized(frozen: &FrozenModel, picture: &[u8]) -> Result<QuantizedModel, WorkflowError> {
+    let options = QuantizationOptions {
+        methods: vec![RangeMethod::MinMax],
+        min_accuracy_kept: 0.0,
+        ..QuantizationOptions::default()
+    };
+    let images = LabelledImages {
+        pixels: picture,
+        labels: &[0],
+    };
+    Ok(quantize(frozen, picture, images, &options)?.model)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_layer_with_weights_is_int8() {
+        for network in [Network::Small, Network::EfficientnetLite0] {
+            let spec = spec_of(network).unwrap();
+            let model = spec.init(SEED, &Device::flex());
+            let classes: Vec<String> = (0..N_CLASSES).map(|class| class.to_string()).collect();
+            let frozen =
+                FrozenModel::freeze(&model, &spec, ([0.5; 3], [0.25; 3]), &classes).unwrap();
+            let picture = vec![100; network.side() * network.side() * ModelSpec::CHANNELS];
+            let quantized = quantized(&frozen, &picture).unwrap();
+            let layers = frozen.operations().iter().zip(quantized.layers());
+            let mut with_weights = layers.filter(|(operation, _)| operation.parameters() > 0);
+            assert!(with_weights.all(|(_, int8)| int8.is_some()), "{network:?}");
+        }
+    }
 
     #[test]
     fn a_step_moves_the_weights_and_its_figures_are_finite() {

@@ -130,7 +130,7 @@ fn is_between_convolutions(model: &FrozenModel, buffer: usize) -> bool {
             knows_all_forms(operation) || matches!(operation.layer, Layer::GlobalAveragePool)
         })
         && !operations.iter().any(|operation| {
-            !knows_all_forms(operation) && super::added_buffer(operation) == Some(buffer)
+            !knows_all_forms(operation) && operation.layer.added_buffer() == Some(buffer)
         })
 }
 

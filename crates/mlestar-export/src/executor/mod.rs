@@ -1,5 +1,6 @@
 //! Runs a frozen model on raw images.
 
+mod attention;
 mod choice;
 mod convolution;
 mod depthwise;
@@ -10,6 +11,7 @@ mod pixels;
 mod pool;
 mod slots;
 
+use self::attention::PreparedAttention;
 pub use self::choice::{Choice, ChoiceOptions, Timing};
 use self::convolution::PreparedConvolution;
 use self::depthwise::PreparedDepthwise;
@@ -18,7 +20,7 @@ use self::grouped::GroupedConvolution;
 pub(crate) use self::observed::ObservedExecutor;
 use self::pixels::{Pixels, Sources};
 pub(crate) use self::pool::Pool;
-use self::slots::{added_buffer, assign_slots};
+use self::slots::assign_slots;
 use crate::error::ExportError;
 use crate::frozen::FrozenModel;
 use crate::graph::{BufferShape, Layer, max_pool_windows};
@@ -44,7 +46,7 @@ pub enum Precision {
     /// 32 bits.
     F32,
     /// Factors and the values between convolutions are bfloat16, sums are `f32`. Depthwise convolutions multiply in
-    /// `f32`. Pools, convolutions in other groups and the linear layer stay `f32`.
+    /// `f32`. Pools, attention layers, convolutions in other groups and the linear layer stay `f32`.
     Bf16,
     /// The layers of a [`QuantizedModel`] that have integer weights multiply bytes; the others stay `f32`.
     Int8,
@@ -120,8 +122,8 @@ pub struct Executor {
 #[derive(Default)]
 struct Scratch {
     slots: Vec<Slot>,
-    /// Input, residual and output of an operation that knows `f32` only.
-    f32: [Vec<f32>; 3],
+    /// Input, residual and output of an operation that knows `f32` only, and the factors of an attention layer.
+    f32: [Vec<f32>; 4],
 }
 
 struct Step {
@@ -142,6 +144,7 @@ enum Kernel {
     Convolution(Box<PreparedConvolution>),
     Depthwise(Box<PreparedDepthwise>),
     Grouped(Box<GroupedConvolution>),
+    Attention(Box<PreparedAttention>),
     MaxPool(MaxPoolShape, Option<Activation>),
     /// Number of channels and number of pixels to average.
     AveragePool {
@@ -219,7 +222,7 @@ impl Executor {
             .enumerate()
             .map(|(index, operation)| {
                 let (input, output) = (shapes[operation.input], shapes[index + 1]);
-                let added = added_buffer(operation);
+                let added = operation.layer.added_buffer();
                 let of_input = Input {
                     shape: input,
                     form: forms[operation.input],
@@ -287,6 +290,7 @@ impl Executor {
                 Kernel::Convolution(convolution) => convolution.bytes(),
                 Kernel::Depthwise(convolution) => convolution.bytes(),
                 Kernel::Grouped(convolution) => convolution.bytes(),
+                Kernel::Attention(attention) => attention.bytes(),
                 Kernel::MaxPool(..) | Kernel::AveragePool { .. } => 0,
             })
             .sum();
@@ -444,9 +448,9 @@ impl Kernel {
         input: Values,
         add: Option<Values>,
         output: ValuesMut,
-        scratch: &mut [Vec<f32>; 3],
+        scratch: &mut [Vec<f32>; 4],
     ) {
-        let [of_input, of_add, of_output] = scratch;
+        let [of_input, of_add, of_output, of_factors] = scratch;
         match self {
             Self::Convolution(convolution) => {
                 let input = match convolution.takes(input) {
@@ -461,6 +465,13 @@ impl Kernel {
                 let input = as_f32(input, of_input);
                 write_f32(output, of_output, |output| {
                     convolution.run(input, add, output);
+                });
+            }
+            Self::Attention(attention) => {
+                let add = add.map(|add| as_f32(add, of_add));
+                let input = as_f32(input, of_input);
+                write_f32(output, of_output, |output| {
+                    attention.run(n, input, add, output, of_factors);
                 });
             }
             Self::MaxPool(shape, activation) => {
@@ -543,6 +554,9 @@ fn prepare(index: usize, layer: &Layer, input: Input, numbers: Numbers) -> Kerne
         }
         Layer::Convolution(convolution) => {
             Kernel::Grouped(Box::new(GroupedConvolution::new(convolution, shape)))
+        }
+        Layer::Attention(attention) => {
+            Kernel::Attention(Box::new(PreparedAttention::new(attention, shape)))
         }
         Layer::Linear(linear) => {
             let prepared = match integers {

@@ -4,6 +4,7 @@ use mlestar_kernels::{MaxPoolShape, Values, ValuesMut, activate, global_average_
 use mlestar_model::Activation;
 
 use super::SLICE_ACTIVATIONS;
+use super::attention::PreparedAttention;
 use super::convolution::PreparedConvolution;
 use super::depthwise::PreparedDepthwise;
 use super::grouped::GroupedConvolution;
@@ -28,6 +29,7 @@ enum Kernel {
     Convolution(Box<PreparedConvolution>, Option<usize>),
     Depthwise(Box<PreparedDepthwise>, Option<usize>),
     Grouped(Box<GroupedConvolution>, Option<usize>),
+    Attention(Box<PreparedAttention>, Option<usize>),
     MaxPool(MaxPoolShape, Option<Activation>),
     AveragePool { channels: usize, pixels: usize },
 }
@@ -129,6 +131,9 @@ impl Kernel {
                 convolution.run(n, Values::F32(input), add, ValuesMut::F32(output));
             }
             Self::Grouped(convolution, buffer) => convolution.run(input, added(*buffer), output),
+            Self::Attention(attention, buffer) => {
+                attention.run(n, input, added(*buffer), output, &mut Vec::new());
+            }
             Self::MaxPool(shape, activation) => {
                 #[allow(clippy::expect_used)] // Both have the sizes of a shape that was checked.
                 max_pool(shape, input, output, None).expect("slices of the shape's lengths");
@@ -159,6 +164,10 @@ fn prepare(layer: &Layer, input: BufferShape) -> Kernel {
             let prepared = GroupedConvolution::new(convolution, input);
             Kernel::Grouped(Box::new(prepared), convolution.add_from)
         }
+        Layer::Attention(attention) => Kernel::Attention(
+            Box::new(PreparedAttention::new(attention, input)),
+            attention.add_from,
+        ),
         Layer::Linear(linear) => {
             Kernel::Convolution(Box::new(PreparedConvolution::linear(linear)), None)
         }

@@ -2,14 +2,6 @@
 
 use super::forms::Form;
 use crate::frozen::FrozenModel;
-use crate::graph::{Layer, Operation};
-
-pub(super) fn added_buffer(operation: &Operation) -> Option<usize> {
-    match &operation.layer {
-        Layer::Convolution(convolution) => convolution.add_from,
-        Layer::MaxPool { .. } | Layer::GlobalAveragePool | Layer::Linear(_) => None,
-    }
-}
 
 /// Assigns every buffer a slot of memory; a slot is reused by buffers of its form after its buffer has been read for
 /// the last time. The output of an operation never shares a slot with its inputs.
@@ -23,7 +15,7 @@ pub(super) fn assign_slots(
     let mut last_read = vec![0; shapes.len()];
     for (index, operation) in model.operations().iter().enumerate() {
         last_read[operation.input] = index;
-        if let Some(buffer) = added_buffer(operation) {
+        if let Some(buffer) = operation.layer.added_buffer() {
             last_read[buffer] = index;
         }
     }

@@ -71,7 +71,10 @@ pub(super) fn most_products(layer: &Layer) -> Option<usize> {
         Layer::Convolution(convolution) if convolution.groups == 1 => Some(MAX_PRODUCTS),
         Layer::Convolution(convolution) if convolution.is_depthwise() => Some(MAX_TAPS),
         Layer::Linear(_) => Some(MAX_PRODUCTS),
-        Layer::Convolution(_) | Layer::MaxPool { .. } | Layer::GlobalAveragePool => None,
+        Layer::Convolution(_)
+        | Layer::Attention(_)
+        | Layer::MaxPool { .. }
+        | Layer::GlobalAveragePool => None,
     }
 }
 

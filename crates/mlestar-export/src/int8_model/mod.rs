@@ -125,7 +125,7 @@ pub(crate) fn can_be_int8(operation: &Operation) -> bool {
     let products: usize = match &operation.layer {
         Layer::Convolution(convolution) => convolution.weight_shape[1..].iter().product(),
         Layer::Linear(linear) => linear.weight_shape[1],
-        Layer::MaxPool { .. } | Layer::GlobalAveragePool => return false,
+        Layer::Attention(_) | Layer::MaxPool { .. } | Layer::GlobalAveragePool => return false,
     };
     layer::most_products(&operation.layer).is_some_and(|most| products <= most)
 }

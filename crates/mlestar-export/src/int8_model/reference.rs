@@ -3,12 +3,12 @@
 use std::ops::{AddAssign, Mul};
 
 use mlestar_kernels::activate;
-use mlestar_model::{Activation, View};
+use mlestar_model::View;
 use rayon::prelude::*;
 
 use super::{BufferScale, QuantizedModel};
 use crate::error::ExportError;
-use crate::graph::{BufferShape, Convolution, Layer};
+use crate::graph::{BufferShape, Convolution, Factors, Layer, Linear};
 
 impl QuantizedModel {
     /// Logits, row-major `[n, classes]`, of `n` images of interleaved RGB bytes (`[n, height, width, 3]`),
@@ -65,20 +65,16 @@ impl QuantizedModel {
                 } => max_pool(values, [window, stride, padding], input, output),
                 Layer::GlobalAveragePool => {
                     let channels = values.chunks_exact(input[1] * input[2]);
-                    let mean = |channel: &[f32]| {
-                        let sum: f64 = channel.iter().map(|&value| f64::from(value)).sum();
-                        (sum / channel.len() as f64) as f32
-                    };
-                    channels.map(mean).collect()
+                    channels.map(|channel| mean(channel) as f32).collect()
                 }
+                Layer::Attention(attention) => scaled(values, &attention.factors, input),
             };
-            let (added, activation) = after(&operation.layer);
-            if let Some(added) = added {
+            if let Some(added) = operation.layer.added_buffer() {
                 for (value, added) in result.iter_mut().zip(&buffers[added]) {
                     *value += added;
                 }
             }
-            if let Some(activation) = activation {
+            if let Some(activation) = operation.layer.activation() {
                 activate(activation.kernel(), &mut result);
             }
             buffers.push(self.written(index + 1, result));
@@ -153,13 +149,57 @@ fn steps_of(value: f32, scale: BufferScale) -> i32 {
     i32::from(scale.quantize(value)) - i32::from(scale.zero_point)
 }
 
-/// What follows the sums: the buffer to add and the activation.
-fn after(layer: &Layer) -> (Option<usize>, Option<Activation>) {
-    match layer {
-        Layer::Convolution(convolution) => (convolution.add_from, convolution.activation),
-        Layer::MaxPool { activation, .. } => (None, *activation),
-        Layer::GlobalAveragePool | Layer::Linear(_) => (None, None),
-    }
+fn mean(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64
+}
+
+/// The map `[channel, row, column]` with each value multiplied by its factor.
+fn scaled(values: &[f32], factors: &Factors, input: BufferShape) -> Vec<f32> {
+    let pixels = input[1] * input[2];
+    // The sum of each channel or pixel, whose sigmoid is the factor.
+    let (sums, is_of_channels) = match factors {
+        Factors::OfChannels { reduce, expand } => {
+            let means: Vec<f64> = values.chunks_exact(pixels).map(mean).collect();
+            let mut reduced = linear(reduce, &means);
+            reduced.iter_mut().for_each(|value| *value = value.max(0.0));
+            (linear(expand, &reduced), true)
+        }
+        Factors::OfPixels(layer) => {
+            let of_pixel = |pixel: usize| values.iter().skip(pixel).step_by(pixels).copied();
+            let means = (0..pixels).map(|pixel| mean(&of_pixel(pixel).collect::<Vec<_>>()));
+            let largest = |pixel| f64::from(of_pixel(pixel).fold(f32::NEG_INFINITY, f32::max));
+            let maps: Vec<f64> = means.chain((0..pixels).map(largest)).collect();
+            let weights: Vec<f64> = layer.weight.iter().map(|&weight| weight.into()).collect();
+            let [_, height, width] = input;
+            let sums = convolve(
+                &maps,
+                &weights,
+                layer,
+                [2, height, width],
+                [1, height, width],
+            );
+            let bias = f64::from(layer.bias[0]);
+            (sums.into_iter().map(|sum| sum + bias).collect(), false)
+        }
+    };
+    let scaled = values.iter().enumerate().map(|(index, &value)| {
+        let sum = match is_of_channels {
+            true => sums[index / pixels],
+            false => sums[index % pixels],
+        };
+        (f64::from(value) / (1.0 + (-sum).exp())) as f32
+    });
+    scaled.collect()
+}
+
+fn linear(layer: &Linear, inputs: &[f64]) -> Vec<f64> {
+    let rows = layer.weight.chunks_exact(inputs.len()).zip(&layer.bias);
+    let output = |(row, &bias): (&[f32], &f32)| {
+        let products = row.iter().zip(inputs);
+        let sum: f64 = products.map(|(&weight, x)| f64::from(weight) * x).sum();
+        sum + f64::from(bias)
+    };
+    rows.map(output).collect()
 }
 
 /// The sums of products `[channel, row, column]`, without bias. Padding has no products: it stands for 0.

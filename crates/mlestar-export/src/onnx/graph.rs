@@ -2,6 +2,7 @@
 
 use mlestar_model::{Activation, Padding, Views};
 
+use super::attention::add_attention;
 use super::proto::{
     self, Attribute, BOOL, Dimension, FLOAT, Graph, Node, Tensor, UINT8, ValueInfo,
 };
@@ -93,6 +94,10 @@ pub(super) fn graph_of(model: &FrozenModel) -> Graph {
                     &values,
                 );
             }
+            Layer::Attention(attention) => {
+                let added = attention.add_from.map(|buffer| value_name(model, buffer));
+                add_attention(&mut graph, &operation.name, attention, &values, added);
+            }
             Layer::Linear(linear) => add_linear(&mut graph, operation, linear, &values),
         }
     }
@@ -165,10 +170,10 @@ pub(super) fn add_confidence(graph: &mut Graph, model: &FrozenModel) {
 }
 
 /// The input and output of an operation; `shape` is the `[channels, height, width]` of its output.
-struct Values {
-    input: String,
-    output: String,
-    shape: BufferShape,
+pub(super) struct Values {
+    pub input: String,
+    pub output: String,
+    pub shape: BufferShape,
 }
 
 /// The ONNX value that holds a buffer.
@@ -326,7 +331,17 @@ fn add_convolution(
     values: &Values,
     added: Option<String>,
 ) {
-    let name = &operation.name;
+    let first = convolution_node(graph, &operation.name, convolution, &values.input);
+    add_chain(graph, first, added, convolution.activation, values);
+}
+
+/// A convolution without its output, sum and activation.
+pub(super) fn convolution_node(
+    graph: &mut Graph,
+    name: &str,
+    convolution: &Convolution,
+    input: &str,
+) -> Node {
     let (weight, bias) = add_weights(
         graph,
         name,
@@ -339,7 +354,7 @@ fn add_convolution(
     let pads = [start[0], start[1], end[0], end[1]].map(to_int);
     let [_, _, kernel_y, kernel_x] = convolution.weight_shape.map(to_int);
     let ints = |name: &str, values: &[i64]| (name.to_owned(), Attribute::Ints(values.to_vec()));
-    let first = Node {
+    Node {
         attributes: vec![
             ints("dilations", &[1, 1]),
             (
@@ -350,9 +365,8 @@ fn add_convolution(
             ints("pads", &pads),
             ints("strides", &[stride_y, stride_x]),
         ],
-        ..node(name, "Conv", &[&values.input, &weight, &bias], "")
-    };
-    add_chain(graph, first, added, convolution.activation, values);
+        ..node(name, "Conv", &[input, &weight, &bias], "")
+    }
 }
 
 fn add_max_pool(
@@ -376,7 +390,7 @@ fn add_max_pool(
 }
 
 /// A node without its output, followed by `Add` and the activation if the operation has them.
-fn add_chain(
+pub(super) fn add_chain(
     graph: &mut Graph,
     first: Node,
     added: Option<String>,
@@ -501,7 +515,7 @@ fn tensor(name: &str, shape: &[usize], values: &[f32]) -> Tensor {
     }
 }
 
-fn integers(name: &str, values: &[i64]) -> Tensor {
+pub(super) fn integers(name: &str, values: &[i64]) -> Tensor {
     Tensor {
         name: name.to_owned(),
         dimensions: vec![to_int(values.len())],
@@ -510,7 +524,7 @@ fn integers(name: &str, values: &[i64]) -> Tensor {
 }
 
 /// A value whose first dimension is the number of images.
-fn info(name: &str, element_type: i64, shape: &[usize], doc_string: &str) -> ValueInfo {
+pub(super) fn info(name: &str, element_type: i64, shape: &[usize], doc_string: &str) -> ValueInfo {
     let mut dimensions = vec![Dimension::Symbolic(BATCH.to_owned())];
     dimensions.extend(shape.iter().map(|&side| Dimension::Fixed(to_int(side))));
     ValueInfo {

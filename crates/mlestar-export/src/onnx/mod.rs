@@ -13,8 +13,8 @@
 //! `batch` is symbolic: any number of images. The file uses operator set 18 (`Cast`, `Div`,
 //! `Sub`, `Transpose`, `Conv`, `Add`, `Relu`, `MaxPool`, `GlobalAveragePool`, `Flatten`, `Gemm`, `Softmax`,
 //! `ReduceLogSumExp`, `Less`;
-//! with SiLU also `Sigmoid` and `Mul`; with averages over views also `Slice` or `Gather`, and `Concat`, `Reshape`,
-//! `ReduceMean`).
+//! with SiLU also `Sigmoid` and `Mul`; with attention these and `ReduceMean`, `ReduceMax`, `Concat`; with averages over
+//! views also `Slice` or `Gather`, and `Concat`, `Reshape`, `ReduceMean`).
 //! Its metadata contain the class names (`classes`, a JSON list; position is index) and the normalisation
 //! (`normalization`, JSON; for information, because the graph contains it).
 //!
@@ -35,6 +35,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod attention;
 mod graph;
 mod proto;
 mod quantized;

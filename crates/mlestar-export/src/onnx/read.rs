@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use mlestar_model::{Activation, Padding, Views};
 
+use super::attention::{attention_of, nodes_of_attention};
 use super::graph::{
     FAMILIARITY_LIMIT, INPUT, MEAN, MIRROR, NORMALIZED, PREFIX, RELU6, SHIFT, STD, TEMPERATURE,
     graph_of,
@@ -102,7 +103,12 @@ fn operations_of(
     // The buffer of each value so far; 0 is the normalised image.
     let mut buffers: HashMap<&str, usize> = HashMap::from([(NORMALIZED, 0)]);
     let mut operations: Vec<Operation> = Vec::new();
-    for node in graph.nodes.iter().skip(PREFIX.len()) {
+    let mut rest = graph.nodes.get(PREFIX.len()..).unwrap_or_default();
+    while let Some(first) = rest.first() {
+        let attention = nodes_of_attention(rest);
+        // The last node of an attention layer has its name, its input and its output.
+        let node = attention.map_or(first, |[.., product]| product);
+        rest = &rest[attention.map_or(1, |nodes| nodes.len())..];
         let [output] = node.outputs.as_slice() else {
             return Err(format!("node {:?} has not exactly one output", node.name));
         };
@@ -111,31 +117,9 @@ fn operations_of(
             .first()
             .and_then(|input| buffers.get(input.as_str()).copied())
             .ok_or_else(|| format!("node {:?} reads a value that does not exist", node.name))?;
-        let layer = match node.operator.as_str() {
-            "Conv" => Some(convolution_of(node, tensors)?),
-            "MaxPool" => Some(Layer::MaxPool {
-                window: pair_of(node, "kernel_shape")?[0],
-                stride: pair_of(node, "strides")?[0],
-                // Without any there is no such attribute.
-                padding: pair_of(node, "pads").map_or(0, |pads| pads[0]),
-                activation: None,
-            }),
-            "GlobalAveragePool" => Some(Layer::GlobalAveragePool),
-            "Gemm" => Some(linear_of(node, tensors)?),
-            "Add" => {
-                fuse_sum(node, operations.last_mut(), &buffers)?;
-                None
-            }
-            "Relu" | "Sigmoid" | RELU6 => {
-                fuse_activation(node, operations.last_mut())?;
-                None
-            }
-            // The second half of a SiLU; its other factor is checked when the graph is created again.
-            "Mul" => None,
-            // Nodes around the operations; they are checked when the graph is created again.
-            "Flatten" | "Div" | "Softmax" | "ReduceLogSumExp" | "Less" | MIRROR | SHIFT
-            | "Concat" | "Reshape" | "ReduceMean" => None,
-            other => return Err(format!("node {:?} has operator {other:?}", node.name)),
+        let layer = match attention {
+            Some(nodes) => Some(Layer::Attention(attention_of(nodes, tensors)?)),
+            None => layer_of(node, tensors, operations.last_mut(), &buffers)?,
         };
         let buffer = match layer {
             Some(layer) => {
@@ -153,14 +137,50 @@ fn operations_of(
     Ok(operations)
 }
 
+/// The layer of a node; `None` if it belongs to the operation before it, `last`, or to none.
+fn layer_of(
+    node: &Node,
+    tensors: &mut HashMap<&str, &Tensor>,
+    last: Option<&mut Operation>,
+    buffers: &HashMap<&str, usize>,
+) -> Result<Option<Layer>, String> {
+    match node.operator.as_str() {
+        "Conv" => Ok(Some(Layer::Convolution(convolution_of(node, tensors)?))),
+        "MaxPool" => Ok(Some(Layer::MaxPool {
+            window: pair_of(node, "kernel_shape")?[0],
+            stride: pair_of(node, "strides")?[0],
+            // Without any there is no such attribute.
+            padding: pair_of(node, "pads").map_or(0, |pads| pads[0]),
+            activation: None,
+        })),
+        "GlobalAveragePool" => Ok(Some(Layer::GlobalAveragePool)),
+        "Gemm" => Ok(Some(linear_of(node, tensors)?)),
+        "Add" => {
+            fuse_sum(node, last, buffers)?;
+            Ok(None)
+        }
+        "Relu" | "Sigmoid" | RELU6 => {
+            fuse_activation(node, last)?;
+            Ok(None)
+        }
+        // The second half of a SiLU; its other factor is checked when the graph is created again.
+        "Mul" => Ok(None),
+        // Nodes around the operations; they are checked when the graph is created again.
+        "Flatten" | "Div" | "Softmax" | "ReduceLogSumExp" | "Less" | MIRROR | SHIFT | "Concat"
+        | "Reshape" | "ReduceMean" => Ok(None),
+        other => Err(format!("node {:?} has operator {other:?}", node.name)),
+    }
+}
+
 /// Merges `Relu`, the `Clip` of a ReLU6 or the `Sigmoid` of a SiLU into the operation before it.
 fn fuse_activation(node: &Node, last: Option<&mut Operation>) -> Result<(), String> {
     let activation = match last.map(|operation| &mut operation.layer) {
         Some(Layer::Convolution(convolution)) => &mut convolution.activation,
+        Some(Layer::Attention(attention)) => &mut attention.activation,
         Some(Layer::MaxPool { activation, .. }) => activation,
         _ => {
             return Err(format!(
-                "node {:?} does not follow a convolution or max pool",
+                "node {:?} does not follow a convolution, attention or max pool",
                 node.name
             ));
         }
@@ -173,35 +193,39 @@ fn fuse_activation(node: &Node, last: Option<&mut Operation>) -> Result<(), Stri
     Ok(())
 }
 
-/// Merges `Add` into the convolution before it.
+/// Merges `Add` into the convolution or attention layer before it.
 fn fuse_sum(
     node: &Node,
     last: Option<&mut Operation>,
     buffers: &HashMap<&str, usize>,
 ) -> Result<(), String> {
-    let Some(Operation {
-        layer: Layer::Convolution(convolution),
-        ..
-    }) = last
-    else {
-        return Err(format!(
-            "node {:?} does not follow a convolution",
-            node.name
-        ));
+    let add_from = match last.map(|operation| &mut operation.layer) {
+        Some(Layer::Convolution(convolution)) => &mut convolution.add_from,
+        Some(Layer::Attention(attention)) => &mut attention.add_from,
+        _ => {
+            return Err(format!(
+                "node {:?} does not follow a convolution or attention",
+                node.name
+            ));
+        }
     };
     let added = node
         .inputs
         .get(1)
         .and_then(|input| buffers.get(input.as_str()));
-    convolution.add_from = Some(
+    *add_from = Some(
         *added.ok_or_else(|| format!("node {:?} adds a value that does not exist", node.name))?,
     );
     Ok(())
 }
 
-fn convolution_of(node: &Node, tensors: &mut HashMap<&str, &Tensor>) -> Result<Layer, String> {
+/// A convolution, without sum and activation.
+pub(super) fn convolution_of(
+    node: &Node,
+    tensors: &mut HashMap<&str, &Tensor>,
+) -> Result<Convolution, String> {
     let (weight_shape, weight, bias) = weights_of(node, tensors)?;
-    Ok(Layer::Convolution(Convolution {
+    Ok(Convolution {
         weight_shape,
         groups: groups_of(node)?,
         weight,
@@ -210,7 +234,7 @@ fn convolution_of(node: &Node, tensors: &mut HashMap<&str, &Tensor>) -> Result<L
         padding: padding_of(node)?,
         add_from: None,
         activation: None,
-    }))
+    })
 }
 
 fn padding_of(node: &Node) -> Result<Padding, String> {
@@ -262,7 +286,7 @@ fn linear_of(node: &Node, tensors: &mut HashMap<&str, &Tensor>) -> Result<Layer,
 }
 
 /// The second and third input of `node`, which must be initializers; the second has `N` dimensions.
-fn weights_of<const N: usize>(
+pub(super) fn weights_of<const N: usize>(
     node: &Node,
     tensors: &mut HashMap<&str, &Tensor>,
 ) -> Result<LayerWeights<N>, String> {

@@ -11,7 +11,7 @@ pub(super) fn quantize_weights(layer: &Layer, input: BufferScale) -> Option<Quan
     let (weight, bias) = match layer {
         Layer::Convolution(convolution) => (&convolution.weight, &convolution.bias),
         Layer::Linear(linear) => (&linear.weight, &linear.bias),
-        Layer::MaxPool { .. } | Layer::GlobalAveragePool => return None,
+        Layer::Attention(_) | Layer::MaxPool { .. } | Layer::GlobalAveragePool => return None,
     };
     let per_channel = weight.len() / bias.len();
     let mut values = Vec::with_capacity(weight.len());

@@ -8,7 +8,8 @@ use mlestar_export::{Executor, FrozenModel, Precision, Prediction, Predictor};
 use mlestar_model::ModelConfig;
 
 use crate::models::{
-    AVERAGES, MEAN, STD, class_names, pooled_frozen, random_pictures, small_frozen, trained_like,
+    AVERAGES, MEAN, STD, attention_frozen, class_names, pooled_frozen, random_pictures,
+    small_frozen, trained_like,
 };
 use crate::precisions::quantized;
 
@@ -47,7 +48,13 @@ fn a_second_call_allocates_its_result_alone() {
         .build()
         .unwrap();
     let averaging = small_frozen(1).with_views(AVERAGES[2]);
-    for model in [small_frozen(1), pooled_frozen(1), averaging, small] {
+    for model in [
+        small_frozen(1),
+        pooled_frozen(1),
+        attention_frozen(1),
+        averaging,
+        small,
+    ] {
         let executors = [
             Executor::new(&model),
             Executor::with_precision(&model, Precision::Bf16, 1).unwrap(),

@@ -3,7 +3,7 @@
 use mlestar_export::{FrozenModel, onnx, safetensors_file};
 use proptest::prelude::*;
 
-use crate::models::{AVERAGES, pooled_frozen, quantized, small_frozen};
+use crate::models::{AVERAGES, attention_frozen, pooled_frozen, quantized, small_frozen};
 
 type Reader = fn(&[u8]) -> Result<FrozenModel, String>;
 
@@ -14,9 +14,13 @@ struct Case {
     read: Reader,
 }
 
-/// Plain convolutions with ReLU, and max pools with SiLU and averages over views, in each format.
+/// Plain convolutions with ReLU, attention layers, and max pools with SiLU and averages over views, in each format.
 fn cases() -> Vec<Case> {
-    let models = [small_frozen(1), pooled_frozen(1).with_views(AVERAGES[2])];
+    let models = [
+        small_frozen(1),
+        attention_frozen(1),
+        pooled_frozen(1).with_views(AVERAGES[2]),
+    ];
     let all = models.into_iter().flat_map(|model| {
         let onnx = Case {
             bytes: onnx::to_bytes(&model),

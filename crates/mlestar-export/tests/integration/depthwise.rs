@@ -17,6 +17,18 @@ const DEPTHWISE: usize = 1;
 /// Its linear layer.
 const HEAD: usize = 4;
 
+/// Convolutions, each of the results of the one before.
+fn in_a_row<const N: usize>(layers: [(&str, Convolution); N]) -> Vec<Operation> {
+    let layers = layers.into_iter().enumerate();
+    layers
+        .map(|(input, (name, layer))| Operation {
+            name: name.to_owned(),
+            input,
+            layer: Layer::Convolution(layer),
+        })
+        .collect()
+}
+
 prop_compose! {
     /// A stem, a depthwise convolution with the padding "same", a 1x1 convolution and the end of every graph.
     fn any_model()(
@@ -41,15 +53,7 @@ prop_compose! {
         };
         let project = convolution(&mut stream, [9, channels, 1, 1], [1, 1], [0, 0]);
         let stem = Convolution { activation: Some(Activation::Relu6), ..stem };
-        let mut operations: Vec<Operation> = [("stem", stem), ("depthwise", depthwise), ("project", project)]
-            .into_iter()
-            .enumerate()
-            .map(|(input, (name, layer))| Operation {
-                name: name.to_owned(),
-                input,
-                layer: Layer::Convolution(layer),
-            })
-            .collect();
+        let mut operations = in_a_row([("stem", stem), ("depthwise", depthwise), ("project", project)]);
         tail(&mut stream, &mut operations, 9, 3);
         let normalization = PixelNormalization { mean: MEAN, std: STD };
         FrozenModel::new(class_names(3), normalization, height, width, operations).unwrap()
@@ -345,15 +349,7 @@ fn other_groups_and_very_large_kernels_stay_f32() {
             [kernel / 2; 2],
         );
         let grouped = Convolution { groups, ..layer };
-        let mut operations: Vec<Operation> = [("stem", stem), ("grouped", grouped)]
-            .into_iter()
-            .enumerate()
-            .map(|(input, (name, layer))| Operation {
-                name: name.to_owned(),
-                input,
-                layer: Layer::Convolution(layer),
-            })
-            .collect();
+        let mut operations = in_a_row([("stem", stem), ("grouped", grouped)]);
         tail(stream, &mut operations, 4, 2);
         let normalization = PixelNormalization {
             mean: MEAN,

@@ -1,7 +1,8 @@
 //! The executor compared with a naive convolution in `f64`, and its independence of batch and threads.
 
 use mlestar_export::{
-    Convolution, Executor, ExportError, FrozenModel, Layer, Operation, PixelNormalization,
+    Convolution, Executor, ExportError, Factors, FrozenModel, Layer, Linear, Operation,
+    PixelNormalization,
 };
 use mlestar_model::Activation;
 use mlestar_random::Stream;
@@ -47,19 +48,71 @@ fn naive_logits(model: &FrozenModel, picture: &[u8]) -> Vec<f64> {
                 .chunks(shape[1] * shape[2])
                 .map(|plane| plane.iter().sum::<f64>() / plane.len() as f64)
                 .collect(),
-            Layer::Linear(layer) => layer
-                .weight
-                .chunks(layer.weight_shape[1])
-                .zip(&layer.bias)
-                .map(|(row, &bias)| {
-                    let sum: f64 = row.iter().zip(input).map(|(&w, &x)| f64::from(w) * x).sum();
-                    sum + f64::from(bias)
-                })
-                .collect(),
+            Layer::Linear(layer) => naive_linear(layer, input),
+            Layer::Attention(attention) => {
+                let factors = naive_factors(&attention.factors, input, shape);
+                let values = input.iter().zip(factors).enumerate();
+                let added = |index: usize| {
+                    attention
+                        .add_from
+                        .map_or(0.0, |buffer| buffers[buffer][index])
+                };
+                values
+                    .map(|(index, (x, factor))| {
+                        activated(attention.activation, x * factor + added(index))
+                    })
+                    .collect()
+            }
         };
         buffers.push(output);
     }
     buffers.pop().unwrap()
+}
+
+fn naive_linear(layer: &Linear, input: &[f64]) -> Vec<f64> {
+    let rows = layer.weight.chunks(layer.weight_shape[1]);
+    rows.zip(&layer.bias)
+        .map(|(row, &bias)| {
+            let sum: f64 = row.iter().zip(input).map(|(&w, &x)| f64::from(w) * x).sum();
+            sum + f64::from(bias)
+        })
+        .collect()
+}
+
+/// The factor of each value of a map.
+fn naive_factors(factors: &Factors, input: &[f64], shape: [usize; 3]) -> Vec<f64> {
+    let [channels, height, width] = shape;
+    let area = height * width;
+    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    match factors {
+        Factors::OfChannels { reduce, expand } => {
+            let means: Vec<f64> = input
+                .chunks(area)
+                .map(|plane| mean(plane.to_vec()))
+                .collect();
+            let reduced = naive_linear(reduce, &means);
+            let reduced: Vec<f64> = reduced.into_iter().map(|x| x.max(0.0)).collect();
+            let sums = naive_linear(expand, &reduced);
+            (0..channels * area)
+                .map(|index| sigmoid(sums[index / area]))
+                .collect()
+        }
+        Factors::OfPixels(layer) => {
+            let of_pixel = |pixel: usize| -> Vec<f64> {
+                input.iter().skip(pixel).step_by(area).copied().collect()
+            };
+            let mut maps: Vec<f64> = (0..area).map(|pixel| mean(of_pixel(pixel))).collect();
+            maps.extend(
+                (0..area).map(|pixel| of_pixel(pixel).into_iter().fold(f64::MIN, f64::max)),
+            );
+            let sums =
+                naive_convolution(layer, &maps, [2, height, width], [1, height, width], None);
+            (0..channels * area)
+                .map(|index| sigmoid(sums[index % area]))
+                .collect()
+        }
+    }
 }
 
 fn naive_max_pool(
@@ -149,7 +202,7 @@ pub fn agrees_with_naive(model: &FrozenModel, pictures: &[u8], n: usize) {
     }
 }
 
-fn any_activation() -> impl Strategy<Value = Option<Activation>> {
+pub fn any_activation() -> impl Strategy<Value = Option<Activation>> {
     prop::option::of(prop::sample::select(vec![
         Activation::Relu,
         Activation::Silu,

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod allocations;
+mod attention;
 mod burn_parity;
 mod damaged_files;
 mod depthwise;

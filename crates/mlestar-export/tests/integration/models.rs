@@ -4,7 +4,9 @@ use burn::tensor::{Device, Tensor};
 use mlestar_export::quantize::{
     LabelledImages, Quantization, QuantizationOptions, QuantizedModel, quantize,
 };
-use mlestar_export::{Convolution, FrozenModel, Layer, Linear, Operation, PixelNormalization};
+use mlestar_export::{
+    AttentionLayer, Convolution, Factors, FrozenModel, Layer, Linear, Operation, PixelNormalization,
+};
 use mlestar_model::{
     Activation, Architecture, ImageClassifier, ModelConfig, ModelSpec, NamedTensor, Network,
     Padding, Views,
@@ -29,6 +31,78 @@ pub fn class_names(n: usize) -> Vec<String> {
 
 pub fn random_values(stream: &mut Stream, n: usize, scale: f32) -> Vec<f32> {
     (0..n).map(|_| stream.range_f32(-scale, scale)).collect()
+}
+
+pub fn linear(stream: &mut Stream, [outputs, inputs]: [usize; 2], scale: f32) -> Linear {
+    Linear {
+        weight_shape: [outputs, inputs],
+        weight: random_values(stream, outputs * inputs, scale),
+        bias: random_values(stream, outputs, 0.5),
+    }
+}
+
+/// Factors for each of these channels, through so many features.
+pub fn channel_factors(stream: &mut Stream, channels: usize, reduced: usize) -> Factors {
+    Factors::OfChannels {
+        reduce: linear(stream, [reduced, channels], 1.0),
+        expand: linear(stream, [channels, reduced], 1.0),
+    }
+}
+
+/// Factors for each pixel, by a kernel of this side.
+pub fn pixel_factors(stream: &mut Stream, kernel: usize) -> Factors {
+    let taps = 2 * kernel * kernel;
+    let weight = random_values(stream, taps, (8.0 / taps as f32).sqrt());
+    Factors::OfPixels(Convolution::of_maps(
+        [1, 2, kernel, kernel],
+        weight,
+        vec![-0.3],
+    ))
+}
+
+/// Images of 9x7 pixels: a stem of five channels, a branch with a factor for each channel that is added to it, and one
+/// with a factor for each pixel and SiLU.
+pub fn attention_frozen(seed: u64) -> FrozenModel {
+    let mut stream = Stream::new(seed, "scaled model", 0, 0);
+    let mut operations = Vec::new();
+    let mut push = |name: &str, layer: Layer| {
+        operations.push(Operation {
+            name: name.to_owned(),
+            input: operations.len(),
+            layer,
+        });
+    };
+    let same = [[1, 1]; 2];
+    let stem = convolution(&mut stream, [5, 3, 3, 3], same[0], same[1]);
+    push(
+        "stem",
+        Layer::Convolution(Convolution {
+            activation: RELU,
+            ..stem
+        }),
+    );
+    let branch = convolution(&mut stream, [5, 5, 3, 3], same[0], same[1]);
+    push("branch", Layer::Convolution(branch));
+    let attention = AttentionLayer {
+        factors: channel_factors(&mut stream, 5, 3),
+        add_from: Some(1),
+        activation: RELU,
+    };
+    push("branch.attention", Layer::Attention(attention));
+    let wide = convolution(&mut stream, [19, 5, 3, 3], [2, 2], [1, 1]);
+    push("wide", Layer::Convolution(wide));
+    let attention = AttentionLayer {
+        factors: pixel_factors(&mut stream, 7),
+        add_from: None,
+        activation: Some(Activation::Silu),
+    };
+    push("wide.attention", Layer::Attention(attention));
+    tail(&mut stream, &mut operations, 19, 4);
+    let normalization = PixelNormalization {
+        mean: MEAN,
+        std: STD,
+    };
+    FrozenModel::new(class_names(4), normalization, 9, 7, operations).unwrap()
 }
 
 pub fn random_pictures(seed: u64, n: usize, height: usize, width: usize) -> Vec<u8> {

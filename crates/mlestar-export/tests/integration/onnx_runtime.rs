@@ -5,8 +5,8 @@ use mlestar_model::ModelConfig;
 use tract_onnx::prelude::*;
 
 use crate::models::{
-    AVERAGES, MEAN, STD, class_names, max_difference, plain_config, pooled_frozen,
-    pooled_residual_config, random_pictures, small_frozen, smooth, trained_like,
+    AVERAGES, MEAN, STD, attention_frozen, class_names, max_difference, plain_config,
+    pooled_frozen, pooled_residual_config, random_pictures, small_frozen, smooth, trained_like,
 };
 
 /// The outputs of a model.
@@ -103,6 +103,14 @@ fn tract_agrees_on_temperature_and_none_of_these() {
     );
     let found = tract_outputs(&model, &pictures, 3).none_of_these.unwrap();
     assert_eq!(found.iter().filter(|none| **none).count(), 1);
+}
+
+#[test]
+fn tract_agrees_on_attention() {
+    check(&attention_frozen(1));
+    for views in AVERAGES {
+        check(&attention_frozen(2).with_views(views));
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tract_onnx::prelude::*;
 
 use crate::models::{
-    AVERAGES, MEAN, STD, class_names, own_labels, plain_config, pooled_frozen,
+    AVERAGES, MEAN, STD, attention_frozen, class_names, own_labels, plain_config, pooled_frozen,
     pooled_residual_config, quantization, quantized, random_pictures, small_frozen, smooth,
     trained_like,
 };
@@ -29,6 +29,7 @@ fn models() -> Vec<FrozenModel> {
     let mut models = vec![
         small_frozen(1),
         pooled_frozen(1),
+        attention_frozen(1),
         frozen(ModelConfig::small(), 16),
         frozen(pooled_residual_config(), 27),
         frozen(smooth(plain_config()), 27),
@@ -43,23 +44,28 @@ fn models() -> Vec<FrozenModel> {
     models
 }
 
-/// Checks that logits are the reference's up to rounding: a sum that is nearly halfway between two integers may
-/// become the other one, which moves single values by a step and logits by a small part of their spread.
-pub fn agree(found: &[f32], expected: &[f32]) {
+/// Checks that the logits of `n` images are the reference's up to rounding: a sum that is nearly halfway between two integers
+/// may become the other one, which moves single values by a step and logits by a small part of their spread. In a network of
+/// a few channels one step moves all logits of an image, so one image may move by more than the mean of many may.
+pub fn agree(found: &[f32], expected: &[f32], n: usize) {
     assert_eq!(found.len(), expected.len());
     let largest = expected
         .iter()
         .fold(0.0_f32, |most, logit| most.max(logit.abs()));
-    let differences = found
+    let differences: Vec<f64> = found
         .iter()
         .zip(expected)
-        .map(|(a, b)| f64::from((a - b).abs()));
-    let worst = differences.clone().fold(0.0, f64::max);
-    let mean = differences.sum::<f64>() / found.len() as f64;
+        .map(|(a, b)| f64::from((a - b).abs()))
+        .collect();
+    let worst = |differences: &[f64]| differences.iter().copied().fold(0.0, f64::max);
+    let mean = differences.iter().sum::<f64>() / found.len() as f64;
     let spread = f64::from(largest.max(0.1));
+    let images = differences.chunks(found.len() / n);
+    let moved = images.filter(|image| worst(image) > 1e-4 * spread).count();
+    let worst = worst(&differences);
     assert!(
-        worst < 0.02 * spread && mean < 0.002 * spread,
-        "{worst} {mean} of {spread}"
+        worst < 0.02 * spread && (mean < 0.002 * spread || moved < 2),
+        "{worst} {mean} of {spread}, {moved} of {n} images"
     );
 }
 
@@ -71,7 +77,7 @@ fn the_simulation_agrees_with_the_reference() {
         let pictures = random_pictures(5, 9, model.height(), model.width());
         let expected = quantized.reference_logits(&pictures, 9).unwrap();
         let found = Simulation::new(&quantized).logits(&pictures, 9).unwrap();
-        agree(&found, &expected);
+        agree(&found, &expected, 9);
         // Rounding to 8 bits changes much more than that.
         let original = model.logits(&pictures, 9).unwrap();
         let worst = crate::models::max_difference(&original, &expected);
@@ -460,9 +466,9 @@ pub fn agree_with_tract(model: &QuantizedModel, n: usize) {
     let outputs = runnable.run(tvec![images.into()]).unwrap();
     let logits = outputs[0].to_plain_array_view::<f32>().unwrap();
     let logits: Vec<f32> = logits.iter().copied().collect();
-    agree(&logits, &model.reference_logits(&pictures, n).unwrap());
+    agree(&logits, &model.reference_logits(&pictures, n).unwrap(), n);
     let executor = Executor::quantized(model, 1);
-    agree(&logits, &executor.logits(&pictures, n).unwrap());
+    agree(&logits, &executor.logits(&pictures, n).unwrap(), n);
 }
 
 #[test]

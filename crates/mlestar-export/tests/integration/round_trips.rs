@@ -6,7 +6,9 @@ use mlestar_export::{Confidence, FrozenModel, onnx, safetensors_file, write_stat
 use mlestar_model::{ModelConfig, NamedTensor, Network};
 use safetensors::SafeTensors;
 
-use crate::models::{AVERAGES, MEAN, STD, class_names, pooled_frozen, small_frozen, trained_like};
+use crate::models::{
+    AVERAGES, MEAN, STD, attention_frozen, class_names, pooled_frozen, small_frozen, trained_like,
+};
 
 fn reference() -> FrozenModel {
     let (spec, model) = trained_like(ModelConfig::reference(), 10, 32);
@@ -15,7 +17,12 @@ fn reference() -> FrozenModel {
 
 #[test]
 fn onnx_and_safetensors_give_back_the_identical_model() {
-    let mut models = vec![small_frozen(1), pooled_frozen(1), reference()];
+    let mut models = vec![
+        small_frozen(1),
+        pooled_frozen(1),
+        attention_frozen(1),
+        reference(),
+    ];
     models.extend(AVERAGES.map(|views| pooled_frozen(1).with_views(views)));
     for (temperature, familiarity_limit) in [(0.5, None), (1.5, Some(-3.25))] {
         let confidence = Confidence {

@@ -2,7 +2,7 @@
 
 use mlestar_export::{Confidence, FrozenModel, Layer, torch};
 
-use crate::models::{AVERAGES, pooled_frozen, small_frozen};
+use crate::models::{AVERAGES, attention_frozen, pooled_frozen, small_frozen};
 
 /// Compares with a committed file. After an intended change, the message says where the new text lies.
 fn is_stable(model: &FrozenModel, name: &str, expected: &str) {
@@ -30,6 +30,15 @@ fn the_code_of_a_residual_network_is_stable() {
 fn the_code_of_groups_pools_silu_and_views_is_stable() {
     let model = pooled_frozen(1).with_views(AVERAGES[2]);
     is_stable(&model, "views.py", include_str!("expected/views.py"));
+}
+
+#[test]
+fn the_code_of_attention_is_stable() {
+    is_stable(
+        &attention_frozen(1),
+        "attention.py",
+        include_str!("expected/attention.py"),
+    );
 }
 
 #[test]

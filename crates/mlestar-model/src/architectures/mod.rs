@@ -7,7 +7,7 @@ mod residual_cnn;
 mod resnet;
 
 use crate::description::{BlockDescription, Description, Shortcut, UnitDescription};
-use crate::{Activation, Architecture, ModelConfig, ModelError, StageConfig};
+use crate::{Activation, Architecture, Attention, ModelConfig, ModelError, StageConfig};
 
 /// The properties of an architecture.
 struct Family {
@@ -115,6 +115,7 @@ impl ModelConfig {
         };
         for (key, is_same) in [
             ("activation", self.activation == published.activation),
+            ("attention", self.attention == Attention::None),
             (
                 "stem_channels",
                 self.stem_channels == published.stem_channels,
@@ -151,6 +152,7 @@ fn alone(unit: UnitDescription) -> BlockDescription {
         name: unit.place.clone(),
         stage: None,
         branch: vec![unit],
+        attention: None,
         shortcut: Shortcut::None,
     }
 }
@@ -173,6 +175,7 @@ fn stages_after(
                 channels_out: settings.channels,
                 stride: if index == 0 { settings.stride } else { 1 },
                 activation: config.activation,
+                attention: config.attention,
             }));
             channels_in = settings.channels;
         }
@@ -191,6 +194,7 @@ struct Place {
     /// The stride of the stage for its first block, else 1.
     stride: usize,
     activation: Activation,
+    attention: Attention,
 }
 
 impl Place {
@@ -221,6 +225,7 @@ impl Place {
             name: self.name.clone(),
             stage: Some(self.stage),
             branch,
+            attention: self.attention.describe(&self.name, self.channels_out),
             shortcut,
         }
     }

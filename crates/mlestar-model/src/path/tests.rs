@@ -8,7 +8,7 @@ use mlestar_random::Stream;
 use super::*;
 use crate::block::Unit;
 use crate::{
-    Architecture, BlockDescription, Description, ImageClassifier, ModelConfig, Network,
+    Architecture, Attention, BlockDescription, Description, ImageClassifier, ModelConfig, Network,
     PoolPosition, Shortcut, StageConfig, TrainingPass, Views,
 };
 
@@ -55,6 +55,14 @@ fn pictures(
 }
 
 fn described(architecture: Architecture, activation: Activation) -> Description {
+    with_attention(architecture, activation, Attention::None)
+}
+
+fn with_attention(
+    architecture: Architecture,
+    activation: Activation,
+    attention: Attention,
+) -> Description {
     let stage = |channels, stride| StageConfig {
         channels,
         blocks: 2,
@@ -63,6 +71,7 @@ fn described(architecture: Architecture, activation: Activation) -> Description 
     let config = ModelConfig {
         architecture,
         activation,
+        attention,
         stem_channels: 16,
         stages: vec![stage(16, 1), stage(24, 2)],
         ..ModelConfig::small()
@@ -106,6 +115,30 @@ fn both_ways_train_to_the_same_losses_and_evaluate_alike() {
     ] {
         for activation in [Activation::Relu, Activation::Relu6, Activation::Silu] {
             learns(&compare(&described(architecture, activation)));
+        }
+    }
+}
+
+#[test]
+fn both_ways_agree_on_attention() {
+    for attention in [Attention::SqueezeExcitation, Attention::Spatial] {
+        for (architecture, activation) in [
+            (Architecture::ResidualCnn, Activation::Relu),
+            (Architecture::PlainCnn, Activation::Silu),
+        ] {
+            compare(&with_attention(architecture, activation, attention));
+        }
+        let description =
+            with_attention(Architecture::PooledResidualCnn, Activation::Silu, attention);
+        let factors = [Some(1.0), Some(1.25), None, Some(2.0)];
+        for (frozen_blocks, frozen_statistics) in [(0, false), (2, true)] {
+            let pass = TrainingPass {
+                branch_factors: &factors,
+                frozen_blocks,
+                frozen_statistics,
+                ..TrainingPass::default()
+            };
+            compare_in(&description, &pass);
         }
     }
 }

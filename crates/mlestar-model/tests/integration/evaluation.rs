@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The forward pass against the naive f64 one, on sizes where strides do not divide evenly.
-fn check(spec: &ModelSpec, n: usize) {
+pub fn check(spec: &ModelSpec, n: usize) {
     check_on(&Device::flex(), spec, n);
 }
 

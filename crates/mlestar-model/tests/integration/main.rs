@@ -3,6 +3,7 @@
 // Clippy's exemption for tests does not reach their helper functions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod attention;
 mod evaluation;
 mod initialisation;
 mod naive;

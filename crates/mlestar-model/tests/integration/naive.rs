@@ -38,6 +38,8 @@ pub struct Network {
     architecture: Architecture,
     activation: Activation,
     n_classes: usize,
+    /// The factor of each residual branch, as stochastic depth gives them; 1 beyond the end.
+    branch_factors: Vec<Option<f64>>,
 }
 
 impl Network {
@@ -54,6 +56,14 @@ impl Network {
             architecture: spec.config().architecture,
             activation: spec.config().activation,
             n_classes: spec.n_classes(),
+            branch_factors: Vec::new(),
+        }
+    }
+
+    pub fn with_branch_factors(self, branch_factors: &[Option<f64>]) -> Self {
+        Self {
+            branch_factors: branch_factors.to_vec(),
+            ..self
         }
     }
 
@@ -62,6 +72,7 @@ impl Network {
         let mut x = Map::zeros(3, height, width);
         x.values = pixels.iter().map(|&v| f64::from(v)).collect();
         x = self.activated(self.batch_norm("stem.bn", self.convolution("stem.conv", &x, 3, 1)));
+        let mut factors = self.branch_factors.iter();
         for (index, &(blocks, stride)) in self.stages.iter().enumerate() {
             for block in 0..blocks {
                 let stride = if block == 0 { stride } else { 1 };
@@ -71,9 +82,10 @@ impl Network {
                     Architecture::PooledResidualCnn => block == 0,
                     _ => false,
                 };
+                let factor = factors.next().map_or(1.0, |factor| factor.unwrap_or(0.0));
                 x = match plain {
                     true => self.plain_block(&name, &x, stride),
-                    false => self.block(&name, &x, stride),
+                    false => self.block(&name, &x, stride, factor),
                 };
             }
         }
@@ -96,14 +108,16 @@ impl Network {
         let y = max_pool(&self.convolution(&format!("{name}.conv1"), x, 3, 1), pool);
         let y = self.activated(self.batch_norm(&format!("{name}.bn1"), y));
         let y = self.convolution(&format!("{name}.conv2"), &y, 3, 1);
-        self.activated(self.batch_norm(&format!("{name}.bn2"), y))
+        let y = self.batch_norm(&format!("{name}.bn2"), y);
+        self.activated(self.scaled(&format!("{name}.attention"), y))
     }
 
-    fn block(&self, name: &str, x: &Map, stride: usize) -> Map {
+    fn block(&self, name: &str, x: &Map, stride: usize, factor: f64) -> Map {
         let y = self.convolution(&format!("{name}.conv1"), x, 3, stride);
         let y = self.activated(self.batch_norm(&format!("{name}.bn1"), y));
         let y = self.convolution(&format!("{name}.conv2"), &y, 3, 1);
-        let mut y = self.batch_norm(&format!("{name}.bn2"), y);
+        let y = self.batch_norm(&format!("{name}.bn2"), y);
+        let mut y = self.scaled(&format!("{name}.attention"), y);
         let shortcut = format!("{name}.shortcut.conv");
         let x = if self.tensors.contains_key(&format!("{shortcut}.weight")) {
             let x = self.convolution(&shortcut, x, 1, stride);
@@ -112,9 +126,52 @@ impl Network {
             x.clone()
         };
         for (y, x) in y.values.iter_mut().zip(&x.values) {
-            *y += x;
+            *y = *y * factor + x;
         }
         self.activated(y)
+    }
+
+    /// The map scaled by the attention layer called `name`, if the network has it.
+    fn scaled(&self, name: &str, mut x: Map) -> Map {
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let area = x.height * x.width;
+        if self.tensors.contains_key(&format!("{name}.reduce.weight")) {
+            let means = x.values.chunks(area);
+            let means: Vec<f64> = means.map(|c| c.iter().sum::<f64>() / area as f64).collect();
+            let mut reduced = self.linear(&format!("{name}.reduce"), &means);
+            reduced.iter_mut().for_each(|value| *value = value.max(0.0));
+            let factors = self.linear(&format!("{name}.expand"), &reduced);
+            for (channel, factor) in x.values.chunks_mut(area).zip(factors) {
+                channel
+                    .iter_mut()
+                    .for_each(|value| *value *= sigmoid(factor));
+            }
+        }
+        if self.tensors.contains_key(&format!("{name}.conv.weight")) {
+            let mut maps = Map::zeros(2, x.height, x.width);
+            for pixel in 0..area {
+                let values: Vec<f64> =
+                    (x.values.iter().skip(pixel).step_by(area).copied()).collect();
+                maps.values[pixel] = values.iter().sum::<f64>() / values.len() as f64;
+                maps.values[area + pixel] = values.iter().copied().fold(f64::MIN, f64::max);
+            }
+            let sums = self.convolution(&format!("{name}.conv"), &maps, 7, 1);
+            let bias = self.tensors[&format!("{name}.conv.bias")][0];
+            for channel in x.values.chunks_mut(area) {
+                for (value, sum) in channel.iter_mut().zip(&sums.values) {
+                    *value *= sigmoid(sum + bias);
+                }
+            }
+        }
+        x
+    }
+
+    fn linear(&self, name: &str, inputs: &[f64]) -> Vec<f64> {
+        let weight = &self.tensors[&format!("{name}.weight")];
+        let bias = &self.tensors[&format!("{name}.bias")];
+        let rows = weight.chunks(inputs.len()).zip(bias);
+        rows.map(|(row, bias)| bias + row.iter().zip(inputs).map(|(w, x)| w * x).sum::<f64>())
+            .collect()
     }
 
     fn activated(&self, mut x: Map) -> Map {

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use crate::{plain_config, pooled_residual_config, random_images, tiny_config};
 
-fn find<'a>(summary: &'a ModelSummary, name: &str) -> &'a mlestar_model::LayerSummary {
+pub fn find<'a>(summary: &'a ModelSummary, name: &str) -> &'a mlestar_model::LayerSummary {
     summary
         .layers
         .iter()
@@ -77,7 +77,7 @@ fn the_reference_s_operations_and_bytes() {
 }
 
 /// Compares every convolution of the summary with the shape that the module actually computes.
-fn check_against_module(spec: &ModelSpec) {
+pub fn check_against_module(spec: &ModelSpec) {
     let device = Device::flex();
     let model = spec.init(0, &device);
     let summary = spec.summary();

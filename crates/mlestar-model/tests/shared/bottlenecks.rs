@@ -46,6 +46,7 @@ pub fn residual_bottlenecks(activation: Activation, side: usize) -> Description 
                 second,
                 unit(3, [middle, channels_out], 1),
             ],
+            attention: None,
             shortcut: match stride == 1 && channels_in == channels_out {
                 true => Shortcut::Identity,
                 false => Shortcut::Projection(projection),
@@ -90,6 +91,7 @@ pub fn inverted_bottlenecks(activation: Activation, side: usize) -> Description 
                 depthwise,
                 UnitDescription::new(name, Some(3), [wide, channels_out], 1),
             ],
+            attention: None,
             shortcut: match stride == 1 && channels_in == channels_out {
                 true => Shortcut::Identity,
                 false => Shortcut::None,
@@ -134,6 +136,7 @@ pub fn padded_bottlenecks(activation: Activation, side: usize) -> Description {
             name: name.to_owned(),
             stage: Some(0),
             branch,
+            attention: None,
             shortcut: match stride == 1 && channels_in == channels_out {
                 true => Shortcut::Identity,
                 false => Shortcut::None,
@@ -153,6 +156,7 @@ pub fn padded_bottlenecks(activation: Activation, side: usize) -> Description {
         name: "top".to_owned(),
         stage: None,
         branch: vec![unit("top", None, [10, 64], 1, 1)],
+        attention: None,
         shortcut: Shortcut::None,
     });
     let mut map = description.image_shape();
@@ -172,6 +176,7 @@ fn network(stem: UnitDescription, stages: Vec<BlockDescription>, side: usize) ->
         name: "stem".to_owned(),
         stage: None,
         branch: vec![stem],
+        attention: None,
         shortcut: Shortcut::None,
     }];
     blocks.extend(stages);

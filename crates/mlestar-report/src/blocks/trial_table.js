@@ -179,7 +179,7 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const element of axes) {
     const svg = element.closest("svg"), set = element.dataset;
     const numbers = {};
-    for (const key of ["y", "from", "to", "low", "high", "log", "missing", "words"]) if (key in set) numbers[key] = Number(set[key]);
+    for (const key of ["y", "from", "to", "low", "high", "log", "missing"]) if (key in set) numbers[key] = Number(set[key]);
     const left = (numbers.missing ?? numbers.from) - 8, right = numbers.to + 8;
     const band = shape("rect", { class: "band", y: numbers.y - 11, height: 22, width: 0 });
     const hit = shape("rect", { class: "hit", x: left - 8, width: right - left + 16, y: numbers.y - 18, height: 36 });

@@ -1,6 +1,9 @@
-use maud::{Markup, PreEscaped, html};
+use std::collections::BTreeMap;
 
-use crate::charts::{TrialSet, TrialState};
+use maud::{Markup, PreEscaped, html};
+use serde_json::{Value, json};
+
+use crate::charts::{SettingScale, TrialSet, TrialState};
 use crate::format;
 
 /// What the page does with the table and the charts of trials: sorting, filtering, pointing at a trial, choosing a range on an axis.
@@ -84,30 +87,34 @@ impl TrialTable {
         let trials = &self.trials;
         let state = |state: &TrialState| state_name(Some(state)).chars().next();
         let states: String = trials.states.iter().filter_map(state).collect();
-        let objectives = trials.objectives.iter().map(|objective| {
-            let end = format!("\"up\":{}", objective.maximize);
-            column(&objective.label, &objective.values, &end)
-        });
+        let objectives = trials.objectives.iter().map(
+            |objective| json!({ "label": objective.label, "values": column(&objective.values) }),
+        );
         let settings = trials.settings.iter().map(|setting| {
-            let end = match &setting.scale {
-                crate::charts::SettingScale::Words(words) => {
-                    format!("\"words\":{}", list(words.iter().map(|word| text(word))))
+            let values = column(&setting.values);
+            match &setting.scale {
+                SettingScale::Words(words) => {
+                    json!({ "label": setting.label, "values": values, "words": words })
                 }
-                _ => "\"up\":null".to_owned(),
-            };
-            column(&setting.label, &setting.values, &end)
+                _ => json!({ "label": setting.label, "values": values }),
+            }
         });
         let remarks = trials.numbers.iter().zip(&trials.remarks);
-        let remarks = remarks
+        let remarks: BTreeMap<String, &String> = remarks
             .filter(|(_, remark)| !remark.is_empty())
-            .map(|(number, remark)| format!("\"{number}\":{}", text(remark)));
-        format!(
-            "{{\"number\":{},\"state\":\"{states}\",\"columns\":{},\"remarks\":{{{}}},\"best\":{}}}",
-            list(trials.numbers.iter().map(u64::to_string)),
-            list(objectives.chain(settings)),
-            remarks.collect::<Vec<_>>().join(","),
-            list(self.best.iter().map(u64::to_string)),
-        )
+            .map(|(number, remark)| (number.to_string(), remark))
+            .collect();
+        let data = json!({
+            "number": trials.numbers,
+            "state": states,
+            "columns": objectives.chain(settings).collect::<Vec<Value>>(),
+            "remarks": remarks,
+            "best": self.best,
+        });
+        // These occur in strings only. Escaped, nothing can end the script.
+        data.to_string()
+            .replace('<', "\\u003c")
+            .replace('>', "\\u003e")
     }
 }
 
@@ -124,52 +131,24 @@ fn shown(value: Option<&f64>) -> String {
     value.map_or_else(String::new, |value| format::significant(*value, 5))
 }
 
-fn column(label: &str, values: &[f64], end: &str) -> String {
-    let values = list(values.iter().map(|value| number(*value)));
-    format!("{{\"label\":{},\"values\":{values},{end}}}", text(label))
+/// The values of a column; `null` where they are not finite.
+fn column(values: &[f64]) -> Vec<Value> {
+    values.iter().map(|value| number(*value)).collect()
 }
 
-/// A number of six digits, `null` if it is not finite.
-fn number(value: f64) -> String {
-    if !value.is_finite() {
-        return "null".into();
+/// A whole number without a decimal point, because there are many of them.
+fn number(value: f64) -> Value {
+    let rounded = format::six_digits(value);
+    match rounded.fract() == 0.0 && rounded.abs() < 1e15 {
+        true => json!(rounded as i64),
+        false => json!(rounded),
     }
-    let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
-    let plain = rounded.to_string();
-    match plain.len() <= 12 {
-        true => plain,
-        false => format!("{rounded:e}"),
-    }
-}
-
-fn list(items: impl Iterator<Item = String>) -> String {
-    format!("[{}]", items.collect::<Vec<_>>().join(","))
-}
-
-/// A string of JSON inside a script: nothing in it can end the script.
-fn text(value: &str) -> String {
-    let mut quoted = String::from("\"");
-    for letter in value.chars() {
-        match letter {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                quoted.push_str(&format!("\\u{:04x}", letter as u32));
-            }
-            control if control.is_control() => {
-                quoted.push_str(&format!("\\u{:04x}", control as u32));
-            }
-            other => quoted.push(other),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::charts::{SettingScale, TrialObjective, TrialSetting};
+    use crate::charts::{TrialObjective, TrialSetting};
 
     fn table(n: usize) -> TrialTable {
         TrialTable {
@@ -211,8 +190,8 @@ mod tests {
         let data = table(2).data();
         assert_eq!(
             data,
-            "{\"number\":[0,1],\"state\":\"cc\",\"columns\":[{\"label\":\"accuracy\",\"values\":[0,0.333333],\"up\":true},\
-             {\"label\":\"\\u003c/script\\u003e\\u003cb\\u003e\",\"values\":[0,0],\"words\":[\"a\\\"\\u000a\"]}],\
+            "{\"number\":[0,1],\"state\":\"cc\",\"columns\":[{\"label\":\"accuracy\",\"values\":[0,0.333333]},\
+             {\"label\":\"\\u003c/script\\u003e\\u003cb\\u003e\",\"values\":[0,0],\"words\":[\"a\\\"\\n\"]}],\
              \"remarks\":{},\"best\":[1]}"
         );
     }
@@ -226,7 +205,7 @@ mod tests {
             (128.0, "128"),
             (0.1 + 0.2, "0.3"),
         ] {
-            assert_eq!(number(value), expected);
+            assert_eq!(number(value).to_string(), expected);
         }
     }
 }

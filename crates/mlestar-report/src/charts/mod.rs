@@ -146,3 +146,15 @@ fn counted_trials(n: usize) -> String {
     let s = if n == 1 { "" } else { "s" };
     format!("{} trial{s}", crate::format::count(n as u64))
 }
+
+/// The title, with how many trials are drawn where that is not all.
+fn thinned_title(title: &str, drawn: usize, all: usize) -> String {
+    match drawn < all {
+        true => format!(
+            "{title}: {} of {} trials",
+            crate::format::count(drawn as u64),
+            crate::format::count(all as u64)
+        ),
+        false => title.to_owned(),
+    }
+}

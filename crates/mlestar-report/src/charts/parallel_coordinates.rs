@@ -1,5 +1,4 @@
-use super::slice::thinned_title;
-use super::{MAX_ITEMS, Svg, TrialObjective, TrialSet, TrialSetting};
+use super::{MAX_ITEMS, Svg, TrialObjective, TrialSet, TrialSetting, thinned_title};
 use crate::drawing::{
     Anchor, Area, Canvas, HALF_WIDTH, Header, INK, LegendEntry, Mark, Range, Scale, Stroke,
     TextLook, Tick, bar_colour, draw_no_data, draw_svg, series_colour, short_number, truncate,
@@ -109,8 +108,6 @@ struct DrawnAxis<'a> {
     column: usize,
     values: &'a [f64],
     scale: Scale,
-    /// How many words it has; 0 for numbers.
-    n_words: usize,
     /// Where trials without a value are.
     missing: Option<f64>,
     ticks: Vec<Tick>,
@@ -135,14 +132,11 @@ impl DrawnAxis<'_> {
             ("y", y.to_string()),
             ("from", from.to_string()),
             ("to", area.right.to_string()),
-            ("low", six_digits(self.scale.low())),
-            ("high", six_digits(self.scale.high())),
+            ("low", format::six_digits(self.scale.low()).to_string()),
+            ("high", format::six_digits(self.scale.high()).to_string()),
         ];
         if self.scale.is_log() {
             attributes.push(("log", "1".to_owned()));
-        }
-        if self.n_words > 0 {
-            attributes.push(("words", self.n_words.to_string()));
         }
         if let Some(missing) = self.missing {
             attributes.push(("missing", missing.to_string()));
@@ -169,12 +163,6 @@ impl DrawnAxis<'_> {
             canvas.text(&words, (x, y + 14.0), look);
         }
     }
-}
-
-/// A number as exact as a choice on an axis needs.
-fn six_digits(value: f64) -> String {
-    let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
-    rounded.to_string()
 }
 
 /// The axes of the settings and of the result. There is at least one ranked trial.
@@ -206,7 +194,6 @@ fn axes<'a>(
         column: spec.objective,
         values: &objective.values,
         scale,
-        n_words: 0,
         missing: None,
         ticks: ends.into_iter().map(tick).collect(),
     };
@@ -222,7 +209,6 @@ fn setting_axis(setting: &TrialSetting, column: usize, area: Area) -> DrawnAxis<
         column,
         values: &setting.values,
         scale: axis.scale,
-        n_words: axis.words.len(),
         missing,
         ticks: axis.ends(),
     }
@@ -286,7 +272,7 @@ mod tests {
         assert_eq!(axes.len(), 4);
         assert!(axes[0].contains("data-low=\"0.0001\" data-high=\"1\" data-log=\"1\""));
         assert!(axes[1].contains("data-from=\"74\"") && axes[1].contains("data-missing=\"34\""));
-        assert!(axes[2].contains("data-column=\"4\"") && axes[2].contains("data-words=\"2\""));
+        assert!(axes[2].contains("data-column=\"4\""));
         assert!(
             axes[3].contains("data-column=\"0\"") && axes[3].contains("data-label=\"accuracy\"")
         );

@@ -1,5 +1,4 @@
-use super::slice::thinned_title;
-use super::{Svg, TrialObjective, TrialSet, check_count};
+use super::{Svg, TrialObjective, TrialSet, check_count, thinned_title};
 use crate::ReportError;
 use crate::drawing::{
     Area, Axis, HALF_WIDTH, Header, LegendEntry, Mark, Range, Scale, Stroke, bar_colour, draw_axes,
@@ -33,8 +32,8 @@ pub struct ParetoChart<'a> {
 /// dominates. Of more than 1,000 other trials those are drawn that keep every region occupied, and the title says how many.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] if a list does not have one entry for each trial or there is no such objective,
-/// [`ReportError::TooMany`] for a front of more than 2,000 trials.
+/// [`ReportError::LengthMismatch`] if a list does not have one entry for each trial,
+/// [`ReportError::TooMany`] for a front of more than 2,000 trials or a position behind the last objective.
 pub fn pareto_front(spec: &ParetoChart<'_>) -> Result<Svg, ReportError> {
     spec.trials.check(CHART)?;
     check_count(

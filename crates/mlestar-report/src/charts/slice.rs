@@ -1,10 +1,9 @@
-use super::{Svg, TrialSet, TrialState};
+use super::{Svg, TrialSet, TrialState, thinned_title};
 use crate::ReportError;
 use crate::drawing::{
     Anchor, Area, Axis, Canvas, HALF_WIDTH, Header, INK, LegendEntry, Mark, Range, Scale, Stroke,
     TextLook, bar_colour, draw_axes, draw_no_data, draw_svg, series_colour, thin,
 };
-use crate::format;
 
 const CHART: &str = "slice";
 const PLOT_HEIGHT: f64 = 190.0;
@@ -33,7 +32,8 @@ pub struct SliceChart<'a> {
 /// says how many.
 ///
 /// # Errors
-/// [`ReportError::LengthMismatch`] if a list does not have one entry for each trial, or there is no such setting or objective.
+/// [`ReportError::LengthMismatch`] if a list does not have one entry for each trial,
+/// [`ReportError::TooMany`] for a position behind the last setting or objective.
 pub fn slice(spec: &SliceChart<'_>) -> Result<Svg, ReportError> {
     spec.trials.check(CHART)?;
     let setting = super::of_list(CHART, "settings", &spec.trials.settings, spec.setting)?;
@@ -116,18 +116,6 @@ pub fn slice(spec: &SliceChart<'_>) -> Result<Svg, ReportError> {
             });
         }
     }))
-}
-
-/// The title, with how many trials are drawn where that is not all.
-pub(super) fn thinned_title(title: &str, drawn: usize, all: usize) -> String {
-    match drawn < all {
-        true => format!(
-            "{title}: {} of {} trials",
-            format::count(drawn as u64),
-            format::count(all as u64)
-        ),
-        false => title.to_owned(),
-    }
 }
 
 /// The marks that occur.

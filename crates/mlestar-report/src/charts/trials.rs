@@ -1,5 +1,4 @@
-use super::Svg;
-use super::slice::thinned_title;
+use super::{Svg, thinned_title};
 use crate::drawing::{
     Area, Axis, Canvas, HALF_WIDTH, Header, INK, LegendEntry, Mark, Range, Scale, Stroke,
     bar_colour, draw_axes, draw_curve, draw_limit, draw_no_data, draw_svg, series_colour,

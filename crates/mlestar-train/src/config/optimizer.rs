@@ -57,7 +57,7 @@ impl Decay {
 /// | `beta1` | 0.9 | decay of Adam's first moment; Lion's share of the momentum in a step | 0 <= b < 1 |
 /// | `beta2` | 0.999, Lion 0.99 | decay of Adam's second moment or of Lion's momentum | 0 <= b < 1 |
 /// | `epsilon` | 1e-8 | added to Adam's denominator | 0 < e <= 1 |
-/// | `auxiliary_learning_rate` | 0.001 | Muon: highest rate of AdamW, which updates the first convolution, biases, batch norms and the head | 0 < r <= 10 |
+/// | `auxiliary_learning_rate` | 0.001 | Muon: highest rate of AdamW, which updates the first convolution, biases, batch norms, attention layers and the head | 0 < r <= 10 |
 ///
 /// With Muon, AdamW uses `beta1`, `beta2`, `epsilon` and `weight_decay`, and its rate follows the same
 /// schedule.

@@ -202,11 +202,7 @@ fn head_of(
         .flat_map(|row| samples.row(*row))
         .copied()
         .collect();
-    let labels: Vec<u32> = rows.iter().map(|row| samples.labels[*row]).collect();
-    let groups = samples.groups.map(|groups| {
-        let of_rows = rows.iter().map(|row| groups[*row]);
-        of_rows.collect::<Vec<u32>>()
-    });
+    let (labels, groups) = samples.kinds_of(rows);
     let part = Samples {
         features: &features,
         labels: &labels,

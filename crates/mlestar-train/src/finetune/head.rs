@@ -88,11 +88,7 @@ fn folds(samples: &Samples<'_>, seed: u64) -> Vec<Vec<usize>> {
         true => stratified_subset(samples.labels, MAX_CHOOSING, seed),
         false => (0..n).collect(),
     };
-    let labels: Vec<u32> = rows.iter().map(|row| samples.labels[*row]).collect();
-    let groups = samples.groups.map(|groups| {
-        let of_rows = rows.iter().map(|row| groups[*row]);
-        of_rows.collect::<Vec<u32>>()
-    });
+    let (labels, groups) = samples.kinds_of(&rows);
     let request = FoldsRequest {
         n_folds: FOLDS,
         seed,

@@ -36,6 +36,12 @@ impl Samples<'_> {
         &self.features[index * self.width..][..self.width]
     }
 
+    /// Labels and groups of some rows.
+    pub(crate) fn kinds_of(&self, rows: &[usize]) -> (Vec<u32>, Option<Vec<u32>>) {
+        let of_rows = |values: &[u32]| rows.iter().map(|row| values[*row]).collect();
+        (of_rows(self.labels), self.groups.map(of_rows))
+    }
+
     fn weight(&self, index: usize) -> f64 {
         let class = self.labels[index] as usize;
         self.class_weights.get(class).copied().unwrap_or(1.0)

@@ -1,8 +1,10 @@
-use mlestar_model::Network as _;
-use mlestar_model::{Architecture, ModelConfig, Precision, StageConfig};
+use burn::tensor::Device;
+use mlestar_model::{
+    Architecture, Attention, ModelConfig, NamedTensor, Network as _, Precision, StageConfig,
+};
 use mlestar_train::{OptimizerKind, PictureMemory, PrecisionChoice, TrainEvent};
 
-use crate::{CLASSES, SIDE, Setup, bits};
+use crate::{CLASSES, SIDE, Setup, attention_spec, bits};
 
 #[test]
 fn the_same_request_gives_the_same_bits_on_any_number_of_threads() {
@@ -75,6 +77,40 @@ fn pictures_that_the_device_augments_train_to_the_same_bits() {
     assert_eq!([on_host, on_device], [Some(false), Some(true)]);
     assert_eq!(bits(&host.history), bits(&device.history));
     assert_eq!(host.best_model.state(), device.best_model.state());
+}
+
+#[test]
+fn attention_is_trained_with_the_same_bits_on_any_number_of_threads() {
+    for attention in [Attention::SqueezeExcitation, Attention::Spatial] {
+        let [one, three] = [1, 3].map(|threads| {
+            let mut setup = Setup::new(4);
+            setup.spec = attention_spec(attention);
+            setup.threads = threads;
+            setup.fit(tempfile::tempdir().unwrap().path()).unwrap()
+        });
+        assert_eq!(bits(&one.history), bits(&three.history));
+        assert_eq!(one.best_model.state(), three.best_model.state());
+        // The layers learn.
+        let [before, after] = [&setup_state(attention), &one.best_model.state()].map(|state| {
+            let of_attention = state
+                .iter()
+                .filter(|tensor| tensor.name.contains("attention"));
+            of_attention.cloned().collect::<Vec<_>>()
+        });
+        assert!(before.len() >= 2);
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!(before.name, after.name);
+            assert_ne!(before.values, after.values, "{}", before.name);
+        }
+    }
+}
+
+/// The state before a training.
+fn setup_state(attention: Attention) -> Vec<NamedTensor> {
+    let seed = Setup::new(1).seed;
+    attention_spec(attention)
+        .init(seed, &Device::flex())
+        .state()
 }
 
 /// A network whose convolutions can be computed with bfloat16, trained with it.

@@ -25,7 +25,9 @@ use std::{path::Path, sync::Arc};
 
 use burn::tensor::Device;
 use mlestar_data::{ImageSet, Origin, augment::AugmentationConfig, normalization::Normalization};
-use mlestar_model::{Architecture, ImageClassifier, ModelConfig, ModelSpec, Network, StageConfig};
+use mlestar_model::{
+    Architecture, Attention, ImageClassifier, ModelConfig, ModelSpec, Network, StageConfig,
+};
 use mlestar_random::Stream;
 use mlestar_train::{
     EpochRecord, Faults, FitOutcome, FitRequest, OptimizerConfig, StepCosts, StopSignal,
@@ -67,6 +69,16 @@ fn tiny_spec() -> ModelSpec {
         }],
         dropout: 0.2,
         ..ModelConfig::small()
+    };
+    config.check(CLASSES, SIDE, SIDE).unwrap()
+}
+
+/// A network with attention, whose branches are skipped at times.
+fn attention_spec(attention: Attention) -> ModelSpec {
+    let config = ModelConfig {
+        attention,
+        stochastic_depth: 0.3,
+        ..tiny_spec().config().clone()
     };
     config.check(CLASSES, SIDE, SIDE).unwrap()
 }

@@ -1,4 +1,4 @@
-use mlestar_model::Network as _;
+use mlestar_model::{Attention, Network as _};
 use std::path::Path;
 
 use mlestar_train::{
@@ -8,7 +8,7 @@ use mlestar_train::{
     checkpoint::{self, Checkpoint},
 };
 
-use crate::{Setup, bits, plain_spec};
+use crate::{Setup, attention_spec, bits, plain_spec};
 
 /// The events of a fit that is stopped in `epoch` once `step` of its steps are known.
 fn interrupt(setup: &Setup, folder: &Path, epoch: usize) -> usize {
@@ -92,6 +92,19 @@ fn a_resumed_training_with_teachers_gives_the_same_bits() {
         ..DistillationConfig::default()
     });
     check_same_bits(&setup);
+}
+
+#[test]
+fn a_resumed_training_of_a_network_with_attention_gives_the_same_bits() {
+    for (attention, kind) in [
+        (Attention::SqueezeExcitation, OptimizerKind::Muon),
+        (Attention::Spatial, OptimizerKind::AdamW),
+    ] {
+        let mut setup = Setup::new(5);
+        setup.spec = attention_spec(attention);
+        setup.training.optimizer.kind = kind;
+        check_same_bits(&setup);
+    }
 }
 
 #[test]

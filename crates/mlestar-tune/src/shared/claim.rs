@@ -4,8 +4,10 @@ use serde_json::Value;
 
 use super::halving::promotion;
 use super::knowledge::{Knowledge, Leg, knowledge, legs};
+use super::worker::Sign;
 use super::{
-    ATTEMPTS, COPIED, GIVEN, MESSAGE, PAUSED, REACHED, Settings, SharedStudy, WORKER, Work, record,
+    ATTEMPTS, COPIED, GIVEN, LEFT, MESSAGE, MOVED, PAUSED, REACHED, Settings, SharedStudy, WORKER,
+    Work, record,
 };
 use crate::TuneError;
 use crate::journal::{JournalTrial, Operation, State};
@@ -13,8 +15,10 @@ use crate::pruning::Pruner;
 use crate::record::{IntermediateValue, TrialRecord};
 use crate::space::Parameters;
 
-/// A trial whose process ended this often without getting further is recorded as failed.
+/// A trial whose process ended this often without getting further, while others lived on, is recorded as failed.
 const MOST_ATTEMPTS: i64 = 3;
+/// So often all processes may end, as when a machine stops, before the trial counts as the reason.
+const MOST_LEFT: i64 = 10;
 
 /// What a process does next.
 pub(super) enum Claim {
@@ -36,6 +40,8 @@ pub(super) struct Claimed {
     pub(super) earlier: Vec<IntermediateValue>,
     /// The step at which it pauses.
     pub(super) pause_at: Option<u64>,
+    /// How often it was taken from a process that may go on.
+    pub(super) moved: u64,
 }
 
 /// What to write, and which trial it makes ours.
@@ -131,23 +137,31 @@ impl SharedStudy {
         let reached = trial.intermediate.keys().next_back().copied();
         let recorded = |key| trial.system.get(key).and_then(Value::as_i64);
         // A process that got further was not ended by this trial, as one is whose memory does not suffice.
-        let attempts = match recorded(REACHED) == reached {
-            true => recorded(ATTEMPTS).unwrap_or(0),
+        let before = |key| match recorded(REACHED) == reached {
+            true => recorded(key).unwrap_or(0),
             false => 0,
         };
-        let attempts = match trial.system.get(WORKER)? {
-            Value::Null => attempts,
-            Value::String(worker) if self.presence.has_ended(worker, work.patience) => attempts + 1,
+        let (mut attempts, mut left) = (before(ATTEMPTS), before(LEFT));
+        let mut is_moved = false;
+        match trial.system.get(WORKER)? {
+            Value::Null => {}
+            Value::String(worker) => match self.presence.sign_of(worker, work.patience) {
+                Sign::AtWork => return None,
+                Sign::Silent => (attempts, is_moved) = (attempts + 1, true),
+                Sign::Ended if self.presence.has_outlived(worker, work.replaces) => attempts += 1,
+                Sign::Ended => left += 1,
+            },
             _ => return None,
-        };
+        }
         let set = |key, value: Value| Operation::TrialAttribute {
             trial: trial.id,
             key,
             value,
         };
-        if attempts >= MOST_ATTEMPTS {
+        if attempts >= MOST_ATTEMPTS || left >= MOST_LEFT {
             let message = format!(
-                "{attempts} processes ended while they ran this trial and got no further (killed, perhaps because memory ran out)"
+                "{} processes ended while they ran this trial and got no further (killed, perhaps because memory ran out)",
+                attempts + left
             );
             return Some(Step::Change(vec![
                 Operation::UserAttribute {
@@ -162,11 +176,15 @@ impl SharedStudy {
                 },
             ]));
         }
-        let take = vec![
+        let mut take = vec![
             set(ATTEMPTS, attempts.into()),
+            set(LEFT, left.into()),
             set(REACHED, reached.map_or(Value::Null, Value::from)),
             set(WORKER, self.presence.id().into()),
         ];
+        if is_moved {
+            take.push(set(MOVED, (moved(trial) + 1).into()));
+        }
         Some(Step::Take(trial.id, take))
     }
 
@@ -255,6 +273,13 @@ impl SharedStudy {
             known: known.known,
             earlier: record(trial).intermediate,
             pause_at: rungs.get(rung).copied().filter(|_| !is_last),
+            moved: moved(trial),
         })
     }
+}
+
+/// How often a trial was taken from a process that may go on.
+pub(super) fn moved(trial: &JournalTrial) -> u64 {
+    let recorded = trial.system.get(MOVED).and_then(Value::as_u64);
+    recorded.unwrap_or(0)
 }

@@ -7,8 +7,11 @@
 //!   [`StudyConfig::window`] fixes, not on those that happen to be finished.
 //! - A process may be killed at any time. Its trial is taken up again by the next process that looks; an objective that saved a checkpoint goes
 //!   on from there ([`Trial::resumed_after`](crate::Trial::resumed_after)).
-//! - A trial that fails, panics, is not finite, or whose process ends three times at the same step (as when memory runs out) is recorded as failed,
-//!   and the study goes on.
+//! - A process that was paused for so long that another one took its trial writes nothing more about that trial
+//!   ([`Trial::moved`](crate::Trial::moved)).
+//! - A trial that fails, panics, is not finite, or whose process ends three times at the same step while others live on (as when memory runs out) is
+//!   recorded as failed, and the study goes on. Where all processes end together, as when a machine stops, that is no fault of a trial, unless
+//!   it happens ten times.
 //!
 //! ```
 //! use mlestar_tune::shared::{SharedStudy, Work};
@@ -46,6 +49,7 @@ mod knowledge;
 mod overview;
 mod worker;
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,7 +64,7 @@ use crate::journal::{Journal, JournalTrial, Operation, State};
 use crate::pruning::Decision;
 use crate::record::{IntermediateValue, TrialRecord, TrialState};
 use crate::space::{Parameters, SearchSpace};
-use crate::study::{StudyConfig, StudyReport, check_enqueued, identity, report};
+use crate::study::{StudyConfig, StudyReport, check_enqueued, identity, outcome, report};
 use crate::trial::{Trial, TrialError};
 use claim::{Claim, Claimed};
 pub use overview::{Overview, RunningTrial};
@@ -70,10 +74,14 @@ use worker::Presence;
 const SETTINGS: &str = "mlestar:study";
 /// Attribute of a trial: the process that runs it.
 const WORKER: &str = "mlestar:worker";
-/// Attribute of a trial: how many processes ended while they ran it, since it last got further.
+/// Attribute of a trial: how many processes ended while they ran it and others lived on, since it last got further.
 const ATTEMPTS: &str = "mlestar:attempts";
+/// Attribute of a trial: how many others ended, perhaps all processes together.
+const LEFT: &str = "mlestar:left";
 /// Attribute of a trial: the last step that it had reported when they were counted.
 const REACHED: &str = "mlestar:reached";
+/// Attribute of a trial: how often it was taken from a process that had not shown itself for too long, but may go on.
+const MOVED: &str = "mlestar:moved";
 /// Attribute of a trial: it waits for its turn to go on.
 const PAUSED: &str = "mlestar:paused";
 /// Attribute of a trial: the study that it was copied from.
@@ -125,8 +133,10 @@ pub struct Work<'a> {
     pub until: Option<Instant>,
     /// How long to wait between two looks at the journal while other processes must finish first.
     pub pause: Duration,
-    /// A process on another machine that has not shown itself for this long counts as ended.
+    /// The trial of a process that has not shown itself for this long, as on a machine that is gone, is taken up by another.
     pub patience: Duration,
+    /// The number of the process that this one replaces, if whoever starts processes saw that one end.
+    pub replaces: Option<u32>,
 }
 
 impl Default for Work<'_> {
@@ -136,6 +146,7 @@ impl Default for Work<'_> {
             until: None,
             pause: Duration::from_millis(50),
             patience: Duration::from_secs(120),
+            replaces: None,
         }
     }
 }
@@ -145,25 +156,6 @@ impl Work<'_> {
         self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
             || self.until.is_some_and(|until| Instant::now() >= until)
     }
-}
-
-/// How far a study is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Trials that the study will have.
-    pub planned: usize,
-    /// Complete trials.
-    pub complete: usize,
-    /// Pruned trials.
-    pub pruned: usize,
-    /// Failed trials.
-    pub failed: usize,
-    /// Trials that a process runs, or that wait for one to take them up again.
-    pub running: usize,
-    /// Trials that are paused, or were given to try and have not begun.
-    pub waiting: usize,
-    /// Finished trials that were copied from another study; they are not counted above.
-    pub copied: usize,
 }
 
 impl SharedStudy {
@@ -285,33 +277,6 @@ impl SharedStudy {
             .find(|study| study.name == name)
             .map(|study| study.id);
         Ok(report_of(&opened, id.unwrap_or_default(), &settings))
-    }
-
-    /// How far a study is, without joining it.
-    ///
-    /// # Errors
-    ///
-    /// As for [`join`](Self::join).
-    pub fn progress(journal: &Path, name: &str) -> Result<Progress, TuneError> {
-        let opened = Journal::open_to_read(journal)?;
-        let settings = settings_of(&opened, name)?;
-        let mut progress = Progress {
-            planned: settings.planned(),
-            ..Progress::default()
-        };
-        let study = opened.replay().studies().find(|study| study.name == name);
-        for trial in opened.replay().trials_of(study.map_or(0, |study| study.id)) {
-            let count = match trial.state {
-                _ if trial.system.contains_key(COPIED) => &mut progress.copied,
-                State::Running => &mut progress.running,
-                State::Waiting => &mut progress.waiting,
-                State::Complete => &mut progress.complete,
-                State::Pruned => &mut progress.pruned,
-                State::Failed => &mut progress.failed,
-            };
-            *count += 1;
-        }
-        Ok(progress)
     }
 
     /// The settings of the study.
@@ -458,18 +423,27 @@ impl SharedStudy {
             parameters: &claimed.parameters,
         });
         let (config, journal) = (&self.settings.config, &mut self.journal);
+        let worker = self.presence.id();
+        // Other processes may take the trial if this one is paused for too long.
+        let is_over = Cell::new(false);
         let mut failure = None;
         let mut reported = |event: &StudyEvent<'_>| {
             if let StudyEvent::Reported { step, value, .. } = event
                 && value.is_finite()
-                && failure.is_none()
+                && !is_over.get()
             {
                 let report = Operation::Intermediate {
                     trial: claimed.id,
                     step: *step,
                     value: *value,
                 };
-                failure = write(journal, &[report]).err();
+                match write(journal, claimed.id, worker, &[report]) {
+                    Ok(is_ours) => is_over.set(!is_ours),
+                    Err(error) => {
+                        is_over.set(true);
+                        failure = Some(error);
+                    }
+                }
             }
             observer(event);
         };
@@ -483,7 +457,8 @@ impl SharedStudy {
             Some(rule),
             &mut reported,
         )
-        .resumed(claimed.earlier);
+        .resumed(claimed.earlier)
+        .shared(claimed.moved, &is_over);
         let outcome = match decided {
             Decision::Prune => Err(TrialError::Pruned),
             Decision::Pause => Err(TrialError::Paused),
@@ -517,17 +492,35 @@ impl SharedStudy {
                 value: Value::Null,
             }],
         };
-        write(&mut self.journal, &operations)?;
-        if let Some(record) = &record {
-            observer(&StudyEvent::Ended { trial: record });
+        let is_ours = write(
+            &mut self.journal,
+            claimed.id,
+            self.presence.id(),
+            &operations,
+        )?;
+        if let Some(record) = record.filter(|_| is_ours) {
+            observer(&StudyEvent::Ended { trial: &record });
         }
         Ok(is_stopped)
     }
 }
 
-fn write(journal: &mut Journal, operations: &[Operation]) -> Result<(), TuneError> {
+/// Writes about a trial, if it still belongs to that process.
+fn write(
+    journal: &mut Journal,
+    trial: usize,
+    worker: &str,
+    operations: &[Operation],
+) -> Result<bool, TuneError> {
     let locked = journal.lock()?;
-    journal.append(&locked, operations)
+    let is_ours = journal.replay().trial(trial).is_some_and(|trial| {
+        let owner = trial.system.get(WORKER).and_then(Value::as_str);
+        trial.state == State::Running && owner == Some(worker)
+    });
+    if is_ours {
+        journal.append(&locked, operations)?;
+    }
+    Ok(is_ours)
 }
 
 /// The operations that end a trial.
@@ -603,6 +596,15 @@ fn adapted(space: &SearchSpace, parameters: &Parameters) -> Option<Parameters> {
 }
 
 fn report_of(journal: &Journal, study: usize, settings: &Settings) -> StudyReport {
+    let outcome = outcome_of(journal, study, settings);
+    let StudyConfig {
+        space, directions, ..
+    } = &settings.config;
+    report(space, directions, outcome.trials, outcome.stopped)
+}
+
+/// As [`report_of`], without the importances.
+fn outcome_of(journal: &Journal, study: usize, settings: &Settings) -> StudyReport {
     let all: Vec<&JournalTrial> = journal
         .replay()
         .trials_of(study)
@@ -611,8 +613,7 @@ fn report_of(journal: &Journal, study: usize, settings: &Settings) -> StudyRepor
     let finished = all.iter().filter(|trial| trial.state.is_finished());
     let trials: Vec<TrialRecord> = finished.map(|trial| record(trial)).collect();
     let stopped = trials.len() < settings.planned().max(all.len());
-    let config = &settings.config;
-    report(&config.space, &config.directions, trials, stopped)
+    outcome(&settings.config.directions, trials, stopped)
 }
 
 /// A trial of the journal as a record. One that is not finished counts as pruned after its last report.

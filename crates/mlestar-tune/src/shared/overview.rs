@@ -1,11 +1,14 @@
 //! A study as somebody sees it who does not work on it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::{COPIED, SharedStudy, WORKER, record, report_of, settings_of, worker};
+use super::claim::moved;
+use super::{COPIED, SharedStudy, WORKER, outcome_of, record, settings_of, worker};
 use crate::TuneError;
+use crate::importance::importance;
 use crate::journal::{Journal, State};
 use crate::record::IntermediateValue;
 use crate::space::Parameters;
@@ -18,7 +21,7 @@ pub struct Overview {
     pub config: StudyConfig,
     /// Trials that the study will have.
     pub planned: usize,
-    /// The finished trials.
+    /// The finished trials, without the importances, which take time: see [`Overview::importance`].
     pub report: StudyReport,
     /// The trials that a process runs, or that wait for another process because theirs has ended.
     pub running: Vec<RunningTrial>,
@@ -26,6 +29,22 @@ pub struct Overview {
     pub waiting: Vec<RunningTrial>,
     /// How many finished trials were copied from another study. They are in no other field.
     pub copied: usize,
+    /// How often each trial was taken from a process that may go on ([`Trial::moved`](crate::Trial::moved)), where that happened.
+    pub moved: BTreeMap<u64, u64>,
+}
+
+impl Overview {
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        !self.report.stopped && self.running.is_empty() && self.waiting.is_empty()
+    }
+
+    /// The share of the variance of a single objective that each parameter explains; `None` before enough trials.
+    #[must_use]
+    pub fn importance(&self) -> Option<BTreeMap<String, f64>> {
+        importance(&self.config.space, &self.report.trials)
+    }
 }
 
 /// A trial without a result yet.
@@ -56,17 +75,21 @@ impl SharedStudy {
         let study = opened.replay().studies().find(|study| study.name == name);
         let id = study.map_or(0, |study| study.id);
         let mut overview = Overview {
-            report: report_of(&opened, id, &settings),
+            report: outcome_of(&opened, id, &settings),
             planned: settings.planned(),
             config: settings.config,
             running: Vec::new(),
             waiting: Vec::new(),
             copied: 0,
+            moved: BTreeMap::new(),
         };
         for trial in opened.replay().trials_of(id) {
             if trial.system.contains_key(COPIED) {
                 overview.copied += 1;
                 continue;
+            }
+            if let n @ 1.. = moved(trial) {
+                overview.moved.insert(trial.number as u64, n);
             }
             let worker = trial.system.get(WORKER).and_then(Value::as_str);
             let unfinished = || RunningTrial {

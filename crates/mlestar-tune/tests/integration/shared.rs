@@ -14,6 +14,8 @@ use crate::mixed_space;
 
 /// Names the journal for a process that works on a study.
 const JOURNAL: &str = "MLESTAR_TUNE_TEST_JOURNAL";
+/// The process that it replaces.
+const REPLACES: &str = "MLESTAR_TUNE_TEST_REPLACES";
 const NAME: &str = "test";
 
 fn config(trials: usize, pruner: Pruner) -> StudyConfig {
@@ -163,6 +165,9 @@ fn worker_process() {
     let mut study = SharedStudy::join(Path::new(&journal), NAME).unwrap();
     let work = Work {
         pause: Duration::from_millis(5),
+        replaces: std::env::var(REPLACES)
+            .ok()
+            .map(|process| process.parse().unwrap()),
         ..Work::default()
     };
     let mut objective = |trial: &mut Trial<'_>| {
@@ -180,10 +185,18 @@ fn study_has_a_fatal_trial() -> bool {
 
 #[allow(clippy::unwrap_used)] // a helper of tests only
 fn spawn(journal: &Path, is_fatal: bool) -> Child {
+    spawn_instead_of(None, journal, is_fatal)
+}
+
+#[allow(clippy::unwrap_used)] // a helper of tests only
+fn spawn_instead_of(ended: Option<u32>, journal: &Path, is_fatal: bool) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "shared::worker_process", "--nocapture"])
         .env(JOURNAL, journal);
+    if let Some(process) = ended {
+        command.env(REPLACES, process.to_string());
+    }
     if is_fatal {
         command.env("MLESTAR_TUNE_TEST_FATAL", "1");
     }
@@ -230,8 +243,11 @@ fn a_trial_that_ends_its_process_is_recorded_as_failed_and_the_study_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
     SharedStudy::open(&journal, NAME, &config(8, Pruner::None), 5, &[]).unwrap();
+    let mut ended = None;
     for _ in 0..6 {
-        if spawn(&journal, true).wait().unwrap().success() {
+        let mut worker = spawn_instead_of(ended, &journal, true);
+        ended = Some(worker.id());
+        if worker.wait().unwrap().success() {
             break;
         }
     }
@@ -244,6 +260,26 @@ fn a_trial_that_ends_its_process_is_recorded_as_failed_and_the_study_goes_on() {
         "{message}"
     );
     assert_eq!(report.count(TrialState::Complete), 7);
+}
+
+/// A machine that stops is no fault of the trial that runs there.
+#[test]
+fn trials_are_not_to_blame_when_all_processes_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(8, Pruner::None);
+    for (ends, n_failed) in [(9, 0), (10, 1)] {
+        let journal = folder.path().join(format!("{ends}"));
+        SharedStudy::open(&journal, NAME, &config, 5, &[]).unwrap();
+        for _ in 0..ends {
+            assert!(!spawn(&journal, true).wait().unwrap().success());
+        }
+        assert!(spawn(&journal, false).wait().unwrap().success());
+        let report = SharedStudy::read(&journal, NAME).unwrap();
+        assert_eq!(report.count(TrialState::Failed), n_failed);
+        if n_failed == 0 {
+            assert_eq!(report, report_by(1, &folder.path().join("whole"), &config));
+        }
+    }
 }
 
 #[test]
@@ -314,18 +350,15 @@ fn a_stopped_worker_hands_its_trial_on() {
     stopping
         .work(&Work::default(), &mut objective, &mut |_| {})
         .unwrap();
-    let progress = SharedStudy::progress(&journal, NAME).unwrap();
-    assert_eq!(
-        (progress.complete, progress.running, progress.planned),
-        (2, 1, 6)
-    );
     assert!(SharedStudy::read(&journal, NAME).unwrap().stopped);
     let overview = SharedStudy::overview(&journal, NAME).unwrap();
     let handed_on = &overview.running[0];
     assert_eq!((handed_on.number, &handed_on.worker), (2, &None));
     assert_eq!(handed_on.last.unwrap().step, 1);
     assert!(!handed_on.is_at_work);
-    assert_eq!((overview.report.trials.len(), overview.planned), (2, 6));
+    assert_eq!(overview.report.count(TrialState::Complete), 2);
+    assert_eq!((overview.running.len(), overview.planned), (1, 6));
+    assert!(!overview.is_complete());
     assert!(!stopping.is_complete().unwrap());
     let mut resumed = Vec::new();
     let mut going_on = SharedStudy::join(&journal, NAME).unwrap();
@@ -339,6 +372,60 @@ fn a_stopped_worker_hands_its_trial_on() {
     assert_eq!(resumed[..2], [(2, Some(1)), (3, None)]);
     assert_eq!(going_on.report().unwrap().count(TrialState::Complete), 6);
     assert!(going_on.is_complete().unwrap() && stopping.is_complete().unwrap());
+}
+
+/// A worker that was silent for so long that another one took its trial over must not write about it any more.
+#[test]
+fn a_worker_that_lost_its_trial_writes_nothing_about_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let config = config(3, Pruner::None);
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (other_done, is_other_done) = std::sync::mpsc::channel();
+    let (path, settings) = (&journal, &config);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut study = SharedStudy::open(path, NAME, settings, 5, &[]).unwrap();
+            // It shows itself every six minutes.
+            let silent = Work {
+                patience: Duration::from_secs(3600),
+                ..Work::default()
+            };
+            let mut ended = 0;
+            let mut objective = |trial: &mut Trial<'_>| {
+                assert_eq!(trial.number(), 0, "the other one did the rest");
+                let first = quality(trial)? * 0.5;
+                assert_eq!(trial.report(1, first), Decision::Continue);
+                begun.send(()).unwrap();
+                is_other_done.recv().unwrap();
+                assert_eq!(trial.report(2, 9.0), Decision::Pause);
+                assert_eq!(trial.report(3, 9.0), Decision::Pause);
+                Ok(vec![99.0])
+            };
+            let mut count = |event: &mlestar_tune::StudyEvent<'_>| {
+                ended += usize::from(matches!(event, mlestar_tune::StudyEvent::Ended { .. }));
+            };
+            study.work(&silent, &mut objective, &mut count).unwrap();
+            assert_eq!(ended, 0);
+        });
+        has_begun.recv().unwrap();
+        let mut study = SharedStudy::open(&journal, NAME, &config, 5, &[]).unwrap();
+        let impatient = Work {
+            patience: Duration::from_millis(400),
+            ..Work::default()
+        };
+        let mut moved = Vec::new();
+        let mut objective = |trial: &mut Trial<'_>| {
+            moved.push((trial.number(), trial.moved()));
+            training(trial)
+        };
+        study.work(&impatient, &mut objective, &mut |_| {}).unwrap();
+        moved.sort_unstable();
+        assert_eq!(moved, [(0, 1), (1, 0), (2, 0)]);
+        other_done.send(()).unwrap();
+    });
+    let alone = report_by(1, &folder.path().join("alone"), &config);
+    assert_eq!(SharedStudy::read(&journal, NAME).unwrap(), alone);
 }
 
 #[test]
@@ -401,7 +488,7 @@ fn given_trials_come_first_and_others_are_learned_from() {
     assert_eq!(report.trials.len(), 6);
     assert_eq!(report.trials[0].number, 6, "the copied ones come before");
     assert_eq!(report.trials[0].parameters["layers"].as_i64(), Some(5));
-    assert_eq!(SharedStudy::progress(&second, "next").unwrap().copied, 6);
+    assert_eq!(SharedStudy::overview(&second, "next").unwrap().copied, 6);
     let wrong: Parameters = [("depth".to_owned(), 5_i64.into())].into_iter().collect();
     let error = study.enqueue(&wrong).unwrap_err().to_string();
     assert!(
@@ -428,8 +515,8 @@ fn other_settings_are_refused_but_more_trials_are_not() {
             .len(),
         5
     );
-    assert_eq!(SharedStudy::progress(&journal, NAME).unwrap().planned, 5);
-    assert!(!SharedStudy::read(&journal, NAME).unwrap().stopped);
+    let overview = SharedStudy::overview(&journal, NAME).unwrap();
+    assert!(overview.planned == 5 && overview.is_complete());
     assert_eq!(SharedStudy::names(&journal).unwrap(), [NAME]);
 }
 

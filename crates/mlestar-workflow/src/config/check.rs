@@ -245,9 +245,9 @@ fn check_refinement(raw: &RawConfig, document: &Document<'_>) -> Result<(), Conf
         1,
         10_000,
     )?;
-    if let Some(epochs) = refinement.final_epochs {
-        require.count("refinement.final_epochs", epochs, 1, 10_000)?;
-    }
+    require.count("refinement.proposals", refinement.proposals, 0, 1_000)?;
+    require.count("refinement.finalists", refinement.finalists, 1, 100)?;
+    require.count("refinement.seeds", refinement.seeds, 0, 100)?;
     require.that(
         refinement.warmup_epochs <= 10_000,
         "refinement.warmup_epochs",

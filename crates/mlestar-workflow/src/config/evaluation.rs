@@ -41,7 +41,7 @@ impl EvaluationConfig {
 
     /// How often the head of a fine-tuning is measured by cross-validation, for so many training images, validation images
     /// and classes: `cross_validation_repeats`; without it, 4 times where there are fewer than 500 validation images and the
-    /// images times the classes are at most 10,000, which takes a minute at most on two cores, otherwise not at all.
+    /// images times the classes are at most 10,000, otherwise not at all.
     ///
     /// ```
     /// use mlestar_workflow::config::EvaluationConfig;

@@ -199,6 +199,13 @@ impl Config {
         Self { sections }
     }
 
+    /// This config after a change that nobody has checked.
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut RawConfig)) -> Self {
+        let mut sections = self.sections.clone();
+        change(&mut sections);
+        Self { sections }
+    }
+
     /// Refuses what only a study of several processes can do, for the search of stage 6.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub enum Objective {
     Loss,
     /// Seconds of training and validation; lower is better. Differs from run to run.
     TrainingTime,
-    /// Trainable values of the network; lower is better.
+    /// Values of the network, trained ones and running statistics; lower is better.
     Parameters,
     /// Multiply-add operations times two for one image; lower is better.
     Flops,
@@ -45,6 +45,17 @@ impl Objective {
             Self::TrainingTime => "training_time",
             Self::Parameters => "parameters",
             Self::Flops => "flops",
+        }
+    }
+
+    /// What a page calls it, with its unit.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Accuracy => "validation accuracy (fraction)",
+            Self::Loss => "validation loss",
+            Self::TrainingTime => "training time (s)",
+            Self::Parameters => "parameters",
+            Self::Flops => "operations per image",
         }
     }
 

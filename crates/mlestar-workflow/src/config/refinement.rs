@@ -3,7 +3,8 @@ use mlestar_train::OptimizerKind;
 use mlestar_tune::{ParameterSpace, ParameterValue, Pruner, Sampler, SearchSpace, StudyConfig};
 use serde::{Deserialize, Serialize};
 
-/// Section `[refinement]`: the search for better hyper-parameters, and the final training.
+/// Section `[refinement]`: the search for better settings. The final training is as long as the baseline's,
+/// `training.epochs`, so that both sides of the comparison are trained for equally long.
 ///
 /// | key | default | purpose | range |
 /// |---|---|---|---|
@@ -15,7 +16,10 @@ use serde::{Deserialize, Serialize};
 /// | `warmup_epochs` | 2 | epochs of a trial before it may be pruned | 0 to 10,000 |
 /// | `epochs_per_trial` | 10 | length of a trial | 1 to 10,000 |
 /// | `train_fraction_per_trial` | 1 | share of the training images that a trial uses, by class | above 0, at most 1 |
-/// | `final_epochs` | none | length of the final training; without it `training.epochs` | 1 to 10,000 |
+/// | `proposals` | 6 | single changes that stage 6 tries before the search, the most promising first | 0 to 1,000 |
+/// | `finalists` | 2 | best settings that stage 6 compares with the config's own, with several seeds | 1 to 100 |
+/// | `seeds` | 3 | trainings of each of them; 0: the finalist with the best trial is chosen | 0 to 100 |
+/// | `retrain_with_validation` | false | whether a better model is trained again with four fifths of the validation images; the last fifth is for its confidence | true, false |
 /// | `window` | 4 | `mlestar tune`: trials that may run at the same time; a suggestion rests on the results of all trials but the last `window - 1` | 1 to 1,000 |
 /// | `objectives` | `["accuracy"]` | `mlestar tune`: what a trial is measured by | 1 to 5 of [`Objective`] |
 /// | `space` | [`RefinementConfig::space_for`] the optimizer | what is searched, by dotted key of `model`, `augmentation` or `training`; in `mlestar tune` also of `data` | at least one |
@@ -38,8 +42,14 @@ pub struct RefinementConfig {
     pub epochs_per_trial: usize,
     /// Share of the training images that a trial uses.
     pub train_fraction_per_trial: f64,
-    /// Length of the final training; `training.epochs` when absent.
-    pub final_epochs: Option<usize>,
+    /// Single changes that stage 6 tries before the search.
+    pub proposals: usize,
+    /// Best settings that stage 6 compares with the config's own, with several seeds.
+    pub finalists: usize,
+    /// Trainings of each finalist and of the config's own settings.
+    pub seeds: usize,
+    /// Whether a better model is trained again with validation images.
+    pub retrain_with_validation: bool,
     /// Trials of a study of several processes that may run at the same time. Stage 6 does not use it.
     pub window: usize,
     /// What a trial of a study of several processes is measured by. Stage 6 searches for accuracy.
@@ -60,7 +70,10 @@ impl Default for RefinementConfig {
             warmup_epochs: 2,
             epochs_per_trial: 10,
             train_fraction_per_trial: 1.0,
-            final_epochs: None,
+            proposals: 6,
+            finalists: 2,
+            seeds: 3,
+            retrain_with_validation: false,
             window: 4,
             objectives: vec![Objective::Accuracy],
             space: Self::space_for(OptimizerKind::Adam),

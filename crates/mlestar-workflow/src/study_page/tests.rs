@@ -139,10 +139,13 @@ fn the_page_has_every_section_and_asks_for_nothing() {
     }
     // Four slices, the history, the curves and the parallel coordinates.
     assert!(page.matches("<svg ").count() >= 8);
-    assert!(
-        !page.contains("http://") || !page.contains("src="),
-        "{page}"
-    );
+    for fetching in [" src=", "url(", "@import", "fetch("] {
+        assert!(!page.contains(fetching), "{fetching}");
+    }
+    for link in page.split("<link").skip(1) {
+        let link = link.split('>').next().unwrap();
+        assert!(link.contains("href=\"data:"), "{link}");
+    }
     assert!(!page.contains("Pareto front") && !page.contains("NaN"));
     assert_eq!(page, render(&report(60, 1), &about(&[ACCURACY])).unwrap());
 }

@@ -7,7 +7,7 @@ use super::worker::kind_of;
 use super::{Decisive, Source, StudyFile, StudyFolder};
 use crate::config::Config;
 use crate::inputs::InputChange;
-use crate::{Reporter, WorkflowError};
+use crate::{Reporter, Stage, WorkflowError};
 use mlestar_artifact::PARTIAL_PREFIX;
 use mlestar_train::StopSignal;
 use mlestar_tune::Parameters;
@@ -44,7 +44,11 @@ pub fn begin(
     check_is_free(folder)?;
     let images = TrialImages::load(config, request.stop, reporter)?;
     config.check_against(&images.train)?;
-    let decisive = Decisive::of(config, &images)?;
+    let decisive = Decisive::of(
+        config,
+        [&images.train, &images.validation],
+        Stage::Refinement,
+    )?;
     drop(images);
     let device = kind_of(request.device_name);
     let file = StudyFile::new(config, device, decisive, request.enqueue);

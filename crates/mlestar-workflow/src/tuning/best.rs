@@ -1,6 +1,6 @@
 //! The config with the best parameters.
 
-use super::{StudyFolder, StudyStatus, TrialRow, status};
+use super::{StudyFolder, StudyStatus, TrialRow, progress};
 use crate::WorkflowError;
 use crate::config::{Config, RawConfig};
 use mlestar_artifact::write_atomically;
@@ -22,7 +22,7 @@ pub struct Best {
 /// # Errors
 /// No study or a damaged one, no such complete trial, or a folder that cannot be written.
 pub fn best(folder: &StudyFolder, number: Option<u64>) -> Result<Best, WorkflowError> {
-    let status = status(folder)?;
+    let status = progress(folder)?;
     let chosen = number.or(status.best).or_else(|| best_of_front(&status));
     let mut complete = status.trials.iter().filter(|row| !row.values.is_empty());
     let Some(trial) = complete.find(|row| Some(row.number) == chosen).cloned() else {

@@ -1,15 +1,15 @@
 //! What decides the values of trials.
 
-use super::images::TrialImages;
 use crate::config::{Config, RawConfig};
 use crate::inputs::{InputChange, compare};
 use crate::{Stage, WorkflowError, code_version};
 use mlestar_artifact::ContentHash;
+use mlestar_data::ImageSet;
 use mlestar_train::checkpoint::hash_of_set;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What decides the values of trials besides their parameters and the config: content by hash, and the program.
+/// What decides the results of trainings besides their config: content by hash, and the program.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Decisive {
@@ -28,13 +28,18 @@ pub struct Decisive {
 }
 
 impl Decisive {
-    pub(super) fn of(config: &Config, images: &TrialImages) -> Result<Self, WorkflowError> {
+    /// For trainings by the code of `stage`.
+    pub(crate) fn of(
+        config: &Config,
+        [train, validation]: [&ImageSet; 2],
+        stage: Stage,
+    ) -> Result<Self, WorkflowError> {
         let weights = config.training.initial_weights.as_ref();
         let teaching = config.training.teaching();
         Ok(Self {
-            code: code_version(Stage::Refinement).to_owned(),
-            train: hash_of_set(&images.train),
-            validation: hash_of_set(&images.validation),
+            code: code_version(stage).to_owned(),
+            train: hash_of_set(train),
+            validation: hash_of_set(validation),
             initial_weights: weights.map(|file| ContentHash::of_file(file)).transpose()?,
             teachers: teaching
                 .map(|teaching| teaching.hashes())
@@ -44,7 +49,7 @@ impl Decisive {
     }
 
     /// What differs, in words; empty where nothing does.
-    pub(super) fn differences(&self, now: &Self) -> Vec<&'static str> {
+    pub(crate) fn differences(&self, now: &Self) -> Vec<&'static str> {
         [
             (
                 self.code != now.code,
@@ -68,7 +73,7 @@ impl Decisive {
 }
 
 /// Sections and keys of a config that cannot change the value of a trial. What a path leads to counts by its content.
-const WITHOUT_EFFECT: [&str; 18] = [
+const WITHOUT_EFFECT: [&str; 21] = [
     "/project",
     "/data/path",
     "/data/cache",
@@ -80,7 +85,10 @@ const WITHOUT_EFFECT: [&str; 18] = [
     "/gates",
     "/refinement/enabled",
     "/refinement/trials",
-    "/refinement/final_epochs",
+    "/refinement/proposals",
+    "/refinement/finalists",
+    "/refinement/seeds",
+    "/refinement/retrain_with_validation",
     "/training/epochs",
     "/training/initial_weights",
     "/training/distillation/teachers",

@@ -2,7 +2,7 @@
 //! trials.
 //!
 //! [`begin()`] makes the folder, [`go_on`] checks that it belongs to a config, [`work`] runs trials until none is left,
-//! and [`status()`], [`best()`] and [`report()`] look at it. `mlestar tune` starts processes that call [`work`].
+//! and [`status()`], [`progress`], [`best()`] and [`report()`] look at it. `mlestar tune` starts processes that call [`work`].
 //!
 //! | in the folder | what |
 //! |---|---|
@@ -32,6 +32,8 @@ pub use enqueue::read_parameters;
 pub use folder::StudyFolder;
 pub use report::report;
 pub use source::Source;
-pub use status::{StudyStatus, TrialRow, UnfinishedRow, status};
+pub use status::{StudyStatus, TrialRow, UnfinishedRow, progress, status};
 pub use study_file::StudyFile;
+pub(crate) use study_file::with_absolute_paths;
+pub(crate) use worker::kind_of;
 pub use worker::{WorkEnd, WorkRequest, work};

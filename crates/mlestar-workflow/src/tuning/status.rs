@@ -1,9 +1,9 @@
 //! How far a study is.
 
-use super::StudyFolder;
+use super::{StudyFile, StudyFolder};
 use crate::WorkflowError;
 use crate::config::Objective;
-use mlestar_tune::shared::{RunningTrial, SharedStudy};
+use mlestar_tune::shared::{Overview, RunningTrial, SharedStudy};
 use mlestar_tune::{IntermediateValue, Parameters, TrialRecord, TrialState};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub struct StudyStatus {
     pub best: Option<u64>,
     /// With several, the numbers of the trials that no other beats in all of them.
     pub front: Vec<u64>,
-    /// Share of the variance of the value that each parameter explains; none before enough trials.
+    /// Share of the variance of the value that each parameter explains; none before enough trials, and from [`progress`].
     pub importance: Option<BTreeMap<String, f64>>,
 }
 
@@ -93,25 +93,47 @@ impl StudyStatus {
 /// # Errors
 /// No study, or a damaged one.
 pub fn status(folder: &StudyFolder) -> Result<StudyStatus, WorkflowError> {
+    let (file, overview) = read(folder)?;
+    let importance = overview.importance();
+    Ok(StudyStatus {
+        importance,
+        ..status_of(folder, file, overview)
+    })
+}
+
+/// As [`status`], without the importances: for those who look often, because importances take time.
+///
+/// # Errors
+/// No study, or a damaged one.
+pub fn progress(folder: &StudyFolder) -> Result<StudyStatus, WorkflowError> {
+    let (file, overview) = read(folder)?;
+    Ok(status_of(folder, file, overview))
+}
+
+fn read(folder: &StudyFolder) -> Result<(StudyFile, Overview), WorkflowError> {
     let file = folder.read()?;
     let overview = SharedStudy::overview(&folder.journal_path(), &file.name)?;
+    Ok((file, overview))
+}
+
+fn status_of(folder: &StudyFolder, file: StudyFile, overview: Overview) -> StudyStatus {
+    let is_complete = overview.is_complete();
     let report = overview.report;
-    let is_open = report.stopped || !overview.running.is_empty() || !overview.waiting.is_empty();
     let trials: Vec<TrialRow> = report.trials.into_iter().map(row).collect();
-    Ok(StudyStatus {
+    StudyStatus {
         folder: folder.root().to_owned(),
         name: file.name,
         objectives: file.config.refinement.objectives,
         planned: overview.planned.max(trials.len()),
-        is_complete: !is_open,
+        is_complete,
         copied: overview.copied,
         trials,
         running: overview.running.into_iter().map(unfinished).collect(),
         waiting: overview.waiting.into_iter().map(unfinished).collect(),
         best: report.best,
         front: report.front,
-        importance: report.importance,
-    })
+        importance: None,
+    }
 }
 
 fn row(trial: TrialRecord) -> TrialRow {

@@ -108,7 +108,7 @@ impl StudyFile {
 }
 
 /// The config with absolute paths of files.
-pub(super) fn with_absolute_paths(config: &Config) -> Config {
+pub(crate) fn with_absolute_paths(config: &Config) -> Config {
     let mut sections: RawConfig = (**config).clone();
     let absolute = |path: &mut std::path::PathBuf| {
         if let Ok(found) = std::path::absolute(&*path) {

@@ -3,7 +3,7 @@
 use super::StudyFolder;
 use super::images::Shelf;
 use crate::config::{Config, Objective};
-use crate::trial_training::{self, TrialFailure, TrialJob};
+use crate::trial_training::{self, TrialFailure, TrialJob, Watch};
 use crate::{Reporter, WorkflowError};
 use burn::tensor::Device;
 use mlestar_data::DataError;
@@ -11,6 +11,7 @@ use mlestar_model::{ImageClassifier, ModelSpec};
 use mlestar_random::Stream;
 use mlestar_train::{EpochRecord, FitOutcome, StopSignal, TrainError};
 use mlestar_tune::{Trial, TrialError};
+use std::path::Path;
 
 /// What the trials of a process share.
 pub(super) struct Bench<'a> {
@@ -48,7 +49,8 @@ impl Bench<'_> {
             .model
             .check(train.n_classes(), train.height(), train.width())
             .map_err(TrialFailure::of_settings)?;
-        let output = self.folder.trial_path(trial.number());
+        let output = self.folder.trial_path(trial.number(), trial.moved());
+        self.take_over(trial.number(), trial.moved());
         let objectives = &self.config.refinement.objectives;
         let job = TrialJob {
             config: &config,
@@ -68,23 +70,54 @@ impl Bench<'_> {
             },
             is_to_stop: self.is_to_stop,
         };
-        let outcome = match trial_training::train(&job, trial, reporter) {
-            // A power cut can leave such checkpoints; the trial then begins again.
+        let label = format!("trial {}", trial.number());
+        let mut train = |job: &TrialJob<'_>| {
+            let watch = Watch {
+                label: &label,
+                reported: trial.resumed_after(),
+                report: &mut |epoch, value| trial.report(epoch, value),
+            };
+            trial_training::train(job, watch, reporter)
+        };
+        let outcome = match train(&job) {
+            // A power cut can leave such checkpoints, or a copy that was interrupted; the trial then begins again.
             Err(TrialFailure::Program(WorkflowError::Train(TrainError::NoUsableCheckpoint {
                 ..
-            }))) => trial_training::train(
-                &TrialJob {
-                    resume: false,
-                    ..job
-                },
-                trial,
-                reporter,
-            )?,
+            }))) => train(&TrialJob {
+                resume: false,
+                ..job
+            })?,
             outcome => outcome?,
         };
         let value = |objective: &Objective| value(*objective, &model, &outcome);
         Ok(objectives.iter().map(value).collect())
     }
+
+    /// Copies what a process has trained that may go on writing, where nothing was copied yet.
+    fn take_over(&self, number: u64, moved: u64) {
+        let output = self.folder.trial_path(number, moved);
+        let mut earlier = (0..moved).rev().map(|n| self.folder.trial_path(number, n));
+        if let Some(earlier) = earlier
+            .find(|path| path.exists())
+            .filter(|_| !output.exists())
+        {
+            // What is not there, or changed meanwhile, does not fit its hash, and is trained again.
+            let _ = copy_folder(&earlier, &output);
+        }
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy_folder(&entry.path(), &to)?,
+            false => std::fs::copy(entry.path(), &to).map(drop)?,
+        }
+    }
+    Ok(())
 }
 
 fn value(objective: Objective, model: &ModelSpec, outcome: &FitOutcome<ImageClassifier>) -> f64 {

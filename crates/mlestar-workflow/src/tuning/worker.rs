@@ -5,12 +5,12 @@ use super::trial::Bench;
 use super::{Decisive, StudyFolder};
 use crate::config::Config;
 use crate::trial_training::TrialFailure;
-use crate::{Reporter, WorkflowError};
+use crate::{Reporter, Stage, WorkflowError};
 use burn::tensor::Device;
 use mlestar_train::StopSignal;
 use mlestar_tune::shared::{SharedStudy, Work};
 use mlestar_tune::{StudyEvent, TrialError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// On which study to work, with what, and for how long.
 pub struct WorkRequest<'a> {
@@ -26,6 +26,10 @@ pub struct WorkRequest<'a> {
     pub stop: &'a StopSignal,
     /// The same at this time.
     pub until: Option<Instant>,
+    /// The trial of a process that has shown no sign of life for so long is taken over.
+    pub patience: Duration,
+    /// The number of the process that this one replaces, if whoever starts processes saw that one end.
+    pub replaces: Option<u32>,
 }
 
 /// Why a process ended its work.
@@ -77,8 +81,13 @@ pub fn work(
     // The study must distinguish a program error from a failed trial.
     let mut failure = None;
     let mut objective = |trial: &mut mlestar_tune::Trial<'_>| {
-        bench.run(trial, reporter).map_err(|error| match error {
+        let outcome = bench.run(trial, reporter);
+        outcome.map_err(|error| match error {
             TrialFailure::Trial(error) => error,
+            // The other process removed the folder when it had finished the trial.
+            TrialFailure::Program(_) if folder.is_taken_over(&file.name, trial) => {
+                TrialError::Paused
+            }
             TrialFailure::Program(error) => {
                 failure = Some(error);
                 TrialError::Stopped
@@ -96,6 +105,8 @@ pub fn work(
     let work = Work {
         stop: Some(&stop),
         until: request.until,
+        patience: request.patience,
+        replaces: request.replaces,
         ..Work::default()
     };
     shared.work(&work, &mut objective, &mut watch)?;
@@ -123,7 +134,7 @@ fn check_device(request: &WorkRequest<'_>, of_study: &str) -> Result<(), Workflo
 }
 
 /// Kind of a device by its name.
-pub(super) fn kind_of(device_name: &str) -> &str {
+pub(crate) fn kind_of(device_name: &str) -> &str {
     device_name.split(':').next().unwrap_or(device_name)
 }
 
@@ -137,7 +148,11 @@ fn check_decisive(
 ) -> Result<(), WorkflowError> {
     let images = shelf.images(config, request.stop, reporter)?;
     let images: &TrialImages = &images;
-    let differences = recorded.differences(&Decisive::of(config, images)?);
+    let differences = recorded.differences(&Decisive::of(
+        config,
+        [&images.train, &images.validation],
+        Stage::Refinement,
+    )?);
     match differences.is_empty() {
         true => Ok(()),
         false => Err(WorkflowError::OtherStudy {

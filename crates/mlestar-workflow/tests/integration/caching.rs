@@ -71,7 +71,10 @@ fn another_learning_rate_trains_and_all_that_follows() {
     let Freshness::Stale(reasons) = &states[3].freshness else {
         panic!("{states:?}");
     };
-    assert_eq!(reasons, &["training.optimizer.learning_rate 0.01 -> 0.011"]);
+    assert_eq!(
+        reasons,
+        &["training.optimizer.learning_rate 0.00001 -> 0.011"]
+    );
     assert_eq!(stages_that_run(folder.path(), &config), [2, 3, 4, 5, 6, 7]);
     // What the rerun replaced is kept, one version back.
     assert!(

@@ -17,7 +17,7 @@ fn a_fine_tuned_run_is_judged_by_the_same_gates() {
         .path()
         .join("4-implementation/checkpoints/best/model.safetensors");
     let weights = format!("training.initial_weights='{}'", weights.display());
-    for (epochs, final_epochs) in [(1, 1), (3, 2)] {
+    for (epochs, trial_epochs) in [(1, 1), (3, 2)] {
         let config = tiny(&[
             &weights,
             "training.finetune={ rate_decay = 0.7 }",
@@ -25,8 +25,7 @@ fn a_fine_tuned_run_is_judged_by_the_same_gates() {
             "training.schedule.warmup_epochs=0",
             "training.evaluation_batch_size=5",
             "evaluation.batch_size=64",
-            &format!("refinement.epochs_per_trial={final_epochs}"),
-            &format!("refinement.final_epochs={final_epochs}"),
+            &format!("refinement.epochs_per_trial={trial_epochs}"),
             "refinement.warmup_epochs=0",
         ]);
         let folder = tempfile::tempdir().unwrap();

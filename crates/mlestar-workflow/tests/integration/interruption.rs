@@ -102,7 +102,7 @@ fn a_run_that_must_resume_does_not_begin_anew() {
     assert!(
         message.contains(
             "4 Implementation was interrupted and cannot resume: training.optimizer.learning_rate \
-                0.01 -> 0.0123"
+                0.00001 -> 0.0123"
         ),
         "{message}"
     );

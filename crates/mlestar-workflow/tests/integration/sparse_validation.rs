@@ -12,7 +12,6 @@ fn trials_report_the_epochs_that_were_validated() {
         "training.epochs=3",
         "training.validate_every_epochs=2",
         "refinement.epochs_per_trial=5",
-        "refinement.final_epochs=1",
     ]);
     run_in(folder.path(), &config, &StopSignal::new(), &mut ()).unwrap();
 

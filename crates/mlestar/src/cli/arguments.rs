@@ -1,6 +1,7 @@
 //! The arguments of the command line.
 
 use crate::cli::commands::predict::Shard;
+use crate::cli::commands::splits::SplitsOptions;
 use crate::cli::commands::tune::TuneOptions;
 use crate::cli::slurm::SlurmArguments;
 use clap::builder::PossibleValuesParser;
@@ -58,6 +59,13 @@ pub enum Command {
     /// folder, join with `tune work`. docs/tuning.md explains it. Exit code 6 when it stopped before the study was
     /// complete.
     Tune(Box<TuneOptions>),
+    /// Train the same settings on several random splits: how accurate they are, and how much that varies from split to split
+    ///
+    /// Each split draws training and validation images anew from those that are not test images, stratified by class, with
+    /// groups whole. The results lie in splits/<project.name>: kill it at any time, and the same command goes on. Other
+    /// processes, also on other machines that share the folder, join with `splits work`. docs/cluster.md explains it. Exit
+    /// code 6 when it stopped before every split had a result, 1 when a training failed.
+    Splits(Box<SplitsOptions>),
     /// Predict the classes of images of any size with a trained model
     ///
     /// Decodes and resizes each file by the rule that the model's package records. A file that cannot be read gives a

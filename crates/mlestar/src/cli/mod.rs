@@ -18,6 +18,7 @@ mod signals;
 mod slurm;
 mod weights;
 mod weights_folder;
+mod workers;
 mod wrap;
 
 use clap::Parser;
@@ -82,6 +83,7 @@ pub fn execute(command: Command) -> Result<ExitCode, WorkflowError> {
         Command::BenchModel(options) => commands::bench_model::run(&options),
         Command::Predict(options) => commands::predict::run(&options),
         Command::Tune(options) => commands::tune::run(&options),
+        Command::Splits(options) => commands::splits::run(&options),
         Command::Package(command) => commands::package::run(&command),
         #[cfg(feature = "serve")]
         Command::Serve(options) => Ok(commands::serve::run(&options)),

@@ -227,14 +227,15 @@ pub fn open_for_training(
 }
 
 /// The settings of `--fast-dev-run`.
-const FAST_DEV_RUN: [&str; 9] = [
+const FAST_DEV_RUN: [&str; 10] = [
     "training.epochs=1",
     "training.overfit_batches=2",
     "training.schedule.warmup_epochs=0",
     "refinement.trials=1",
     "refinement.startup_trials=1",
     "refinement.epochs_per_trial=1",
-    "refinement.final_epochs=1",
+    "refinement.proposals=1",
+    "refinement.seeds=1",
     "deployment.benchmark.latency_runs=10",
     "deployment.benchmark.throughput_batch_sizes=[1]",
 ];
@@ -291,6 +292,11 @@ pub fn run_path(run: &Path) -> PathBuf {
 /// A plain name stands for `studies/NAME`; anything with a separator is a path.
 pub fn study_path(study: &Path) -> PathBuf {
     path_in("studies", study)
+}
+
+/// A plain name stands for `splits/NAME`; anything with a separator is a path.
+pub fn splits_path(splits: &Path) -> PathBuf {
+    path_in("splits", splits)
 }
 
 fn path_in(folder: &str, named: &Path) -> PathBuf {

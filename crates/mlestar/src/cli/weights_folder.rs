@@ -76,19 +76,18 @@ pub fn choose(
         )));
     };
     let others: Vec<String> = candidates.map(|other| of_network(&other)).collect();
+    let rank = match others.len() {
+        0 => "the only file that meets the limits of stage 3".to_owned(),
+        n => format!(
+            "the most accurate on ImageNet of {} that meet the limits of stage 3",
+            counted(1 + n, "file")
+        ),
+    };
     let mut reason = format!(
-        "weights of {}: {}, the most accurate on ImageNet of {} that meet the limits of stage 3",
+        "weights of {}: {}, {rank}",
         shown(folder),
-        of_network(&best),
-        counted(1 + others.len(), "file")
+        of_network(&best)
     );
-    if others.is_empty() {
-        reason = format!(
-            "weights of {}: {}, the only file that meets the limits of stage 3",
-            shown(folder),
-            of_network(&best)
-        );
-    }
     if !others.is_empty() {
         reason += &format!("\nnot chosen:\n{}", listed(&others));
     }
@@ -287,7 +286,14 @@ mod tests {
         };
         assert!(settings(&found)[1].contains("b-lite.safetensors"));
 
-        // Without limits a ResNet-50 is the best of all, and a ResNet-18 the last.
+        // Accuracy decides, not the name: a ResNet-18 that meets the limits comes last.
+        let found = chosen(folder, &WITHOUT_LIMITS).unwrap();
+        let reason = &found.reason;
+        let place = |text: &str| reason.find(text).expect(text);
+        assert!(place("b-lite.safetensors (") < place("the most accurate on ImageNet of 3 files"));
+        assert!(place("not chosen:") < place("c-lite.SafeTensors ("));
+        assert!(place("c-lite.SafeTensors (") < place("a-resnet.safetensors (ResNet-18, 0.698"));
+
         let only_resnet = tempfile::tempdir().unwrap();
         write(only_resnet.path(), "a.safetensors", Architecture::Resnet18);
         let found = chosen(only_resnet.path(), &WITHOUT_LIMITS).unwrap();

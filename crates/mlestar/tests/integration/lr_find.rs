@@ -33,7 +33,7 @@ fn a_rate_is_found_that_the_config_takes() {
     assert!(rate > 1e-4 && rate < 1.0, "{rate}");
     assert_eq!(
         (found.batch_size, found.configured, found.seed),
-        (40, 0.01, 3)
+        (10, 1e-5, 3)
     );
     assert!(found.points.len() > 20);
     for line in ["valley", "steepest fall", "minimum / 10", "lr_find.html"] {

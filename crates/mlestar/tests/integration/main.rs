@@ -10,6 +10,8 @@ mod exit_codes;
 mod kill;
 mod lr_find;
 mod mapped_images;
+#[cfg(unix)]
+mod pauses;
 mod predict;
 mod project_file;
 mod shortcuts;
@@ -17,6 +19,7 @@ mod shortcuts;
 mod signals;
 #[cfg(unix)]
 mod slurm;
+mod splits;
 mod training;
 mod tune;
 mod weights;

@@ -4,7 +4,7 @@
 mod cluster;
 
 use crate::tune::Project;
-use crate::{ended, predict, program, root};
+use crate::{ended, predict, program, root, splits};
 use cluster::Cluster;
 use serde_json::Value;
 use std::fs;
@@ -350,4 +350,47 @@ fn a_trial_outlives_its_task() {
         0,
     );
     assert_eq!(project.table()[0], alone.table()[0]);
+}
+
+#[test]
+fn splits_of_many_tasks_are_those_of_one_process() {
+    let Some(cluster) = Cluster::start("") else {
+        return;
+    };
+    let project = splits::Project::new();
+    let long = ["--repeats", "3", "--set", "training.epochs=150"];
+    let launcher = ["--launcher", "slurm", "--jobs", "2", "--cpus", "1"];
+    let mut command = project.command(&[&long[..], &launcher].concat());
+    command.env("SLURM_CONF", cluster.config());
+    let (code, stdout, stderr) = ended(command);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(
+        stdout.contains("mlestar splits status splits/tiny"),
+        "{stdout}"
+    );
+    let job = job_of(&stdout);
+    let [first, second] = [0, 1].map(|task| format!("{job}_{task}"));
+    let trains = |split: u64| {
+        let training = project.splits().join(format!("trainings/{split}"));
+        training.join("checkpoints/last").exists()
+    };
+    cluster.wait("both tasks train", || trains(1) && trains(2));
+    // Preempted, a task saves its training; whoever is free goes on with it, and the task comes back.
+    let requeue = cluster.command("scontrol", &["requeue", &second]);
+    assert!(requeue.status.success());
+    for name in [&first, &second] {
+        cluster.wait_for(name, &["COMPLETED", "FAILED"]);
+        let state = cluster.field(name, "JobState");
+        assert_eq!(state, "COMPLETED", "{}", logs(&project.splits()));
+    }
+    let logs = logs(&project.splits());
+    assert!(
+        logs.contains("the command ended with exit code 6"),
+        "{logs}"
+    );
+    assert!(logs.contains("resumes after epoch"), "{logs}");
+    let alone = splits::Project::new();
+    alone.ends(&[&long[..], &["--threads", "1"]].concat(), 0);
+    assert_eq!(project.table(), alone.table());
+    assert!(project.splits().join("splits.json").is_file());
 }

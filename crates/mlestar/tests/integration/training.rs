@@ -58,7 +58,7 @@ fn an_analysis_leaves_the_run_fresh_and_its_gates_alone() {
         "{stdout}"
     );
     assert!(
-        stdout.contains("6-refinement/training: 3 of 3 epochs"),
+        stdout.contains("6-refinement/training: 2 of 2 epochs"),
         "{stdout}"
     );
     for name in [
@@ -91,7 +91,7 @@ fn an_analysis_leaves_the_run_fresh_and_its_gates_alone() {
         "{stdout}"
     );
     assert!(
-        stdout.contains("3 of 3, all finished") && stdout.contains("GB in use"),
+        stdout.contains("2 of 2, all finished") && stdout.contains("GB in use"),
         "{stdout}"
     );
     // A finished run has nothing to wait for.

@@ -252,12 +252,13 @@ fn several_objectives_have_a_front_and_each_trial_its_images() {
         }
     }
     let sizes = "refinement.space={\"data.image_size\"={type=\"categorical\", choices=[[8, 8], [12, 12]]}, \
-                 \"model.stem_channels\"={type=\"int\", low=2, high=6}}";
+                 \"model.stem_channels\"={type=\"int\", low=2, high=4, step=2}}";
     let settings = [
         "--data",
         "images",
         "--config",
         "mlestar.toml",
+        // The config's own, then the four points of the grid.
         "--trials",
         "5",
         "--set",
@@ -270,6 +271,8 @@ fn several_objectives_have_a_front_and_each_trial_its_images() {
         "training.batch_size=10",
         "--set",
         "refinement.pruner='none'",
+        "--set",
+        "refinement.sampler='grid'",
         "--set",
         "refinement.objectives=['accuracy', 'parameters', 'flops']",
         "--set",
@@ -287,16 +290,18 @@ fn several_objectives_have_a_front_and_each_trial_its_images() {
         assert_eq!(trial["state"], "complete", "{trial}");
         assert_eq!(values(trial).len(), 3);
     }
-    // As many operations for each pixel of an image, and some for each image.
+    // Each trial reads its images at its own size: parameters stay, operations grow with the pixels.
     let of_size = |size: u64| {
-        let mut found = trials
-            .iter()
-            .filter(|t| t["parameters"]["data.image_size"][0] == size);
-        found
-            .next()
-            .map(|t| values(t)[2] / (values(t)[1] * size as f64))
+        let mut found = trials.iter().filter(|trial| {
+            let parameters = &trial["parameters"];
+            parameters["data.image_size"][0] == size && parameters["model.stem_channels"] == 2
+        });
+        values(found.next().expect("a point of the grid"))
     };
-    assert!(of_size(8).is_some());
+    let (small, large) = (of_size(8), of_size(12));
+    assert_eq!(small[1], large[1]);
+    let ratio = large[2] / small[2];
+    assert!((2.0..2.3).contains(&ratio), "{ratio}");
     let told = project.ends(&["best", "tiny"], 0);
     assert!(told.contains("no other beats"), "{told}");
     let mut kept = project.kept();

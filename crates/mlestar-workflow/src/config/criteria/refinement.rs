@@ -31,8 +31,8 @@ pub(super) fn entries(config: &RawConfig) -> Vec<Entry> {
                 true => Limit::Above(0.0),
                 false => Limit::AtLeast(0.0),
             },
-            remedy: "Run more trials (refinement.trials), widen refinement.space, train longer \
-                (refinement.final_epochs), or accept the baseline: improvement = { at_least = 0.0 }, or \
+            remedy: "Run more trials (refinement.trials), try more proposals (refinement.proposals), \
+                widen refinement.space, or accept the baseline: improvement = { at_least = 0.0 }, or \
                 -0.01 to allow a small loss.",
         },
         Entry {
@@ -40,7 +40,7 @@ pub(super) fn entries(config: &RawConfig) -> Vec<Entry> {
             title: "primary metric of the final model on the test images",
             unit: Unit::Fraction,
             limit: Limit::AtLeast(config.task.primary.target),
-            remedy: "Train longer (refinement.final_epochs), run more trials, or use a larger model.",
+            remedy: "Train longer (training.epochs), run more trials, or use a larger model.",
         },
     ];
     entries.extend(
@@ -64,7 +64,7 @@ pub(super) fn entries(config: &RawConfig) -> Vec<Entry> {
             title: "training time of the final model, including validations",
             unit: Unit::Seconds,
             limit: Limit::AtMost(constraints.training_time_seconds_max),
-            remedy: "Use fewer refinement.final_epochs, a smaller model or another device; or raise \
+            remedy: "Use fewer training.epochs, a smaller model or another device; or raise \
                 task.constraints.training_time_seconds_max.",
         },
         Entry {

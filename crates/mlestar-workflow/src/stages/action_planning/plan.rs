@@ -9,7 +9,7 @@ use crate::estimates::{ResourceFigures, TrainingWork, n_held};
 use crate::stages::situation_analysis::SituationAnalysis;
 use crate::stages::task_definition::TaskSpec;
 use mlestar_data::SplitName;
-use mlestar_model::ModelSpec;
+use mlestar_model::{Attention, ModelSpec};
 
 /// The plan: a function of config, teachers, data and specification.
 pub(super) fn plan(
@@ -97,8 +97,13 @@ fn in_words(plan: &ArchitecturePlan) -> String {
         views if views.count() > 1 => format!(", evaluated as the mean over {views}"),
         _ => String::new(),
     };
+    let attention = match config.attention {
+        Attention::None => "",
+        Attention::SqueezeExcitation => " with squeeze-and-excitation",
+        Attention::Spatial => " with spatial attention",
+    };
     format!(
-        "{family}, stem {}, blocks {}, global average pooling, dropout {}, linear to {} \
+        "{family}, stem {}, blocks {}{attention}, global average pooling, dropout {}, linear to {} \
          classes{averaging}",
         config.stem_channels,
         stages.join(", "),

@@ -6,7 +6,8 @@ use mlestar_model::ModelSpec;
 /// The network of `spec` with what follows from its strides.
 pub(super) fn plan(spec: &ModelSpec) -> ArchitecturePlan {
     // A window widens the field by (side - 1) times the pixels between two positions of its input (Araujo et al.
-    // 2019, "Computing receptive fields of convolutional neural networks").
+    // 2019, "Computing receptive fields of convolutional neural networks"). Attention layers are left out: what they see changes
+    // factors alone, and it may be the whole image.
     let (mut field, mut spacing, mut n_convolutions) = (1, 1, 0);
     let description = spec.description();
     for unit in description.blocks.iter().flat_map(|block| &block.branch) {

@@ -62,7 +62,11 @@ pub fn run(context: &mut StageContext<'_>) -> Result<(), WorkflowError> {
     let normalization = (chosen.normalization.mean, chosen.normalization.std);
     let frozen = FrozenModel::freeze(&model, &chosen.model, normalization, &chosen.classes)?;
 
-    let (train, validation) = context.training_sets()?;
+    let (train, validation) = match &chosen.retraining {
+        None => context.training_sets()?,
+        // What the model has learned from says nothing about its confidence.
+        Some(_) => context.training_sets_with_validation()?,
+    };
     let logits = exported_logits(context, "validation", &Executor::new(&frozen), &validation)?;
     let answers = predictions::write(&context.path(VALIDATION_LOGITS), &validation, &logits)?;
     let rate = context.config.deployment.confidence.false_alarm_rate;

@@ -1,11 +1,10 @@
-//! The final training with the best settings of the search, and the choice between it and the baseline.
+//! The final training with the chosen settings, and the choice between it and the baseline.
 
-use super::{Choice, FinalModel, FinalTraining, Reason, TRAINING};
+use super::{Ablation, Choice, FinalModel, FinalTraining, Finalists, Reason, TRAINING};
 use crate::config::Config;
 use crate::stages::action_planning::ArchitectureCheck;
 use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
 use crate::training::{self, train};
-use crate::trial_training::with_epochs;
 use crate::{CODE_VERSION, Stage, StageContext, WorkflowError};
 use mlestar_artifact::{ContentHash, write_artifact, write_atomically};
 use mlestar_model::ModelSpec;
@@ -22,29 +21,35 @@ pub(super) struct Candidate {
     weights: PathBuf,
 }
 
-/// The config with the settings of the best trial; the config itself where no trial ended well.
-pub(super) fn best_config(config: &Config, study: &StudyReport) -> Result<Config, WorkflowError> {
-    Ok(match study.best_trial() {
-        Some(trial) => config.with_parameters(&trial.parameters)?,
-        None => config.clone(),
-    })
-}
-
-/// The settings of the final training.
-fn final_training(best: &Config) -> TrainingConfig {
-    let epochs = best.refinement.final_epochs;
-    with_epochs(&best.training, epochs.unwrap_or(best.training.epochs))
+/// The config with the chosen settings: those of the finalist with the highest mean; without finalists, those of the best
+/// trial; the config itself where nothing was better.
+pub(super) fn best_config(
+    config: &Config,
+    ablation: &Ablation,
+    study: &StudyReport,
+    finalists: Option<&Finalists>,
+) -> Result<Config, WorkflowError> {
+    let settings = match (finalists, study.best_trial()) {
+        (Some(finalists), _) => finalists.candidates[finalists.chosen].settings.clone(),
+        (None, Some(trial)) => {
+            let mut settings = ablation.start_settings();
+            settings.extend(trial.parameters.clone());
+            settings
+        }
+        (None, None) => return Ok(config.clone()),
+    };
+    Ok(config.with_parameters(&settings)?)
 }
 
 /// Whether a training with these settings would repeat the baseline's.
 fn is_baseline(config: &Config, best: &Config) -> bool {
-    final_training(best) == config.training
+    best.training == config.training
         && best.model == config.model
         && best.augmentation == config.augmentation
 }
 
-/// Trains with the best settings of the search, on all training images. Does nothing where that would repeat the
-/// baseline's training.
+/// Trains with the chosen settings, on all training images and for as many epochs as the baseline. Does nothing where that
+/// would repeat the baseline's training.
 pub(super) fn train_candidate(
     context: &mut StageContext<'_>,
     baseline: &TrainingSummary,
@@ -55,10 +60,10 @@ pub(super) fn train_candidate(
         remove(&output)?;
         context
             .reporter
-            .note("no trial was better than the baseline's settings: nothing is trained again");
+            .note("nothing was better than the baseline's settings: nothing is trained again");
         return Ok(None);
     }
-    let training = final_training(best).check()?;
+    let training = best.training.check()?;
     let (train_set, validation_set) = context.training_sets()?;
     let model = best
         .model
@@ -111,7 +116,12 @@ pub(super) fn train_candidate(
 
 /// Whether `output` holds the beginning of this training. A resumed search may have found other settings than those
 /// that the earlier training used.
-fn is_begun(output: &Path, best: &Config, model: &ModelSpec, training: &TrainingConfig) -> bool {
+pub(super) fn is_begun(
+    output: &Path,
+    best: &Config,
+    model: &ModelSpec,
+    training: &TrainingConfig,
+) -> bool {
     ["last", "previous"].iter().any(|name| {
         let folder = output.join("checkpoints").join(name);
         checkpoint::read_record(&folder).is_ok_and(|record| {
@@ -124,7 +134,7 @@ fn is_begun(output: &Path, best: &Config, model: &ModelSpec, training: &Training
 }
 
 /// Removes a training that is not resumed.
-fn remove(output: &Path) -> Result<(), WorkflowError> {
+pub(super) fn remove(output: &Path) -> Result<(), WorkflowError> {
     match std::fs::remove_dir_all(output) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Err(WorkflowError::RunFolder {
@@ -142,6 +152,7 @@ pub(super) fn choose(
     context: &StageContext<'_>,
     baseline: &TrainingSummary,
     candidate: Option<Candidate>,
+    finalists: Option<&Finalists>,
 ) -> Result<FinalModel, WorkflowError> {
     let record = candidate.as_ref().map(|candidate| candidate.record);
     let is_better = |candidate: &Candidate| {
@@ -182,7 +193,7 @@ pub(super) fn choose(
             source,
         })?;
     write_atomically(&context.path(super::WEIGHTS), &bytes)?;
-    let chosen = FinalModel {
+    Ok(FinalModel {
         choice,
         reason,
         weights: ContentHash::of_bytes(&bytes),
@@ -199,7 +210,16 @@ pub(super) fn choose(
         baseline_validation_accuracy: baseline.validation_accuracy,
         baseline_epochs_run: baseline.epochs_run,
         final_training: record,
-    };
-    write_artifact(&context.path(super::FINAL_MODEL), &chosen)?;
-    Ok(chosen)
+        retraining: None,
+        selection_optimism: match choice {
+            Choice::Refined => selection_optimism(finalists),
+            Choice::Baseline => None,
+        },
+    })
+}
+
+/// How much the validation accuracy of the best of all settings flatters it.
+pub(crate) fn selection_optimism(finalists: Option<&Finalists>) -> Option<f64> {
+    let selection = finalists?.selection?;
+    Some(selection.optimism())
 }

@@ -1,53 +1,52 @@
 //! The hyper-parameter search, judged on validation images.
 
 use super::TRIALS;
-use crate::stages::action_planning::ArchitectureCheck;
-use crate::stages::implementation::TrainingSummary;
-use crate::trial_training::{self, TrialFailure, TrialJob, share_of, with_epochs};
+use super::short_training::ShortTrainings;
+use crate::config::Config;
+use crate::trial_training::TrialFailure;
 use crate::words::counted;
-use crate::{StageContext, WorkflowError, code_version};
-use mlestar_artifact::{ContentHash, PARTIAL_PREFIX};
-use mlestar_data::ImageSet;
-use mlestar_train::checkpoint::hash_of_set;
+use crate::{StageContext, WorkflowError};
 use mlestar_tune::{
-    Parameters, StudyConfig, StudyEvent, StudyReport, Trial, TrialError, carry_over, run_study,
+    Parameters, StudyConfig, StudyEvent, StudyReport, Trial, TrialError, TuneError, carry_over,
+    run_study,
 };
 use std::path::Path;
-use std::sync::Arc;
 
-/// Runs the study of `[refinement]`, the baseline's settings first. Finished trials of an interrupted study are taken
-/// from its log. If the study is the same, so are the trials of the stage's last run: going from three trials to five
-/// runs two.
+/// Runs the study of `[refinement]` from the settings of `start`, which are tried first. Finished trials of an interrupted
+/// study are taken from its log. If the study is the same, so are the trials of the stage's last run: going from three
+/// trials to five runs two.
 pub(super) fn run(
     context: &mut StageContext<'_>,
-    baseline: &TrainingSummary,
+    trainings: &mut ShortTrainings,
+    start: &Config,
 ) -> Result<StudyReport, WorkflowError> {
-    let config = context.config;
     let log = context.path(TRIALS);
-    let (train, validation) = context.training_sets()?;
-    let train = share_of(
-        &train,
-        config.refinement.train_fraction_per_trial,
-        config.seed,
-    )?;
     let study = StudyConfig {
-        objective: objective(context, baseline, &train, &validation)?,
-        ..config.refinement.study()
+        objective: trainings.objective(start)?,
+        ..start.refinement.study()
     };
-    let enqueue = [config.baseline_parameters()];
+    let enqueue = [start.baseline_parameters()];
     if !log.exists() && !context.force {
         take_over(context, &study, &log, &enqueue)?;
     }
     // The objective must distinguish a program error from a failed trial.
     let mut failure = None;
     let mut n_damaged = 0;
+    let seed = start.seed;
+    if is_of_another_study(&study, seed, &log, &enqueue) {
+        // The evaluation changed, and with it the proposals and the settings to start from.
+        std::fs::remove_file(&log).map_err(|source| WorkflowError::RunFolder {
+            path: log.clone(),
+            source,
+        })?;
+    }
     let report = run_study(
         &study,
-        config.seed,
+        seed,
         &log,
         &enqueue,
         &mut |trial| {
-            run_trial(context, baseline, &train, &validation, trial).map_err(|error| match error {
+            run_trial(context, trainings, start, trial).map_err(|error| match error {
                 TrialFailure::Trial(error) => error,
                 TrialFailure::Program(error) => {
                     failure = Some(error);
@@ -75,6 +74,13 @@ pub(super) fn run(
     Ok(report)
 }
 
+/// Whether the log holds trials of another study. It is asked by going on for no trial at all.
+fn is_of_another_study(study: &StudyConfig, seed: u64, log: &Path, enqueue: &[Parameters]) -> bool {
+    let stop_at_once = &mut |_: &mut Trial<'_>| Err(TrialError::Stopped);
+    let outcome = run_study(study, seed, log, enqueue, stop_at_once, &mut |_| {});
+    matches!(outcome, Err(TuneError::ForeignLog { .. }))
+}
+
 /// Takes over the trials of the stage's last run, if they belong to this study.
 fn take_over(
     context: &mut StageContext<'_>,
@@ -94,84 +100,18 @@ fn take_over(
     Ok(())
 }
 
-/// What decides a trial's value besides its parameters, as a hash: settings, images, code and kind of device.
-fn objective(
-    context: &StageContext<'_>,
-    baseline: &TrainingSummary,
-    train: &ImageSet,
-    validation: &ImageSet,
-) -> Result<String, WorkflowError> {
-    let config = context.config;
-    let training = with_epochs(&config.training, config.refinement.epochs_per_trial);
-    let initial_weights = match &training.initial_weights {
-        Some(path) => Some(ContentHash::of_file(path)?),
-        None => None,
-    };
-    let teachers = match training.teaching() {
-        Some(teaching) => Some(teaching.hashes()?),
-        None => None,
-    };
-    let decisive = serde_json::json!({
-        "model": config.model,
-        "augmentation": config.augmentation,
-        "training": training,
-        "initial_weights": initial_weights,
-        "teachers": teachers,
-        "normalization": baseline.normalization,
-        "train": hash_of_set(train),
-        "validation": hash_of_set(validation),
-        "device": context.device_name.split(':').next(),
-        "code": code_version(context.stage),
-    });
-    Ok(ContentHash::of_json(&decisive)?.to_string())
-}
-
 /// Trains with the trial's settings; its value is the best validation accuracy.
 fn run_trial(
     context: &mut StageContext<'_>,
-    baseline: &TrainingSummary,
-    train: &Arc<ImageSet>,
-    validation: &Arc<ImageSet>,
+    trainings: &mut ShortTrainings,
+    start: &Config,
     trial: &mut Trial<'_>,
 ) -> Result<f64, TrialFailure> {
-    let config = context
-        .config
+    let config = start
         .with_parameters(trial.parameters())
         .map_err(TrialFailure::of_settings)?;
-    let model = config
-        .model
-        .check(train.n_classes(), train.height(), train.width())
-        .map_err(TrialFailure::of_settings)?;
-    let folder = context.folder();
-    let scratch = std::fs::create_dir_all(&folder)
-        .and_then(|()| {
-            tempfile::Builder::new()
-                .prefix(PARTIAL_PREFIX)
-                .tempdir_in(&folder)
-        })
-        .map_err(|source| WorkflowError::RunFolder {
-            path: folder,
-            source,
-        })?;
-    let job = TrialJob {
-        config: &config,
-        model: &model,
-        seed: config.seed,
-        normalization: baseline.normalization,
-        train,
-        validation,
-        device: context.device,
-        threads: context.threads,
-        output: scratch.path(),
-        resume: false,
-        step_costs: ArchitectureCheck::measured_costs(context.run),
-        value: |epoch| epoch.validation_accuracy,
-        is_to_stop: &|| context.stop.is_requested(),
-    };
-    let outcome = trial_training::train(&job, trial, context.reporter)?;
-    let accuracies = outcome
-        .history
-        .iter()
-        .filter_map(|epoch| epoch.validation_accuracy);
-    Ok(accuracies.fold(0.0, f64::max))
+    let label = format!("trial {}", trial.number());
+    let report = &mut |epoch, value| trial.report(epoch, value);
+    let training = trainings.train(context, &label, &config, config.seed, report)?;
+    Ok(training.accuracy)
 }

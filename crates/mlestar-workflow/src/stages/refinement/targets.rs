@@ -1,6 +1,6 @@
 //! Every target of the task with the figures of both models.
 
-use super::{Choice, Examined, FinalModel, TRAINING};
+use super::{Choice, Examined, FinalModel, RETRAINING, TRAINING};
 use crate::config::{Config, MetricName, final_metric_id};
 use crate::metrics::{self, worst_recall};
 use crate::stages::implementation::{TIMING, TrainingSummary, TrainingTiming};
@@ -51,7 +51,10 @@ pub(super) fn measure(
     let costs_after = match chosen.choice {
         Choice::Baseline => costs_before.clone(),
         Choice::Refined => {
-            let folder = context.path(TRAINING);
+            let folder = context.path(match chosen.retraining {
+                Some(_) => RETRAINING,
+                None => TRAINING,
+            });
             costs(context, &examined.model, &chosen.model, chosen, &folder)?
         }
     };

@@ -39,6 +39,10 @@ pub struct FeasibilityFigures {
 pub struct SearchWork {
     /// Trials.
     pub trials: usize,
+    /// Proposals, each as long as a trial.
+    pub proposals: usize,
+    /// Trainings of finalists and of the config's own settings, each as long as a trial.
+    pub seeds: usize,
     /// Each of them, with the batch size of the config.
     pub trial: TrainingWork,
     /// The final training.
@@ -46,6 +50,11 @@ pub struct SearchWork {
 }
 
 impl SearchWork {
+    /// Trainings that are as long as a trial.
+    pub fn n_short(&self) -> usize {
+        self.trials + self.proposals + self.seeds
+    }
+
     fn of(config: &Config, data: &DataFigures) -> Option<Self> {
         let refinement = &config.refinement;
         let work = |epochs, n_train| {
@@ -56,11 +65,12 @@ impl SearchWork {
             TrainingWork::new(&training, n_train, data.n_validation)
         };
         let n_trial = (data.n_train as f64 * refinement.train_fraction_per_trial).round() as usize;
-        let final_epochs = refinement.final_epochs.unwrap_or(config.training.epochs);
         refinement.enabled.then(|| Self {
             trials: refinement.trials,
+            proposals: refinement.proposals,
+            seeds: (refinement.finalists + 1) * refinement.seeds,
             trial: work(refinement.epochs_per_trial, n_trial),
-            final_training: work(final_epochs, data.n_train),
+            final_training: work(config.training.epochs, data.n_train),
         })
     }
 }
@@ -70,7 +80,7 @@ impl SearchWork {
 pub struct RunSeconds {
     /// The training of stage 4.
     pub training: f64,
-    /// All trials of the search; 0 without a search.
+    /// All proposals, trials and finalists; 0 without a search.
     pub search: f64,
     /// The final training of stage 6; 0 without a search.
     pub final_training: f64,
@@ -95,7 +105,7 @@ impl FeasibilityFigures {
         let of_search = |part: &dyn Fn(&SearchWork) -> f64| self.search.as_ref().map_or(0.0, part);
         RunSeconds {
             training: seconds(&self.training_work),
-            search: of_search(&|search| search.trials as f64 * seconds(&search.trial)),
+            search: of_search(&|search| search.n_short() as f64 * seconds(&search.trial)),
             final_training: of_search(&|search| seconds(&search.final_training)),
         }
     }

@@ -45,11 +45,11 @@ fn statements(report: &FeasibilityReport) -> Vec<String> {
             text(seconds.training)
         ),
         Some(search) => format!(
-            "estimated on {}: training {}, search of {}: {}, final training {}: {} in all; early \
+            "estimated on {}: training {}, search, {} as long as a trial: {}, final training {}: {} in all; early \
             stopping and pruned trials make it less",
             figures.device,
             text(seconds.training),
-            counted(search.trials, "trial"),
+            counted(search.n_short(), "training"),
             text(seconds.search),
             text(seconds.final_training),
             text(seconds.total())

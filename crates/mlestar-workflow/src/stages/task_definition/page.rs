@@ -39,8 +39,8 @@ fn overview(report: &FeasibilityReport) -> Section {
     let seconds = report.figures.run_seconds(timing.median_step_seconds());
     let whole = match &report.figures.search {
         Some(search) => format!(
-            "search of {}: {}, final training {}",
-            counted(search.trials, "trial"),
+            "search, {} as long as a trial: {}, final training {}",
+            counted(search.n_short(), "training"),
             format::seconds(seconds.search),
             format::seconds(seconds.final_training)
         ),

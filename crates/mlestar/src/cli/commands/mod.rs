@@ -17,6 +17,7 @@ pub mod runs;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod shell;
+pub mod splits;
 pub mod status;
 pub mod subset;
 pub mod summary;

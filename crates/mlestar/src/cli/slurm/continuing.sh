@@ -23,7 +23,7 @@ run() {
             code=$again
         fi
     done
-    pid=
+    last=$pid pid=
 }
 
 # Whether Slurm still counts this task as running: then it was asked to make room, and has not been cancelled.
@@ -57,6 +57,7 @@ for attempt in 1 2 3 4 5 6 7 8 9 10; do
     if [ "$code" -ne 137 ]; then
         exit "$code"
     fi
+    export MLESTAR_REPLACES=$last
 done
 say "killed $attempt times: gives up"
 exit "$code"

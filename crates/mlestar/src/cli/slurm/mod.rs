@@ -40,6 +40,17 @@ impl From<&str> for Word {
     }
 }
 
+/// The number of tasks that `--jobs` asks for.
+///
+/// # Errors
+/// None, or more than an array can number.
+pub fn tasks(jobs: usize) -> Result<NonZeroU32, WorkflowError> {
+    let tasks = u32::try_from(jobs).ok().and_then(NonZeroU32::new);
+    tasks.ok_or_else(|| {
+        WorkflowError::Usage(format!("--jobs is {jobs}, but must be 1 to {}", u32::MAX))
+    })
+}
+
 /// What a task does when it is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnStop {

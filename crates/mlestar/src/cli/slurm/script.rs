@@ -357,7 +357,7 @@ mod tests {
 
         #[test]
         fn a_killed_command_is_replaced_ten_times_at_most() {
-            let program = "echo x >> begun; [ $(wc -l < begun) = 3 ] || kill -9 $$\n";
+            let program = "echo \"process $$ replaces ${MLESTAR_REPLACES:-none}\"; echo x >> begun; [ $(wc -l < begun) = 3 ] || kill -9 $$\n";
             let Some(task) = Task::start(program, "RUNNING") else {
                 return;
             };
@@ -367,6 +367,16 @@ mod tests {
                 (0, 2),
                 "{text}"
             );
+            // Each one knows which process it replaces.
+            let mut ended = "none";
+            for line in text
+                .lines()
+                .filter_map(|line| line.strip_prefix("process "))
+            {
+                let (process, replaced) = line.split_once(" replaces ").unwrap();
+                assert_eq!(replaced, ended, "{text}");
+                ended = process;
+            }
             let (code, text, _) = Task::start("kill -9 $$", "RUNNING").unwrap().end();
             assert_eq!(code, 137);
             assert!(text.contains("killed 10 times"), "{text}");

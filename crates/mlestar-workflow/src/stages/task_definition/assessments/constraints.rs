@@ -170,7 +170,7 @@ fn of_trainings(
                 typical.search,
                 format!(
                     "{} of {} on {}; pruned ones take less",
-                    counted(search.trials, "trial"),
+                    counted(search.n_short(), "training"),
                     counted(search.trial.epochs, "epoch"),
                     counted(search.trial.n_train, "image")
                 ),

@@ -3,6 +3,7 @@
 use crate::cli::arguments::ProjectOptions;
 use crate::cli::slurm::SlurmArguments;
 use clap::{Args, Subcommand};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -63,6 +64,9 @@ pub struct WorkOptions {
     /// Stop after this many minutes: the current trial is saved and handed on
     #[arg(long, value_name = "M")]
     pub minutes: Option<f64>,
+    /// Take over the trial of a process that has shown no sign of life for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "120")]
+    pub patience: NonZeroU64,
     // No doc comment: `[:N]` would be a link there.
     #[arg(
         long,

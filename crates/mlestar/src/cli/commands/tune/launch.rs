@@ -1,21 +1,12 @@
 //! The processes of a study as the tasks of a job array.
 
 use super::arguments::SearchOptions;
-use crate::cli::slurm::{OnStop, SlurmJob, Word, text_of};
+use crate::cli::slurm::{OnStop, SlurmJob, Word, tasks, text_of};
 use mlestar_workflow::WorkflowError;
-use std::num::NonZeroU32;
 use std::path::Path;
 
 /// Submits a task for each process of the study in that folder.
 pub(super) fn launch(options: &SearchOptions, folder: &Path) -> Result<(), WorkflowError> {
-    let jobs = u32::try_from(options.jobs).ok().and_then(NonZeroU32::new);
-    let jobs = jobs.ok_or_else(|| {
-        WorkflowError::Usage(format!(
-            "--jobs is {}, but must be 1 to {}",
-            options.jobs,
-            u32::MAX
-        ))
-    })?;
     let study = text_of(folder)?;
     let mut command: Vec<Word> = vec!["tune".into(), "work".into()];
     if let Some(threads) = options.project.threads.or(options.slurm.threads()) {
@@ -27,7 +18,7 @@ pub(super) fn launch(options: &SearchOptions, folder: &Path) -> Result<(), Workf
         folder,
         command,
         on_stop: OnStop::Continues,
-        jobs,
+        jobs: tasks(options.jobs)?,
         arguments: &options.slurm,
     };
     job.launch(Some(&["tune", "status", &study]))

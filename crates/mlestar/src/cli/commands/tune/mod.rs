@@ -8,7 +8,6 @@ mod search;
 mod status;
 mod table;
 mod work;
-mod workers;
 
 pub use arguments::TuneOptions;
 

@@ -1,10 +1,10 @@
 //! `tune` itself: begins a study or goes on with it, and starts the processes that work on it.
 
 use super::arguments::SearchOptions;
-use super::workers::{Ended, Workers};
 use super::{launch, status, table, work};
 use crate::cli::command_line::command_line;
 use crate::cli::console::{Console, clock};
+use crate::cli::workers::{Ended, Workers};
 use crate::cli::{output, project, signals};
 use mlestar_gates::ExitCode;
 use mlestar_train::StopSignal;
@@ -35,7 +35,7 @@ pub fn run(options: &SearchOptions) -> Result<ExitCode, WorkflowError> {
     let stop = signals::stop_signal();
     let mut console = Console::new();
     prepare(options, &folder, &config, &device, &stop, &mut console)?;
-    let before = tuning::status(&folder)?;
+    let before = tuning::progress(&folder)?;
     if !before.is_complete && options.slurm.is_chosen() {
         launch::launch(options, folder.root())?;
         return Ok(ExitCode::Pass);
@@ -49,7 +49,7 @@ pub fn run(options: &SearchOptions) -> Result<ExitCode, WorkflowError> {
             counted(share, "thread")
         ));
         let name = device.choice.to_string();
-        let workers = Workers::start(folder.root(), &name, jobs, share)?;
+        let workers = Workers::start("tune", folder.root(), &name, jobs, share)?;
         let search = Search {
             folder: &folder,
             shown: before.trials.iter().map(|row| row.number).collect(),
@@ -138,7 +138,7 @@ fn prepare(
             enqueue: &enqueue,
         };
         let n_new = tuning::go_on(&request)?;
-        let status = tuning::status(folder)?;
+        let status = tuning::progress(folder)?;
         console.headline(&format!(
             "study {} in {} goes on: {}",
             status.name,
@@ -239,7 +239,7 @@ impl Search<'_> {
     }
 
     fn show(&mut self) -> Result<(), WorkflowError> {
-        let status = tuning::status(self.folder)?;
+        let status = tuning::progress(self.folder)?;
         for row in &status.trials {
             if self.shown.insert(row.number) {
                 let line = table::finished(&status, row);

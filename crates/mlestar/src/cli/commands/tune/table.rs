@@ -53,9 +53,7 @@ pub fn values(objectives: &[Objective], values: &[f64]) -> String {
 }
 
 fn last(status: &StudyStatus, last: Option<IntermediateValue>) -> String {
-    let first = status.objectives.first().copied();
-    let shown = first.filter(|objective| objective.is_known_during_training());
-    let shown = shown.unwrap_or(Objective::Accuracy);
+    let shown = Objective::watched(&status.objectives);
     match last {
         Some(last) => format!(
             "{} {} after epoch {}",

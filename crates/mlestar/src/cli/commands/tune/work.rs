@@ -3,14 +3,13 @@
 use super::arguments::WorkOptions;
 use super::table;
 use crate::cli::console::Console;
+use crate::cli::workers::{replaced, stop_with_parent};
 use crate::cli::{project, signals};
 use mlestar_gates::ExitCode;
-use mlestar_train::StopSignal;
 use mlestar_tune::{StudyEvent, TrialState};
 use mlestar_workflow::device::DeviceChoice;
 use mlestar_workflow::tuning::{self, StudyFolder, WorkEnd, WorkRequest};
 use mlestar_workflow::{Reporter, WorkflowError};
-use std::io::Read;
 use std::time::{Duration, Instant};
 
 pub fn run(options: &WorkOptions) -> Result<ExitCode, WorkflowError> {
@@ -39,6 +38,8 @@ pub fn run(options: &WorkOptions) -> Result<ExitCode, WorkflowError> {
         threads,
         stop: &stop,
         until,
+        patience: Duration::from_secs(options.patience.get()),
+        replaces: replaced(),
     };
     let mut lines = Vec::new();
     let end = tuning::work(&request, &mut console, &mut |event| {
@@ -74,17 +75,6 @@ pub fn deadline(minutes: Option<f64>) -> Result<Option<Instant>, WorkflowError> 
             "--minutes is {minutes}, but must be above 0"
         ))),
     }
-}
-
-/// Asks for a stop when standard input closes.
-fn stop_with_parent(stop: &StopSignal) {
-    let stop = stop.clone();
-    std::thread::spawn(move || {
-        let mut bytes = [0; 64];
-        let mut input = std::io::stdin().lock();
-        while !matches!(input.read(&mut bytes), Ok(0) | Err(_)) {}
-        stop.request();
-    });
 }
 
 fn line(event: &StudyEvent<'_>) -> Option<String> {

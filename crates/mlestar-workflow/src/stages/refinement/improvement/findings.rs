@@ -1,6 +1,6 @@
-//! What an evaluation suggests, each suggestion with its figure.
+//! What an evaluation shows, each finding with its figure and what to do about it.
 
-use super::{ImprovementAnalysis, Opportunity};
+use super::Opportunity;
 use crate::config::Config;
 use crate::stages::evaluation::EvaluationResults;
 use crate::stages::implementation::TrainingSummary;
@@ -15,23 +15,7 @@ const UNDERFITTING_ACCURACY: f64 = 0.95;
 /// A calibration error above this is visible in a reliability diagram.
 const CALIBRATION_ERROR: f64 = 0.05;
 
-pub(super) fn analyse(
-    config: &Config,
-    results: &EvaluationResults,
-    training: &TrainingSummary,
-) -> ImprovementAnalysis {
-    let mut opportunities = Vec::new();
-    opportunities.extend(overfitting(config, training));
-    opportunities.extend(underfitting(training));
-    opportunities.extend(still_improving(training));
-    opportunities.extend(weak_classes(config, results));
-    opportunities.extend(confused_pairs(results));
-    opportunities.extend(calibration(config, results));
-    opportunities.extend(search_space(config));
-    ImprovementAnalysis { opportunities }
-}
-
-fn overfitting(config: &Config, training: &TrainingSummary) -> Option<Opportunity> {
+pub(super) fn overfitting(config: &Config, training: &TrainingSummary) -> Option<Opportunity> {
     let limit = config.task.quality.overfitting_gap_max;
     (training.overfitting_gap > limit).then(|| Opportunity {
         kind: "overfitting".into(),
@@ -41,6 +25,7 @@ fn overfitting(config: &Config, training: &TrainingSummary) -> Option<Opportunit
         ),
         evidence: training.overfitting_gap,
         threshold: limit,
+        proposals: Vec::new(),
         suggestion: "stronger augmentation, more dropout or more weight decay".into(),
         keys: vec![
             "augmentation".into(),
@@ -50,7 +35,7 @@ fn overfitting(config: &Config, training: &TrainingSummary) -> Option<Opportunit
     })
 }
 
-fn underfitting(training: &TrainingSummary) -> Option<Opportunity> {
+pub(super) fn underfitting(training: &TrainingSummary) -> Option<Opportunity> {
     (training.train_accuracy < UNDERFITTING_ACCURACY).then(|| Opportunity {
         kind: "underfitting".into(),
         finding: format!(
@@ -59,6 +44,7 @@ fn underfitting(training: &TrainingSummary) -> Option<Opportunity> {
         ),
         evidence: training.train_accuracy,
         threshold: UNDERFITTING_ACCURACY,
+        proposals: Vec::new(),
         suggestion: "more epochs, a higher learning rate, or a wider network".into(),
         keys: vec![
             "training.epochs".into(),
@@ -68,7 +54,7 @@ fn underfitting(training: &TrainingSummary) -> Option<Opportunity> {
     })
 }
 
-fn still_improving(training: &TrainingSummary) -> Option<Opportunity> {
+pub(super) fn still_improving(training: &TrainingSummary) -> Option<Opportunity> {
     let position = training.best_epoch as f64 / training.epochs_run.max(1) as f64;
     (training.best_epoch == training.epochs_run).then(|| Opportunity {
         kind: "still_improving".into(),
@@ -78,8 +64,9 @@ fn still_improving(training: &TrainingSummary) -> Option<Opportunity> {
         ),
         evidence: position,
         threshold: 1.0,
+        proposals: Vec::new(),
         suggestion: "train longer".into(),
-        keys: vec!["training.epochs".into(), "refinement.final_epochs".into()],
+        keys: vec!["training.epochs".into()],
     })
 }
 
@@ -87,7 +74,7 @@ fn still_improving(training: &TrainingSummary) -> Option<Opportunity> {
 const MOST_NAMED: usize = 10;
 
 /// Classes far below the mean recall. Where every class misses the required recall, no single class is the weak one.
-fn weak_classes(config: &Config, results: &EvaluationResults) -> Vec<Opportunity> {
+pub(super) fn weak_classes(config: &Config, results: &EvaluationResults) -> Vec<Opportunity> {
     let demanded = config.task.quality.per_class_recall_min;
     let mean = results.summary.balanced_accuracy.value;
     let recalls: Vec<(&str, f64)> = results
@@ -108,6 +95,7 @@ fn weak_classes(config: &Config, results: &EvaluationResults) -> Vec<Opportunity
             ),
             evidence: best,
             threshold: demanded,
+            proposals: Vec::new(),
             suggestion: "the model as a whole is weak: more epochs, another learning rate, a wider network or more \
                          images"
                 .into(),
@@ -143,6 +131,7 @@ fn weak_classes(config: &Config, results: &EvaluationResults) -> Vec<Opportunity
             ),
             evidence: recall,
             threshold,
+            proposals: Vec::new(),
             suggestion: format!(
                 "look at the mistakes on {class}; add images of it, or check its labels{losses}"
             ),
@@ -169,7 +158,7 @@ fn losses_for_weak_classes(config: &Config) -> (String, Vec<String>) {
     (words, keys)
 }
 
-fn confused_pairs(results: &EvaluationResults) -> Vec<Opportunity> {
+pub(super) fn confused_pairs(results: &EvaluationResults) -> Vec<Opportunity> {
     let classes = &results.summary.classes;
     results
         .summary
@@ -189,6 +178,7 @@ fn confused_pairs(results: &EvaluationResults) -> Vec<Opportunity> {
                 ),
                 evidence: pair.fraction_of_truth,
                 threshold: CONFUSED_FRACTION,
+                proposals: Vec::new(),
                 suggestion: format!(
                     "augmentation or a low resolution may hide what distinguishes {truth} from {predicted}"
                 ),
@@ -215,7 +205,7 @@ fn overconfidence(results: &EvaluationResults) -> f64 {
 }
 
 /// Overconfidence and underconfidence have opposite remedies.
-fn calibration(config: &Config, results: &EvaluationResults) -> Option<Opportunity> {
+pub(super) fn calibration(config: &Config, results: &EvaluationResults) -> Option<Opportunity> {
     let error = results.summary.reliability.expected_calibration_error;
     let gap = overconfidence(results);
     let training = &config.training;
@@ -278,13 +268,14 @@ fn calibration(config: &Config, results: &EvaluationResults) -> Option<Opportuni
         finding: format!("the expected calibration error is {error:.4}: {sense}"),
         evidence: error,
         threshold: CALIBRATION_ERROR,
+        proposals: Vec::new(),
         suggestion,
         keys,
     })
 }
 
 /// What the search will try is part of the plan.
-fn search_space(config: &Config) -> Option<Opportunity> {
+pub(super) fn search_space(config: &Config) -> Option<Opportunity> {
     let keys: Vec<String> = config
         .refinement
         .space
@@ -301,8 +292,41 @@ fn search_space(config: &Config) -> Option<Opportunity> {
         ),
         evidence: trials,
         threshold: 1.0,
+        proposals: Vec::new(),
         suggestion: "search them on validation images".into(),
         keys,
+    })
+}
+
+/// Without overfitting, other augmentation is still worth a comparison.
+pub(super) fn untried_augmentation(training: &TrainingSummary) -> Option<Opportunity> {
+    Some(Opportunity {
+        kind: "untried_augmentation".into(),
+        finding: format!(
+            "other augmentation was not compared; training accuracy is {:.4}, validation accuracy {:.4}",
+            training.train_accuracy, training.validation_accuracy
+        ),
+        evidence: training.overfitting_gap,
+        threshold: 0.0,
+        proposals: Vec::new(),
+        suggestion: "compare policies on validation images".into(),
+        keys: vec!["augmentation".into(), "training.mixing".into()],
+    })
+}
+
+/// A network that learns its training images may still not be the best one for the task.
+pub(super) fn untried_networks(training: &TrainingSummary) -> Option<Opportunity> {
+    Some(Opportunity {
+        kind: "untried_networks".into(),
+        finding: format!(
+            "other networks were not compared; this one has {} parameters",
+            training.parameters
+        ),
+        evidence: training.parameters as f64,
+        threshold: 0.0,
+        proposals: Vec::new(),
+        suggestion: "compare variants on validation images".into(),
+        keys: vec!["model".into()],
     })
 }
 

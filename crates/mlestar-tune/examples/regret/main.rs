@@ -2,7 +2,10 @@
 //!
 //!     cargo run --release -p mlestar-tune --example regret -- --seeds 20 --samplers tpe gp
 //!
-//! `benches/peers/tune.py` prints the same for Optuna and compares both.
+//! `benches/peers/tune.py` prints the same for Optuna and compares both. With `--unseen`, the functions are those that the samplers
+//! were never tuned on; their peer is `benches/peers/tune_unseen.py`.
+
+mod unseen;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -43,7 +46,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             .to_vec()
     };
     let samplers = options.get("samplers").cloned().unwrap_or_else(all);
-    for function in functions() {
+    let functions = match options.contains_key("unseen") {
+        true => unseen::functions(),
+        false => functions(),
+    };
+    for function in functions {
         let wanted = options.get("functions");
         if wanted.is_some_and(|wanted| !wanted.iter().any(|name| name == function.name)) {
             continue;

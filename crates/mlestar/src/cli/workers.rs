@@ -1,9 +1,10 @@
-//! The processes that `tune` starts.
+//! Processes of this program that share the work of a folder.
 
 use crate::cli::own_program::own_program;
 use mlestar_gates::ExitCode;
+use mlestar_train::StopSignal;
 use mlestar_workflow::WorkflowError;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
@@ -11,13 +12,22 @@ use std::thread::JoinHandle;
 /// Of each process, the last lines of its error output are kept.
 const LINES_KEPT: usize = 20;
 
-/// Processes of this program that work on a study. They are asked to stop when this value goes, or when the process that
+/// A variable of the environment: the number of the process that this one replaces, because that one was killed. `continuing.sh`
+/// sets it, too.
+const REPLACES: &str = "MLESTAR_REPLACES";
+
+/// The number of the process that this one replaces.
+pub fn replaced() -> Option<u32> {
+    std::env::var(REPLACES).ok()?.parse().ok()
+}
+
+/// Processes of this program that do a part of the work each. They are asked to stop when this value goes, or when the process that
 /// holds it ends: their standard input closes then.
 pub struct Workers {
     program: PathBuf,
     arguments: Vec<String>,
     running: Vec<Worker>,
-    /// Ends by a signal or a crash since a trial last got further.
+    /// Ends by a signal or a crash since the work last got further.
     n_lost: usize,
     most_lost: usize,
 }
@@ -30,28 +40,32 @@ struct Worker {
 
 /// How a process ended that will not be replaced.
 pub enum Ended {
-    /// The study is complete, or the process was asked to stop.
+    /// Nothing was left for the process to do, or it was asked to stop.
     AsPlanned,
     /// The program failed; its exit code and what it said last.
     Failed(ExitCode, String),
 }
 
 impl Workers {
-    /// Starts `jobs` processes with `threads` threads each.
+    /// Starts `jobs` processes with `threads` threads each. They run `COMMAND work FOLDER`, with an option `--child` by which
+    /// they know that they are [to stop with this process](stop_with_parent).
     pub fn start(
+        command: &str,
         folder: &Path,
         device: &str,
         jobs: usize,
         threads: usize,
     ) -> Result<Self, WorkflowError> {
-        let program = own_program("tune").ok_or_else(|| {
-            WorkflowError::Usage("this program cannot start itself; use `mlestar tune work`".into())
+        let program = own_program(command).ok_or_else(|| {
+            WorkflowError::Usage(format!(
+                "this program cannot start itself; use `mlestar {command} work`"
+            ))
         })?;
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let threads = threads.to_string();
         let folder = folder.to_string_lossy().into_owned();
         let words = [
-            "tune",
+            command,
             "work",
             &folder,
             "--child",
@@ -69,14 +83,19 @@ impl Workers {
             most_lost: 3 * jobs + 2,
         };
         for _ in 0..jobs {
-            workers.add()?;
+            workers.add(None)?;
         }
         Ok(workers)
     }
 
-    fn add(&mut self) -> Result<(), WorkflowError> {
+    fn add(&mut self, replaces: Option<u32>) -> Result<(), WorkflowError> {
         let cannot = |error| WorkflowError::Usage(format!("a worker cannot be started: {error}"));
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        match replaces {
+            Some(process) => command.env(REPLACES, process.to_string()),
+            None => command.env_remove(REPLACES),
+        };
+        let mut child = command
             .args(&self.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -96,14 +115,14 @@ impl Workers {
         self.running.is_empty()
     }
 
-    /// Asks all to save their trials and to end.
+    /// Asks all to save what they do and to end.
     pub fn ask_to_stop(&mut self) {
         for worker in &mut self.running {
             worker.stdin = None;
         }
     }
 
-    /// A trial got further: processes that end now are not the same trouble as before.
+    /// The work got further: processes that end now are not the same trouble as before.
     pub fn got_further(&mut self) {
         self.n_lost = 0;
     }
@@ -132,13 +151,24 @@ impl Workers {
                         let how = format!("{status}, again and again: {}", last_error(&said));
                         ended.push(Ended::Failed(ExitCode::ProgramFailure, how));
                     } else {
-                        self.add()?;
+                        self.add(Some(worker.child.id()))?;
                     }
                 }
             }
         }
         Ok(ended)
     }
+}
+
+/// Asks for a stop when standard input closes, as it does when the process that started this one ends.
+pub fn stop_with_parent(stop: &StopSignal) {
+    let stop = stop.clone();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 64];
+        let mut input = std::io::stdin().lock();
+        while !matches!(input.read(&mut bytes), Ok(0) | Err(_)) {}
+        stop.request();
+    });
 }
 
 /// The exit code, if the process ended by itself; a second signal ends it with another one.

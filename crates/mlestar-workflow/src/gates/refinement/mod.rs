@@ -1,16 +1,20 @@
-//! The gate of stage 6. Every figure is recomputed from the predictions of both models, the log of the trials and the
-//! record of the final training.
+//! The gate of stage 6. Every figure is recomputed from the predictions of both models, the answers of the short trainings,
+//! the log of the trials and the record of the final training.
+
+mod short_trainings;
 
 use super::evaluation::analysis_of;
 use super::implementation::{self, best_epoch, memory_of, time_of};
+use super::reader::agree_whole;
 use super::{ArtifactReader, Found, agree};
 use crate::config::{Config, MetricName, final_metric_id};
 use crate::page_headers::FINAL_REPORT;
 use crate::stages::evaluation::{EvaluationResults, RESULTS};
 use crate::stages::implementation::TrainingSummary;
 use crate::stages::refinement::{
-    COMPARISON, Choice, Comparison, FINAL_MODEL, FinalModel, ImprovementAnalysis, OPTIMIZED,
-    PREDICTIONS, REPORT, Reason, STUDY, StudyArtifact, TRAINING, TRIALS, WEIGHTS,
+    ANALYSIS, COMPARISON, Choice, Comparison, FINAL_MODEL, FINALISTS, FinalModel,
+    ImprovementAnalysis, OPTIMIZED, PREDICTIONS, REPORT, RETRAINING, Reason, STUDY, StudyArtifact,
+    TRAINING, TRIALS, WEIGHTS, schedule, selection_optimism,
 };
 use crate::words::counted;
 use crate::{RunFolder, Stage, metrics};
@@ -22,6 +26,7 @@ use mlestar_report::format;
 use mlestar_train::checkpoint::TrainingIdentity;
 use mlestar_train::{EpochRecord, checkpoint};
 use mlestar_tune::{TrialState, report_of_log};
+use short_trainings::ShortTrainings;
 
 const STAGE: Stage = Stage::Refinement;
 
@@ -33,7 +38,7 @@ pub(super) fn measure(
 ) -> Option<Found<Measurement>> {
     Some(match id {
         "search_completed" => search_completed(reader, config),
-        "final_model" => final_model(reader),
+        "final_model" => final_model(reader, config),
         "improvement" => improvement(reader, config),
         "final_primary_metric" => final_primary_metric(reader, config),
         "final_worst_class_recall" => final_worst_class_recall(reader, config),
@@ -61,19 +66,19 @@ fn search_completed(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measu
     let space = &config.refinement.space;
     let recomputed =
         report_of_log(space, report.trials.len(), &log).map_err(|error| unusable(TRIALS, error))?;
-    agree(
-        RunFolder::display_name(STAGE, STUDY),
-        "best",
-        number_of(report.best),
-        number_of(recomputed.best),
-    )?;
     if report.trials != recomputed.trials {
         return Err(unusable(
             STUDY,
             format!("its trials are not those of {TRIALS}"),
         ));
     }
-    optimized_config(reader, report)?;
+    agree(
+        RunFolder::display_name(STAGE, STUDY),
+        "best",
+        number_of(report.best),
+        number_of(recomputed.best),
+    )?;
+    optimized_config(reader, config, report)?;
     let n_ended = report.trials.len() - report.count(TrialState::Failed);
     let n = config.refinement.trials.max(report.trials.len());
     Ok(Measurement::exact(n_ended as f64 / n as f64)
@@ -85,32 +90,46 @@ fn number_of(trial: Option<u64>) -> f64 {
     trial.map_or(-1.0, |number| number as f64)
 }
 
-/// The optimized config must be a config, and hold the parameters of the best trial.
+/// The optimized config must be this config with the chosen settings.
 fn optimized_config(
     reader: &ArtifactReader<'_>,
+    config: &Config,
     report: &mlestar_tune::StudyReport,
-) -> Found<Config> {
+) -> Found<()> {
     let path = reader.path(STAGE, OPTIMIZED)?;
-    let config = Config::load(&path, &[]).map_err(|error| unusable(OPTIMIZED, error))?;
-    if let Some(best) = report.best_trial() {
-        let found = config.baseline_parameters();
-        let differs = |(key, value): &(&String, _)| found.get(*key) != Some(*value);
-        if let Some((key, value)) = best.parameters.iter().find(differs) {
-            let reason = format!("{key} is not {value}, the value of trial {}", best.number);
-            return Err(unusable(OPTIMIZED, reason));
-        }
-    }
-    Ok(config)
+    let optimized = Config::load(&path, &[]).map_err(|error| unusable(OPTIMIZED, error))?;
+    let trainings = ShortTrainings::read(reader)?;
+    let ablation = short_trainings::ablation(reader, config, &trainings)?;
+    let settings = short_trainings::chosen_settings(reader, config, &trainings, &ablation, report)?;
+    let expected = config
+        .with_parameters(&settings)
+        .map_err(|error| unusable(FINALISTS, error))?;
+    let settings = |config: &Config| {
+        serde_json::json!({
+            "model": config.model,
+            "augmentation": config.augmentation,
+            "training": config.training,
+        })
+    };
+    agree_whole(
+        &RunFolder::display_name(STAGE, OPTIMIZED),
+        &settings(&optimized),
+        &settings(&expected),
+    )
 }
 
 /// Checks that the weights are the chosen ones, that they fit the network, and that what is said of their training
 /// matches its record.
-fn final_model(reader: &ArtifactReader<'_>) -> Found<Measurement> {
+fn final_model(reader: &ArtifactReader<'_>, config: &Config) -> Found<Measurement> {
     let chosen: FinalModel = reader.artifact(STAGE, FINAL_MODEL)?;
     let baseline: TrainingSummary =
         reader.artifact(Stage::Implementation, implementation::SUMMARY)?;
     let weights = reader.path(STAGE, WEIGHTS)?;
     let (stage, name) = match chosen.choice {
+        Choice::Refined if chosen.retraining.is_some() => (
+            STAGE,
+            format!("{RETRAINING}/checkpoints/best/model.safetensors"),
+        ),
         Choice::Baseline => (
             Stage::Implementation,
             "checkpoints/best/model.safetensors".to_owned(),
@@ -135,6 +154,7 @@ fn final_model(reader: &ArtifactReader<'_>) -> Found<Measurement> {
         .map_err(|error| unusable(WEIGHTS, error))?;
     settings_of_the_training(reader, &chosen, stage, &name)?;
     final_training(reader, &chosen, &baseline)?;
+    optimism(reader, config, &chosen)?;
     let was_searched = match reader.files_under(STAGE, STUDY) {
         Ok(_) => true,
         Err(evidence) if matches!(*evidence, Evidence::Missing { .. }) => false,
@@ -143,6 +163,26 @@ fn final_model(reader: &ArtifactReader<'_>) -> Found<Measurement> {
     let problem = problem_of(&chosen, &baseline, was_searched);
     Ok(Measurement::flag(problem.is_none())
         .noted(problem.unwrap_or_else(|| chosen.reason.describe().into())))
+}
+
+/// Checks by how much the choice of settings raised the validation accuracy.
+fn optimism(reader: &ArtifactReader<'_>, config: &Config, chosen: &FinalModel) -> Found<()> {
+    let finalists = match reader.has_written(STAGE, FINALISTS) {
+        true => {
+            let trainings = ShortTrainings::read(reader)?;
+            Some(short_trainings::finalists(reader, config, &trainings)?)
+        }
+        false => None,
+    };
+    let expected = match chosen.choice {
+        Choice::Refined => selection_optimism(finalists.as_ref()),
+        Choice::Baseline => None,
+    };
+    agree_whole(
+        &RunFolder::display_name(STAGE, FINAL_MODEL),
+        &serde_json::json!({ "selection_optimism": chosen.selection_optimism }),
+        &serde_json::json!({ "selection_optimism": expected }),
+    )
 }
 
 /// Checks that the network and the settings of the record match the checkpoint that the weights are from.
@@ -159,7 +199,10 @@ fn settings_of_the_training(
     let claimed = TrainingIdentity {
         seed: chosen.seed,
         model: serde_json::to_value(&chosen.model).unwrap_or_default(),
-        training: chosen.training.clone(),
+        training: match chosen.retraining {
+            Some(_) => schedule(chosen),
+            None => chosen.training.clone(),
+        },
         normalization: chosen.normalization,
         ..record.identity.clone()
     };
@@ -229,6 +272,23 @@ fn final_training(
             kept = (epochs.len(), epoch, accuracy);
         }
     }
+    if let Some(claimed) = &chosen.retraining {
+        let epochs: Vec<EpochRecord> =
+            reader.lines(STAGE, &format!("{RETRAINING}/metrics.jsonl"))?;
+        let last = epochs.last().and_then(|epoch| epoch.validation_accuracy);
+        figures.extend([
+            (
+                "retraining.epochs_run",
+                claimed.epochs_run as f64,
+                epochs.len() as f64,
+            ),
+            (
+                "retraining.held_out_accuracy",
+                claimed.held_out_accuracy,
+                last.unwrap_or(0.0),
+            ),
+        ]);
+    }
     figures.extend([
         ("epochs_run", chosen.epochs_run as f64, kept.0 as f64),
         ("best_epoch", chosen.best_epoch as f64, kept.1 as f64),
@@ -275,6 +335,9 @@ fn of_the_training(
     figure: fn(&ArtifactReader<'_>, Stage, &str) -> Found<Measurement>,
 ) -> Found<Measurement> {
     let chosen: FinalModel = reader.artifact(STAGE, FINAL_MODEL)?;
+    if chosen.retraining.is_some() {
+        return figure(reader, STAGE, &format!("{RETRAINING}/"));
+    }
     if chosen.final_training.is_some() {
         return figure(reader, STAGE, &format!("{TRAINING}/"));
     }
@@ -396,7 +459,7 @@ fn final_worst_class_recall(reader: &ArtifactReader<'_>, config: &Config) -> Fou
 }
 
 fn strategies_documented(reader: &ArtifactReader<'_>) -> Found<Measurement> {
-    let analysis: ImprovementAnalysis = reader.artifact(STAGE, "improvement_analysis.json")?;
+    let analysis: ImprovementAnalysis = reader.artifact(STAGE, ANALYSIS)?;
     reader.path(STAGE, REPORT)?;
     let n = analysis
         .opportunities

@@ -1,9 +1,13 @@
 //! The page about a refinement.
 
+mod ablation;
+mod finalists;
+
 use super::targets::{self, Target};
 use super::{
-    COMPARISON, Choice, Comparison, FINAL_MODEL, FINAL_REPORT, FinalModel, ImprovementAnalysis,
-    OPTIMIZED, PREDICTIONS, REPORT, STUDY, STUDY_REPORT, TRIALS,
+    ABLATION, COMPARISON, Choice, Comparison, FINAL_MODEL, FINAL_REPORT, FINALISTS, FinalModel,
+    ImprovementAnalysis, OPTIMIZED, Opportunity, PREDICTIONS, REPORT, STUDY, STUDY_REPORT, Search,
+    TRAININGS, TRIALS,
 };
 use crate::WorkflowError;
 use crate::config::Config;
@@ -35,6 +39,20 @@ impl Outcome<'_> {
         if let Some(text) = chosen.unequal_lengths() {
             targets = targets.block(Callout::warning("Trainings of different length", text));
         }
+        if let Some(retraining) = &chosen.retraining {
+            targets = targets.block(Callout::info(
+                "Trained again with validation images",
+                format!(
+                    "The weights are from a training of {} on {}: the training images and four fifths of the validation \
+                     images. Part of any gain may come from the images, not from the settings. On the {} that it did not \
+                     learn from its accuracy is {}.",
+                    counted(retraining.epochs_run, "epoch"),
+                    counted(retraining.images, "image"),
+                    counted(retraining.held_out, "validation image"),
+                    format::fraction(retraining.held_out_accuracy),
+                ),
+            ));
+        }
         targets = targets.block(targets::table(self.targets, chosen.choice));
         [targets, comparison(chosen, self.comparison)]
     }
@@ -57,11 +75,16 @@ impl Outcome<'_> {
 pub(super) fn render(
     outcome: &Outcome<'_>,
     analysis: &ImprovementAnalysis,
-    study: Option<&StudyReport>,
+    search: Option<&Search>,
 ) -> String {
     let mut page = outcome.page("Refinement").section(opportunities(analysis));
-    if let Some(study) = study {
-        page = page.section(search(study));
+    if let Some(found) = search {
+        page = page
+            .section(ablation::section(&found.ablation))
+            .section(search_in_short(&found.study));
+        if let Some(finalists) = &found.finalists {
+            page = page.section(finalists::section(finalists));
+        }
     }
     let mut links = vec![
         Link::new("Evaluation of the final model", FINAL_REPORT),
@@ -69,7 +92,10 @@ pub(super) fn render(
         Link::new(COMPARISON, COMPARISON),
         Link::new(PREDICTIONS, PREDICTIONS),
     ];
-    if study.is_some() {
+    if search.is_some() {
+        links.push(Link::new(ABLATION, ABLATION).note("what each proposal brought"));
+        links.push(Link::new(FINALISTS, FINALISTS));
+        links.push(Link::new(TRAININGS, TRAININGS).note("a line a short training"));
         links.push(Link::new(OPTIMIZED, OPTIMIZED).note("for --config"));
         links.push(Link::new(TRIALS, TRIALS));
         links.push(Link::new(STUDY_REPORT, STUDY_REPORT).note("the search"));
@@ -115,7 +141,15 @@ fn comparison(chosen: &FinalModel, comparison: &Comparison) -> Section {
                     Some(training) => format::fraction(training.validation_accuracy),
                     None => "not trained".into(),
                 },
-            ),
+            )
+            .interval(match chosen.selection_optimism {
+                Some(optimism) => format!(
+                    "{} without what choosing by it added ({})",
+                    format::fraction(chosen.corrected_validation_accuracy()),
+                    format::fraction(optimism)
+                ),
+                None => String::new(),
+            }),
         ])
 }
 
@@ -123,19 +157,28 @@ fn opportunities(analysis: &ImprovementAnalysis) -> Section {
     let mut table = Table::new("What the evaluation suggests")
         .column(Column::text("finding"))
         .column(Column::text("suggestion"))
-        .column(Column::text("settings"));
+        .column(Column::text("settings"))
+        .column(Column::text("proposals, with the expected gain"));
     for opportunity in &analysis.opportunities {
         table = table.row(Row::new([
             opportunity.finding.clone(),
             opportunity.suggestion.clone(),
             opportunity.keys.join(", "),
+            proposals(opportunity),
         ]));
     }
     Section::new("Opportunities").block(table)
 }
 
+fn proposals(opportunity: &Opportunity) -> String {
+    let proposals = opportunity.proposals.iter();
+    let proposals =
+        proposals.map(|proposal| format!("{} {:+.3}", proposal.name, proposal.gain.expected));
+    proposals.collect::<Vec<_>>().join(", ")
+}
+
 /// The search in a few figures. Its own page has everything else.
-fn search(study: &StudyReport) -> Section {
+fn search_in_short(study: &StudyReport) -> Section {
     let count = |state| format::count(study.count(state) as u64);
     let value = |trial: Option<&TrialRecord>| match trial.and_then(|trial| trial.value) {
         Some(value) => format::fraction(value),
@@ -150,7 +193,7 @@ fn search(study: &StudyReport) -> Section {
         .collect();
     Section::new("Search")
         .intro(
-            "Trial 0 has the baseline's settings. Trials may be shorter than the baseline's training, so compare them with each other.",
+            "Trial 0 has the settings that the search started from. Trials may be shorter than the baseline's training, so compare them with each other.",
         )
         .block(vec![
             KeyFigure::new("best validation accuracy", value(best))
@@ -168,9 +211,9 @@ fn search(study: &StudyReport) -> Section {
 }
 
 /// The page about the search.
-pub(super) fn study(config: &Config, study: &StudyReport) -> Result<String, WorkflowError> {
+pub(super) fn study(config: &Config, search: &Search) -> Result<String, WorkflowError> {
     study_page::render(
-        study,
+        &search.study,
         &StudyAbout {
             title: "Search".into(),
             subtitle: config.project.name.clone(),
