@@ -493,7 +493,7 @@ fn refinement() -> Result<Section, ReportError> {
         value_label: "validation accuracy (fraction)",
         trials: &points,
         maximize: true,
-        baseline: Some(0.79),
+        first_value: Some(0.79),
     });
     let bar = |label, value| HorizontalBar {
         label,

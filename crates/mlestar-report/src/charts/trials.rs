@@ -43,8 +43,8 @@ pub struct TrialsChart<'a> {
     pub trials: &'a [TrialPoint],
     /// Whether larger values are better.
     pub maximize: bool,
-    /// The value for comparison.
-    pub baseline: Option<f64>,
+    /// The value of the first trial, drawn as a line to compare with.
+    pub first_value: Option<f64>,
 }
 
 /// Draws the value of each trial over its number, with the best value so far as a stepped line.
@@ -134,8 +134,8 @@ fn draw_trials(
     let Some(mut y_range) = Range::of(values) else {
         return draw_no_data(canvas, area);
     };
-    if let Some(baseline) = spec.baseline {
-        y_range = y_range.with(baseline);
+    if let Some(first) = spec.first_value {
+        y_range = y_range.with(first);
     }
     let numbers = Range::of(ordered.iter().map(|trial| trial.number as f64));
     let numbers = numbers.unwrap_or(Range::new(0.0, 0.0));
@@ -145,9 +145,9 @@ fn draw_trials(
     let y = Scale::rounded(y_range, area.bottom, area.top, 5);
     let x_axis = Axis::whole(x, "trial", 8);
     draw_axes(canvas, area, &x_axis, &Axis::new(y, spec.value_label, 5));
-    if let Some(baseline) = spec.baseline.filter(|baseline| baseline.is_finite()) {
-        let words = format!("baseline {}", short_number(baseline));
-        draw_limit(canvas, area, y.at(baseline), &words);
+    if let Some(first) = spec.first_value.filter(|first| first.is_finite()) {
+        let words = format!("first trial {}", short_number(first));
+        draw_limit(canvas, area, y.at(first), &words);
     }
     draw_curve(
         canvas,
@@ -263,12 +263,12 @@ mod tests {
                 value_label: "validation accuracy (fraction)",
                 trials: trials_,
                 maximize: true,
-                baseline: Some(0.6),
+                first_value: Some(0.6),
             });
             svg.into_string()
         };
         let svg = draw(&[trial(0, 0.5, TrialState::Complete)]);
-        assert!(svg.contains("baseline 0.6") && !svg.contains(">pruned<"));
+        assert!(svg.contains("first trial 0.6") && !svg.contains(">pruned<"));
         assert!(draw(&[]).contains("no data"));
         assert!(draw(&[trial(0, f64::NAN, TrialState::Failed)]).contains("no data"));
     }

@@ -245,7 +245,7 @@ pub fn every_chart(classes: &[String], values: &[f64], title: &str) -> Vec<Svg> 
             value_label: "accuracy (fraction)",
             trials: &trials,
             maximize: counts.first().is_none_or(|count| count % 2 == 0),
-            baseline: limit,
+            first_value: limit,
         })),
         charts::parallel_coordinates(&ParallelCoordinates {
             title,

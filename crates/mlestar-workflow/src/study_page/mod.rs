@@ -54,8 +54,8 @@ pub struct StudyAbout {
     pub step: String,
     /// What they report then; the first objective where it is empty.
     pub reported: String,
-    /// The number of the trial that others are compared with, such as one with the baseline's settings.
-    pub baseline: Option<u64>,
+    /// The number of the first trial, with the settings that the study started from; the others are compared with it.
+    pub first_trial: Option<u64>,
     /// The folder of the study; may be empty.
     pub folder: String,
     /// The command that goes on with the study; may be empty.

@@ -82,9 +82,9 @@ fn trials_chart(study: &Study<'_>, objective: usize) -> charts::Svg {
             state: trials.states[trial],
         })
         .collect();
-    let baseline = points
+    let first = points
         .iter()
-        .find(|point| Some(point.number) == study.about.baseline)
+        .find(|point| Some(point.number) == study.about.first_trial)
         .filter(|point| point.state == TrialState::Complete);
     let objective = &study.objectives[objective];
     charts::trials(&TrialsChart {
@@ -92,7 +92,7 @@ fn trials_chart(study: &Study<'_>, objective: usize) -> charts::Svg {
         value_label: &objective.name,
         trials: &points,
         maximize: objective.direction == Direction::Maximize,
-        baseline: baseline.map(|point| point.value),
+        first_value: first.map(|point| point.value),
     })
 }
 

@@ -38,7 +38,7 @@ pub fn report(folder: &StudyFolder, command: &str) -> Result<PathBuf, WorkflowEr
             space: refinement.space.clone(),
             step: "epoch".into(),
             reported: Objective::watched(&refinement.objectives).label().into(),
-            baseline: Some(0),
+            first_trial: Some(0),
             folder: folder.root().display().to_string(),
             command,
             links,

@@ -238,7 +238,7 @@ mod interrupted {
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Stdio};
     use std::thread::sleep;
-    use std::time::{Duration, Instant};
+    use std::time::{Duration, Instant, SystemTime};
 
     /// The time after which a test gives up on a very slow machine.
     const LIMIT: Duration = Duration::from_secs(300);
@@ -258,13 +258,19 @@ mod interrupted {
         Pid::from_raw(child.id().try_into().unwrap())
     }
 
-    /// Waits until the split trains and has saved an epoch; the process must not end before.
+    /// Waits until the split trains and saves an epoch; the process must not end before. What an earlier process saved does
+    /// not count.
     fn wait_for_training(project: &Project, child: &mut Child, split: u64) {
-        let epoch = project
-            .splits()
-            .join(format!("trainings/{split}/checkpoints/last"));
+        let began = SystemTime::now();
+        let record = project.splits().join(format!(
+            "trainings/{split}/checkpoints/last/checkpoint.json"
+        ));
+        let is_new = || {
+            let saved = std::fs::metadata(&record).and_then(|found| found.modified());
+            saved.is_ok_and(|saved| saved > began)
+        };
         let started = Instant::now();
-        while !epoch.exists() {
+        while !is_new() {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("ended with {status} too early");
             }

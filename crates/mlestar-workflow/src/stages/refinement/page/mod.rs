@@ -223,7 +223,7 @@ pub(super) fn study(config: &Config, search: &Search) -> Result<String, Workflow
             )],
             space: config.refinement.space.clone(),
             step: "epoch".into(),
-            baseline: Some(0),
+            first_trial: Some(0),
             links: vec![
                 Link::new("Search and choice", REPORT),
                 Link::new(TRIALS, TRIALS),
